@@ -1,0 +1,5 @@
+"""``python -m daskome`` is the ``daskome`` command."""
+
+from daskome.cli import main
+
+main(prog_name="daskome")

@@ -1,0 +1,168 @@
+"""What the dimensions of an image mean."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+GUESSES = {2: "yx", 3: "zyx", 5: "tczyx"}
+
+_PREFIXES = (
+    "atto centi deci exa femto giga hecto kilo mega micro milli nano peta pico tera yocto yotta zepto zetta".split()
+)
+UNITS = {
+    "space": frozenset(f"{p}meter" for p in ("", *_PREFIXES)) | {"angstrom", "foot", "inch", "mile", "parsec", "yard"},
+    "time": frozenset(f"{p}second" for p in ("", *_PREFIXES)) | {"day", "hour", "minute"},
+}
+"""The UDUNITS-2 names that OME-Zarr recommends (0.4 to 0.6, section "axes")."""
+
+ABBREVIATIONS = {
+    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometre", "micrometres"), "micrometer"),
+    **dict.fromkeys(("nm", "nanometre"), "nanometer"),
+    **dict.fromkeys(("mm", "millimetre"), "millimeter"),
+    **dict.fromkeys(("cm", "centimetre"), "centimeter"),
+    **dict.fromkeys(("m", "metre"), "meter"),
+    **dict.fromkeys(("å", "Å", "A"), "angstrom"),
+    **dict.fromkeys(("s", "sec"), "second"),
+    **dict.fromkeys(("ms", "msec"), "millisecond"),
+    **dict.fromkeys(("us", "µs", "usec"), "microsecond"),
+    **dict.fromkeys(("min",), "minute"),
+    **dict.fromkeys(("h", "hr"), "hour"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One dimension of an image: its name, type and physical unit.
+
+    Examples
+    --------
+    >>> Axis("z", "space", "micrometer")
+    Axis(name='z', type='space', unit='micrometer')
+    """
+
+    name: str
+    type: str | None = None
+    unit: str | None = None
+
+    @property
+    def spatial(self) -> bool:
+        """Whether the axis is one of space; only these are downsampled."""
+        return self.type == "space"
+
+
+AxesLike = str | Iterable[str | Mapping[str, Any] | Axis]
+
+
+def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str | None = None) -> tuple[Axis, ...]:
+    """Return one `Axis` for each of the `ndim` dimensions.
+
+    Parameters
+    ----------
+    axes : str, iterable of names, dicts or `Axis`, optional
+        ``"zyx"``, ``["z", "y", "x"]`` or ``[{"name": "z", "type": "space", "unit": "micrometer"}, …]``.
+        Without it 2, 3 and 5 dimensions are taken for yx, zyx and tczyx.
+    ndim : int
+        The number of dimensions of the image.
+    units : dict of axis name to unit, or one unit for all axes of space, optional
+        UDUNITS-2 names as OME-Zarr asks for them; common abbreviations are spelt out.
+
+    Raises
+    ------
+    ValueError
+        If there are not `ndim` axes, names repeat, an axis or unit is unknown.
+
+    Examples
+    --------
+    >>> [axis.type for axis in parse_axes("cyx", 3)]
+    ['channel', 'space', 'space']
+    >>> parse_axes("yx", 2, "um")[0].unit
+    'micrometer'
+    """
+    if axes is None:
+        if ndim not in GUESSES:
+            raise ValueError(f"axes are needed for an image of {ndim} dimensions, as in axes='czyx' or axes='tzyx'")
+        axes = GUESSES[ndim]
+    parsed = tuple(_parse_axis(axis) for axis in axes)
+    if len(parsed) != ndim:
+        raise ValueError(f"axes {''.join(_names(parsed))!r} are {len(parsed)}, but the image has {ndim} dimensions")
+    repeated = sorted({name for name in _names(parsed) if _names(parsed).count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f"axes {_names(parsed)} repeat {', '.join(map(repr, repeated))}; every axis needs its own name"
+        )
+    return _with_units(parsed, units)
+
+
+def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float) -> tuple[float, ...]:
+    """Return one number per axis from a sequence in their order, a dict by name, or None.
+
+    Raises
+    ------
+    ValueError
+        If a name is not an axis, the length is not theirs, or a value is not a finite number.
+    """
+    if values is None:
+        return (default,) * len(axes)
+    if isinstance(values, Mapping):
+        reject_unknown(values, _names(axes), f"{what} for axis")
+        values = [values.get(axis.name, default) for axis in axes]
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != len(axes):
+        raise ValueError(f"{what} has {len(numbers)} values, but the axes are {''.join(_names(axes))!r}")
+    for axis, number in zip(axes, numbers, strict=True):
+        if not abs(number) < float("inf"):
+            raise ValueError(f"{what} of axis {axis.name!r} is {number}; it must be a finite number")
+    return numbers
+
+
+def reject_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Raise a ValueError that names the first unknown key and the nearest known one."""
+    known = list(known)
+    for key in given:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"unknown {what} {key!r}{hint} Known: {', '.join(map(str, known))}")
+
+
+def _names(axes: Iterable[Axis]) -> list[str]:
+    return [axis.name for axis in axes]
+
+
+def _parse_axis(axis: str | Mapping[str, Any] | Axis) -> Axis:
+    if isinstance(axis, Axis):
+        return axis
+    if isinstance(axis, str):
+        axis = {"name": axis}
+    reject_unknown(axis, ("name", "type", "unit"), "key of an axis")
+    name = axis.get("name")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"an axis needs a name: {dict(axis)}")
+    kind = axis.get("type", TYPES.get(name))
+    if kind is None:
+        raise ValueError(f"axis {name!r} is none of t, c, z, y, x; say what it is: {{'name': {name!r}, 'type': …}}")
+    return Axis(name, kind, axis.get("unit"))
+
+
+def _with_units(axes: tuple[Axis, ...], units: Mapping[str, str] | str | None) -> tuple[Axis, ...]:
+    if isinstance(units, str):
+        units = {axis.name: units for axis in axes if axis.spatial}
+    units = units or {}
+    reject_unknown(units, _names(axes), "unit for axis")
+    return tuple(Axis(a.name, a.type, _parse_unit(a, units.get(a.name, a.unit))) for a in axes)
+
+
+def _parse_unit(axis: Axis, unit: str | None) -> str | None:
+    if not unit:
+        return None
+    unit = ABBREVIATIONS.get(unit, unit)
+    known = UNITS.get(axis.type or "")
+    if known is not None and unit not in known:
+        near = get_close_matches(unit, sorted(known), n=1)
+        raise ValueError(
+            f"unit {unit!r} of axis {axis.name!r} is not a unit of {axis.type} that OME-Zarr knows"
+            + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    return unit

@@ -1,0 +1,329 @@
+"""The ``daskome`` command. It imports Dask and zarr only when there is work to do."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from daskome import __version__, table
+
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+
+
+class Values(click.ParamType[Any]):
+    """Values along axes: one number, numbers by commas, or name=value pairs by commas; or JSON."""
+
+    def __init__(self, number: Callable[[str], Any]) -> None:
+        self.name = "VALUES"
+        self.number = number
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return an int or float, a list, or a dict by axis name."""
+        if not isinstance(value, str):
+            return value
+        try:
+            if value[:1] in "[{":
+                return json.loads(value)
+            parts = [part.strip() for part in value.split(",")]
+            if all("=" in part for part in parts):
+                return {k.strip(): self.number(v) for k, v in (part.split("=", 1) for part in parts)}
+            return self.number(parts[0]) if len(parts) == 1 else [self.number(part) for part in parts]
+        except ValueError:
+            self.fail(
+                f"{value!r} is none of: a number, numbers as in 2,0.5,0.5, names as in z=2,y=0.5, JSON", param, ctx
+            )
+
+
+class Factors(Values):
+    """What scale_factors may be."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return "auto", None, a list, or a number of levels."""
+        if value in ("auto", "none"):
+            return None if value == "none" else value
+        found = super().convert(value, param, ctx)
+        return [found] if isinstance(found, dict) else found
+
+
+class Pairs(click.ParamType[Any]):
+    """A key and its value, as in key=value; the value may be JSON."""
+
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return key and value."""
+        if isinstance(value, tuple):
+            return value
+        key, separator, text = value.partition("=")
+        if not separator:
+            self.fail(f"{value!r} has no '='", param, ctx)
+        try:
+            return key, json.loads(text)
+        except ValueError:
+            return key, text
+
+
+_DESCRIBE = [
+    click.option("--axes", metavar="AXES", help="Names of the axes, such as tczyx; if the input has none."),
+    click.option("--scale", type=Values(float), help="Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),
+    click.option("--translation", type=Values(float), help="Position of the centre of the first voxel."),
+    click.option("--unit", help="Unit of the axes of space, such as micrometer."),
+    click.option("--name", help="Name of the image."),
+    click.option(
+        "--method",
+        default="mean",
+        show_default=True,
+        help="mean, median, mode, min, max, nearest, gaussian, module:function.",
+    ),
+    click.option(
+        "--scale-factors",
+        type=Factors(int),
+        default="auto",
+        show_default=True,
+        help='Relative to the input: 2,4,8; JSON as in \'[{"y": 2, "x": 2}]\'; a number of halvings; none.',
+    ),
+    click.option("--fmt", "--ome-version", "fmt", help="OME-Zarr version: 0.5 (zarr v3, the default), 0.4 (zarr v2)."),
+    click.option("--chunks", type=Values(int), help="Chunk shape: 128, or 64,256,256, or z=1,y=512,x=512."),
+    click.option("--shards", type=Values(int), help="Shard shape, whole multiples of the chunks."),
+    click.option("--compressor", metavar="CODEC", help="none, zstd:3, gzip:5, blosc:lz4:5:bitshuffle."),
+    click.option(
+        "--storage-options",
+        type=Values(str),
+        metavar="JSON",
+        help="One object for all levels, or a list with one per level.",
+    ),
+    click.option("--channels", metavar="NAMES", help="Add display metadata: names of the channels by commas, or JSON."),
+    click.option("--memory", metavar="SIZE", help="What a worker may use, such as 2GB."),
+    click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all cores."),
+    click.option(
+        "--fs-option",
+        "fs_options",
+        type=Pairs(),
+        multiple=True,
+        help="Option of the file system of OUT's URL; repeatable.",
+    ),
+    click.option(
+        "--in-option",
+        "in_options",
+        type=Pairs(),
+        multiple=True,
+        help="Option of the file system of IN's URL; repeatable.",
+    ),
+    click.option("--overwrite", is_flag=True, help="Replace an image that is there."),
+]
+
+
+def _describing(command: Any) -> Any:
+    for option in reversed(_DESCRIBE):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="daskome")
+def main() -> None:
+    """Write image volumes of any size as OME-Zarr pyramids, and look after them.
+
+    IN is a zarr array or OME-Zarr image (path or URL), a .npy, TIFF, OME-TIFF or NIfTI file, or a
+    dataset of an HDF5 file (file.h5::dataset). OUT is a path or a URL that fsspec knows (s3://, gs://, …).
+
+    \b
+    Exit status: 0 done, 1 failed or problems found, 2 refused before anything was written,
+    130 interrupted.
+    """
+
+
+@main.command()
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT")
+@_describing
+@click.option(
+    "--retries", type=click.IntRange(0), default=2, show_default=True, help="How often a failing unit is tried again."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def write(source: str, target: str, retries: int, quiet: bool, **options: Any) -> None:
+    """Write IN as an OME-Zarr pyramid to OUT.
+
+    \b
+    daskome write brain.nii.gz brain.ome.zarr
+    daskome write stack.h5::raw s3://bucket/stack.ome.zarr --scale 2,0.5,0.5 --unit micrometer \\
+        --chunks 64 --shards 512 --compressor blosc:zstd:3
+    """
+    with _reporting(target):
+        import daskome
+
+        arguments = _arguments(source, **options)
+        with _threads(options["threads"]), _bar(f"writing {target}", quiet) as progress:
+            plan = daskome.write_image(group=target, retries=retries, progress=progress, **arguments)
+        if not quiet:
+            click.echo(repr(plan))
+
+
+@main.command()
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="[OUT]", required=False)
+@_describing
+def plan(source: str, target: str | None, **options: Any) -> None:
+    """Show what `daskome write` would do, and write nothing."""
+    with _reporting(target):
+        import daskome
+
+        with _threads(options["threads"]):
+            click.echo(repr(daskome.plan_image(group=target, **_arguments(source, **options))))
+
+
+@main.command()
+@click.argument("url")
+@click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the attributes as they are stored.")
+def info(url: str, fs_options: tuple[Any, ...], as_json: bool) -> None:
+    """Show what is at URL: levels, axes, sizes, metadata."""
+    with _reporting(url):
+        from daskome import information
+
+        click.echo(information.describe(url, dict(fs_options), as_json))
+
+
+@main.command()
+@click.argument("url")
+@click.option(
+    "--pixels",
+    is_flag=False,
+    flag_value="all",
+    help="Recompute levels and compare: all blocks, or --pixels=N blocks a level.",
+)
+@click.option("--source", help="Compare the first level with this image, too.")
+@click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all cores.")
+@click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but problems.")
+def verify(
+    url: str, pixels: str | None, source: str | None, threads: int | None, fs_options: tuple[Any, ...], quiet: bool
+) -> None:
+    """Check the OME-Zarr image at URL: its metadata against its arrays and, on request, its pixels."""
+    with _reporting(url):
+        import daskome
+
+        image = daskome.read(source) if source else None
+        blocks: bool | int = pixels == "all" if not (pixels or "").isdigit() else int(pixels or 0)
+        with _threads(threads), _bar(f"verifying {url}", quiet or not (pixels or source), "blocks") as progress:
+            problems = daskome.verify(
+                url, pixels=blocks, source=image, fs_options=dict(fs_options) or None, progress=progress
+            )
+        for problem in problems:
+            click.echo(f"{problem.where}: {problem.message}", err=True)
+        if problems:
+            raise SystemExit(FAILED)
+        if not quiet:
+            what = (
+                "all pixels"
+                if blocks is True
+                else f"{blocks} blocks a level"
+                if blocks
+                else "not its pixels (see --pixels)"
+            )
+            click.echo(f"{url}: no problem found; checked: metadata, {what}")
+
+
+@main.command()
+@click.argument("url")
+@click.argument("image", metavar="PNG", type=click.Path(dir_okay=False, writable=True))
+@click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
+def preview(url: str, image: str, fs_options: tuple[Any, ...]) -> None:
+    """Draw the middle slice of every level at URL side by side into PNG."""
+    with _reporting(url):
+        from daskome import preview
+
+        preview.draw(url, image, dict(fs_options) or None)
+        click.echo(f"{image}: the middle slice of every level of {url}")
+
+
+def _arguments(source: str, **options: Any) -> dict[str, Any]:
+    """Return the arguments of `daskome.write_image` that the options stand for."""
+    import daskome
+
+    keys = ("axes", "scale", "translation", "name", "method", "scale_factors", "fmt", "memory", "overwrite")
+    return {
+        **{key: options[key] for key in keys},
+        "image": daskome.read(source, dict(options["in_options"]) or None),
+        "axes_units": options["unit"],
+        "channels": _channels(options["channels"]),
+        "storage_options": _storage_options(options),
+        "fs_options": dict(options["fs_options"]) or None,
+    }
+
+
+def _channels(text: str | None) -> Any:
+    if text is None or text[:1] in "[{":
+        return None if text is None else json.loads(text)
+    return [name.strip() for name in text.split(",")]
+
+
+def _storage_options(options: dict[str, Any]) -> Any:
+    """Return the storage options of all levels, or a list of one per level, with those of their own flags."""
+    from daskome.layout import codec
+    from daskome.metadata import DEFAULT_VERSION, find_version
+
+    flags = {key: options[key] for key in ("chunks", "shards") if options[key] is not None}
+    if options["compressor"]:
+        version = find_version(options["fmt"]) if options["fmt"] else DEFAULT_VERSION
+        flags["compressors"] = codec(options["compressor"], version.arrays)
+    given = options["storage_options"] or {}
+    return [{**flags, **level} for level in given] if isinstance(given, list) else {**flags, **given}
+
+
+@contextmanager
+def _reporting(target: str | None) -> Iterator[None]:
+    """Turn what goes wrong into a message and an exit status."""
+    from daskome.run import WriteError
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\ninterrupted; what is at {target} is unfinished, and says so", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    except WriteError as error:
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(FAILED) from error
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(REFUSED) from error
+
+
+@contextmanager
+def _threads(threads: int | None) -> Iterator[None]:
+    import dask
+
+    with dask.config.set({"num_workers": threads} if threads else {}):
+        yield
+
+
+@contextmanager
+def _bar(label: str, quiet: bool, unit: str = "bytes") -> Iterator[Callable[[int, int], None] | None]:
+    """Yield what draws a progress bar with amount, rate and time left; or None, to draw none."""
+    if quiet:
+        yield None
+        return
+    start = time.monotonic()
+    with click.progressbar(length=1, label=label, file=sys.stderr, show_percent=True, show_eta=True) as bar:
+        bar.item_show_func = lambda _: _rate(bar.pos, bar.length or 1, time.monotonic() - start, unit)
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield progress
+
+
+def _rate(done: int, total: int, seconds: float, unit: str) -> str:
+    """Return how far it is, and how fast.
+
+    >>> _rate(2**20, 2**21, 2.0, "bytes")
+    '1.0 MiB of 2.0 MiB, 512 KiB/s'
+    """
+    if unit != "bytes":
+        return f"{done:,} of {total:,} {unit}"
+    return f"{table.nbytes(done)} of {table.nbytes(total)}, {table.nbytes(done / max(seconds, 1e-6))}/s"

@@ -1,0 +1,68 @@
+"""One unit as lazy Dask arrays: its piece of the source, downsampled level by level, each level stored.
+
+The only place where pixels are written. Blocks are whole stored objects (`Level.write_chunks`) that no other
+block shares, so `da.store` needs no lock. (`da.to_zarr` onto an array, which calls `da.store` too, would lay its
+own grid over ours: with ``array.chunk-size`` at one block, 10 % of random grids came out misaligned.)
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import dask.array as da
+import numpy as np
+import zarr
+
+from daskome import regions
+from daskome.methods import downsample
+from daskome.plan import Unit
+from daskome.pyramid import Pyramid
+from daskome.regions import Region
+
+
+def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.Array[Any]]) -> list[da.Array]:
+    """Return a lazy array per level of a unit; computing them writes it.
+
+    Parameters
+    ----------
+    unit : Unit
+    pyramid : Pyramid
+    piece : dask.array.Array
+        What the unit reads (`Plan.reads`).
+    arrays : sequence of zarr.Array
+        All levels of the pyramid.
+    """
+    work, blocks = unit.work, []
+    for k, region in enumerate(unit.regions, start=work.first):
+        if k > work.first or work.image is None:
+            piece = coarsen(piece, pyramid, k, region)
+        piece = piece.rechunk(regions.grid(region, pyramid.levels[k].write_chunks), method="tasks")
+        blocks.append(piece)
+    targets = list(arrays[work.first : work.stop])
+    found = da.store(blocks, targets, lock=False, regions=list(map(regions.slices, unit.regions)), compute=False)
+    return list(found) if isinstance(found, tuple) else [found]
+
+
+def coarsen(piece: da.Array, pyramid: Pyramid, k: int, region: Region) -> da.Array:
+    """Return a region of level k from the piece of level k - 1 that it is made of, halo included."""
+    method, factors, below = pyramid.method, pyramid.factors(k), pyramid.levels[k - 1].shape
+    inner = regions.finer(region, factors, below)
+    halo = tuple(map(method.halo, factors))
+    reduce = partial(downsample, factors=factors, method=method)
+    if any(halo):
+        margins = regions.margins(regions.grown(inner, halo, below), inner)
+        whole: regions.Chunks = tuple((n,) for n in regions.shape_of(region))
+        return _mapped(piece.rechunk(-1, method="tasks"), whole, partial(reduce, halo=margins))
+    aligned = tuple(regions.aligned(sizes, f) for sizes, f in zip(piece.chunks, factors, strict=True))
+    chunks: regions.Chunks = tuple(
+        tuple(regions.ceil_div(n, f) for n in sizes) for sizes, f in zip(aligned, factors, strict=True)
+    )
+    return _mapped(piece.rechunk(aligned, method="tasks"), chunks, reduce)
+
+
+def _mapped(piece: da.Array, chunks: regions.Chunks, function: Callable[..., Any]) -> da.Array:
+    """Return `piece` with a function applied to each block; a random name saves hashing."""
+    name = f"daskome-downsample-{uuid4().hex}"
+    meta = np.empty((0,) * piece.ndim, piece.dtype)
+    return piece.map_blocks(function, chunks=chunks, dtype=piece.dtype, meta=meta, name=name)

@@ -1,0 +1,490 @@
+"""What will be on disk, and the work to get there: plain frozen data, decided before a byte is written.
+
+A `Plan` has stages; all of a stage is written before the next begins. A stage has passes; a `Pass` goes over
+one pyramid once, reading an image or a stored level and writing the levels above it whose blocks nest. A pass
+is cut into units; a `Unit` writes whole stored objects that no other unit writes, so units need no locks, no
+order and no communication, and can be repeated.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from itertools import product
+from math import lcm, prod
+from operator import attrgetter
+
+from daskome import regions, table
+from daskome.layout import StorageOptions
+from daskome.metadata import Channel, Version
+from daskome.methods import Method, find_method
+from daskome.nouns import from_json, to_json
+from daskome.pyramid import Image, Level, Pyramid, ScaleFactors, given_pyramid, image_pyramid
+from daskome.regions import Chunks, Region, Shape
+
+FORMAT = 1
+"""The form of a plan as JSON."""
+UNIT_NBYTES = 512 * 2**20
+"""A unit reads at most this much, where blocks allow: some seconds of work, a few thousand units per TiB."""
+UNITS_PER_THREAD = 4
+"""With fewer units than this per thread, units are made smaller, so that all threads finish together."""
+TAIL_NBYTES = 256 * 2**20
+"""Coarse levels together this small are left to one unit: about a second of work, instead of another stage."""
+PROCESS_MEM = 190 * 2**20
+"""Python, NumPy, Dask, distributed and zarr, imported: measured 150 to 175 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One zarr group that the plan makes: where, relative to the target, and which pyramid it holds."""
+
+    path: str
+    pyramid: int
+    channels: tuple[Channel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One way over a pyramid: what is read once, and the levels that are written from it.
+
+    Attributes
+    ----------
+    pyramid : int
+        Which of the plan's pyramids.
+    image : int or None
+        Which image is read; None: the stored level below `first`.
+    first, stop : int
+        The levels that are written.
+    unit : tuple of int
+        What one unit covers, in voxels of level `first`.
+    read_chunks : tuple of int
+        The longest pieces in which it is read, in voxels of what is read.
+    amplification : float
+        How often the average voxel is read; 1.0 is once.
+    memory : int
+        Peak bytes of one unit.
+    """
+
+    pyramid: int
+    image: int | None
+    first: int
+    stop: int
+    unit: Shape
+    read_chunks: Shape
+    amplification: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Passes that need nothing of each other."""
+
+    passes: tuple[Pass, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One independent job: a pass, and the region of each level that it writes, from `Pass.first` on."""
+
+    stage: int
+    index: int
+    work: Pass
+    regions: tuple[Region, ...]
+
+    @property
+    def key(self) -> str:
+        """The unit's name in the journal and on dashboards."""
+        return f"{self.stage}/{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Who will write: worker processes, the threads of each, and the memory of each in bytes, if it is bounded."""
+
+    workers: int = 1
+    threads: int = 1
+    memory: int | None = None
+
+    @property
+    def parallel(self) -> int:
+        """How many units run at a time."""
+        return self.workers * self.threads
+
+    @property
+    def thread_memory(self) -> float:
+        """What one unit may use, in bytes."""
+        return float("inf") if self.memory is None else max((self.memory - PROCESS_MEM) / self.threads, 0)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan:
+    """Everything that will be on disk, and the work to get there. Printing it is the dry run.
+
+    Attributes
+    ----------
+    version : str
+        Of OME-Zarr.
+    groups : tuple of Group
+    pyramids : tuple of Pyramid
+    stages : tuple of Stage
+    capacity : Capacity
+        The workers for which it was planned. More or fewer may run it.
+    """
+
+    version: str
+    groups: tuple[Group, ...]
+    pyramids: tuple[Pyramid, ...]
+    stages: tuple[Stage, ...]
+    capacity: Capacity
+
+    def __repr__(self) -> str:
+        return "\n".join([*(table.text(title, ROW, rows) for title, rows in self._tables()), *self._totals()])
+
+    def _repr_html_(self) -> str:
+        tables = "".join(table.html(title, ROW, rows) for title, rows in self._tables())
+        return tables + "<p>" + "<br>".join(map(escape, self._totals())) + "</p>"
+
+    @property
+    def n_units(self) -> int:
+        """How many units there are in all stages."""
+        return sum(self.count(stage) for stage in range(len(self.stages)))
+
+    @property
+    def n_objects(self) -> int:
+        """How many chunks or shards will be stored, at most."""
+        return sum(level.n_objects for pyramid in self.pyramids for level in pyramid.levels)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all levels of all pyramids, uncompressed."""
+        return sum(pyramid.nbytes for pyramid in self.pyramids)
+
+    @property
+    def amplification(self) -> float:
+        """How often the average voxel of the images is read; 1.0 is once."""
+        reads = [(w.amplification, self.pyramids[w.pyramid].levels[w.first].voxels) for w in self._passes()]
+        return sum(a * n for a, n in reads) / sum(n for _, n in reads)
+
+    @property
+    def thread_memory(self) -> int:
+        """Predicted peak of one unit, in bytes."""
+        return max(work.memory for stage in self.stages for work in stage.passes)
+
+    @property
+    def memory(self) -> int:
+        """Predicted peak of one worker process, in bytes."""
+        return PROCESS_MEM + self.capacity.threads * self.thread_memory
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies the bytes that the plan leaves on disk, and its units."""
+        return hashlib.sha256(replace(self, capacity=Capacity()).to_json().encode()).hexdigest()[:32]
+
+    def group(self, pyramid: int) -> Group:
+        """Return the group that holds one of the pyramids."""
+        return next(group for group in self.groups if group.pyramid == pyramid)
+
+    def count(self, stage: int) -> int:
+        """Return how many units a stage has."""
+        return sum(prod(self._grid(work)) for work in self.stages[stage].passes)
+
+    def units(self, stage: int) -> Iterator[Unit]:
+        """Yield the units of a stage, one at a time: a plan for a petabyte has millions."""
+        index = 0
+        for work in self.stages[stage].passes:
+            for position in product(*map(range, self._grid(work))):
+                yield self._unit(stage, index, work, position)
+                index += 1
+
+    def reads(self, unit: Unit) -> Region:
+        """Return what a unit reads, in voxels of the image or of the stored level below."""
+        work, pyramid = unit.work, self.pyramids[unit.work.pyramid]
+        if work.image is not None:
+            return unit.regions[0]
+        below, factors = pyramid.levels[work.first - 1], pyramid.factors(work.first)
+        halo = tuple(map(pyramid.method.halo, factors))
+        return regions.grown(regions.finer(unit.regions[0], factors, below.shape), halo, below.shape)
+
+    def writes(self, unit: Unit) -> int:
+        """Return how many bytes a unit writes, uncompressed."""
+        return sum(map(regions.size, unit.regions)) * self.pyramids[unit.work.pyramid].itemsize
+
+    def describe(self, unit: Unit) -> str:
+        """Return which part of which levels a unit writes, as users write it."""
+        pyramid = self.pyramids[unit.work.pyramid]
+        paths = [level.path for level in pyramid.levels[unit.work.first : unit.work.stop]]
+        where = regions.text(unit.regions[0], [axis.name for axis in pyramid.axes])
+        return f"unit {unit.key} ({pyramid.name}: {', '.join(paths)}; {where} of {paths[0]})"
+
+    def to_json(self) -> str:
+        """Return the plan as JSON; `Plan.from_json` makes the same plan of it."""
+        plan = to_json(self, {Method: attrgetter("name")})
+        return json.dumps({"format": FORMAT, **plan}, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """Return the plan that `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it was written in another form, or names a method that can't be imported here.
+        """
+        found = json.loads(text)
+        if found.pop("format", None) != FORMAT:
+            raise ValueError(f"this plan is not of format {FORMAT}; it was made by another version of daskome")
+        return from_json(cls, found, {Method: find_method})
+
+    def _passes(self) -> Iterator[Pass]:
+        return (work for stage in self.stages for work in stage.passes if work.image is not None)
+
+    def _grid(self, work: Pass) -> Shape:
+        return regions.counts(self.pyramids[work.pyramid].levels[work.first].shape, work.unit)
+
+    def _unit(self, stage: int, index: int, work: Pass, position: Shape) -> Unit:
+        pyramid = self.pyramids[work.pyramid]
+        written = [regions.block(position, work.unit, pyramid.levels[work.first].shape)]
+        for k in range(work.first + 1, work.stop):
+            written.append(regions.coarser(written[-1], pyramid.factors(k)))
+        return Unit(stage, index, work, tuple(written))
+
+    def _tables(self) -> Iterator[tuple[str, list[list[str]]]]:
+        for group in self.groups:
+            pyramid = self.pyramids[group.pyramid]
+            axes = "".join(axis.name for axis in pyramid.axes)
+            title = f"{pyramid.name}: {axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {self.version}"
+            yield title, [level_row(level, pyramid.itemsize) for level in pyramid.levels]
+
+    def _totals(self) -> list[str]:
+        workers, threads = self.capacity.workers, self.capacity.threads
+        return [
+            f"{table.nbytes(self.nbytes)} in {table.count(self.n_objects, 'stored object')};"
+            f" {table.count(self.n_units, 'unit')} in {table.count(len(self.stages), 'stage')}",
+            f"{table.count(workers, 'worker')} of {table.count(threads, 'thread')}: peak memory"
+            f" {table.nbytes(self.memory)} each ({table.nbytes(PROCESS_MEM)}, and"
+            f" {table.nbytes(self.thread_memory)} per thread)",
+            f"the source is read {self.amplification:.2f} times",
+        ]
+
+
+ROW = ["level", "shape", "chunks", "shards", "factors", "scale", "translation", "bytes", "objects"]
+
+
+def level_row(level: Level, itemsize: int) -> list[str]:
+    """Return a level as the cells of a table under `ROW`."""
+    shards = table.numbers(level.layout.shards) if level.layout.shards else "–"
+    return [
+        level.path,
+        *(table.numbers(n) for n in (level.shape, level.layout.chunks)),
+        shards,
+        *(table.numbers(n) for n in (level.factors, level.scale, level.translation)),
+        table.nbytes(level.voxels * itemsize),
+        f"{level.n_objects:,}",
+    ]
+
+
+def plan_image(
+    image: Image,
+    source_chunks: Chunks,
+    method: Method,
+    version: Version,
+    *,
+    scale_factors: ScaleFactors = "auto",
+    storage_options: StorageOptions = None,
+    channels: tuple[Channel, ...] = (),
+    capacity: Capacity | None = None,
+) -> Plan:
+    """Return the plan for one image that is read once and downsampled on the way.
+
+    Parameters
+    ----------
+    image : Image
+    source_chunks : tuple of tuple of int
+        Sizes of the pieces in which the image is stored or computed, per axis.
+    method : Method
+    version : Version
+    scale_factors, storage_options
+        As in `daskome.write_image`.
+    channels : tuple of Channel
+    capacity : Capacity, optional
+        The workers that will write it; one of one thread and any memory if not given.
+
+    Raises
+    ------
+    ValueError
+        For anything that can't be written as asked, or not within the memory of a worker.
+    """
+    version.check_axes(image.axes)
+    pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays)
+    capacity = capacity or Capacity()
+    stages = tuple(Stage((work,)) for work in _cascade(pyramid, source_chunks, capacity))
+    return Plan(version.name, (Group("", 0, channels),), (pyramid,), stages, capacity)
+
+
+def plan_levels(
+    levels: Sequence[Image],
+    source_chunks: Sequence[Chunks],
+    method: Method,
+    version: Version,
+    *,
+    storage_options: StorageOptions = None,
+    channels: tuple[Channel, ...] = (),
+    capacity: Capacity | None = None,
+) -> Plan:
+    """Return the plan for levels that the caller has already: all of them independent, in one stage."""
+    version.check_axes(levels[0].axes)
+    pyramid = given_pyramid(levels, method, storage_options, version.arrays)
+    capacity = capacity or Capacity()
+    passes = tuple(_copy(pyramid, k, chunks, capacity) for k, chunks in enumerate(source_chunks))
+    return Plan(version.name, (Group("", 0, channels),), (pyramid,), (Stage(passes),), capacity)
+
+
+def _cascade(pyramid: Pyramid, source_chunks: Chunks, capacity: Capacity) -> list[Pass]:
+    """Return passes that write all levels, the first from the image, each other from the level below it."""
+    passes: list[Pass] = []
+    while not passes or passes[-1].stop < len(pyramid.levels):
+        first = passes[-1].stop if passes else 0
+        if first:
+            below = pyramid.levels[first - 1]
+            source_chunks = regions.grid(regions.whole(below.shape), below.layout.chunks)
+        passes.append(_best_pass(pyramid, first, _last_nested(pyramid, first), source_chunks, capacity))
+    return passes
+
+
+def _copy(pyramid: Pyramid, k: int, source_chunks: Chunks, capacity: Capacity) -> Pass:
+    """Return the pass that writes level k as the caller has it."""
+    alone = replace(pyramid, levels=(pyramid.levels[k],))
+    return replace(_best_pass(alone, 0, 1, source_chunks, capacity), image=k, first=k, stop=k + 1)
+
+
+def _last_nested(pyramid: Pyramid, first: int) -> int:
+    """Return up to which level blocks nest from `first` on, so that one pass can write them all."""
+    stop = first + 1
+    while stop < len(pyramid.levels) and _nests(pyramid, stop):
+        stop += 1
+    return stop
+
+
+def _nests(pyramid: Pyramid, k: int) -> bool:
+    """Whether a block of level k is made of whole blocks of level k - 1, and of nothing around them."""
+    fine, coarse, factors = pyramid.levels[k - 1], pyramid.levels[k], pyramid.factors(k)
+    if any(map(pyramid.method.halo, factors)):
+        return False
+    spans = zip(coarse.write_chunks, factors, fine.write_chunks, coarse.shape, strict=True)
+    return all(c >= n or c * f % b == 0 for c, f, b, n in spans)
+
+
+def _best_pass(pyramid: Pyramid, first: int, last: int, source_chunks: Chunks, capacity: Capacity) -> Pass:
+    """Return the pass from level `first` that reads least, within the memory, and then writes most levels."""
+    share = _nbytes_read(pyramid, first) // (UNITS_PER_THREAD * capacity.parallel)
+    limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if first else 1))
+    candidates = [
+        _candidate(pyramid, first, stop, unit, source_chunks)
+        for stop in range(first + 1, last + 1)
+        for unit in _unit_shapes(pyramid, first, stop, source_chunks, limit)
+    ]
+    budget = capacity.thread_memory
+    fitting = [work for work in candidates if work.memory <= budget]
+    if not fitting:
+        least = min(work.memory for work in candidates)
+        raise ValueError(
+            f"one unit of {pyramid.name!r} needs {table.nbytes(least)} of memory, but a thread has"
+            f" {table.nbytes(budget)}; give memory={table.nbytes(PROCESS_MEM + capacity.threads * least)!r} for"
+            f" {table.count(capacity.threads, 'thread')}, use fewer threads, or smaller chunks or shards"
+        )
+    return min(fitting, key=lambda work: _cost(pyramid, work, limit))
+
+
+def _cost(pyramid: Pyramid, work: Pass, limit: int) -> tuple[float, int, int, int]:
+    read = prod(work.unit) * prod(_from(pyramid, work.first)) * pyramid.itemsize
+    return round(work.amplification, 1), max(read, limit), -work.stop, work.memory
+
+
+def _from(pyramid: Pyramid, first: int) -> Shape:
+    """Return how many voxels of what a pass reads make one of its first level, per axis."""
+    return pyramid.factors(first) if first else (1,) * len(pyramid.axes)
+
+
+def _nbytes_read(pyramid: Pyramid, first: int) -> int:
+    """Return the bytes that a pass from level `first` reads."""
+    return pyramid.levels[max(first - 1, 0)].voxels * pyramid.itemsize
+
+
+def _unit_shapes(pyramid: Pyramid, first: int, stop: int, source_chunks: Chunks, limit: int) -> Iterator[Shape]:
+    """Yield what a unit can cover: the block of the top level, grown along any axes to whole source chunks."""
+    shape, steps = pyramid.levels[first].shape, _from(pyramid, first)
+    root = _root(pyramid, first, stop)
+    fitted = [
+        min(lcm(r * f, max(chunks)) // f, n) if len(chunks) > 1 else n
+        for r, f, chunks, n in zip(root, steps, source_chunks, shape, strict=True)
+    ]
+    for choice in product((False, True), repeat=len(root)):
+        unit = tuple(g if grow else r for grow, g, r in zip(choice, fitted, root, strict=True))
+        yield _grown(unit, shape, limit // (prod(steps) * pyramid.itemsize)) if not _halo(pyramid, first) else unit
+
+
+def _root(pyramid: Pyramid, first: int, stop: int) -> Shape:
+    """Return the block of the top level, in voxels of level `first`."""
+    fine, top = pyramid.levels[first], pyramid.levels[stop - 1]
+    scale = [round(b / a) for a, b in zip(fine.factors, top.factors, strict=True)]
+    return tuple(
+        n if c >= m else c * f for c, f, n, m in zip(top.write_chunks, scale, fine.shape, top.shape, strict=True)
+    )
+
+
+def _grown(unit: Shape, shape: Shape, voxels: int) -> Shape:
+    """Double a unit along its axis of most units while it holds no more than `voxels`: fewer, longer tasks."""
+    while True:
+        axis = max(range(len(shape)), key=lambda i: regions.ceil_div(shape[i], unit[i]))
+        double = tuple(min(2 * u, n) if i == axis else u for i, (u, n) in enumerate(zip(unit, shape, strict=True)))
+        if double == unit or prod(double) > voxels:
+            return unit
+        unit = double
+
+
+def _halo(pyramid: Pyramid, first: int) -> Shape:
+    halo = tuple(map(pyramid.method.halo, _from(pyramid, first)))
+    return halo if any(halo) else ()
+
+
+def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, source_chunks: Chunks) -> Pass:
+    steps, halo = _from(pyramid, first), _halo(pyramid, first)
+    span = tuple(u * f for u, f in zip(unit, steps, strict=True))
+    read = _read_chunks(pyramid, first, source_chunks)
+    if halo:
+        read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
+    amplification = prod(map(regions.amplification, source_chunks, span))
+    memory = _memory(pyramid, first, stop, span, read)
+    return Pass(0, None if first else 0, first, stop, unit, read, amplification, memory)
+
+
+def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:
+    """Return the longest pieces to read: source chunks, gathered up to `Level.read_chunks`."""
+    limits = pyramid.levels[max(first - 1, 0)].read_chunks
+    return tuple(max(regions.gathered(chunks, n)) for chunks, n in zip(source_chunks, limits, strict=True))
+
+
+def _memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape) -> int:
+    """Return the peak of one unit, in bytes: what was read, and per level a block and the parts of the next.
+
+    The source counts twice, for pieces that are joined, and for the codec's or the reader's own copy; an
+    object is encoded in one buffer and compressed into another.
+    """
+    levels = pyramid.levels[first:stop]
+    steps = _from(pyramid, first)
+    block = tuple(map(lcm, levels[0].write_chunks if first == 0 else read, steps))
+    live = prod(min(_cover(r, b), s) for r, b, s in zip(read, block, span, strict=True))
+    written = sum(2 * prod(level.write_chunks) for level in levels)
+    encoded = 2 * max(prod(level.layout.objects) for level in levels)
+    return (2 * live + written + encoded) * pyramid.itemsize
+
+
+def _cover(read: int, block: int) -> int:
+    """Return how long the pieces of length `read` are that a block of length `block` touches."""
+    if read % block == 0 or block % read == 0:
+        return max(read, block)
+    return (regions.ceil_div(block, read) + 1) * read
+
+
+__all__ = ["Capacity", "Group", "Pass", "Plan", "Stage", "Unit", "level_row", "plan_image", "plan_levels"]

@@ -1,0 +1,184 @@
+"""Integer geometry: regions, grids, and how factors carry one into another.
+
+A region is one ``(start, stop)`` pair per axis, in voxels of the level it lies in.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from math import prod
+
+Region = tuple[tuple[int, int], ...]
+Shape = tuple[int, ...]
+Chunks = tuple[tuple[int, ...], ...]
+
+
+def ceil_div(a: int, b: int) -> int:
+    """Return a / b rounded up.
+
+    >>> ceil_div(7, 2)
+    4
+    """
+    return -(-a // b)
+
+
+def counts(shape: Sequence[int], blocks: Sequence[int]) -> Shape:
+    """Return how many blocks cover `shape` along each axis."""
+    return tuple(ceil_div(n, b) for n, b in zip(shape, blocks, strict=True))
+
+
+def size(region: Region) -> int:
+    """Return the number of voxels in a region."""
+    return prod(stop - start for start, stop in region)
+
+
+def shape_of(region: Region) -> Shape:
+    """Return the shape of a region."""
+    return tuple(stop - start for start, stop in region)
+
+
+def slices(region: Region) -> tuple[slice, ...]:
+    """Return the region as an index."""
+    return tuple(slice(start, stop) for start, stop in region)
+
+
+def whole(shape: Sequence[int]) -> Region:
+    """Return the region that covers `shape`."""
+    return tuple((0, n) for n in shape)
+
+
+def block(index: Sequence[int], blocks: Sequence[int], shape: Sequence[int]) -> Region:
+    """Return the region of one block of a grid, cut by the edge of `shape`.
+
+    >>> block((1, 0), (64, 64), (100, 50))
+    ((64, 100), (0, 50))
+    """
+    return tuple((i * b, min((i + 1) * b, n)) for i, b, n in zip(index, blocks, shape, strict=True))
+
+
+def blocks_of(region: Region, blocks: Sequence[int]) -> Iterator[Region]:
+    """Yield the parts of a region between the lines of the grid of `blocks`."""
+    spans = [list(spans_of(a, b, size)) for (a, b), size in zip(region, blocks, strict=True)]
+    yield from product(*spans)
+
+
+def spans_of(start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
+    """Yield the parts of ``start:stop`` between multiples of `step`.
+
+    >>> list(spans_of(3, 10, 4))
+    [(3, 4), (4, 8), (8, 10)]
+    """
+    while start < stop:
+        end = min((start // step + 1) * step, stop)
+        yield start, end
+        start = end
+
+
+def grid(region: Region, blocks: Sequence[int]) -> Chunks:
+    """Return the sizes of the parts of a region between the lines of the grid of `blocks`.
+
+    >>> grid(((64, 200),), (64,))
+    ((64, 64, 8),)
+    """
+    return tuple(
+        tuple(b - a for a, b in spans_of(start, stop, step)) for (start, stop), step in zip(region, blocks, strict=True)
+    )
+
+
+def coarser(region: Region, factors: Sequence[int]) -> Region:
+    """Return the region one level up; starts are multiples of the factors, ragged ends round up.
+
+    >>> coarser(((4, 9),), (2,))
+    ((2, 5),)
+    """
+    return tuple((start // f, ceil_div(stop, f)) for (start, stop), f in zip(region, factors, strict=True))
+
+
+def finer(region: Region, factors: Sequence[int], shape: Sequence[int]) -> Region:
+    """Return the region of the level below, of `shape`, that a region is made from.
+
+    >>> finer(((2, 5),), (2,), (9,))
+    ((4, 9),)
+    """
+    return tuple((start * f, min(stop * f, n)) for (start, stop), f, n in zip(region, factors, shape, strict=True))
+
+
+def grown(region: Region, halo: Sequence[int], shape: Sequence[int]) -> Region:
+    """Return the region with `halo` voxels more on either side, cut by the edges of `shape`."""
+    return tuple((max(a - h, 0), min(b + h, n)) for (a, b), h, n in zip(region, halo, shape, strict=True))
+
+
+def margins(outer: Region, inner: Region) -> tuple[tuple[int, int], ...]:
+    """Return how far `outer` reaches beyond `inner`, before and after, per axis."""
+    return tuple((a - c, d - b) for (c, d), (a, b) in zip(outer, inner, strict=True))
+
+
+def is_multiple(sizes: Sequence[int], of: Sequence[int]) -> bool:
+    """Return whether every size is a whole multiple."""
+    return all(a % b == 0 for a, b in zip(sizes, of, strict=True))
+
+
+def cut(chunks: Sequence[int], start: int, stop: int) -> tuple[int, ...]:
+    """Return the sizes of what ``start:stop`` holds of each of the consecutive chunks.
+
+    >>> cut((4, 4, 4), 2, 9)
+    (2, 4, 1)
+    """
+    found, edge = [], 0
+    for chunk in chunks:
+        overlap = min(edge + chunk, stop) - max(edge, start)
+        if overlap > 0:
+            found.append(overlap)
+        edge += chunk
+    return tuple(found)
+
+
+def gathered(chunks: Sequence[int], limit: int) -> tuple[int, ...]:
+    """Join consecutive chunks while together they hold at most `limit`.
+
+    >>> gathered((1, 1, 1, 1, 1), 2)
+    (2, 2, 1)
+    """
+    groups: list[int] = []
+    for chunk in chunks:
+        if groups and groups[-1] + chunk <= limit:
+            groups[-1] += chunk
+        else:
+            groups.append(chunk)
+    return tuple(groups)
+
+
+def amplification(chunks: Sequence[int], step: int) -> float:
+    """Return how often the chunks of one axis are read when it is taken `step` voxels at a time.
+
+    >>> amplification((128, 128), 128), amplification((256,), 64)
+    (1.0, 4.0)
+    """
+    edge, touched = 0, 0
+    for chunk in chunks:
+        touched += chunk * (ceil_div(edge + chunk, step) - edge // step)
+        edge += chunk
+    return touched / edge
+
+
+def text(region: Region, names: Sequence[str]) -> str:
+    """Return a region as users write it.
+
+    >>> text(((0, 4), (2, 8)), "yx")
+    'y 0:4, x 2:8'
+    """
+    return ", ".join(f"{name} {a}:{b}" for name, (a, b) in zip(names, region, strict=True))
+
+
+def aligned(chunks: Sequence[int], factor: int) -> tuple[int, ...]:
+    """Join consecutive chunks until all but the last end at a multiple of `factor`, so that no window is cut.
+
+    >>> aligned((3, 3, 3, 3, 1), 2)
+    (6, 6, 1)
+    """
+    groups, open_group = [], 0
+    for chunk in chunks:
+        open_group += chunk
+        if open_group % factor == 0:
+            groups.append(open_group)
+            open_group = 0
+    return (*groups, open_group) if open_group else tuple(groups)

@@ -1,0 +1,250 @@
+"""Images as callers have them, and pieces of them as Dask arrays.
+
+Anything with ``shape``, ``dtype`` and slicing is an image. What it says of itself (chunks, dimensions,
+coordinates) is kept in a `Source`.
+"""
+
+import mmap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+
+from daskome import regions
+from daskome.regions import Chunks, Region, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An image, and what it says of itself.
+
+    Attributes
+    ----------
+    array : array-like
+        Has shape, dtype and slicing.
+    chunks : tuple of tuple of int
+        The pieces in which it is stored or computed, per axis.
+    dims : tuple of str, optional
+        Names of the axes.
+    scale, translation : dict of str to float
+        By name of the axis; of those that are known.
+    units : dict of str to str
+    name : str, optional
+    """
+
+    array: Any
+    chunks: Chunks
+    dims: tuple[str, ...] | None = None
+    scale: Mapping[str, float] = field(default_factory=dict)
+    translation: Mapping[str, float] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The shape, as whole numbers."""
+        return tuple(map(int, self.array.shape))
+
+    @property
+    def dtype(self) -> str:
+        """The name of the dtype, whatever its byte order."""
+        return str(np.dtype(self.array.dtype).newbyteorder("=").name)
+
+
+def as_source(image: Any) -> Source:
+    """Return any image as a `Source`.
+
+    Raises
+    ------
+    TypeError
+        If it has no shape, dtype and slicing.
+    ValueError
+        If it is a Dask array with chunks of unknown size.
+    """
+    if isinstance(image, Source):
+        return image
+    if isinstance(image, list | tuple):
+        image = np.asarray(image)
+    if hasattr(image, "dims") and hasattr(image, "coords"):
+        return _from_xarray(image)
+    for attribute in ("shape", "dtype", "__getitem__"):
+        if not hasattr(image, attribute):
+            raise TypeError(f"an image needs shape, dtype and slicing; {type(image).__name__} has no {attribute}")
+    _check_known(image)
+    return Source(_reopenable(image), _chunks(image))
+
+
+def cut(source: Source, region: Region, read_chunks: Shape) -> da.Array:
+    """Return a region of the source as a Dask array of pieces of at most about `read_chunks`, and no more graph.
+
+    Source chunks are joined up to `read_chunks` and never split, so that none is read twice.
+    """
+    chunks = tuple(
+        regions.gathered(regions.cut(sizes, start, stop), limit)
+        for sizes, (start, stop), limit in zip(source.chunks, region, read_chunks, strict=True)
+    )
+    dtype = np.dtype(source.dtype)
+    if isinstance(source.array, da.Array):
+        (part,) = dask.optimize(source.array[regions.slices(region)])
+        part = part.map_blocks(_as_declared, dtype=dtype, declared=dtype, meta=np.empty((0,) * part.ndim, dtype))
+        return part.rechunk(chunks, method="tasks")
+    piece = source.array if isinstance(source.array, np.ndarray) else Window(source.array, region)
+    if piece is source.array:
+        piece = piece[regions.slices(region)].astype(dtype, copy=False)
+    return da.from_array(piece, chunks=chunks, name=False, meta=np.empty((0,) * len(region), dtype))
+
+
+class Window:
+    """A region of an array-like, itself one: so the graph of a unit knows nothing of the rest of the image."""
+
+    __slots__ = ("array", "dtype", "ndim", "region", "shape")
+
+    def __init__(self, array: Any, region: Region) -> None:
+        self.array = array
+        self.region = region
+        self.shape = regions.shape_of(region)
+        self.ndim = len(region)
+        self.dtype = np.dtype(array.dtype).newbyteorder("=")
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+        """Return a part of the region."""
+        starts = [start for start, _ in self.region]
+        inner = tuple(slice(a + i.start, a + i.stop) for a, i in zip(starts, index, strict=True))
+        return np.asarray(self.array[inner], dtype=self.dtype)
+
+
+class Reopenable:
+    """An array-like in a file, which other processes open for themselves."""
+
+    def __init__(self, opener: Callable[[], Any], array: Any = None) -> None:
+        self._opener = opener
+        self._array = array
+
+    @property
+    def array(self) -> Any:
+        """The array-like, opened when first needed."""
+        if self._array is None:
+            self._array = self._opener()
+        return self._array
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.array, name)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a part of the array."""
+        return self.array[index]
+
+    def __reduce__(self) -> tuple[type, tuple[Callable[[], Any]]]:
+        return type(self), (self._opener,)
+
+
+def open_hdf5(path: str, dataset: str) -> Any:
+    """Return a dataset of an HDF5 file."""
+    import h5py
+
+    return h5py.File(path, "r")[dataset]
+
+
+def stored_at(source: Source) -> list[Any]:
+    """Return the zarr arrays that the source is, or that its graph reads."""
+    import zarr
+
+    array = source.array
+    if isinstance(array, zarr.Array):
+        return [array]
+    if not isinstance(array, da.Array):
+        return []
+    layers = array.__dask_graph__().layers.values()
+    found = [value for layer in layers for value in _literals(layer)]
+    return [value for value in found if isinstance(value, zarr.Array)]
+
+
+def _literals(layer: Any) -> list[Any]:
+    """Return the arrays that a layer of a graph holds as they are: `da.from_array` puts them in one of two places."""
+    indices = getattr(layer, "indices", ())
+    inlined = [pair[0] for pair in indices if pair[1] is None]
+    tasks = list(layer.mapping.values()) if len(getattr(layer, "mapping", ())) == 1 else []
+    return [getattr(value, "value", value) for value in (*inlined, *tasks)]
+
+
+def _check_known(image: Any) -> None:
+    shape = tuple(image.shape)
+    chunks = getattr(image, "chunks", None) if isinstance(image, da.Array) else None
+    sizes = [size for sizes in chunks for size in sizes] if chunks else list(shape)
+    if any(size != size for size in sizes):
+        raise ValueError("the image has Dask chunks of unknown size; call compute_chunk_sizes() on it first")
+    if type(image).__module__.startswith("dask") and not isinstance(image, da.Array):
+        raise TypeError(
+            f"{type(image).__module__}.{type(image).__name__} is no dask.array.Array;"
+            " set the Dask configuration array.query-planning to False before importing dask.array"
+        )
+
+
+def _chunks(image: Any) -> Chunks:
+    """Return the pieces in which the image comes: Dask's chunks, a zarr or HDF5 array's, or one piece."""
+    chunks = getattr(image, "chunks", None)
+    if isinstance(image, da.Array):
+        return tuple(tuple(map(int, sizes)) for sizes in image.chunks)
+    shape = tuple(map(int, image.shape))
+    if chunks is None or len(chunks) != len(shape) or not all(isinstance(c, int | np.integer) for c in chunks):
+        return _free(shape)
+    return regions.grid(regions.whole(shape), tuple(map(int, chunks)))
+
+
+def _free(shape: Shape) -> Chunks:
+    """Return chunks for what can be sliced anywhere: so fine that they fit any block."""
+    return tuple((1,) * n for n in shape)
+
+
+def _reopenable(image: Any) -> Any:
+    if isinstance(image, np.memmap) and isinstance(image.base, mmap.mmap) and image.filename is not None:
+        order: Any = "C" if image.flags.c_contiguous else "F"
+        return Reopenable(partial(np.memmap, image.filename, image.dtype, "r", image.offset, image.shape, order), image)
+    if type(image).__module__.startswith("h5py") and hasattr(image, "file"):
+        return Reopenable(partial(open_hdf5, image.file.filename, image.name), image)
+    return image
+
+
+def _as_declared(block: Any, declared: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return a block as NumPy, if it has the dtype its Dask array declares: other values would wrap silently."""
+    block = np.asarray(block)
+    found: np.ndarray[Any, Any] = block.astype(declared, copy=False)
+    if block.dtype.newbyteorder("=") != declared:
+        raise TypeError(f"a block of the image is {block.dtype}, but the image says {declared}; use image.astype(…)")
+    return found
+
+
+def _from_xarray(image: Any) -> Source:
+    inner = as_source(image.data)
+    dims = tuple(map(str, image.dims))
+    steps = {dim: _regular(dim, image.coords[dim].values) for dim in dims if dim in image.coords}
+    known = {dim: step for dim, step in steps.items() if step is not None}
+    units = {dim: str(image.coords[dim].attrs["units"]) for dim in known if image.coords[dim].attrs.get("units")}
+    return Source(
+        inner.array,
+        inner.chunks,
+        dims,
+        {dim: step for dim, (_, step) in known.items()},
+        {dim: start for dim, (start, _) in known.items()},
+        units,
+        str(image.name) if image.name else None,
+    )
+
+
+def _regular(dim: str, values: Any) -> tuple[float, float] | None:
+    """Return first value and step of a coordinate; None where it has no step or is no number."""
+    if len(values) < 2 or values.dtype.kind not in "iuf":
+        return None
+    steps = np.diff(values.astype(float))
+    if not np.allclose(steps, steps[0], rtol=1e-3) or steps[0] <= 0:
+        raise ValueError(f"coordinate {dim!r} is not regular and rising; drop it, or pass scale= and translation=")
+    return float(values[0]), float((values[-1] - values[0]) / (len(values) - 1))
+
+
+__all__: Sequence[str] = ["Reopenable", "Source", "Window", "as_source", "cut", "open_hdf5", "stored_at"]
