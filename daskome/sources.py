@@ -179,7 +179,7 @@ def _check_known(image: Any) -> None:
     sizes = [size for sizes in chunks for size in sizes] if chunks else list(shape)
     if any(size != size for size in sizes):
         raise ValueError("the image has Dask chunks of unknown size; call compute_chunk_sizes() on it first")
-    if type(image).__module__.startswith("dask") and not isinstance(image, da.Array):
+    if type(image).__module__.startswith("dask.") and not isinstance(image, da.Array):
         raise TypeError(
             f"{type(image).__module__}.{type(image).__name__} is no dask.array.Array;"
             " set the Dask configuration array.query-planning to False before importing dask.array"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numcodecs
 import zarr
 from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
@@ -52,11 +53,11 @@ def attributes(place: StorePath) -> dict[str, Any] | None:
     return None if group is None else group.attrs.asdict()
 
 
-def find_group(place: StorePath) -> zarr.Group | None:
+def find_group(place: StorePath, writable: bool = False) -> zarr.Group | None:
     """Return the group at a place, or None where there is none."""
     try:
-        return zarr.open_group(place.store, path=place.path, mode=_mode(place), use_consolidated=False)
-    except (FileNotFoundError, zarr.errors.ContainsArrayError):
+        return zarr.open_group(place.store, path=place.path, mode=_mode(place, writable), use_consolidated=False)
+    except (FileNotFoundError, NotADirectoryError, zarr.errors.ContainsArrayError):
         return None
 
 
@@ -64,7 +65,7 @@ def find_array(place: StorePath) -> zarr.Array[Any] | None:
     """Return the array at a place, or None where there is none."""
     try:
         return zarr.open_array(place.store, path=place.path, mode=_mode(place))
-    except (FileNotFoundError, zarr.errors.ContainsGroupError, zarr.errors.NodeTypeValidationError):
+    except (FileNotFoundError, NotADirectoryError, zarr.errors.ContainsGroupError, zarr.errors.NodeTypeValidationError):
         return None
 
 
@@ -86,7 +87,9 @@ def check_free(place: StorePath, plan: Plan, overwrite: bool) -> None:
     found = attributes(place)
     if found is None:
         _check_nothing_else(place)
-    elif not overwrite:
+    elif overwrite:
+        _check_format(place, plan, found)
+    else:
         _check_no_image(place, plan, found)
     rehearse(plan)
 
@@ -160,9 +163,9 @@ def overlaps(place: StorePath, plan: Plan, array: zarr.Array[Any]) -> bool:
     return inside or any(_is_below(theirs, path) or _is_below(path, theirs) for path in ours)
 
 
-def _mode(place: StorePath) -> Literal["r", "r+"]:
-    """Return the mode that opens what is there: a zip file that is open for writing can't be opened as "r"."""
-    return "r" if place.read_only else "r+"
+def _mode(place: StorePath, writable: bool = False) -> Literal["r", "r+"]:
+    """Return the mode that opens what is there. A zip file that is open for writing can't be opened as "r"."""
+    return "r+" if writable or (isinstance(place.store, ZipStore) and not place.read_only) else "r"
 
 
 def join(*paths: str) -> str:
@@ -216,29 +219,36 @@ def _check_no_image(place: StorePath, plan: Plan, found: Mapping[str, Any]) -> N
 
 def _retire(place: StorePath, plan: Plan, old: Mapping[str, Any]) -> None:
     """Take down the image at a place: first what makes it an image, then its levels, never anything else."""
-    group = find_group(place)
+    group = find_group(place, writable=True)
     if group is None or not place.store.supports_deletes:
         raise FileExistsError(f"{place} can't be replaced: its store can't delete")
     group.attrs.put({**_foreign(old), MARK: {"unfinished": True}})
     sync((place / JOURNAL).delete_dir())
-    for path in {*_level_paths(old), *(level.path for _, pyramid in _pyramids(plan) for level in pyramid.levels)}:
+    for path in _paths_to_delete(plan, old):
         sync((place / path).delete_dir())
     if group.metadata.zarr_format == 2:
         sync((place / ".zmetadata").delete())
     if group.metadata.zarr_format != _zarr_format(plan):
-        _leave_format(place, group)
+        for name in V2_DOCUMENTS if group.metadata.zarr_format == 2 else ("zarr.json",):
+            sync((place / name).delete())
 
 
-def _leave_format(place: StorePath, group: zarr.Group) -> None:
-    """Remove the documents of a group whose zarr format changes, if nothing else depends on them."""
-    rest = [name for name, _ in group.members()]
+def _check_format(place: StorePath, plan: Plan, found: Mapping[str, Any]) -> None:
+    """A group can change its zarr format only if it holds nothing but the image that is replaced."""
+    group = find_group(place)
+    if group is None or group.metadata.zarr_format == _zarr_format(plan):
+        return
+    rest = {name for name, _ in group.members()} - set(_paths_to_delete(plan, found))
     if rest:
         raise FileExistsError(
-            f"{place} is a zarr v{group.metadata.zarr_format} group that holds {', '.join(rest)} besides the image;"
-            " write to a new place, or in the version that it has"
+            f"{place} is a zarr v{group.metadata.zarr_format} group that holds {', '.join(sorted(rest))} besides the"
+            " image; write to a new place, or in the version that it has"
         )
-    for name in V2_DOCUMENTS if group.metadata.zarr_format == 2 else ("zarr.json",):
-        sync((place / name).delete())
+
+
+def _paths_to_delete(plan: Plan, found: Mapping[str, Any]) -> list[str]:
+    ours = [join(path, level.path) for path, pyramid in _pyramids(plan) for level in pyramid.levels]
+    return sorted({*_level_paths(found), *ours})
 
 
 def _level_paths(found: Mapping[str, Any]) -> list[str]:
@@ -263,7 +273,7 @@ def _zarr_format(plan: Plan) -> Any:
 
 def _set_attributes(place: StorePath, plan: Plan, found: dict[str, Any], last: bool = False) -> None:
     """Write all attributes of the group at once. A store that can't rewrite gets them only when they are the last."""
-    group = find_group(place) if place.store.supports_deletes else None
+    group = find_group(place, writable=True) if place.store.supports_deletes else None
     if group is not None:
         group.attrs.put(found)
     elif last or place.store.supports_deletes:
@@ -278,8 +288,15 @@ def _create_array(store: MemoryStore, path: str, pyramid: Pyramid, level: Level)
         dtype=pyramid.dtype,
         chunks=level.layout.chunks,
         shards=level.layout.shards,
-        **level.layout.options,
+        **{key: _revived(value) for key, value in level.layout.options.items()},
     )
+
+
+def _revived(option: Any) -> Any:
+    """Return the codecs of zarr v2, which have an id, as objects; zarr takes those of v3 as JSON."""
+    if isinstance(option, list):
+        return [_revived(value) for value in option]
+    return numcodecs.get_codec(dict(option)) if isinstance(option, Mapping) and "id" in option else option
 
 
 def _documents(store: MemoryStore, plan: Plan) -> dict[str, Any]:

@@ -239,13 +239,15 @@ def write_multiscale(
     place = storage.locate(group, fs_options)
     sources = [as_source(level) for level in pyramid]
     levels = [describe(source, name, axes, scale, translation, axes_units) for source in sources]
+    if not levels:
+        raise ValueError("the pyramid has no levels")
     plan = planning.plan_levels(
         levels,
         [source.chunks for source in sources],
         find_method(method),
         _version(fmt, place),
         storage_options=storage_options,
-        channels=parse_channels(channels, levels[0].axes, levels[0].shape) if levels else (),
+        channels=parse_channels(channels, levels[0].axes, levels[0].shape),
         capacity=run.capacity(place, _bytes(memory)),
     )
     _check_target(plan, sources, place, overwrite)
@@ -279,7 +281,7 @@ def _version(fmt: Any, place: StorePath | None) -> Version:
     group = None if place is None else storage.find_group(place)
     if fmt is not None:
         return find_version(fmt)
-    return version_of(group.metadata.zarr_format) if group else DEFAULT_VERSION
+    return DEFAULT_VERSION if group is None else version_of(group.metadata.zarr_format)
 
 
 def _bytes(memory: int | str | None) -> int | None:
