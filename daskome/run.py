@@ -9,12 +9,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 import dask
 import dask.array as da
+import numpy as np
 from zarr.storage import StorePath
 
 from daskome import display, graph, storage
@@ -127,7 +130,7 @@ def capacity(place: StorePath | None = None, memory: int | None = None) -> Capac
     from distributed.system import MEMORY_LIMIT
 
     client = _client(place)
-    threads = list(client.nthreads().values()) if client else [_threads()]
+    threads = list(client.nthreads().values()) if client else [n_threads()]
     limits = _memory_limits(client) if client else []
     return Capacity(max(len(threads), 1), max([*threads, 1]), memory or min([*limits, int(MEMORY_LIMIT)]))
 
@@ -139,15 +142,48 @@ def pool(place: StorePath) -> Iterator[Pool]:
     if client:
         executor = client.get_executor(pure=False)
         try:
-            yield Pool(lambda job: executor.submit(job, key=_task_name(job)), capacity(place).parallel)
+            yield Pool(partial(_to_cluster, client, executor), capacity(place).parallel)
         finally:
             executor.shutdown(wait=False)
     else:
-        with ThreadPoolExecutor(_threads(), thread_name_prefix="daskome") as threads:
+        with ThreadPoolExecutor(n_threads(), thread_name_prefix="daskome") as threads:
             try:
-                yield Pool(lambda job: threads.submit(job), _threads())
+                yield Pool(lambda job: threads.submit(_run_here, job), n_threads())
             finally:
                 threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _run_here(job: Job) -> None:
+    """Run a job in this process; what of its image lives on a cluster is fetched."""
+    held = _held(job)
+    _run_with(job, list(held), [value.result() if hasattr(value, "result") else value for value in held.values()])
+
+
+def _run_with(job: Job, keys: list[Any], values: list[Any]) -> None:
+    """Run a job whose image needs these values, which came by another way."""
+    if keys and job.piece is not None:
+        graph = {**dict(job.piece.dask), **dict(zip(keys, values, strict=True))}
+        job = replace(job, piece=da.Array(graph, job.piece.name, job.piece.chunks, meta=job.piece._meta))
+    job()
+
+
+def _to_cluster(client: Any, executor: Any, job: Job) -> "Future[None]":
+    """Submit a job. Arrays in memory travel beside it: those here are scattered, those on workers stay there."""
+    held = _held(job)
+    if held and job.piece is not None:
+        graph = {key: task for key, task in job.piece.dask.items() if key not in held}
+        job = replace(job, piece=da.Array(graph, job.piece.name, job.piece.chunks, meta=job.piece._meta))
+    values = [value if hasattr(value, "result") else client.scatter(value, hash=False) for value in held.values()]
+    name = f"daskome-stage-{job.unit.stage}-{uuid4().hex}"
+    future: Future[None] = executor.submit(_run_with, job, list(held), values, key=name)
+    return future
+
+
+def _held(job: Job) -> dict[Any, Any]:
+    """Return those values of the graph of a job's image that are futures of a cluster, or arrays in memory."""
+    graph = {} if job.piece is None else dict(job.piece.dask)
+    values = {key: getattr(task, "value", task) for key, task in graph.items()}
+    return {key: v for key, v in values.items() if isinstance(v, np.ndarray) or type(v).__name__ == "Future"}
 
 
 def _finished(plan: Plan, stage: int, todo: Iterator[Job], workers: Pool, retries: int) -> Iterator[Unit]:
@@ -199,13 +235,8 @@ def _client(place: StorePath | None) -> Any:
     return None if place is not None and storage.is_local_to_process(place) else client
 
 
-def _threads() -> int:
+def n_threads() -> int:
+    """Return how many threads Dask is set to use in this process."""
     if dask.config.get("scheduler", None) in ("sync", "synchronous", "single-threaded"):
         return 1
     return int(dask.config.get("num_workers", None) or dask.system.CPU_COUNT)
-
-
-def _task_name(job: Job) -> str:
-    from uuid import uuid4
-
-    return f"daskome-stage-{job.unit.stage}-{uuid4().hex}"

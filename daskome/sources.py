@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
+from dask.core import flatten
 
 from daskome import regions
 from daskome.regions import Chunks, Region, Shape
@@ -89,7 +89,7 @@ def cut(source: Source, region: Region, read_chunks: Shape) -> da.Array:
     )
     dtype = np.dtype(source.dtype)
     if isinstance(source.array, da.Array):
-        (part,) = dask.optimize(source.array[regions.slices(region)])
+        part = _culled(source.array[regions.slices(region)])
         part = part.map_blocks(_as_declared, dtype=dtype, declared=dtype, meta=np.empty((0,) * part.ndim, dtype))
         return part.rechunk(chunks, method="tasks")
     piece = source.array if isinstance(source.array, np.ndarray) else Window(source.array, region)
@@ -209,6 +209,12 @@ def _reopenable(image: Any) -> Any:
     if type(image).__module__.startswith("h5py") and hasattr(image, "file"):
         return Reopenable(partial(open_hdf5, image.file.filename, image.name), image)
     return image
+
+
+def _culled(array: da.Array) -> da.Array:
+    """Return an array without the rest of its graph; `dask.optimize` would lose the futures of a persisted one."""
+    graph = array.__dask_graph__().cull(set(flatten(array.__dask_keys__())))
+    return da.Array(dict(graph), array.name, array.chunks, meta=array._meta)
 
 
 def _as_declared(block: Any, declared: np.dtype[Any]) -> np.ndarray[Any, Any]:

@@ -263,15 +263,16 @@ def describe(
     axes_units: Mapping[str, str] | str | None = None,
 ) -> Image:
     """Return an image as the caller describes it, and where the caller doesn't, as it describes itself."""
-    parsed = parse_axes(axes or source.dims, len(source.shape), source.units if axes_units is None else axes_units)
-    known = [axis.name for axis in parsed]
-    own = [{k: v for k, v in values.items() if k in known} for values in (source.scale, source.translation)]
+    known = {axis.name for axis in parse_axes(axes or source.dims, len(source.shape))}
+    own = {k: v for k, v in source.units.items() if k in known}
+    parsed = parse_axes(axes or source.dims, len(source.shape), own if axes_units is None else axes_units)
+    sizes, origin = ({k: v for k, v in d.items() if k in known} for d in (source.scale, source.translation))
     return Image(
         source.shape,
         source.dtype,
         parsed,
-        per_axis(own[0] if scale is None else scale, parsed, "scale", 1.0),
-        per_axis(own[1] if translation is None else translation, parsed, "translation", 0.0),
+        per_axis(sizes if scale is None else scale, parsed, "scale", 1.0),
+        per_axis(origin if translation is None else translation, parsed, "translation", 0.0),
         name or source.name or "image",
     )
 
