@@ -455,7 +455,7 @@ def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, source_chun
     if halo:
         read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
     amplification = prod(map(regions.amplification, source_chunks, span))
-    memory = _memory(pyramid, first, stop, span, read)
+    memory = _memory(pyramid, first, stop, span, read, copies=3 if halo else 2)
     return Pass(0, None if first else 0, first, stop, unit, read, amplification, memory)
 
 
@@ -465,11 +465,12 @@ def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:
     return tuple(max(regions.gathered(chunks, n)) for chunks, n in zip(source_chunks, limits, strict=True))
 
 
-def _memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape) -> int:
+def _memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape, copies: int) -> int:
     """Return the peak of one unit, in bytes: what was read, and per level a block and the parts of the next.
 
-    The source counts twice, for pieces that are joined, and for the codec's or the reader's own copy; an
-    object is encoded in one buffer and compressed into another.
+    The source counts twice, for pieces that are joined, and for the codec's or the reader's own copy; and once
+    more with a halo, which cuts stored chunks, so that zarr decodes them beside the result. An object is encoded
+    in one buffer and compressed into another. (`benchmarks/memory.py` holds this against what is measured.)
     """
     levels = pyramid.levels[first:stop]
     steps = _from(pyramid, first)
@@ -477,7 +478,7 @@ def _memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape) -
     live = prod(min(_cover(r, b), s) for r, b, s in zip(read, block, span, strict=True))
     written = sum(2 * prod(level.write_chunks) for level in levels)
     encoded = 2 * max(prod(level.layout.objects) for level in levels)
-    return (2 * live + written + encoded) * pyramid.itemsize
+    return (copies * live + written + encoded) * pyramid.itemsize
 
 
 def _cover(read: int, block: int) -> int:

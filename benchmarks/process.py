@@ -1,0 +1,62 @@
+"""A function in a process of its own, and what it cost: wall and CPU seconds, peak memory."""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run took: seconds, bytes, and what the function returned."""
+
+    wall: float
+    cpu: float
+    peak: int
+    result: Any
+
+
+def measure(function: str, **arguments: Any) -> Cost:
+    """Run ``benchmarks.module:function`` with JSON arguments in a new process, and return its cost, start excluded."""
+    command = [sys.executable, "-m", "benchmarks.process", function, json.dumps(arguments)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment, text=True)
+    return Cost(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """Return a table in Markdown, and under it what it was measured on."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", machine()])
+
+
+def machine() -> str:
+    """Return date, machine and versions in a line."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("daskome", "dask", "zarr", "numpy"))
+    date = time.strftime("%Y-%m-%d")
+    return f"{date}, {os.cpu_count()} cores {platform.machine()}, Python {platform.python_version()}, {packages}"
+
+
+def _main(function: str, arguments: str) -> None:
+    module, name = function.split(":")
+    call = getattr(__import__(module, fromlist=[name]), name)
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = call(**json.loads(arguments))
+    cost = Cost(
+        time.perf_counter() - wall,
+        time.process_time() - cpu,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        result,
+    )
+    print(json.dumps(vars(cost)))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

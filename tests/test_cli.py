@@ -1,0 +1,171 @@
+"""The command line as users type it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from click.testing import CliRunner, Result
+
+import daskome
+from daskome.cli import main
+from tests.stores import contents, is_image, levels
+
+CUBE = np.random.default_rng(0).integers(0, 1000, (20, 30, 40)).astype("uint16")
+
+
+def daskome_(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def npy(tmp_path: Path) -> Path:
+    np.save(tmp_path / "cube.npy", CUBE)
+    return tmp_path / "cube.npy"
+
+
+def test_help_is_quick_and_shows_every_option() -> None:
+    assert {"write", "plan", "info", "verify", "preview"} <= set(main.commands)
+    script = "import sys; sys.argv = ['daskome', '--help']\nfrom daskome.cli import main\ntry: main()\nexcept SystemExit: pass\nprint([m for m in ('dask', 'zarr', 'numpy', 'distributed') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    for word in (
+        "--scale-factors",
+        "--chunks",
+        "--shards",
+        "--compressor",
+        "--method",
+        "--fmt",
+        "--overwrite",
+        "--quiet",
+    ):
+        assert word in daskome_("write", "--help").output
+
+
+def test_write_verify_info_preview(tmp_path: Path, npy: Path) -> None:
+    out = tmp_path / "a.ome.zarr"
+    done = daskome_("write", npy, out, "--scale", "2,0.5,0.5", "--unit", "micrometer", "--scale-factors", "2,4", "--chunks", "8",
+                    "--shards", "z=16,y=16,x=16", "--compressor", "blosc:lz4:3:bitshuffle", "--channels", "DAPI", "--name", "cells")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "s2" in done.output
+    daskome.write_image(
+        CUBE, tmp_path / "b", [2, 4], "cells", scale=(2, 0.5, 0.5), axes_units="micrometer", channels=["DAPI"],
+        storage_options={"chunks": 8, "shards": 16, "compressors": zarr.codecs.BloscCodec(cname="lz4", clevel=3, shuffle="bitshuffle")},
+    )  # fmt: skip
+    assert contents(out) == contents(tmp_path / "b")
+    assert daskome_("verify", out, "--pixels", "--source", npy).exit_code == 0
+    told = daskome_("info", out).output
+    for word in ("0.5", "cells", "s2", "5, 8, 10", "micrometer", "DAPI", "blosc lz4 3 bitshuffle"):
+        assert word in told
+    assert json.loads(daskome_("info", out, "--json").output)["ome"]["version"] == "0.5"
+    assert daskome_("preview", out, tmp_path / "a.png").exit_code == 0
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_quiet_prints_nothing(tmp_path: Path, npy: Path) -> None:
+    assert daskome_("write", npy, tmp_path / "a", "--quiet").output == ""
+    assert daskome_("verify", tmp_path / "a", "--quiet", "--pixels=3").output == ""
+
+
+def test_scale_factors_and_storage_options_as_json(tmp_path: Path, npy: Path) -> None:
+    options = '[{"chunks": 16}, {"chunks": 8}]'
+    done = daskome_(
+        "write",
+        npy,
+        tmp_path / "a",
+        "--scale-factors",
+        '[{"y": 2, "x": 2}]',
+        "--storage-options",
+        options,
+        "--fmt",
+        "0.4",
+    )
+    assert done.exit_code == 0, done.output
+    assert [level.shape for level in levels(tmp_path / "a")] == [(20, 30, 40), (20, 15, 20)]
+    assert zarr.open_array(tmp_path / "a" / "s1", mode="r").chunks == (8, 8, 8)
+    assert (tmp_path / "a" / ".zattrs").exists()
+
+
+def test_an_ome_zarr_is_input_too(tmp_path: Path, npy: Path) -> None:
+    daskome_("write", npy, tmp_path / "a", "--scale", "2,1,1", "--fmt", "0.4")
+    assert daskome_("write", tmp_path / "a", tmp_path / "b", "--method", "mode", "--scale-factors", "1").exit_code == 0
+    scale = zarr.open_group(tmp_path / "b", mode="r").attrs["ome"]["multiscales"][0]["datasets"][0]
+    assert scale["coordinateTransformations"][0]["scale"] == [2, 1, 1]
+
+
+def test_the_plan_writes_nothing(tmp_path: Path, npy: Path) -> None:
+    done = daskome_("plan", npy, tmp_path / "a", "--chunks", "8")
+    assert done.exit_code == 0
+    assert "peak memory" in done.output
+    assert not (tmp_path / "a").exists()
+    assert daskome_("plan", npy).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["IN", "OUT", "--scale-factors", "0"], "whole number"),
+        (["IN", "OUT", "--method", "meen"], "mean"),
+        (["IN", "OUT", "--axes", "yx"], "3 dimensions"),
+        (["IN", "OUT", "--scale", "a,b"], "none of"),
+        (["IN", "OUT", "--compressor", "zip"], "compressor"),
+        (["missing.npy", "OUT"], "missing.npy"),
+        (["IN.what", "OUT"], "IN.what"),
+    ],
+)
+def test_what_is_refused_exits_with_2(tmp_path: Path, npy: Path, arguments: list[str], said: str) -> None:
+    named = {"IN": str(npy), "OUT": str(tmp_path / "out")}
+    done = daskome_("write", *[named.get(a, a) for a in arguments])
+    assert done.exit_code == 2, done.output
+    assert said in done.output
+    assert "Traceback" not in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_image_is_refused_with_the_way_out(tmp_path: Path, npy: Path) -> None:
+    daskome_("write", npy, tmp_path / "a")
+    done = daskome_("write", npy, tmp_path / "a")
+    assert (done.exit_code, "overwrite" in done.output) == (2, True)
+    assert daskome_("write", npy, tmp_path / "a", "--overwrite").exit_code == 0
+
+
+def test_problems_exit_with_1(tmp_path: Path, npy: Path) -> None:
+    daskome_("write", npy, tmp_path / "a", "--scale-factors", "2")
+    zarr.open_array(tmp_path / "a" / "s1", mode="r+")[3, 3, 3] += 1
+    assert daskome_("verify", tmp_path / "a").exit_code == 0
+    done = daskome_("verify", tmp_path / "a", "--pixels")
+    assert (done.exit_code, "s1" in done.output) == (1, True)
+
+
+def test_ctrl_c_leaves_what_is_visibly_unfinished(tmp_path: Path) -> None:
+    np.lib.format.open_memmap(tmp_path / "big.npy", "w+", "uint16", (1024, 512, 512))[::7] = 1
+    environment = os.environ | {"PYTHONPATH": str(Path(daskome.__file__).parents[1])}
+    command = [
+        sys.executable,
+        "-m",
+        "daskome",
+        "write",
+        tmp_path / "big.npy",
+        tmp_path / "a",
+        "--compressor",
+        "gzip:9",
+        "--chunks",
+        "64",
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True)
+    while not (tmp_path / "a" / "s0" / "c").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "unfinished" in errors
+    assert "Traceback" not in errors
+    assert not is_image(tmp_path / "a")
+    assert "UNFINISHED" in daskome_("info", tmp_path / "a").output
+    assert daskome_("verify", tmp_path / "a").exit_code == 1
