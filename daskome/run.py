@@ -18,6 +18,7 @@ from uuid import uuid4
 import dask
 import dask.array as da
 import numpy as np
+from dask.local import get_sync
 from zarr.storage import StorePath
 
 from daskome import display, graph, storage
@@ -54,7 +55,7 @@ class Job:
         piece = self.piece
         if piece is None:
             piece = cut(as_source(arrays[self.unit.work.first - 1]), self.reads, self.unit.work.read_chunks)
-        dask.compute(graph.stores(self.unit, self.pyramid, piece, arrays), scheduler="sync")
+        dask.compute(graph.stores(self.unit, self.pyramid, piece, arrays), scheduler=get_sync)
         storage.record(self.journal, self.fingerprint, self.unit.key)
 
 

@@ -307,8 +307,9 @@ def _documents(store: MemoryStore, plan: Plan) -> dict[str, Any]:
 
 def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:
     """Return an array to write, with those options that zarr does not keep in its metadata."""
+    array = zarr.open_array(place.store, path=place.path, mode="r+")
     config = level.layout.options.get("config")
-    return zarr.open_array(place.store, path=place.path, mode="r+", **({"config": config} if config else {}))
+    return array.with_config(config) if config else array
 
 
 def _set(place: StorePath, text: str) -> None:
