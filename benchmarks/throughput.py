@@ -119,7 +119,8 @@ def write_tensorstore(folder: str, edge: int, cname: str, clevel: int) -> int:
 
     source = ts.virtual_chunked(
         lambda domain, into, _: np.copyto(into, volume[domain.index_exp]), dtype=ts.uint16,
-        domain=ts.IndexDomain(shape=volume.shape), chunk_layout=ts.ChunkLayout(chunk_shape=volume.chunks), context=context,
+        domain=ts.IndexDomain(shape=volume.shape),
+        chunk_layout=ts.ChunkLayout(chunk_shape=volume.chunks), context=context,
     )  # fmt: skip
     below = None
     for k in range(LEVELS):

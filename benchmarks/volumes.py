@@ -18,7 +18,11 @@ class Tiled:
 
     shape: tuple[int, ...]
     chunks: tuple[int, ...] = (EDGE, EDGE, EDGE)
-    dtype: Any = np.dtype("uint16")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of all of it."""
+        return np.dtype("uint16")
 
     @cached_property
     def tile(self) -> np.ndarray[Any, Any]:

@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from daskome.plan import Plan
     from daskome.readers import read
     from daskome.run import WriteError
-    from daskome.verify import Problem, verify
+    from daskome.verification import Problem, verify
     from daskome.writer import plan_image, write_image, write_multiscale
 
 _HOMES = {
     "METHODS": "methods",
     "Channel": "metadata",
     "Plan": "plan",
-    "Problem": "verify",
+    "Problem": "verification",
     "WriteError": "run",
     "plan_image": "writer",
     "read": "readers",
-    "verify": "verify",
+    "verify": "verification",
     "write_image": "writer",
     "write_multiscale": "writer",
 }

@@ -42,11 +42,11 @@ class Factors(Values):
     """What scale_factors may be."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return "auto", None, a list, or a number of levels."""
+        """Return "auto", None, or a list."""
         if value in ("auto", "none"):
             return None if value == "none" else value
         found = super().convert(value, param, ctx)
-        return [found] if isinstance(found, dict) else found
+        return found if isinstance(found, list) else [found]
 
 
 class Pairs(click.ParamType[Any]):
@@ -84,7 +84,7 @@ _DESCRIBE = [
         type=Factors(int),
         default="auto",
         show_default=True,
-        help='Relative to the input: 2,4,8; JSON as in \'[{"y": 2, "x": 2}]\'; a number of halvings; none.',
+        help='Relative to the input: 2,4,8; JSON as in \'[{"y": 2, "x": 2}]\'; none.',
     ),
     click.option("--fmt", "--ome-version", "fmt", help="OME-Zarr version: 0.5 (zarr v3, the default), 0.4 (zarr v2)."),
     click.option("--chunks", type=Values(int), help="Chunk shape: 128, or 64,256,256, or z=1,y=512,x=512."),

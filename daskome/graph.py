@@ -48,10 +48,9 @@ def coarsen(piece: da.Array, pyramid: Pyramid, k: int, region: Region) -> da.Arr
     """Return a region of level k from the piece of level k - 1 that it is made of, halo included."""
     method, factors, below = pyramid.method, pyramid.factors(k), pyramid.levels[k - 1].shape
     inner = regions.finer(region, factors, below)
-    halo = tuple(map(method.halo, factors))
     reduce = partial(downsample, factors=factors, method=method)
-    if any(halo):
-        margins = regions.margins(regions.grown(inner, halo, below), inner)
+    if any(map(method.halo, factors)):
+        margins = regions.margins(pyramid.reads(k, region), inner)
         whole: regions.Chunks = tuple((n,) for n in regions.shape_of(region))
         return _mapped(piece.rechunk(-1, method="tasks"), whole, partial(reduce, halo=margins))
     aligned = tuple(regions.aligned(sizes, f) for sizes, f in zip(piece.chunks, factors, strict=True))

@@ -8,7 +8,9 @@ import zarr
 from zarr.storage import StorePath
 
 from daskome import storage, table
-from daskome.metadata import Multiscale, ome_keys, read_multiscale
+from daskome.axes import Axis
+from daskome.found import Found, FoundLevel, Problem, find, layout_of
+from daskome.metadata import Channel, ome_keys
 
 HEAD = ["level", "shape", "dtype", "chunks", "shards", "scale", "translation", "bytes", "codecs"]
 
@@ -28,70 +30,97 @@ def describe(url: Any, fs_options: Mapping[str, Any] | None = None, as_json: boo
     ------
     FileNotFoundError
         If there is neither a group nor an array.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import write_image
+    >>> store = zarr.storage.MemoryStore()
+    >>> plan = write_image(np.ones((64, 50), "uint8"), store, [2], "brain", axes="yx")
+    >>> print(describe(store))
+    OME-Zarr 0.5 image 'brain'
+    axes: y space, x space
+    downsampled by: mean
+    levels:
+      level  shape   dtype  chunks  shards  scale  translation  bytes    codecs
+      s0     64, 50  uint8  64, 50  –       1, 1   0, 0         3.1 KiB  blosc ...
+      s1     32, 25  uint8  32, 25  –       2, 2   0.5, 0.5     800 B    blosc ...
+    tree:
+      s0 64, 50 uint8
+      s1 32, 25 uint8
     """
     place = storage.locate(url, fs_options or None, read_only=True)
-    group, array = storage.find_group(place), storage.find_array(place)
-    if group is None and array is None:
+    group = storage.find_group(place)
+    node = storage.find_array(place) if group is None else group
+    if node is None:
         raise FileNotFoundError(f"{place} is neither a zarr group nor an array")
-    if group is None:
-        return json.dumps(array.attrs.asdict(), indent=2) if as_json and array is not None else _array_line("", array)
-    found = group.attrs.asdict()
     if as_json:
-        return json.dumps(found, indent=2)
-    return "\n".join([*_image(place, found), *_tree(group)])
+        return json.dumps(node.attrs.asdict(), indent=2)
+    if isinstance(node, zarr.Array):
+        return _array_line("", node)
+    return "\n".join([*_image(place, node.attrs.asdict()), *_tree(node)])
 
 
-def _image(place: StorePath, found: Mapping[str, Any]) -> Iterator[str]:
-    if storage.MARK in found:
+def _image(place: StorePath, attributes: Mapping[str, Any]) -> Iterator[str]:
+    if storage.MARK in attributes:
         yield "UNFINISHED: this image has not been written to its end; no reader takes it for one"
-    if not ome_keys(found):
-        return
-    image = read_multiscale(found)
-    axes = ", ".join(" ".join(filter(None, (axis.name, axis.type, axis.unit))) for axis in image.axes)
-    yield f"OME-Zarr {image.version} image {image.name!r}"
-    yield f"axes: {axes}"
-    yield f"downsampled by: {image.method or 'not said'}"
-    yield table.text("levels:", HEAD, [_level(place, image, k) for k in range(len(image.datasets))])
-    for channel in image.channels:
-        window = ", ".join(f"{v:g}" for v in channel.window) if channel.window else "none"
-        yield f"channel {channel.label!r}: #{channel.color}, window {window}"
+    elif ome_keys(attributes):
+        found = find(place)
+        yield from [str(found)] if isinstance(found, Problem) else _found(found)
 
 
-def _level(place: StorePath, image: Multiscale, k: int) -> list[str]:
-    dataset = image.datasets[k]
-    array = storage.find_array(place / dataset.path)
+def _found(found: Found) -> Iterator[str]:
+    yield f"OME-Zarr {found.multiscale.version} image {found.multiscale.name!r}"
+    yield f"axes: {', '.join(map(_axis, found.axes))}"
+    yield f"downsampled by: {found.multiscale.method or 'not said'}"
+    yield table.text("levels:", HEAD, [_level(level) for level in found.levels])
+    yield from map(str, found.problems)
+    try:
+        yield from map(_channel, found.channels)
+    except ValueError as error:
+        yield f"omero/channels: {error}"
+
+
+def _axis(axis: Axis) -> str:
+    return " ".join(str(word) for word in (axis.name, axis.type, axis.unit) if word)
+
+
+def _level(level: FoundLevel) -> list[str]:
+    array, dataset = level.array, level.dataset
     if array is None:
         return [dataset.path, "MISSING", *[""] * (len(HEAD) - 2)]
+    layout = layout_of(array)
     return [
         dataset.path,
         table.numbers(array.shape),
         str(array.dtype),
-        table.numbers(array.chunks),
-        table.numbers(array.shards) if array.shards else "–",
+        table.numbers(layout.chunks),
+        table.numbers(layout.shards) if layout.shards else "–",
         table.numbers(dataset.scale),
         table.numbers(dataset.translation),
         table.nbytes(array.nbytes),
-        ", ".join(_codec(codec) for codec in array.compressors) or "none",
+        ", ".join(map(_codec, layout.options["compressors"])) or "none",
     ]
 
 
-def _codec(codec: Any) -> str:
+def _codec(config: Mapping[str, Any]) -> str:
     """Return a codec as a name and its settings."""
-    config = codec.to_dict() if hasattr(codec, "to_dict") else codec.get_config()
-    settings = config.get("configuration", {k: v for k, v in config.items() if k != "id"})
+    settings = config.get("configuration", config)
     words = [str(settings[key]) for key in ("cname", "clevel", "level", "shuffle") if key in settings]
     return " ".join([str(config.get("name", config.get("id"))), *words])
 
 
+def _channel(channel: Channel) -> str:
+    window = ", ".join(f"{v:g}" for v in channel.window) if channel.window else "none"
+    return f"channel {channel.label!r}: #{channel.color}, window {window}"
+
+
 def _tree(group: zarr.Group) -> Iterator[str]:
     yield "tree:"
-    for path, node in sorted(group.members(max_depth=None), key=lambda member: member[0]):
-        indent = "  " * path.count("/")
-        if isinstance(node, zarr.Array):
-            yield f"  {indent}{_array_line(path.rsplit('/', 1)[-1], node)}"
-        else:
-            yield f"  {indent}{path.rsplit('/', 1)[-1]}/"
+    for path, node in storage.members(group, max_depth=None):
+        indent, name = "  " * path.count("/"), path.rsplit("/", 1)[-1]
+        yield f"  {indent}{_array_line(name, node) if isinstance(node, zarr.Array) else f'{name}/'}"
 
 
-def _array_line(name: str, array: Any) -> str:
+def _array_line(name: str, array: zarr.Array[Any]) -> str:
     return f"{name} {table.numbers(array.shape)} {array.dtype}".strip()

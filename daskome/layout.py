@@ -1,8 +1,10 @@
 """How the arrays of a pyramid are stored: `storage_options`, checked and complete, one `Layout` per level."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
+from math import isfinite, prod
+from numbers import Integral
+from operator import index
 from typing import Any
 
 from daskome.axes import Axis, reject_unknown
@@ -176,9 +178,14 @@ def _edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> Shape
     if isinstance(value, Mapping):
         reject_unknown(value, names, f"axis in {what}")
         value = [value.get(name, d) for name, d in zip(names, default, strict=True)]
-    elif isinstance(value, int):
+    elif isinstance(value, Integral):
         value = [value if axis.spatial else d for axis, d in zip(axes, default, strict=True)]
-    edges = tuple(int(v) for v in value)
+    try:
+        edges = tuple(index(v) for v in value)
+    except TypeError as error:
+        raise ValueError(
+            f"{what} {value!r} must be whole numbers: an int, a sequence, or a dict by axis name"
+        ) from error
     if len(edges) != len(names):
         raise ValueError(f"{what} {edges} has {len(edges)} values, but the axes are {''.join(names)!r}")
     if min(edges) < 1:
@@ -221,6 +228,8 @@ def _array_options(
 
 def _json(value: Any, key: str) -> Any:
     """Return codecs, NumPy scalars and enums as what JSON holds."""
+    if isinstance(value, float) and not isfinite(value):
+        return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
@@ -229,10 +238,17 @@ def _json(value: Any, key: str) -> Any:
         return [_json(v, key) for v in value]
     for convert in ("get_config", "to_dict", "item"):
         if hasattr(value, convert):
-            return _json(getattr(value, convert)(), key)
+            return _untuned(_json(getattr(value, convert)(), key), getattr(value, "_tunable_attrs", ()))
     if hasattr(value, "value"):
         return _json(value.value, key)
     raise ValueError(f"storage option {key!r} can't be kept as JSON: {value!r}")
+
+
+def _untuned(config: Any, tunable: Iterable[str]) -> Any:
+    """Return a codec's JSON without what zarr is to choose by the dtype: Blosc's typesize, if the caller chose none."""
+    for name in tunable:
+        config["configuration"].pop(name, None)
+    return config
 
 
 def codec(text: str, stored_as: ArrayFormat) -> Any:
@@ -255,16 +271,22 @@ def codec(text: str, stored_as: ArrayFormat) -> Any:
     if name == "none":
         return None
     reject_unknown([name], CODECS, "compressor")
-    defaults, spell = CODECS[name]
+    allowed, defaults, spell = CODECS[name]
     if len(values) > len(defaults):
         raise ValueError(f"compressor {text!r} has too many parts; {name} takes {', '.join(map(str, defaults))}")
-    parts = [type(default)(value) for default, value in zip(defaults, values, strict=False)]
+    parts = [int(v) if v.lstrip("-").isdigit() else v for v in values]
+    for part, of in zip(parts, allowed, strict=False):
+        if part not in of:
+            known = f"{of[0]} to {of[-1]}" if isinstance(of, range) else ", ".join(of)
+            raise ValueError(f"compressor {text!r}: {part!r} is none of {known}")
     return spell[stored_as.zarr_format](*parts, *defaults[len(parts) :])
 
 
 SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
-CODECS: Mapping[str, tuple[tuple[Any, ...], Mapping[int, Callable[..., dict[str, Any]]]]] = {
+BLOSC = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
+CODECS: Mapping[str, tuple[tuple[Any, ...], tuple[Any, ...], Mapping[int, Callable[..., dict[str, Any]]]]] = {
     "zstd": (
+        (range(-7, 23),),
         (3,),
         {
             2: lambda level: {"id": "zstd", "level": level},
@@ -272,6 +294,7 @@ CODECS: Mapping[str, tuple[tuple[Any, ...], Mapping[int, Callable[..., dict[str,
         },
     ),
     "gzip": (
+        (range(10),),
         (5,),
         {
             2: lambda level: {"id": "gzip", "level": level},
@@ -279,6 +302,7 @@ CODECS: Mapping[str, tuple[tuple[Any, ...], Mapping[int, Callable[..., dict[str,
         },
     ),
     "blosc": (
+        (BLOSC, range(10), SHUFFLES),
         ("zstd", 5, "shuffle"),
         {
             2: lambda cname, level, shuffle: {
@@ -290,4 +314,4 @@ CODECS: Mapping[str, tuple[tuple[Any, ...], Mapping[int, Callable[..., dict[str,
         },
     ),
 }  # fmt: skip
-"""A compressor by name: its values where none are given, and how each zarr format spells it."""
+"""A compressor by name: the values it allows, those it has where none are given, and how each zarr format spells it."""

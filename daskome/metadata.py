@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daskome._version import __version__
-from daskome.axes import Axis, reject_unknown
+from daskome.axes import TYPES, Axis, reject_unknown
 from daskome.layout import ZARR_V2, ZARR_V3, ArrayFormat
 from daskome.pyramid import DTYPES, Level, Pyramid
 
@@ -129,9 +129,10 @@ def read_multiscale(attributes: Mapping[str, Any]) -> Multiscale:
     ome = attributes.get("ome", attributes)
     if not isinstance(ome, Mapping) or not ome.get("multiscales"):
         raise ValueError("the group has no multiscales metadata: it is no OME-Zarr image, or an unfinished one")
-    found = ome["multiscales"][0]
-    version = str(ome.get("version") or found.get("version") or "0.4")
+    version = str(ome.get("version") or "")
     try:
+        found = ome["multiscales"][0]
+        version = version or str(found.get("version") or "0.4")
         axes = tuple(_read_axis(axis) for axis in found["axes"])
         datasets = tuple(_read_dataset(dataset, len(axes)) for dataset in found["datasets"])
         channels = tuple(_read_channel(channel) for channel in (ome.get("omero") or {}).get("channels", ()))
@@ -176,17 +177,24 @@ def parse_channels(channels: Any, axes: Sequence[Axis], shape: Sequence[int]) ->
     """
     if channels is None or channels is False:
         return ()
-    n = next((n for axis, n in zip(axes, shape, strict=True) if axis.type == "channel"), 1)
+    n = n_channels(axes, shape)
     if channels is True:
         channels = [f"channel {i}" for i in range(n)]
+    if isinstance(channels, str):
+        raise ValueError(f"channels {channels!r} must be a list of names, dicts or Channel objects")
     if len(channels) != n:
         raise ValueError(f"{len(channels)} channels are given, but the image has {n}")
     return tuple(_parse_channel(channel, _COLORS[n > 1][i % 6]) for i, channel in enumerate(channels))
 
 
+def n_channels(axes: Sequence[Axis], shape: Sequence[int]) -> int:
+    """Return how many channels an image has: the length of its channel axis, or 1."""
+    return next((n for axis, n in zip(axes, shape, strict=True) if axis.type == "channel"), 1)
+
+
 def _parse_channel(channel: Any, color: str) -> Channel:
     if isinstance(channel, Channel):
-        return channel
+        channel = {"label": channel.label, "color": channel.color, "window": channel.window, "active": channel.active}
     if isinstance(channel, str):
         return Channel(channel, color)
     reject_unknown(channel, ("label", "name", "color", "window", "active"), "key of a channel")
@@ -203,11 +211,13 @@ def _parse_window(window: Any) -> tuple[float, float, float, float] | None:
     if isinstance(window, Mapping):
         start, end = window.get("start", window.get("min")), window.get("end", window.get("max"))
         window = (window.get("min", start), window.get("max", end), start, end)
-    elif len(window) == 2:
+    elif hasattr(window, "__len__") and len(window) == 2:
         window = (*window, *window)
-    if len(window) != 4 or not all(isinstance(v, int | float) and abs(v) < float("inf") for v in window):
+    numbers = [getattr(v, "item", lambda v=v: v)() for v in window] if hasattr(window, "__len__") else []
+    if len(numbers) != 4 or not all(isinstance(v, int | float) and abs(v) < float("inf") for v in numbers):
         raise ValueError(f"window {window!r} of a channel must be min, max, start, end as finite numbers")
-    return (window[0], window[1], window[2], window[3])
+    low, high, start, end = numbers
+    return (low, high, start, end)
 
 
 _COLORS = {False: ["FFFFFF"] * 6, True: ["0000FF", "00FF00", "FF0000", "FF00FF", "00FFFF", "FFFF00"]}
@@ -300,8 +310,7 @@ def _read_axis(axis: Any) -> Axis:
     if isinstance(axis, str):
         axis = {"name": axis}
     name = str(axis["name"])
-    kinds = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
-    return Axis(name, axis.get("type") or kinds.get(name), axis.get("unit"))
+    return Axis(name, axis.get("type") or TYPES.get(name), axis.get("unit"))
 
 
 def _read_dataset(dataset: Mapping[str, Any], ndim: int) -> Dataset:

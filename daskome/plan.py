@@ -202,9 +202,7 @@ class Plan:
         work, pyramid = unit.work, self.pyramids[unit.work.pyramid]
         if work.image is not None:
             return unit.regions[0]
-        below, factors = pyramid.levels[work.first - 1], pyramid.factors(work.first)
-        halo = tuple(map(pyramid.method.halo, factors))
-        return regions.grown(regions.finer(unit.regions[0], factors, below.shape), halo, below.shape)
+        return pyramid.reads(work.first, unit.regions[0])
 
     def writes(self, unit: Unit) -> int:
         """Return how many bytes a unit writes, uncompressed."""
@@ -232,9 +230,12 @@ class Plan:
             If it was written in another form, or names a method that can't be imported here.
         """
         found = json.loads(text)
-        if found.pop("format", None) != FORMAT:
-            raise ValueError(f"this plan is not of format {FORMAT}; it was made by another version of daskome")
-        return from_json(cls, found, {Method: find_method})
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise ValueError(f"this is no plan of format {FORMAT}; another version of daskome may have made it")
+        try:
+            return from_json(cls, found, {Method: find_method})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"this is no whole plan: {error!r}") from error
 
     def _passes(self) -> Iterator[Pass]:
         return (work for stage in self.stages for work in stage.passes if work.image is not None)
@@ -333,8 +334,8 @@ def plan_levels(
     capacity: Capacity | None = None,
 ) -> Plan:
     """Return the plan for levels that the caller has already: all of them independent, in one stage."""
-    version.check_axes(levels[0].axes)
     pyramid = given_pyramid(levels, method, storage_options, version.arrays)
+    version.check_axes(pyramid.axes)
     capacity = capacity or Capacity()
     passes = tuple(_copy(pyramid, k, chunks, capacity) for k, chunks in enumerate(source_chunks))
     return Plan(version.name, (Group("", 0, channels),), (pyramid,), (Stage(passes),), capacity)
@@ -379,8 +380,9 @@ def _best_pass(pyramid: Pyramid, first: int, last: int, source_chunks: Chunks, c
     """Return the pass from level `first` that reads least, within the memory, and then writes most levels."""
     share = _nbytes_read(pyramid, first) // (UNITS_PER_THREAD * capacity.parallel)
     limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if first else 1))
+    read = _read_chunks(pyramid, first, source_chunks)
     candidates = [
-        _candidate(pyramid, first, stop, unit, source_chunks)
+        _candidate(pyramid, first, stop, unit, source_chunks, read)
         for stop in range(first + 1, last + 1)
         for unit in _unit_shapes(pyramid, first, stop, source_chunks, limit)
     ]
@@ -390,10 +392,15 @@ def _best_pass(pyramid: Pyramid, first: int, last: int, source_chunks: Chunks, c
         least = min(work.memory for work in candidates)
         raise ValueError(
             f"one unit of {pyramid.name!r} needs {table.nbytes(least)} of memory, but a thread has"
-            f" {table.nbytes(budget)}; give memory={table.nbytes(PROCESS_MEM + capacity.threads * least)!r} for"
+            f" {table.nbytes(budget)}; give memory={_enough(PROCESS_MEM + capacity.threads * least)!r} for"
             f" {table.count(capacity.threads, 'thread')}, use fewer threads, or smaller chunks or shards"
         )
     return min(fitting, key=lambda work: _cost(pyramid, work, limit))
+
+
+def _enough(nbytes: int) -> str:
+    """Return a number of bytes, rounded up, as the argument `memory` takes it."""
+    return f"{regions.ceil_div(nbytes, 2**20)} MiB"
 
 
 def _cost(pyramid: Pyramid, work: Pass, limit: int) -> tuple[float, int, int, int]:
@@ -448,13 +455,12 @@ def _halo(pyramid: Pyramid, first: int) -> Shape:
     return halo if any(halo) else ()
 
 
-def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, source_chunks: Chunks) -> Pass:
+def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, source_chunks: Chunks, read: Shape) -> Pass:
     steps, halo = _from(pyramid, first), _halo(pyramid, first)
     span = tuple(u * f for u, f in zip(unit, steps, strict=True))
-    read = _read_chunks(pyramid, first, source_chunks)
     if halo:
         read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
-    amplification = prod(map(regions.amplification, source_chunks, span))
+    amplification = prod(map(regions.amplification, source_chunks, span, halo or (0,) * len(span)))
     memory = _memory(pyramid, first, stop, span, read, copies=3 if halo else 2)
     return Pass(0, None if first else 0, first, stop, unit, read, amplification, memory)
 

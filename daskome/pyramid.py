@@ -4,13 +4,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import log2, prod
+from math import inf, isfinite, log2, prod
+from numbers import Real
 from typing import Any
 
+from daskome import regions
 from daskome.axes import Axis, reject_unknown
 from daskome.layout import ArrayFormat, Layout, StorageOptions, layout, per_level
 from daskome.methods import Method
-from daskome.regions import Shape, ceil_div, counts
+from daskome.regions import Region, Shape, ceil_div, counts
 
 DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
 ITEMSIZES = {"bool": 1} | {name: int(re.sub(r"\D", "", name)) // 8 for name in DTYPES[1:]}
@@ -89,8 +91,13 @@ class Pyramid:
         fine, coarse = self.levels[k - 1].factors, self.levels[k].factors
         return tuple(round(b / a) for a, b in zip(fine, coarse, strict=True))
 
+    def reads(self, k: int, region: Region) -> Region:
+        """Return the region of level k - 1 that one of level k is made from, with the halo that the method looks at."""
+        factors, below = self.factors(k), self.levels[k - 1].shape
+        return regions.grown(regions.finer(region, factors, below), tuple(map(self.method.halo, factors)), below)
 
-ScaleFactors = str | int | Sequence[int | Mapping[str, int]] | None
+
+ScaleFactors = str | Sequence[int | Mapping[str, int]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +126,11 @@ def check_image(image: Image) -> None:
     if 0 in image.shape:
         raise ValueError(f"the image is empty: shape {image.shape} has an axis of length 0")
     for axis, value in zip(image.axes, image.scale, strict=True):
-        if value <= 0:
-            raise ValueError(f"scale of axis {axis.name!r} is {value}; it must be positive (OME-Zarr 0.6)")
+        if not 0 < value < inf:
+            raise ValueError(f"scale of axis {axis.name!r} is {value}; it must be finite and positive (OME-Zarr 0.6)")
+    for axis, value in zip(image.axes, image.translation, strict=True):
+        if not isfinite(value):
+            raise ValueError(f"translation of axis {axis.name!r} is {value}; it must be finite")
 
 
 def image_pyramid(
@@ -153,7 +163,9 @@ def given_pyramid(
     """
     _check_levels(levels)
     image, shapes = levels[0], [level.shape for level in levels]
-    factors = [tuple(_ratio(n, m) for n, m in zip(image.shape, shape, strict=True)) for shape in shapes]
+    factors: list[tuple[float, ...]] = [(1,) * len(image.shape)]
+    for fine, coarse in pairwise(shapes):
+        factors.append(tuple(map(_next_ratio, factors[-1], image.shape, fine, coarse)))
     return _pyramid(image, method, shapes, factors, storage_options, stored_as)
 
 
@@ -162,10 +174,9 @@ def parse_factors(scale_factors: ScaleFactors, image: Image, chunks: Shape) -> l
 
     Parameters
     ----------
-    scale_factors : "auto", sequence of int or dict, int, or None
+    scale_factors : "auto", sequence of int or dict, or None
         One entry per level below the first, relative to level 0: an int for all axes of space (an
-        axis of one voxel keeps it), or a dict by axis name. An int alone is the number of levels
-        below the first, each half the one before. None: no levels below the first.
+        axis of one voxel keeps it), or a dict by axis name. None: no levels below the first.
         ``"auto"`` makes voxels isotropic first, then halves until a level fits in one chunk.
 
     Raises
@@ -183,10 +194,8 @@ def parse_factors(scale_factors: ScaleFactors, image: Image, chunks: Shape) -> l
     """
     if scale_factors == "auto":
         return _auto_factors(image, chunks)
-    if isinstance(scale_factors, str):
+    if scale_factors is not None and (isinstance(scale_factors, str) or not hasattr(scale_factors, "__iter__")):
         raise ValueError(f"scale_factors {scale_factors!r}: give a list such as [2, 4, 8], or 'auto'")
-    if isinstance(scale_factors, int):
-        scale_factors = [2**k for k in range(1, scale_factors + 1)]
     levels: list[Factors] = [(1,) * len(image.axes)]
     for entry in scale_factors or ():
         levels.append(_next_factors(entry, levels[-1], image))
@@ -261,22 +270,28 @@ def _check_levels(levels: Sequence[Image]) -> None:
             raise ValueError(f"level {k} has dtype {coarse.dtype}, but level 0 has {first.dtype}; they must be equal")
         if coarse.axes != first.axes:
             raise ValueError(f"level {k} has axes {coarse.axes}, but level 0 has {first.axes}; they must be equal")
-        if not _shrinks(fine.shape, coarse.shape):
+        if not shrinks(fine.shape, coarse.shape):
             raise ValueError(
                 f"level {k} of shape {coarse.shape} does not shrink from level {k - 1} of shape {fine.shape};"
                 " give levels from fine to coarse"
             )
 
 
-def _shrinks(fine: Shape, coarse: Shape) -> bool:
+def shrinks(fine: Shape, coarse: Shape) -> bool:
+    """Return whether a level is smaller than the one before, and longer along no axis."""
     return fine != coarse and min(coarse) > 0 and all(b <= a for a, b in zip(fine, coarse, strict=True))
 
 
-def _ratio(n: int, m: int) -> float:
-    """Return the whole factor that leads from n voxels to m, or else their ratio."""
-    f = max(round(n / m), 1)
-    candidates = [f, f + 1, max(f - 1, 1)]
-    return next((g for g in candidates if m in (ceil_div(n, g), n // g)), n / m)
+def _next_ratio(before: float, n: int, fine: int, coarse: int) -> float:
+    """Return the factor of a level made elsewhere, of `coarse` voxels where the one before has `fine`, level 0 `n`.
+
+    Where a whole step leads there, by rounding up or down, 2 first, it is that; otherwise the ratio of lengths.
+    """
+    near = max(round(fine / coarse), 1)
+    steps = [step for step in (2, near, near + 1, near - 1) if step > 0] if coarse < fine else [1]
+    fitting = (step for step in steps if coarse in (ceil_div(fine, step), fine // step))
+    step = next(fitting, None)
+    return n / coarse if step is None or before != int(before) else before * step
 
 
 def _auto_factors(image: Image, chunks: Shape) -> list[Factors]:
@@ -311,9 +326,9 @@ def _next_factors(entry: int | Mapping[str, int], before: Factors, image: Image)
 
 
 def _whole(value: Any, axis: Axis) -> int:
-    if int(value) != value or value < 1:
+    if not isinstance(value, Real) or not isfinite(value) or float(value) != int(float(value)) or value < 1:
         raise ValueError(f"scale factor {value!r} of axis {axis.name!r} must be a whole number, 1 or more")
-    return int(value)
+    return int(float(value))
 
 
 def _check_factors(factors: Factors, before: Factors, sizes: Shape, image: Image) -> None:

@@ -4,6 +4,7 @@ A region is one ``(start, stop)`` pair per axis, in voxels of the level it lies 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import product
 from math import prod
 
@@ -147,15 +148,17 @@ def gathered(chunks: Sequence[int], limit: int) -> tuple[int, ...]:
     return tuple(groups)
 
 
-def amplification(chunks: Sequence[int], step: int) -> float:
-    """Return how often the chunks of one axis are read when it is taken `step` voxels at a time.
+@lru_cache(maxsize=1024)
+def amplification(chunks: tuple[int, ...], step: int, halo: int = 0) -> float:
+    """Return how often the chunks of one axis are read when it is taken `step` voxels at a time, and `halo` around.
 
-    >>> amplification((128, 128), 128), amplification((256,), 64)
-    (1.0, 4.0)
+    >>> amplification((128, 128), 128), amplification((256,), 64), amplification((64, 64), 64, 2)
+    (1.0, 4.0, 2.0)
     """
-    edge, touched = 0, 0
+    edge, touched, steps = 0, 0, ceil_div(sum(chunks), step)
     for chunk in chunks:
-        touched += chunk * (ceil_div(edge + chunk, step) - edge // step)
+        last = min(ceil_div(edge + chunk + halo, step), steps)
+        touched += chunk * (last - max((edge - halo) // step, 0))
         edge += chunk
     return touched / edge
 

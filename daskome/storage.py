@@ -6,6 +6,7 @@ write of the group's attributes.
 """
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +60,13 @@ def find_group(place: StorePath, writable: bool = False) -> zarr.Group | None:
         return zarr.open_group(place.store, path=place.path, mode=_mode(place, writable), use_consolidated=False)
     except (FileNotFoundError, NotADirectoryError, zarr.errors.ContainsArrayError):
         return None
+
+
+def members(group: zarr.Group, max_depth: int | None = 0) -> list[tuple[str, Any]]:
+    """Return the arrays and groups in a group, by path, sorted. A journal is neither, which zarr would warn of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return sorted(group.members(max_depth=max_depth), key=lambda member: member[0])
 
 
 def find_array(place: StorePath) -> zarr.Array[Any] | None:
@@ -238,7 +246,7 @@ def _check_format(place: StorePath, plan: Plan, found: Mapping[str, Any]) -> Non
     group = find_group(place)
     if group is None or group.metadata.zarr_format == _zarr_format(plan):
         return
-    rest = {name for name, _ in group.members()} - set(_paths_to_delete(plan, found))
+    rest = {name for name, _ in members(group)} - set(_paths_to_delete(plan, found))
     if rest:
         raise FileExistsError(
             f"{place} is a zarr v{group.metadata.zarr_format} group that holds {', '.join(sorted(rest))} besides the"

@@ -53,10 +53,10 @@ def write_image(
         dimensions of bool, integers or floats up to 64 bits. It is read in pieces.
     group : str, path, zarr.Group or zarr store
         Where to write: a path, a URL that fsspec knows, a group, a store.
-    scale_factors : "auto", sequence of int or dict, int or None
+    scale_factors : "auto", sequence of int or dict, or None
         One entry per level below the first, relative to level 0, each a multiple of the one before: an
         int for all axes of space, or a dict by axis name. ``"auto"`` makes voxels isotropic first, then
-        halves until a level fits in one chunk. An int alone is a number of halvings. None: one level.
+        halves until a level fits in one chunk. None: one level.
     name : str, optional
         Of the image; the name of an xarray, or "image".
     method : str or callable

@@ -32,7 +32,12 @@ def npy(tmp_path: Path) -> Path:
 
 def test_help_is_quick_and_shows_every_option() -> None:
     assert {"write", "plan", "info", "verify", "preview"} <= set(main.commands)
-    script = "import sys; sys.argv = ['daskome', '--help']\nfrom daskome.cli import main\ntry: main()\nexcept SystemExit: pass\nprint([m for m in ('dask', 'zarr', 'numpy', 'distributed') if m in sys.modules])"
+    script = """if True:
+        import sys
+        from daskome.cli import main
+        main(["--help"], standalone_mode=False)
+        print([m for m in ("dask", "zarr", "numpy", "distributed") if m in sys.modules])
+    """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     for word in (
@@ -94,7 +99,9 @@ def test_scale_factors_and_storage_options_as_json(tmp_path: Path, npy: Path) ->
 
 def test_an_ome_zarr_is_input_too(tmp_path: Path, npy: Path) -> None:
     daskome_("write", npy, tmp_path / "a", "--scale", "2,1,1", "--fmt", "0.4")
-    assert daskome_("write", tmp_path / "a", tmp_path / "b", "--method", "mode", "--scale-factors", "1").exit_code == 0
+    assert (
+        daskome_("write", tmp_path / "a", tmp_path / "b", "--method", "mode", "--scale-factors", "none").exit_code == 0
+    )
     scale = zarr.open_group(tmp_path / "b", mode="r").attrs["ome"]["multiscales"][0]["datasets"][0]
     assert scale["coordinateTransformations"][0]["scale"] == [2, 1, 1]
 
@@ -111,6 +118,7 @@ def test_the_plan_writes_nothing(tmp_path: Path, npy: Path) -> None:
     ("arguments", "said"),
     [
         (["IN", "OUT", "--scale-factors", "0"], "whole number"),
+        (["IN", "OUT", "--scale-factors", "2,3"], "multiple of the one before"),
         (["IN", "OUT", "--method", "meen"], "mean"),
         (["IN", "OUT", "--axes", "yx"], "3 dimensions"),
         (["IN", "OUT", "--scale", "a,b"], "none of"),

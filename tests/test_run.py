@@ -215,7 +215,7 @@ def test_a_reader_never_sees_an_image_that_is_not_whole(tmp_path: Path, tiny_blo
             image(),
             tmp_path / "a",
             overwrite=True,
-            progress=lambda *_: seen.append(is_image(tmp_path / "a")),
+            progress=lambda *_, seen=seen: seen.append(is_image(tmp_path / "a")),
             **OPTIONS,
         )
         assert seen

@@ -1,0 +1,53 @@
+"""What the user has given, and what could have been given instead."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What the user has given.
+
+    Attributes
+    ----------
+    path : str
+        A URL, or an absolute path.
+    part : str
+        What stands after ``::``, such as a dataset of an HDF5 file; empty for none.
+    fs_options : dict
+        For the file system of a URL.
+    """
+
+    path: str
+    part: str = ""
+    fs_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_url(self) -> bool:
+        """Whether the path is a URL, that of a local file apart."""
+        return "://" in self.path
+
+
+def parse(path: str, fs_options: Mapping[str, Any]) -> Input:
+    """Return a path or URL as an `Input`; a path is that of a file that exists, or has its part after ``::``."""
+    scheme, separator, rest = path.partition("://")
+    if separator and scheme not in ("file", "local"):
+        return Input(path, "", fs_options)
+    if fs_options:
+        raise ValueError(f"fs_options go with a URL; {path} is a local path")
+    local = rest if separator else path
+    local, _, part = (local, "", "") if os.path.exists(local) else local.partition("::")
+    return Input(Path(local).expanduser().absolute().as_posix(), part)
+
+
+def listed(found: Sequence[str], what: str) -> str:
+    """Return what an input holds, as the end of a message.
+
+    >>> listed(["raw (4, 5)", "mask (4, 5)"], "arrays")
+    'the arrays in it: raw (4, 5); mask (4, 5)'
+    """
+    more = [f"{len(found) - 20} more"] * (len(found) > 20)
+    return f"the {what} in it: {'; '.join([*found[:20], *more])}" if found else f"the {what} in it, but there are none"

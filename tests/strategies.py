@@ -1,0 +1,196 @@
+"""What can be written: images, factors, layouts, source chunks and workers, small enough to be counted by the voxel."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import settings, strategies as st
+
+from daskome import plan as planning, pyramid as pyramids
+from daskome.axes import Axis, parse_axes
+from daskome.metadata import VERSIONS
+from daskome.methods import METHODS
+from daskome.plan import PROCESS_MEM, Capacity, Plan, plan_image
+from daskome.pyramid import DTYPES, Image
+from daskome.regions import Chunks, Shape, ceil_div
+
+law = partial(settings, deadline=None, derandomize=True)
+
+AXES = ("yx", "zyx", "cyx", "tyx", "czyx", "tzyx", "tcyx", "tczyx")
+LONGEST = {2: 70, 3: 31, 4: 11, 5: 7}
+"""The longest axis of an image of so many dimensions."""
+MOST_CHUNKS = {2: 8, 3: 5, 4: 3, 5: 2}
+"""How many chunks an axis has at most."""
+
+
+@dataclass(frozen=True)
+class Grain:
+    """The sizes at which blocks and units stop growing; with small ones, small images are cut as big ones are."""
+
+    block: int = pyramids.BLOCK_NBYTES
+    frame: int = pyramids.FRAME_NBYTES
+    unit: int = planning.UNIT_NBYTES
+    tail: int = planning.TAIL_NBYTES
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within it, plans are made at this grain."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pyramids, "BLOCK_NBYTES", self.block)
+            patch.setattr(pyramids, "FRAME_NBYTES", self.frame)
+            patch.setattr(planning, "UNIT_NBYTES", self.unit)
+            patch.setattr(planning, "TAIL_NBYTES", self.tail)
+            yield
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that the plan for one image is made from."""
+
+    image: Image
+    source_chunks: Chunks
+    method: str = "mean"
+    version: str = "0.5"
+    scale_factors: Any = "auto"
+    storage_options: Any = None
+    capacity: Capacity = field(default_factory=Capacity)
+    grain: Grain = field(default_factory=Grain)
+
+    def plan(self) -> Plan:
+        """Return the plan."""
+        with self.grain.applied():
+            return plan_image(
+                self.image,
+                self.source_chunks,
+                METHODS[self.method],
+                VERSIONS[self.version],
+                scale_factors=self.scale_factors,
+                storage_options=self.storage_options,
+                capacity=self.capacity,
+            )
+
+
+def volume(edge: int = 1024, chunk: int = 128, dtype: str = "uint16", **changes: Any) -> Case:
+    """Return a cube of zyx, stored in cubes, and planned for chunks of 128."""
+    image = Image((edge,) * 3, dtype, parse_axes("zyx", 3, "micrometer"), (1.0,) * 3, (0.0,) * 3, "brain")
+    return replace(Case(image, (regular(edge, chunk),) * 3, storage_options={"chunks": 128}), **changes)
+
+
+def regular(n: int, chunk: int) -> tuple[int, ...]:
+    """Return the sizes of equal chunks, the last cut by the end."""
+    return tuple(min(chunk, n - start) for start in range(0, n, chunk))
+
+
+voxel_sizes = st.floats(0.01, 100)
+positions = st.floats(-1e3, 1e3)
+methods = st.sampled_from(list(METHODS))
+dtypes = st.sampled_from(DTYPES)
+versions = st.sampled_from(["0.4", "0.5"])
+capacities = st.builds(Capacity, st.integers(1, 4), st.integers(1, 4))
+grains = st.sampled_from([Grain()]) | st.builds(
+    Grain,
+    block=st.sampled_from([1, 64, 500]),
+    frame=st.sampled_from([1, 64, 500]),
+    unit=st.sampled_from([1, 500, 4000]),
+    tail=st.sampled_from([1, 500, 4000]),
+)
+fine_grains = grains.filter(lambda grain: grain.block < 1000)
+
+
+def per(values: Any, strategy: Any) -> Any:
+    """Return a strategy for tuples of one thing per value."""
+    return st.tuples(*map(strategy, values))
+
+
+def images(names: st.SearchStrategy[str] | None = None, units: str | None = None) -> st.SearchStrategy[Image]:
+    """Images of 2 to 5 dimensions, with edges that are odd, prime and 1."""
+    return (names or st.sampled_from(AXES)).flatmap(lambda axes: _images(parse_axes(axes, len(axes), units)))
+
+
+def _images(axes: tuple[Axis, ...]) -> st.SearchStrategy[Image]:
+    longest = LONGEST[len(axes)]
+    primes = st.sampled_from([n for n in (1, 2, 3, 5, 7, 11, 13, 31, 61) if n <= longest])
+    edges = st.integers(longest // 2, longest) | primes
+    return st.builds(
+        Image,
+        shape=per(axes, lambda _: edges),
+        dtype=dtypes,
+        axes=st.just(axes),
+        scale=per(axes, lambda _: voxel_sizes),
+        translation=per(axes, lambda _: positions),
+    )
+
+
+@st.composite
+def factors(draw: st.DrawFn, image: Image, levels: int = 3) -> list[dict[str, int]]:
+    """Draw factors by name for some levels, each smaller than the one before, and not always by halves."""
+    found, before = [], {axis.name: 1 for axis in image.axes if axis.spatial}
+    shape = {axis.name: n for axis, n in zip(image.axes, image.shape, strict=True)}
+    for _ in range(draw(st.integers(0, levels))):
+        size = {name: ceil_div(shape[name], factor) for name, factor in before.items()}
+        steps = {name: draw(st.sampled_from([1, 2, 2, 3, 4])) if size[name] > 1 else 1 for name in before}
+        if set(steps.values()) == {1}:
+            break
+        before = {name: before[name] * step for name, step in steps.items()}
+        found.append(before)
+    return found
+
+
+def source_chunks(shape: Shape) -> st.SearchStrategy[Chunks]:
+    """The pieces in which a source is stored, per axis: regular, ragged, planes, whole."""
+    return per(shape, lambda n: regular_chunks(n) | regular_chunks(n) | ragged(n))
+
+
+def regular_chunks(n: int) -> st.SearchStrategy[tuple[int, ...]]:
+    """Equal chunks of one axis, from single voxels to the whole."""
+    edges = st.sampled_from([c for c in (1, 2, 3, n) if c <= n]) | st.integers(1, n)
+    return edges.map(partial(regular, n))
+
+
+def ragged(n: int) -> st.SearchStrategy[tuple[int, ...]]:
+    """Chunks of one axis, cut anywhere."""
+    cuts = st.sets(st.integers(1, n - 1), max_size=6) if n > 1 else st.just(set())
+    return cuts.map(lambda inner: tuple(b - a for a, b in zip([0, *sorted(inner)], [*sorted(inner), n], strict=True)))
+
+
+@st.composite
+def options(draw: st.DrawFn, shape: Shape, sharded: bool) -> dict[str, Any]:
+    """Draw chunks, and shards or none, for an array of a shape: few enough to be counted."""
+    most = MOST_CHUNKS[len(shape)]
+    least = [ceil_div(n, most) for n in shape]
+    edges = [st.integers(c, max(c, n // 2)) | st.integers(c, n + 3) for c, n in zip(least, shape, strict=True)]
+    chunks = tuple(map(draw, edges))
+    if not (sharded and draw(st.booleans())):
+        return {"chunks": chunks}
+    return {"chunks": chunks, "shards": tuple(c * draw(st.integers(1, 3)) for c in chunks)}
+
+
+@st.composite
+def cases(draw: st.DrawFn, method: st.SearchStrategy[str] = methods) -> Case:
+    """Draw all that a plan is made from; often its memory is bounded."""
+    image, version = draw(images()), draw(versions)
+    wanted: Any = draw(st.just("auto") | factors(image))
+    shapes = [image.shape]
+    for entry in () if wanted == "auto" else wanted:
+        shapes.append(tuple(ceil_div(n, entry.get(a.name, 1)) for n, a in zip(image.shape, image.axes, strict=True)))
+    stored: Any = draw(options(image.shape, version == "0.5"))
+    if wanted != "auto" and draw(st.booleans()):
+        stored = [draw(options(shape, version == "0.5")) for shape in shapes]
+    grain, workers = draw(fine_grains | fine_grains | fine_grains | grains), draw(capacities)
+    case = Case(image, draw(source_chunks(image.shape)), draw(method), version, wanted, stored, workers, grain)
+    return tight(case, draw(st.sampled_from([1, 0.9, 0.6, 0.3])))
+
+
+def tight(case: Case, share: float) -> Case:
+    """Return the case with that share of the memory that it would take, or unbounded if it can't be planned so."""
+    if share == 1:
+        return case
+    memory = PROCESS_MEM + int(share * case.capacity.threads * case.plan().thread_memory)
+    bounded = replace(case, capacity=replace(case.capacity, memory=memory))
+    with suppress(ValueError):
+        bounded.plan()
+        return bounded
+    return case

@@ -1,0 +1,150 @@
+"""The floors of the house: imports point down, and only who has to knows Dask, zarr or a file system."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parent.parent / "daskome"
+FLOORS = {
+    **dict.fromkeys(["_version", "axes", "methods", "nouns", "regions", "table"], 0),
+    **dict.fromkeys(["layout", "sources"], 0.5),
+    "pyramid": 1,
+    "metadata": 2,
+    "plan": 3,
+    **dict.fromkeys(["display", "graph", "storage"], 4),
+    **dict.fromkeys(["readers", "run"], 5),
+    # The sixth has steps too: an image found in a store, what is looked at in it, and the report.
+    **dict.fromkeys(["found", "preview"], 6),
+    **dict.fromkeys(["checks", "pixels"], 6.3),
+    **dict.fromkeys(["information", "verification"], 6.6),
+    **dict.fromkeys(["format", "scale", "writer"], 7),
+    # The top floor has steps: the command calls the public names, and ``python -m`` calls the command.
+    "__init__": 8,
+    "cli": 8.3,
+    "__main__": 8.6,
+}
+ARITHMETIC = sorted(name for name, floor in FLOORS.items() if floor <= 3 and name != "sources")
+DASK = {"cli", "graph", "pixels", "run", "sources", "verification", "writer"}
+DISTRIBUTED = {"cli", "run"}
+WORLD = {"dask", "distributed", "fsspec", "s3fs", "zarr"}
+OPTIONAL = {"PIL", "h5py", "nibabel", "s3fs", "tifffile", "xarray"}
+
+MODULES = sorted({path.relative_to(HOUSE).parts[0].removesuffix(".py") for path in HOUSE.rglob("*.py")})
+modules = pytest.mark.parametrize("module", MODULES)
+
+
+def trees(module: str) -> list[ast.Module]:
+    """Return the syntax of a module, or of all files of a package."""
+    files = sorted((HOUSE / module).rglob("*.py")) or [HOUSE / f"{module}.py"]  # __init__.py comes first
+    return [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+
+
+def imports(module: str) -> Iterator[str]:
+    """Yield what a module imports, at the top, inside functions and for type checkers, by full name."""
+    for node in (node for tree in trees(module) for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(module: str) -> set[str]:
+    """Return the other modules of daskome that one of them imports."""
+    found = [name.split(".") for name in imports(module)]
+    houses = [parts[1] if parts[1:] and parts[1] in MODULES else "__init__" for parts in found if parts[0] == "daskome"]
+    return set(houses) - ({module} if (HOUSE / module).is_dir() else set())
+
+
+def foreign(module: str) -> set[str]:
+    """Return the packages that a module imports."""
+    return {name.split(".")[0] for name in imports(module)} - {"daskome"}
+
+
+@modules
+def test_every_module_has_a_floor(module: str) -> None:
+    assert module in FLOORS
+
+
+@modules
+def test_imports_only_point_down(module: str) -> None:
+    level_or_up = {other: FLOORS[other] for other in own(module) if FLOORS[other] >= FLOORS[module]}
+    assert not level_or_up, f"{module} is on floor {FLOORS[module]}"
+
+
+def test_the_layout_stands_on_axes_and_regions_alone() -> None:
+    assert own("layout") <= {"axes", "regions"}
+
+
+@pytest.mark.parametrize("module", sorted(set(ARITHMETIC) & set(MODULES)))
+def test_arithmetic_knows_neither_dask_nor_a_store(module: str) -> None:
+    assert not foreign(module) & WORLD
+
+
+@modules
+def test_few_know_dask(module: str) -> None:
+    assert module in DASK or "dask" not in foreign(module)
+    assert module in DISTRIBUTED or "distributed" not in foreign(module)
+
+
+@modules
+def test_only_storage_opens_urls(module: str) -> None:
+    assert module == "storage" or not foreign(module) & {"fsspec", "s3fs", "aiohttp"}
+    nodes = [node for tree in trees(module) for node in ast.walk(tree)]
+    calls = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    assert module == "storage" or not calls & {"from_url", "FsspecStore"}
+
+
+@modules
+def test_optional_packages_are_imported_where_they_are_needed(module: str) -> None:
+    """Inside functions, or in the file of a package that is imported only to read with it."""
+    top = trees(module)[0].body
+    names = {alias.name.split(".")[0] for node in top if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module).split(".")[0] for node in top if isinstance(node, ast.ImportFrom)}
+    assert not names & OPTIONAL
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Return which of the packages of the world a fresh Python has imported after a statement."""
+    code = f"{statement}\nimport sys\nprint(*({{*{sorted(WORLD | OPTIONAL)}}} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HOUSE.parent)
+    return set(run.stdout.split())
+
+
+def test_a_plan_is_made_without_dask_and_zarr() -> None:
+    planned = """
+from daskome.plan import plan_image
+from daskome.axes import parse_axes
+from daskome.metadata import VERSIONS, image_attributes
+from daskome.methods import METHODS
+from daskome.pyramid import Image
+image = Image((64, 64), "uint8", parse_axes("yx", 2), (1.0, 1.0), (0.0, 0.0))
+plan = plan_image(image, ((64,), (64,)), METHODS["mean"], VERSIONS["0.5"], scale_factors=[2])
+type(plan).from_json(plan.to_json())
+image_attributes(VERSIONS["0.5"], plan.pyramids[0])
+"""
+    assert loaded_after(planned) == set()
+
+
+@pytest.mark.parametrize(
+    "statement", ["import daskome", "from daskome import __version__", "import daskome; dir(daskome)"]
+)
+def test_importing_daskome_alone_imports_neither_dask_nor_zarr(statement: str) -> None:
+    assert loaded_after(statement) == set()
+
+
+def test_the_command_waits_for_nothing_it_does_not_need() -> None:
+    assert loaded_after("import daskome.cli") == set()
+
+
+def test_all_there_is_works_without_optional_packages() -> None:
+    names = ", ".join(f"daskome.{module}" for module in MODULES if not module.startswith("__"))
+    assert loaded_after(f"import {names}") & OPTIONAL <= {"s3fs", "xarray"}  # fsspec and Dask may load these
+
+
+def test_the_check_sees_dask_and_zarr() -> None:
+    assert {"dask", "zarr"} <= loaded_after("from daskome import write_image")

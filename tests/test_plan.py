@@ -1,0 +1,563 @@
+"""Laws of `daskome.plan`: units own whole stored objects and tile every level once, within the memory predicted."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from html import unescape
+from itertools import pairwise, product
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, strategies as st
+
+from daskome import plan as planning
+from daskome.axes import parse_axes
+from daskome.metadata import VERSIONS, Channel, parse_channels
+from daskome.methods import METHODS
+from daskome.plan import PROCESS_MEM, Capacity, Pass, Plan, Unit, plan_image, plan_levels
+from daskome.pyramid import Image
+from daskome.regions import Chunks, Region, ceil_div, coarser, slices
+from tests.strategies import (
+    Case,
+    Grain,
+    cases,
+    images,
+    law,
+    options,
+    regular,
+    regular_chunks,
+    source_chunks,
+    volume,
+)
+
+windowed = st.sampled_from([name for name, method in METHODS.items() if not method.halo(2)])
+MIB = 2**20
+
+
+def units(plan: Plan) -> Iterator[Unit]:
+    """Yield the units of all stages."""
+    for stage in range(len(plan.stages)):
+        yield from plan.units(stage)
+
+
+def passes(plan: Plan) -> list[Pass]:
+    """Return the passes of all stages."""
+    return [work for stage in plan.stages for work in stage.passes]
+
+
+def written(plan: Plan) -> Iterator[tuple[Unit, int, Region]]:
+    """Yield what is written: by which unit, of which level, which region."""
+    for unit in units(plan):
+        for k, region in enumerate(unit.regions, start=unit.work.first):
+            yield unit, k, region
+
+
+# ---- units
+
+
+@law(max_examples=80)
+@given(case=cases())
+def test_units_tile_every_level_exactly_once(case: Case) -> None:
+    plan = case.plan()
+    writes = [np.zeros(level.shape, "u4") for level in plan.pyramids[0].levels]
+    for _, k, region in written(plan):
+        writes[k][slices(region)] += 1
+    assert all((level == 1).all() for level in writes)
+
+
+@law(max_examples=80)
+@given(case=cases())
+def test_units_write_whole_stored_objects(case: Case) -> None:
+    plan = case.plan()
+    for _, k, region in written(plan):
+        level = plan.pyramids[0].levels[k]
+        for (start, stop), stored, n in zip(region, level.layout.objects, level.shape, strict=True):
+            assert 0 <= start < stop <= n
+            assert start % stored == 0
+            assert stop % stored == 0 or stop == n
+
+
+@law(max_examples=40)
+@given(case=cases())
+def test_no_two_units_write_one_object(case: Case) -> None:
+    plan = case.plan()
+    owners: Counter[Any] = Counter()
+    for _, k, region in written(plan):
+        stored = plan.pyramids[0].levels[k].layout.objects
+        spans = [range(a // s, ceil_div(b, s)) for (a, b), s in zip(region, stored, strict=True)]
+        owners.update((k, *position) for position in product(*spans))
+    assert set(owners.values()) == {1}
+    assert len(owners) == plan.n_objects
+
+
+@law(max_examples=40)
+@given(case=cases())
+def test_the_regions_of_a_unit_nest(case: Case) -> None:
+    plan = case.plan()
+    for unit in units(plan):
+        assert len(unit.regions) == unit.work.stop - unit.work.first
+        for k, (fine, coarse) in enumerate(pairwise(unit.regions), start=unit.work.first + 1):
+            assert coarse == coarser(fine, plan.pyramids[0].factors(k))
+            assert all(a % f == 0 for (a, _), f in zip(fine, plan.pyramids[0].factors(k), strict=True))
+
+
+@law(max_examples=40)
+@given(case=cases())
+def test_units_are_counted_and_numbered(case: Case) -> None:
+    plan = case.plan()
+    for stage in range(len(plan.stages)):
+        found = list(plan.units(stage))
+        assert [unit.index for unit in found] == list(range(plan.count(stage)))
+        assert {unit.stage for unit in found} == {stage}
+        assert found == list(plan.units(stage))
+    keys = [unit.key for unit in units(plan)]
+    assert len(set(keys)) == len(keys) == plan.n_units
+    assert sum(map(plan.writes, units(plan))) == plan.nbytes
+
+
+@law(max_examples=40)
+@given(case=cases())
+def test_what_a_unit_reads_is_what_the_method_needs(case: Case) -> None:
+    plan = case.plan()
+    pyramid = plan.pyramids[0]
+    for unit in units(plan):
+        first = unit.work.first
+        if unit.work.image is not None:
+            assert plan.reads(unit) == unit.regions[0]
+            continue
+        below, halo = pyramid.levels[first - 1].shape, pyramid.method.halo
+        assert plan.reads(unit) == tuple(
+            (max(a * f - halo(f), 0), min(min(b * f, n) + halo(f), n))
+            for (a, b), f, n in zip(unit.regions[0], pyramid.factors(first), below, strict=True)
+        )
+
+
+# ---- passes and stages
+
+
+@law(max_examples=40)
+@given(case=cases())
+def test_passes_cover_the_levels_in_order_each_read_from_below(case: Case) -> None:
+    plan = case.plan()
+    assert [len(stage.passes) for stage in plan.stages] == [1] * len(plan.stages)
+    covered = [k for work in passes(plan) for k in range(work.first, work.stop)]
+    assert covered == list(range(len(plan.pyramids[0].levels)))
+    assert [work.image for work in passes(plan)] == [0] + [None] * (len(plan.stages) - 1)
+
+
+@law(max_examples=40)
+@given(case=cases(st.just("gaussian")))
+def test_a_halo_reaches_beyond_a_unit_so_every_level_is_read_from_the_store(case: Case) -> None:
+    plan = case.plan()
+    assert [(work.first, work.stop) for work in passes(plan)] == [
+        (k, k + 1) for k in range(len(plan.pyramids[0].levels))
+    ]
+
+
+def test_levels_that_nest_are_written_in_one_pass() -> None:
+    plan = volume().plan()
+    assert [(work.first, work.stop) for work in passes(plan)] == [(0, 3), (3, 4)]
+    assert volume(8192).plan().n_units < 2100
+    assert len(volume(8192).plan().stages) == 3
+
+
+@law(max_examples=50)
+@given(data=st.data(), first=images())
+def test_levels_of_the_caller_are_copied_in_one_stage(data: st.DataObject, first: Image) -> None:
+    assume(prod(n for n, axis in zip(first.shape, first.axes, strict=True)) > 1)
+    levels = [first]
+    while len(levels) < 4 and prod(levels[-1].shape) > 1:
+        shape = tuple(data.draw(st.integers(1, n)) for n in levels[-1].shape)
+        if shape == levels[-1].shape:
+            break
+        levels.append(replace(first, shape=shape))
+    chunks = [data.draw(source_chunks(level.shape)) for level in levels]
+    stored = [data.draw(options(level.shape, True)) for level in levels]
+    plan = plan_levels(levels, chunks, METHODS["mean"], VERSIONS["0.5"], storage_options=stored)
+    assert len(plan.stages) == 1
+    assert [(w.image, w.first, w.stop) for w in passes(plan)] == [(k, k, k + 1) for k in range(len(levels))]
+    assert [level.shape for level in plan.pyramids[0].levels] == [level.shape for level in levels]
+    assert [unit.index for unit in plan.units(0)] == list(range(plan.count(0)))
+    assert all(plan.reads(unit) == unit.regions[0] for unit in plan.units(0))
+    writes = [np.zeros(level.shape, "u4") for level in levels]
+    for unit, k, region in written(plan):
+        assert unit.work.first == k
+        assert all(a % s == 0 for (a, _), s in zip(region, plan.pyramids[0].levels[k].layout.objects, strict=True))
+        writes[k][slices(region)] += 1
+    assert all((level == 1).all() for level in writes)
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_no_levels_are_refused() -> None:
+    with pytest.raises(ValueError, match="no levels"):
+        plan_levels([], [], METHODS["mean"], VERSIONS["0.5"])
+
+
+# ---- reading
+
+
+def read_amplification(plan: Plan, work: Pass, chunks: Chunks, shape: tuple[int, ...]) -> float:
+    """Count how often the average voxel is read, if a unit reads every chunk that it needs something of."""
+    edges = [np.cumsum((0, *sizes)) for sizes in chunks]
+    total = 0
+    for unit in units(plan):
+        if unit.work == work:
+            spans = zip(plan.reads(unit), edges, strict=True)
+            total += prod(
+                sum(int(b - a) for a, b in pairwise(axis) if a < stop and b > start) for (start, stop), axis in spans
+            )
+    return total / prod(shape)
+
+
+@law(max_examples=80)
+@given(case=cases(windowed))
+def test_the_amplification_is_what_counting_finds(case: Case) -> None:
+    check_amplification(case)
+
+
+@law(max_examples=50)
+@given(case=cases(st.just("gaussian")))
+def test_the_amplification_counts_halos(case: Case) -> None:
+    check_amplification(case)
+
+
+def check_amplification(case: Case) -> None:
+    """Hold every pass of a case to what counting finds."""
+    plan = case.plan()
+    for work in passes(plan):
+        chunks, shape = case.source_chunks, case.image.shape
+        if work.image is None:
+            below = plan.pyramids[0].levels[work.first - 1]
+            shape, chunks = below.shape, tuple(map(regular, below.shape, below.layout.chunks))
+        assert work.amplification == pytest.approx(read_amplification(plan, work, chunks, shape))
+        assert work.amplification >= 1
+    assert plan.amplification == pytest.approx(passes(plan)[0].amplification)
+
+
+@law(max_examples=40)
+@given(case=cases(), data=st.data())
+def test_a_source_in_the_chunks_of_the_target_is_read_once(case: Case, data: st.DataObject) -> None:
+    stored = case.plan().pyramids[0].levels[0].layout.objects
+    divisors = [data.draw(st.sampled_from([d for d in range(1, n + 1) if n % d == 0])) for n in stored]
+    case = replace(case, source_chunks=tuple(map(regular, case.image.shape, divisors)), capacity=Capacity(2, 2))
+    assert case.plan().amplification == 1.0
+
+
+@law(max_examples=40)
+@given(case=cases(), data=st.data())
+def test_equal_source_chunks_are_read_once_if_memory_allows(case: Case, data: st.DataObject) -> None:
+    chunks = tuple(data.draw(regular_chunks(n)) for n in case.image.shape)
+    assert replace(case, source_chunks=chunks, capacity=Capacity(2, 2)).plan().amplification <= 1.05
+
+
+@law(max_examples=40)
+@given(case=cases())
+def test_pieces_are_not_longer_than_a_source_chunk_or_a_block(case: Case) -> None:
+    plan = case.plan()
+    work = passes(plan)[0]
+    limits = plan.pyramids[0].levels[0].read_chunks
+    for read, sizes, limit in zip(work.read_chunks, case.source_chunks, limits, strict=True):
+        assert 1 <= read <= max(*sizes, limit)
+
+
+@pytest.mark.parametrize(
+    "chunks", [(128, 128, 128), (1, 2048, 2048), (2048, 2048, 1), (2048, 1, 2048), (100, 100, 100), (1, 1, 1)]
+)
+def test_a_volume_is_read_once(chunks: tuple[int, ...]) -> None:
+    case = replace(volume(2048), source_chunks=tuple(regular(2048, c) for c in chunks))
+    assert case.plan().amplification == pytest.approx(1, abs=0.05)
+
+
+def test_a_source_that_does_not_fit_in_memory_is_read_again_and_the_plan_says_so() -> None:
+    case = replace(volume(2048), source_chunks=((1,) * 2048, (2048,), (2048,)))
+    tight = replace(case, capacity=Capacity(1, 1, PROCESS_MEM + case.plan().thread_memory)).plan()
+    assert tight.memory <= tight.capacity.memory
+    assert f"the source is read {tight.amplification:.2f} times" in repr(tight)
+
+
+# ---- memory
+
+
+@law(max_examples=40)
+@given(case=cases(), threads=st.lists(st.integers(1, 64), min_size=2, max_size=5))
+def test_memory_is_positive_and_grows_with_threads(case: Case, threads: list[int]) -> None:
+    plan = case.plan()
+    assert all(work.memory > 0 for work in passes(plan))
+    predicted = [replace(plan, capacity=Capacity(1, t)).memory for t in sorted(threads)]
+    assert predicted == sorted(predicted)
+    assert predicted[0] > PROCESS_MEM
+    assert plan.memory == PROCESS_MEM + plan.capacity.threads * plan.thread_memory
+    assert replace(plan, capacity=Capacity(99, 2)).memory == replace(plan, capacity=Capacity(1, 2)).memory
+
+
+@law(max_examples=80)
+@given(case=cases(), spare=st.integers(-100, 200_000), threads=st.integers(1, 4))
+def test_a_memory_budget_is_kept_or_refused(case: Case, spare: int, threads: int) -> None:
+    budget = PROCESS_MEM + spare
+    case = replace(case, capacity=Capacity(1, threads, budget))
+    plan = planned_or_refused(case)
+    if isinstance(plan, Plan):
+        assert plan.memory <= budget
+    else:
+        assert f"one unit of {case.image.name!r} needs" in plan
+        assert len(re.findall(r"\d+(?:\.\d)? [KMG]?i?B\b", plan)) >= 3
+
+
+def planned_or_refused(case: Case) -> Plan | str:
+    """Return the plan of a case, or why there is none."""
+    try:
+        return case.plan()
+    except ValueError as refusal:
+        return str(refusal)
+
+
+def nbytes(text: str) -> int:
+    """Return the bytes that a text such as '1.5 KiB' names."""
+    number, unit = text.split()
+    return int(float(number) * 1024 ** ["B", "KiB", "MiB", "GiB", "TiB"].index(unit))
+
+
+@law(max_examples=50)
+@given(chunk=st.integers(30, 700), threads=st.integers(1, 16), spare=st.integers(0, 10**6))
+def test_who_follows_the_advice_of_a_refusal_is_not_refused_for_it_again(chunk: int, threads: int, spare: int) -> None:
+    case = volume(600, chunk, storage_options={"chunks": chunk}, capacity=Capacity(1, threads, PROCESS_MEM + spare))
+    asked = []
+    while isinstance(found := planned_or_refused(case), str):  # once for each pass that needs more than those before
+        asked.append(nbytes(re.search(r"memory='([^']+)'", found)[1]))
+        case = replace(case, capacity=Capacity(1, threads, asked[-1]))
+        assert len(asked) < 2 or asked[-1] > asked[-2]
+    assert found.memory <= case.capacity.memory
+
+
+@pytest.mark.parametrize("method", ["mean", "gaussian"])
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+def test_memory_does_not_grow_with_the_volume(method: str, dtype: str) -> None:
+    predicted = [volume(edge, dtype=dtype, method=method).plan().thread_memory for edge in (1024, 4096, 16384)]
+    assert len(set(predicted)) == 1
+    assert predicted[0] < 1024 * MIB
+
+
+@pytest.mark.parametrize("smaller", [{"chunks": 64}, {"chunks": 32, "shards": 64}])
+def test_smaller_objects_need_no_more_memory(smaller: dict[str, int]) -> None:
+    case = volume(2048, storage_options={"chunks": 256})
+    assert replace(case, storage_options=smaller).plan().memory <= case.plan().memory
+
+
+def test_a_refusal_names_the_numbers_and_the_way_out() -> None:
+    case = volume(storage_options={"chunks": 256}, capacity=Capacity(2, 3, 200 * MIB))
+    with pytest.raises(ValueError, match=r"'brain' needs .* MiB of memory, but a thread has 3\.3 MiB; give memory='"):
+        case.plan()
+    with pytest.raises(ValueError, match="for 3 threads, use fewer threads, or smaller chunks or shards"):
+        case.plan()
+    with pytest.raises(ValueError, match="a thread has 0 B"):
+        replace(case, capacity=Capacity(1, 1, 1)).plan()
+
+
+# ---- identity
+
+
+@law(max_examples=40)
+@given(case=cases())
+def test_a_plan_survives_json(case: Case) -> None:
+    plan = case.plan()
+    text = plan.to_json()
+    assert Plan.from_json(text) == plan
+    assert Plan.from_json(text).to_json() == text
+    assert Plan.from_json(text).fingerprint == plan.fingerprint
+    assert list(units(Plan.from_json(text))) == list(units(plan))
+    json.loads(text, parse_constant=pytest.fail)
+
+
+def test_a_plan_with_everything_survives_json() -> None:
+    image = volume().image
+    channels = parse_channels([{"label": "µ", "color": "00FF00", "window": (0, 1, 0.25, 1)}], image.axes, image.shape)
+    plan = plan_image(
+        replace(image, name="ümläut \"'</x>", scale=(0.1, 1 / 3, 1e-9)),
+        volume().source_chunks,
+        METHODS["median"],
+        VERSIONS["0.5"],
+        scale_factors=[2, {"z": 2, "y": 4, "x": 4}],
+        storage_options={"chunks": 32, "shards": 128, "fill_value": 7, "attributes": {"a": [1, {"b": None}]}},
+        channels=channels,
+        capacity=Capacity(3, 2, 10**12),
+    )
+    assert Plan.from_json(plan.to_json()) == plan
+    assert json.loads(plan.to_json())["format"] == planning.FORMAT
+
+
+def test_a_plan_of_a_callable_names_it() -> None:
+    from daskome.methods import find_method
+
+    case = volume()
+    plan = plan_image(case.image, case.source_chunks, find_method(np.std), VERSIONS["0.5"])
+    copy = Plan.from_json(plan.to_json())
+    assert copy.pyramids[0].method.name == "numpy:std"
+    assert copy.fingerprint == plan.fingerprint
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "[]", "{}", '{"format": 0}', '{"format": 1}', '{"format": "1"}', '{"format": 1, "stages": 3}']
+)
+def test_what_is_no_plan_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        Plan.from_json(text)
+
+
+def test_a_plan_of_another_format_is_refused() -> None:
+    found = json.loads(volume().plan().to_json())
+    with pytest.raises(ValueError, match="format 1"):
+        Plan.from_json(json.dumps({**found, "format": 2}))
+    with pytest.raises(ValueError, match="gone:away"):
+        Plan.from_json(json.dumps({**found, "pyramids": [{**found["pyramids"][0], "method": "gone:away"}]}))
+
+
+@law(max_examples=50)
+@given(case=cases(), workers=st.integers(1, 999), threads=st.integers(1, 99), memory=st.none() | st.integers(0, 2**60))
+def test_the_fingerprint_does_not_know_the_workers(case: Case, workers: int, threads: int, memory: int | None) -> None:
+    plan = case.plan()
+    assert replace(plan, capacity=Capacity(workers, threads, memory)).fingerprint == plan.fingerprint
+    assert re.fullmatch(r"[0-9a-f]{32}", plan.fingerprint)
+    assert case.plan().fingerprint == plan.fingerprint
+
+
+def test_the_fingerprint_knows_all_that_changes_bytes_or_units() -> None:
+    case = volume(300)
+    image = case.image
+    named = replace(case, storage_options={"chunks": 128, "shards": 256})
+    changed = [
+        case,
+        named,
+        *(replace(case, method=name) for name in METHODS if name != "mean"),
+        *(replace(case, scale_factors=f) for f in (None, [2], [{"x": 2}], [3])),
+        *(replace(case, storage_options={"chunks": 128, **o}) for o in (
+            {"chunks": 64}, {"fill_value": 1}, {"compressors": None}, {"dimension_separator": "."},
+            {"write_empty_chunks": True}, {"attributes": {"a": 1}},
+        )),
+        *(replace(case, image=i) for i in (
+            replace(image, shape=(300, 300, 299)), replace(image, dtype="int16"), replace(image, name="heart"),
+            replace(image, scale=(1.0, 1.0, 1.1)), replace(image, translation=(0.0, 0.0, 0.5)),
+            replace(image, axes=parse_axes("zyx", 3, "nanometer")),
+        )),
+        replace(case, version="0.4"),
+        replace(case, grain=Grain(unit=2**20)),
+    ]  # fmt: skip
+    found = [one.plan().fingerprint for one in changed]
+    plan = case.plan()
+    groups = [replace(plan.groups[0], path="labels/cells"), replace(plan.groups[0], channels=(Channel("DAPI"),))]
+    found += [replace(plan, groups=(group,)).fingerprint for group in groups]
+    assert len(set(found)) == len(found)
+
+
+def test_plans_are_values() -> None:
+    plan = volume().plan()
+    assert plan == volume().plan()
+    assert hash(passes(plan)[0]) == hash(passes(volume().plan())[0])
+    with pytest.raises(AttributeError):
+        plan.version = "0.4"  # type: ignore[misc]
+
+
+# ---- size
+
+
+class Counted(tuple[int, ...]):
+    """Chunks of an axis that count how often one of them is looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[int]:
+        Counted.looks += len(self)
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("source", [(1024, 1024, 1024), (64, 64, 64), (1, 1024, 1024)])
+def test_a_petabyte_is_planned_with_little_work(source: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, candidate = [], planning._candidate
+    monkeypatch.setattr(planning, "_candidate", lambda *args: tried.append(args) or candidate(*args))
+    monkeypatch.setattr(Counted, "looks", 0)
+    edge, workers = 102_400, Capacity(256, 4, 16 * 2**30)
+    chunks = tuple(Counted(regular(edge, chunk)) for chunk in source)
+    plan = replace(volume(edge, dtype="uint8", capacity=workers), source_chunks=chunks).plan()
+    assert plan.nbytes > 2**50 * 0.9
+    assert plan.memory <= 16 * 2**30
+    assert len(plan.stages) <= len(plan.pyramids[0].levels) / 2
+    assert plan.n_units / (plan.nbytes / 2**40) < 5000
+    assert next(plan.units(0)).regions[0][0][0] == 0
+    assert len(plan.to_json()) < 20_000
+    assert len(tried) < 500
+    assert Counted.looks < 8_000_000  # a second
+
+
+def test_a_few_thousand_units_per_tebibyte() -> None:
+    plan = volume(8192, 128, "uint16").plan()
+    assert plan.n_units * 2**40 / plan.nbytes < 5000
+
+
+def test_few_units_are_made_for_few_threads_and_enough_for_many() -> None:
+    few, many = (volume(1024, capacity=Capacity(1, t)).plan() for t in (1, 16))
+    assert few.n_units <= many.n_units
+    assert many.count(0) >= 16 * planning.UNITS_PER_THREAD
+
+
+# ---- what it prints
+
+
+@pytest.mark.parametrize("form", ["text", "html"])
+def test_a_plan_prints_everything(form: str) -> None:
+    image = Image((10, 401, 333), "uint16", parse_axes("zyx", 3), (2.5, 0.325, 0.325), (7.0, 0.0, 0.0), "brain <b>")
+    plan = plan_image(
+        image,
+        ((10,), (401,), (333,)),
+        METHODS["mean"],
+        VERSIONS["0.5"],
+        scale_factors=[{"y": 2, "x": 2}, {"z": 2, "y": 6, "x": 4}],
+        storage_options=[{"chunks": (5, 64, 64), "shards": (10, 128, 64)}, {"chunks": 50}, {"chunks": (3, 20, 30)}],
+        capacity=Capacity(3, 2, 2**40),
+    )
+    shown = repr(plan) if form == "text" else plan._repr_html_()
+    rows = [
+        ["s0", "10, 401, 333", "5, 64, 64", "10, 128, 64", "1, 1, 1", "2.5, 0.325, 0.325", "7, 0, 0", "2.5 MiB", "24"],
+        ["s1", "10, 201, 167", "10, 50, 50", "–", "1, 2, 2", "2.5, 0.65, 0.65", "7, 0.1625, 0.1625", "656 KiB", "20"],
+        ["s2", "5, 67, 84", "3, 20, 30", "–", "2, 6, 4", "5, 1.95, 1.3", "8.25, 0.8125, 0.4875", "55.0 KiB", "24"],
+    ]
+    title = "brain <b>: zyx uint16, mean, OME-Zarr 0.5"
+    heads = ["level", "shape", "chunks", "shards", "factors", "scale", "translation", "bytes", "objects"]
+    if form == "html":
+        assert "<b>" not in shown
+        assert f"<caption>{title.replace('<', '&lt;').replace('>', '&gt;')}</caption>" in shown
+        assert [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", shown)][1:] == rows
+        assert re.findall(r"<th>(.*?)</th>", shown) == heads
+        shown = unescape(shown)
+    else:
+        lines = [re.split(r" {2,}", line.strip()) for line in shown.splitlines()]
+        assert [lines[0], lines[1], *lines[2:5]] == [[title], heads, *rows]
+    assert f"in 68 stored objects; {plan.n_units} unit" in shown
+    assert f"in {len(plan.stages)} stage" in shown
+    assert "3 workers of 2 threads: peak memory" in shown
+    assert f"{plan.memory / MIB:.0f} MiB each (190 MiB, and" in shown
+    assert f"the source is read {plan.amplification:.2f} times" in shown
+
+
+def test_a_unit_says_what_it_writes() -> None:
+    plan = volume(scale_factors=[2]).plan()
+    last = list(plan.units(0))[-1]
+    axes = ", ".join(f"{name} {a}:{b}" for name, (a, b) in zip("zyx", last.regions[0], strict=True))
+    assert plan.describe(last) == f"unit 0/{plan.n_units - 1} (brain: s0, s1; {axes} of s0)"
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [("xyz", "order"), ("ctyx", "order time, channel, space"), ("tcx", "2 or 3 axes of space"), ("zxy", "z, y, x")],
+)
+def test_axes_that_the_version_forbids_are_refused(axes: str, message: str) -> None:
+    image = Image((8,) * len(axes), "uint8", parse_axes(axes, len(axes)), (1.0,) * len(axes), (0.0,) * len(axes))
+    with pytest.raises(ValueError, match=message):
+        plan_image(image, tuple((8,) for _ in axes), METHODS["mean"], VERSIONS["0.5"])
+    with pytest.raises(ValueError, match=message):
+        plan_levels([image], [tuple((8,) for _ in axes)], METHODS["mean"], VERSIONS["0.5"])
