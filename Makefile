@@ -14,8 +14,8 @@ BRAIN = $$($(BIN)/python -m tests.volumes)
 
 demo: $(VENV)/demo
 	rm -rf demo && mkdir demo
-	$(BIN)/daskome plan "$(BRAIN)" --chunks 64 --channels T1
-	$(BIN)/daskome write "$(BRAIN)" demo/brain.ome.zarr --chunks 64 --channels T1 --quiet
+	$(BIN)/daskome plan "$(BRAIN)" --chunks 64 --unit millimeter --channels T1
+	$(BIN)/daskome write "$(BRAIN)" demo/brain.ome.zarr --chunks 64 --unit millimeter --channels T1 --quiet
 	$(BIN)/daskome verify demo/brain.ome.zarr --pixels --source "$(BRAIN)"
 	$(BIN)/daskome info demo/brain.ome.zarr
 	$(BIN)/daskome preview demo/brain.ome.zarr demo/brain.png

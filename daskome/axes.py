@@ -123,7 +123,7 @@ def reject_unknown(given: Iterable[str], known: Iterable[str], what: str) -> Non
     for key in given:
         if key not in known:
             near = get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             raise ValueError(f"unknown {what} {key!r}{hint} Known: {', '.join(map(str, known))}")
 
 
@@ -140,7 +140,7 @@ def _parse_axis(axis: str | Mapping[str, Any] | Axis) -> Axis:
     name = axis.get("name")
     if not isinstance(name, str) or not name:
         raise ValueError(f"an axis needs a name: {dict(axis)}")
-    kind = axis.get("type", TYPES.get(name))
+    kind = axis.get("type") or TYPES.get(name)
     if kind is None:
         raise ValueError(f"axis {name!r} is none of t, c, z, y, x; say what it is: {{'name': {name!r}, 'type': …}}")
     return Axis(name, kind, axis.get("unit"))

@@ -212,7 +212,9 @@ def _array_options(
     options: Mapping[str, Any], axes: Sequence[Axis], itemsize: int, stored_as: ArrayFormat
 ) -> dict[str, Any]:
     """Return the rest of the arguments of `zarr.create_array`, complete and as JSON."""
-    given = {key: value for key, value in options.items() if key not in ("chunks", "shards", *stored_as.refused)}
+    none = ("compressor", "compressors", "filters")  # For these, None says something: there are none.
+    asked = {key: value for key, value in options.items() if value is not None or key in none}
+    given = {key: value for key, value in asked.items() if key not in ("chunks", "shards", *stored_as.refused)}
     if "compressor" in given:
         given.setdefault("compressors", given.pop("compressor"))
     if "write_empty_chunks" in given:

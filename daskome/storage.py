@@ -8,6 +8,7 @@ write of the group's attributes.
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,9 +116,20 @@ def rehearse(plan: Plan) -> MemoryStore:
         for level in pyramid.levels:
             try:
                 _create_array(store, join(path, level.path), pyramid, level)
-            except (TypeError, ValueError, KeyError) as error:
+                _try_codecs(pyramid, level)
+            except Exception as error:  # Codecs raise what they like: RuntimeError, zlib.error, …
                 raise ValueError(f"zarr can't store level {level.path} as asked: {error}") from error
     return store
+
+
+def _try_codecs(pyramid: Pyramid, level: Level) -> None:
+    """Store one voxel in memory: only then do codecs look at their levels and names."""
+    voxel = (1,) * len(level.shape)
+    one = replace(level, shape=voxel, layout=replace(level.layout, chunks=voxel, shards=level.layout.shards and voxel))
+    store = MemoryStore()
+    _create_array(store, "voxel", pyramid, one)
+    array = zarr.open_array(store, path="voxel", mode="r+")
+    array[...] = 0 if array.fill_value else 1
 
 
 def create(place: StorePath, plan: Plan) -> None:

@@ -167,7 +167,7 @@ def plan_image(
     >>> import dask.array as da
     >>> from daskome import plan_image
     >>> plan_image(da.zeros((100, 300, 300), dtype="uint8", chunks=100), memory="2GB").pyramids[0].levels[-1].shape
-    (50, 150, 150)
+    (25, 75, 75)
     """
     place = None if group is None else storage.locate(group, fs_options)
     source = as_source(image)

@@ -257,6 +257,17 @@ def test_empty_chunks_are_written_on_request(stored_as: ArrayFormat) -> None:
     assert both == {"order": "C", "write_empty_chunks": True}
 
 
+@pytest.mark.parametrize(
+    "key", ["chunks", "shards", "attributes", "config", "chunk_key_encoding", "dimension_separator"]
+)
+@formats
+def test_none_is_the_default(key: str, stored_as: ArrayFormat) -> None:
+    """As zarr has it, but for the separator: images of zarr v2 with chunks named "0.0" are black in viewers."""
+    found, default = lay({key: None}, stored_as=stored_as), lay({}, stored_as=stored_as)
+    given = {name: value for name, value in found.options.items() if value is not None}
+    assert (found.chunks, found.shards, given) == (default.chunks, default.shards, default.options)
+
+
 def test_attributes_of_v2_are_kept_beside_the_names_of_the_axes() -> None:
     found = lay({"attributes": {"a": 1}}, stored_as=ZARR_V2).options["attributes"]
     assert found == {"a": 1, "_ARRAY_DIMENSIONS": ["z", "y", "x"]}
@@ -356,6 +367,20 @@ def test_unknown_codecs_are_named(text: str, message: str, stored_as: ArrayForma
 def test_values_that_a_codec_has_not_are_refused_before_anything_is_written(text: str, version: str) -> None:
     with pytest.raises(ValueError):
         stored({"compressors": codec(text, VERSIONS[version].arrays)}, version=version)
+
+
+BROKEN = [
+    ("0.4", {"id": "blosc", "cname": "zippy", "clevel": 5, "shuffle": 1}),
+    ("0.4", {"id": "gzip", "level": 99}),
+    ("0.4", numcodecs.Zlib(level=99)),
+    ("0.5", {"name": "blosc", "configuration": {"cname": "lz4", "clevel": 99, "shuffle": "shuffle"}}),
+]
+
+
+@pytest.mark.parametrize(("version", "given"), BROKEN)
+def test_codecs_that_cannot_encode_are_refused_before_anything_is_written(version: str, given: Any) -> None:
+    with pytest.raises(ValueError, match="s0"):
+        stored({"compressors": given}, version=version)
 
 
 # ---- one dict per level
