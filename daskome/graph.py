@@ -39,9 +39,29 @@ def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.
             piece = coarsen(piece, pyramid, k, region)
         piece = piece.rechunk(regions.grid(region, pyramid.levels[k].write_chunks), method="tasks")
         blocks.append(piece)
-    targets = list(arrays[work.first : work.stop])
+    targets = [Target(array) for array in arrays[work.first : work.stop]]
     found = da.store(blocks, targets, lock=False, regions=list(map(regions.slices, unit.regions)), compute=False)
     return list(found) if isinstance(found, tuple) else [found]
+
+
+class Target:
+    """A zarr array as `da.store` sees it.
+
+    Dask would name its tasks by a hash of the array, store included: slow, and fatal for a zip file, which zarr
+    3.1 opens anew to be written when it is copied for that. A random name does as well.
+    """
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: zarr.Array[Any]) -> None:
+        self.array = array
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.array[index] = value
+
+    def __dask_tokenize__(self) -> str:
+        """Return a name that no other target has."""
+        return uuid4().hex
 
 
 def coarsen(piece: da.Array, pyramid: Pyramid, k: int, region: Region) -> da.Array:
