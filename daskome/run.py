@@ -133,7 +133,9 @@ def capacity(place: StorePath | None = None, memory: int | None = None) -> Capac
     client = _client(place)
     threads = list(client.nthreads().values()) if client else [n_threads()]
     limits = _memory_limits(client) if client else []
-    return Capacity(max(len(threads), 1), max([*threads, 1]), memory or min([*limits, int(MEMORY_LIMIT)]))
+    return Capacity(
+        max(len(threads), 1), max([*threads, 1]), min([*limits, int(MEMORY_LIMIT)]) if memory is None else memory
+    )
 
 
 @contextmanager
@@ -154,37 +156,64 @@ def pool(place: StorePath) -> Iterator[Pool]:
                 threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _run_here(job: Job) -> None:
-    """Run a job in this process; what of its image lives on a cluster is fetched."""
-    held = _held(job)
-    _run_with(job, list(held), [value.result() if hasattr(value, "result") else value for value in held.values()])
+def detached(job: Job) -> tuple[Job, list[Any], list[Any]]:
+    """Return a job without what its image holds in memory, here or as futures on a cluster; and that, by key."""
+    if job.piece is None:
+        return job, [], []
+    graph = dict(job.piece.dask)
+    values = {key: getattr(task, "value", task) for key, task in graph.items()}
+    held = {key: v for key, v in values.items() if isinstance(v, np.ndarray) or _is_future(v)}
+    return _with_graph(job, {key: graph[key] for key in graph.keys() - held}), list(held), list(held.values())
 
 
-def _run_with(job: Job, keys: list[Any], values: list[Any]) -> None:
+def run_with(job: Job, keys: list[Any], values: list[Any]) -> None:
     """Run a job whose image needs these values, which came by another way."""
     if keys and job.piece is not None:
-        graph = {**dict(job.piece.dask), **dict(zip(keys, values, strict=True))}
-        job = replace(job, piece=da.Array(graph, job.piece.name, job.piece.chunks, meta=job.piece._meta))
+        job = _with_graph(job, {**dict(job.piece.dask), **dict(zip(keys, values, strict=True))})
     job()
+
+
+def attempt(job: Job, keys: list[Any], name: str, retries: int, values: list[Any], after: None) -> None:
+    """Run a job as a task of a graph, and again if it fails.
+
+    Raises
+    ------
+    WriteError
+        That names the unit.
+    """
+    for left in range(retries, -1, -1):
+        try:
+            run_with(job, keys, values)
+            break
+        except Exception as error:
+            if not left:
+                raise WriteError(f"{name} could not be written; the image is unfinished: {error!r}") from error
+            log.warning("%s failed, trying again: %r", name, error)
+
+
+def _with_graph(job: Job, graph: dict[Any, Any]) -> Job:
+    if job.piece is None:
+        return job
+    return replace(job, piece=da.Array(graph, job.piece.name, job.piece.chunks, meta=job.piece._meta))
+
+
+def _is_future(value: Any) -> bool:
+    return type(value).__module__.startswith("distributed") and hasattr(value, "result")
+
+
+def _run_here(job: Job) -> None:
+    """Run a job in this process; what of its image lives on a cluster is fetched."""
+    bare, keys, values = detached(job)
+    run_with(bare, keys, [value.result() if _is_future(value) else value for value in values])
 
 
 def _to_cluster(client: Any, executor: Any, job: Job) -> "Future[None]":
     """Submit a job. Arrays in memory travel beside it: those here are scattered, those on workers stay there."""
-    held = _held(job)
-    if held and job.piece is not None:
-        graph = {key: task for key, task in job.piece.dask.items() if key not in held}
-        job = replace(job, piece=da.Array(graph, job.piece.name, job.piece.chunks, meta=job.piece._meta))
-    values = [value if hasattr(value, "result") else client.scatter(value, hash=False) for value in held.values()]
+    bare, keys, values = detached(job)
+    there = [value if _is_future(value) else client.scatter(value, hash=False) for value in values]
     name = f"daskome-stage-{job.unit.stage}-{uuid4().hex}"
-    future: Future[None] = executor.submit(_run_with, job, list(held), values, key=name)
+    future: Future[None] = executor.submit(run_with, bare, keys, there, key=name)
     return future
-
-
-def _held(job: Job) -> dict[Any, Any]:
-    """Return those values of the graph of a job's image that are futures of a cluster, or arrays in memory."""
-    graph = {} if job.piece is None else dict(job.piece.dask)
-    values = {key: getattr(task, "value", task) for key, task in graph.items()}
-    return {key: v for key, v in values.items() if isinstance(v, np.ndarray) or type(v).__name__ == "Future"}
 
 
 def _finished(plan: Plan, stage: int, todo: Iterator[Job], workers: Pool, retries: int) -> Iterator[Unit]:

@@ -7,7 +7,7 @@ write of the group's attributes.
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +17,9 @@ import zarr
 from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, ZipStore
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
-from daskome.metadata import find_version, ome_keys
+from daskome.metadata import find_version
 from daskome.plan import Plan
 from daskome.pyramid import Level, Pyramid
 
@@ -78,31 +78,6 @@ def find_array(place: StorePath) -> zarr.Array[Any] | None:
         return None
 
 
-def check_free(place: StorePath, plan: Plan, overwrite: bool) -> None:
-    """Raise if the plan can't be written at a place, or not without `overwrite`. Changes nothing.
-
-    Raises
-    ------
-    FileExistsError
-        If an image, finished or not, or something that is not ours is there.
-    PermissionError
-        If the place can't be written.
-    ValueError
-        If zarr refuses an array as planned.
-    """
-    _check_writable(place)
-    if find_array(place) is not None:
-        raise FileExistsError(f"{place} is a zarr array; give the path of a group, or of nothing yet")
-    found = attributes(place)
-    if found is None:
-        _check_nothing_else(place)
-    elif overwrite:
-        _check_format(place, plan, found)
-    else:
-        _check_no_image(place, plan, found)
-    rehearse(plan)
-
-
 def rehearse(plan: Plan) -> MemoryStore:
     """Return a store in memory with all arrays of a plan, empty: what zarr refuses, it refuses here.
 
@@ -132,18 +107,29 @@ def _try_codecs(pyramid: Pyramid, level: Level) -> None:
     array[...] = 0 if array.fill_value else 1
 
 
-def create(place: StorePath, plan: Plan) -> None:
-    """Make the arrays of a plan, empty, in a group that is marked as unfinished. Replaces an image that is there.
+def create(place: StorePath, plan: Plan, old: Sequence[str] = ()) -> None:
+    """Make the arrays of a plan, empty, in a group that is marked as unfinished.
 
-    What made the old one an image goes first, so no reader takes a mixture for whole.
+    Parameters
+    ----------
+    place : StorePath
+    plan : Plan
+    old : sequence of str
+        Levels of the image that is there, which go (`daskome.occupied.replaceable`). What made it an
+        image goes before them, so no reader takes a mixture for whole. Nothing else is touched.
     """
-    old = attributes(place)
-    documents = _documents(rehearse(plan), plan)
-    if old is not None:
-        _retire(place, plan, old)
-    elif place.store.supports_deletes:
-        sync((place / JOURNAL).delete_dir())
-    _set_attributes(place, plan, {**_foreign(old), MARK: {"unfinished": True, "fingerprint": plan.fingerprint}})
+    found = attributes(place)
+    documents = _documents(rehearse(plan))
+    mark = {"unfinished": True, "fingerprint": plan.fingerprint, "levels": sorted({*old, *level_paths(plan)})}
+    unfinished = {**foreign(found), MARK: mark}
+    if found is not None:
+        _set_attributes(place, plan, unfinished)
+    if place.store.supports_deletes:
+        for path in (JOURNAL, *old):
+            sync((place / path).delete_dir())
+        for name in _stale_documents(place, plan):
+            sync((place / name).delete())
+    _set_attributes(place, plan, unfinished)
     for key, document in documents.items():
         sync((place / key).set(document))
     if place.store.supports_deletes:
@@ -163,24 +149,53 @@ def record(place: StorePath, fingerprint: str, key: str) -> None:
 
 def publish(place: StorePath, plan: Plan, ome: Mapping[str, Any]) -> None:
     """Turn the finished arrays into an image: its attributes, in one write. The journal goes after it."""
-    _set_attributes(place, plan, {**_foreign(attributes(place)), **ome}, last=True)
+    kept = foreign(attributes(place))
+    whole = {key: {**kept[key], **value} if key == "ome" and key in kept else value for key, value in ome.items()}
+    _set_attributes(place, plan, {**kept, **whole}, last=True)
     if place.store.supports_deletes:
         sync((place / JOURNAL).delete_dir())
 
 
 def is_local_to_process(place: StorePath) -> bool:
     """Whether no other process can write there: stores in memory, and zip files."""
-    store = place.store
-    memory = isinstance(store, FsspecStore) and "memory" in (store.fs.protocol, *store.fs.protocol)
-    return memory or isinstance(store, MemoryStore | ZipStore)
+    store = _unwrapped(place.store)
+    if isinstance(store, FsspecStore):
+        return "memory" in (store.fs.protocol, *store.fs.protocol)
+    return isinstance(store, MemoryStore | ZipStore) or type(getattr(store, "store", None)).__name__ == "MemoryStore"
 
 
-def overlaps(place: StorePath, plan: Plan, array: zarr.Array[Any]) -> bool:
-    """Whether writing the plan at a place would touch a stored array."""
-    theirs = _address(array.store_path)
-    ours = [_address(place / join(path, level.path)) for path, pyramid in _pyramids(plan) for level in pyramid.levels]
-    inside = _is_below(_address(place), theirs)
-    return inside or any(_is_below(theirs, path) or _is_below(path, theirs) for path in ours)
+def level_paths(plan: Plan) -> list[str]:
+    """Return the paths of all arrays of a plan, relative to the target."""
+    return [join(path, level.path) for path, pyramid in _pyramids(plan) for level in pyramid.levels]
+
+
+def foreign(found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the attributes that are not those of an image: others' own, and what else is under ``ome``."""
+    kept = {key: value for key, value in (found or {}).items() if key not in (MARK, "multiscales", "omero")}
+    ome = kept.pop("ome", None)
+    if isinstance(ome, Mapping):
+        rest = {key: value for key, value in ome.items() if key not in ("version", "multiscales", "omero")}
+        kept |= {"ome": rest} if rest else {}
+    return kept
+
+
+def address(place: StorePath) -> tuple[str, ...]:
+    """Return what tells two places apart, whatever kind of store leads there: for files, the resolved path."""
+    store = _unwrapped(place.store)
+    if isinstance(store, LocalStore):
+        return (store.root / place.path).resolve().parts
+    if isinstance(store, FsspecStore):
+        if "file" in (store.fs.protocol, *store.fs.protocol):
+            return (Path(store.path) / place.path).resolve().parts
+        return tuple(filter(None, (str(store.fs.protocol), *store.path.split("/"), *place.path.split("/"))))
+    return (str(id(getattr(store, "_store_dict", store))), *filter(None, place.path.split("/")))
+
+
+def _unwrapped(store: Any) -> Any:
+    """Return the store inside wrappers, such as those that log."""
+    while isinstance(store, WrapperStore):
+        store = store._store
+    return store
 
 
 def _mode(place: StorePath, writable: bool = False) -> Literal["r", "r+"]:
@@ -207,87 +222,19 @@ def _pyramids(plan: Plan) -> Iterable[tuple[str, Pyramid]]:
     return ((group.path, plan.pyramids[group.pyramid]) for group in plan.groups)
 
 
-def _check_writable(place: StorePath) -> None:
-    if place.read_only:
-        raise PermissionError(f"{place} is opened for reading only")
-    if isinstance(place.store, LocalStore):
-        folder = next(parent for parent in (place.store.root, *place.store.root.parents) if parent.exists())
-        if not folder.is_dir():
-            raise NotADirectoryError(f"{place.store.root} can't be made: {folder} is a file")
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(f"{place.store.root} can't be written: no permission in {folder}")
-
-
-def _check_nothing_else(place: StorePath) -> None:
-    """A folder that is no zarr group holds other people's files."""
-    if isinstance(place.store, LocalStore):
-        folder = place.store.root / place.path
-        if folder.is_dir() and any(entry.name != JOURNAL for entry in folder.iterdir()):
-            raise FileExistsError(f"{folder} holds files that are no zarr group; give a path that is free")
-
-
-def _check_no_image(place: StorePath, plan: Plan, found: Mapping[str, Any]) -> None:
-    if MARK in found:
-        raise FileExistsError(f"{place} holds an unfinished image; overwrite=True starts it anew")
-    if ome_keys(found):
-        raise FileExistsError(f"{place} holds an OME-Zarr image; overwrite=True replaces it")
-    for path, pyramid in _pyramids(plan):
-        for level in pyramid.levels:
-            if find_array(place / join(path, level.path)) is not None:
-                raise FileExistsError(f"{place} has an array {level.path} already; overwrite=True replaces it")
-
-
-def _retire(place: StorePath, plan: Plan, old: Mapping[str, Any]) -> None:
-    """Take down the image at a place: first what makes it an image, then its levels, never anything else."""
-    group = find_group(place, writable=True)
-    if group is None or not place.store.supports_deletes:
-        raise FileExistsError(f"{place} can't be replaced: its store can't delete")
-    group.attrs.put({**_foreign(old), MARK: {"unfinished": True}})
-    sync((place / JOURNAL).delete_dir())
-    for path in _paths_to_delete(plan, old):
-        sync((place / path).delete_dir())
-    if group.metadata.zarr_format == 2:
-        sync((place / ".zmetadata").delete())
-    if group.metadata.zarr_format != _zarr_format(plan):
-        for name in V2_DOCUMENTS if group.metadata.zarr_format == 2 else ("zarr.json",):
-            sync((place / name).delete())
-
-
-def _check_format(place: StorePath, plan: Plan, found: Mapping[str, Any]) -> None:
-    """A group can change its zarr format only if it holds nothing but the image that is replaced."""
+def _stale_documents(place: StorePath, plan: Plan) -> list[str]:
+    """Return the documents of a group that would contradict the new ones: of another zarr format, or consolidated."""
     group = find_group(place)
-    if group is None or group.metadata.zarr_format == _zarr_format(plan):
-        return
-    rest = {name for name, _ in members(group)} - set(_paths_to_delete(plan, found))
-    if rest:
-        raise FileExistsError(
-            f"{place} is a zarr v{group.metadata.zarr_format} group that holds {', '.join(sorted(rest))} besides the"
-            " image; write to a new place, or in the version that it has"
-        )
+    if group is None:
+        return []
+    stale = [".zmetadata"] if group.metadata.zarr_format == 2 else []
+    if group.metadata.zarr_format != zarr_format(plan):
+        stale += V2_DOCUMENTS if group.metadata.zarr_format == 2 else ["zarr.json"]
+    return stale
 
 
-def _paths_to_delete(plan: Plan, found: Mapping[str, Any]) -> list[str]:
-    ours = [join(path, level.path) for path, pyramid in _pyramids(plan) for level in pyramid.levels]
-    return sorted({*_level_paths(found), *ours})
-
-
-def _level_paths(found: Mapping[str, Any]) -> list[str]:
-    ome = found.get("ome", found)
-    return [
-        str(dataset["path"])
-        for multiscale in ome.get("multiscales", ())
-        for dataset in multiscale.get("datasets", ())
-        if ".." not in str(dataset["path"]).split("/") and str(dataset["path"]).strip("/.")
-    ]
-
-
-def _foreign(found: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the attributes that are not daskome's to change."""
-    found = found or {}
-    return {key: value for key, value in found.items() if key != MARK and key not in ome_keys(found)}
-
-
-def _zarr_format(plan: Plan) -> Any:
+def zarr_format(plan: Plan) -> Any:
+    """Return the zarr format that the version of a plan asks for."""
     return find_version(plan.version).arrays.zarr_format
 
 
@@ -297,7 +244,7 @@ def _set_attributes(place: StorePath, plan: Plan, found: dict[str, Any], last: b
     if group is not None:
         group.attrs.put(found)
     elif last or place.store.supports_deletes:
-        zarr.create_group(place.store, path=place.path, zarr_format=_zarr_format(plan), attributes=found)
+        zarr.create_group(place.store, path=place.path, zarr_format=zarr_format(plan), attributes=found)
 
 
 def _create_array(store: MemoryStore, path: str, pyramid: Pyramid, level: Level) -> None:
@@ -319,7 +266,7 @@ def _revived(option: Any) -> Any:
     return numcodecs.get_codec(dict(option)) if isinstance(option, Mapping) and "id" in option else option
 
 
-def _documents(store: MemoryStore, plan: Plan) -> dict[str, Any]:
+def _documents(store: MemoryStore) -> dict[str, Any]:
     """Return the metadata documents of a rehearsal, but for that of the image's own group."""
     own = {"zarr.json", *V2_DOCUMENTS}
     return {key: document for key, document in store._store_dict.items() if key not in own}
@@ -335,20 +282,3 @@ def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:
 def _set(place: StorePath, text: str) -> None:
     buffer = default_buffer_prototype().buffer.from_bytes(text.encode())
     sync(place.set(buffer))
-
-
-def _address(place: StorePath) -> tuple[str, ...]:
-    """Return what tells two places apart: the store, resolved, and the path in it."""
-    store = place.store
-    if isinstance(store, LocalStore):
-        return (*(store.root / place.path).resolve().parts,)
-    root = f"{store.fs.protocol}{store.path}" if isinstance(store, FsspecStore) else str(id(_base(store)))
-    return (*root.split("/"), *filter(None, place.path.split("/")))
-
-
-def _base(store: Any) -> Any:
-    return getattr(store, "_store_dict", store)
-
-
-def _is_below(path: tuple[str, ...], parent: tuple[str, ...]) -> bool:
-    return path[: len(parent)] == parent

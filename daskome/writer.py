@@ -1,6 +1,8 @@
 """The calls that plan and write images."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -9,7 +11,7 @@ from dask.delayed import Delayed, delayed
 from dask.utils import parse_bytes
 from zarr.storage import StorePath
 
-from daskome import plan as planning, run, storage
+from daskome import occupied, plan as planning, run, storage
 from daskome.axes import AxesLike, parse_axes, per_axis
 from daskome.layout import StorageOptions
 from daskome.metadata import DEFAULT_VERSION, Version, find_version, parse_channels, version_of
@@ -120,8 +122,8 @@ def write_image(
         axes_units=axes_units, channels=channels, storage_options=storage_options, fs_options=fs_options,
         memory=memory, overwrite=overwrite,
     )  # fmt: skip
-    place, sources = storage.locate(group, fs_options), [as_source(image)]
-    return _write(plan, sources, place, retries, progress) if compute else _delayed(plan, sources, place)
+    task = _Task(plan, [as_source(image)], storage.locate(group, fs_options), overwrite, retries)
+    return task.now(progress) if compute else task.later()
 
 
 def plan_image(
@@ -251,7 +253,8 @@ def write_multiscale(
         capacity=run.capacity(place, _bytes(memory)),
     )
     _check_target(plan, sources, place, overwrite)
-    return _write(plan, sources, place, retries, progress) if compute else _delayed(plan, sources, place)
+    task = _Task(plan, sources, place, overwrite, retries)
+    return task.now(progress) if compute else task.later()
 
 
 def describe(
@@ -292,44 +295,57 @@ def _bytes(memory: int | str | None) -> int | None:
 def _check_target(plan: Plan, sources: Sequence[Source], place: StorePath | None, overwrite: bool) -> None:
     if place is None:
         return
-    for source in sources:
-        for array in stored_at(source):
-            if storage.overlaps(place, plan, array):
-                raise ValueError(f"the target {place} overlaps the source {array.store_path}; write somewhere else")
-    storage.check_free(place, plan, overwrite)
+    for array in [array for source in sources for array in stored_at(source)]:
+        occupied.check_apart(place, plan, array)
+    occupied.replaceable(place, plan, overwrite)
 
 
-def _write(
-    plan: Plan, sources: Sequence[Source], place: StorePath, retries: int, progress: run.Progress | None
-) -> Plan:
-    storage.create(place, plan)
-    run.run(plan, sources, place, retries, progress)
-    run.finish(plan, place)
-    return plan
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A plan with all it needs to be carried out, now or later."""
+
+    plan: Plan
+    sources: Sequence[Source]
+    place: StorePath
+    overwrite: bool
+    retries: int
+
+    def create(self) -> None:
+        """Make what is to be filled; what is there may have changed since it was checked."""
+        storage.create(self.place, self.plan, occupied.replaceable(self.place, self.plan, self.overwrite))
+
+    def now(self, progress: run.Progress | None) -> Plan:
+        """Write, and publish."""
+        self.create()
+        run.run(self.plan, self.sources, self.place, self.retries, progress)
+        run.finish(self.plan, self.place)
+        return self.plan
+
+    def later(self) -> Delayed:
+        """Return a graph that does the same: a task per unit, a barrier per stage."""
+        barrier = _delay("create", _create, replace(self, sources=()), os.getpid())(None)
+        for stage in range(len(self.plan.stages)):
+            units = [self._unit(job, barrier) for job in run.jobs(self.plan, stage, self.sources, self.place)]
+            barrier = _delay("barrier", _all_done)(units)
+        return _delay("finish", _finish, self.plan, self.place)(barrier)
+
+    def _unit(self, job: run.Job, barrier: Delayed) -> Delayed:
+        """Return a unit as a task; what its image holds in memory comes to it as arguments."""
+        bare, keys, values = run.detached(job)
+        name = f"stage-{job.unit.stage}"
+        return _delay(name, run.attempt, bare, keys, self.plan.describe(job.unit), self.retries)(values, barrier)
 
 
-def _delayed(plan: Plan, sources: Sequence[Source], place: StorePath) -> Delayed:
-    """Return a graph that does what `_write` does: a task per unit, a barrier per stage."""
-    barrier = _task("create", _create, plan, place)(None)
-    for stage in range(len(plan.stages)):
-        units = [_task(f"stage-{stage}", _call, job)(barrier) for job in run.jobs(plan, stage, sources, place)]
-        barrier = _task("barrier", _all_done)(units)
-    return _task("finish", _finish, plan, place)(barrier)
-
-
-def _task(name: str, function: Callable[..., Any], *args: Any) -> Callable[[Any], Delayed]:
+def _delay(name: str, function: Callable[..., Any], *args: Any) -> Callable[..., Delayed]:
     """Return what makes a task of `function`; its `args` are kept from Dask, which would compute arrays in them."""
-    return lambda after: delayed(partial(function, *args), traverse=False)(
-        after, dask_key_name=f"daskome-{name}-{uuid4().hex}"
-    )
+    call = delayed(partial(function, *args), traverse=False, pure=False)
+    return partial(call, dask_key_name=f"daskome-{name}-{uuid4().hex}")
 
 
-def _create(plan: Plan, place: StorePath, after: None) -> None:
-    storage.create(place, plan)
-
-
-def _call(job: run.Job, after: None) -> None:
-    job()
+def _create(task: _Task, builder: int, after: None) -> None:
+    if storage.is_local_to_process(task.place) and os.getpid() != builder:
+        raise ValueError(f"{task.place} lives in the process that opened it; other processes can't write it")
+    task.create()
 
 
 def _all_done(units: list[None]) -> None:

@@ -16,6 +16,7 @@ FLOORS = {
     "metadata": 2,
     "plan": 3,
     **dict.fromkeys(["display", "graph", "storage"], 4),
+    "occupied": 4.5,
     **dict.fromkeys(["readers", "run"], 5),
     # The sixth has steps too: an image found in a store, what is looked at in it, and the report.
     **dict.fromkeys(["found", "preview"], 6),

@@ -1,0 +1,127 @@
+"""What is at a target already, and what of it a plan may replace. Changes nothing."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import zarr
+from zarr.core.sync import sync
+from zarr.storage import LocalStore, StorePath
+
+from daskome import storage
+from daskome.plan import Plan
+
+OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
+
+
+def replaceable(place: StorePath, plan: Plan, overwrite: bool) -> list[str]:
+    """Return the paths of the arrays at a place that a plan replaces; raise if it may not be written there.
+
+    Raises
+    ------
+    FileExistsError
+        If an image, finished or not, or something else is in the way.
+    PermissionError, NotADirectoryError
+        If the place can't be written.
+    ValueError
+        If zarr refuses an array as planned.
+    """
+    _check_writable(place)
+    if storage.find_array(place) is not None:
+        raise FileExistsError(f"{place} is a zarr array; give the path of a group, or of nothing yet")
+    found = storage.attributes(place)
+    if found is None:
+        _check_nothing_else(place)
+    else:
+        _check_kind(place, found, overwrite)
+    old = levels_there(place, found or {})
+    old += [path for path in storage.level_paths(plan) if path not in old and _is_in_the_way(place, path, overwrite)]
+    _check_format(place, plan, old)
+    storage.rehearse(plan)
+    return old
+
+
+def check_apart(place: StorePath, plan: Plan, array: zarr.Array[Any]) -> None:
+    """Raise a ValueError if writing the plan at a place would touch a stored array, which is to be read."""
+    theirs = storage.address(array.store_path)
+    paths = [*storage.level_paths(plan), *levels_there(place, storage.attributes(place) or {})]
+    ours = [storage.address(place / path) for path in paths]
+    inside = _is_below(storage.address(place), theirs)
+    if inside or any(_is_below(theirs, path) or _is_below(path, theirs) for path in ours):
+        raise ValueError(f"the target {place} overlaps the source {array.store_path}; write somewhere else")
+
+
+def levels_there(place: StorePath, found: Mapping[str, Any]) -> list[str]:
+    """Return the paths of the arrays of the image, finished or not, that a group's attributes tell of."""
+    ome, mark = found.get("ome", found), found.get(storage.MARK)
+    told = list(mark.get("levels", ())) if isinstance(mark, Mapping) else []
+    for multiscale in _dicts(ome.get("multiscales") if isinstance(ome, Mapping) else None):
+        told += [dataset.get("path") for dataset in _dicts(multiscale.get("datasets"))]
+    inside = [path for path in dict.fromkeys(map(str, told)) if set(path.split("/")).isdisjoint(("", ".", ".."))]
+    return [path for path in inside if storage.find_array(place / path) is not None]
+
+
+def _dicts(values: Any) -> Sequence[Mapping[str, Any]]:
+    return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
+
+
+def _check_writable(place: StorePath) -> None:
+    if place.read_only:
+        raise PermissionError(f"{place} is opened for reading only")
+    if isinstance(place.store, LocalStore):
+        folder = next(parent for parent in (place.store.root, *place.store.root.parents) if parent.exists())
+        if not folder.is_dir():
+            raise NotADirectoryError(f"{place.store.root} can't be made: {folder} is a file")
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"{place.store.root} can't be written: no permission in {folder}")
+
+
+def _check_nothing_else(place: StorePath) -> None:
+    """A folder that is no zarr group holds other people's files."""
+    if isinstance(place.store, LocalStore):
+        folder = place.store.root / place.path
+        if folder.is_dir() and any(folder.iterdir()):
+            raise FileExistsError(f"{folder} holds files that are no zarr group; give a path that is free")
+
+
+def _check_kind(place: StorePath, found: Mapping[str, Any], overwrite: bool) -> None:
+    """What is there may be a group of others, or an image if it is to be replaced; nothing of another kind."""
+    ome = found.get("ome") if isinstance(found.get("ome"), Mapping) else {}
+    keys = {*found, *(ome or {})}
+    for kind in OTHER_KINDS:
+        if kind in keys:
+            raise FileExistsError(f"{place} is a {kind.split('.')[0]}; an image goes into a group of its own inside it")
+    if not place.store.supports_deletes:
+        raise FileExistsError(f"{place} exists in a store that can't replace what it holds; use a new one")
+    if not overwrite and storage.MARK in keys:
+        raise FileExistsError(f"{place} holds an unfinished image; overwrite=True starts it anew")
+    if not overwrite and "multiscales" in keys:
+        raise FileExistsError(f"{place} holds an OME-Zarr image; overwrite=True replaces it")
+
+
+def _is_in_the_way(place: StorePath, path: str, overwrite: bool) -> bool:
+    """Return whether an array is at the path of a level, to be replaced; raise for it or anything else otherwise."""
+    if storage.find_array(place / path) is not None:
+        if not overwrite:
+            raise FileExistsError(f"{place} has an array {path} already; overwrite=True replaces it")
+        return True
+    if not sync((place / path).is_empty()):
+        raise FileExistsError(f"{place / path} is where a level goes, and holds something that is no array")
+    return False
+
+
+def _check_format(place: StorePath, plan: Plan, old: Sequence[str]) -> None:
+    """A group can change its zarr format only if it holds nothing but the image that is replaced."""
+    group = storage.find_group(place)
+    if group is None or group.metadata.zarr_format == storage.zarr_format(plan):
+        return
+    rest = {name for name, _ in storage.members(group)} - {path.split("/")[0] for path in old}
+    if rest:
+        raise FileExistsError(
+            f"{place} is a zarr v{group.metadata.zarr_format} group that holds {', '.join(sorted(rest))} besides the"
+            " image; write to a new place, or in the version that it has"
+        )
+
+
+def _is_below(path: tuple[str, ...], parent: tuple[str, ...]) -> bool:
+    return path[: len(parent)] == parent
