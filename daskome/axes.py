@@ -1,8 +1,9 @@
 """What the dimensions of an image mean."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
+from numbers import Real
 from typing import Any
 
 TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
@@ -84,6 +85,8 @@ def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str 
         if ndim not in GUESSES:
             raise ValueError(f"axes are needed for an image of {ndim} dimensions, as in axes='czyx' or axes='tzyx'")
         axes = GUESSES[ndim]
+    if not isinstance(axes, Iterable):
+        raise ValueError(f"axes {axes!r}: give names, as in 'zyx', or a list of names or dicts")
     parsed = tuple(_parse_axis(axis) for axis in axes)
     if len(parsed) != ndim:
         raise ValueError(f"axes {''.join(_names(parsed))!r} are {len(parsed)}, but the image has {ndim} dimensions")
@@ -96,7 +99,7 @@ def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str 
 
 
 def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float) -> tuple[float, ...]:
-    """Return one number per axis from a sequence in their order, a dict by name, or None.
+    """Return one number per axis from a sequence in their order, a dict by name, one number for space, or None.
 
     Raises
     ------
@@ -108,7 +111,11 @@ def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float) -> tu
     if isinstance(values, Mapping):
         reject_unknown(values, _names(axes), f"{what} for axis")
         values = [values.get(axis.name, default) for axis in axes]
-    numbers = tuple(float(value) for value in values)
+    if isinstance(values, Real) and not isinstance(values, bool):
+        values = [values if axis.spatial else default for axis in axes]
+    if isinstance(values, str | bytes | bool | Set) or not isinstance(values, Iterable):
+        raise ValueError(f"{what} {values!r}: give one number, one for every axis in their order, or a dict by name")
+    numbers = tuple(_number(value, what) for value in values)
     if len(numbers) != len(axes):
         raise ValueError(f"{what} has {len(numbers)} values, but the axes are {''.join(_names(axes))!r}")
     for axis, number in zip(axes, numbers, strict=True):
@@ -131,11 +138,21 @@ def _names(axes: Iterable[Axis]) -> list[str]:
     return [axis.name for axis in axes]
 
 
+def _number(value: Any, what: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} has {value!r}, which is no number") from error
+
+
 def _parse_axis(axis: str | Mapping[str, Any] | Axis) -> Axis:
     if isinstance(axis, Axis):
+        _check_text(axis.name, "name of an axis")
         return axis
     if isinstance(axis, str):
         axis = {"name": axis}
+    if not isinstance(axis, Mapping):
+        raise ValueError(f"axis {axis!r} must be a name, a dict or an Axis")
     reject_unknown(axis, ("name", "type", "unit"), "key of an axis")
     name = axis.get("name")
     if not isinstance(name, str) or not name:
@@ -143,20 +160,29 @@ def _parse_axis(axis: str | Mapping[str, Any] | Axis) -> Axis:
     kind = axis.get("type") or TYPES.get(name)
     if kind is None:
         raise ValueError(f"axis {name!r} is none of t, c, z, y, x; say what it is: {{'name': {name!r}, 'type': …}}")
+    _check_text(kind, f"type of axis {name!r}")
     return Axis(name, kind, axis.get("unit"))
+
+
+def _check_text(value: Any, what: str) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is {value!r}; it must be a str")
 
 
 def _with_units(axes: tuple[Axis, ...], units: Mapping[str, str] | str | None) -> tuple[Axis, ...]:
     if isinstance(units, str):
         units = {axis.name: units for axis in axes if axis.spatial}
-    units = units or {}
+    units = {} if units is None else units
+    if not isinstance(units, Mapping):
+        raise ValueError(f"units {units!r}: give one for all axes of space, as in 'micrometer', or a dict by name")
     reject_unknown(units, _names(axes), "unit for axis")
     return tuple(Axis(a.name, a.type, _parse_unit(a, units.get(a.name, a.unit))) for a in axes)
 
 
 def _parse_unit(axis: Axis, unit: str | None) -> str | None:
-    if not unit:
+    if unit is None or unit == "":
         return None
+    _check_text(unit, f"unit of axis {axis.name!r}")
     unit = ABBREVIATIONS.get(unit, unit)
     known = UNITS.get(axis.type or "")
     if known is not None and unit not in known:

@@ -49,6 +49,20 @@ class Factors(Values):
         return found if isinstance(found, list) else [found]
 
 
+class Blocks(click.ParamType[Any]):
+    """How many blocks of a level: all, or a positive number."""
+
+    name = "[all|N]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return True for all, or an int."""
+        if not isinstance(value, str) or value == "all":
+            return True if value == "all" else value
+        if value.isdecimal() and int(value) > 0:
+            return int(value)
+        return self.fail(f"{value!r} is neither 'all' nor a positive number of blocks, as in --pixels=8", param, ctx)
+
+
 class Pairs(click.ParamType[Any]):
     """A key and its value, as in key=value; the value may be JSON."""
 
@@ -169,7 +183,7 @@ def write(source: str, target: str, retries: int, quiet: bool, **options: Any) -
 @_describing
 def plan(source: str, target: str | None, **options: Any) -> None:
     """Show what `daskome write` would do, and write nothing."""
-    with _reporting(target):
+    with _reporting():
         import daskome
 
         with _threads(options["threads"]):
@@ -182,7 +196,7 @@ def plan(source: str, target: str | None, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the attributes as they are stored.")
 def info(url: str, fs_options: tuple[Any, ...], as_json: bool) -> None:
     """Show what is at URL: levels, axes, sizes, metadata."""
-    with _reporting(url):
+    with _reporting():
         from daskome import information
 
         click.echo(information.describe(url, dict(fs_options), as_json))
@@ -192,6 +206,8 @@ def info(url: str, fs_options: tuple[Any, ...], as_json: bool) -> None:
 @click.argument("url")
 @click.option(
     "--pixels",
+    type=Blocks(),
+    default=False,
     is_flag=False,
     flag_value="all",
     help="Recompute levels and compare: all blocks, or --pixels=N blocks a level.",
@@ -201,31 +217,23 @@ def info(url: str, fs_options: tuple[Any, ...], as_json: bool) -> None:
 @click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but problems.")
 def verify(
-    url: str, pixels: str | None, source: str | None, threads: int | None, fs_options: tuple[Any, ...], quiet: bool
+    url: str, pixels: bool | int, source: str | None, threads: int | None, fs_options: tuple[Any, ...], quiet: bool
 ) -> None:
     """Check the OME-Zarr image at URL: its metadata against its arrays and, on request, its pixels."""
-    with _reporting(url):
+    with _reporting():
         import daskome
 
         image = daskome.read(source) if source else None
-        blocks: bool | int = pixels == "all" if not (pixels or "").isdigit() else int(pixels or 0)
         with _threads(threads), _bar(f"verifying {url}", quiet or not (pixels or source), "blocks") as progress:
             problems = daskome.verify(
-                url, pixels=blocks, source=image, fs_options=dict(fs_options) or None, progress=progress
+                url, pixels=pixels, source=image, fs_options=dict(fs_options) or None, progress=progress
             )
         for problem in problems:
             click.echo(f"{problem.where}: {problem.message}", err=True)
         if problems:
             raise SystemExit(FAILED)
         if not quiet:
-            what = (
-                "all pixels"
-                if blocks is True
-                else f"{blocks} blocks a level"
-                if blocks
-                else "not its pixels (see --pixels)"
-            )
-            click.echo(f"{url}: no problem found; checked: metadata, {what}")
+            click.echo(f"{url}: no problem found; checked: metadata, {_checked(pixels, source)}")
 
 
 @main.command()
@@ -234,11 +242,24 @@ def verify(
 @click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
 def preview(url: str, image: str, fs_options: tuple[Any, ...]) -> None:
     """Draw the middle slice of every level at URL side by side into PNG."""
-    with _reporting(url):
+    with _reporting():
         from daskome import preview
 
         preview.draw(url, image, dict(fs_options) or None)
         click.echo(f"{image}: the middle slice of every level of {url}")
+
+
+def _checked(pixels: bool | int, source: str | None) -> str:
+    """Return which pixels were compared.
+
+    >>> _checked(False, "a.npy")
+    'the first level against a.npy, not the others (see --pixels)'
+    """
+    first = f"the first level against {source}" if source else ""
+    if pixels is False:
+        return f"{first}, not the others (see --pixels)" if first else "not its pixels (see --pixels)"
+    amount = "all pixels" if pixels is True else f"{pixels} blocks a level"
+    return f"{amount}, {first}" if first else amount
 
 
 def _arguments(source: str, **options: Any) -> dict[str, Any]:
@@ -276,21 +297,31 @@ def _storage_options(options: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def _reporting(target: str | None) -> Iterator[None]:
-    """Turn what goes wrong into a message and an exit status."""
-    from daskome.run import WriteError
-
+def _reporting(written: str | None = None) -> Iterator[None]:
+    """Turn what goes wrong into a message and an exit status; `written` is where the command writes an image."""
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"\ninterrupted; what is at {target} is unfinished, and says so", err=True)
+        unfinished = f"; what is at {written}, if writing had begun, is unfinished, and says so" if written else ""
+        click.echo(f"\ninterrupted{unfinished}", err=True)
         raise SystemExit(INTERRUPTED) from None
-    except WriteError as error:
-        click.echo(f"Error: {error}", err=True)
-        raise SystemExit(FAILED) from error
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        click.echo(f"Error: {error}", err=True)
-        raise SystemExit(REFUSED) from error
+    except (click.ClickException, click.Abort, click.exceptions.Exit):
+        raise
+    except Exception as error:
+        message, status = _failure(error)
+        click.echo(f"Error: {message}".replace("overwrite=True", "overwrite=True (--overwrite)"), err=True)
+        raise SystemExit(status) from error
+
+
+def _failure(error: Exception) -> tuple[str, int]:
+    """Return message and exit status: our own refusals as they are, what others raise in one line with its type."""
+    from daskome.run import WriteError
+
+    if isinstance(error, WriteError):
+        return str(error), FAILED
+    if isinstance(error, ValueError | TypeError | OSError | ImportError):
+        return str(error), REFUSED
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":"), FAILED
 
 
 @contextmanager

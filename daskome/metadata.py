@@ -3,7 +3,6 @@
 Nothing here sees a store; no other module compares versions.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -180,8 +179,8 @@ def parse_channels(channels: Any, axes: Sequence[Axis], shape: Sequence[int]) ->
     n = n_channels(axes, shape)
     if channels is True:
         channels = [f"channel {i}" for i in range(n)]
-    if isinstance(channels, str):
-        raise ValueError(f"channels {channels!r} must be a list of names, dicts or Channel objects")
+    if isinstance(channels, str | bytes | Mapping) or not hasattr(channels, "__len__"):
+        raise ValueError(f"channels {channels!r}: give True, or a list of names, dicts or Channel objects")
     if len(channels) != n:
         raise ValueError(f"{len(channels)} channels are given, but the image has {n}")
     return tuple(_parse_channel(channel, _COLORS[n > 1][i % 6]) for i, channel in enumerate(channels))
@@ -197,6 +196,8 @@ def _parse_channel(channel: Any, color: str) -> Channel:
         channel = {"label": channel.label, "color": channel.color, "window": channel.window, "active": channel.active}
     if isinstance(channel, str):
         return Channel(channel, color)
+    if not isinstance(channel, Mapping):
+        raise ValueError(f"channel {channel!r} must be a name, a dict or a Channel object")
     reject_unknown(channel, ("label", "name", "color", "window", "active"), "key of a channel")
     color = str(channel.get("color", color)).lstrip("#").upper()
     if len(color) != 6 or not set(color) <= set("0123456789ABCDEF"):
@@ -331,16 +332,7 @@ def _read_channel(channel: Mapping[str, Any]) -> Channel:
     )
 
 
-def json_or_raise(value: Any, what: str) -> Any:
-    """Return `value` if JSON can hold it, or raise a ValueError that names it."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{what} can't be stored as JSON: {error}") from error
-    return value
-
-
 __all__ = [
     "DEFAULT_VERSION", "DTYPES", "VERSIONS", "Channel", "Dataset", "Multiscale", "Version", "find_version",
-    "image_attributes", "json_or_raise", "ome_keys", "parse_channels", "read_multiscale", "version_of",
+    "image_attributes", "ome_keys", "parse_channels", "read_multiscale", "version_of",
 ]  # fmt: skip

@@ -130,12 +130,14 @@ def find_method(method: str | Callable[..., Any] | Method) -> Method:
         return method
     if callable(method):
         return _from_function(method, _address(method))
+    names = f"{', '.join(METHODS)}, 'module:function' or a callable"
+    if not isinstance(method, str):
+        raise ValueError(f"method {method!r}: use one of {names}")
     if method in METHODS:
         return METHODS[method]
     if ":" in method:
         return _from_function(_load(method), method)
     near = difflib.get_close_matches(method, METHODS, n=1, cutoff=0)
-    names = f"{', '.join(METHODS)}, 'module:function' or a callable"
     raise ValueError(f"unknown method {method!r}, nearest {near[0]!r}: use one of {names}")
 
 

@@ -8,10 +8,10 @@ order and no communication, and can be repeated.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from itertools import product
+from itertools import product, takewhile
 from math import lcm, prod
 from operator import attrgetter
 
@@ -26,9 +26,16 @@ from daskome.regions import Chunks, Region, Shape
 FORMAT = 1
 """The form of a plan as JSON."""
 UNIT_NBYTES = 512 * 2**20
-"""A unit reads at most this much, where blocks allow: some seconds of work, a few thousand units per TiB."""
+"""Units are grown while they read at most this much: some seconds of work, a few thousand units per TiB.
+Larger are those that a block forces, and those that spare reading source chunks again (see `LARGEST_UNIT`)."""
+LARGEST_UNIT = 4
+"""How many times `UNIT_NBYTES` a unit may read before it counts as slow: a retry loses all of it."""
+READING = 0.5
+"""How much of a pass's time is spent on reading; the rest is spent on downsampling, compressing and writing."""
 UNITS_PER_THREAD = 4
 """With fewer units than this per thread, units are made smaller, so that all threads finish together."""
+DOUBLINGS = 4
+"""How often a block is doubled, at most, towards source chunks that don't nest with it."""
 TAIL_NBYTES = 256 * 2**20
 """Coarse levels together this small are left to one unit: about a second of work, instead of another stage."""
 PROCESS_MEM = 190 * 2**20
@@ -377,7 +384,7 @@ def _nests(pyramid: Pyramid, k: int) -> bool:
 
 
 def _best_pass(pyramid: Pyramid, first: int, last: int, source_chunks: Chunks, capacity: Capacity) -> Pass:
-    """Return the pass from level `first` that reads least, within the memory, and then writes most levels."""
+    """Return the pass from level `first` that is fastest, within the memory, and then writes most levels."""
     share = _nbytes_read(pyramid, first) // (UNITS_PER_THREAD * capacity.parallel)
     limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if first else 1))
     read = _read_chunks(pyramid, first, source_chunks)
@@ -395,7 +402,7 @@ def _best_pass(pyramid: Pyramid, first: int, last: int, source_chunks: Chunks, c
             f" {table.nbytes(budget)}; give memory={_enough(PROCESS_MEM + capacity.threads * least)!r} for"
             f" {table.count(capacity.threads, 'thread')}, use fewer threads, or smaller chunks or shards"
         )
-    return min(fitting, key=lambda work: _cost(pyramid, work, limit))
+    return min(fitting, key=lambda work: _cost(pyramid, work, limit, capacity.parallel))
 
 
 def _enough(nbytes: int) -> str:
@@ -403,9 +410,24 @@ def _enough(nbytes: int) -> str:
     return f"{regions.ceil_div(nbytes, 2**20)} MiB"
 
 
-def _cost(pyramid: Pyramid, work: Pass, limit: int) -> tuple[float, int, int, int]:
+def _cost(pyramid: Pyramid, work: Pass, limit: int, parallel: int) -> tuple[float, int, int, int]:
+    """Return what the best pass has least of: time, then bytes over `limit` per unit, levels left, and memory."""
     read = prod(work.unit) * prod(_from(pyramid, work.first)) * pyramid.itemsize
-    return round(work.amplification, 1), max(read, limit), -work.stop, work.memory
+    time = _time(work.amplification, read, _nbytes_read(pyramid, work.first), limit, parallel)
+    return round(time, 1), max(read, limit), -work.stop, work.memory
+
+
+def _time(amplification: float, read: int, total: int, limit: int, parallel: int) -> float:
+    """Estimate the time of a pass of units that read `read` bytes of `total`; 1 is the best there is.
+
+    Only the `READING` part of it is repeated by amplification, but all of it is stretched by fewer units than
+    threads, and by units so large that a retry loses too much. A unit within `limit` is small enough for both.
+    The weights are rough: they are to keep a pass from becoming one unit, or from reading all again and again.
+    """
+    again = 1 + (amplification - 1) * READING
+    if read <= limit:
+        return again
+    return again * max(parallel * read / total, 1) * max(read / (LARGEST_UNIT * UNIT_NBYTES), 1)
 
 
 def _from(pyramid: Pyramid, first: int) -> Shape:
@@ -418,17 +440,36 @@ def _nbytes_read(pyramid: Pyramid, first: int) -> int:
     return pyramid.levels[max(first - 1, 0)].voxels * pyramid.itemsize
 
 
-def _unit_shapes(pyramid: Pyramid, first: int, stop: int, source_chunks: Chunks, limit: int) -> Iterator[Shape]:
-    """Yield what a unit can cover: the block of the top level, grown along any axes to whole source chunks."""
+def _unit_shapes(pyramid: Pyramid, first: int, stop: int, source_chunks: Chunks, limit: int) -> Iterable[Shape]:
+    """Return what a unit can cover: the block of the top level, grown along any axes towards whole source chunks.
+
+    What is too large is offered only in the first and the last length of each axis, so that there are few.
+    """
     shape, steps = pyramid.levels[first].shape, _from(pyramid, first)
-    root = _root(pyramid, first, stop)
-    fitted = [
-        min(lcm(r * f, max(chunks)) // f, n) if len(chunks) > 1 else n
-        for r, f, chunks, n in zip(root, steps, source_chunks, shape, strict=True)
-    ]
-    for choice in product((False, True), repeat=len(root)):
-        unit = tuple(g if grow else r for grow, g, r in zip(choice, fitted, root, strict=True))
-        yield _grown(unit, shape, limit // (prod(steps) * pyramid.itemsize)) if not _halo(pyramid, first) else unit
+    lengths = list(map(_lengths, _root(pyramid, first, stop), steps, source_chunks, shape))
+    ends = set(product(*((options[0], options[-1]) for options in lengths)))
+    nbytes = prod(steps) * pyramid.itemsize
+    largest = LARGEST_UNIT * UNIT_NBYTES // nbytes
+    units = [unit for unit in product(*lengths) if prod(unit) <= largest or unit in ends]
+    if not _halo(pyramid, first):
+        units = [_grown(unit, shape, limit // nbytes) for unit in units]
+    return dict.fromkeys(units)
+
+
+def _lengths(root: int, step: int, chunks: tuple[int, ...], n: int) -> list[int]:
+    """Return how long a unit can be along one axis: `root` times something, or the whole axis.
+
+    The last one holds whole source chunks. Where they don't nest with the root, it may be (almost) the whole axis,
+    so shorter ones come between: these read the chunks on their borders twice, fewer of them the longer they are.
+    """
+    longest = max(chunks)
+    if len(chunks) == 1:
+        return [root, n]
+    if root * step % longest == 0:
+        return [root]
+    fitted = min(lcm(root * step, longest) // step, n)
+    doubled = takewhile(lambda length: length < fitted, (root * 2**k for k in range(DOUBLINGS + 1)))
+    return [root, *doubled, n, fitted]
 
 
 def _root(pyramid: Pyramid, first: int, stop: int) -> Shape:

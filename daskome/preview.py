@@ -54,9 +54,12 @@ def _slice(place: Any, image: Multiscale, path: str) -> np.ndarray[Any, Any]:
 
 
 def _stretched(plane: np.ndarray[Any, Any], finest: np.ndarray[Any, Any]) -> Gray:
-    low, high = np.percentile(finest[np.isfinite(finest)], (0.5, 99.5)) if finest.size else (0, 1)
-    gray = np.nan_to_num((plane.astype(np.float64) - low) / max(high - low, 1e-12)) * 255
-    return gray.clip(0, 255).astype(np.uint8)
+    """Return a plane in grays between the percentiles of the finest; what is no number, as black."""
+    finite = finest[np.isfinite(finest)].astype(np.float64)
+    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
+    values = np.nan_to_num(plane.astype(np.float64), nan=low, posinf=high, neginf=low)
+    gray: Gray = ((values - low) / max(high - low, 1e-12) * 255).clip(0, 255).astype(np.uint8)
+    return gray
 
 
 def _beside(planes: list[Gray]) -> Gray:

@@ -117,12 +117,17 @@ class Image:
         return ITEMSIZES[self.dtype]
 
 
+def check_ndim(shape: Shape) -> None:
+    """Raise a ValueError for a number of dimensions that no OME-Zarr image can have."""
+    if not 2 <= len(shape) <= 5:
+        raise ValueError(f"an OME-Zarr image has 2 to 5 dimensions; shape {shape} has {len(shape)}")
+
+
 def check_image(image: Image) -> None:
     """Raise a ValueError for a dtype, shape or scale that no OME-Zarr image can have."""
     if image.dtype not in DTYPES:
         raise ValueError(f"dtype {image.dtype} can't be stored as an image; convert it to one of {', '.join(DTYPES)}")
-    if not 2 <= len(image.shape) <= 5:
-        raise ValueError(f"an OME-Zarr image has 2 to 5 dimensions; shape {image.shape} has {len(image.shape)}")
+    check_ndim(image.shape)
     if 0 in image.shape:
         raise ValueError(f"the image is empty: shape {image.shape} has an axis of length 0")
     for axis, value in zip(image.axes, image.scale, strict=True):
@@ -159,7 +164,7 @@ def given_pyramid(
     Raises
     ------
     ValueError
-        If there are none, they differ in dtype or dimensions, or one does not shrink.
+        If there are none, they differ in dtype or dimensions, or one does not shrink in space.
     """
     _check_levels(levels)
     image, shapes = levels[0], [level.shape for level in levels]
@@ -275,6 +280,16 @@ def _check_levels(levels: Sequence[Image]) -> None:
                 f"level {k} of shape {coarse.shape} does not shrink from level {k - 1} of shape {fine.shape};"
                 " give levels from fine to coarse"
             )
+        _check_only_space_shrinks(k, fine, coarse)
+
+
+def _check_only_space_shrinks(k: int, fine: Image, coarse: Image) -> None:
+    for axis, before, after in zip(fine.axes, fine.shape, coarse.shape, strict=True):
+        if after != before and not axis.spatial:
+            raise ValueError(
+                f"level {k} has {after} along axis {axis.name!r} of type {axis.type}, but level {k - 1} has {before};"
+                " only space is downsampled"
+            )
 
 
 def shrinks(fine: Shape, coarse: Shape) -> bool:
@@ -285,10 +300,12 @@ def shrinks(fine: Shape, coarse: Shape) -> bool:
 def _next_ratio(before: float, n: int, fine: int, coarse: int) -> float:
     """Return the factor of a level made elsewhere, of `coarse` voxels where the one before has `fine`, level 0 `n`.
 
-    Where a whole step leads there, by rounding up or down, 2 first, it is that; otherwise the ratio of lengths.
+    Where a whole step leads there it is that: an exact one, or one with rounding up or down, 2 first. Otherwise
+    it is the ratio of lengths.
     """
     near = max(round(fine / coarse), 1)
-    steps = [step for step in (2, near, near + 1, near - 1) if step > 0] if coarse < fine else [1]
+    exact = [near] if near * coarse == fine else []
+    steps = [step for step in (*exact, 2, near, near + 1, near - 1) if step > 0] if coarse < fine else [1]
     fitting = (step for step in steps if coarse in (ceil_div(fine, step), fine // step))
     step = next(fitting, None)
     return n / coarse if step is None or before != int(before) else before * step

@@ -113,11 +113,6 @@ def margins(outer: Region, inner: Region) -> tuple[tuple[int, int], ...]:
     return tuple((a - c, d - b) for (c, d), (a, b) in zip(outer, inner, strict=True))
 
 
-def is_multiple(sizes: Sequence[int], of: Sequence[int]) -> bool:
-    """Return whether every size is a whole multiple."""
-    return all(a % b == 0 for a, b in zip(sizes, of, strict=True))
-
-
 def cut(chunks: Sequence[int], start: int, stop: int) -> tuple[int, ...]:
     """Return the sizes of what ``start:stop`` holds of each of the consecutive chunks.
 

@@ -5,9 +5,11 @@ coordinates) is kept in a `Source`.
 """
 
 import mmap
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import dask.array as da
@@ -15,7 +17,13 @@ import numpy as np
 from dask.core import flatten
 
 from daskome import regions
+from daskome.axes import TYPES
 from daskome.regions import Chunks, Region, Shape
+
+SOME_TASKS, SOME_VALUES = 256, 256
+"""At most so many tasks of a layer, evenly spread, and values in a task are looked at: a graph may have millions."""
+MAX_DEPTH = 8
+"""So many adapters may be around an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Source:
         By name of the axis; of those that are known.
     units : dict of str to str
     name : str, optional
+    irregular : tuple of str
+        Axes with coordinates that are not regular and rising: these have no scale, so the caller must give one.
     """
 
     array: Any
@@ -43,6 +53,7 @@ class Source:
     translation: Mapping[str, float] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     name: str | None = None
+    irregular: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -61,7 +72,7 @@ def as_source(image: Any) -> Source:
     Raises
     ------
     TypeError
-        If it has no shape, dtype and slicing.
+        If it has no shape, dtype and slicing, has a mask, or is a dataset of several images.
     ValueError
         If it is a Dask array with chunks of unknown size.
     """
@@ -69,6 +80,7 @@ def as_source(image: Any) -> Source:
         return image
     if isinstance(image, list | tuple):
         image = np.asarray(image)
+    _check_one_image(image)
     if hasattr(image, "dims") and hasattr(image, "coords"):
         return _from_xarray(image)
     for attribute in ("shape", "dtype", "__getitem__"):
@@ -114,7 +126,7 @@ class Window:
         """Return a part of the region."""
         starts = [start for start, _ in self.region]
         inner = tuple(slice(a + i.start, a + i.stop) for a, i in zip(starts, index, strict=True))
-        return np.asarray(self.array[inner], dtype=self.dtype)
+        return _as_declared(self.array[inner], self.dtype, tuple(i.stop - i.start for i in inner))
 
 
 class Reopenable:
@@ -155,22 +167,69 @@ def stored_at(source: Source) -> list[Any]:
     """Return the zarr arrays that the source is, or that its graph reads."""
     import zarr
 
-    array = source.array
-    if isinstance(array, zarr.Array):
-        return [array]
-    if not isinstance(array, da.Array):
-        return []
-    layers = array.__dask_graph__().layers.values()
-    found = [value for layer in layers for value in _literals(layer)]
-    return [value for value in found if isinstance(value, zarr.Array)]
+    array = _unwrapped(source.array)
+    if isinstance(array, da.Array):
+        layers = array.__dask_graph__().layers.values()
+        found = [_unwrapped(value) for layer in layers for value in _literals(layer)]
+    else:
+        found = [array]
+    return list({id(value): value for value in found if isinstance(value, zarr.Array)}.values())
 
 
-def _literals(layer: Any) -> list[Any]:
-    """Return the arrays that a layer of a graph holds as they are: `da.from_array` puts them in one of two places."""
-    indices = getattr(layer, "indices", ())
-    inlined = [pair[0] for pair in indices if pair[1] is None]
-    tasks = list(layer.mapping.values()) if len(getattr(layer, "mapping", ())) == 1 else []
-    return [getattr(value, "value", value) for value in (*inlined, *tasks)]
+def _unwrapped(array: Any) -> Any:
+    """Return the zarr or Dask array behind views and adapters such as those of xarray; else the innermost array."""
+    import zarr
+
+    for _ in range(MAX_DEPTH):
+        if isinstance(array, zarr.Array | da.Array | np.ndarray):
+            break
+        opened = None if isinstance(array, Reopenable) else getattr(array, "array", None)
+        inner = getattr(array, "_array", None) if opened is None else opened
+        if inner is None:
+            break
+        array = inner
+    return array
+
+
+def _literals(layer: Any) -> Iterator[Any]:
+    """Yield what a layer of a graph holds as it is, as far as some of its tasks show it.
+
+    `da.from_array` puts arrays into keys of their own, called original-…, or into every task; optimization puts
+    these with others into one layer, and tasks into tasks.
+    """
+    mapping = getattr(layer, "mapping", {})
+    yield from (pair[0] for pair in getattr(layer, "indices", ()) if pair[1] is None)
+    step = max(regions.ceil_div(len(mapping), SOME_TASKS), 1)
+    own = [mapping[key] for key in mapping if isinstance(key, str) and key.startswith("original-")]
+    for task in (getattr(layer, "task", None), *own, *islice(mapping.values(), 0, None, step)):
+        yield from _held(task)
+
+
+def _held(task: Any) -> Iterator[Any]:
+    """Yield what a task holds: what it is, its value or its arguments, and those of the tasks inside it."""
+    waiting = deque([task])
+    for _ in range(SOME_VALUES):
+        if not waiting:
+            return
+        value = waiting.popleft()
+        if type(value).__module__.startswith("dask."):
+            value = getattr(value, "value", [*getattr(value, "args", ()), getattr(value, "kwargs", None) or {}])
+        if isinstance(value, Mapping):
+            waiting.extend(islice(value.values(), SOME_VALUES))
+        elif isinstance(value, tuple | list):
+            waiting.extend(value[:SOME_VALUES])
+        else:
+            yield value
+
+
+def _check_one_image(image: Any) -> None:
+    if isinstance(image, np.ma.MaskedArray):
+        raise TypeError(
+            "the image is a masked array, and OME-Zarr has no masks; fill them first, as in image.filled(0)"
+        )
+    if hasattr(image, "data_vars"):
+        names = ", ".join(repr(name) for name in image.data_vars)
+        raise TypeError(f"the image is an xarray {type(image).__name__}; choose one of its variables: {names}")
 
 
 def _check_known(image: Any) -> None:
@@ -217,40 +276,44 @@ def _culled(array: da.Array) -> da.Array:
     return da.Array(dict(graph), array.name, array.chunks, meta=array._meta)
 
 
-def _as_declared(block: Any, declared: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Return a block as NumPy, if it has the dtype its Dask array declares: other values would wrap silently."""
+def _as_declared(block: Any, declared: np.dtype[Any], shape: Shape | None = None) -> np.ndarray[Any, Any]:
+    """Return a block as NumPy, if it has the dtype and shape that its image declares: others would fit silently."""
+    if np.ma.is_masked(block):
+        raise TypeError("a block of the image has masked values; fill them first, as in image.filled(0)")
     block = np.asarray(block)
-    found: np.ndarray[Any, Any] = block.astype(declared, copy=False)
     if block.dtype.newbyteorder("=") != declared:
         raise TypeError(f"a block of the image is {block.dtype}, but the image says {declared}; use image.astype(…)")
+    if shape is not None and block.shape != shape:
+        raise ValueError(f"a block of the image has shape {block.shape}, but {shape} was asked for")
+    found: np.ndarray[Any, Any] = block.astype(declared, copy=False)
     return found
 
 
 def _from_xarray(image: Any) -> Source:
     inner = as_source(image.data)
     dims = tuple(map(str, image.dims))
-    steps = {dim: _regular(dim, image.coords[dim].values) for dim in dims if dim in image.coords}
-    known = {dim: step for dim, step in steps.items() if step is not None}
-    units = {dim: str(image.coords[dim].attrs["units"]) for dim in known if image.coords[dim].attrs.get("units")}
+    known = {dim: image.coords[dim] for dim in dims if dim in image.coords and TYPES.get(dim) != "channel"}
+    numbers = {dim: c.values.astype(float) for dim, c in known.items() if c.dtype.kind in "iuf" and c.ndim == 1}
+    steps = {dim: _step(values) for dim, values in numbers.items() if len(values) > 1}
+    irregular = tuple(dim for dim, step in steps.items() if step is None)
     return Source(
         inner.array,
         inner.chunks,
         dims,
-        {dim: step for dim, (_, step) in known.items()},
-        {dim: start for dim, (start, _) in known.items()},
-        units,
+        {dim: step for dim, step in steps.items() if step is not None},
+        {dim: float(values[0]) for dim, values in numbers.items() if len(values) and dim not in irregular},
+        {dim: str(known[dim].attrs["units"]) for dim in numbers if known[dim].attrs.get("units")},
         str(image.name) if image.name else None,
+        irregular,
     )
 
 
-def _regular(dim: str, values: Any) -> tuple[float, float] | None:
-    """Return first value and step of a coordinate; None where it has no step or is no number."""
-    if len(values) < 2 or values.dtype.kind not in "iuf":
+def _step(values: np.ndarray[Any, Any]) -> float | None:
+    """Return the step of a coordinate of two values or more; None where it is not regular and rising."""
+    steps = np.diff(values)
+    if not (steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-3, atol=0)):
         return None
-    steps = np.diff(values.astype(float))
-    if not np.allclose(steps, steps[0], rtol=1e-3) or steps[0] <= 0:
-        raise ValueError(f"coordinate {dim!r} is not regular and rising; drop it, or pass scale= and translation=")
-    return float(values[0]), float((values[-1] - values[0]) / (len(values) - 1))
+    return float((values[-1] - values[0]) / (len(values) - 1))
 
 
 __all__: Sequence[str] = ["Reopenable", "Source", "Window", "as_source", "cut", "open_hdf5", "stored_at"]

@@ -17,7 +17,7 @@ from daskome.layout import StorageOptions
 from daskome.metadata import DEFAULT_VERSION, Version, find_version, parse_channels, version_of
 from daskome.methods import find_method
 from daskome.plan import Plan
-from daskome.pyramid import Image, ScaleFactors
+from daskome.pyramid import Image, ScaleFactors, check_ndim
 from daskome.sources import Source, as_source, stored_at
 
 
@@ -68,9 +68,9 @@ def write_image(
         The OME-Zarr version: "0.5" (zarr v3) or "0.4" (zarr v2); that which fits an existing group.
     axes : str or sequence of names or dicts, optional
         Such as "tczyx"; without it dims of an xarray, or yx, zyx and tczyx for 2, 3, 5 dimensions.
-    scale : sequence or dict by axis name, optional
-        Size of a voxel; regular coordinates of an xarray, or 1.
-    translation : sequence or dict by axis name, optional
+    scale : number, sequence or dict by axis name, optional
+        Size of a voxel; a number is for all axes of space. Without it regular coordinates of an xarray, or 1.
+    translation : number, sequence or dict by axis name, optional
         Position of the centre of the first voxel; coordinates of an xarray, or 0.
     axes_units : str or dict by axis name, optional
         Such as "micrometer"; one for all axes of space, or by name.
@@ -266,7 +266,11 @@ def describe(
     axes_units: Mapping[str, str] | str | None = None,
 ) -> Image:
     """Return an image as the caller describes it, and where the caller doesn't, as it describes itself."""
+    check_ndim(source.shape)
     known = {axis.name for axis in parse_axes(axes or source.dims, len(source.shape))}
+    for axis in known.intersection(source.irregular):
+        if scale is None or (isinstance(scale, Mapping) and axis not in scale):
+            raise ValueError(f"coordinate {axis!r} is not regular and rising; drop it, or pass scale=")
     own = {k: v for k, v in source.units.items() if k in known}
     parsed = parse_axes(axes or source.dims, len(source.shape), own if axes_units is None else axes_units)
     sizes, origin = ({k: v for k, v in d.items() if k in known} for d in (source.scale, source.translation))

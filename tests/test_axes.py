@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
@@ -122,6 +123,18 @@ def test_units_given_apart_win() -> None:
         ("tyx", 3, {"t": "um"}, "unit 'micrometer' of axis 't' is not a unit of time"),
         ("yx", 2, {"z": "um"}, "unknown unit for axis 'z'.* Known: y, x"),
         ("yx", 2, "µ", "unit 'µ' of axis 'y'"),
+        (5, 2, None, "axes 5: give names, as in 'zyx', or a list of names or dicts"),
+        (True, 2, None, "axes True: give names"),
+        ([5, "x"], 2, None, "axis 5 must be a name, a dict or an Axis"),
+        ([None, "x"], 2, None, "axis None must be"),
+        (b"yx", 2, None, "axis 121 must be"),
+        ([Axis(3, "space"), "x"], 2, None, "name of an axis is 3; it must be a str"),  # type: ignore[arg-type]
+        ([{"name": "x", "type": 7}], 1, None, "type of axis 'x' is 7; it must be a str"),
+        ([{"name": "x", "unit": 7}], 1, None, "unit of axis 'x' is 7; it must be a str"),
+        ([Axis("x", "space", 0)], 1, None, "unit of axis 'x' is 0"),  # type: ignore[arg-type]
+        ("yx", 2, {"x": 0.5}, "unit of axis 'x' is 0.5"),
+        ("yx", 2, 5, "units 5: give one for all axes of space"),
+        ("yx", 2, ["um", "um"], "units .*: give one for all axes of space, as in 'micrometer', or a dict by name"),
     ],
 )
 def test_axes_that_cannot_be(axes: Any, ndim: int, units: Any, message: str) -> None:
@@ -138,12 +151,25 @@ def test_axes_that_cannot_be(axes: Any, ndim: int, units: Any, message: str) -> 
         ((1, float("inf"), 2), "scale of axis 'y' is inf"),
         ((-float("inf"), 1, 2), "scale of axis 'z' is -inf"),
         ({"w": 1}, "unknown scale for axis 'w'"),
-        (("a", 1, 1), "a"),
+        (("a", 1, 1), "scale has 'a', which is no number"),
+        ((None, 1, 1), "scale has None, which is no number"),
+        ({"z": [1]}, r"scale has \[1\], which is no number"),
+        ("123", "scale '123': give one number, one for every axis in their order, or a dict by name"),
+        (b"123", "scale b'123': give one number"),
+        (object(), "scale <object.*: give one number"),
+        (True, "scale True: give one number"),
+        ({1, 2, 3}, "scale {1, 2, 3}: give one number"),
+        (float("nan"), "scale of axis 'z' is nan"),
     ],
 )
 def test_numbers_that_cannot_be(values: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         per_axis(values, parse_axes("zyx", 3), "scale", 1)
+
+
+@pytest.mark.parametrize("number", [3, 3.0, np.float32(3), np.int64(3)])
+def test_one_number_is_that_of_all_axes_of_space(number: Any) -> None:
+    assert per_axis(number, parse_axes("tcyx", 4), "scale", 0.5) == (0.5, 0.5, 3.0, 3.0)
 
 
 def test_an_unknown_name_comes_with_the_nearest() -> None:

@@ -139,7 +139,7 @@ def test_what_is_refused_exits_with_2(tmp_path: Path, npy: Path, arguments: list
 def test_an_existing_image_is_refused_with_the_way_out(tmp_path: Path, npy: Path) -> None:
     daskome_("write", npy, tmp_path / "a")
     done = daskome_("write", npy, tmp_path / "a")
-    assert (done.exit_code, "overwrite" in done.output) == (2, True)
+    assert (done.exit_code, "--overwrite" in done.output) == (2, True)
     assert daskome_("write", npy, tmp_path / "a", "--overwrite").exit_code == 0
 
 
@@ -149,6 +149,102 @@ def test_problems_exit_with_1(tmp_path: Path, npy: Path) -> None:
     assert daskome_("verify", tmp_path / "a").exit_code == 0
     done = daskome_("verify", tmp_path / "a", "--pixels")
     assert (done.exit_code, "s1" in done.output) == (1, True)
+
+
+@pytest.mark.parametrize("pixels", ["foo", "0", "1.5", ""])
+def test_pixels_are_all_or_a_number(tmp_path: Path, pixels: str) -> None:
+    done = daskome_("verify", tmp_path / "a", f"--pixels={pixels}")
+    assert (done.exit_code, "Usage" in done.output, "neither 'all' nor a positive number" in done.output) == (
+        2,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "metadata, not its pixels (see --pixels)"),
+        (["--pixels"], "metadata, all pixels"),
+        (["--pixels=all"], "metadata, all pixels"),
+        (["--pixels=3"], "metadata, 3 blocks a level"),
+        (["--source", "IN"], "metadata, the first level against IN, not the others"),
+        (["--pixels", "--source", "IN"], "metadata, all pixels, the first level against IN"),
+    ],
+)
+def test_verify_says_what_it_compared(tmp_path: Path, npy: Path, options: list[str], said: str) -> None:
+    daskome_("write", npy, tmp_path / "a")
+    done = daskome_("verify", tmp_path / "a", *[str(npy) if o == "IN" else o for o in options])
+    assert done.exit_code == 0
+    assert done.output.rstrip().endswith(said.replace("IN", str(npy)) + (" (see --pixels)" if "others" in said else ""))
+
+
+class NoCredentialsError(Exception):
+    """As of botocore."""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (
+            NoCredentialsError("Unable to locate\n  credentials"),
+            1,
+            "Error: NoCredentialsError: Unable to locate credentials\n",
+        ),
+        (EOFError(), 1, "Error: EOFError\n"),
+        (
+            RuntimeError("overwrite=True replaces it"),
+            1,
+            "Error: RuntimeError: overwrite=True (--overwrite) replaces it\n",
+        ),
+        (ValueError("no"), 2, "Error: no\n"),
+        (daskome.WriteError("no"), 1, "Error: no\n"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "write"])
+def test_any_error_is_one_line(
+    tmp_path: Path, npy: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, said: str, command: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(daskome, f"{command}_image", fail)
+    done = daskome_(command, npy, tmp_path / "a", *(["--quiet"] if command == "write" else []))
+    assert (done.exit_code, done.output) == (status, said)
+
+
+def test_an_empty_file_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").touch()
+    done = daskome_("plan", tmp_path / "a.npy")
+    assert done.exit_code in (1, 2)
+    assert done.output.startswith("Error: ")
+    assert done.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(("command", "said"), [("write", "is unfinished, and says so\n"), ("plan", "\ninterrupted\n")])
+def test_only_a_write_leaves_something_when_interrupted(
+    tmp_path: Path, npy: Path, monkeypatch: pytest.MonkeyPatch, command: str, said: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(daskome, f"{command}_image", interrupt)
+    done = daskome_(command, npy, tmp_path / "a")
+    assert done.exit_code == 130
+    assert done.output.endswith(said)
+
+
+@pytest.mark.parametrize("values", [[np.nan], [np.nan, np.inf, -np.inf], [np.nan, np.inf, 1.0, 2.0], [0.0]])
+def test_a_preview_of_no_numbers(tmp_path: Path, values: list[float]) -> None:
+    daskome.write_image(np.resize(np.array(values, "float32"), (8, 9)), tmp_path / "a", [2], method="nearest")
+    done = daskome_("preview", tmp_path / "a", tmp_path / "a.png")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "a.png").exists()
+
+
+def test_a_preview_of_truth(tmp_path: Path) -> None:
+    daskome.write_image(np.eye(9, dtype=bool), tmp_path / "a", [2])
+    assert daskome_("preview", tmp_path / "a", tmp_path / "a.png").exit_code == 0
 
 
 def test_ctrl_c_leaves_what_is_visibly_unfinished(tmp_path: Path) -> None:

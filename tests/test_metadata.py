@@ -20,7 +20,6 @@ from daskome.metadata import (
     Dataset,
     find_version,
     image_attributes,
-    json_or_raise,
     ome_keys,
     parse_channels,
     read_multiscale,
@@ -401,7 +400,13 @@ def test_windows_of_numpy_become_plain_numbers(window: Any) -> None:
         (["a"], "1 channels are given, but the image has 2"),
         (["a"] * 3, "3 channels are given, but the image has 2"),
         ([], "0 channels are given, but the image has 2"),
-        ("ab", "ab"),
+        ("ab", "channels 'ab': give True, or a list of names, dicts or Channel objects"),
+        ({"label": "a", "color": "FF0000"}, "channels {'label.*: give True, or a list"),
+        (5, "channels 5: give True, or a list"),
+        (iter("ab"), "channels .*: give True, or a list"),
+        (["a", 5], "channel 5 must be a name, a dict or a Channel object"),
+        ([None, "a"], "channel None must be"),
+        ([("a", "FF0000"), "b"], "channel \\('a', 'FF0000'\\) must be"),
         ([{"colour": "FF0000"}, {}], "unknown key of a channel 'colour'; did you mean 'color'"),
         ([{"color": "red"}, {}], "colour 'red' of a channel is not six hexadecimal digits, RRGGBB"),
         ([{"color": "FF00"}, {}], "colour 'FF00'"),
@@ -420,19 +425,3 @@ def test_windows_of_numpy_become_plain_numbers(window: Any) -> None:
 def test_channels_that_cannot_be(given: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_channels(given, CYX, (2, 8, 8))
-
-
-# ---- strict JSON
-
-
-@pytest.mark.parametrize("value", [None, 1, "a", [1.5, {"b": [True]}], {}])
-def test_json_passes(value: Any) -> None:
-    assert json_or_raise(value, "x") is value
-
-
-@pytest.mark.parametrize(
-    "value", [float("nan"), {"a": [float("inf")]}, np.int64(1), {1, 2}, b"x", object(), {(1, 2): 3}]
-)
-def test_what_json_has_not_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"^attributes can't be stored as JSON: "):
-        json_or_raise(value, "attributes")

@@ -20,6 +20,7 @@ from daskome.pyramid import (
     ITEMSIZES,
     Image,
     check_image,
+    check_ndim,
     given_pyramid,
     image_pyramid,
     parse_factors,
@@ -291,6 +292,7 @@ def test_halves_made_elsewhere_are_placed_like_our_own(shape: Shape, rounded: An
         ([(7, 9), (3, 3)], [(1, 1), (2, 3)]),
         ([(9, 33), (5, 17), (3, 9), (2, 5)], [(1, 1), (2, 2), (4, 4), (8, 8)]),
         ([(5, 8), (1, 8)], [(1, 1), (5, 1)]),
+        ([(9, 27), (3, 9), (1, 3), (1, 1)], [(1, 1), (3, 3), (9, 9), (9, 27)]),
         ([(100, 100), (100, 30)], [(1, 1), (1, 100 / 30)]),
         ([(5, 10), (4, 10)], [(1, 1), (1.25, 1)]),
     ],
@@ -321,6 +323,14 @@ def test_ratios_of_levels(shapes: list[Shape], expected: list[tuple[float, ...]]
         ),
         ([volume((8, 8), "yx"), volume((4, 4, 4), "zyx")], "level 1 has axes .*; they must be equal"),
         ([volume((8, 8, 8), "zyx"), volume((4, 4, 4), "cyx")], "level 1 has axes"),
+        (
+            [volume((4, 8, 8), "cyx"), volume((2, 4, 4), "cyx")],
+            "level 1 has 2 along axis 'c' of type channel, but level 0 has 4; only space is downsampled",
+        ),
+        (
+            [volume((4, 8, 8), "tyx"), volume((4, 4, 4), "tyx"), volume((3, 2, 2), "tyx")],
+            "level 2 has 3 .* 't' of type",
+        ),
         ([volume((8, 0), "yx")], "axis of length 0"),
         ([volume((8, 8), "yx", dtype="complex64")], "complex64"),
     ],
@@ -371,6 +381,9 @@ def test_other_dtypes_are_refused_by_name(dtype: str) -> None:
 )
 def test_shapes_that_are_no_image(shape: Shape, message: str) -> None:
     axes = parse_axes("tczyx", 5)
+    if "dimensions" in message:
+        with pytest.raises(ValueError, match=message):
+            check_ndim(shape)
     with pytest.raises(ValueError, match=message):
         check_image(Image(shape, "uint8", (axes * 2)[-len(shape) :], (1.0,) * len(shape), (0.0,) * len(shape)))
 

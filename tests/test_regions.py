@@ -148,9 +148,6 @@ def test_what_divides_is_read_once(step: int, chunk: int, n: int) -> None:
         (list(regions.spans_of(5, 5, 3)), []),
         (regions.coarser(((0, 7), (6, 9)), (2, 3)), ((0, 4), (2, 3))),
         (regions.finer(((0, 4), (2, 3)), (2, 3), (7, 8)), ((0, 7), (6, 8))),
-        (regions.is_multiple((4, 6), (2, 3)), True),
-        (regions.is_multiple((4, 6), (2, 4)), False),
-        (regions.is_multiple((), ()), True),
         (regions.gathered((5, 1, 1, 9), 3), (5, 2, 9)),
         (regions.aligned((4, 4), 2), (4, 4)),
         (regions.aligned((1, 1, 1), 5), (3,)),
@@ -161,7 +158,7 @@ def test_examples(found: Any, expected: Any) -> None:
     assert found == expected
 
 
-@pytest.mark.parametrize("function", [regions.counts, regions.is_multiple])
+@pytest.mark.parametrize("function", [regions.counts])
 def test_tuples_of_different_length_are_a_mistake(function: Any) -> None:
     with pytest.raises(ValueError, match="zip"):
         function((4, 4), (2,))
