@@ -219,7 +219,11 @@ def info(url: str, fs_options: tuple[Any, ...], as_json: bool) -> None:
 def verify(
     url: str, pixels: bool | int, source: str | None, threads: int | None, fs_options: tuple[Any, ...], quiet: bool
 ) -> None:
-    """Check the OME-Zarr image at URL: its metadata against its arrays and, on request, its pixels."""
+    """Check the OME-Zarr image at URL: its metadata against its arrays and, on request, its pixels.
+
+    With --pixels, a store that names its method as module:function decides what is imported: use it on
+    stores you trust.
+    """
     with _reporting():
         import daskome
 

@@ -1,7 +1,7 @@
 """What is at a target already, and what of it a plan may replace. Changes nothing."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import zarr
@@ -52,13 +52,22 @@ def check_apart(place: StorePath, plan: Plan, array: zarr.Array[Any]) -> None:
 
 
 def levels_there(place: StorePath, found: Mapping[str, Any]) -> list[str]:
-    """Return the paths of the arrays of the image, finished or not, that a group's attributes tell of."""
+    """Return the paths of the arrays of the image, finished or not, that a group's attributes tell of.
+
+    Those that our own mark lists may be no arrays yet: a process can be killed while it makes them.
+    """
     ome, mark = found.get("ome", found), found.get(storage.MARK)
-    told = list(mark.get("levels", ())) if isinstance(mark, Mapping) else []
+    ours = _inside(mark.get("levels", ())) if isinstance(mark, Mapping) else []
+    told: list[Any] = []
     for multiscale in _dicts(ome.get("multiscales") if isinstance(ome, Mapping) else None):
         told += [dataset.get("path") for dataset in _dicts(multiscale.get("datasets"))]
-    inside = [path for path in dict.fromkeys(map(str, told)) if set(path.split("/")).isdisjoint(("", ".", ".."))]
-    return [path for path in inside if storage.find_array(place / path) is not None]
+    theirs = [path for path in _inside(told) if path not in ours and storage.find_array(place / path) is not None]
+    return ours + theirs
+
+
+def _inside(paths: Iterable[Any]) -> list[str]:
+    """Return those paths, once each, that don't lead out of a group."""
+    return [path for path in dict.fromkeys(map(str, paths)) if set(path.split("/")).isdisjoint(("", ".", ".."))]
 
 
 def _dicts(values: Any) -> Sequence[Mapping[str, Any]]:
@@ -77,10 +86,10 @@ def _check_writable(place: StorePath) -> None:
 
 
 def _check_nothing_else(place: StorePath) -> None:
-    """A folder that is no zarr group holds other people's files."""
+    """A folder that is no zarr group holds other people's files, but for what zarr was writing when it was killed."""
     if isinstance(place.store, LocalStore):
         folder = place.store.root / place.path
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(entry.suffix != ".partial" for entry in folder.iterdir()):
             raise FileExistsError(f"{folder} holds files that are no zarr group; give a path that is free")
 
 

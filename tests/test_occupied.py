@@ -150,3 +150,17 @@ def test_a_delayed_of_a_persisted_image_and_stores_in_memory(tmp_path: Path) -> 
         np.testing.assert_array_equal(levels(memory)[0], CUBE)
         with pytest.raises(ValueError, match="other processes can't write"):
             daskome.write_image(CUBE, zarr.storage.MemoryStore(), compute=False).compute()
+
+
+def test_what_a_kill_leaves_while_arrays_are_made_is_no_obstacle(tmp_path: Path) -> None:
+    """LocalStore writes a file beside the one that is to be, and renames it."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "zarr.json.123.partial").write_text("{")
+    mark = {"unfinished": True, "levels": ["s0", "s1", "../b"]}
+    zarr.create_group(tmp_path / "b", attributes={"daskome": mark})
+    (tmp_path / "b" / "s0").mkdir()
+    (tmp_path / "b" / "s0" / "zarr.json.123.partial").write_text("{")
+    for name in "ab":
+        daskome.write_image(CUBE, tmp_path / name, [2], overwrite=True)
+        np.testing.assert_array_equal(levels(tmp_path / name)[0], CUBE)
+    assert not list((tmp_path / "b" / "s0").glob("*.partial"))

@@ -32,7 +32,7 @@ def image(scale: int = 1) -> da.Array:
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     with (
-        LocalCluster(3, processes=True, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        LocalCluster(4, processes=True, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as c,
     ):
         yield c
