@@ -6,8 +6,9 @@ from itertools import pairwise
 from math import isclose, isfinite
 from typing import Any
 
-from daskome.found import JSON, Found, FoundLevel, Numbers, Problem, dtype_of, factors_of, reason
+from daskome.found import JSON, Found, FoundLevel, Numbers, dtype_of, factors_of, reason
 from daskome.metadata import VERSIONS, Dataset, n_channels
+from daskome.problem import Problem
 from daskome.pyramid import DTYPES, shifted, shrinks
 
 SCALE_TOLERANCE = 1e-6

@@ -13,6 +13,7 @@ from daskome.axes import Axis
 from daskome.layout import Layout
 from daskome.metadata import VERSIONS, Channel, Dataset, Multiscale, Version, read_multiscale, version_of
 from daskome.methods import METHODS, Method
+from daskome.problem import Problem
 from daskome.pyramid import DTYPES, Level, Pyramid, write_block
 from daskome.regions import ceil_div
 
@@ -22,23 +23,6 @@ Numbers = tuple[float, ...]
 
 FACTOR_MAX = 1024
 """Windows that reach beyond the image are taken for true up to so many times its size; halos grow with them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One finding: an address, such as ``"multiscales/datasets/1"`` or ``"s2 z 0:128, y 0:64"``, and what is wrong.
-
-    Examples
-    --------
-    >>> print(Problem("omero/channels/0/color", "is missing"))
-    omero/channels/0/color: is missing
-    """
-
-    where: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)

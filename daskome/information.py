@@ -9,8 +9,9 @@ from zarr.storage import StorePath
 
 from daskome import storage, table
 from daskome.axes import Axis
-from daskome.found import Found, FoundLevel, Problem, find, layout_of
+from daskome.found import Found, FoundLevel, find, layout_of
 from daskome.metadata import Channel, ome_keys
+from daskome.problem import Problem
 
 HEAD = ["level", "shape", "dtype", "chunks", "shards", "scale", "translation", "bytes", "codecs"]
 

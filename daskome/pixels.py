@@ -14,9 +14,10 @@ import numpy as np
 from dask.local import get_sync
 
 from daskome import regions, table
-from daskome.found import Found, Problem, fits, pyramid_of, reason
+from daskome.found import Found, fits, pyramid_of, reason
 from daskome.graph import coarsen
 from daskome.methods import METHODS, find_method
+from daskome.problem import Problem
 from daskome.pyramid import Pyramid
 from daskome.regions import Region, Shape, ceil_div
 from daskome.run import Progress, n_threads

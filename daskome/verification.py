@@ -10,8 +10,9 @@ from typing import Any
 
 from daskome import storage
 from daskome.checks import CHECKS
-from daskome.found import Problem, find
+from daskome.found import find
 from daskome.pixels import Comparison, compare, comparisons
+from daskome.problem import Problem
 from daskome.run import Progress
 
 

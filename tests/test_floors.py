@@ -10,7 +10,7 @@ import pytest
 
 HOUSE = Path(__file__).parent.parent / "daskome"
 FLOORS = {
-    **dict.fromkeys(["_version", "axes", "methods", "nouns", "regions", "table"], 0),
+    **dict.fromkeys(["_version", "axes", "methods", "nouns", "problem", "regions", "table"], 0),
     **dict.fromkeys(["layout", "sources"], 0.5),
     "pyramid": 1,
     "metadata": 2,

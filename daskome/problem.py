@@ -1,0 +1,46 @@
+"""One finding of validation or verification."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a stored image, and where.
+
+    Attributes
+    ----------
+    where : str
+        An address, such as ``"multiscales/0/datasets/1"``, ``"A/1/0 omero/channels/0/color"`` or
+        ``"s2 z 0:128, y 0:64"``.
+    message : str
+        What is wrong, and what would be right.
+    warning : bool
+        Whether the specification recommends it (SHOULD), or readers fail on it, but it is not forbidden.
+    section : str, optional
+        Of the specification.
+
+    Examples
+    --------
+    >>> print(Problem("omero/channels/0/color", "is missing", section="omero"))
+    omero/channels/0/color: is missing (section 'omero')
+    """
+
+    where: str
+    message: str
+    warning: bool = False
+    section: str | None = None
+
+    def __str__(self) -> str:
+        section = f" (section {self.section!r})" if self.section else ""
+        return f"{self.where}: {self.message}{section}"
+
+
+def below(path: str, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield problems of a group inside a hierarchy, with its path before their addresses."""
+    return (replace(p, where=f"{path} {p.where}") if path else p for p in problems)
+
+
+def errors(problems: Iterable[Problem]) -> list[Problem]:
+    """Return those problems that are forbidden."""
+    return [problem for problem in problems if not problem.warning]
