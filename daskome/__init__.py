@@ -6,25 +6,52 @@ from typing import TYPE_CHECKING, Any
 from daskome._version import __version__
 
 if TYPE_CHECKING:
-    from daskome.metadata import Channel
+    from daskome.channels import Channel
+    from daskome.label_images import label_values
     from daskome.methods import METHODS
     from daskome.plan import Plan
+    from daskome.problem import Problem
     from daskome.readers import read
     from daskome.run import WriteError
-    from daskome.verification import Problem, verify
-    from daskome.writer import plan_image, write_image, write_multiscale
+    from daskome.upgrade import convert_metadata
+    from daskome.validation import validate
+    from daskome.verification import verify
+    from daskome.writer import (
+        add_levels,
+        plan_image,
+        write_image,
+        write_label_metadata,
+        write_labels,
+        write_multiscale,
+        write_multiscale_labels,
+        write_multiscales_metadata,
+        write_plate,
+        write_plate_metadata,
+        write_well_metadata,
+    )
 
 _HOMES = {
+    "Channel": "channels",
     "METHODS": "methods",
-    "Channel": "metadata",
     "Plan": "plan",
-    "Problem": "verification",
+    "Problem": "problem",
     "WriteError": "run",
+    "add_levels": "writer",
+    "convert_metadata": "upgrade",
+    "label_values": "label_images",
     "plan_image": "writer",
     "read": "readers",
+    "validate": "validation",
     "verify": "verification",
     "write_image": "writer",
+    "write_label_metadata": "writer",
+    "write_labels": "writer",
     "write_multiscale": "writer",
+    "write_multiscale_labels": "writer",
+    "write_multiscales_metadata": "writer",
+    "write_plate": "writer",
+    "write_plate_metadata": "writer",
+    "write_well_metadata": "writer",
 }
 
 __all__ = [
@@ -34,11 +61,22 @@ __all__ = [
     "Problem",
     "WriteError",
     "__version__",
+    "add_levels",
+    "convert_metadata",
+    "label_values",
     "plan_image",
     "read",
+    "validate",
     "verify",
     "write_image",
+    "write_label_metadata",
+    "write_labels",
     "write_multiscale",
+    "write_multiscale_labels",
+    "write_multiscales_metadata",
+    "write_plate",
+    "write_plate_metadata",
+    "write_well_metadata",
 ]
 
 

@@ -1,13 +1,15 @@
 """What the dimensions of an image mean."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from numbers import Real
 from typing import Any
 
 TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 GUESSES = {2: "yx", 3: "zyx", 5: "tczyx"}
+AXIS_REST = ("discrete", "longName")
+"""What else an axis may say (OME-Zarr 0.6, section "axes")."""
 
 _PREFIXES = (
     "atto centi deci exa femto giga hecto kilo mega micro milli nano peta pico tera yocto yotta zepto zetta".split()
@@ -35,7 +37,7 @@ ABBREVIATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One dimension of an image: its name, type and physical unit.
+    """One dimension of an image: its name, type and physical unit; `rest` is what else is said of it (0.6).
 
     Examples
     --------
@@ -46,6 +48,7 @@ class Axis:
     name: str
     type: str | None = None
     unit: str | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def spatial(self) -> bool:
@@ -98,6 +101,15 @@ def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str 
     return _with_units(parsed, units)
 
 
+def typed(axes: Iterable[Axis]) -> tuple[Axis, ...]:
+    """Return axes with the types that their names suggest, where they have none: OME-Zarr 0.3 stores names only.
+
+    >>> typed([Axis("t"), Axis("x", "space")])
+    (Axis(name='t', type='time', unit=None), Axis(name='x', type='space', unit=None))
+    """
+    return tuple(axis if axis.type else replace(axis, type=TYPES.get(axis.name)) for axis in axes)
+
+
 def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float) -> tuple[float, ...]:
     """Return one number per axis from a sequence in their order, a dict by name, one number for space, or None.
 
@@ -134,6 +146,18 @@ def reject_unknown(given: Iterable[str], known: Iterable[str], what: str) -> Non
             raise ValueError(f"unknown {what} {key!r}{hint} Known: {', '.join(map(str, known))}")
 
 
+def reject_near_misses(given: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Raise a TypeError for a key that is almost a known one: a slip, where any other key is taken as it is.
+
+    >>> reject_near_misses(["pinhole"], ["scale"], "argument")
+    """
+    known = list(known)
+    for key in given:
+        near = get_close_matches(str(key), known, n=1, cutoff=0.75)
+        if near and key not in known:
+            raise TypeError(f"unknown {what} {key!r}; did you mean {near[0]!r}?")
+
+
 def _names(axes: Iterable[Axis]) -> list[str]:
     return [axis.name for axis in axes]
 
@@ -153,7 +177,7 @@ def _parse_axis(axis: str | Mapping[str, Any] | Axis) -> Axis:
         axis = {"name": axis}
     if not isinstance(axis, Mapping):
         raise ValueError(f"axis {axis!r} must be a name, a dict or an Axis")
-    reject_unknown(axis, ("name", "type", "unit"), "key of an axis")
+    reject_unknown(axis, ("name", "type", "unit", *AXIS_REST), "key of an axis")
     name = axis.get("name")
     if not isinstance(name, str) or not name:
         raise ValueError(f"an axis needs a name: {dict(axis)}")
@@ -161,7 +185,7 @@ def _parse_axis(axis: str | Mapping[str, Any] | Axis) -> Axis:
     if kind is None:
         raise ValueError(f"axis {name!r} is none of t, c, z, y, x; say what it is: {{'name': {name!r}, 'type': …}}")
     _check_text(kind, f"type of axis {name!r}")
-    return Axis(name, kind, axis.get("unit"))
+    return Axis(name, kind, axis.get("unit"), {key: axis[key] for key in AXIS_REST if key in axis})
 
 
 def _check_text(value: Any, what: str) -> None:
@@ -176,7 +200,7 @@ def _with_units(axes: tuple[Axis, ...], units: Mapping[str, str] | str | None) -
     if not isinstance(units, Mapping):
         raise ValueError(f"units {units!r}: give one for all axes of space, as in 'micrometer', or a dict by name")
     reject_unknown(units, _names(axes), "unit for axis")
-    return tuple(Axis(a.name, a.type, _parse_unit(a, units.get(a.name, a.unit))) for a in axes)
+    return tuple(replace(a, unit=_parse_unit(a, units.get(a.name, a.unit))) for a in axes)
 
 
 def _parse_unit(axis: Axis, unit: str | None) -> str | None:

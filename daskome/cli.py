@@ -242,6 +242,30 @@ def verify(
 
 @main.command()
 @click.argument("url")
+@click.option(
+    "--version", "--fmt", "--ome-version", "version", required=True, help="OME-Zarr version to convert to, such as 0.5."
+)
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would be done.")
+@click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def upgrade(url: str, version: str, dry_run: bool, fs_options: tuple[Any, ...], quiet: bool) -> None:
+    """Convert the OME-Zarr image or plate at URL to another version, in place, without touching its pixels.
+
+    \b
+    daskome upgrade brain.ome.zarr --version 0.5 --dry-run
+
+    If it is interrupted, run it again: readers see the old version until the new one is whole.
+    """
+    with _reporting():
+        import daskome
+
+        lines = daskome.convert_metadata(url, version, fs_options=dict(fs_options) or None, dry_run=dry_run)
+        if not quiet:
+            click.echo("\n".join(["nothing is written; this would be done:", *lines] if dry_run else lines))
+
+
+@main.command()
+@click.argument("url")
 @click.argument("image", metavar="PNG", type=click.Path(dir_okay=False, writable=True))
 @click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
 def preview(url: str, image: str, fs_options: tuple[Any, ...]) -> None:

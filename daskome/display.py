@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 
 from daskome import regions
-from daskome.metadata import Channel
+from daskome.channels import Channel
 from daskome.pyramid import Pyramid
 from daskome.regions import Region
 

@@ -1,17 +1,32 @@
 """What is there: a stored image as far as it can be read, whoever wrote it. What can't be read is a `Problem`."""
 
+import json
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
 import zarr
+from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome import storage
 from daskome.axes import Axis
+from daskome.channels import Channel, read_omero
 from daskome.layout import Layout
-from daskome.metadata import VERSIONS, Channel, Dataset, Multiscale, Version, read_multiscale, version_of
+from daskome.metadata import (
+    VERSIONS,
+    Multiscale,
+    Placed,
+    Version,
+    likely_version,
+    ome_of,
+    read_multiscale,
+    version_in,
+    version_of,
+    with_coordinates,
+)
 from daskome.methods import METHODS, Method
 from daskome.problem import Problem
 from daskome.pyramid import DTYPES, Level, Pyramid, write_block
@@ -33,21 +48,27 @@ class FoundLevel:
     ----------
     k : int
         Where it stands among the datasets.
-    dataset : Dataset
+    dataset : Placed
     kinds : tuple of str
         The types of its transformations, in their order.
     array : zarr.Array, optional
+    document : dict
+        The array's own, as it is stored.
+    multiscale : int
+        Which of the group's it is a level of.
     """
 
     k: int
-    dataset: Dataset
+    dataset: Placed
     kinds: tuple[str, ...]
     array: Array | None
+    document: JSON = field(default_factory=dict, hash=False)
+    multiscale: int = 0
 
     @property
     def where(self) -> str:
         """The level's address in the metadata."""
-        return _address(self.k)
+        return _address(self.k, self.multiscale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,11 @@ class Found:
     levels : tuple of FoundLevel
         Those whose metadata can be read.
     problems : tuple of Problem
-        Why the others can't.
+        Why the others can't, and why arrays can't be opened.
+    index : int
+        Which of the multiscales it is.
+    against : Version, optional
+        What to check it against, whatever it states.
     """
 
     zarr_format: int
@@ -73,12 +98,23 @@ class Found:
     multiscale: Multiscale
     levels: tuple[FoundLevel, ...]
     problems: tuple[Problem, ...]
+    index: int = 0
+    against: Version | None = None
+
+    @property
+    def where(self) -> str:
+        """The image's address in the metadata."""
+        return f"multiscales/{self.index}"
 
     @property
     def ome(self) -> JSON:
         """The attributes of OME-Zarr."""
-        found: JSON = self.attributes.get("ome", self.attributes)
-        return found
+        return ome_of(self.attributes)
+
+    @property
+    def stated(self) -> str:
+        """The version that the metadata state, known or not; or the likeliest if they state none."""
+        return version_in(self.attributes) or likely_version(self.attributes)
 
     @property
     def lacks_version(self) -> bool:
@@ -88,7 +124,9 @@ class Found:
     @property
     def version(self) -> Version | None:
         """The version, or the likeliest if it is missing; None for one that daskome doesn't know."""
-        return version_of(self.zarr_format) if self.lacks_version else VERSIONS.get(self.multiscale.version)
+        if self.against:
+            return self.against
+        return version_of(self.zarr_format) if self.lacks_version else VERSIONS.get(self.stated)
 
     @property
     def method(self) -> Method | None:
@@ -111,7 +149,8 @@ class Found:
     @property
     def channels(self) -> tuple[Channel, ...]:
         """The channels; raises a ValueError if one of them can't be read."""
-        return _read(self.attributes, [], self.ome.get("omero")).channels
+        omero = self.ome.get("omero")
+        return () if omero is None else read_omero(omero).channels or ()
 
     @property
     def stored(self) -> list[tuple[FoundLevel, Array]]:
@@ -134,7 +173,47 @@ def find(place: StorePath) -> Found | Problem:
         return Problem("group", f"there is no zarr group at {place}")
     if storage.MARK in group.attrs:
         return Problem("group", "the image is unfinished: writing it was not completed")
-    return _find_image(place, group.metadata.zarr_format, group.attrs.asdict())
+    return find_image(place, group.metadata.zarr_format, group.attrs.asdict())
+
+
+def find_image(
+    place: StorePath, zarr_format: int, attributes: JSON, index: int = 0, against: Version | None = None
+) -> Found | Problem:
+    """Return the image that the attributes of a group describe, as far as it can be read, or why it can't.
+
+    Parameters
+    ----------
+    place : StorePath
+        Of the group.
+    zarr_format : int
+    attributes : dict
+        Of the group.
+    index : int
+        Which of the multiscales.
+    against : Version, optional
+        What to check it against, whatever it states.
+    """
+    try:
+        attributes = _expanded(_with_first(attributes, index))
+        multiscale = _read(attributes, [])
+        datasets = list(ome_of(attributes)["multiscales"][0]["datasets"])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        return Problem("multiscales", reason(error))
+    found = [_find_level(place, attributes, index, k, dataset) for k, dataset in enumerate(datasets)]
+    problems = (
+        [problem for _, problem in found if problem] if found else [Problem(_address("", index), "there are none")]
+    )
+    levels = tuple(level for level, _ in found if level)
+    return Found(zarr_format, attributes, multiscale, levels, tuple(problems), index, against)
+
+
+def document(place: StorePath, name: str) -> Any:
+    """Return a JSON document as it is stored, or None if it isn't there, or is no JSON."""
+    try:
+        buffer = sync((place / name).get())
+        return None if buffer is None else json.loads(buffer.to_bytes())
+    except (ValueError, OSError, RecursionError):
+        return None
 
 
 def read_pyramid(target: Any, fs_options: Mapping[str, Any] | None = None) -> Pyramid:
@@ -172,7 +251,7 @@ def pyramid_of(found: Found) -> Pyramid:
     """Return the complete levels of an image, at least one, as a pyramid. No method is imported."""
     levels = zip(found.complete, factors_of(found), strict=True)
     return Pyramid(
-        found.multiscale.name,
+        found.multiscale.name or "",
         found.axes,
         dtype_of(found.complete[0][1]),
         found.method or Method(str(found.multiscale.method), _not_loaded),
@@ -216,50 +295,77 @@ def reason(error: BaseException) -> str:
     return str(error) if isinstance(error, ValueError) and str(error) else repr(error)
 
 
-def _find_image(place: StorePath, zarr_format: int, attributes: JSON) -> Found | Problem:
+def _with_first(attributes: JSON, index: int) -> JSON:
+    """Return attributes whose first multiscale is the one that stands at `index`."""
+    ome = ome_of(attributes)
+    if not index or not isinstance(ome.get("multiscales"), list):
+        return attributes
+    rest = {**ome, "multiscales": ome["multiscales"][index:]}
+    return {**attributes, "ome": rest} if "ome" in attributes else rest
+
+
+def _expanded(attributes: JSON) -> JSON:
+    """Return attributes whose first multiscale says itself what its ``metadata`` keep for it."""
+    multiscales = ome_of(attributes).get("multiscales") or ()
+    first = [with_coordinates(multiscale) for multiscale in multiscales[:1]]
+    whole = {**attributes, "multiscales": [*first, *multiscales[1:]]}
+    return whole if first and "ome" not in attributes else attributes
+
+
+def _read(attributes: JSON, datasets: Sequence[Any]) -> Multiscale:
+    """Read a multiscale with these datasets only, so that each problem stands alone."""
+    ome = dict(ome_of(attributes))
+    only = [{**multiscale, "datasets": datasets} for multiscale in (ome.get("multiscales") or ())[:1]]
+    alone = {key: ome[key] for key in ("version",) if key in ome} | {"multiscales": only}
+    return read_multiscale({"ome": alone} if "ome" in attributes else alone)
+
+
+def _find_level(
+    place: StorePath, attributes: JSON, index: int, k: int, raw: Any
+) -> tuple[FoundLevel | None, Problem | None]:
+    """Return a level and its array; or the level alone, or nothing, with the reason why."""
     try:
-        multiscale = _read(attributes, [])
-        datasets = list(attributes.get("ome", attributes)["multiscales"][0]["datasets"])
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        return Problem("multiscales", reason(error))
-    found = [_find_level(place, attributes, k, dataset) for k, dataset in enumerate(datasets)]
-    found = found or [Problem("multiscales/datasets", "there are none")]
-    levels = tuple(level for level in found if isinstance(level, FoundLevel))
-    return Found(zarr_format, attributes, multiscale, levels, tuple(p for p in found if isinstance(p, Problem)))
-
-
-def _read(attributes: JSON, datasets: Sequence[Any], omero: Any = None) -> Multiscale:
-    """Read a multiscale with these datasets and channels only, so that each problem stands alone."""
-    ome = attributes.get("ome", attributes)
-    multiscales = [{**multiscale, "datasets": datasets} for multiscale in (ome.get("multiscales") or ())[:1]]
-    return read_multiscale({"version": ome.get("version"), "multiscales": multiscales, "omero": omero})
-
-
-def _find_level(place: StorePath, attributes: JSON, k: int, raw: Any) -> FoundLevel | Problem:
-    try:
-        dataset = _read(attributes, [raw]).datasets[0]
+        dataset = _read(attributes, [raw]).placed[0]
         kinds = tuple(str(transform["type"]) for transform in raw.get("coordinateTransformations", ()))
-        return FoundLevel(k, dataset, kinds, _open(place, dataset.path))
     except Exception as error:  # Whatever a broken document makes zarr raise is a finding.
-        return Problem(_address(k), reason(error))
+        return None, Problem(_address(k, index), reason(error))
+    level = FoundLevel(k, dataset, kinds, None, {}, index)
+    try:
+        if not is_inside(dataset.path):
+            raise ValueError(f"path {dataset.path!r} does not lead to an array inside the group")
+        level = replace(level, document=_document_of_array(place / dataset.path))
+        return replace(level, array=_open(place / dataset.path)), None
+    except Exception as error:
+        return level, Problem(_address(k, index), reason(error))
 
 
-def _open(place: StorePath, path: str) -> Array | None:
-    if ".." in path.split("/") or not path.strip("/."):
-        raise ValueError(f"path {path!r} does not lead to an array inside the group")
-    array = storage.find_array(place / path)
-    if array is not None:
-        layout_of(array), dtype_of(array)
-    return array
+def is_inside(path: Any) -> bool:
+    """Return whether a path leads to something inside a group."""
+    parts = path.split("/") if isinstance(path, str) else [""]
+    return bool(parts[0]) and all(part.strip(".") or not part for part in parts)
 
 
-def _is_complete(dataset: Dataset, array: Array, ndim: int) -> bool:
+def _document_of_array(place: StorePath) -> JSON:
+    found = (document(place, name) for name in ("zarr.json", ".zarray"))
+    return next((one for one in found if isinstance(one, dict)), {})
+
+
+def _open(place: StorePath) -> Array | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        array = storage.find_array(place)
+        if array is not None:
+            layout_of(array), dtype_of(array)
+        return array
+
+
+def _is_complete(dataset: Placed, array: Array, ndim: int) -> bool:
     vectors = (dataset.scale, dataset.translation)
     fit = array.ndim == ndim and all(len(v) == ndim and all(map(isfinite, v)) for v in vectors)
     return fit and min(dataset.scale) > 0 and 0 not in array.shape and dtype_of(array) in DTYPES
 
 
-def _level(dataset: Dataset, array: Array, factors: Numbers, axes: Sequence[Axis]) -> Level:
+def _level(dataset: Placed, array: Array, factors: Numbers, axes: Sequence[Axis]) -> Level:
     layout, shape, itemsize = layout_of(array), tuple(array.shape), array.dtype.itemsize
     return Level(
         dataset.path,
@@ -284,5 +390,5 @@ def _not_loaded(*args: Any) -> Any:
     raise ValueError("the method that made this pyramid is not loaded")
 
 
-def _address(k: int) -> str:
-    return f"multiscales/datasets/{k}"
+def _address(k: int | str, index: int) -> str:
+    return f"multiscales/{index}/datasets/{k}".rstrip("/")

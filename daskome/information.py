@@ -9,8 +9,9 @@ from zarr.storage import StorePath
 
 from daskome import storage, table
 from daskome.axes import Axis
+from daskome.channels import Channel
 from daskome.found import Found, FoundLevel, find, layout_of
-from daskome.metadata import Channel, ome_keys
+from daskome.metadata import ome_keys
 from daskome.problem import Problem
 
 HEAD = ["level", "shape", "dtype", "chunks", "shards", "scale", "translation", "bytes", "codecs"]
@@ -71,7 +72,7 @@ def _image(place: StorePath, attributes: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _found(found: Found) -> Iterator[str]:
-    yield f"OME-Zarr {found.multiscale.version} image {found.multiscale.name!r}"
+    yield f"OME-Zarr {found.stated} image {found.multiscale.name!r}"
     yield f"axes: {', '.join(map(_axis, found.axes))}"
     yield f"downsampled by: {found.multiscale.method or 'not said'}"
     yield table.text("levels:", HEAD, [_level(level) for level in found.levels])

@@ -1,7 +1,7 @@
 """How the arrays of a pyramid are stored: `storage_options`, checked and complete, one `Layout` per level."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite, prod
 from numbers import Integral
 from operator import index
@@ -72,6 +72,8 @@ ZARR_V2 = ArrayFormat(
         "serializer": ((None, "auto"), "zarr v2 (OME-Zarr 0.4 and older) has no serializer; use fmt='0.5'"),
     },
 )
+ZARR_V2_FLAT = replace(ZARR_V2, separator=".")
+"""As OME-Zarr 0.1 has it: all chunks of an array side by side."""
 ZARR_V3 = ArrayFormat(
     3,
     "/",

@@ -1,18 +1,137 @@
-"""OME-Zarr metadata: one row of `VERSIONS` per version, pure functions from a pyramid to attributes, and back.
+"""OME-Zarr metadata: one row of `VERSIONS` per version, pure functions from nouns to attributes, and back.
 
-Nothing here sees a store; no other module compares versions.
+`Metadata` is what one group says, in no version's form: an image, a label image, a list of labels, a plate, a
+well, a bioformats2raw layout. `attributes` writes it as a version has it, `read` reads any version. Nothing
+here sees a store; no other module compares versions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from daskome._version import __version__
-from daskome.axes import TYPES, Axis, reject_unknown
-from daskome.layout import ZARR_V2, ZARR_V3, ArrayFormat
-from daskome.pyramid import DTYPES, Level, Pyramid
+from daskome.axes import GUESSES, Axis, reject_unknown, typed
+from daskome.channels import Omero, read_omero
+from daskome.labels import ImageLabel, read_image_label
+from daskome.layout import ZARR_V2, ZARR_V2_FLAT, ZARR_V3, ArrayFormat
+from daskome.plates import Plate, Well, joined, read_plate, read_well
+from daskome.pyramid import Pyramid
 
 JSON = dict[str, Any]
+Numbers = tuple[float, ...]
+
+LARGEST = 1.7e308
+"""JSON has whole numbers of any size; what is larger is no float."""
+COORDINATES = "coordinates"
+"""Where ``multiscales[].metadata`` keeps, in the form of 0.4, the axes and scales that 0.1 to 0.3 can't store."""
+TCZYX = tuple(Axis(name) for name in GUESSES[5])
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One level as the metadata know it; None for a scale or translation that they don't state."""
+
+    path: str
+    scale: Numbers | None = None
+    translation: Numbers | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One level with a scale and a translation: ones and zeros where the metadata state none."""
+
+    path: str
+    scale: Numbers
+    translation: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A coordinate system: its name, and its axes."""
+
+    name: str
+    axes: tuple[Axis, ...]
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Multiscale:
+    """One multiscale image as the metadata know it, whatever their version.
+
+    Attributes
+    ----------
+    datasets : tuple of Dataset
+        From fine to coarse.
+    systems : tuple of System
+        Only 0.6 can have several.
+    name : str, optional
+    method : str, optional
+        The ``type``.
+    metadata : dict, optional
+        How it was made.
+    intrinsic : int
+        Which of the systems the levels lie in.
+    rest : dict
+        What else is said.
+    """
+
+    datasets: tuple[Dataset, ...]
+    systems: tuple[System, ...]
+    name: str | None = None
+    method: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    intrinsic: int = 0
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def system(self) -> System:
+        """The system that the levels lie in."""
+        return self.systems[self.intrinsic]
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes, with the types that their names suggest where none are stated."""
+        return typed(self.system.axes)
+
+    @property
+    def placed(self) -> tuple[Placed, ...]:
+        """The datasets with a scale and a translation each, what applies to all of them (0.4, 0.5) included."""
+        ones, zeros = (1.0,) * len(self.axes), (0.0,) * len(self.axes)
+        placed = (Placed(d.path, d.scale or ones, d.translation or zeros) for d in self.datasets)
+        return tuple(_after(level, self.rest.get("coordinateTransformations")) for level in placed)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """All that OME-Zarr says of one group; None or empty for what it is not.
+
+    Attributes
+    ----------
+    multiscales : tuple of Multiscale
+    omero : Omero, optional
+    image_label : ImageLabel, optional
+    labels : tuple of str, optional
+        Paths of label images, in a group of labels.
+    plate : Plate, optional
+    well : Well, optional
+    layout : int, optional
+        ``bioformats2raw.layout``.
+    series : tuple of str, optional
+        Paths of images, in the group ``OME`` of that layout.
+    stated : tuple of str, optional
+        Which objects state the version; None: those that should.
+    """
+
+    multiscales: tuple[Multiscale, ...] = ()
+    omero: Omero | None = None
+    image_label: ImageLabel | None = None
+    labels: tuple[str, ...] | None = None
+    plate: Plate | None = None
+    well: Well | None = None
+    layout: int | None = None
+    series: tuple[str, ...] | None = None
+    stated: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,97 +146,97 @@ class Version:
         The zarr format, and how chunks are named.
     root : str or None
         The attribute under which everything stands; None for the top level.
-    multiscale_has_version : bool
-        Whether the version stands in each multiscale, or once under `root`.
-    check_axes : callable
-        Raises a ValueError for axes that the version does not allow.
+    stated : tuple of str
+        The objects that state the version, besides `root`.
+    every_axis : tuple of Axis
+        Axes that each image has, of length 1 if need be; empty for those that it likes.
     axes : callable
         The axes as the entries of a multiscale.
     transforms : callable
-        A level as its ``coordinateTransformations``.
+        What a level says besides its path; None where that can't be stored.
+    beside : callable
+        What stands beside ``multiscales``.
+    indexed : bool
+        Whether a plate lists wells with row and column.
     """
 
     name: str
     arrays: ArrayFormat
     root: str | None
-    multiscale_has_version: bool
+    stated: tuple[str, ...]
+    every_axis: tuple[Axis, ...]
     check_axes: Callable[[Sequence[Axis]], None]
-    axes: Callable[[Sequence[Axis]], JSON]
-    transforms: Callable[[Level], list[JSON]]
+    axes: Callable[[Multiscale], JSON]
+    transforms: Callable[[Dataset, str], list[JSON]] | None
+    beside: Callable[[Multiscale], JSON]
+    indexed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """How viewers first show a channel: the ``omero`` object of the specification.
+def image_metadata(
+    pyramid: Pyramid,
+    omero: Omero | None = None,
+    image_label: ImageLabel | None = None,
+    name: str | None = None,
+    how: Mapping[str, Any] | None = None,
+    rest: Mapping[str, Any] | None = None,
+) -> Metadata:
+    """Return what the group of an image says.
 
-    Attributes
+    Parameters
     ----------
-    label : str
-    color : str
-        Six hexadecimal digits, RRGGBB.
-    window : tuple of four floats, optional
-        min, max, start, end; None: measured on the coarsest level when it has been written.
-    active : bool
+    pyramid : Pyramid
+    omero : Omero, optional
+    image_label : ImageLabel, optional
+        What makes it a label image.
+    name : str, optional
+        If not that of the pyramid.
+    how : dict, optional
+        What the caller adds to the ``metadata`` of the multiscale.
+    rest : dict, optional
+        What else the multiscale says.
     """
-
-    label: str
-    color: str = "FFFFFF"
-    window: tuple[float, float, float, float] | None = None
-    active: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """One level as the metadata know it."""
-
-    path: str
-    scale: tuple[float, ...]
-    translation: tuple[float, ...]
+    multiscale = Multiscale(
+        tuple(Dataset(level.path, level.scale, _unless_zero(level.translation)) for level in pyramid.levels),
+        (System("physical", pyramid.axes),),
+        name or pyramid.name,
+        pyramid.method.name,
+        {**_how(pyramid), **(how or {})},
+        rest=rest or {},
+    )
+    return Metadata((multiscale,), omero, image_label)
 
 
-@dataclass(frozen=True, slots=True)
-class Multiscale:
-    """One multiscale image as the metadata know it, whatever their version."""
-
-    version: str
-    name: str
-    axes: tuple[Axis, ...]
-    method: str | None
-    datasets: tuple[Dataset, ...]
-    channels: tuple[Channel, ...] = ()
-
-
-def image_attributes(version: Version, pyramid: Pyramid, channels: Sequence[Channel] = ()) -> JSON:
-    """Return the attributes of the group of an image, to be merged into those it has.
+def attributes(version: Version, metadata: Metadata) -> JSON:
+    """Return the attributes of a group, to be merged into those it has.
 
     Parameters
     ----------
     version : Version
         A row of `VERSIONS`.
-    pyramid : Pyramid
-    channels : sequence of Channel
-        All with windows; none for no ``omero``.
+    metadata : Metadata
     """
-    multiscale: JSON = {"version": version.name} if version.multiscale_has_version else {}
-    multiscale |= {"name": pyramid.name, "type": pyramid.method.name, "metadata": _how(pyramid)}
-    multiscale |= version.axes(pyramid.axes)
-    multiscale["datasets"] = [
-        {"path": level.path, "coordinateTransformations": version.transforms(level)} for level in pyramid.levels
-    ]
-    attributes: JSON = {"multiscales": [multiscale]}
-    if channels:
-        attributes["omero"] = _omero(version, pyramid, channels)
-    if version.root is None:
-        return attributes
-    return {version.root: {"version": version.name, **attributes}}
+    ome = _ome(version, metadata)
+    beside = {key: value for m in metadata.multiscales[:1] for key, value in version.beside(m).items()}
+    return {**beside, **(ome if version.root is None else {version.root: {"version": version.name, **ome}})}
 
 
-def ome_keys(attributes: Mapping[str, Any]) -> list[str]:
-    """Return the top-level attributes that say a group is an OME-Zarr image."""
-    return [key for key in ("ome", "multiscales", "omero") if key in attributes]
+def read(found: Mapping[str, Any]) -> Metadata:
+    """Return what a group's attributes say of OME-Zarr; `attributes` gives it back unchanged.
+
+    Raises
+    ------
+    ValueError
+        If it stands there in a form that can't be read.
+    """
+    ome = ome_of(found)
+    likely = VERSIONS.get(version_in(found) or likely_version(found), DEFAULT_VERSION)
+    try:
+        return _read(ome, likely)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"metadata of version {likely.name} can't be read: {error!r}") from error
 
 
-def read_multiscale(attributes: Mapping[str, Any]) -> Multiscale:
+def read_multiscale(found: Mapping[str, Any]) -> Multiscale:
     """Return the first multiscale image that a group's attributes describe.
 
     Raises
@@ -125,19 +244,41 @@ def read_multiscale(attributes: Mapping[str, Any]) -> Multiscale:
     ValueError
         If they describe none, or in a form that can't be read.
     """
-    ome = attributes.get("ome", attributes)
-    if not isinstance(ome, Mapping) or not ome.get("multiscales"):
+    if not ome_of(found).get("multiscales"):
         raise ValueError("the group has no multiscales metadata: it is no OME-Zarr image, or an unfinished one")
-    version = str(ome.get("version") or "")
-    try:
-        found = ome["multiscales"][0]
-        version = version or str(found.get("version") or "0.4")
-        axes = tuple(_read_axis(axis) for axis in found["axes"])
-        datasets = tuple(_read_dataset(dataset, len(axes)) for dataset in found["datasets"])
-        channels = tuple(_read_channel(channel) for channel in (ome.get("omero") or {}).get("channels", ()))
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"multiscales metadata of version {version} can't be read: {error!r}") from error
-    return Multiscale(version, str(found.get("name", "")), axes, found.get("type"), datasets, channels)
+    return read(found).multiscales[0]
+
+
+def ome_of(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the part of a group's attributes that is OME-Zarr's: what stands under ``ome``, or at the top level."""
+    ome = found.get("ome", found)
+    return ome if isinstance(ome, Mapping) else {}
+
+
+def ome_keys(found: Mapping[str, Any]) -> list[str]:
+    """Return what OME-Zarr says of a group: the keys of `KINDS` in its attributes."""
+    ome = ome_of(found)
+    return [key for key in KINDS if key in ome]
+
+
+def version_in(found: Mapping[str, Any]) -> str | None:
+    """Return the version that a group's attributes state, known or not; None if they state none."""
+    if "ome" in found:
+        stated = ome_of(found).get("version")
+        return stated if isinstance(stated, str) else None
+    stated = (item.get("version") for key in STATING for item in _objects(found, key))
+    return next((version for version in stated if isinstance(version, str)), None)
+
+
+def likely_version(found: Mapping[str, Any]) -> str:
+    """Return the version that a group's attributes look like, where they state none."""
+    multiscale: Mapping[str, Any] = next(_objects(ome_of(found), "multiscales"), {})
+    if "ome" in found:
+        return "0.6" if "coordinateSystems" in multiscale else "0.5"
+    axes = multiscale.get("axes")
+    if multiscale and not isinstance(axes, list):
+        return "0.2"
+    return "0.3" if axes and all(isinstance(axis, str) for axis in axes) else "0.4"
 
 
 def find_version(fmt: Any) -> Version:
@@ -160,68 +301,77 @@ def version_of(zarr_format: int) -> Version:
     return next(v for v in (VERSIONS["0.5"], VERSIONS["0.4"]) if v.arrays.zarr_format == zarr_format)
 
 
-def parse_channels(channels: Any, axes: Sequence[Axis], shape: Sequence[int]) -> tuple[Channel, ...]:
-    """Return one `Channel` per channel of the image from True, names, dicts or `Channel` objects.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many as the image has, a colour is no RRGGBB, or a window is not four or two numbers.
-
-    Examples
-    --------
-    >>> from daskome.axes import parse_axes
-    >>> [c.color for c in parse_channels(["DAPI", "GFP"], parse_axes("cyx", 3), (2, 64, 64))]
-    ['0000FF', '00FF00']
-    """
-    if channels is None or channels is False:
-        return ()
-    n = n_channels(axes, shape)
-    if channels is True:
-        channels = [f"channel {i}" for i in range(n)]
-    if isinstance(channels, str | bytes | Mapping) or not hasattr(channels, "__len__"):
-        raise ValueError(f"channels {channels!r}: give True, or a list of names, dicts or Channel objects")
-    if len(channels) != n:
-        raise ValueError(f"{len(channels)} channels are given, but the image has {n}")
-    return tuple(_parse_channel(channel, _COLORS[n > 1][i % 6]) for i, channel in enumerate(channels))
+def merged(found: Mapping[str, Any], new: Metadata) -> Metadata:
+    """Return what a group is to say whose attributes are there already: lists of labels and of wells grow."""
+    if new.labels is None and new.plate is None:
+        return new
+    old = read({key: found[key] for key in ("ome", *KINDS) if key in found})
+    labels = new.labels if old.labels is None or new.labels is None else (*old.labels, *new.labels)
+    plate = new.plate if old.plate is None or new.plate is None else joined(old.plate, new.plate)
+    return replace(new, labels=labels and tuple(dict.fromkeys(labels)), plate=plate)
 
 
-def n_channels(axes: Sequence[Axis], shape: Sequence[int]) -> int:
-    """Return how many channels an image has: the length of its channel axis, or 1."""
-    return next((n for axis, n in zip(axes, shape, strict=True) if axis.type == "channel"), 1)
+def lost(version: Version, multiscale: Multiscale) -> list[str]:
+    """Return what readers of a version will not know of an image, in words; nothing if it says all that matters."""
+    if version.transforms is not None:
+        return []
+    first = multiscale.placed[0]
+    rows = [
+        ("scale", [f"{a.name}={s:g}" for a, s in zip(multiscale.axes, first.scale or (), strict=True) if s != 1]),
+        (
+            "translation",
+            [f"{a.name}={t:g}" for a, t in zip(multiscale.axes, first.translation or (), strict=True) if t],
+        ),
+        ("unit", [f"{a.name}={a.unit}" for a in multiscale.axes if a.unit]),
+    ]
+    return [f"{what} ({', '.join(values)})" for what, values in rows if values]
 
 
-def _parse_channel(channel: Any, color: str) -> Channel:
-    if isinstance(channel, Channel):
-        channel = {"label": channel.label, "color": channel.color, "window": channel.window, "active": channel.active}
-    if isinstance(channel, str):
-        return Channel(channel, color)
-    if not isinstance(channel, Mapping):
-        raise ValueError(f"channel {channel!r} must be a name, a dict or a Channel object")
-    reject_unknown(channel, ("label", "name", "color", "window", "active"), "key of a channel")
-    color = str(channel.get("color", color)).lstrip("#").upper()
-    if len(color) != 6 or not set(color) <= set("0123456789ABCDEF"):
-        raise ValueError(f"colour {channel['color']!r} of a channel is not six hexadecimal digits, RRGGBB")
-    label = str(channel.get("label") or channel.get("name") or "")
-    return Channel(label, color, _parse_window(channel.get("window")), bool(channel.get("active", True)))
+# ---- what is written
 
 
-def _parse_window(window: Any) -> tuple[float, float, float, float] | None:
-    if window is None:
-        return None
-    if isinstance(window, Mapping):
-        start, end = window.get("start", window.get("min")), window.get("end", window.get("max"))
-        window = (window.get("min", start), window.get("max", end), start, end)
-    elif hasattr(window, "__len__") and len(window) == 2:
-        window = (*window, *window)
-    numbers = [getattr(v, "item", lambda v=v: v)() for v in window] if hasattr(window, "__len__") else []
-    if len(numbers) != 4 or not all(isinstance(v, int | float) and abs(v) < float("inf") for v in numbers):
-        raise ValueError(f"window {window!r} of a channel must be min, max, start, end as finite numbers")
-    low, high, start, end = numbers
-    return (low, high, start, end)
+def _ome(version: Version, metadata: Metadata) -> JSON:
+    """Return all objects, with the version where it belongs."""
+    rows: JSON = {
+        "multiscales": [_multiscale(version, m) for m in metadata.multiscales] or None,
+        "omero": metadata.omero and metadata.omero.to_json(),
+        "image-label": metadata.image_label and metadata.image_label.to_json(),
+        "labels": metadata.labels if metadata.labels is None else list(metadata.labels),
+        "plate": metadata.plate and metadata.plate.to_json(version.indexed),
+        "well": metadata.well and metadata.well.to_json(),
+        "bioformats2raw.layout": metadata.layout,
+        "series": metadata.series if metadata.series is None else list(metadata.series),
+    }
+    found = {key: value for key, value in rows.items() if value is not None}
+    for key in version.stated if metadata.stated is None else metadata.stated:
+        found |= {key: _stating(found[key], version.name)} if key in found else {}
+    return found
 
 
-_COLORS = {False: ["FFFFFF"] * 6, True: ["0000FF", "00FF00", "FF0000", "FF00FF", "00FFFF", "FFFF00"]}
+def _stating(found: Any, name: str) -> Any:
+    return [_stating(item, name) for item in found] if isinstance(found, list) else {"version": name, **found}
+
+
+def _multiscale(version: Version, multiscale: Multiscale) -> JSON:
+    said: JSON = {"name": multiscale.name, "type": multiscale.method, "metadata": _metadata(version, multiscale)}
+    found = {key: value for key, value in said.items() if value is not None} | version.axes(multiscale)
+    found["datasets"] = [_dataset(version, dataset, multiscale.system.name) for dataset in multiscale.datasets]
+    return {**found, **multiscale.rest}
+
+
+def _dataset(version: Version, dataset: Dataset, system: str) -> JSON:
+    transforms = version.transforms and version.transforms(dataset, system)
+    return {"path": dataset.path, **({"coordinateTransformations": transforms} if transforms else {}), **dataset.rest}
+
+
+def _metadata(version: Version, multiscale: Multiscale) -> Mapping[str, Any] | None:
+    """Return the ``metadata``; where axes and scales have no place of their own, they are kept in it."""
+    said = any(d.scale for d in multiscale.datasets) or any(a.type or a.unit for a in multiscale.system.axes)
+    if version.transforms is not None or not said:
+        return multiscale.metadata
+    kept = _axis_dicts(multiscale)
+    kept["coordinateTransformations"] = [_scale_then_translation(dataset, "") for dataset in multiscale.datasets]
+    return {**(multiscale.metadata or {}), COORDINATES: kept}
 
 
 def _how(pyramid: Pyramid) -> JSON:
@@ -230,36 +380,17 @@ def _how(pyramid: Pyramid) -> JSON:
     if len(pyramid.levels) == 1:
         return {"description": "one level, not downsampled", "method": where, "version": __version__}
     windows = "x".join(f"{b / a:g}" for a, b in zip(pyramid.levels[0].factors, pyramid.levels[1].factors, strict=True))
-    return {"description": f"{method} of {windows} windows", "method": where, "version": __version__}
-
-
-def _omero(version: Version, pyramid: Pyramid, channels: Sequence[Channel]) -> JSON:
-    """Return the whole object: readers fail on channels without colour or window (section "omero")."""
-    middle = {axis.name: n // 2 for axis, n in zip(pyramid.axes, pyramid.levels[0].shape, strict=True)}
-    omero: JSON = {"version": version.name} if version.multiscale_has_version else {}
-    return omero | {
-        "id": 1,
-        "name": pyramid.name,
-        "channels": [_channel(channel) for channel in channels],
-        "rdefs": {
-            "defaultT": 0,
-            "defaultZ": middle.get("z", 0),
-            "model": "color" if len(channels) > 1 else "greyscale",
-        },
-    }
-
-
-def _channel(channel: Channel) -> JSON:
-    window = channel.window or (0, 1, 0, 1)
+    factors = [dict(zip((a.name for a in pyramid.axes), level.factors, strict=True)) for level in pyramid.levels[1:]]
     return {
-        "label": channel.label,
-        "color": channel.color,
-        "active": channel.active,
-        "coefficient": 1,
-        "family": "linear",
-        "inverted": False,
-        "window": dict(zip(("min", "max", "start", "end"), window, strict=True)),
+        "description": f"{method} of {windows} windows",
+        "method": where,
+        "version": __version__,
+        "kwargs": {"scale_factors": factors},
     }
+
+
+def _unless_zero(translation: Numbers) -> Numbers | None:
+    return translation if any(translation) else None
 
 
 def _check_axes(axes: Sequence[Axis]) -> None:
@@ -272,67 +403,226 @@ def _check_axes(axes: Sequence[Axis]) -> None:
     if rank.count(0) > 1 or rank.count(1) > 1:
         raise ValueError(f"axes {names}: at most one axis of time, and one of channel or another type (section 'axes')")
     if rank != sorted(rank):
-        raise ValueError(f"axes {names} must be in the order time, channel, space; transpose the image to match")
+        raise ValueError(
+            f"axes {names} must be in the order time, channel, space; transpose the image to match (section 'axes')"
+        )
     known = [name for name in space if name in "zyx"]
     if known != sorted(known, reverse=True):
-        raise ValueError(f"axes {names} must be in the order z, y, x; transpose the image to match")
+        raise ValueError(f"axes {names} must be in the order z, y, x; transpose the image to match (section 'axes')")
 
 
-def _axis_dicts(axes: Sequence[Axis]) -> JSON:
-    return {"axes": [_axis_dict(axis) for axis in axes]}
+def _check_named(axes: Sequence[Axis]) -> None:
+    """Raise for what 0.1 to 0.3 forbid: other axes than t, c, z, y, x, or these in another order."""
+    names = [axis.name for axis in axes]
+    known = [axis.name for axis in TCZYX if axis.name in names]
+    if names != known:
+        raise ValueError(
+            f"axes {names}: OME-Zarr 0.3 and older has t, c, z, y, x only, in this order (section 'axes');"
+            " use fmt='0.4' or newer, or transpose the image"
+        )
+    _check_axes(axes)
+
+
+def _no_axes(multiscale: Multiscale) -> JSON:
+    return {}
+
+
+def _axis_names(multiscale: Multiscale) -> JSON:
+    return {"axes": [axis.name for axis in multiscale.system.axes]}
+
+
+def _array_dimensions(multiscale: Multiscale) -> JSON:
+    return {"_ARRAY_DIMENSIONS": [axis.name for axis in multiscale.system.axes]}
+
+
+def _axis_dicts(multiscale: Multiscale) -> JSON:
+    return {"axes": [_axis_dict(axis) for axis in multiscale.system.axes]}
+
+
+def _systems(multiscale: Multiscale) -> JSON:
+    return {
+        "coordinateSystems": [
+            {"name": system.name, "axes": [_axis_dict(axis) for axis in system.axes], **system.rest}
+            for system in multiscale.systems
+        ]
+    }
 
 
 def _axis_dict(axis: Axis) -> JSON:
     """Return an axis without the keys it has no value for: readers fail on null and "" (section "axes")."""
     pairs = {"name": axis.name, "type": axis.type, "unit": axis.unit}
-    return {key: value for key, value in pairs.items() if value}
+    return {**{key: value for key, value in pairs.items() if value}, **axis.rest}
 
 
-def _scale_then_translation(level: Level) -> list[JSON]:
-    transforms: list[JSON] = [{"type": "scale", "scale": list(level.scale)}]
-    if any(level.translation):
-        transforms.append({"type": "translation", "translation": list(level.translation)})
-    return transforms
+def _scale_then_translation(dataset: Dataset, system: str) -> list[JSON]:
+    vectors = {"scale": dataset.scale, "translation": dataset.translation}
+    return [{"type": kind, kind: list(vector)} for kind, vector in vectors.items() if vector is not None]
 
 
-VERSIONS: Mapping[str, Version] = {
-    version.name: version
-    for version in (
-        Version("0.4", ZARR_V2, None, True, _check_axes, _axis_dicts, _scale_then_translation),
-        Version("0.5", ZARR_V3, "ome", False, _check_axes, _axis_dicts, _scale_then_translation),
-    )
-}
-"""Specification: https://ngff.openmicroscopy.org/."""
+def _one_transform(dataset: Dataset, system: str) -> list[JSON]:
+    """Return one transformation from the level to its system (0.6, section "multiscales")."""
+    steps = _scale_then_translation(dataset, system) or [{"type": "identity"}]
+    whole = steps[0] if len(steps) == 1 else {"type": "sequence", "transformations": steps}
+    return [{**whole, "input": {"path": dataset.path}, "output": {"name": system}}]
+
+
+STATING = ("multiscales", "omero", "image-label", "plate", "well")
+KINDS = (*STATING, "labels", "bioformats2raw.layout", "series")
+"""What OME-Zarr may say of a group."""
+
+_05 = Version(
+    "0.5", ZARR_V3, "ome", ("image-label", "plate", "well"), (), _check_axes,
+    _axis_dicts, _scale_then_translation, _no_axes, True,
+)  # fmt: skip
+_04 = replace(_05, name="0.4", arrays=ZARR_V2, root=None, stated=STATING)
+_03 = replace(
+    _04, name="0.3", check_axes=_check_named, axes=_axis_names, transforms=None, beside=_array_dimensions, indexed=False
+)
+_02 = replace(_03, name="0.2", every_axis=TCZYX, axes=_no_axes, beside=_no_axes)
+_01 = replace(_02, name="0.1", arrays=ZARR_V2_FLAT)
+_06 = replace(_05, name="0.6", stated=(), axes=_systems, transforms=_one_transform)
+
+VERSIONS: Mapping[str, Version] = {version.name: version for version in (_01, _02, _03, _04, _05, _06)}
+"""Specification: https://ngff.openmicroscopy.org/. Each row is made from a neighbour by what changed between them."""
 
 DEFAULT_VERSION = VERSIONS["0.5"]
 
 
-def _read_axis(axis: Any) -> Axis:
-    if isinstance(axis, str):
-        axis = {"name": axis}
-    name = str(axis["name"])
-    return Axis(name, axis.get("type") or TYPES.get(name), axis.get("unit"))
+# ---- what is read
 
 
-def _read_dataset(dataset: Mapping[str, Any], ndim: int) -> Dataset:
-    vectors = {"scale": (1.0,) * ndim, "translation": (0.0,) * ndim}
-    for transform in dataset.get("coordinateTransformations", ()):
-        kind = transform["type"]
-        if kind in vectors:
-            vectors[kind] = tuple(float(v) for v in transform[kind])
-    return Dataset(str(dataset["path"]), vectors["scale"], vectors["translation"])
+def _objects(found: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects under a key: itself, or those in a list."""
+    value = found.get(key)
+    yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Mapping))
 
 
-def _read_channel(channel: Mapping[str, Any]) -> Channel:
-    return Channel(
-        str(channel.get("label", "")),
-        str(channel.get("color", "FFFFFF")),
-        _parse_window(channel.get("window")),
-        bool(channel.get("active", True)),
+def _read(found: Mapping[str, Any], version: Version) -> Metadata:
+    ome = {key: found[key] for key in KINDS if key in found}
+    says = [key for key in STATING if key in ome and _all_state(ome, key, version.name)]
+    stated = None if says == [key for key in version.stated if key in ome] else tuple(says)
+    ome |= {key: _silent(ome[key]) for key in says}
+    return Metadata(
+        tuple(_read_multiscale(multiscale, version) for multiscale in _list(ome.get("multiscales", ()))),
+        read_omero(ome["omero"]) if "omero" in ome else None,
+        read_image_label(ome["image-label"]) if "image-label" in ome else None,
+        tuple(map(str, _list(ome["labels"]))) if "labels" in ome else None,
+        read_plate(ome["plate"], version.indexed) if "plate" in ome else None,
+        read_well(ome["well"]) if "well" in ome else None,
+        ome.get("bioformats2raw.layout"),
+        tuple(map(str, _list(ome["series"]))) if "series" in ome else None,
+        stated,
     )
 
 
+def _list(found: Any) -> Sequence[Any]:
+    if not isinstance(found, list | tuple):
+        raise TypeError(f"{found!r} is no list")
+    return found
+
+
+def _all_state(ome: Mapping[str, Any], key: str, name: str) -> bool:
+    objects = list(_objects(ome, key))
+    return bool(objects) and all(item.get("version") == name for item in objects)
+
+
+def _silent(found: Any) -> Any:
+    """Return objects without the version they state."""
+    if isinstance(found, list):
+        return [_silent(item) for item in found]
+    return {key: value for key, value in found.items() if key != "version"}
+
+
+def _read_multiscale(found: Mapping[str, Any], version: Version) -> Multiscale:
+    rest = with_coordinates(found)
+    name, method = (rest.pop(key) if isinstance(rest.get(key), str) else None for key in ("name", "type"))
+    metadata = rest.pop("metadata") if isinstance(rest.get("metadata"), Mapping) else None
+    raw = _list(rest.pop("datasets"))
+    systems, intrinsic = _read_systems(rest, raw, version)
+    datasets = tuple(_read_dataset(dataset) for dataset in raw)
+    return Multiscale(datasets, systems, name, method, metadata, intrinsic, rest)
+
+
+def _after(level: Placed, transforms: Any) -> Placed:
+    """Return a level with the transformations of its multiscale, which come after its own (0.4 and 0.5)."""
+    for step in transforms if isinstance(transforms, list) else ():
+        vector = step.get(step.get("type")) if isinstance(step, Mapping) and "output" not in step else None
+        if isinstance(vector, list) and len(vector) == len(level.scale):
+            factors = vector if step["type"] == "scale" else [1] * len(vector)
+            shifts = vector if step["type"] == "translation" else [0] * len(vector)
+            scale = tuple(s * f for s, f in zip(level.scale, factors, strict=True))
+            translation = tuple(t * f + d for t, f, d in zip(level.translation, factors, shifts, strict=True))
+            level = replace(level, scale=scale, translation=translation)
+    return level
+
+
+def with_coordinates(found: Mapping[str, Any]) -> JSON:
+    """Return a multiscale as it stands in the metadata, with axes and scales that its ``metadata`` keep for it."""
+    metadata = found.get("metadata")
+    kept = metadata.get(COORDINATES) if isinstance(metadata, Mapping) else None
+    if not isinstance(metadata, Mapping) or not isinstance(kept, Mapping):
+        return dict(found)
+    rest = {key: value for key, value in metadata.items() if key != COORDINATES}
+    transforms = [{"coordinateTransformations": t} for t in kept["coordinateTransformations"]]
+    datasets = [{**d, **t} for d, t in zip(found["datasets"], transforms, strict=True)]
+    whole = {**found, "metadata": rest, "axes": kept["axes"], "datasets": datasets}
+    return whole if rest else {key: value for key, value in whole.items() if key != "metadata"}
+
+
+def _read_systems(
+    rest: JSON, datasets: Sequence[Mapping[str, Any]], version: Version
+) -> tuple[tuple[System, ...], int]:
+    """Take the axes out of the rest of a multiscale: the systems, and which of them the levels lie in."""
+    if "coordinateSystems" not in rest:
+        missing = "axes" not in rest and version.every_axis
+        axes = version.every_axis if missing else tuple(map(_read_axis, _list(rest.pop("axes"))))
+        return (System("physical", axes),), 0
+    systems = tuple(map(_read_system, _list(rest.pop("coordinateSystems"))))
+    outputs = [t.get("output") for dataset in datasets for t in dataset.get("coordinateTransformations", ())]
+    names = [output.get("name") for output in outputs if isinstance(output, Mapping)]
+    if not systems:
+        raise TypeError("there are no coordinateSystems")
+    return systems, next((i for i, system in enumerate(systems) if system.name in names), 0)
+
+
+def _read_system(found: Mapping[str, Any]) -> System:
+    rest = {key: value for key, value in found.items() if key not in ("name", "axes")}
+    return System(str(found["name"]), tuple(map(_read_axis, _list(found["axes"]))), rest)
+
+
+def _read_axis(found: Any) -> Axis:
+    if isinstance(found, str):
+        return Axis(found)
+    rest = dict(found)
+    kind, unit = (rest.pop(key) if rest.get(key) and isinstance(rest[key], str) else None for key in ("type", "unit"))
+    return Axis(str(rest.pop("name")), kind, unit, rest)
+
+
+def _read_dataset(found: Mapping[str, Any]) -> Dataset:
+    vectors: dict[str, Numbers] = {}
+    for transform in _steps(_list(found.get("coordinateTransformations", ()))):
+        if transform["type"] in ("scale", "translation"):
+            vectors[transform["type"]] = tuple(_number(v) for v in _list(transform[transform["type"]]))
+    rest = {key: value for key, value in found.items() if key not in ("path", "coordinateTransformations")}
+    return Dataset(str(found["path"]), vectors.get("scale"), vectors.get("translation"), rest)
+
+
+def _steps(transforms: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield transformations, those of a sequence one by one."""
+    for transform in transforms:
+        yield from _steps(_list(transform["transformations"])) if transform["type"] == "sequence" else [transform]
+
+
+def _number(value: Any) -> float:
+    """Return a number as it is; a bool or text is none."""
+    huge = isinstance(value, int) and abs(value) > LARGEST
+    if huge or isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number that can be stored")
+    return value
+
+
 __all__ = [
-    "DEFAULT_VERSION", "DTYPES", "VERSIONS", "Channel", "Dataset", "Multiscale", "Version", "find_version",
-    "image_attributes", "ome_keys", "parse_channels", "read_multiscale", "version_of",
+    "DEFAULT_VERSION", "KINDS", "VERSIONS", "Dataset", "Metadata", "Multiscale", "Placed", "System", "Version",
+    "attributes", "find_version", "image_metadata", "likely_version", "lost", "merged", "ome_keys", "ome_of", "read",
+    "read_multiscale", "version_in", "version_of", "with_coordinates",
 ]  # fmt: skip

@@ -20,6 +20,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from daskome.resampling import LAPLACIAN, RESIZE, ZOOM, Filter
+
 __all__ = ["METHODS", "Method", "downsample", "find_method"]
 
 Array = npt.NDArray[Any]
@@ -133,6 +135,7 @@ def find_method(method: str | Callable[..., Any] | Method) -> Method:
     names = f"{', '.join(METHODS)}, 'module:function' or a callable"
     if not isinstance(method, str):
         raise ValueError(f"method {method!r}: use one of {names}")
+    method = ALIASES.get(method, method)
     if method in METHODS:
         return METHODS[method]
     if ":" in method:
@@ -503,12 +506,26 @@ def _rounded(values: Array, dtype: np.dtype[Any]) -> Array:
     return whole
 
 
+# ---- the filters of SciPy and scikit-image
+
+
+def _filtered(kernel: Filter, slab: Array, factors: tuple[int, ...], margins: Margins) -> Array:
+    """Weighted sums in float64; integers rounded half to even and clipped, so that none wraps."""
+    values = kernel(slab, factors, margins)
+    return _canonical(values) if slab.dtype.kind == "f" else _rounded(values, slab.dtype)
+
+
 # ---- the table
 
 
 def _row(name: str, kernel: Callable[[Array], Array]) -> Method:
     """A method whose windows look at their own voxels only."""
     return Method(name, partial(_by_kernel, kernel))
+
+
+def _filter_row(name: str, kernel: Filter) -> Method:
+    """A method that weighs the voxels of a window and its halo."""
+    return Method(name, partial(_filtered, kernel), halo=kernel.halo)
 
 
 def _from_function(function: Callable[..., Any], name: str) -> Method:
@@ -526,6 +543,18 @@ METHODS: Final[Mapping[str, Method]] = {
         _row("max", partial(_fold, np.maximum)),
         Method("nearest", _nearest, centred=False),
         Method("gaussian", _gaussian, halo=_gaussian_halo),
+        _filter_row("resize", RESIZE),
+        _filter_row("zoom", ZOOM),
+        _filter_row("laplacian", LAPLACIAN),
     )
 }
-"""The methods known by name. All but `gaussian` equal those of TensorStore, where `nearest` is ``stride``."""
+"""The methods known by name. Those from `mean` to `nearest` equal TensorStore's, where `nearest` is ``stride``.
+
+``resize``, ``zoom`` and ``laplacian`` are the filters of scikit-image and SciPy (`daskome.resampling`). They, and
+``gaussian``, add in float64: integers beyond 2⁵³ lose their last digits, so they are not for labels. Integers
+are rounded half to even and clipped to their type; of a ``laplacian``, which has two signs, an unsigned type keeps
+the positive half, so write floats or signed integers.
+"""
+
+ALIASES: Final[Mapping[str, str]] = {"local_mean": "mean"}
+"""Other names that `find_method` knows."""

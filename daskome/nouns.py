@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from math import isfinite
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -23,6 +24,35 @@ def to_json(value: Any, special: Mapping[type, Callable[[Any], Any]] | None = No
     if isinstance(value, Mapping):
         return {str(k): to_json(v, special) for k, v in value.items()}
     return [to_json(v, special) for v in value] if isinstance(value, tuple | list) else value
+
+
+def plain(value: Any, where: str) -> Any:
+    """Return what JSON can hold, NumPy scalars as numbers and tuples as lists.
+
+    Raises
+    ------
+    ValueError
+        That names what JSON can't hold: objects, keys that are no text, numbers that are not finite.
+
+    Examples
+    --------
+    >>> plain({"gain": (1, 2.5)}, "metadata")
+    {'gain': [1, 2.5]}
+    """
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        value = value.item()
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{where} is {value}, which is no JSON; give a finite number, or leave it out")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"{where} has the key {key!r}; keys of JSON are text")
+        return {key: plain(item, f"{where}/{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{where}/{i}") for i, item in enumerate(value)]
+    raise ValueError(f"{where} is {value!r} of type {type(value).__name__}, which is no JSON")
 
 
 def from_json(cls: type[T], value: Any, special: Mapping[type, Callable[[Any], Any]] | None = None) -> T:

@@ -1,7 +1,7 @@
 """What is at a target already, and what of it a plan may replace. Changes nothing."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import zarr
@@ -9,7 +9,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, StorePath
 
 from daskome import storage
-from daskome.plan import Plan
+from daskome.plan import Group, Plan
 
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
 
@@ -27,28 +27,60 @@ def replaceable(place: StorePath, plan: Plan, overwrite: bool) -> list[str]:
         If zarr refuses an array as planned.
     """
     _check_writable(place)
+    storage.rehearse(plan)
+    missing: set[str] = set()
+    old: list[str] = []
+    for group in sorted(plan.groups, key=lambda group: group.path.count("/")):
+        parent = group.path.rpartition("/")[0]
+        if group.path and parent in missing:
+            missing.add(group.path)  # Nothing is below what isn't there: a plate has thousands of groups.
+        else:
+            old += [storage.join(group.path, path) for path in _replaceable(place / group.path, plan, group, overwrite)]
+        if group.path not in missing and storage.find_group(place / group.path) is None:
+            missing.add(group.path)
+    return old
+
+
+def _replaceable(place: StorePath, plan: Plan, group: Group, overwrite: bool) -> list[str]:
+    """Return the arrays of one group that go."""
     if storage.find_array(place) is not None:
         raise FileExistsError(f"{place} is a zarr array; give the path of a group, or of nothing yet")
     found = storage.attributes(place)
     if found is None:
         _check_nothing_else(place)
-    else:
-        _check_kind(place, found, overwrite)
-    old = levels_there(place, found or {})
-    old += [path for path in storage.level_paths(plan) if path not in old and _is_in_the_way(place, path, overwrite)]
+    old: list[str] = []
+    if group.pyramid is not None:
+        if found is not None and not group.kept:
+            _check_kind(place, found, overwrite)
+            old = levels_there(place, found)
+        new = [level.path for level in plan.pyramids[group.pyramid].levels[group.kept :]]
+        old += [path for path in new if path not in old and _is_in_the_way(place, path, overwrite)]
     _check_format(place, plan, old)
-    storage.rehearse(plan)
     return old
 
 
-def check_apart(place: StorePath, plan: Plan, array: zarr.Array[Any]) -> None:
-    """Raise a ValueError if writing the plan at a place would touch a stored array, which is to be read."""
-    theirs = storage.address(array.store_path)
-    paths = [*storage.level_paths(plan), *levels_there(place, storage.attributes(place) or {})]
-    ours = [storage.address(place / path) for path in paths]
-    inside = _is_below(storage.address(place), theirs)
-    if inside or any(_is_below(theirs, path) or _is_below(path, theirs) for path in ours):
-        raise ValueError(f"the target {place} overlaps the source {array.store_path}; write somewhere else")
+def check_apart(place: StorePath, plan: Plan, arrays: Iterable[zarr.Array[Any]]) -> None:
+    """Raise a ValueError if writing the plan at a place would touch stored arrays, which are to be read."""
+    theirs = {storage.address(array.store_path): array.store_path for array in arrays}
+    if not theirs:
+        return
+    ours = set(_touched(place, plan))
+    above = {path[:n] for path in ours for n in range(1, len(path) + 1)}
+    for path, source in theirs.items():
+        if path in above or any(path[:n] in ours for n in range(1, len(path))):
+            raise ValueError(f"the target {place} overlaps the source {source}; write somewhere else")
+
+
+def _touched(place: StorePath, plan: Plan) -> Iterator[tuple[str, ...]]:
+    """Yield the addresses of what a plan writes, and of what it replaces."""
+    is_new = storage.find_group(place) is None
+    for group, pyramid in plan.images:
+        own = place / group.path
+        paths = [level.path for level in pyramid.levels[group.kept :]]
+        if not group.kept:
+            yield storage.address(own)
+            paths += [] if is_new else levels_there(own, storage.attributes(own) or {})
+        yield from (storage.address(own / path) for path in paths)
 
 
 def levels_there(place: StorePath, found: Mapping[str, Any]) -> list[str]:
@@ -130,7 +162,3 @@ def _check_format(place: StorePath, plan: Plan, old: Sequence[str]) -> None:
             f"{place} is a zarr v{group.metadata.zarr_format} group that holds {', '.join(sorted(rest))} besides the"
             " image; write to a new place, or in the version that it has"
         )
-
-
-def _is_below(path: tuple[str, ...], parent: tuple[str, ...]) -> bool:
-    return path[: len(parent)] == parent

@@ -198,7 +198,7 @@ def _with_levels_below(found: Found) -> Iterator[Comparison | Problem]:
             raise ValueError(f"type is {found.multiscale.method!r}, which is none of {', '.join(METHODS)}")
         method = find_method(found.method.name)
     except Exception as error:  # Importing a function runs code of others.
-        yield Problem("multiscales/type", f"pixels can't be verified: {reason(error)}")
+        yield Problem(f"{found.where}/type", f"pixels can't be verified: {reason(error)}")
         return
     pyramid = replace(pyramid_of(found), method=method)
     for k, ((below, _), (level, _)) in enumerate(pairwise(found.complete), start=1):

@@ -8,7 +8,7 @@ order and no communication, and can be repeated.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import product, takewhile
@@ -17,14 +17,15 @@ from operator import attrgetter
 
 from daskome import regions, table
 from daskome.layout import StorageOptions
-from daskome.metadata import Channel, Version
+from daskome.metadata import Metadata, Version, image_metadata
 from daskome.methods import Method, find_method
 from daskome.nouns import from_json, to_json
 from daskome.pyramid import Image, Level, Pyramid, ScaleFactors, given_pyramid, image_pyramid
 from daskome.regions import Chunks, Region, Shape
 
-FORMAT = 1
+FORMAT = 2
 """The form of a plan as JSON."""
+Describe = Callable[[Pyramid], Metadata]
 UNIT_NBYTES = 512 * 2**20
 """Units are grown while they read at most this much: some seconds of work, a few thousand units per TiB.
 Larger are those that a block forces, and those that spare reading source chunks again (see `LARGEST_UNIT`)."""
@@ -44,11 +45,23 @@ PROCESS_MEM = 190 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One zarr group that the plan makes: where, relative to the target, and which pyramid it holds."""
+    """One zarr group that the plan makes: where, relative to the target, what it says, and the pyramid it holds.
+
+    Attributes
+    ----------
+    path : str
+    metadata : Metadata
+        What is published when all is written.
+    pyramid : int, optional
+        Which of the plan's pyramids lies in it.
+    kept : int
+        So many of the pyramid's levels, the finest, are there already, and stay as they are.
+    """
 
     path: str
-    pyramid: int
-    channels: tuple[Channel, ...] = ()
+    metadata: Metadata
+    pyramid: int | None = None
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +70,8 @@ class Pass:
 
     Attributes
     ----------
-    pyramid : int
-        Which of the plan's pyramids.
+    group : int
+        Which of the plan's groups it writes to.
     image : int or None
         Which image is read; None: the stored level below `first`.
     first, stop : int
@@ -73,7 +86,7 @@ class Pass:
         Peak bytes of one unit.
     """
 
-    pyramid: int
+    group: int
     image: int | None
     first: int
     stop: int
@@ -107,11 +120,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Who will write: worker processes, the threads of each, and the memory of each in bytes, if it is bounded."""
+    """Who will write: worker processes, the threads of each, and the memory of each in bytes, if it is bounded.
+
+    `images` is how many images like the one that is planned they write side by side: where there are many, none
+    need be cut for the workers' sake.
+    """
 
     workers: int = 1
     threads: int = 1
     memory: int | None = None
+    images: int = 1
 
     @property
     def parallel(self) -> int:
@@ -160,23 +178,23 @@ class Plan:
     @property
     def n_objects(self) -> int:
         """How many chunks or shards will be stored, at most."""
-        return sum(level.n_objects for pyramid in self.pyramids for level in pyramid.levels)
+        return sum(level.n_objects for level, _ in self._levels())
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all levels of all pyramids, uncompressed."""
-        return sum(pyramid.nbytes for pyramid in self.pyramids)
+        """Bytes of all levels that are written, uncompressed."""
+        return sum(level.voxels * itemsize for level, itemsize in self._levels())
 
     @property
     def amplification(self) -> float:
         """How often the average voxel of the images is read; 1.0 is once."""
-        reads = [(w.amplification, self.pyramids[w.pyramid].levels[w.first].voxels) for w in self._passes()]
-        return sum(a * n for a, n in reads) / sum(n for _, n in reads)
+        reads = [(w.amplification, self.pyramid(w).levels[w.first].voxels) for w in self._passes()]
+        return sum(a * n for a, n in reads) / max(sum(n for _, n in reads), 1)
 
     @property
     def thread_memory(self) -> int:
         """Predicted peak of one unit, in bytes."""
-        return max(work.memory for stage in self.stages for work in stage.passes)
+        return max((work.memory for stage in self.stages for work in stage.passes), default=0)
 
     @property
     def memory(self) -> int:
@@ -188,9 +206,25 @@ class Plan:
         """What identifies the bytes that the plan leaves on disk, and its units."""
         return hashlib.sha256(replace(self, capacity=Capacity()).to_json().encode()).hexdigest()[:32]
 
-    def group(self, pyramid: int) -> Group:
-        """Return the group that holds one of the pyramids."""
-        return next(group for group in self.groups if group.pyramid == pyramid)
+    @property
+    def n_images(self) -> int:
+        """How many images are read."""
+        return 1 + max((work.image for work in self._passes() if work.image is not None), default=-1)
+
+    @property
+    def images(self) -> list[tuple[Group, Pyramid]]:
+        """The groups that hold a pyramid, and that."""
+        return [(group, self.pyramids[group.pyramid]) for group in self.groups if group.pyramid is not None]
+
+    @property
+    def home(self) -> str:
+        """The path of the group that keeps the journal: that of the only image, or the target."""
+        paths = [group.path for group, _ in self.images]
+        return paths[0] if len(paths) == 1 else ""
+
+    def pyramid(self, work: Pass) -> Pyramid:
+        """Return the pyramid that a pass writes."""
+        return self.pyramids[self.groups[work.group].pyramid or 0]
 
     def count(self, stage: int) -> int:
         """Return how many units a stage has."""
@@ -206,21 +240,22 @@ class Plan:
 
     def reads(self, unit: Unit) -> Region:
         """Return what a unit reads, in voxels of the image or of the stored level below."""
-        work, pyramid = unit.work, self.pyramids[unit.work.pyramid]
+        work, pyramid = unit.work, self.pyramid(unit.work)
         if work.image is not None:
             return unit.regions[0]
         return pyramid.reads(work.first, unit.regions[0])
 
     def writes(self, unit: Unit) -> int:
         """Return how many bytes a unit writes, uncompressed."""
-        return sum(map(regions.size, unit.regions)) * self.pyramids[unit.work.pyramid].itemsize
+        return sum(map(regions.size, unit.regions)) * self.pyramid(unit.work).itemsize
 
     def describe(self, unit: Unit) -> str:
         """Return which part of which levels a unit writes, as users write it."""
-        pyramid = self.pyramids[unit.work.pyramid]
+        pyramid = self.pyramid(unit.work)
         paths = [level.path for level in pyramid.levels[unit.work.first : unit.work.stop]]
         where = regions.text(unit.regions[0], [axis.name for axis in pyramid.axes])
-        return f"unit {unit.key} ({pyramid.name}: {', '.join(paths)}; {where} of {paths[0]})"
+        name = self.groups[unit.work.group].path or pyramid.name
+        return f"unit {unit.key} ({name}: {', '.join(paths)}; {where} of {paths[0]})"
 
     def to_json(self) -> str:
         """Return the plan as JSON; `Plan.from_json` makes the same plan of it."""
@@ -247,21 +282,27 @@ class Plan:
     def _passes(self) -> Iterator[Pass]:
         return (work for stage in self.stages for work in stage.passes if work.image is not None)
 
+    def _levels(self) -> Iterator[tuple[Level, int]]:
+        """Yield the levels that are written, with the size of their voxels in bytes."""
+        for group, pyramid in self.images:
+            yield from ((level, pyramid.itemsize) for level in pyramid.levels[group.kept :])
+
     def _grid(self, work: Pass) -> Shape:
-        return regions.counts(self.pyramids[work.pyramid].levels[work.first].shape, work.unit)
+        return regions.counts(self.pyramid(work).levels[work.first].shape, work.unit)
 
     def _unit(self, stage: int, index: int, work: Pass, position: Shape) -> Unit:
-        pyramid = self.pyramids[work.pyramid]
+        pyramid = self.pyramid(work)
         written = [regions.block(position, work.unit, pyramid.levels[work.first].shape)]
         for k in range(work.first + 1, work.stop):
             written.append(regions.coarser(written[-1], pyramid.factors(k)))
         return Unit(stage, index, work, tuple(written))
 
     def _tables(self) -> Iterator[tuple[str, list[list[str]]]]:
-        for group in self.groups:
-            pyramid = self.pyramids[group.pyramid]
+        for index, pyramid in enumerate(self.pyramids):
+            groups = [group for group in self.groups if group.pyramid == index]
             axes = "".join(axis.name for axis in pyramid.axes)
-            title = f"{pyramid.name}: {axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {self.version}"
+            look = f"{axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {self.version}"
+            title = f"{_names(groups, pyramid)}: {look}"
             yield title, [level_row(level, pyramid.itemsize) for level in pyramid.levels]
 
     def _totals(self) -> list[str]:
@@ -274,6 +315,12 @@ class Plan:
             f" {table.nbytes(self.thread_memory)} per thread)",
             f"the source is read {self.amplification:.2f} times",
         ]
+
+
+def _names(groups: Sequence[Group], pyramid: Pyramid) -> str:
+    """Return the names of the images that look alike."""
+    names = [group.path or pyramid.name for group in groups]
+    return ", ".join(names) if len(names) <= 2 else f"{table.count(len(names), 'image')}, {names[0]} … {names[-1]}"
 
 
 ROW = ["level", "shape", "chunks", "shards", "factors", "scale", "translation", "bytes", "objects"]
@@ -300,7 +347,7 @@ def plan_image(
     *,
     scale_factors: ScaleFactors = "auto",
     storage_options: StorageOptions = None,
-    channels: tuple[Channel, ...] = (),
+    describe: Describe = image_metadata,
     capacity: Capacity | None = None,
 ) -> Plan:
     """Return the plan for one image that is read once and downsampled on the way.
@@ -314,7 +361,8 @@ def plan_image(
     version : Version
     scale_factors, storage_options
         As in `daskome.write_image`.
-    channels : tuple of Channel
+    describe : callable
+        From the pyramid to what its group says.
     capacity : Capacity, optional
         The workers that will write it; one of one thread and any memory if not given.
 
@@ -327,7 +375,7 @@ def plan_image(
     pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays)
     capacity = capacity or Capacity()
     stages = tuple(Stage((work,)) for work in _cascade(pyramid, source_chunks, capacity))
-    return Plan(version.name, (Group("", 0, channels),), (pyramid,), stages, capacity)
+    return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), stages, capacity)
 
 
 def plan_levels(
@@ -337,7 +385,7 @@ def plan_levels(
     version: Version,
     *,
     storage_options: StorageOptions = None,
-    channels: tuple[Channel, ...] = (),
+    describe: Describe = image_metadata,
     capacity: Capacity | None = None,
 ) -> Plan:
     """Return the plan for levels that the caller has already: all of them independent, in one stage."""
@@ -345,18 +393,70 @@ def plan_levels(
     version.check_axes(pyramid.axes)
     capacity = capacity or Capacity()
     passes = tuple(_copy(pyramid, k, chunks, capacity) for k, chunks in enumerate(source_chunks))
-    return Plan(version.name, (Group("", 0, channels),), (pyramid,), (Stage(passes),), capacity)
+    return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), (Stage(passes),), capacity)
 
 
-def _cascade(pyramid: Pyramid, source_chunks: Chunks, capacity: Capacity) -> list[Pass]:
-    """Return passes that write all levels, the first from the image, each other from the level below it."""
+def plan_more_levels(
+    pyramid: Pyramid, kept: int, version: Version, metadata: Metadata, capacity: Capacity | None = None
+) -> Plan:
+    """Return the plan that adds to the first `kept` levels of a pyramid, which are stored, the others."""
+    capacity = capacity or Capacity()
+    stages = tuple(Stage((work,)) for work in _cascade(pyramid, (), capacity, kept))
+    return Plan(version.name, (Group("", metadata, 0, kept),), (pyramid,), stages, capacity)
+
+
+def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) -> Plan:
+    """Return plans, each put under a path, as one: their stages run side by side.
+
+    Parameters
+    ----------
+    parts : sequence of (str, Plan)
+        All of one version and capacity. What is equal by identity is kept once, so that a plate of a
+        thousand like images has one pyramid.
+    groups : sequence of Group
+        Without pyramids, which are published after those of the parts.
+    """
+    pyramids: dict[int, tuple[int, Pyramid]] = {}
+    made: list[Group] = []
+    stages: list[list[Pass]] = []
+    images = 0
+    for path, part in parts:
+        first = len(made)
+        for group in part.groups:
+            number = None if group.pyramid is None else _numbered(pyramids, part.pyramids[group.pyramid])
+            made.append(replace(group, path="/".join(filter(None, (path, group.path))), pyramid=number))
+        for k, stage in enumerate(part.stages):
+            stages += [[] for _ in range(k + 1 - len(stages))]
+            stages[k] += (_shifted(work, first, images) for work in stage.passes)
+        images += part.n_images
+    whole = parts[0][1]
+    return Plan(
+        whole.version,
+        (*made, *groups),
+        tuple(pyramid for _, pyramid in pyramids.values()),
+        tuple(Stage(tuple(passes)) for passes in stages),
+        whole.capacity,
+    )
+
+
+def _numbered(pyramids: dict[int, tuple[int, Pyramid]], pyramid: Pyramid) -> int:
+    """Return the number of a pyramid among those there are, which it joins if it is new."""
+    return pyramids.setdefault(id(pyramid), (len(pyramids), pyramid))[0]
+
+
+def _shifted(work: Pass, groups: int, images: int) -> Pass:
+    return replace(work, group=work.group + groups, image=None if work.image is None else work.image + images)
+
+
+def _cascade(pyramid: Pyramid, source_chunks: Chunks, capacity: Capacity, first: int = 0, alike: int = 1) -> list[Pass]:
+    """Return passes that write the levels from `first` on, level 0 from the image, others from the one below."""
     passes: list[Pass] = []
-    while not passes or passes[-1].stop < len(pyramid.levels):
-        first = passes[-1].stop if passes else 0
+    while first < len(pyramid.levels):
         if first:
             below = pyramid.levels[first - 1]
             source_chunks = regions.grid(regions.whole(below.shape), below.layout.chunks)
         passes.append(_best_pass(pyramid, first, _last_nested(pyramid, first), source_chunks, capacity))
+        first = passes[-1].stop
     return passes
 
 
@@ -385,7 +485,8 @@ def _nests(pyramid: Pyramid, k: int) -> bool:
 
 def _best_pass(pyramid: Pyramid, first: int, last: int, source_chunks: Chunks, capacity: Capacity) -> Pass:
     """Return the pass from level `first` that is fastest, within the memory, and then writes most levels."""
-    share = _nbytes_read(pyramid, first) // (UNITS_PER_THREAD * capacity.parallel)
+    parallel = max(capacity.parallel // capacity.images, 1)
+    share = _nbytes_read(pyramid, first) * capacity.images // (UNITS_PER_THREAD * capacity.parallel)
     limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if first else 1))
     read = _read_chunks(pyramid, first, source_chunks)
     candidates = [
@@ -402,7 +503,7 @@ def _best_pass(pyramid: Pyramid, first: int, last: int, source_chunks: Chunks, c
             f" {table.nbytes(budget)}; give memory={_enough(PROCESS_MEM + capacity.threads * least)!r} for"
             f" {table.count(capacity.threads, 'thread')}, use fewer threads, or smaller chunks or shards"
         )
-    return min(fitting, key=lambda work: _cost(pyramid, work, limit, capacity.parallel))
+    return min(fitting, key=lambda work: _cost(pyramid, work, limit, parallel))
 
 
 def _enough(nbytes: int) -> str:
@@ -535,4 +636,7 @@ def _cover(read: int, block: int) -> int:
     return (regions.ceil_div(block, read) + 1) * read
 
 
-__all__ = ["Capacity", "Group", "Pass", "Plan", "Stage", "Unit", "level_row", "plan_image", "plan_levels"]
+__all__ = [
+    "Capacity", "Group", "Pass", "Plan", "Stage", "Unit", "level_row", "plan_image", "plan_levels",
+    "plan_more_levels", "together",
+]  # fmt: skip

@@ -22,7 +22,7 @@ from dask.local import get_sync
 from zarr.storage import StorePath
 
 from daskome import display, graph, storage
-from daskome.metadata import find_version, image_attributes
+from daskome.metadata import find_version
 from daskome.plan import Capacity, Plan, Unit
 from daskome.pyramid import Pyramid
 from daskome.regions import Region
@@ -104,18 +104,23 @@ def jobs(plan: Plan, stage: int, sources: Sequence[Source], place: StorePath) ->
     for unit in plan.units(stage):
         work, reads = unit.work, plan.reads(unit)
         piece = None if work.image is None else cut(sources[work.image], reads, work.read_chunks)
-        group = plan.group(work.pyramid)
-        yield Job(unit, reads, piece, plan.pyramids[work.pyramid], place / group.path, place, fingerprint)
+        group, home = place / plan.groups[work.group].path, place / plan.home
+        yield Job(unit, reads, piece, plan.pyramid(work), group, home, fingerprint)
 
 
 def finish(plan: Plan, place: StorePath) -> None:
-    """Publish a plan whose units are all written: OME attributes, in one write."""
+    """Publish a plan whose units are all written: each group in one write, the deepest first, the target last."""
     version = find_version(plan.version)
-    for group in plan.groups:
-        pyramid = plan.pyramids[group.pyramid]
-        coarsest = storage.open_levels(place / group.path, pyramid)[-1]
-        channels = display.measured(group.channels, coarsest, pyramid)
-        storage.publish(place / group.path, plan, image_attributes(version, pyramid, channels))
+    for group in sorted(plan.groups, key=lambda group: -len(group.path.split("/")) if group.path else 0):
+        metadata = group.metadata
+        if group.pyramid is not None and not group.kept and metadata.omero:
+            pyramid = plan.pyramids[group.pyramid]
+            coarsest = storage.open_levels(place / group.path, pyramid)[-1]
+            channels = display.measured(metadata.omero.channels or (), coarsest, pyramid)
+            metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
+        storage.publish(place / group.path, version, metadata)
+    storage.forget(place / plan.home)
+    storage.refresh(place)
 
 
 def capacity(place: StorePath | None = None, memory: int | None = None) -> Capacity:

@@ -7,7 +7,7 @@ coordinates) is kept in a `Source`.
 import mmap
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -110,6 +110,17 @@ def cut(source: Source, region: Region, read_chunks: Shape) -> da.Array:
     return da.from_array(piece, chunks=chunks, name=False, meta=np.empty((0,) * len(region), dtype))
 
 
+def expanded(source: Source, where: tuple[int, ...]) -> Source:
+    """Return an image with axes of length 1 put in where they are to stand."""
+    if not where:
+        return source
+    array, sizes = source.array, iter(source.chunks)
+    index = tuple(None if i in where else slice(None) for i in range(len(source.shape) + len(where)))
+    chunks = tuple((1,) if part is None else next(sizes) for part in index)
+    whole = array[index] if isinstance(array, da.Array | np.ndarray) else Expanded(array, where)
+    return replace(source, array=whole, chunks=chunks, dims=None)
+
+
 class Window:
     """A region of an array-like, itself one: so the graph of a unit knows nothing of the rest of the image."""
 
@@ -127,6 +138,23 @@ class Window:
         starts = [start for start, _ in self.region]
         inner = tuple(slice(a + i.start, a + i.stop) for a, i in zip(starts, index, strict=True))
         return _as_declared(self.array[inner], self.dtype, tuple(i.stop - i.start for i in inner))
+
+
+class Expanded:
+    """An array-like with axes of length 1 put in."""
+
+    def __init__(self, array: Any, where: tuple[int, ...]) -> None:
+        self.array = array
+        self.where = where
+        sizes = iter(array.shape)
+        self.ndim = len(array.shape) + len(where)
+        self.shape = tuple(1 if i in where else int(next(sizes)) for i in range(self.ndim))
+        self.dtype = array.dtype
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+        """Return a part of the array."""
+        inner = tuple(part for i, part in enumerate(index) if i not in self.where)
+        return np.expand_dims(np.asarray(self.array[inner]), self.where)
 
 
 class Reopenable:
@@ -316,4 +344,4 @@ def _step(values: np.ndarray[Any, Any]) -> float | None:
     return float((values[-1] - values[0]) / (len(values) - 1))
 
 
-__all__: Sequence[str] = ["Reopenable", "Source", "Window", "as_source", "cut", "open_hdf5", "stored_at"]
+__all__: Sequence[str] = ["Reopenable", "Source", "Window", "as_source", "cut", "expanded", "open_hdf5", "stored_at"]

@@ -7,7 +7,7 @@ write of the group's attributes.
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,12 +19,16 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
-from daskome.metadata import find_version
-from daskome.plan import Plan
+from daskome.layout import ArrayFormat
+from daskome.metadata import Metadata, Version, attributes as ome_attributes, find_version, merged, ome_keys
+from daskome.plan import Group, Plan
 from daskome.pyramid import Level, Pyramid
 
+JSON = dict[str, Any]
 MARK = "daskome"
 JOURNAL = ".daskome"
+IMAGE = ("multiscales", "omero", "image-label")
+"""What says that a group is an image."""
 V2_DOCUMENTS = (".zgroup", ".zattrs", ".zmetadata")
 
 
@@ -55,10 +59,11 @@ def attributes(place: StorePath) -> dict[str, Any] | None:
     return None if group is None else group.attrs.asdict()
 
 
-def find_group(place: StorePath, writable: bool = False) -> zarr.Group | None:
+def find_group(place: StorePath, writable: bool = False, consolidated: bool | None = False) -> zarr.Group | None:
     """Return the group at a place, or None where there is none."""
+    mode = _mode(place, writable)
     try:
-        return zarr.open_group(place.store, path=place.path, mode=_mode(place, writable), use_consolidated=False)
+        return zarr.open_group(place.store, path=place.path, mode=mode, use_consolidated=consolidated)
     except (FileNotFoundError, NotADirectoryError, zarr.errors.ContainsArrayError):
         return None
 
@@ -78,23 +83,31 @@ def find_array(place: StorePath) -> zarr.Array[Any] | None:
         return None
 
 
-def rehearse(plan: Plan) -> MemoryStore:
-    """Return a store in memory with all arrays of a plan, empty: what zarr refuses, it refuses here.
+def rehearse(plan: Plan) -> list[dict[str, Any]]:
+    """Return, per pyramid of a plan, the documents of its arrays: what zarr refuses, it refuses here, in memory.
 
     Raises
     ------
     ValueError
         That names the level.
     """
+    return [_rehearsed(pyramid, _kept(plan, index)) for index, pyramid in enumerate(plan.pyramids)]
+
+
+def _kept(plan: Plan, pyramid: int) -> int:
+    return min(group.kept for group in plan.groups if group.pyramid == pyramid)
+
+
+def _rehearsed(pyramid: Pyramid, kept: int) -> dict[str, Any]:
     store = MemoryStore()
-    for path, pyramid in _pyramids(plan):
-        for level in pyramid.levels:
-            try:
-                _create_array(store, join(path, level.path), pyramid, level)
-                _try_codecs(pyramid, level)
-            except Exception as error:  # Codecs raise what they like: RuntimeError, zlib.error, …
-                raise ValueError(f"zarr can't store level {level.path} as asked: {error}") from error
-    return store
+    for level in pyramid.levels[kept:]:
+        try:
+            _create_array(store, level.path, pyramid, level)
+            _try_codecs(pyramid, level)
+        except Exception as error:  # Codecs raise what they like: RuntimeError, zlib.error, …
+            raise ValueError(f"zarr can't store level {level.path} as asked: {error}") from error
+    own = {"zarr.json", *V2_DOCUMENTS}
+    return {key: document for key, document in store._store_dict.items() if key not in own}
 
 
 def _try_codecs(pyramid: Pyramid, level: Level) -> None:
@@ -108,32 +121,59 @@ def _try_codecs(pyramid: Pyramid, level: Level) -> None:
 
 
 def create(place: StorePath, plan: Plan, old: Sequence[str] = ()) -> None:
-    """Make the arrays of a plan, empty, in a group that is marked as unfinished.
+    """Make the groups and arrays of a plan, empty; groups of images are marked as unfinished.
 
     Parameters
     ----------
     place : StorePath
     plan : Plan
     old : sequence of str
-        Levels of the image that is there, which go (`daskome.occupied.replaceable`). What made it an
-        image goes before them, so no reader takes a mixture for whole. Nothing else is touched.
+        Levels of the images that are there, which go (`daskome.occupied.replaceable`). What made them
+        images goes before them, so no reader takes a mixture for whole. Nothing else is touched.
     """
-    found = attributes(place)
-    documents = _documents(rehearse(plan))
-    mark = {"unfinished": True, "fingerprint": plan.fingerprint, "levels": sorted({*old, *level_paths(plan)})}
-    unfinished = {**foreign(found), MARK: mark}
-    if found is not None:
-        _set_attributes(place, plan, unfinished)
+    documents = rehearse(plan)
+    for group in reversed(plan.groups):
+        _begin(place / group.path, plan, group, [path for path in old if _is_in(path, group.path)])
     if place.store.supports_deletes:
-        for path in (JOURNAL, *old):
+        for path in (join(plan.home, JOURNAL), *old):
             sync((place / path).delete_dir())
-        for name in _stale_documents(place, plan):
-            sync((place / name).delete())
-    _set_attributes(place, plan, unfinished)
+    for group in reversed(plan.groups):
+        _make(place / group.path, plan, group, {} if group.pyramid is None else documents[group.pyramid])
+    if place.store.supports_deletes:
+        _set(place / plan.home / JOURNAL / "plan.json", plan.to_json())
+
+
+def _is_in(path: str, parent: str) -> bool:
+    return path.startswith(join(parent, "")) if parent else True
+
+
+def _begin(place: StorePath, plan: Plan, group: Group, old: Sequence[str]) -> None:
+    """Take from a group what makes it an image, if it is to hold another."""
+    found, arrays = attributes(place), find_version(plan.version).arrays
+    if found is not None and group.pyramid is not None and not group.kept:
+        _set_attributes(place, arrays, {**foreign(found), MARK: _mark(plan, group, old)})
+    elif found is None:
+        is_whole = group.pyramid is None and group.path
+        _set_attributes(place, arrays, {} if is_whole else {MARK: _mark(plan, group, old)})
+
+
+def _mark(plan: Plan, group: Group, old: Sequence[str]) -> JSON:
+    """Return what says that a group is unfinished, and which arrays in it are the plan's."""
+    own = [] if group.pyramid is None else [level.path for level in plan.pyramids[group.pyramid].levels]
+    replaced = [path.removeprefix(join(group.path, "")) for path in old] if group.path else list(old)
+    return {"unfinished": True, "fingerprint": plan.fingerprint, "levels": sorted({*own, *replaced})}
+
+
+def _make(place: StorePath, plan: Plan, group: Group, documents: Mapping[str, Any]) -> None:
+    """Make the arrays of a group, and take away documents that would contradict it."""
+    stale = [] if group.pyramid is None or group.kept else _stale_documents(place, plan)
+    unfinished = attributes(place) if stale else None
+    for name in stale:
+        sync((place / name).delete())
+    if unfinished is not None:
+        _set_attributes(place, find_version(plan.version).arrays, unfinished)
     for key, document in documents.items():
         sync((place / key).set(document))
-    if place.store.supports_deletes:
-        _set(place / JOURNAL / "plan.json", plan.to_json())
 
 
 def open_levels(place: StorePath, pyramid: Pyramid) -> list[zarr.Array[Any]]:
@@ -147,13 +187,53 @@ def record(place: StorePath, fingerprint: str, key: str) -> None:
         _set(place / JOURNAL / "done" / key.replace("/", "-"), fingerprint)
 
 
-def publish(place: StorePath, plan: Plan, ome: Mapping[str, Any]) -> None:
-    """Turn the finished arrays into an image: its attributes, in one write. The journal goes after it."""
-    kept = foreign(attributes(place))
-    whole = {key: {**kept[key], **value} if key == "ome" and key in kept else value for key, value in ome.items()}
-    _set_attributes(place, plan, {**kept, **whole}, last=True)
+def publish(place: StorePath, version: Version, metadata: Metadata) -> None:
+    """Turn what is finished into an image, a plate, …: the attributes of its group, in one write."""
+    found = attributes(place) or {}
+    kinds = ome_attributes(version, merged(found, metadata))
+    if not ome_keys(kinds):
+        if MARK in found:
+            _set_attributes(place, version.arrays, {key: value for key, value in found.items() if key != MARK})
+        return
+    kept = foreign(found) if metadata.multiscales else {key: v for key, v in found.items() if key != MARK}
+    under = {key: {**kept[key], **value} for key, value in kinds.items() if key == "ome" and key in kept}
+    _set_attributes(place, version.arrays, {**kept, **kinds, **under}, last=True)
+
+
+def put_attributes(place: StorePath, version: Version, found: Mapping[str, Any]) -> None:
+    """Write all attributes of a group in one write; make the group, if it isn't there."""
+    _set_attributes(place, version.arrays, dict(found), last=True)
+
+
+def renew(target: Any) -> None:
+    """Bring up to date what a caller's open group remembers of its attributes: it would write that over the new."""
+    if isinstance(target, zarr.Group):
+        found = attributes(target.store_path)
+        target.metadata.attributes.clear()
+        target.metadata.attributes.update(found or {})
+
+
+def forget(place: StorePath) -> None:
+    """Delete the journal that a group keeps."""
     if place.store.supports_deletes:
         sync((place / JOURNAL).delete_dir())
+
+
+def refresh(place: StorePath) -> None:
+    """Consolidate anew the metadata of those groups, from a place up, that hold them consolidated: copies get old."""
+    paths = [place.path]
+    while paths[-1]:
+        paths.append(paths[-1].rpartition("/")[0])
+    for path in paths:
+        if _is_consolidated(StorePath(place.store, path)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                zarr.consolidate_metadata(place.store, path=path or None)
+
+
+def _is_consolidated(place: StorePath) -> bool:
+    group = find_group(place, consolidated=None)
+    return group is not None and group.metadata.consolidated_metadata is not None
 
 
 def is_local_to_process(place: StorePath) -> bool:
@@ -165,16 +245,16 @@ def is_local_to_process(place: StorePath) -> bool:
 
 
 def level_paths(plan: Plan) -> list[str]:
-    """Return the paths of all arrays of a plan, relative to the target."""
-    return [join(path, level.path) for path, pyramid in _pyramids(plan) for level in pyramid.levels]
+    """Return the paths of all arrays that a plan makes, relative to the target."""
+    return [join(group.path, level.path) for group, pyramid in plan.images for level in pyramid.levels[group.kept :]]
 
 
 def foreign(found: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the attributes that are not those of an image: others' own, and what else is under ``ome``."""
-    kept = {key: value for key, value in (found or {}).items() if key not in (MARK, "multiscales", "omero")}
+    kept = {key: value for key, value in (found or {}).items() if key not in (MARK, "_ARRAY_DIMENSIONS", *IMAGE)}
     ome = kept.pop("ome", None)
     if isinstance(ome, Mapping):
-        rest = {key: value for key, value in ome.items() if key not in ("version", "multiscales", "omero")}
+        rest = {key: value for key, value in ome.items() if key not in ("version", *IMAGE)}
         kept |= {"ome": rest} if rest else {}
     return kept
 
@@ -189,6 +269,18 @@ def address(place: StorePath) -> tuple[str, ...]:
             return (Path(store.path) / place.path).resolve().parts
         return tuple(filter(None, (str(store.fs.protocol), *store.path.split("/"), *place.path.split("/"))))
     return (str(id(getattr(store, "_store_dict", store))), *filter(None, place.path.split("/")))
+
+
+def above(place: StorePath) -> StorePath | None:
+    """Return the place above one, to be read, also above its store if that is of files; None where there is none."""
+    if place.path:
+        return StorePath(place.store, place.path.rpartition("/")[0])
+    store = _unwrapped(place.store)
+    if isinstance(store, LocalStore) and store.root.absolute().parent != store.root.absolute():
+        return StorePath(LocalStore(store.root.absolute().parent, read_only=True))
+    if isinstance(store, FsspecStore) and "/" in store.path.strip("/"):
+        return StorePath(FsspecStore(store.fs, read_only=True, path=store.path.rstrip("/").rpartition("/")[0]))
+    return None
 
 
 def _unwrapped(store: Any) -> Any:
@@ -218,14 +310,10 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
     return StorePath(FsspecStore.from_url(path, storage_options=fs_options or None, read_only=read_only))
 
 
-def _pyramids(plan: Plan) -> Iterable[tuple[str, Pyramid]]:
-    return ((group.path, plan.pyramids[group.pyramid]) for group in plan.groups)
-
-
 def _stale_documents(place: StorePath, plan: Plan) -> list[str]:
     """Return the documents of a group that would contradict the new ones: of another zarr format, or consolidated."""
     group = find_group(place)
-    if group is None:
+    if group is None or not place.store.supports_deletes:
         return []
     stale = [".zmetadata"] if group.metadata.zarr_format == 2 else []
     if group.metadata.zarr_format != zarr_format(plan):
@@ -233,18 +321,22 @@ def _stale_documents(place: StorePath, plan: Plan) -> list[str]:
     return stale
 
 
-def zarr_format(plan: Plan) -> Any:
+def zarr_format(plan: Plan) -> int:
     """Return the zarr format that the version of a plan asks for."""
     return find_version(plan.version).arrays.zarr_format
 
 
-def _set_attributes(place: StorePath, plan: Plan, found: dict[str, Any], last: bool = False) -> None:
+def _format(arrays: ArrayFormat) -> Literal[2, 3]:
+    return 2 if arrays.zarr_format == 2 else 3
+
+
+def _set_attributes(place: StorePath, arrays: ArrayFormat, found: dict[str, Any], last: bool = False) -> None:
     """Write all attributes of the group at once. A store that can't rewrite gets them only when they are the last."""
     group = find_group(place, writable=True) if place.store.supports_deletes else None
     if group is not None:
         group.attrs.put(found)
     elif last or place.store.supports_deletes:
-        zarr.create_group(place.store, path=place.path, zarr_format=zarr_format(plan), attributes=found)
+        zarr.create_group(place.store, path=place.path, zarr_format=_format(arrays), attributes=found)
 
 
 def _create_array(store: MemoryStore, path: str, pyramid: Pyramid, level: Level) -> None:
@@ -264,12 +356,6 @@ def _revived(option: Any) -> Any:
     if isinstance(option, list):
         return [_revived(value) for value in option]
     return numcodecs.get_codec(dict(option)) if isinstance(option, Mapping) and "id" in option else option
-
-
-def _documents(store: MemoryStore) -> dict[str, Any]:
-    """Return the metadata documents of a rehearsal, but for that of the image's own group."""
-    own = {"zarr.json", *V2_DOCUMENTS}
-    return {key: document for key, document in store._store_dict.items() if key not in own}
 
 
 def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:

@@ -1,19 +1,18 @@
 """A stored image against its own metadata, its own pixels and its source: a list of `Problem`, never an exception.
 
-Any OME-Zarr image can be verified, whoever wrote it. What the store holds is read once into `Found`, as far as it
-can be read; `CHECKS` are functions from that to problems; pixels are compared block by block.
+Any OME-Zarr can be verified, whoever wrote it: an image, its labels, a plate with all its wells. What `validate`
+calls errors is found first; then pixels are compared, image by image and block by block.
 """
 
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from daskome import storage
-from daskome.checks import CHECKS
-from daskome.found import find
 from daskome.pixels import Comparison, compare, comparisons
-from daskome.problem import Problem
+from daskome.problem import Problem, below, errors
 from daskome.run import Progress
+from daskome.validation import Inspected, findings, inspected
 
 
 def verify(
@@ -24,18 +23,20 @@ def verify(
     fs_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> list[Problem]:
-    """Return all that is wrong with a stored image; an empty list if nothing is.
+    """Return all that is wrong with a stored image, labels or plate; an empty list if nothing is.
 
     Parameters
     ----------
     target : str, path, zarr.Group or zarr store
-        An OME-Zarr image of a version that daskome writes, whoever wrote it.
+        Of an image, labels, a well, a plate or a bioformats2raw layout, any version, whoever wrote it.
+        All images below it are verified with it.
     pixels : bool or int
         Whether to make each level again from the one below, by the method that the metadata name, and
         compare. An int is the number of blocks per level that are looked at, evenly spread, the last
         always among them. A method ``module:function`` is imported: only for stores you trust.
     source : array-like, optional
-        What level 0 should equal, voxel by voxel: all blocks of it, or as many as `pixels` says.
+        What level 0 of the target, an image, should equal, voxel by voxel: all blocks of it, or as many
+        as `pixels` says.
     fs_options : dict, optional
         For the file system of a URL.
     progress : callable, optional
@@ -44,7 +45,7 @@ def verify(
     Returns
     -------
     list of Problem
-        Problems of the metadata in the order of their checks, then of pixels from fine to coarse.
+        The errors of `daskome.validate`, then those of pixels from fine to coarse.
 
     Raises
     ------
@@ -66,16 +67,31 @@ def verify(
     wanted = None if isinstance(pixels, bool) else int(pixels)
     if wanted is not None and wanted < 1:
         raise ValueError(f"pixels={pixels}: give True, False, or at least 1 block per level")
-    found = find(storage.locate(target, fs_options, read_only=True))
-    if isinstance(found, Problem):
-        return [found]
-    parts = list(comparisons(found, pixels is not False, source))
+    found = inspected(storage.locate(target, fs_options, read_only=True))
+    parts = list(_parts(found, pixels is not False, source))
     return [
-        *found.problems,
-        *chain.from_iterable(check(found) for check in CHECKS),
+        *errors(findings(found)),
         *(part for part in parts if isinstance(part, Problem)),
         *compare([part for part in parts if isinstance(part, Comparison)], wanted, progress),
     ]
+
+
+def _parts(found: Sequence[Inspected], levels: bool, source: Any) -> Iterator[Comparison | Problem]:
+    """Yield what to compare in every image, and what keeps from it, with addresses from the target."""
+    for k, one in enumerate(found):
+        for i, image in enumerate(one.images):
+            yield from _below(one.node.path, comparisons(image, levels, source if k == i == 0 else None))
+    root = found[0].node
+    if source is not None and not found[0].images and root.attributes is not None:
+        yield Problem("pixels", "can't be compared with the source: the target is no image")
+
+
+def _below(path: str, parts: Iterator[Comparison | Problem]) -> Iterator[Comparison | Problem]:
+    for part in parts:
+        if isinstance(part, Problem):
+            yield from below(path, [part])
+        else:
+            yield replace(part, path=f"{path} {part.path}".strip())
 
 
 __all__ = ["Problem", "verify"]

@@ -1,24 +1,35 @@
-"""The calls that plan and write images."""
+"""The calls that plan and write images, labels and plates: with `daskome.group_metadata`, the ome_zarr.writer API."""
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
-from dask.delayed import Delayed, delayed
-from dask.utils import parse_bytes
-from zarr.storage import StorePath
+from dask.delayed import Delayed
 
-from daskome import occupied, plan as planning, run, storage
-from daskome.axes import AxesLike, parse_axes, per_axis
+from daskome import label_images, plan as planning, run, storage
+from daskome.added_levels import plan_added
+from daskome.axes import AxesLike, reject_near_misses
+from daskome.found import find
+from daskome.group_metadata import (
+    add_metadata,
+    check_format,
+    check_group_fmt,
+    get_metadata,
+    write_label_metadata,
+    write_multiscales_metadata,
+    write_plate_metadata,
+    write_well_metadata,
+)
+from daskome.label_images import LabelImage, label_image
 from daskome.layout import StorageOptions
-from daskome.metadata import DEFAULT_VERSION, Version, find_version, parse_channels, version_of
+from daskome.metadata import Version
 from daskome.methods import find_method
-from daskome.plan import Plan
-from daskome.pyramid import Image, ScaleFactors, check_ndim
-from daskome.sources import Source, as_source, stored_at
+from daskome.plan import Capacity, Plan
+from daskome.problem import Problem
+from daskome.pyramid import ScaleFactors
+from daskome.request import Asked, capacity, missing, padded, promoted, warn_of_loss, which_version
+from daskome.sources import Source, as_source, expanded
+from daskome.task import Task
+from daskome.whole_plates import check_new_wells, whole_plate
 
 
 def write_image(
@@ -34,6 +45,8 @@ def write_image(
     translation: Any = None,
     axes_units: Mapping[str, str] | str | None = None,
     channels: Any = None,
+    omero: Mapping[str, Any] | None = None,
+    labels: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
@@ -41,6 +54,7 @@ def write_image(
     retries: int = 2,
     progress: run.Progress | None = None,
     compute: bool = True,
+    **metadata: Any,
 ) -> Plan | Delayed:
     """Write an image of any size as an OME-Zarr pyramid.
 
@@ -62,10 +76,11 @@ def write_image(
     name : str, optional
         Of the image; the name of an xarray, or "image".
     method : str or callable
-        mean, median, mode, min, max, nearest, gaussian; ``"module:function"``; or a function
-        ``(windows, axis) -> values`` such as `numpy.max`.
+        mean, median, mode, min, max, nearest, gaussian, resize, zoom, laplacian; ``"module:function"``;
+        or a function ``(windows, axis) -> values`` such as `numpy.max`.
     fmt : str or object with a version, optional
-        The OME-Zarr version: "0.5" (zarr v3) or "0.4" (zarr v2); that which fits an existing group.
+        The OME-Zarr version: "0.1" to "0.4" (zarr v2), "0.5" or "0.6" (zarr v3); that of an existing
+        group. Older than 0.4, pixel sizes can't be stored where readers find them: a warning says so.
     axes : str or sequence of names or dicts, optional
         Such as "tczyx"; without it dims of an xarray, or yx, zyx and tczyx for 2, 3, 5 dimensions.
     scale : number, sequence or dict by axis name, optional
@@ -77,6 +92,11 @@ def write_image(
     channels : True, sequence of names, dicts or `Channel`, optional
         Adds ``omero`` metadata: label, color, window (min, max, start, end); windows that are not
         given are measured on the coarsest level.
+    omero : dict, optional
+        The whole ``omero`` object, as the specification has it; what is missing is added.
+    labels : dict of name to array, optional
+        Label images, written together with the image to ``labels/<name>``. Instead of an array, a dict
+        with ``labels`` and arguments of `write_labels`, such as ``colors``.
     storage_options : dict or sequence of dict, optional
         For all levels, or one per level: chunks, shards, compressors, serializer, filters, fill_value,
         order, write_empty_chunks, chunk_key_encoding, dimension_separator, attributes, config.
@@ -93,6 +113,8 @@ def write_image(
         Called with bytes written and bytes in all after every unit.
     compute : bool
         If False, return a `Delayed` that does everything, publishing included.
+    **metadata
+        What else the multiscale is to say; ``metadata``, a dict, says how the image was made.
 
     Returns
     -------
@@ -117,13 +139,11 @@ def write_image(
     >>> [array.shape for _, array in sorted(zarr.open_group(store, mode="r").arrays())]
     [(64, 64), (32, 32), (16, 16)]
     """
-    plan = plan_image(
-        image, group, scale_factors, name, method, fmt=fmt, axes=axes, scale=scale, translation=translation,
-        axes_units=axes_units, channels=channels, storage_options=storage_options, fs_options=fs_options,
-        memory=memory, overwrite=overwrite,
-    )  # fmt: skip
-    task = _Task(plan, [as_source(image)], storage.locate(group, fs_options), overwrite, retries)
-    return task.now(progress) if compute else task.later()
+    place = storage.locate(group, fs_options)
+    version, workers = which_version(fmt, place), capacity(place, memory)
+    asked = _asked(name, axes, scale, translation, axes_units, channels, omero, metadata)
+    plan, sources = _image_plan(image, asked, labels, version, workers, method, scale_factors, storage_options)
+    return _done(Task(plan, sources, place, overwrite, retries), group, progress, compute)
 
 
 def plan_image(
@@ -139,10 +159,13 @@ def plan_image(
     translation: Any = None,
     axes_units: Mapping[str, str] | str | None = None,
     channels: Any = None,
+    omero: Mapping[str, Any] | None = None,
+    labels: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
     overwrite: bool = False,
+    **metadata: Any,
 ) -> Plan:
     """Return what `write_image` would do: the dry run. Print it, or look at it in a notebook.
 
@@ -152,7 +175,9 @@ def plan_image(
         As in `write_image`.
     group : optional
         The target; with it, what is there already is checked too.
-    fmt, axes, scale, translation, axes_units, channels, storage_options, fs_options, memory, overwrite
+    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory
+        As in `write_image`.
+    overwrite, **metadata
         As in `write_image`.
 
     Returns
@@ -172,19 +197,11 @@ def plan_image(
     (25, 75, 75)
     """
     place = None if group is None else storage.locate(group, fs_options)
-    source = as_source(image)
-    described = describe(source, name, axes, scale, translation, axes_units)
-    plan = planning.plan_image(
-        described,
-        source.chunks,
-        find_method(method),
-        _version(fmt, place),
-        scale_factors=scale_factors,
-        storage_options=storage_options,
-        channels=parse_channels(channels, described.axes, described.shape),
-        capacity=run.capacity(place, _bytes(memory)),
-    )
-    _check_target(plan, [source], place, overwrite)
+    version, workers = which_version(fmt, place), capacity(place, memory)
+    asked = _asked(name, axes, scale, translation, axes_units, channels, omero, metadata)
+    plan, sources = _image_plan(image, asked, labels, version, workers, method, scale_factors, storage_options)
+    if place is not None:
+        Task(plan, sources, place, overwrite).check()
     return plan
 
 
@@ -199,6 +216,7 @@ def write_multiscale(
     translation: Any = None,
     axes_units: Mapping[str, str] | str | None = None,
     channels: Any = None,
+    omero: Mapping[str, Any] | None = None,
     method: Any = "mean",
     storage_options: StorageOptions = None,
     fs_options: Mapping[str, Any] | None = None,
@@ -207,6 +225,7 @@ def write_multiscale(
     retries: int = 2,
     progress: run.Progress | None = None,
     compute: bool = True,
+    **metadata: Any,
 ) -> Plan | Delayed:
     """Write levels that the caller has already as an OME-Zarr pyramid.
 
@@ -216,9 +235,9 @@ def write_multiscale(
         From fine to coarse; the same dtype and axes, each smaller than the one before.
     method : str or callable
         How the levels were made, which places them: by windows ("mean", …), or "nearest".
-    group, name, fmt, axes, scale, translation, axes_units, channels, storage_options, fs_options
+    group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
         As in `write_image`; scale and translation are those of the first level.
-    memory, overwrite, retries, progress, compute
+    memory, overwrite, retries, progress, compute, **metadata
         As in `write_image`.
 
     Returns
@@ -239,123 +258,408 @@ def write_multiscale(
     (0.5, 0.5)
     """
     place = storage.locate(group, fs_options)
-    sources = [as_source(level) for level in pyramid]
-    levels = [describe(source, name, axes, scale, translation, axes_units) for source in sources]
-    if not levels:
+    version = which_version(fmt, place)
+    asked = _asked(name, axes, scale, translation, axes_units, channels, omero, metadata)
+    if not pyramid:
         raise ValueError("the pyramid has no levels")
+    sources = [as_source(level) for level in pyramid]
+    own = [asked.image(source) for source in sources]
+    where = missing(own[0], version)
+    sources = [expanded(source, where) for source in sources]
+    levels = [promoted(level, where, version) for level in own]
     plan = planning.plan_levels(
         levels,
         [source.chunks for source in sources],
         find_method(method),
-        _version(fmt, place),
-        storage_options=storage_options,
-        channels=parse_channels(channels, levels[0].axes, levels[0].shape),
-        capacity=run.capacity(place, _bytes(memory)),
+        version,
+        storage_options=padded(storage_options, where),
+        describe=asked.describe(version, levels[0]),
+        capacity=capacity(place, memory),
     )
-    _check_target(plan, sources, place, overwrite)
-    task = _Task(plan, sources, place, overwrite, retries)
-    return task.now(progress) if compute else task.later()
+    warn_of_loss(version, plan.groups[0].metadata)
+    return _done(Task(plan, sources, place, overwrite, retries), group, progress, compute)
 
 
-def describe(
-    source: Source,
-    name: str | None = None,
+def write_labels(
+    labels: Any,
+    group: Any,
+    name: str = "labels",
+    scale_factors: ScaleFactors = "auto",
+    method: Any = "mode",
+    *,
+    fmt: Any = None,
     axes: AxesLike | None = None,
     scale: Any = None,
     translation: Any = None,
     axes_units: Mapping[str, str] | str | None = None,
-) -> Image:
-    """Return an image as the caller describes it, and where the caller doesn't, as it describes itself."""
-    check_ndim(source.shape)
-    known = {axis.name for axis in parse_axes(axes or source.dims, len(source.shape))}
-    for axis in known.intersection(source.irregular):
-        if scale is None or (isinstance(scale, Mapping) and axis not in scale):
-            raise ValueError(f"coordinate {axis!r} is not regular and rising; drop it, or pass scale=")
-    own = {k: v for k, v in source.units.items() if k in known}
-    parsed = parse_axes(axes or source.dims, len(source.shape), own if axes_units is None else axes_units)
-    sizes, origin = ({k: v for k, v in d.items() if k in known} for d in (source.scale, source.translation))
-    return Image(
-        source.shape,
-        source.dtype,
-        parsed,
-        per_axis(sizes if scale is None else scale, parsed, "scale", 1.0),
-        per_axis(origin if translation is None else translation, parsed, "translation", 0.0),
-        name or source.name or "image",
+    colors: Any = None,
+    properties: Any = None,
+    label_metadata: Mapping[str, Any] | None = None,
+    storage_options: StorageOptions = None,
+    fs_options: Mapping[str, Any] | None = None,
+    memory: int | str | None = None,
+    overwrite: bool = False,
+    retries: int = 2,
+    progress: run.Progress | None = None,
+    compute: bool = True,
+    **metadata: Any,
+) -> Plan | Delayed:
+    """Write labels of an image as a pyramid under ``labels/<name>``, and list them.
+
+    The image, if it is there, stays as it is, whole at every moment; labels get its version, axes, scale, units
+    and as many levels, unless you say otherwise.
+
+    Parameters
+    ----------
+    labels : array-like
+        Integers, as long along each axis as the image, or 1. Read in pieces, once.
+    group : str, path, zarr.Group or zarr store
+        Of the image.
+    name : str
+        Of the label image, without slashes.
+    scale_factors, method
+        As in `write_image`; by default the factors of the image, and the most frequent value of a window.
+    fmt, axes, scale, translation, axes_units, storage_options, fs_options
+        As in `write_image`.
+    colors : dict of label value to RGBA, sequence of dict, or True, optional
+        ``{1: (255, 0, 0, 255)}`` or ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}]``. True gives every
+        value a colour, which reads all labels once more.
+    properties : dict of label value to dict, or sequence of dict, optional
+        ``{1: {"area": 7}}`` or ``[{"label-value": 1, "area": 7}]``.
+    label_metadata : dict, optional
+        ``colors``, ``properties``, ``source`` and what else ``image-label`` is to say, in one.
+    memory, overwrite, retries, progress, compute, **metadata
+        As in `write_image`; `overwrite` replaces the labels of this name only.
+
+    Returns
+    -------
+    Plan or dask.delayed.Delayed
+
+    Raises
+    ------
+    ValueError, TypeError, FileExistsError, WriteError
+        As `write_image`; for labels that are no integers, or can't be labels of the image (section "labels").
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import write_image, write_labels
+    >>> store = zarr.storage.MemoryStore()
+    >>> plan = write_image(np.zeros((64, 64), "uint16"), store, [2], axes="yx")
+    >>> plan = write_labels(np.ones((64, 64), "uint8"), store, "cells", colors={1: (255, 0, 0, 255)})
+    >>> zarr.open_group(store, path="labels", mode="r").attrs["ome"]["labels"]
+    ['cells']
+    """
+    asked = _asked(None, axes, scale, translation, axes_units, None, None, metadata)
+    wanted = label_image(
+        name, [labels], asked, colors, properties, label_metadata, given=False,
+        method=method, scale_factors=scale_factors, storage_options=storage_options,
+    )  # fmt: skip
+    return _write_labels(wanted, group, fmt, fs_options, memory, overwrite, retries, progress, compute)
+
+
+def write_multiscale_labels(
+    pyramid: Sequence[Any],
+    group: Any,
+    name: str = "labels",
+    *,
+    fmt: Any = None,
+    axes: AxesLike | None = None,
+    scale: Any = None,
+    translation: Any = None,
+    axes_units: Mapping[str, str] | str | None = None,
+    method: Any = "mode",
+    colors: Any = None,
+    properties: Any = None,
+    label_metadata: Mapping[str, Any] | None = None,
+    storage_options: StorageOptions = None,
+    fs_options: Mapping[str, Any] | None = None,
+    memory: int | str | None = None,
+    overwrite: bool = False,
+    retries: int = 2,
+    progress: run.Progress | None = None,
+    compute: bool = True,
+    **metadata: Any,
+) -> Plan | Delayed:
+    """Write levels of labels that the caller has already under ``labels/<name>``, and list them.
+
+    Parameters
+    ----------
+    pyramid : sequence of array-like
+        From fine to coarse, as many as the image has.
+    group, name, colors, properties, label_metadata
+        As in `write_labels`.
+    method : str or callable
+        How the levels were made, which places them.
+    fmt, axes, scale, translation, axes_units, storage_options, fs_options
+        As in `write_image`.
+    memory, overwrite, retries, progress, compute, **metadata
+        As in `write_image`.
+
+    Returns
+    -------
+    Plan or dask.delayed.Delayed
+
+    Raises
+    ------
+    ValueError, TypeError, FileExistsError, WriteError
+        As `write_labels` and `write_multiscale`.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import write_multiscale_labels
+    >>> levels = [np.ones((8, 8), "uint8"), np.ones((4, 4), "uint8")]
+    >>> write_multiscale_labels(levels, zarr.storage.MemoryStore(), "cells", axes="yx").groups[0].path
+    'labels/cells'
+    """
+    asked = _asked(None, axes, scale, translation, axes_units, None, None, metadata)
+    wanted = label_image(
+        name, pyramid, asked, colors, properties, label_metadata, given=True,
+        method=method, storage_options=storage_options,
+    )  # fmt: skip
+    return _write_labels(wanted, group, fmt, fs_options, memory, overwrite, retries, progress, compute)
+
+
+def write_plate(
+    wells: Mapping[Any, Any],
+    group: Any,
+    scale_factors: ScaleFactors = "auto",
+    name: str | None = None,
+    method: Any = "mean",
+    *,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str | int] | None = None,
+    acquisitions: Sequence[Mapping[str, Any]] | None = None,
+    fmt: Any = None,
+    axes: AxesLike | None = None,
+    scale: Any = None,
+    translation: Any = None,
+    axes_units: Mapping[str, str] | str | None = None,
+    channels: Any = None,
+    omero: Mapping[str, Any] | None = None,
+    storage_options: StorageOptions = None,
+    fs_options: Mapping[str, Any] | None = None,
+    memory: int | str | None = None,
+    overwrite: bool = False,
+    retries: int = 2,
+    progress: run.Progress | None = None,
+    compute: bool = True,
+    **metadata: Any,
+) -> Plan | Delayed:
+    """Write a whole plate, wells and their images, as one plan; or add wells to a plate that is there.
+
+    Images may be lazy, and thousands; they are written side by side, in the memory of a few blocks each.
+
+    Parameters
+    ----------
+    wells : dict
+        From ``"A/1"`` or ``("A", 1)`` to the images of that well: one, a list of them (its fields), or a
+        dict from the id of an acquisition to a list.
+    group : str, path, zarr.Group or zarr store
+        Of the plate. Wells that a plate has already stay; the new ones are listed when they are whole.
+    scale_factors, method
+        As in `write_image`, for every image.
+    name : str, optional
+        Of the plate.
+    rows, columns : sequence of str, optional
+        All names of the plate, such as ``"ABCDEFGH"`` and ``range(1, 13)``; without them, those that have wells.
+    acquisitions : sequence of dict, optional
+        Each with ``id``, and what else is to be said of it: ``name``, ``starttime``, …
+    fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
+        As in `write_image`, for every image.
+    memory, overwrite, retries, progress, compute, **metadata
+        As in `write_image`; `overwrite` replaces wells that are given and there.
+
+    Returns
+    -------
+    Plan or dask.delayed.Delayed
+
+    Raises
+    ------
+    ValueError, TypeError, WriteError
+        As `write_image`; for rows, columns and wells that can't be (section "plate").
+    FileExistsError
+        If the plate has one of the wells already.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import write_plate
+    >>> store, field = zarr.storage.MemoryStore(), np.zeros((64, 64), "uint16")
+    >>> plan = write_plate({"A/1": [field, field], "B/2": [field]}, store, [2], "screen", axes="yx")
+    >>> plate = zarr.open_group(store, mode="r").attrs["ome"]["plate"]
+    >>> plate["field_count"], [well["path"] for well in plate["wells"]]
+    (2, ['A/1', 'B/2'])
+    """
+    place = storage.locate(group, fs_options)
+    version = which_version(fmt, place)
+    whole = whole_plate(wells, rows, columns, acquisitions, name)
+    check_new_wells(place, whole, overwrite)
+    asked = _asked(None, axes, scale, translation, axes_units, channels, omero, metadata)
+    plan, sources = whole.plan(asked, version, capacity(place, memory), method, scale_factors, storage_options)
+    warn_of_loss(version, plan.groups[0].metadata)
+    return _done(Task(plan, sources, place, overwrite, retries), group, progress, compute)
+
+
+def add_levels(
+    group: Any,
+    scale_factors: ScaleFactors = "auto",
+    method: Any = None,
+    *,
+    storage_options: StorageOptions = None,
+    fs_options: Mapping[str, Any] | None = None,
+    memory: int | str | None = None,
+    retries: int = 2,
+    progress: run.Progress | None = None,
+    compute: bool = True,
+) -> Plan | Delayed:
+    """Add coarser levels to an image that lacks them, without touching what is there.
+
+    Readers see the image as it was until the new levels are whole; then its metadata change in one write.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+        Of an OME-Zarr image, whoever wrote it.
+    scale_factors : "auto", or sequence of int or dict
+        One entry per new level, relative to level 0, as in `write_image`.
+    method : str or callable, optional
+        The one that the metadata name, or the mean.
+    storage_options : dict or sequence of dict, optional
+        Of the new levels; by default chunks, shards and compression of the coarsest level that is there.
+    fs_options, memory, retries, progress, compute
+        As in `write_image`.
+
+    Returns
+    -------
+    Plan or dask.delayed.Delayed
+
+    Raises
+    ------
+    ValueError
+        If there is no image, it can't be read, or has no room for more levels.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import add_levels, write_image
+    >>> store = zarr.storage.MemoryStore()
+    >>> plan = write_image(np.zeros((64, 64), "uint16"), store, None, axes="yx")
+    >>> plan = add_levels(store, [2, 4])
+    >>> [array.shape for _, array in sorted(zarr.open_group(store, mode="r").arrays())]
+    [(64, 64), (32, 32), (16, 16)]
+    """
+    place = storage.locate(group, fs_options)
+    found = find(place)
+    if isinstance(found, Problem):
+        raise ValueError(f"{place}: {found}")
+    if found.version is None or found.problems or len(found.complete) != len(found.levels):
+        raise ValueError(f"{place}: the image can't be read whole; `daskome validate` says why")
+    how = find_method(method or found.method or "mean")
+    plan = plan_added(found, found.version, capacity(place, memory), how, scale_factors, storage_options)
+    return _done(Task(plan, [], place, False, retries), group, progress, compute)
+
+
+def _asked(
+    name: str | None,
+    axes: AxesLike | None,
+    scale: Any,
+    translation: Any,
+    axes_units: Mapping[str, str] | str | None,
+    channels: Any,
+    omero: Mapping[str, Any] | None,
+    metadata: Mapping[str, Any],
+) -> Asked:
+    reject_near_misses(metadata, ARGUMENTS, "argument")
+    return Asked(name, axes, scale, translation, axes_units, channels, omero, None, metadata)
+
+
+ARGUMENTS = (
+    "scale_factors name method fmt axes scale translation axes_units channels omero labels storage_options fs_options"
+    " memory overwrite retries progress compute colors properties label_metadata rows columns acquisitions metadata"
+).split()
+"""What a keyword that no call knows may be a slip of."""
+
+
+def _image_plan(
+    image: Any,
+    asked: Asked,
+    labels: Mapping[str, Any] | None,
+    version: Version,
+    workers: Capacity,
+    method: Any,
+    scale_factors: ScaleFactors,
+    storage_options: StorageOptions,
+) -> tuple[Plan, list[Source]]:
+    """Return the plan of an image, with its labels if there are any, and what is read."""
+    source = as_source(image)
+    own = asked.image(source)
+    where = missing(own, version)
+    whole, source = promoted(own, where, version), expanded(source, where)
+    plan = planning.plan_image(
+        whole,
+        source.chunks,
+        find_method(method),
+        version,
+        scale_factors=scale_factors,
+        storage_options=padded(storage_options, where),
+        describe=asked.describe(version, whole),
+        capacity=workers,
     )
+    warn_of_loss(version, plan.groups[0].metadata)
+    parts = [("", plan, [source])]
+    for name, value in (labels or {}).items():
+        wanted = _label_of(name, value)
+        parts.append((wanted.path, *wanted.plan(plan.pyramids[0], version, workers)))
+    if len(parts) == 1:
+        return plan, [source]
+    listing = label_images.listed(list(labels or {}))[:1]
+    together = planning.together([(path, part) for path, part, _ in parts], listing)
+    return together, [source for *_, sources in parts for source in sources]
 
 
-def _version(fmt: Any, place: StorePath | None) -> Version:
-    """Return the version asked for; else the one that fits the group that is there, or the newest in use."""
-    group = None if place is None else storage.find_group(place)
-    if fmt is not None:
-        return find_version(fmt)
-    return DEFAULT_VERSION if group is None else version_of(group.metadata.zarr_format)
+def _label_of(name: str, value: Any) -> LabelImage:
+    """Return the labels that come with an image: pixels alone, or a dict with `labels` and arguments."""
+    given = dict(value) if isinstance(value, Mapping) else {"labels": value}
+    if "labels" not in given:
+        raise ValueError(f"labels {name!r}: give an array, or a dict with 'labels' and arguments of write_labels")
+    pixels = given.pop("labels")
+    asked = Asked(**{key: given.pop(key) for key in ("axes", "scale", "translation", "axes_units") if key in given})
+    return label_image(name, [pixels], asked, given=False, **given)
 
 
-def _bytes(memory: int | str | None) -> int | None:
-    return None if memory is None else int(parse_bytes(memory))
+def _write_labels(
+    wanted: LabelImage,
+    group: Any,
+    fmt: Any,
+    fs_options: Mapping[str, Any] | None,
+    memory: int | str | None,
+    overwrite: bool,
+    retries: int,
+    progress: run.Progress | None,
+    compute: bool,
+) -> Plan | Delayed:
+    place = storage.locate(group, fs_options)
+    version = which_version(fmt, place)
+    plan, sources = wanted.plan(label_images.image_at(place), version, capacity(place, memory))
+    warn_of_loss(version, plan.groups[0].metadata)
+    whole = planning.together([(wanted.path, plan)], label_images.listed([wanted.name]))
+    return _done(Task(whole, sources, place, overwrite, retries), group, progress, compute)
 
 
-def _check_target(plan: Plan, sources: Sequence[Source], place: StorePath | None, overwrite: bool) -> None:
-    if place is None:
-        return
-    for array in [array for source in sources for array in stored_at(source)]:
-        occupied.check_apart(place, plan, array)
-    occupied.replaceable(place, plan, overwrite)
+def _done(task: Task, group: Any, progress: run.Progress | None, compute: bool) -> Plan | Delayed:
+    task.check()
+    if not compute:
+        return task.later()
+    try:
+        return task.now(progress)
+    finally:
+        storage.renew(group)
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A plan with all it needs to be carried out, now or later."""
-
-    plan: Plan
-    sources: Sequence[Source]
-    place: StorePath
-    overwrite: bool
-    retries: int
-
-    def create(self) -> None:
-        """Make what is to be filled; what is there may have changed since it was checked."""
-        storage.create(self.place, self.plan, occupied.replaceable(self.place, self.plan, self.overwrite))
-
-    def now(self, progress: run.Progress | None) -> Plan:
-        """Write, and publish."""
-        self.create()
-        run.run(self.plan, self.sources, self.place, self.retries, progress)
-        run.finish(self.plan, self.place)
-        return self.plan
-
-    def later(self) -> Delayed:
-        """Return a graph that does the same: a task per unit, a barrier per stage."""
-        barrier = _delay("create", _create, replace(self, sources=()), os.getpid())(None)
-        for stage in range(len(self.plan.stages)):
-            units = [self._unit(job, barrier) for job in run.jobs(self.plan, stage, self.sources, self.place)]
-            barrier = _delay("barrier", _all_done)(units)
-        return _delay("finish", _finish, self.plan, self.place)(barrier)
-
-    def _unit(self, job: run.Job, barrier: Delayed) -> Delayed:
-        """Return a unit as a task; what its image holds in memory comes to it as arguments."""
-        bare, keys, values = run.detached(job)
-        name = f"stage-{job.unit.stage}"
-        return _delay(name, run.attempt, bare, keys, self.plan.describe(job.unit), self.retries)(values, barrier)
-
-
-def _delay(name: str, function: Callable[..., Any], *args: Any) -> Callable[..., Delayed]:
-    """Return what makes a task of `function`; its `args` are kept from Dask, which would compute arrays in them."""
-    call = delayed(partial(function, *args), traverse=False, pure=False)
-    return partial(call, dask_key_name=f"daskome-{name}-{uuid4().hex}")
-
-
-def _create(task: _Task, builder: int, after: None) -> None:
-    if storage.is_local_to_process(task.place) and os.getpid() != builder:
-        raise ValueError(f"{task.place} lives in the process that opened it; other processes can't write it")
-    task.create()
-
-
-def _all_done(units: list[None]) -> None:
-    return None
-
-
-def _finish(plan: Plan, place: StorePath, after: None) -> Plan:
-    run.finish(plan, place)
-    return plan
+__all__ = [
+    "add_levels", "add_metadata", "check_format", "check_group_fmt", "get_metadata", "plan_image", "write_image",
+    "write_label_metadata", "write_labels", "write_multiscale", "write_multiscale_labels",
+    "write_multiscales_metadata", "write_plate", "write_plate_metadata", "write_well_metadata",
+]  # fmt: skip

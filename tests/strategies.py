@@ -107,7 +107,8 @@ def per(values: Any, strategy: Any) -> Any:
 
 def images(names: st.SearchStrategy[str] | None = None, units: str | None = None) -> st.SearchStrategy[Image]:
     """Images of 2 to 5 dimensions, with edges that are odd, prime and 1."""
-    return (names or st.sampled_from(AXES)).flatmap(lambda axes: _images(parse_axes(axes, len(axes), units)))
+    names = st.sampled_from(AXES) if names is None else names
+    return names.flatmap(lambda axes: _images(parse_axes(axes, len(axes), units)))
 
 
 def _images(axes: tuple[Axis, ...]) -> st.SearchStrategy[Image]:

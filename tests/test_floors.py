@@ -11,17 +11,24 @@ import pytest
 HOUSE = Path(__file__).parent.parent / "daskome"
 FLOORS = {
     **dict.fromkeys(["_version", "axes", "methods", "nouns", "problem", "regions", "table"], 0),
-    **dict.fromkeys(["layout", "sources"], 0.5),
+    "resampling": -0.5,
+    **dict.fromkeys(["channels", "labels", "layout", "plates", "rules", "sources"], 0.5),
     "pyramid": 1,
-    "metadata": 2,
+    **dict.fromkeys(["arrays", "metadata"], 2),
+    "conversion": 2.5,
     "plan": 3,
     **dict.fromkeys(["display", "graph", "storage"], 4),
     "occupied": 4.5,
     **dict.fromkeys(["readers", "run"], 5),
     # The sixth has steps too: an image found in a store, what is looked at in it, and the report.
-    **dict.fromkeys(["found", "preview"], 6),
-    **dict.fromkeys(["checks", "pixels"], 6.3),
+    **dict.fromkeys(["found", "preview", "request", "task"], 6),
+    "hierarchy": 6.1,
+    **dict.fromkeys(
+        ["added_levels", "checks", "group_metadata", "label_images", "pixels", "upgrade", "whole_plates"], 6.3
+    ),
+    "validation": 6.5,
     **dict.fromkeys(["information", "verification"], 6.6),
+    "door": 6.9,
     **dict.fromkeys(["format", "scale", "writer"], 7),
     # The top floor has steps: the command calls the public names, and ``python -m`` calls the command.
     "__init__": 8,
@@ -29,7 +36,19 @@ FLOORS = {
     "__main__": 8.6,
 }
 ARITHMETIC = sorted(name for name, floor in FLOORS.items() if floor <= 3 and name != "sources")
-DASK = {"cli", "graph", "pixels", "run", "sources", "verification", "writer"}
+DASK = {
+    "cli",
+    "graph",
+    "label_images",
+    "pixels",
+    "request",
+    "run",
+    "scale",
+    "sources",
+    "task",
+    "verification",
+    "writer",
+}
 DISTRIBUTED = {"cli", "run"}
 WORLD = {"dask", "distributed", "fsspec", "s3fs", "zarr"}
 OPTIONAL = {"PIL", "h5py", "nibabel", "s3fs", "tifffile", "xarray"}
@@ -120,13 +139,13 @@ def test_a_plan_is_made_without_dask_and_zarr() -> None:
     planned = """
 from daskome.plan import plan_image
 from daskome.axes import parse_axes
-from daskome.metadata import VERSIONS, image_attributes
+from daskome.metadata import VERSIONS, attributes, image_metadata
 from daskome.methods import METHODS
 from daskome.pyramid import Image
 image = Image((64, 64), "uint8", parse_axes("yx", 2), (1.0, 1.0), (0.0, 0.0))
 plan = plan_image(image, ((64,), (64,)), METHODS["mean"], VERSIONS["0.5"], scale_factors=[2])
 type(plan).from_json(plan.to_json())
-image_attributes(VERSIONS["0.5"], plan.pyramids[0])
+attributes(VERSIONS["0.5"], image_metadata(plan.pyramids[0]))
 """
     assert loaded_after(planned) == set()
 

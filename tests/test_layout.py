@@ -48,9 +48,8 @@ def stored(given: dict[str, Any], dtype: str = "uint16", version: str = "0.5") -
     plan = plan_image(
         image, ((20,), (30,), (40,)), METHODS["mean"], VERSIONS[version], scale_factors=None, storage_options=given
     )
-    return zarr.open_array(
-        storage.rehearse(plan), path="s0", mode="r+", zarr_format=VERSIONS[version].arrays.zarr_format
-    )
+    store = zarr.storage.MemoryStore(storage.rehearse(plan)[0])
+    return zarr.open_array(store, path="s0", mode="r+", zarr_format=VERSIONS[version].arrays.zarr_format)
 
 
 # ---- laws

@@ -21,7 +21,9 @@ from daskome.methods import METHODS, Method, downsample, find_method
 DTYPES = [*"?bBhHefd", "i4", "u4", "i8", "u8"]
 INTEGERS = [c for c in DTYPES if np.dtype(c).kind in "iu"]
 FLOATS = [c for c in DTYPES if np.dtype(c).kind == "f"]
-WINDOWED = [name for name in METHODS if name != "gaussian"]
+FILTERS = ["gaussian", "resize", "zoom", "laplacian"]
+WINDOWED = [name for name in METHODS if name not in FILTERS]
+KEEPING = [name for name in METHODS if name != "laplacian"]
 ORDERED = ["median", "mode", "min", "max"]
 
 law = partial(settings, deadline=None, derandomize=True)
@@ -143,7 +145,7 @@ def test_mean_is_exact_at_the_extremes(dtype: str, seed: int, factors: tuple[int
 @in_any_slabs
 @pytest.mark.parametrize("dtype", INTEGERS)
 @pytest.mark.parametrize("end", ["min", "max"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", KEEPING)
 def test_a_constant_stays(dtype: str, end: str, name: str) -> None:
     value = getattr(np.iinfo(dtype), end)
     image = np.full((9, 14), value, dtype)
@@ -311,13 +313,13 @@ def test_temporary_memory_is_small() -> None:
         result = downsample(image, (2, 2, 2), method)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert peak - result.nbytes < image.nbytes / 2, method.name
+        assert peak - result.nbytes < image.nbytes / (1 if method.name == "laplacian" else 2), method.name
 
 
 # ---- positions and the gaussian
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", KEEPING)
 @pytest.mark.parametrize("factor", [2, 3, 4, 7])
 def test_a_ramp_stays_a_ramp(name: str, factor: int) -> None:
     method, inner = METHODS[name], slice(2, -2)
@@ -353,8 +355,8 @@ def test_gaussian_halo_covers_three_to_four_sigma() -> None:
         assert 3 <= reach / math.sqrt((factor**2 - 1) / (8 * math.log(2))) < 4
 
 
-def test_only_gaussian_needs_a_halo() -> None:
-    assert {name for name, method in METHODS.items() if method.halo(4)} == {"gaussian"}
+def test_only_filters_need_a_halo() -> None:
+    assert {name for name, method in METHODS.items() if method.halo(4)} == {*FILTERS} - {"zoom"}
 
 
 # ---- callables and names

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from daskome.axes import Axis
-from daskome.metadata import Channel
+from daskome.channels import Channel
 from daskome.methods import METHODS, Method
 from daskome.nouns import from_json, to_json
 from tests.strategies import law
@@ -82,9 +82,9 @@ def test_there_and_back(tree: Tree) -> None:
     ("value", "expected"),
     [
         ((1, (2.5, None)), [1, [2.5, None]]),
-        (Axis("t", "time"), {"name": "t", "type": "time", "unit": None}),
-        ([Axis("t")], [{"name": "t", "type": None, "unit": None}]),
-        ({1: (Axis("t"),)}, {"1": [{"name": "t", "type": None, "unit": None}]}),
+        (Axis("t", "time"), {"name": "t", "type": "time", "unit": None, "rest": {}}),
+        ([Axis("t")], [{"name": "t", "type": None, "unit": None, "rest": {}}]),
+        ({1: (Axis("t"),)}, {"1": [{"name": "t", "type": None, "unit": None, "rest": {}}]}),
         ("text", "text"),
         ((), []),
     ],

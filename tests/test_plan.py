@@ -16,9 +16,12 @@ from hypothesis import assume, given, strategies as st
 
 from daskome import plan as planning
 from daskome.axes import parse_axes
-from daskome.metadata import VERSIONS, Channel, parse_channels
+from daskome.channels import parse_omero
+from daskome.labels import parse_image_label
+from daskome.metadata import VERSIONS, Metadata, image_metadata
 from daskome.methods import METHODS
 from daskome.plan import PROCESS_MEM, Capacity, Pass, Plan, Unit, plan_image, plan_levels
+from daskome.plates import parse_plate, parse_well
 from daskome.pyramid import Image
 from daskome.regions import Chunks, Region, ceil_div, coarser, slices
 from tests.strategies import (
@@ -425,7 +428,11 @@ def test_a_plan_survives_json(case: Case) -> None:
 
 def test_a_plan_with_everything_survives_json() -> None:
     image = volume().image
-    channels = parse_channels([{"label": "µ", "color": "00FF00", "window": (0, 1, 0.25, 1)}], image.axes, image.shape)
+    shown = [{"label": "µ", "color": "00FF00", "window": (0, 1, 0.25, 1)}]
+    said = {
+        "omero": parse_omero(None, shown, image.axes, image.shape, "a"),
+        "image_label": parse_image_label({1: [1, 2, 3, 4]}),
+    }
     plan = plan_image(
         replace(image, name="ümläut \"'</x>", scale=(0.1, 1 / 3, 1e-9)),
         volume().source_chunks,
@@ -433,9 +440,15 @@ def test_a_plan_with_everything_survives_json() -> None:
         VERSIONS["0.5"],
         scale_factors=[2, {"z": 2, "y": 4, "x": 4}],
         storage_options={"chunks": 32, "shards": 128, "fill_value": 7, "attributes": {"a": [1, {"b": None}]}},
-        channels=channels,
+        describe=lambda pyramid: image_metadata(pyramid, **said, how={"a": [1.5]}, rest={"b": {"c": None}}),
         capacity=Capacity(3, 2, 10**12),
     )
+    plate = Metadata(
+        plate=parse_plate("AB", "12", ["A/1"], [{"id": 0}], 1, "p"), labels=("x",), series=("0",), layout=3
+    )
+    groups = [planning.Group("A/1", Metadata(well=parse_well(["0"]))), planning.Group("", plate)]
+    plan = planning.together([("A/1/0", plan), ("A/1/1", plan)], groups)
+    assert len(plan.pyramids) == 1
     assert Plan.from_json(plan.to_json()) == plan
     assert json.loads(plan.to_json())["format"] == planning.FORMAT
 
@@ -460,8 +473,8 @@ def test_what_is_no_plan_is_refused(text: str) -> None:
 
 def test_a_plan_of_another_format_is_refused() -> None:
     found = json.loads(volume().plan().to_json())
-    with pytest.raises(ValueError, match="format 1"):
-        Plan.from_json(json.dumps({**found, "format": 2}))
+    with pytest.raises(ValueError, match="format 2"):
+        Plan.from_json(json.dumps({**found, "format": 1}))
     with pytest.raises(ValueError, match="gone:away"):
         Plan.from_json(json.dumps({**found, "pyramids": [{**found["pyramids"][0], "method": "gone:away"}]}))
 
@@ -498,7 +511,7 @@ def test_the_fingerprint_knows_all_that_changes_bytes_or_units() -> None:
     ]  # fmt: skip
     found = [one.plan().fingerprint for one in changed]
     plan = case.plan()
-    groups = [replace(plan.groups[0], path="labels/cells"), replace(plan.groups[0], channels=(Channel("DAPI"),))]
+    groups = [replace(plan.groups[0], path="labels/cells"), replace(plan.groups[0], metadata=Metadata(labels=("a",)))]
     found += [replace(plan, groups=(group,)).fingerprint for group in groups]
     assert len(set(found)) == len(found)
 

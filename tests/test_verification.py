@@ -16,7 +16,7 @@ import pytest
 import zarr
 from zarr.storage import MemoryStore
 
-from daskome import METHODS, found as there, pixels, plan_image, storage, write_image, write_multiscale
+from daskome import METHODS, found as there, pixels, plan_image, storage, write_image, write_multiscale, write_plate
 from daskome.found import read_pyramid
 from daskome.pixels import sample
 from daskome.verification import Problem, verify
@@ -100,7 +100,7 @@ def test_levels_given_by_the_caller_need_not_have_whole_factors() -> None:
     store = MemoryStore()
     write_multiscale([noise((100, 90)), noise((41, 37))], store, axes="yx")
     assert verify(store) == []
-    assert where(verify(store, pixels=True)) == ["multiscales/datasets/1"]
+    assert where(verify(store, pixels=True)) == ["multiscales/0/datasets/1"]
 
 
 @pytest.mark.parametrize("shift", [0.5, 0.51])
@@ -128,7 +128,7 @@ def test_levels_of_other_writers_have_floor_sizes(shift: float) -> None:
     group["1"][49, 49] = 0
     assert where(verify(store, pixels=True)) == ["1 y 30:50, x 30:50"]
     group.attrs["ome"] = {**ome, "multiscales": [{"axes": axes, "datasets": datasets, "type": "local_mean"}]}
-    assert where(verify(store, pixels=True)) == ["multiscales/type"]
+    assert where(verify(store, pixels=True)) == ["multiscales/0/type"]
     assert verify(store) == []
 
 
@@ -230,7 +230,8 @@ def broken(path: str) -> Change:
     return lambda root: (root / path).write_text("{") and None
 
 
-D0, D1, D2, OMERO = "multiscales/datasets/0", "multiscales/datasets/1", "multiscales/datasets/2", "omero/channels"
+T = "coordinateTransformations"
+D0, D1, D2, OMERO = "multiscales/0/datasets/0", "multiscales/0/datasets/1", "multiscales/0/datasets/2", "omero/channels"
 FAULTS: dict[str, tuple[Change, list[str]]] = {
     "array deleted": (removed("s1"), [D1]),
     "coarsest array deleted": (removed("s2"), [D2]),
@@ -240,45 +241,42 @@ FAULTS: dict[str, tuple[Change, list[str]]] = {
     "scale wrong": (transform(1, 0, [1, 2, 3, 2]), [D1]),
     "scale of level 2 wrong on two axes": (transform(2, 0, [1, 4, 2, 2]), [D2, D2]),
     "scale of channels not 1": (transform(1, 0, [2, 2, 2, 2]), [D1]),
-    "scale zero": (transform(1, 0, [1, 2, 0, 2]), [D1]),
-    "scale negative": (transform(0, 0, [1, -1, 1, 1]), [D0]),
-    "scale too short": (transform(1, 0, [2, 2, 2]), [D1]),
-    "scale is text": (transform(1, 0, ["a", 2, 2, 2]), [D1]),
-    "scale NaN": (transform(2, 0, [1, 4, nan, 4]), [D2, f"{D2}/coordinateTransformations/0/scale/2"]),
-    "scale missing": (multiscale(lambda m: m["datasets"][1]["coordinateTransformations"].pop(0)), [D1] * 4),
-    "transformations missing": (multiscale(lambda m: m["datasets"][0].pop("coordinateTransformations")), [D0]),
-    "translation before scale": (multiscale(lambda m: m["datasets"][1]["coordinateTransformations"].reverse()), [D1]),
+    "scale zero": (transform(1, 0, [1, 2, 0, 2]), [f"{D1}/{T}/0/scale/2"]),
+    "scale negative": (transform(0, 0, [1, -1, 1, 1]), [f"{D0}/{T}/0/scale/1"]),
+    "scale too short": (transform(1, 0, [2, 2, 2]), [f"{D1}/{T}/0/scale"]),
+    "scale is text": (transform(1, 0, ["a", 2, 2, 2]), [f"{D1}/{T}/0/scale/0"]),
+    "scale NaN": (transform(2, 0, [1, 4, nan, 4]), [f"{D2}/{T}/0/scale/2"]),
+    "scale missing": (multiscale(lambda m: m["datasets"][1][T].pop(0)), [f"{D1}/{T}", *[D1] * 3]),
+    "transformations missing": (multiscale(lambda m: m["datasets"][0].pop(T)), [f"{D0}/{T}"]),
+    "translation before scale": (multiscale(lambda m: m["datasets"][1][T].reverse()), [f"{D1}/{T}"]),
     "translation wrong": (transform(1, 1, [0, 0.5, 0.5, 1.5]), [D1]),
-    "translation infinite": (transform(1, 1, [0, 0.5, 0.5, inf]), [f"{D1}/coordinateTransformations/1/translation/3"]),
+    "translation infinite": (transform(1, 1, [0, 0.5, 0.5, inf]), [f"{D1}/{T}/1/translation/3"]),
     "translation missing": (multiscale(lambda m: m["datasets"][2]["coordinateTransformations"].pop()), [D2] * 3),
     "type says nearest": (multiscale(lambda m: m.update(type="nearest")), [D1] * 3 + [D2] * 3),
-    "levels swapped": (multiscale(swap), [D1]),
-    "a level twice": (multiscale(lambda m: m["datasets"][2].update(path="s1")), [D2]),
-    "dataset without path": (multiscale(lambda m: m["datasets"][2].pop("path")), [D2]),
-    "path outside the group": (multiscale(lambda m: m["datasets"][2].update(path="../s2")), [D2]),
-    "no datasets": (multiscale(lambda m: m.update(datasets=[])), ["multiscales/datasets"]),
-    "dtype differs": (remade("s1", dtype="int32"), [D1]),
+    "levels swapped": (multiscale(swap), [D1, D1]),
+    "a level twice": (multiscale(lambda m: m["datasets"][2].update(path="s1")), [D2, f"{D2}/path"]),
+    "dataset without path": (multiscale(lambda m: m["datasets"][2].pop("path")), [f"{D2}/path"]),
+    "path outside the group": (multiscale(lambda m: m["datasets"][2].update(path="../s2")), [f"{D2}/path"]),
+    "no datasets": (multiscale(lambda m: m.update(datasets=[])), ["multiscales/0/datasets"]),
+    "dtype differs": (remade("s1", dtype="float32"), [D1]),
     "dtype of no image": (remade("s2", dtype="complex64"), [D2]),
     "text": (array("s2", data_type="string", fill_value=""), [D2]),
-    "chunk keys with dots": (remade("s1", chunk_key_encoding={"name": "default", "separator": "."}), [D1]),
     "array in zarr v2": (remade("s1", zarr_format=2, chunk_key_encoding={"name": "v2", "separator": "/"}), [D1]),
     "dimension_names wrong": (array("s1", dimension_names=["c", "x", "y", "z"]), [D1]),
     "dimension_names missing": (document("s0/zarr.json", lambda d: d.pop("dimension_names")), [D0]),
-    "axes in the wrong order": (multiscale(lambda m: m["axes"].insert(0, m["axes"].pop(1))), ["multiscales/axes"]),
-    "axes repeat": (multiscale(lambda m: m["axes"][2].update(name="x")), ["multiscales/axes"]),
+    "axes in the wrong order": (multiscale(lambda m: m["axes"].insert(0, m["axes"].pop(1))), ["multiscales/0/axes"]),
+    "axes repeat": (multiscale(lambda m: m["axes"][2].update(name="x")), ["multiscales/0/axes/3/name"]),
     "an axis too few": (multiscale(lambda m: m["axes"].pop(1)), [D0, D1, D2]),
-    "no axes": (multiscale(lambda m: m.pop("axes")), ["multiscales"]),
+    "no axes": (multiscale(lambda m: m.pop("axes")), ["multiscales/0/axes"]),
     "no multiscales": (ome(lambda o: o.pop("multiscales")), ["multiscales"]),
-    "no ome": (attributes(lambda a: a.pop("ome")), ["multiscales"]),
-    "no version": (ome(lambda o: o.pop("version")), ["ome/version"]),
+    "no ome": (attributes(lambda a: a.pop("ome")), ["ome"]),
+    "no version": (ome(lambda o: o.pop("version")), ["version"]),
     "unknown version": (ome(lambda o: o.update(version="7")), ["version"]),
-    "metadata at the top level": (attributes(to_the_top), ["version"]),
-    "version of zarr v2": (ome(lambda o: o.update(version="0.4")), ["version", "group", D1]),
+    "metadata at the top level": (attributes(to_the_top), ["multiscales", "omero"]),
+    "version of zarr v2": (ome(lambda o: o.update(version="0.4")), ["ome", "group", D1]),
     "channel missing": (ome(lambda o: o["omero"]["channels"].pop()), [OMERO]),
     "channels missing": (ome(lambda o: o.update(omero={})), [OMERO]),
     "colour with #": (channel(lambda c: c.update(color="#00FF00")), [f"{OMERO}/1/color"]),
-    "colour missing": (channel(lambda c: c.pop("color")), [f"{OMERO}/1/color"]),
-    "window missing": (channel(lambda c: c.pop("window")), [f"{OMERO}/1/window"]),
     "window without end": (channel(lambda c: c["window"].pop("end")), [f"{OMERO}/1/window/end"]),
     "window infinite": (channel(lambda c: c["window"].update(max=inf)), [f"{OMERO}/1/window/max"]),
     "unfinished": (attributes(lambda a: a.update(daskome={"unfinished": True})), ["group"]),
@@ -288,7 +286,7 @@ FAULTS: dict[str, tuple[Change, list[str]]] = {
 
 
 WITH_CONSEQUENCES = {
-    "version of zarr v2", "axes in the wrong order", "axes repeat", "an axis too few", "scale missing"
+    "version of zarr v2", "axes in the wrong order", "axes repeat", "an axis too few", "scale missing", "no axes",
 }  # fmt: skip
 """Faults that make other things wrong too."""
 
@@ -324,22 +322,45 @@ def test_faults_of_metadata_are_found_where_they_are(copy: Path, fault: str) -> 
 
 
 def test_all_problems_at_once(copy: Path) -> None:
-    for fault in ("scale wrong", "window missing", "dimension_names missing", "coarsest array deleted"):
+    for fault in ("scale wrong", "window without end", "dimension_names missing", "coarsest array deleted"):
         FAULTS[fault][0](copy)
-    assert set(where(verify(copy))) == {D1, D2, D0, f"{OMERO}/1/window"}
+    assert set(where(verify(copy))) == {D1, D2, D0, f"{OMERO}/1/window/end"}
 
 
 def test_messages_name_both_values(copy: Path) -> None:
     transform(1, 0, [1, 2, 3, 2])(copy)
-    assert str(*verify(copy)) == f"{D1}: scale of axis 'y' is 3, but 2 times that of s0 is 2"
+    assert str(*verify(copy)) == f"{D1}: scale of axis 'y' is 3, but 2 times that of s0 is 2 (section '{T}')"
 
 
 def test_faults_of_zarr_v2(tmp_path: Path) -> None:
     path = tmp_path / "image.zarr"
     written(path, fmt="0.4")
-    document("s1/.zattrs", lambda d: d.update(_ARRAY_DIMENSIONS=["x", "y", "z"]))(path)
-    document("s2/.zarray", lambda d: d.update(dimension_separator="."))(path)
-    assert where(verify(path)) == [D1, D2]
+    document("s1/.zarray", lambda d: d.update(dtype="<f4"))(path)
+    document("s2/.zarray", lambda d: d.update(shape=[2, 0, 8]))(path)
+    assert set(where(verify(path))) == {D1, D2}
+
+
+def test_what_is_only_advised_against_is_no_fault(copy: Path) -> None:
+    remade("s1", chunk_key_encoding={"name": "default", "separator": "."})(copy)
+    remade("s2", dtype="int32")(copy)
+    channel(lambda c: c.pop("window"))(copy)
+    assert verify(copy) == []
+
+
+@pytest.mark.parametrize("fmt", ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6"])
+@pytest.mark.filterwarnings("ignore:OME-Zarr 0:UserWarning")
+def test_labels_and_plates_are_verified_whole(fmt: str) -> None:
+    image, labels = noise((20, 30)), noise((20, 30), "uint8")
+    store, plate = MemoryStore(), MemoryStore()
+    write_image(image, store, [2, 4], axes="yx", fmt=fmt, labels={"nuclei": labels})
+    write_plate({"A/1": [image, image], "B/2": [image]}, plate, [2], axes="yx", fmt=fmt)
+    assert verify(store, pixels=True) == verify(plate, pixels=True) == []
+    zarr.open_array(store, path="labels/nuclei/s1")[..., 3, 4] += 1
+    zarr.open_array(plate, path="A/1/1/s1")[..., 9, 14] += 1
+    ones = "t 0:1, c 0:1, z 0:1, " if fmt < "0.3" else ""
+    assert where(verify(store, pixels=True))[0] == f"labels/nuclei s1 {ones}y 0:10, x 0:15"
+    assert where(verify(plate, pixels=True)) == [f"A/1/1 s1 {ones}y 0:10, x 0:15"]
+    assert where(verify(plate, source=image)) == ["pixels"]
 
 
 @pytest.mark.parametrize("fmt", ["0.4", "0.5"])
@@ -406,9 +427,9 @@ PIXEL_FAULTS: dict[str, tuple[Change, list[str] | None]] = {
         ["s1 c 0:1, z 4:5, y 0:16, x 0:16", ALL_OF_2.format(0, 1)],
     ),
     "another method": (multiscale(lambda m: m.update(type="min")), None),
-    "a method that can't be imported": (multiscale(lambda m: m.update(type="nowhere:f")), ["multiscales/type"]),
-    "a method that nobody knows": (multiscale(lambda m: m.update(type="magic")), ["multiscales/type"]),
-    "no method": (multiscale(lambda m: m.pop("type")), ["multiscales/type"]),
+    "a method that can't be imported": (multiscale(lambda m: m.update(type="nowhere:f")), ["multiscales/0/type"]),
+    "a method that nobody knows": (multiscale(lambda m: m.update(type="magic")), ["multiscales/0/type"]),
+    "no method": (multiscale(lambda m: m.pop("type")), ["multiscales/0/type"]),
     "a method that fails": (multiscale(lambda m: m.update(type="math:sqrt")), None),
     "array deleted": (removed("s1"), [D1]),
     "no array at all": (nothing_left, [D0, D1, D2, "pixels"]),

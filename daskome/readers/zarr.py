@@ -9,7 +9,7 @@ from typing import Any
 import zarr
 
 from daskome import storage
-from daskome.metadata import Dataset, Multiscale, ome_keys, read_multiscale
+from daskome.metadata import Multiscale, Placed, ome_keys, read_multiscale
 from daskome.readers.described import known_dims, known_unit
 from daskome.readers.given import Input, listed
 from daskome.sources import Source, as_source
@@ -38,9 +38,11 @@ def _image(path: str, group: zarr.Group) -> Source:
     _check_finished(path, attributes)
     try:
         multiscale = read_multiscale(attributes)
-        dataset = multiscale.datasets[0]
+        dataset = multiscale.placed[0]
     except (ValueError, IndexError) as error:
-        what = f"can't be read as OME-Zarr ({error})" if ome_keys(attributes) else "is no OME-Zarr image"
+        what = (
+            f"can't be read as OME-Zarr ({error})" if "multiscales" in ome_keys(attributes) else "is no OME-Zarr image"
+        )
         raise ValueError(f"{path} {what}; give one of {_members(group)}") from error
     array = storage.find_array(group.store_path / dataset.path)
     if array is None:
@@ -55,7 +57,7 @@ def _level(given: Input, array: Array) -> Source | None:
         _check_finished(parent, attributes)
         with suppress(ValueError):
             multiscale = read_multiscale(attributes)
-            for dataset in multiscale.datasets:
+            for dataset in multiscale.placed:
                 if dataset.path.strip("/") == path:
                     return _described(parent, array, multiscale, dataset)
     return None
@@ -85,7 +87,7 @@ def _check_finished(path: str, attributes: JSON) -> None:
         raise ValueError(f"{path} holds an unfinished image: daskome has not written all of it; finish that first")
 
 
-def _described(path: str, array: Array, multiscale: Multiscale, dataset: Dataset) -> Source:
+def _described(path: str, array: Array, multiscale: Multiscale, dataset: Placed) -> Source:
     names = tuple(axis.name for axis in multiscale.axes)
     if not len(names) == array.ndim == len(dataset.scale) == len(dataset.translation):
         raise ValueError(f"{path}: its metadata have axes {names}, but level {dataset.path} is {array.shape}")
@@ -96,7 +98,7 @@ def _described(path: str, array: Array, multiscale: Multiscale, dataset: Dataset
         scale=dict(zip(names, dataset.scale, strict=True)),
         translation=dict(zip(names, dataset.translation, strict=True)),
         units={name: unit for name, unit in units.items() if unit},
-        name=multiscale.name.strip("/") or PurePosixPath(path).name.removesuffix(".zarr").removesuffix(".ome"),
+        name=(multiscale.name or "").strip("/") or PurePosixPath(path).name.removesuffix(".zarr").removesuffix(".ome"),
     )
 
 

@@ -1,0 +1,274 @@
+"""Labels of an image: ``labels/<name>`` inside its group, planned like any image, and listed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from zarr.storage import StorePath
+
+from daskome import plan as planning, storage
+from daskome.axes import Axis
+from daskome.found import find, pyramid_of
+from daskome.labels import ImageLabel, colored, parse_image_label
+from daskome.layout import StorageOptions
+from daskome.metadata import Metadata, Version, ome_keys
+from daskome.methods import find_method
+from daskome.plan import Capacity, Group, Plan
+from daskome.problem import Problem
+from daskome.pyramid import Image, Pyramid, ScaleFactors
+from daskome.request import Asked, missing, padded, promoted
+from daskome.sources import Source, as_source, cut, expanded
+
+LABELS = "labels"
+DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelImage:
+    """A label image as its caller asks for it.
+
+    Attributes
+    ----------
+    name : str
+        Of its group in ``labels``.
+    sources : sequence of Source
+        The image, or all its levels.
+    given : bool
+        Whether all levels are given.
+    asked : Asked
+    method, scale_factors, storage_options
+        As in `daskome.write_image`.
+    """
+
+    name: str
+    sources: Sequence[Source]
+    given: bool
+    asked: Asked
+    method: Any = "mode"
+    scale_factors: ScaleFactors = "auto"
+    storage_options: StorageOptions = None
+
+    @property
+    def path(self) -> str:
+        """Where it lies in the group of its image."""
+        return f"{LABELS}/{self.name}"
+
+    def plan(self, image: Pyramid | None, version: Version, capacity: Capacity) -> tuple[Plan, list[Source]]:
+        """Return the plan of the label image alone, and what is read.
+
+        Parameters
+        ----------
+        image : Pyramid, optional
+            That was labelled, if it is known: levels, scales and units are its own, unless the caller says otherwise.
+
+        Raises
+        ------
+        ValueError
+            For what can't be the labels of this image.
+        """
+        asked = _following(self.asked, self.sources[0], image)
+        own = [asked.image(source) for source in self.sources]
+        where = missing(own[0], version)
+        sources = [expanded(source, where) for source in self.sources]
+        images = [replace(promoted(one, where, version), name=self.name) for one in own]
+        _check_dtype(images[0])
+        plan = self._planned(images, sources, where, asked, image, version, capacity)
+        if image is not None:
+            _check_like(plan.pyramids[0], image)
+        return plan, sources
+
+    def _planned(
+        self,
+        images: list[Image],
+        sources: list[Source],
+        where: tuple[int, ...],
+        asked: Asked,
+        image: Pyramid | None,
+        version: Version,
+        capacity: Capacity,
+    ) -> Plan:
+        method, options = find_method(self.method), padded(self.storage_options, where)
+        describe = asked.describe(version, images[0])
+        if self.given:
+            chunks = [source.chunks for source in sources]
+            return planning.plan_levels(
+                images, chunks, method, version, storage_options=options, describe=describe, capacity=capacity
+            )
+        return planning.plan_image(
+            images[0],
+            sources[0].chunks,
+            method,
+            version,
+            scale_factors=_factors(self.scale_factors, images[0], image),
+            storage_options=options,
+            describe=describe,
+            capacity=capacity,
+        )
+
+
+def label_image(
+    name: str,
+    levels: Sequence[Any],
+    asked: Asked,
+    colors: Any = None,
+    properties: Any = None,
+    label_metadata: Mapping[str, Any] | None = None,
+    **how: Any,
+) -> LabelImage:
+    """Return a label image from what the caller gives.
+
+    Parameters
+    ----------
+    name : str
+    levels : sequence of array-like
+    asked : Asked
+    colors, properties, label_metadata
+        As in `daskome.write_labels`.
+    **how
+        What else `LabelImage` has.
+
+    Raises
+    ------
+    ValueError
+        If the name or what is said of label values can't be.
+    """
+    _check_name(name)
+    if not levels:
+        raise ValueError("the pyramid has no levels")
+    sources = [as_source(level) for level in levels]
+    said = {"colors": colors, "properties": properties}
+    said |= {key: value for key, value in (label_metadata or {}).items() if said.get(key) is None}
+    if said["colors"] is True:
+        said["colors"] = colored(label_values(sources[0]))
+    return LabelImage(name, sources, asked=replace(asked, image_label=parse_image_label(**said)), **how)
+
+
+def label_values(labels: Any) -> list[int]:
+    """Return all values of a label image but 0, the background.
+
+    Parameters
+    ----------
+    labels : array-like
+        Integers. It is read whole, block by block.
+
+    Returns
+    -------
+    list of int
+        In rising order.
+
+    Raises
+    ------
+    TypeError
+        If it is no array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> label_values(np.array([[0, 3], [3, 7]], "uint16"))
+    [3, 7]
+    """
+    source = as_source(labels)
+    whole = tuple((0, n) for n in source.shape)
+    found = da.unique(cut(source, whole, (256,) * len(whole))).compute()
+    return [int(value) for value in np.asarray(found) if value]
+
+
+def image_at(place: StorePath) -> Pyramid | None:
+    """Return the image at a place, as far as it can be read; None if there is none.
+
+    Raises
+    ------
+    ValueError
+        If it is unfinished.
+    """
+    found = storage.attributes(place)
+    if found is None or "multiscales" not in ome_keys(found):
+        if found is not None and storage.MARK in found:
+            raise ValueError(
+                f"{place} holds an unfinished image: finish it first, or write its labels together with it"
+            )
+        return None
+    image = find(place)
+    return None if isinstance(image, Problem) or not image.complete else pyramid_of(image)
+
+
+def listed(names: Sequence[str]) -> list[Group]:
+    """Return the group that lists label images, and their image's own, if it isn't there yet."""
+    return [Group(LABELS, Metadata(labels=tuple(names))), Group("", Metadata())]
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not name.strip() or "/" in name or name in (".", "..") or name.startswith("__"):
+        raise ValueError(
+            f"label name {name!r} must be text without a slash: it is the name of a group inside 'labels'"
+            " (section 'labels')"
+        )
+
+
+def _check_dtype(image: Image) -> None:
+    if image.dtype not in DTYPES:
+        raise ValueError(
+            f"labels are {image.dtype}, but must be one of {', '.join(DTYPES)} (section 'labels');"
+            " convert them, as in labels.astype('uint8')"
+        )
+
+
+def _following(asked: Asked, source: Source, image: Pyramid | None) -> Asked:
+    """Return what is asked for with what the labelled image says where the caller and the labels say nothing."""
+    if image is None:
+        return asked
+    axes = asked.axes or source.dims or _likely_axes(image, len(source.shape))
+    if axes is None:
+        return asked
+    parsed = asked.image(source) if asked.axes or source.dims else replace(asked, axes=axes).image(source)
+    level, own = image.levels[0], {axis.name: i for i, axis in enumerate(image.axes)}
+    sizes = {axis.name: n for axis, n in zip(parsed.axes, parsed.shape, strict=True)}
+    same = [name for name, n in sizes.items() if name in own and n == level.shape[own[name]]]
+    scale, translation = ({name: values[own[name]] for name in same} for values in (level.scale, level.translation))
+    units = {name: image.axes[own[name]].unit for name in same}
+    return replace(
+        asked,
+        axes=axes,
+        scale=asked.scale if asked.scale is not None or source.scale else scale,
+        translation=asked.translation if asked.translation is not None or source.translation else translation,
+        axes_units=asked.axes_units or source.units or {name: unit for name, unit in units.items() if unit},
+    )
+
+
+def _likely_axes(image: Pyramid, ndim: int) -> tuple[Axis, ...] | None:
+    """Return the axes of labels of an image: all of it, or those without its channels, or those of space."""
+    without = tuple(axis for axis in image.axes if axis.type != "channel")
+    space = tuple(axis for axis in image.axes if axis.spatial)
+    return next((axes for axes in (image.axes, without, space) if len(axes) == ndim), None)
+
+
+def _factors(scale_factors: ScaleFactors, labels: Image, image: Pyramid | None) -> ScaleFactors:
+    """Return the factors of the labelled image where the caller gives none: labels have as many levels."""
+    if image is None or scale_factors != "auto":
+        return scale_factors
+    rows = [dict(zip((axis.name for axis in image.axes), level.factors, strict=True)) for level in image.levels[1:]]
+    long = {axis.name for axis, n in zip(labels.axes, labels.shape, strict=True) if n > 1}
+    if any(factor != int(factor) for row in rows for factor in row.values()):
+        return scale_factors
+    return [{name: int(factor) for name, factor in row.items() if name in long} for row in rows]
+
+
+def _check_like(labels: Pyramid, image: Pyramid) -> None:
+    """Raise for labels that can't be those of an image: as many levels, each axis as long, or 1 (section "labels")."""
+    sizes = {axis.name: n for axis, n in zip(image.axes, image.levels[0].shape, strict=True)}
+    for axis, n in zip(labels.axes, labels.levels[0].shape, strict=True):
+        if n not in (1, sizes.get(axis.name, n)):
+            raise ValueError(
+                f"labels {labels.name!r} have {n} along axis {axis.name!r}, but the image has {sizes[axis.name]};"
+                " they must be as long, or 1 (section 'labels')"
+            )
+    if len(labels.levels) != len(image.levels):
+        raise ValueError(
+            f"labels {labels.name!r} would have {len(labels.levels)} levels, but the image has {len(image.levels)};"
+            " they must have as many (section 'labels'): leave scale_factors out to follow the image"
+        )
+
+
+__all__ = ["ImageLabel", "LabelImage", "image_at", "label_image", "label_values", "listed"]

@@ -1,0 +1,179 @@
+"""A whole plate as one plan: its wells, and the images in them, each put under its path."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zarr.storage import StorePath
+
+from daskome import plan as planning, storage
+from daskome.layout import StorageOptions
+from daskome.metadata import Metadata, Version, ome_keys, read
+from daskome.methods import find_method
+from daskome.plan import Capacity, Group, Plan
+from daskome.plates import Field, Plate, Well, natural, parse_plate
+from daskome.pyramid import ScaleFactors
+from daskome.request import Asked, checked, missing, padded, promoted
+from daskome.sources import Source, as_source, expanded
+
+
+@dataclass(frozen=True, slots=True)
+class PlateImage:
+    """One image of a plate: its well, its path in it, its acquisition, and the image."""
+
+    well: str
+    path: str
+    acquisition: int | None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class WholePlate:
+    """A plate as its caller asks for it, or the wells that are to be added to one."""
+
+    plate: Plate
+    images: tuple[PlateImage, ...]
+
+    def groups(self, version: Version) -> list[Group]:
+        """Return the groups that hold no image: wells, rows, and the plate."""
+        wells: dict[str, list[Field]] = {}
+        for image in self.images:
+            wells.setdefault(image.well, []).append(Field(image.path, image.acquisition))
+        rows = dict.fromkeys(path.partition("/")[0] for path in wells)
+        return [
+            *(Group(path, checked(version, Metadata(well=Well(tuple(fields))))) for path, fields in wells.items()),
+            *(Group(row, Metadata()) for row in rows),
+            Group("", checked(version, Metadata(plate=self.plate))),
+        ]
+
+    def plan(
+        self,
+        asked: Asked,
+        version: Version,
+        capacity: Capacity,
+        method: Any,
+        scale_factors: ScaleFactors,
+        storage_options: StorageOptions,
+    ) -> tuple[Plan, list[Source]]:
+        """Return the plan of all images, and what is read. Images that are alike are planned once."""
+        groups = self.groups(version)
+        many = replace(capacity, images=len(self.images))
+        plans: dict[Any, Plan] = {}
+        parts, sources = [], []
+        for image in self.images:
+            own = asked.image(image.source)
+            where = missing(own, version)
+            whole, source = promoted(own, where, version), expanded(image.source, where)
+            key = (replace(whole, name=""), source.chunks)
+            if key not in plans:
+                plans[key] = planning.plan_image(
+                    whole,
+                    source.chunks,
+                    find_method(method),
+                    version,
+                    scale_factors=scale_factors,
+                    storage_options=padded(storage_options, where),
+                    describe=asked.describe(version, whole),
+                    capacity=many,
+                )
+            parts.append((f"{image.well}/{image.path}", plans[key]))
+            sources.append(source)
+        return _named(planning.together(parts, groups)), sources
+
+
+def whole_plate(
+    wells: Mapping[Any, Any],
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str | int] | None = None,
+    acquisitions: Sequence[Mapping[str, Any]] | None = None,
+    name: str | None = None,
+) -> WholePlate:
+    """Return a plate from a mapping of its wells to their images.
+
+    Raises
+    ------
+    ValueError
+        If there are no wells, a well has no images, or a name can't be.
+    """
+    if not isinstance(wells, Mapping) or not wells:
+        raise ValueError("a plate needs wells: give a dict such as {'A/1': [image, …], …}")
+    images = tuple(image for key, value in wells.items() for image in _fields(_path(key), value))
+    paths = list(dict.fromkeys(image.well for image in images))
+    sides = [sorted({path.split("/")[i] for path in paths}, key=natural) for i in (0, 1)]
+    given = [None if side is None else [str(n) for n in side] for side in (rows, columns)]
+    plate = parse_plate(
+        sides[0] if given[0] is None else given[0],
+        sides[1] if given[1] is None else given[1],
+        paths,
+        _acquisitions(images, acquisitions),
+        max(Counter(image.well for image in images).values()),
+        name,
+    )
+    return WholePlate(plate, images)
+
+
+def check_new_wells(place: StorePath, whole: WholePlate, overwrite: bool) -> None:
+    """Raise a FileExistsError for wells that a plate has already, and for what is no plate."""
+    found = storage.attributes(place)
+    if found is None:
+        return
+    kinds = [kind for kind in ome_keys(found) if kind != "plate"]
+    if kinds:
+        raise FileExistsError(f"{place} holds {', '.join(kinds)}; a plate goes into a group of its own")
+    old = read(found).plate
+    there = {well.path for well in old.wells} if old else set()
+    both = [well.path for well in whole.plate.wells if well.path in there]
+    if both and not overwrite:
+        raise FileExistsError(f"{place} has wells {', '.join(both[:10])} already; overwrite=True replaces them")
+
+
+def _path(key: Any) -> str:
+    """Return the path of a well from "A/1" or ("A", 1)."""
+    path = "/".join(map(str, key)) if isinstance(key, tuple) else key
+    if not isinstance(path, str) or len(path.split("/")) != 2 or not all(path.split("/")):
+        raise ValueError(f"well {key!r} must be row and column: 'A/1' or ('A', 1) (section 'plate')")
+    return path
+
+
+def _fields(well: str, value: Any) -> Iterator[PlateImage]:
+    """Yield the images of a well: of one, of a list of them, or of a dict with a list per acquisition."""
+    by_acquisition = value if isinstance(value, Mapping) else {None: value}
+    number = 0
+    for acquisition, images in by_acquisition.items():
+        for image in images if isinstance(images, list | tuple) else [images]:
+            yield PlateImage(well, str(number), acquisition, _source(image, f"{well}/{number}"))
+            number += 1
+    if not number:
+        raise ValueError(f"well {well!r} has no images; leave it out (section 'plate')")
+
+
+def _source(image: Any, path: str) -> Source:
+    try:
+        return as_source(image)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"image {path}: {error}") from error
+
+
+def _acquisitions(
+    images: Sequence[PlateImage], given: Sequence[Mapping[str, Any]] | None
+) -> Sequence[Mapping[str, Any]] | None:
+    """Return the acquisitions that images have, each with the largest number of its images in a well."""
+    counts = Counter((image.acquisition, image.well) for image in images if image.acquisition is not None)
+    most: dict[Any, int] = {}
+    for (number, _), n in counts.items():
+        most[number] = max(most.get(number, 0), n)
+    said = {item.get("id"): item for item in given or ()}
+    found = {number: {"id": number, "name": str(number), "maximumfieldcount": n} for number, n in most.items()}
+    return [{**found.get(number, {}), **said.get(number, {})} for number in {**said, **found}] or None
+
+
+def _named(plan: Plan) -> Plan:
+    """Return a plan whose images are named by their paths."""
+    return replace(plan, groups=tuple(_with_name(group) for group in plan.groups))
+
+
+def _with_name(group: Group) -> Group:
+    named = [m if m.name != "image" else replace(m, name=group.path) for m in group.metadata.multiscales]
+    multiscales = tuple(named)
+    return replace(group, metadata=replace(group.metadata, multiscales=multiscales))
