@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -200,6 +201,36 @@ def info(url: str, fs_options: tuple[Any, ...], as_json: bool) -> None:
         from daskome import information
 
         click.echo(information.describe(url, dict(fs_options), as_json))
+
+
+@main.command()
+@click.argument("url")
+@click.option("--version", help='To check against, "0.1" to "0.6"; by default what the store states.')
+@click.option("--strict", is_flag=True, help="Warnings count as problems.")
+@click.option("--json", "as_json", is_flag=True, help="Print all problems as JSON.")
+@click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors; with --strict, warnings too.")
+def validate(
+    url: str, version: str | None, strict: bool, as_json: bool, fs_options: tuple[Any, ...], quiet: bool
+) -> None:
+    """Check that what is at URL, an image, labels or a plate, is what OME-Zarr says.
+
+    \b
+    daskome validate plate.ome.zarr --strict
+    """
+    with _reporting():
+        import daskome
+
+        problems = daskome.validate(url, version, fs_options=dict(fs_options) or None)
+        wrong = [problem for problem in problems if strict or not problem.warning]
+        if as_json:
+            click.echo(json.dumps([asdict(problem) for problem in problems], indent=2))
+        for problem in () if as_json else wrong if quiet else problems:
+            click.echo(f"{'warning' if problem.warning else 'error'}: {problem}", err=True)
+        if wrong:
+            raise SystemExit(FAILED)
+        if not quiet and not as_json:
+            click.echo(f"{url}: no error found; {table.count(len(problems), 'warning')}")
 
 
 @main.command()

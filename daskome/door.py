@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import wraps
 from itertools import pairwise
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from daskome.axes import ABBREVIATIONS, UNITS, parse_axes
@@ -25,6 +25,8 @@ Given = dict[str, Any]
 _SINCE_03 = "fmt axes coordinate_transformations storage_options"
 
 ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "plan_image": ("image group scale_factors name method",),
+    "write_plate": ("wells group scale_factors name method",),
     "write_image": (
         "image group scale_factors name method",
         f"image group scale_factors name method scaler {_SINCE_03} compute scale axes_units",
@@ -56,19 +58,22 @@ ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Positional parameters: daskome's, those of ome-zarr 0.21, of 0.4 to 0.11 (later ones append), and of 0.3."""
 
-_WRITING = "fmt axes scale translation axes_units storage_options fs_options memory overwrite retries progress compute"
+_PLANNING = "fmt axes scale translation axes_units storage_options fs_options memory overwrite"
+_WRITING = f"{_PLANNING} retries progress compute"
 _LABELS = "label_metadata colors properties"
 
 KEYWORDS: Final[Mapping[str, str]] = {
     "write_image": f"{_WRITING} channels omero labels",
+    "plan_image": f"{_PLANNING} channels omero labels",
     "write_multiscale": f"{_WRITING} channels omero method",
+    "write_plate": f"{_WRITING} channels omero rows columns acquisitions",
     "write_labels": f"{_WRITING} {_LABELS}",
     "write_multiscale_labels": f"{_WRITING} {_LABELS} method",
 }
 """What daskome's functions take by keyword only."""
 
-OPTIONAL: Final = ("datasets",)
-"""What may be called something else: paths."""
+OPTIONAL: Final = {"plan_image": "group", "write_multiscales_metadata": "datasets"}
+"""What can be left out: a plan needs no target, and datasets were called paths."""
 
 WITHOUT_METADATA: Final = ("write_plate_metadata", "write_well_metadata")
 """Functions that take no ``**metadata``."""
@@ -103,8 +108,9 @@ def _is_chunks(value: Any) -> bool:
 
 
 def _is_factors(value: Any) -> bool:
-    factor = _all(lambda one: _is_dict(one) or (_is_int(one) and one > 1), value)
-    return factor or (_is_name(value) and value == "auto")
+    numbers = _all(lambda one: _is_dict(one) or isinstance(one, Real), value, list)
+    factor = _all(lambda one: _is_dict(one) or (_is_int(one) and one > 1), value, tuple)
+    return numbers or factor or (_is_name(value) and value == "auto")
 
 
 def _is_axes(value: Any) -> bool:
@@ -201,7 +207,8 @@ def _bound(function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Giv
     if twice:
         raise TypeError(f"{function}() got multiple values for argument {twice[0]!r}")
     given = {**by_name, **kwargs}
-    missing = [name for name in ORDERS[function][0].split()[:2] if name not in given and name not in OPTIONAL]
+    first = ORDERS[function][0].split()[:2]
+    missing = [name for name in first if name not in given and name != OPTIONAL.get(function)]
     if missing:
         raise TypeError(f"{function}() is missing {missing[0]!r}")
     if "pyramid" in given:

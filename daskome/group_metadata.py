@@ -10,6 +10,7 @@ from zarr.storage import StorePath
 from daskome import rules, storage
 from daskome.axes import AxesLike, Axis, parse_axes
 from daskome.channels import Omero, parse_omero
+from daskome.door import opened
 from daskome.labels import parse_image_label
 from daskome.metadata import Metadata, Version, ome_keys, ome_of, read
 from daskome.nouns import plain
@@ -17,6 +18,7 @@ from daskome.plates import parse_plate, parse_well
 from daskome.request import checked, warn_of_loss, which_version
 
 
+@opened
 def write_multiscales_metadata(
     group: Any,
     datasets: Sequence[Mapping[str, Any] | str],
@@ -75,6 +77,7 @@ def write_multiscales_metadata(
     storage.renew(group)
 
 
+@opened
 def write_plate_metadata(
     group: Any,
     rows: Sequence[str],
@@ -124,6 +127,7 @@ def write_plate_metadata(
     storage.renew(group)
 
 
+@opened
 def write_well_metadata(group: Any, images: Sequence[str | Mapping[str, Any]], fmt: Any = None) -> None:
     """Write the metadata of a well.
 
@@ -155,6 +159,7 @@ def write_well_metadata(group: Any, images: Sequence[str | Mapping[str, Any]], f
     storage.renew(group)
 
 
+@opened
 def write_label_metadata(
     group: Any,
     name: str,

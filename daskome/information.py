@@ -1,7 +1,7 @@
 """What is at a place, in words: the tree, the levels, the axes, the metadata."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import zarr
@@ -11,14 +11,17 @@ from daskome import storage, table
 from daskome.axes import Axis
 from daskome.channels import Channel
 from daskome.found import Found, FoundLevel, find, layout_of
-from daskome.metadata import ome_keys
+from daskome.hierarchy import LABELS, Node, nodes
+from daskome.metadata import ome_keys, version_in
 from daskome.problem import Problem
 
 HEAD = ["level", "shape", "dtype", "chunks", "shards", "scale", "translation", "bytes", "codecs"]
+COLORS_SHOWN = 12
+"""Of the colours of a label image."""
 
 
 def describe(url: Any, fs_options: Mapping[str, Any] | None = None, as_json: bool = False) -> str:
-    """Return what is at a URL: an OME-Zarr image with its levels, or any zarr hierarchy as a tree.
+    """Return what is at a URL: an OME-Zarr image, labels, plate or well, or any zarr hierarchy as a tree.
 
     Parameters
     ----------
@@ -60,15 +63,134 @@ def describe(url: Any, fs_options: Mapping[str, Any] | None = None, as_json: boo
         return json.dumps(node.attrs.asdict(), indent=2)
     if isinstance(node, zarr.Array):
         return _array_line("", node)
-    return "\n".join([*_image(place, node.attrs.asdict()), *_tree(node)])
+    return "\n".join([*_said(place, node.attrs.asdict()), *_tree(node)])
 
 
-def _image(place: StorePath, attributes: Mapping[str, Any]) -> Iterator[str]:
+def _said(place: StorePath, attributes: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the metadata of a group and of those below it say, in words."""
     if storage.MARK in attributes:
         yield "UNFINISHED: this image has not been written to its end; no reader takes it for one"
-    elif ome_keys(attributes):
-        found = find(place)
-        yield from [str(found)] if isinstance(found, Problem) else _found(found)
+        return
+    if not ome_keys(attributes):
+        return
+    found = list(nodes(place))
+    for kind in found[0].kinds:
+        yield from WORDS[kind](found)
+    for node in found[1:]:
+        if storage.MARK in (node.attributes or {}):
+            yield f"UNFINISHED: {node.path}"
+        elif node.attributes is None:
+            yield f"MISSING: {node.path}"
+
+
+Nodes = Sequence[Node]
+
+
+def _image(found: Nodes) -> Iterator[str]:
+    image = find(found[0].place)
+    yield from [str(image)] if isinstance(image, Problem) else _found(image)
+    names = [node.path.removeprefix(f"{LABELS}/") for node in found if node.role == "label"]
+    if names:
+        yield f"labels: {', '.join(names)}"
+
+
+def _labels(found: Nodes) -> Iterator[str]:
+    names = [node.path for node in found if node.role == "label"]
+    yield f"OME-Zarr {_version(found)} labels: {', '.join(names) or 'none'}"
+
+
+def _plate(found: Nodes) -> Iterator[str]:
+    plate = _object(found[0].ome, "plate")
+    wells, fields = ([node for node in found if node.role == role] for role in ("well", "image"))
+    counts = [
+        *(table.count(len(_list(plate, key)), key.removesuffix("s")) for key in ("rows", "columns")),
+        table.count(len(wells), "well"),
+        table.count(len(fields), "field"),
+        table.count(len(_list(plate, "acquisitions")), "acquisition"),
+    ]
+    yield f"OME-Zarr {_version(found)} plate {plate.get('name')!r}: {', '.join(counts)}"
+    yield from _acquisitions(plate)
+    yield from _first(fields)
+
+
+def _acquisitions(plate: Mapping[str, Any]) -> Iterator[str]:
+    for item in _list(plate, "acquisitions"):
+        if isinstance(item, Mapping):
+            yield f"acquisition {item.get('id')}: {item.get('name') or 'no name'}"
+
+
+def _well(found: Nodes) -> Iterator[str]:
+    images = [node for node in found if node.role == "image"]
+    listed = [item for item in _list(_object(found[0].ome, "well"), "images") if isinstance(item, Mapping)]
+    acquisitions = {repr(item["acquisition"]) for item in listed if "acquisition" in item}
+    of = f" of {table.count(len(acquisitions), 'acquisition')}" if acquisitions else ""
+    yield f"OME-Zarr {_version(found)} well: {table.count(len(images), 'field')}{of}"
+    yield from _first(images)
+
+
+def _layout(found: Nodes) -> Iterator[str]:
+    images = [node for node in found if node.role == "image"]
+    yield f"OME-Zarr {_version(found)} bioformats2raw layout: {table.count(len(images), 'image')}"
+    yield from _first(images)
+
+
+def _first(images: Nodes) -> Iterator[str]:
+    """Yield what the first of many images is."""
+    image = next((find(node.place) for node in images if "image" in node.kinds), None)
+    if isinstance(image, Found):
+        sizes = [f"{table.numbers(array.shape)} {array.dtype}" for _, array in image.stored[:1]]
+        levels = table.count(len(image.levels), "level")
+        yield f"first image: {', '.join([*sizes, levels])}; axes: {', '.join(map(_axis, image.axes))}"
+
+
+def _label(found: Nodes) -> Iterator[str]:
+    """Yield what an ``image-label`` says of its values."""
+    said = _object(found[0].ome, "image-label")
+    colors, properties = ([i for i in _list(said, key) if isinstance(i, Mapping)] for key in ("colors", "properties"))
+    source = _object(said, "source").get("image", "../../")
+    yield f"label image of {source}: {table.count(len(colors), 'colour')}, properties of {len(properties):,} values"
+    rows = [f"{item.get('label-value')} {_rgba(item.get('rgba'))}" for item in colors[:COLORS_SHOWN]]
+    if rows:
+        more = f", and {len(colors) - COLORS_SHOWN:,} more" if len(colors) > COLORS_SHOWN else ""
+        yield f"colours: {', '.join(rows)}{more}"
+
+
+def _rgba(rgba: Any) -> str:
+    """Return a colour as eight hexadecimal digits.
+
+    >>> _rgba([255, 0, 16, 255]), _rgba(None)
+    ('#FF0010FF', 'none')
+    """
+    fits = isinstance(rgba, list) and all(isinstance(v, int) and 0 <= v < 256 for v in rgba)
+    return "#" + "".join(f"{v:02X}" for v in rgba) if fits else "none"
+
+
+def _version(found: Nodes) -> str:
+    """Return the version that the first group to state one states."""
+    stated = (version_in(node.attributes or {}) for node in found)
+    return next((version for version in stated if version), "of an unknown version")
+
+
+def _object(ome: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the object under a key, an empty one if there is none."""
+    value = ome.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Mapping[str, Any], key: str) -> list[Any]:
+    found = value.get(key)
+    return found if isinstance(found, list) else []
+
+
+WORDS: Mapping[str, Callable[[Nodes], Iterator[str]]] = {
+    "image": _image,
+    "image-label": _label,
+    "labels": _labels,
+    "plate": _plate,
+    "well": _well,
+    "bioformats2raw": _layout,
+}
+"""What to say of each kind of group."""
 
 
 def _found(found: Found) -> Iterator[str]:

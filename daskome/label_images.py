@@ -8,18 +8,16 @@ import dask.array as da
 import numpy as np
 from zarr.storage import StorePath
 
-from daskome import plan as planning, storage
+from daskome import storage
 from daskome.axes import Axis
 from daskome.found import find, pyramid_of
 from daskome.labels import ImageLabel, colored, parse_image_label
-from daskome.layout import StorageOptions
 from daskome.metadata import Metadata, Version, ome_keys
-from daskome.methods import find_method
 from daskome.plan import Capacity, Group, Plan
 from daskome.problem import Problem
 from daskome.pyramid import Image, Pyramid, ScaleFactors
-from daskome.request import Asked, missing, padded, promoted
-from daskome.sources import Source, as_source, cut, expanded
+from daskome.request import Asked
+from daskome.sources import Source, as_source, cut
 
 LABELS = "labels"
 DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -38,17 +36,12 @@ class LabelImage:
     given : bool
         Whether all levels are given.
     asked : Asked
-    method, scale_factors, storage_options
-        As in `daskome.write_image`.
     """
 
     name: str
     sources: Sequence[Source]
     given: bool
     asked: Asked
-    method: Any = "mode"
-    scale_factors: ScaleFactors = "auto"
-    storage_options: StorageOptions = None
 
     @property
     def path(self) -> str:
@@ -68,44 +61,18 @@ class LabelImage:
         ValueError
             For what can't be the labels of this image.
         """
-        asked = _following(self.asked, self.sources[0], image)
-        own = [asked.image(source) for source in self.sources]
-        where = missing(own[0], version)
-        sources = [expanded(source, where) for source in self.sources]
-        images = [replace(promoted(one, where, version), name=self.name) for one in own]
-        _check_dtype(images[0])
-        plan = self._planned(images, sources, where, asked, image, version, capacity)
+        asked = replace(_following(self.asked, self.sources[0], image), name=self.name)
+        whole = asked.image(self.sources[0])
+        _check_dtype(whole)
+        if self.given:
+            plan, sources = asked.plan_levels(self.sources, version, capacity)
+        else:
+            asked = replace(asked, scale_factors=factors_like(asked.scale_factors, whole, image))
+            plan, source = asked.plan(self.sources[0], version, capacity)
+            sources = [source]
         if image is not None:
             _check_like(plan.pyramids[0], image)
         return plan, sources
-
-    def _planned(
-        self,
-        images: list[Image],
-        sources: list[Source],
-        where: tuple[int, ...],
-        asked: Asked,
-        image: Pyramid | None,
-        version: Version,
-        capacity: Capacity,
-    ) -> Plan:
-        method, options = find_method(self.method), padded(self.storage_options, where)
-        describe = asked.describe(version, images[0])
-        if self.given:
-            chunks = [source.chunks for source in sources]
-            return planning.plan_levels(
-                images, chunks, method, version, storage_options=options, describe=describe, capacity=capacity
-            )
-        return planning.plan_image(
-            images[0],
-            sources[0].chunks,
-            method,
-            version,
-            scale_factors=_factors(self.scale_factors, images[0], image),
-            storage_options=options,
-            describe=describe,
-            capacity=capacity,
-        )
 
 
 def label_image(
@@ -115,7 +82,7 @@ def label_image(
     colors: Any = None,
     properties: Any = None,
     label_metadata: Mapping[str, Any] | None = None,
-    **how: Any,
+    given: bool = False,
 ) -> LabelImage:
     """Return a label image from what the caller gives.
 
@@ -126,8 +93,8 @@ def label_image(
     asked : Asked
     colors, properties, label_metadata
         As in `daskome.write_labels`.
-    **how
-        What else `LabelImage` has.
+    given : bool
+        Whether `levels` are all levels.
 
     Raises
     ------
@@ -142,7 +109,8 @@ def label_image(
     said |= {key: value for key, value in (label_metadata or {}).items() if said.get(key) is None}
     if said["colors"] is True:
         said["colors"] = colored(label_values(sources[0]))
-    return LabelImage(name, sources, asked=replace(asked, image_label=parse_image_label(**said)), **how)
+    whole = replace(asked, image_label=parse_image_label(**said), method=asked.method or "mode")
+    return LabelImage(name, sources, given, whole)
 
 
 def label_values(labels: Any) -> list[int]:
@@ -192,6 +160,13 @@ def image_at(place: StorePath) -> Pyramid | None:
         return None
     image = find(place)
     return None if isinstance(image, Problem) or not image.complete else pyramid_of(image)
+
+
+def labelled_by(place: StorePath) -> Pyramid | None:
+    """Return the image whose labels lie at a place, ``labels/<name>`` in its group; None if they are none."""
+    above, _, _ = place.path.rpartition("/")
+    image, _, labels = above.rpartition("/")
+    return image_at(StorePath(place.store, image)) if labels == LABELS else None
 
 
 def listed(names: Sequence[str]) -> list[Group]:
@@ -244,7 +219,7 @@ def _likely_axes(image: Pyramid, ndim: int) -> tuple[Axis, ...] | None:
     return next((axes for axes in (image.axes, without, space) if len(axes) == ndim), None)
 
 
-def _factors(scale_factors: ScaleFactors, labels: Image, image: Pyramid | None) -> ScaleFactors:
+def factors_like(scale_factors: ScaleFactors, labels: Image, image: Pyramid | None) -> ScaleFactors:
     """Return the factors of the labelled image where the caller gives none: labels have as many levels."""
     if image is None or scale_factors != "auto":
         return scale_factors

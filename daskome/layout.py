@@ -143,7 +143,8 @@ def layout(
     for key, (harmless, reason) in stored_as.refused.items():
         if key in options and options[key] not in harmless:
             raise ValueError(f"storage option {key!r}: {reason}")
-    chunks = _edges(options.get("chunks"), default_chunks(shape, axes), axes, "chunks")
+    default = _dividing(options.get("shards"), default_chunks(shape, axes), axes)
+    chunks = _edges(options.get("chunks"), default, axes, "chunks")
     shards = _shards(options.get("shards"), chunks, axes)
     chunks = tuple(min(c, n) for c, n in zip(chunks, shape, strict=True))
     if shards is not None:
@@ -193,6 +194,14 @@ def _edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> Shape
     if min(edges) < 1:
         raise ValueError(f"{what} {edges} must be positive")
     return edges
+
+
+def _dividing(shards: Any, default: Shape, axes: Sequence[Axis]) -> Shape:
+    """Return the longest chunks, at most the default, of which shards that are given hold whole ones."""
+    if shards is None or shards == "auto":
+        return default
+    edges = _edges(shards, default, axes, "shards")
+    return tuple(next(c for c in range(min(d, s), 0, -1) if s % c == 0) for s, d in zip(edges, default, strict=True))
 
 
 def _shards(value: Any, chunks: Shape, axes: Sequence[Axis]) -> Shape | None:

@@ -9,7 +9,7 @@ from typing import Any
 from dask.utils import parse_bytes
 from zarr.storage import StorePath
 
-from daskome import rules, run, storage
+from daskome import plan as planning, rules, run, storage
 from daskome.axes import AxesLike, parse_axes, per_axis
 from daskome.channels import parse_omero
 from daskome.labels import ImageLabel
@@ -28,10 +28,11 @@ from daskome.metadata import (
     version_in,
     version_of,
 )
+from daskome.methods import find_method
 from daskome.nouns import plain
-from daskome.plan import Capacity, Describe
-from daskome.pyramid import Image, check_ndim
-from daskome.sources import Source
+from daskome.plan import Capacity, Describe, Plan
+from daskome.pyramid import Image, ScaleFactors, check_ndim
+from daskome.sources import Source, expanded
 
 RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets", "version")
 """What a multiscale says that follows from the image."""
@@ -52,7 +53,58 @@ class Asked:
     channels: Any = None
     omero: Mapping[str, Any] | None = None
     image_label: ImageLabel | None = None
+    method: Any = None
+    scale_factors: ScaleFactors = "auto"
+    storage_options: StorageOptions = None
     rest: Mapping[str, Any] | None = None
+
+    def plan(self, source: Source, version: Version, capacity: Capacity) -> tuple[Plan, Source]:
+        """Return the plan of an image that is downsampled, and what is read.
+
+        Raises
+        ------
+        ValueError
+            For anything that can't be written as asked.
+        """
+        own = self.image(source)
+        where = missing(own, version)
+        image, source = promoted(own, where, version), expanded(source, where)
+        plan = planning.plan_image(
+            image,
+            source.chunks,
+            find_method(self.method or "mean"),
+            version,
+            scale_factors=self.scale_factors,
+            storage_options=padded(self.storage_options, where),
+            describe=self.describe(version, image),
+            capacity=capacity,
+        )
+        return plan, source
+
+    def plan_levels(self, sources: Sequence[Source], version: Version, capacity: Capacity) -> tuple[Plan, list[Source]]:
+        """Return the plan of an image all of whose levels are given, and what is read.
+
+        Raises
+        ------
+        ValueError
+            For levels that can't be those of one image.
+        """
+        if not sources:
+            raise ValueError("the pyramid has no levels")
+        own = [self.image(source) for source in sources]
+        where = missing(own[0], version)
+        levels = [promoted(level, where, version) for level in own]
+        whole = [expanded(source, where) for source in sources]
+        plan = planning.plan_levels(
+            levels,
+            [source.chunks for source in whole],
+            find_method(self.method or "mean"),
+            version,
+            storage_options=padded(self.storage_options, where),
+            describe=self.describe(version, levels[0]),
+            capacity=capacity,
+        )
+        return plan, whole
 
     def image(self, source: Source) -> Image:
         """Return an image as the caller describes it, and where the caller doesn't, as it describes itself."""

@@ -131,9 +131,10 @@ def create(place: StorePath, plan: Plan, old: Sequence[str] = ()) -> None:
         Levels of the images that are there, which go (`daskome.occupied.replaceable`). What made them
         images goes before them, so no reader takes a mixture for whole. Nothing else is touched.
     """
-    documents = rehearse(plan)
+    documents, fingerprint = rehearse(plan), plan.fingerprint
     for group in reversed(plan.groups):
-        _begin(place / group.path, plan, group, [path for path in old if _is_in(path, group.path)])
+        replaced = [path for path in old if _is_in(path, group.path)]
+        _begin(place / group.path, plan, group, _mark(plan, group, replaced, fingerprint))
     if place.store.supports_deletes:
         for path in (join(plan.home, JOURNAL), *old):
             sync((place / path).delete_dir())
@@ -147,21 +148,21 @@ def _is_in(path: str, parent: str) -> bool:
     return path.startswith(join(parent, "")) if parent else True
 
 
-def _begin(place: StorePath, plan: Plan, group: Group, old: Sequence[str]) -> None:
+def _begin(place: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
     """Take from a group what makes it an image, if it is to hold another."""
     found, arrays = attributes(place), find_version(plan.version).arrays
     if found is not None and group.pyramid is not None and not group.kept:
-        _set_attributes(place, arrays, {**foreign(found), MARK: _mark(plan, group, old)})
+        _set_attributes(place, arrays, {**foreign(found), MARK: mark})
     elif found is None:
         is_whole = group.pyramid is None and group.path
-        _set_attributes(place, arrays, {} if is_whole else {MARK: _mark(plan, group, old)})
+        _set_attributes(place, arrays, {} if is_whole else {MARK: mark})
 
 
-def _mark(plan: Plan, group: Group, old: Sequence[str]) -> JSON:
+def _mark(plan: Plan, group: Group, old: Sequence[str], fingerprint: str) -> JSON:
     """Return what says that a group is unfinished, and which arrays in it are the plan's."""
     own = [] if group.pyramid is None else [level.path for level in plan.pyramids[group.pyramid].levels]
     replaced = [path.removeprefix(join(group.path, "")) for path in old] if group.path else list(old)
-    return {"unfinished": True, "fingerprint": plan.fingerprint, "levels": sorted({*own, *replaced})}
+    return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*own, *replaced})}
 
 
 def _make(place: StorePath, plan: Plan, group: Group, documents: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """A plan with all it needs to be carried out, now or later."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -41,19 +41,32 @@ class Task:
         run.finish(self.plan, self.place)
         return self.plan
 
-    def later(self) -> Delayed:
+    def later(self) -> "Later":
         """Return a graph that does the same: a task per unit, a barrier per stage."""
         barrier = _delay("create", _create, replace(self, sources=()), os.getpid())(None)
         for stage in range(len(self.plan.stages)):
             units = [self._unit(job, barrier) for job in run.jobs(self.plan, stage, self.sources, self.place)]
             barrier = _delay("barrier", _all_done)(units)
-        return _delay("finish", _finish, self.plan, self.place)(barrier)
+        done = _delay("finish", _finish, self.plan, self.place)(barrier)
+        return Later(done.key, done.dask)
 
     def _unit(self, job: run.Job, barrier: Delayed) -> Delayed:
         """Return a unit as a task; what its image holds in memory comes to it as arguments."""
         bare, keys, values = run.detached(job)
         name = f"stage-{job.unit.stage}"
         return _delay(name, run.attempt, bare, keys, self.plan.describe(job.unit), self.retries)(values, barrier)
+
+
+class Later(Delayed):  # type: ignore[misc]
+    """A `Delayed` that is a list of itself, too: ome_zarr returns a list, so its users say ``dask.compute(*later)``."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator["Later"]:
+        yield self
+
+    def __len__(self) -> int:
+        return 1
 
 
 def _delay(name: str, function: Callable[..., Any], *args: Any) -> Callable[..., Delayed]:

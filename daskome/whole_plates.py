@@ -8,13 +8,10 @@ from typing import Any
 from zarr.storage import StorePath
 
 from daskome import plan as planning, storage
-from daskome.layout import StorageOptions
 from daskome.metadata import Metadata, Version, ome_keys, read
-from daskome.methods import find_method
 from daskome.plan import Capacity, Group, Plan
 from daskome.plates import Field, Plate, Well, natural, parse_plate
-from daskome.pyramid import ScaleFactors
-from daskome.request import Asked, checked, missing, padded, promoted
+from daskome.request import Asked, checked, missing
 from daskome.sources import Source, as_source, expanded
 
 
@@ -47,38 +44,18 @@ class WholePlate:
             Group("", checked(version, Metadata(plate=self.plate))),
         ]
 
-    def plan(
-        self,
-        asked: Asked,
-        version: Version,
-        capacity: Capacity,
-        method: Any,
-        scale_factors: ScaleFactors,
-        storage_options: StorageOptions,
-    ) -> tuple[Plan, list[Source]]:
+    def plan(self, asked: Asked, version: Version, capacity: Capacity) -> tuple[Plan, list[Source]]:
         """Return the plan of all images, and what is read. Images that are alike are planned once."""
-        groups = self.groups(version)
-        many = replace(capacity, images=len(self.images))
+        groups, many = self.groups(version), replace(capacity, images=len(self.images))
         plans: dict[Any, Plan] = {}
         parts, sources = [], []
         for image in self.images:
             own = asked.image(image.source)
-            where = missing(own, version)
-            whole, source = promoted(own, where, version), expanded(image.source, where)
-            key = (replace(whole, name=""), source.chunks)
+            key = (replace(own, name=""), image.source.chunks)
             if key not in plans:
-                plans[key] = planning.plan_image(
-                    whole,
-                    source.chunks,
-                    find_method(method),
-                    version,
-                    scale_factors=scale_factors,
-                    storage_options=padded(storage_options, where),
-                    describe=asked.describe(version, whole),
-                    capacity=many,
-                )
+                plans[key], _ = asked.plan(image.source, version, many)
             parts.append((f"{image.well}/{image.path}", plans[key]))
-            sources.append(source)
+            sources.append(expanded(image.source, missing(own, version)))
         return _named(planning.together(parts, groups)), sources
 
 

@@ -1,13 +1,16 @@
 """The calls that plan and write images, labels and plates: with `daskome.group_metadata`, the ome_zarr.writer API."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dask.delayed import Delayed
+from zarr.storage import StorePath
 
 from daskome import label_images, plan as planning, run, storage
 from daskome.added_levels import plan_added
-from daskome.axes import AxesLike, reject_near_misses
+from daskome.axes import AxesLike
+from daskome.door import opened
 from daskome.found import find
 from daskome.group_metadata import (
     add_metadata,
@@ -26,18 +29,19 @@ from daskome.methods import find_method
 from daskome.plan import Capacity, Plan
 from daskome.problem import Problem
 from daskome.pyramid import ScaleFactors
-from daskome.request import Asked, capacity, missing, padded, promoted, warn_of_loss, which_version
-from daskome.sources import Source, as_source, expanded
+from daskome.request import Asked, capacity, warn_of_loss, which_version
+from daskome.sources import Source, as_source
 from daskome.task import Task
 from daskome.whole_plates import check_new_wells, whole_plate
 
 
+@opened
 def write_image(
     image: Any,
     group: Any,
     scale_factors: ScaleFactors = "auto",
     name: str | None = None,
-    method: Any = "mean",
+    method: Any = None,
     *,
     fmt: Any = None,
     axes: AxesLike | None = None,
@@ -75,9 +79,10 @@ def write_image(
         halves until a level fits in one chunk. None: one level.
     name : str, optional
         Of the image; the name of an xarray, or "image".
-    method : str or callable
-        mean, median, mode, min, max, nearest, gaussian, resize, zoom, laplacian; ``"module:function"``;
-        or a function ``(windows, axis) -> values`` such as `numpy.max`.
+    method : str or callable, optional
+        mean, the default, median, mode, min, max, nearest, gaussian, resize, zoom, laplacian;
+        ``"module:function"``; or a function ``(windows, axis) -> values`` such as `numpy.max`. In a group
+        of labels the default is mode: the mean of labels is none.
     fmt : str or object with a version, optional
         The OME-Zarr version: "0.1" to "0.4" (zarr v2), "0.5" or "0.6" (zarr v3); that of an existing
         group. Older than 0.4, pixel sizes can't be stored where readers find them: a warning says so.
@@ -141,17 +146,19 @@ def write_image(
     """
     place = storage.locate(group, fs_options)
     version, workers = which_version(fmt, place), capacity(place, memory)
-    asked = _asked(name, axes, scale, translation, axes_units, channels, omero, metadata)
-    plan, sources = _image_plan(image, asked, labels, version, workers, method, scale_factors, storage_options)
+    described = (name, axes, scale, translation, axes_units, channels, omero)
+    asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
+    plan, sources = _image_plan(image, asked, labels, place, version, workers)
     return _done(Task(plan, sources, place, overwrite, retries), group, progress, compute)
 
 
+@opened
 def plan_image(
     image: Any,
     group: Any = None,
     scale_factors: ScaleFactors = "auto",
     name: str | None = None,
-    method: Any = "mean",
+    method: Any = None,
     *,
     fmt: Any = None,
     axes: AxesLike | None = None,
@@ -198,13 +205,15 @@ def plan_image(
     """
     place = None if group is None else storage.locate(group, fs_options)
     version, workers = which_version(fmt, place), capacity(place, memory)
-    asked = _asked(name, axes, scale, translation, axes_units, channels, omero, metadata)
-    plan, sources = _image_plan(image, asked, labels, version, workers, method, scale_factors, storage_options)
+    described = (name, axes, scale, translation, axes_units, channels, omero)
+    asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
+    plan, sources = _image_plan(image, asked, labels, place, version, workers)
     if place is not None:
         Task(plan, sources, place, overwrite).check()
     return plan
 
 
+@opened
 def write_multiscale(
     pyramid: Sequence[Any],
     group: Any,
@@ -259,27 +268,14 @@ def write_multiscale(
     """
     place = storage.locate(group, fs_options)
     version = which_version(fmt, place)
-    asked = _asked(name, axes, scale, translation, axes_units, channels, omero, metadata)
-    if not pyramid:
-        raise ValueError("the pyramid has no levels")
-    sources = [as_source(level) for level in pyramid]
-    own = [asked.image(source) for source in sources]
-    where = missing(own[0], version)
-    sources = [expanded(source, where) for source in sources]
-    levels = [promoted(level, where, version) for level in own]
-    plan = planning.plan_levels(
-        levels,
-        [source.chunks for source in sources],
-        find_method(method),
-        version,
-        storage_options=padded(storage_options, where),
-        describe=asked.describe(version, levels[0]),
-        capacity=capacity(place, memory),
-    )
+    described = (name, axes, scale, translation, axes_units, channels, omero)
+    asked = Asked(*described, None, method, storage_options=storage_options, rest=metadata)
+    plan, sources = asked.plan_levels([as_source(level) for level in pyramid], version, capacity(place, memory))
     warn_of_loss(version, plan.groups[0].metadata)
     return _done(Task(plan, sources, place, overwrite, retries), group, progress, compute)
 
 
+@opened
 def write_labels(
     labels: Any,
     group: Any,
@@ -350,14 +346,13 @@ def write_labels(
     >>> zarr.open_group(store, path="labels", mode="r").attrs["ome"]["labels"]
     ['cells']
     """
-    asked = _asked(None, axes, scale, translation, axes_units, None, None, metadata)
-    wanted = label_image(
-        name, [labels], asked, colors, properties, label_metadata, given=False,
-        method=method, scale_factors=scale_factors, storage_options=storage_options,
-    )  # fmt: skip
+    described = (None, axes, scale, translation, axes_units)
+    asked = Asked(*described, None, None, None, method, scale_factors, storage_options, metadata)
+    wanted = label_image(name, [labels], asked, colors, properties, label_metadata)
     return _write_labels(wanted, group, fmt, fs_options, memory, overwrite, retries, progress, compute)
 
 
+@opened
 def write_multiscale_labels(
     pyramid: Sequence[Any],
     group: Any,
@@ -413,14 +408,13 @@ def write_multiscale_labels(
     >>> write_multiscale_labels(levels, zarr.storage.MemoryStore(), "cells", axes="yx").groups[0].path
     'labels/cells'
     """
-    asked = _asked(None, axes, scale, translation, axes_units, None, None, metadata)
-    wanted = label_image(
-        name, pyramid, asked, colors, properties, label_metadata, given=True,
-        method=method, storage_options=storage_options,
-    )  # fmt: skip
+    described = (None, axes, scale, translation, axes_units)
+    asked = Asked(*described, method=method, storage_options=storage_options, rest=metadata)
+    wanted = label_image(name, pyramid, asked, colors, properties, label_metadata, given=True)
     return _write_labels(wanted, group, fmt, fs_options, memory, overwrite, retries, progress, compute)
 
 
+@opened
 def write_plate(
     wells: Mapping[Any, Any],
     group: Any,
@@ -496,8 +490,9 @@ def write_plate(
     version = which_version(fmt, place)
     whole = whole_plate(wells, rows, columns, acquisitions, name)
     check_new_wells(place, whole, overwrite)
-    asked = _asked(None, axes, scale, translation, axes_units, channels, omero, metadata)
-    plan, sources = whole.plan(asked, version, capacity(place, memory), method, scale_factors, storage_options)
+    described = (None, axes, scale, translation, axes_units, channels, omero)
+    asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
+    plan, sources = whole.plan(asked, version, capacity(place, memory))
     warn_of_loss(version, plan.groups[0].metadata)
     return _done(Task(plan, sources, place, overwrite, retries), group, progress, compute)
 
@@ -561,62 +556,28 @@ def add_levels(
     return _done(Task(plan, [], place, False, retries), group, progress, compute)
 
 
-def _asked(
-    name: str | None,
-    axes: AxesLike | None,
-    scale: Any,
-    translation: Any,
-    axes_units: Mapping[str, str] | str | None,
-    channels: Any,
-    omero: Mapping[str, Any] | None,
-    metadata: Mapping[str, Any],
-) -> Asked:
-    reject_near_misses(metadata, ARGUMENTS, "argument")
-    return Asked(name, axes, scale, translation, axes_units, channels, omero, None, metadata)
-
-
-ARGUMENTS = (
-    "scale_factors name method fmt axes scale translation axes_units channels omero labels storage_options fs_options"
-    " memory overwrite retries progress compute colors properties label_metadata rows columns acquisitions metadata"
-).split()
-"""What a keyword that no call knows may be a slip of."""
-
-
 def _image_plan(
-    image: Any,
-    asked: Asked,
-    labels: Mapping[str, Any] | None,
-    version: Version,
-    workers: Capacity,
-    method: Any,
-    scale_factors: ScaleFactors,
-    storage_options: StorageOptions,
+    image: Any, asked: Asked, labels: Mapping[str, Any] | None, place: StorePath | None, version: Version, who: Capacity
 ) -> tuple[Plan, list[Source]]:
     """Return the plan of an image, with its labels if there are any, and what is read."""
-    source = as_source(image)
-    own = asked.image(source)
-    where = missing(own, version)
-    whole, source = promoted(own, where, version), expanded(source, where)
-    plan = planning.plan_image(
-        whole,
-        source.chunks,
-        find_method(method),
-        version,
-        scale_factors=scale_factors,
-        storage_options=padded(storage_options, where),
-        describe=asked.describe(version, whole),
-        capacity=workers,
-    )
+    plan, source = _like_neighbours(asked, as_source(image), place).plan(as_source(image), version, who)
     warn_of_loss(version, plan.groups[0].metadata)
-    parts = [("", plan, [source])]
-    for name, value in (labels or {}).items():
-        wanted = _label_of(name, value)
-        parts.append((wanted.path, *wanted.plan(plan.pyramids[0], version, workers)))
-    if len(parts) == 1:
+    wanted = [_label_of(name, value) for name, value in (labels or {}).items()]
+    if not wanted:
         return plan, [source]
-    listing = label_images.listed(list(labels or {}))[:1]
-    together = planning.together([(path, part) for path, part, _ in parts], listing)
-    return together, [source for *_, sources in parts for source in sources]
+    planned = [label.plan(plan.pyramids[0], version, who) for label in wanted]
+    parts = [("", plan), *((label.path, part) for label, (part, _) in zip(wanted, planned, strict=True))]
+    listing = label_images.listed([label.name for label in wanted])[:1]
+    return planning.together(parts, listing), [source, *(source for _, sources in planned for source in sources)]
+
+
+def _like_neighbours(asked: Asked, source: Source, place: StorePath | None) -> Asked:
+    """Return what is asked for; for labels written as an image, with the method of labels, and their image's levels."""
+    image = None if place is None else label_images.labelled_by(place)
+    if image is None:
+        return asked
+    factors = label_images.factors_like(asked.scale_factors, asked.image(source), image)
+    return replace(asked, method=asked.method or "mode", scale_factors=factors)
 
 
 def _label_of(name: str, value: Any) -> LabelImage:
@@ -625,8 +586,11 @@ def _label_of(name: str, value: Any) -> LabelImage:
     if "labels" not in given:
         raise ValueError(f"labels {name!r}: give an array, or a dict with 'labels' and arguments of write_labels")
     pixels = given.pop("labels")
-    asked = Asked(**{key: given.pop(key) for key in ("axes", "scale", "translation", "axes_units") if key in given})
-    return label_image(name, [pixels], asked, given=False, **given)
+    own = {key: given.pop(key) for key in LABEL_ARGUMENTS if key in given}
+    return label_image(name, [pixels], Asked(**own), **given)
+
+
+LABEL_ARGUMENTS = ("axes", "scale", "translation", "axes_units", "method", "scale_factors", "storage_options")
 
 
 def _write_labels(

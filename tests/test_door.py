@@ -277,7 +277,6 @@ def test_what_is_lost_is_said() -> None:
     [
         ("write_image", (PLANE, GROUP, (64, 64)), {}, "can be factors or chunks; say scale_factors=(64, 64) or chunks"),
         ("write_image", (PLANE, GROUP, (2, 2)), {}, "can be factors or chunks"),
-        ("write_image", (PLANE, GROUP, [1, 2]), {}, "these fit no order of parameters that there was; use keywords"),
         ("write_image", (PLANE, GROUP, object()), {}, "(…, object): these fit no order"),
         ("write_image", (PLANE, GROUP, *[None] * 20), {}, "fit no order"),
         ("write_image", (PLANE, GROUP), {"group": GROUP}, "multiple values for argument 'group'"),
@@ -337,6 +336,8 @@ def test_the_first_order_and_the_keywords_are_daskomes(function: str) -> None:
 def test_the_order_of_todays_ome_zarr(function: str) -> None:
     """A release that moves a parameter shows here first."""
     theirs = pytest.importorskip("ome_zarr.writer")
+    if function in ("plan_image", "write_plate"):
+        pytest.skip("ome_zarr has none")
     parameters = inspect.signature(getattr(theirs, function)).parameters.values()
     names = " ".join(p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)
     assert any(order == names for order in ORDERS[function])

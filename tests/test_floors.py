@@ -13,7 +13,7 @@ FLOORS = {
     **dict.fromkeys(["_version", "axes", "methods", "nouns", "problem", "regions", "table"], 0),
     "resampling": -0.5,
     **dict.fromkeys(["channels", "labels", "layout", "plates", "rules", "sources"], 0.5),
-    "pyramid": 1,
+    **dict.fromkeys(["door", "pyramid"], 1),
     **dict.fromkeys(["arrays", "metadata"], 2),
     "conversion": 2.5,
     "plan": 3,
@@ -28,7 +28,6 @@ FLOORS = {
     ),
     "validation": 6.5,
     **dict.fromkeys(["information", "verification"], 6.6),
-    "door": 6.9,
     **dict.fromkeys(["format", "scale", "writer"], 7),
     # The top floor has steps: the command calls the public names, and ``python -m`` calls the command.
     "__init__": 8,
