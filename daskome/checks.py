@@ -9,7 +9,7 @@ from math import isclose
 from typing import Any
 
 from daskome.channels import n_channels
-from daskome.found import JSON, Found, FoundLevel, Numbers, dtype_of, factors_of
+from daskome.found import JSON, LONGEST, Found, FoundLevel, Numbers, dtype_of, factors_of
 from daskome.metadata import VERSIONS, Placed
 from daskome.problem import Problem
 from daskome.pyramid import DTYPES, shifted, shrinks
@@ -68,6 +68,8 @@ def _arrays(found: Found) -> Findings:
             yield Problem(level.where, f"there is no array at {level.dataset.path!r}", section="multiscales")
         elif level.array is not None and 0 in level.array.shape:
             yield Problem(level.where, f"the array is empty: shape {level.array.shape}")
+        elif level.array is not None and max(level.array.shape, default=0) > LONGEST:
+            yield Problem(level.where, "the array is longer than any can be")
 
 
 def _ndims(found: Found) -> Findings:

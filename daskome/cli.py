@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import click
@@ -90,9 +91,8 @@ _DESCRIBE = [
     click.option("--name", help="Name of the image."),
     click.option(
         "--method",
-        default="mean",
-        show_default=True,
-        help="mean, median, mode, min, max, nearest, gaussian, module:function.",
+        help="mean, the default (of labels: mode), median, mode, min, max, nearest, gaussian, resize, zoom, laplacian,"
+        " module:function.",
     ),
     click.option(
         "--scale-factors",
@@ -101,7 +101,12 @@ _DESCRIBE = [
         show_default=True,
         help='Relative to the input: 2,4,8; JSON as in \'[{"y": 2, "x": 2}]\'; none.',
     ),
-    click.option("--fmt", "--ome-version", "fmt", help="OME-Zarr version: 0.5 (zarr v3, the default), 0.4 (zarr v2)."),
+    click.option(
+        "--fmt",
+        "--ome-version",
+        "fmt",
+        help="OME-Zarr version: 0.5 (the default), 0.6 (zarr v3), 0.1 to 0.4 (zarr v2).",
+    ),
     click.option("--chunks", type=Values(int), help="Chunk shape: 128, or 64,256,256, or z=1,y=512,x=512."),
     click.option("--shards", type=Values(int), help="Shard shape, whole multiples of the chunks."),
     click.option("--compressor", metavar="CODEC", help="none, zstd:3, gzip:5, blosc:lz4:5:bitshuffle."),
@@ -154,26 +159,32 @@ def main() -> None:
 
 @main.command()
 @click.argument("source", metavar="IN")
-@click.argument("target", metavar="OUT")
+@click.argument("target", metavar="[OUT]", required=False)
 @_describing
+@click.option("--labels", metavar="NAME", help="IN are labels of the image at OUT: write them to labels/NAME in it.")
+@click.option("--add-levels", is_flag=True, help="Add coarser levels to the image at IN, which stays as it is.")
 @click.option(
     "--retries", type=click.IntRange(0), default=2, show_default=True, help="How often a failing unit is tried again."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def write(source: str, target: str, retries: int, quiet: bool, **options: Any) -> None:
-    """Write IN as an OME-Zarr pyramid to OUT.
+def write(
+    source: str, target: str | None, labels: str | None, add_levels: bool, retries: int, quiet: bool, **options: Any
+) -> None:
+    """Write IN as an OME-Zarr pyramid to OUT, or as labels of the image there; or add levels to the image at IN.
 
     \b
     daskome write brain.nii.gz brain.ome.zarr
+    daskome write cells.tif brain.ome.zarr --labels cells
+    daskome write brain.ome.zarr --add-levels
     daskome write stack.h5::raw s3://bucket/stack.ome.zarr --scale 2,0.5,0.5 --unit micrometer \\
         --chunks 64 --shards 512 --compressor blosc:zstd:3
     """
-    with _reporting(target):
-        import daskome
-
-        arguments = _arguments(source, **options)
-        with _threads(options["threads"]), _bar(f"writing {target}", quiet) as progress:
-            plan = daskome.write_image(group=target, retries=retries, progress=progress, **arguments)
+    if add_levels == (target is not None):
+        raise click.UsageError("give IN and OUT, or --add-levels with one image alone")
+    with _reporting(target or source):
+        call = _adding(source, options) if target is None else _writing(source, target, labels, options)
+        with _threads(options["threads"]), _bar(f"writing {target or source}", quiet) as progress:
+            plan = call(retries=retries, progress=progress)
         if not quiet:
             click.echo(repr(plan))
 
@@ -227,10 +238,10 @@ def validate(
             click.echo(json.dumps([asdict(problem) for problem in problems], indent=2))
         for problem in () if as_json else wrong if quiet else problems:
             click.echo(f"{'warning' if problem.warning else 'error'}: {problem}", err=True)
+        if not quiet and not as_json:
+            click.echo(f"{url}: {_counted([problem.warning for problem in problems])}")
         if wrong:
             raise SystemExit(FAILED)
-        if not quiet and not as_json:
-            click.echo(f"{url}: no error found; {table.count(len(problems), 'warning')}")
 
 
 @main.command()
@@ -306,6 +317,45 @@ def preview(url: str, image: str, fs_options: tuple[Any, ...]) -> None:
 
         preview.draw(url, image, dict(fs_options) or None)
         click.echo(f"{image}: the middle slice of every level of {url}")
+
+
+def _writing(source: str, target: str, labels: str | None, options: dict[str, Any]) -> Callable[..., Any]:
+    """Return the call that writes an image, or labels of the one at the target."""
+    import daskome
+
+    arguments = _arguments(source, **options)
+    if labels is None:
+        return partial(daskome.write_image, group=target, **arguments)
+    arguments |= {"labels": arguments.pop("image"), "name": labels}
+    if arguments.pop("channels") is not None:
+        raise ValueError("labels have no channels; leave --channels out")
+    return partial(daskome.write_labels, group=target, **arguments)
+
+
+def _adding(url: str, options: dict[str, Any]) -> Callable[..., Any]:
+    """Return the call that adds levels to an image."""
+    import daskome
+
+    said = [
+        key for key in ("axes", "scale", "translation", "unit", "name", "fmt", "channels", "overwrite") if options[key]
+    ]
+    if said:
+        raise ValueError(f"--add-levels takes no --{said[0]}: the image at {url} says it")
+    keys = ("scale_factors", "method", "memory")
+    storage = _storage_options(options) or None
+    fs_options = dict(options["fs_options"] or options["in_options"]) or None
+    chosen = {key: options[key] for key in keys}
+    return partial(daskome.add_levels, url, storage_options=storage, fs_options=fs_options, **chosen)
+
+
+def _counted(warnings: list[bool]) -> str:
+    """Return how many problems there are, of those that are warnings and those that are not.
+
+    >>> _counted([True, False, True])
+    '1 error, 2 warnings'
+    """
+    n_warnings = sum(warnings)
+    return f"{table.count(len(warnings) - n_warnings, 'error')}, {table.count(n_warnings, 'warning')}"
 
 
 def _checked(pixels: bool | int, source: str | None) -> str:

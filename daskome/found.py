@@ -39,6 +39,9 @@ Numbers = tuple[float, ...]
 FACTOR_MAX = 1024
 """Windows that reach beyond the image are taken for true up to so many times its size; halos grow with them."""
 
+LONGEST = 2**63 - 1
+"""No array is longer, whatever its document says."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoundLevel:
@@ -362,7 +365,8 @@ def _open(place: StorePath) -> Array | None:
 def _is_complete(dataset: Placed, array: Array, ndim: int) -> bool:
     vectors = (dataset.scale, dataset.translation)
     fit = array.ndim == ndim and all(len(v) == ndim and all(map(isfinite, v)) for v in vectors)
-    return fit and min(dataset.scale) > 0 and 0 not in array.shape and dtype_of(array) in DTYPES
+    real = min(array.shape) > 0 and max(array.shape) <= LONGEST if array.ndim else False
+    return fit and real and min(dataset.scale) > 0 and dtype_of(array) in DTYPES
 
 
 def _level(dataset: Placed, array: Array, factors: Numbers, axes: Sequence[Axis]) -> Level:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import zarr
@@ -18,6 +19,10 @@ from daskome.problem import Problem
 HEAD = ["level", "shape", "dtype", "chunks", "shards", "scale", "translation", "bytes", "codecs"]
 COLORS_SHOWN = 12
 """Of the colours of a label image."""
+TROUBLES_SHOWN = 12
+"""Of the groups that are missing, or unfinished."""
+BRANCHES_SHOWN, LINES_SHOWN = 12, 40
+"""Of the tree: nodes in one group, and lines in all; plates have thousands."""
 
 
 def describe(url: Any, fs_options: Mapping[str, Any] | None = None, as_json: bool = False) -> str:
@@ -76,11 +81,16 @@ def _said(place: StorePath, attributes: Mapping[str, Any]) -> Iterator[str]:
     found = list(nodes(place))
     for kind in found[0].kinds:
         yield from WORDS[kind](found)
-    for node in found[1:]:
-        if storage.MARK in (node.attributes or {}):
-            yield f"UNFINISHED: {node.path}"
-        elif node.attributes is None:
-            yield f"MISSING: {node.path}"
+    troubles = [f"{trouble}: {node.path}" for node in found[1:] if (trouble := _trouble(node))]
+    yield from troubles[:TROUBLES_SHOWN]
+    if len(troubles) > TROUBLES_SHOWN:
+        yield f"and {len(troubles) - TROUBLES_SHOWN:,} more that are missing or unfinished"
+
+
+def _trouble(node: Node) -> str:
+    if node.attributes is None:
+        return "MISSING"
+    return "UNFINISHED" if storage.MARK in node.attributes else ""
 
 
 Nodes = Sequence[Node]
@@ -240,10 +250,24 @@ def _channel(channel: Channel) -> str:
 
 
 def _tree(group: zarr.Group) -> Iterator[str]:
+    """Yield the first lines of the tree; what they don't show is not even looked at."""
     yield "tree:"
-    for path, node in storage.members(group, max_depth=None):
-        indent, name = "  " * path.count("/"), path.rsplit("/", 1)[-1]
-        yield f"  {indent}{_array_line(name, node) if isinstance(node, zarr.Array) else f'{name}/'}"
+    lines = _branches(group, "  ")
+    yield from islice(lines, LINES_SHOWN)
+    if next(lines, None) is not None:
+        yield f"  … and more; here are the first {LINES_SHOWN} lines"
+
+
+def _branches(group: zarr.Group, indent: str) -> Iterator[str]:
+    members = storage.members(group)
+    for name, node in members[:BRANCHES_SHOWN]:
+        if isinstance(node, zarr.Array):
+            yield f"{indent}{_array_line(name, node)}"
+        else:
+            yield f"{indent}{name}/"
+            yield from _branches(node, f"{indent}  ")
+    if len(members) > BRANCHES_SHOWN:
+        yield f"{indent}… and {len(members) - BRANCHES_SHOWN:,} more"
 
 
 def _array_line(name: str, array: zarr.Array[Any]) -> str:

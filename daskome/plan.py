@@ -313,7 +313,7 @@ class Plan:
             f"{table.count(workers, 'worker')} of {table.count(threads, 'thread')}: peak memory"
             f" {table.nbytes(self.memory)} each ({table.nbytes(PROCESS_MEM)}, and"
             f" {table.nbytes(self.thread_memory)} per thread)",
-            f"the source is read {self.amplification:.2f} times",
+            f"the source is read {self.amplification:.2f} times" if self.n_images else "the coarsest level is read",
         ]
 
 

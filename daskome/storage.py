@@ -6,6 +6,7 @@ write of the group's attributes.
 """
 
 import os
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -189,16 +190,33 @@ def record(place: StorePath, fingerprint: str, key: str) -> None:
 
 
 def publish(place: StorePath, version: Version, metadata: Metadata) -> None:
-    """Turn what is finished into an image, a plate, …: the attributes of its group, in one write."""
-    found = attributes(place) or {}
+    """Turn what is finished into an image, a plate, …: the attributes of its group, in one write.
+
+    Lists of labels and of wells grow. Another process may have read such a list before we wrote ours, and write it
+    without what we added; so we look again, and add it again.
+    """
+    for wait in WAITS:
+        found = attributes(place) or {}
+        whole = _published(found, version, metadata)
+        if whole != found:
+            _set_attributes(place, version.arrays, whole, last=True)
+        if metadata.labels is None and metadata.plate is None:
+            return
+        time.sleep(wait)
+
+
+WAITS = (0.05, 0.1, 0)
+"""Seconds after writing a list that grows until it is looked at again."""
+
+
+def _published(found: JSON, version: Version, metadata: Metadata) -> JSON:
+    """Return the attributes of a group that says this, others' kept."""
     kinds = ome_attributes(version, merged(found, metadata))
-    if not ome_keys(kinds):
-        if MARK in found:
-            _set_attributes(place, version.arrays, {key: value for key, value in found.items() if key != MARK})
-        return
     kept = foreign(found) if metadata.multiscales else {key: v for key, v in found.items() if key != MARK}
+    if not ome_keys(kinds):
+        return {key: value for key, value in found.items() if key != MARK}
     under = {key: {**kept[key], **value} for key, value in kinds.items() if key == "ome" and key in kept}
-    _set_attributes(place, version.arrays, {**kept, **kinds, **under}, last=True)
+    return {**kept, **kinds, **under}
 
 
 def put_attributes(place: StorePath, version: Version, found: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any
 
 from zarr.storage import StorePath
@@ -243,6 +244,16 @@ def _bare_between(label: Inspected, whole: Whole) -> Findings:
             yield Problem("group", message, label.version.name not in UNDER_OME, "labels")
 
 
+def _source(label: Inspected, whole: Whole) -> Findings:
+    """The source of labels is an image, as far as it lies below the target (section "image-label")."""
+    source = _object(_object(label.node.ome.get("image-label")).get("source")).get("image")
+    path = normpath(f"{label.node.path}/{source}") if isinstance(source, str) and label.node.path else ".."
+    found = whole.get("" if path == "." else path)
+    if found and "image" not in found.node.kinds and found.node.attributes is not None:
+        message = f"leads to {path!r}, but {path!r} is no image"
+        yield Problem("image-label/source/image", message, section="image-label")
+
+
 def _acquisitions(well: Inspected, whole: Whole) -> Findings:
     """Images say their acquisition if there are several: one of the plate's (section "well")."""
     plate = whole.get(well.node.parent.path) if well.node.parent and well.node.role == "well" else None
@@ -308,7 +319,7 @@ def _stale(holder: Inspected, whole: Whole) -> Findings:
 def _consolidated(node: Node) -> tuple[str, Mapping[str, Any] | None]:
     """Return the address of consolidated metadata, and the copies by the path of the document."""
     if node.zarr_format == 2:
-        copies = (_object(document(node.place, ".zmetadata"))).get("metadata")
+        copies = _object(document(node.place, ".zmetadata")).get("metadata")
         return ".zmetadata", copies if isinstance(copies, Mapping) else None
     held = _object(_object(document(node.place, "zarr.json")).get("consolidated_metadata")).get("metadata")
     copies = {f"{key}/zarr.json": copy for key, copy in held.items()} if isinstance(held, Mapping) else None
@@ -342,6 +353,7 @@ def _paths_below(holder: Inspected, whole: Whole) -> Iterator[str]:
 LINKS: tuple[tuple[Versions, Callable[[Inspected, Whole], Findings]], ...] = (
     (EVERY, _like_image),
     (EVERY, _bare_between),
+    (EVERY, _source),
     (EVERY, _acquisitions),
     (EVERY, _field_counts),
     (EVERY, _stale),

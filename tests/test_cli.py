@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def npy(tmp_path: Path) -> Path:
 
 
 def test_help_is_quick_and_shows_every_option() -> None:
-    assert {"write", "plan", "info", "verify", "preview"} <= set(main.commands)
+    assert {"write", "plan", "info", "verify", "validate", "preview"} <= set(main.commands)
     script = """if True:
         import sys
         from daskome.cli import main
@@ -149,6 +150,155 @@ def test_problems_exit_with_1(tmp_path: Path, npy: Path) -> None:
     assert daskome_("verify", tmp_path / "a").exit_code == 0
     done = daskome_("verify", tmp_path / "a", "--pixels")
     assert (done.exit_code, "s1" in done.output) == (1, True)
+
+
+ALL = ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6"]
+old_versions = pytest.mark.filterwarnings("ignore:OME-Zarr 0.[123] can't store:UserWarning")
+
+
+@pytest.fixture
+def warned(tmp_path: Path) -> Path:
+    """An image without units, which it should have."""
+    daskome.write_image(CUBE, tmp_path / "warned", [2], axes="zyx")
+    return tmp_path / "warned"
+
+
+@pytest.fixture
+def wrong(warned: Path) -> Path:
+    """The same, without a level."""
+    shutil.rmtree(warned / "s1")
+    return warned
+
+
+MISSING = "error: multiscales/0/datasets/1: there is no array at 's1' (section 'multiscales')"
+NO_UNIT = "warning: multiscales/0/axes/{}/unit: is missing; it should be there, as in 'micrometer' (section 'axes')"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "lines"),
+    [
+        ([], 0, [*map(NO_UNIT.format, range(3)), "URL: 0 errors, 3 warnings"]),
+        (["--strict"], 1, [*map(NO_UNIT.format, range(3)), "URL: 0 errors, 3 warnings"]),
+        (["--quiet"], 0, []),
+        (["-q", "--strict"], 1, [*map(NO_UNIT.format, range(3))]),
+        (["--version", "0.5"], 0, [*map(NO_UNIT.format, range(3)), "URL: 0 errors, 3 warnings"]),
+    ],
+)
+def test_warnings_fail_only_if_strict(warned: Path, options: list[str], status: int, lines: list[str]) -> None:
+    done = daskome_("validate", warned, *options)
+    assert (done.exit_code, done.output.splitlines()) == (status, [line.replace("URL", str(warned)) for line in lines])
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ([], [*map(NO_UNIT.format, range(3)), MISSING, "URL: 1 error, 3 warnings"]),
+        (["--strict"], [*map(NO_UNIT.format, range(3)), MISSING, "URL: 1 error, 3 warnings"]),
+        (["--quiet"], [MISSING]),
+    ],
+)
+def test_errors_fail(wrong: Path, options: list[str], lines: list[str]) -> None:
+    done = daskome_("validate", wrong, *options)
+    assert (done.exit_code, done.output.splitlines()) == (1, [line.replace("URL", str(wrong)) for line in lines])
+
+
+def test_problems_as_json(wrong: Path) -> None:
+    done = daskome_("validate", wrong, "--json")
+    problems = [daskome.Problem(**problem) for problem in json.loads(done.stdout)]
+    assert (done.exit_code, problems) == (1, daskome.validate(wrong))
+    daskome.write_image(CUBE, wrong.with_name("b"), [2], axes="zyx", axes_units="micrometer")
+    done = daskome_("validate", wrong.with_name("b"), "--json")
+    assert (done.exit_code, json.loads(done.output)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--version", "7"], "unknown OME-Zarr version"),
+        (["--fs-option", "anon=true"], "local path"),
+        (["--fs-option", "anon"], "has no '='"),
+    ],
+)
+def test_validation_is_refused(warned: Path, options: list[str], said: str) -> None:
+    done = daskome_("validate", warned, *options)
+    assert (done.exit_code, said in done.output, "Traceback" in done.output) == (2, True, False), done.output
+
+
+def test_validation_against_another_version_and_of_nothing(warned: Path) -> None:
+    done = daskome_("validate", warned, "--version", "0.6")
+    assert (done.exit_code, "error: version: is '0.5'" in done.output) == (1, True), done.output
+    done = daskome_("validate", warned.with_name("nothing"))
+    assert (done.exit_code, "error: group: there is no zarr group" in done.output) == (1, True), done.output
+
+
+@pytest.mark.parametrize("fmt", ALL)
+@old_versions
+def test_all_versions_of_all_groups_validate_and_are_told(tmp_path: Path, fmt: str) -> None:
+    field, options = CUBE[0], {"fmt": fmt, "axes": "yx", "axes_units": "micrometer"}
+    days = [{"id": 0, "name": "first day", "maximumfieldcount": 1}, {"id": 1, "name": "second", "maximumfieldcount": 2}]
+    wells = {"A/1": {0: [field], 1: [field, field]}, "B/2": {0: [field]}}
+    daskome.write_plate(wells, tmp_path / "p", [2], "screen", columns=(1, 2, 3), acquisitions=days, **options)
+    colors = {value: (255, value, 0, 255) for value in range(1, 15)}
+    cells = {"labels": (field > 500).astype("uint8"), "colors": colors}
+    cells |= {"properties": {1: {"area": 3}, 2: {"area": 5}}} if fmt > "0.1" else {}
+    daskome.write_image(
+        field, tmp_path / "a", [2], "brain", labels={"cells": cells, "dots": cells["labels"]}, **options
+    )
+    for target, lines in {
+        "p": ["plate 'screen': 2 rows, 3 columns, 2 wells, 4 fields, 2 acquisitions", "acquisition 0: first day",
+              "acquisition 1: second", "first image: SHAPE uint16, 2 levels; axes: "],
+        "p/A/1": ["well: 3 fields of 2 acquisitions", "first image: SHAPE uint16, 2 levels; axes: "],
+        "a": ["image 'brain'", "labels: cells, dots"],
+        "a/labels": ["labels: labels/cells, labels/dots".replace("labels/", "")],
+        "a/labels/cells": ["image 'cells'", "label image of ../../: 14 colours, properties of N values",
+                           "colours: 1 #FF0100FF, 2 #FF0200FF", "12 #FF0C00FF, and 2 more"],
+    }.items():  # fmt: skip
+        assert daskome_("validate", tmp_path / target, "--strict").exit_code in (0, int(target == "a/labels"))
+        told = daskome_("info", tmp_path / target).output
+        assert told.startswith(f"OME-Zarr {fmt} {lines[0].partition(':')[0]}"), told
+        for line in lines:
+            shape = "1, 1, 1, 30, 40" if fmt < "0.3" else "30, 40"
+            assert line.replace("SHAPE", shape).replace("N", "2" if fmt > "0.1" else "0") in told, told
+
+
+@pytest.mark.parametrize("fmt", ALL)
+@old_versions
+def test_the_tree_of_a_large_plate_is_short(tmp_path: Path, fmt: str) -> None:
+    wells = {f"{row}/{column}": [CUBE[0, :4, :4]] for row in "AB" for column in range(1, 15)}
+    daskome.write_plate(wells, tmp_path / "p", None, axes="yx", fmt=fmt)
+    shutil.rmtree(tmp_path / "p" / "B")
+    told = daskome_("info", tmp_path / "p").output.splitlines()
+    assert "2 rows, 14 columns, 28 wells, 14 fields, 0 acquisitions" in told[0]
+    assert (told[2:4], told[14]) == (["MISSING: B/1", "MISSING: B/2"], "and 2 more that are missing or unfinished")
+    tree = told[told.index("tree:") + 1 :]
+    assert (len(tree), tree[0], tree[-2:]) == (38, "  A/", ["        s0 SHAPE uint16", "    … and 2 more"])
+
+
+def test_a_tree_of_many_lines_is_cut(tmp_path: Path) -> None:
+    for name in "abcdefg":
+        for k in range(14):
+            zarr.create_array(tmp_path / "z" / name / str(k), shape=(3,), dtype="u1")
+    zarr.create_group(tmp_path / "z")
+    told = daskome_("info", tmp_path / "z").output.splitlines()
+    assert (told[:2], told[14], len(told)) == (["tree:", "  a/"], "    … and 2 more", 42)
+    assert told[-1] == "  … and more; here are the first 40 lines"
+
+
+@pytest.mark.parametrize("fmt", ["0.4", "0.5", "0.6"])
+def test_a_layout_of_bioformats2raw_and_what_is_unfinished_in_it(tmp_path: Path, fmt: str) -> None:
+    for i in "01":
+        daskome.write_image(CUBE[0], tmp_path / "b" / i, [2], axes="yx", fmt=fmt)
+    said = {"bioformats2raw.layout": 3}
+    told = {"ome": {"version": fmt, **said}} if fmt >= "0.5" else said
+    root = zarr.create_group(tmp_path / "b", zarr_format=3 if fmt >= "0.5" else 2, attributes=told)
+    assert (
+        f"OME-Zarr {fmt} bioformats2raw layout: 2 images\nfirst image: 30, 40"
+        in daskome_("info", tmp_path / "b").output
+    )
+    root["1"].attrs.put({"daskome": {"unfinished": True}})
+    assert "\nUNFINISHED: 1\n" in daskome_("info", tmp_path / "b").output
+    assert daskome_("info", tmp_path / "b" / "1").output.startswith("UNFINISHED: this image")
+    assert daskome_("validate", tmp_path / "b").exit_code == 1
 
 
 @pytest.mark.parametrize("pixels", ["foo", "0", "1.5", ""])
