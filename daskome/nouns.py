@@ -12,9 +12,9 @@ T = TypeVar("T")
 def to_json(value: Any, special: Mapping[type, Callable[[Any], Any]] | None = None) -> Any:
     """Return dataclasses as dicts and tuples as lists, and those in `special` as it says.
 
-    >>> from daskome.axes import Axis
-    >>> to_json((Axis("t", "time"), 1))
-    [{'name': 't', 'type': 'time', 'unit': None}, 1]
+    >>> from daskome.problem import Problem
+    >>> to_json((Problem("omero", "is missing"), 1))
+    [{'where': 'omero', 'message': 'is missing', 'warning': False, 'section': None}, 1]
     """
     special = special or {}
     if type(value) in special:
@@ -68,9 +68,9 @@ def from_json(cls: type[T], value: Any, special: Mapping[type, Callable[[Any], A
 
     Examples
     --------
-    >>> from daskome.axes import Axis
-    >>> from_json(Axis, {"name": "z", "type": "space", "unit": None})
-    Axis(name='z', type='space', unit=None)
+    >>> from daskome.problem import Problem
+    >>> from_json(Problem, {"where": "omero", "message": "is missing", "warning": False, "section": None})
+    Problem(where='omero', message='is missing', warning=False, section=None)
     """
     found: T = _build(cls, value, special or {})
     return found

@@ -121,7 +121,8 @@ def _check_nothing_else(place: StorePath) -> None:
     """A folder that is no zarr group holds other people's files, but for what zarr was writing when it was killed."""
     if isinstance(place.store, LocalStore):
         folder = place.store.root / place.path
-        if folder.is_dir() and any(entry.suffix != ".partial" for entry in folder.iterdir()):
+        entries = {entry.name for entry in folder.iterdir() if entry.suffix != ".partial"} if folder.is_dir() else set()
+        if entries and entries.isdisjoint(("zarr.json", ".zgroup")):  # Another process may have just made the group.
             raise FileExistsError(f"{folder} holds files that are no zarr group; give a path that is free")
 
 

@@ -23,7 +23,7 @@ from zarr.storage import StorePath
 
 from daskome import display, graph, storage
 from daskome.metadata import find_version
-from daskome.plan import Capacity, Plan, Unit
+from daskome.plan import Capacity, Group, Plan, Unit
 from daskome.pyramid import Pyramid
 from daskome.regions import Region
 from daskome.sources import Source, as_source, cut
@@ -109,9 +109,12 @@ def jobs(plan: Plan, stage: int, sources: Sequence[Source], place: StorePath) ->
 
 
 def finish(plan: Plan, place: StorePath) -> None:
-    """Publish a plan whose units are all written: each group in one write, the deepest first, the target last."""
+    """Publish a plan whose units are all written: each group in one write, the deepest first, the target last.
+
+    In a store that can't rewrite, such as a zip file, the target comes first: zarr makes groups with those above them.
+    """
     version = find_version(plan.version)
-    for group in sorted(plan.groups, key=lambda group: -len(group.path.split("/")) if group.path else 0):
+    for group in sorted(plan.groups, key=_depth, reverse=place.store.supports_deletes):
         metadata = group.metadata
         if group.pyramid is not None and not group.kept and metadata.omero:
             pyramid = plan.pyramids[group.pyramid]
@@ -121,6 +124,10 @@ def finish(plan: Plan, place: StorePath) -> None:
         storage.publish(place / group.path, version, metadata)
     storage.forget(place / plan.home)
     storage.refresh(place)
+
+
+def _depth(group: Group) -> int:
+    return len(group.path.split("/")) if group.path else 0
 
 
 def capacity(place: StorePath | None = None, memory: int | None = None) -> Capacity:

@@ -9,6 +9,7 @@ import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -154,9 +155,17 @@ def _begin(place: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
     found, arrays = attributes(place), find_version(plan.version).arrays
     if found is not None and group.pyramid is not None and not group.kept:
         _set_attributes(place, arrays, {**foreign(found), MARK: mark})
+    elif found is None and group.pyramid is None and group.path:
+        _make_group(place, arrays)
     elif found is None:
-        is_whole = group.pyramid is None and group.path
-        _set_attributes(place, arrays, {} if is_whole else {MARK: mark})
+        _set_attributes(place, arrays, {MARK: mark})
+
+
+def _make_group(place: StorePath, arrays: ArrayFormat) -> None:
+    """Make a group that says nothing yet. Another process may have made it since we looked, and what it says."""
+    if place.store.supports_deletes:
+        with suppress(zarr.errors.ContainsGroupError):
+            zarr.create_group(place.store, path=place.path, zarr_format=_format(arrays))
 
 
 def _mark(plan: Plan, group: Group, old: Sequence[str], fingerprint: str) -> JSON:
@@ -196,8 +205,8 @@ def publish(place: StorePath, version: Version, metadata: Metadata) -> None:
     without what we added; so we look again, and add it again.
     """
     for wait in WAITS:
-        found = attributes(place) or {}
-        whole = _published(found, version, metadata)
+        found = attributes(place)
+        whole = _published(found or {}, version, metadata)
         if whole != found:
             _set_attributes(place, version.arrays, whole, last=True)
         if metadata.labels is None and metadata.plate is None:

@@ -290,6 +290,7 @@ json_values = st.recursive(
     max_leaves=4,
 )
 rests = st.dictionaries(st.from_regex(r"x_[a-z]{1,3}", fullmatch=True), json_values, max_size=2)
+some = st.fixed_dictionaries({"x_some": json_values}, optional={"x_more": json_values})
 numbers = st.integers(-(2**60), 2**60) | st.floats(-1e30, 1e30)
 positive = st.integers(1, 2**60) | st.floats(1e-9, 1e30)
 names = st.text(max_size=5)
@@ -337,7 +338,7 @@ def multiscales(draw: st.DrawFn, version: str) -> Multiscale:
     if version == "0.6":
         systems = [System(f"{i}", tuple(axes), draw(rests)) for i in range(draw(st.integers(1, 3)))]
         intrinsic = draw(st.integers(0, len(systems) - 1))
-    said = (draw(st.none() | names), draw(st.none() | names), draw(st.none() | rests.filter(bool)))
+    said = (draw(st.none() | names), draw(st.none() | names), draw(st.none() | some))
     return Multiscale(tuple(datasets), tuple(systems), *said, intrinsic, draw(rests))
 
 

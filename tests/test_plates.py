@@ -235,3 +235,12 @@ def test_what_others_say_of_plates_comes_back_unchanged() -> None:
         "wells": [{"path": "A/1", "rowIndex": 0, "columnIndex": 3, "x": 1}], "y": None,
     }  # fmt: skip
     assert read_plate(found, indexed=True).to_json(indexed=True) == found
+
+
+def test_plates_and_labels_in_zip_files(tmp_path: Path) -> None:
+    with zarr.storage.ZipStore(tmp_path / "p.zip", mode="w") as store:
+        daskome.write_plate({"A/1": [FIELD], "B/2": [FIELD]}, store, [2], axes="cyx")
+    with zarr.storage.ZipStore(tmp_path / "a.zip", mode="w") as store:
+        daskome.write_image(FIELD, store, [2], axes="cyx", labels={"cells": FIELD})
+    for name in ("p.zip", "a.zip"):
+        assert daskome.verify(zarr.storage.ZipStore(tmp_path / name, mode="r"), pixels=True) == []
