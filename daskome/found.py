@@ -358,6 +358,8 @@ def _open(place: StorePath) -> Array | None:
         warnings.simplefilter("ignore")
         array = storage.find_array(place)
         if array is not None:
+            if not isinstance(array.metadata.attributes, Mapping):
+                raise ValueError(f"attributes {array.metadata.attributes!r} of the array are no object")
             layout_of(array), dtype_of(array)
         return array
 
