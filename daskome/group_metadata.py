@@ -302,8 +302,19 @@ def _target(group: Any, fmt: Any) -> tuple[StorePath, Version]:
 
 
 def _write(place: StorePath, version: Version, metadata: Metadata) -> None:
+    _check_kind(place, metadata)
     storage.publish(place, version, metadata)
     storage.refresh(place)
+
+
+def _check_kind(place: StorePath, metadata: Metadata) -> None:
+    """Raise a FileExistsError for a group that is something else: an image, a plate and a well are three groups."""
+    new = {"multiscales": metadata.multiscales, "plate": metadata.plate, "well": metadata.well}
+    others = [kind for kind, said in new.items() if not said and kind in ome_keys(storage.attributes(place) or {})]
+    if others and any(new.values()):
+        raise FileExistsError(
+            f"{place} holds {others[0]} metadata; images, plates and wells go into groups of their own"
+        )
 
 
 def _under(found: Mapping[str, Any], version: Version, new: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 from zarr.storage import StorePath
 
-from daskome import storage
+from daskome import occupied, storage
 from daskome.axes import Axis
 from daskome.found import find, pyramid_of
 from daskome.labels import ImageLabel, colored, parse_image_label
@@ -149,9 +149,14 @@ def image_at(place: StorePath) -> Pyramid | None:
     Raises
     ------
     ValueError
-        If it is unfinished.
+        If it is unfinished, or a group of another kind.
     """
     found = storage.attributes(place)
+    for kind in occupied.OTHER_KINDS:
+        if found is not None and kind in ome_keys(found):
+            raise ValueError(
+                f"{place} is a {kind.split('.')[0]}; labels go into the group of their image (section 'labels')"
+            )
     if found is None or "multiscales" not in ome_keys(found):
         if found is not None and storage.MARK in found:
             raise ValueError(

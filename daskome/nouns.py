@@ -1,5 +1,6 @@
 """Frozen dataclasses to JSON and, by their annotations, back."""
 
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from math import isfinite
@@ -52,7 +53,7 @@ def plain(value: Any, where: str) -> Any:
         return {key: plain(item, f"{where}/{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item, f"{where}/{i}") for i, item in enumerate(value)]
-    raise ValueError(f"{where} is {value!r} of type {type(value).__name__}, which is no JSON")
+    raise ValueError(f"{where} is {reprlib.repr(value)} of type {type(value).__name__}, which is no JSON")
 
 
 def from_json(cls: type[T], value: Any, special: Mapping[type, Callable[[Any], Any]] | None = None) -> T:

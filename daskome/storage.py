@@ -155,7 +155,7 @@ def _begin(place: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
     found, arrays = attributes(place), find_version(plan.version).arrays
     if found is not None and group.pyramid is not None and not group.kept:
         _set_attributes(place, arrays, {**foreign(found), MARK: mark})
-    elif found is None and group.pyramid is None and group.path:
+    elif found is None and group.pyramid is None and group.metadata.plate is None:
         _make_group(place, arrays)
     elif found is None:
         _set_attributes(place, arrays, {MARK: mark})
@@ -245,6 +245,11 @@ def forget(place: StorePath) -> None:
     """Delete the journal that a group keeps."""
     if place.store.supports_deletes:
         sync((place / JOURNAL).delete_dir())
+
+
+def is_interrupted(place: StorePath) -> bool:
+    """Whether a group keeps the journal of writing that did not come to its end."""
+    return sync((place / JOURNAL / "plan.json").get(default_buffer_prototype())) is not None
 
 
 def refresh(place: StorePath) -> None:

@@ -10,7 +10,7 @@ from zarr.storage import StorePath
 from daskome import plan as planning, storage
 from daskome.metadata import Metadata, Version, ome_keys, read
 from daskome.plan import Capacity, Group, Plan
-from daskome.plates import Field, Plate, Well, natural, parse_plate
+from daskome.plates import Field, Plate, Well, joined, natural, parse_plate
 from daskome.request import Asked, checked, missing
 from daskome.sources import Source, as_source, expanded
 
@@ -91,10 +91,13 @@ def whole_plate(
 
 
 def check_new_wells(place: StorePath, whole: WholePlate, overwrite: bool) -> None:
-    """Raise a FileExistsError for wells that a plate has already, and for what is no plate."""
+    """Raise for wells that can't join a plate: it has them already, it is none, or they lack acquisitions."""
     found = storage.attributes(place)
     if found is None:
+        _check_acquisitions(whole, whole.plate)
         return
+    if storage.MARK in found and not overwrite:
+        raise FileExistsError(f"{place} is unfinished; overwrite=True starts it anew")
     kinds = [kind for kind in ome_keys(found) if kind != "plate"]
     if kinds:
         raise FileExistsError(f"{place} holds {', '.join(kinds)}; a plate goes into a group of its own")
@@ -103,6 +106,17 @@ def check_new_wells(place: StorePath, whole: WholePlate, overwrite: bool) -> Non
     both = [well.path for well in whole.plate.wells if well.path in there]
     if both and not overwrite:
         raise FileExistsError(f"{place} has wells {', '.join(both[:10])} already; overwrite=True replaces them")
+    _check_acquisitions(whole, joined(old, whole.plate) if old else whole.plate)
+
+
+def _check_acquisitions(whole: WholePlate, plate: Plate) -> None:
+    """Raise a ValueError for images that don't say which of several acquisitions they are of."""
+    silent = [f"{image.well}/{image.path}" for image in whole.images if image.acquisition is None]
+    if len(plate.acquisitions or ()) > 1 and silent:
+        raise ValueError(
+            f"image {silent[0]} doesn't say of which of the plate's {len(plate.acquisitions or ())} acquisitions it is"
+            " (section 'well'); give a dict from the id of an acquisition to its images"
+        )
 
 
 def _path(key: Any) -> str:
@@ -140,9 +154,9 @@ def _acquisitions(
     most: dict[Any, int] = {}
     for (number, _), n in counts.items():
         most[number] = max(most.get(number, 0), n)
-    said = {item.get("id"): item for item in given or ()}
     found = {number: {"id": number, "name": str(number), "maximumfieldcount": n} for number, n in most.items()}
-    return [{**found.get(number, {}), **said.get(number, {})} for number in {**said, **found}] or None
+    said = [{**found.get(item.get("id"), {}), **item} for item in given or ()]
+    return [*said, *(item for number, item in found.items() if number not in [one.get("id") for one in said])] or None
 
 
 def _named(plan: Plan) -> Plan:

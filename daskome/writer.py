@@ -511,7 +511,8 @@ def add_levels(
 ) -> Plan | Delayed:
     """Add coarser levels to an image that lacks them, without touching what is there.
 
-    Readers see the image as it was until the new levels are whole; then its metadata change in one write.
+    Readers see the image as it was until the new levels are whole; then its metadata change in one write. After a
+    failure, call it again.
 
     Parameters
     ----------
@@ -553,7 +554,8 @@ def add_levels(
         raise ValueError(f"{place}: the image can't be read whole; `daskome validate` says why")
     how = find_method(method or found.method or "mean")
     plan = plan_added(found, found.version, capacity(place, memory), how, scale_factors, storage_options)
-    return _done(Task(plan, [], place, False, retries), group, progress, compute)
+    leftovers_may_go = storage.is_interrupted(place)
+    return _done(Task(plan, [], place, leftovers_may_go, retries), group, progress, compute)
 
 
 def _image_plan(

@@ -98,11 +98,22 @@ def test_a_failure_leaves_the_image_as_it_was(tmp_path: Path, monkeypatch: pytes
     def broken(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("gone")
 
-    monkeypatch.setattr(graph.Target, "__setitem__", broken)
-    with pytest.raises(daskome.WriteError):
-        daskome.add_levels(tmp_path / "a", [2], retries=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(graph.Target, "__setitem__", broken)
+        with pytest.raises(daskome.WriteError):
+            daskome.add_levels(tmp_path / "a", [2], retries=0)
     assert ome(tmp_path / "a") == before
     assert daskome.verify(tmp_path / "a", pixels=True) == []
+    daskome.add_levels(tmp_path / "a", [2, 4])
+    assert [level.shape for level in levels(tmp_path / "a")] == [(20, 64, 65), (10, 32, 33), (5, 16, 17)]
+    assert daskome.verify(tmp_path / "a", pixels=True) == []
+
+
+def test_arrays_of_others_are_in_the_way(tmp_path: Path) -> None:
+    daskome.write_image(IMAGE, tmp_path / "a", None, axes="zyx")
+    zarr.open_group(tmp_path / "a").create_array("s1", shape=(3,), dtype="uint8")
+    with pytest.raises(FileExistsError, match="has an array s1 already"):
+        daskome.add_levels(tmp_path / "a", [2])
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,15 @@ def test_an_open_group_knows_what_was_written() -> None:
     assert ome(group.store, "labels")["labels"] == ["cells"]
 
 
+def test_labels_alone_can_be_written_again_after_a_failure(tmp_path: Path) -> None:
+    lazy = da.from_array(CELLS, chunks=16)
+    with pytest.raises(daskome.WriteError):
+        daskome.write_labels(lazy.map_blocks(lambda block: 1 / 0, dtype="uint8"), tmp_path / "a", "cells", retries=0)
+    daskome.write_labels(CELLS, tmp_path / "a", "others")
+    daskome.write_labels(CELLS, tmp_path / "a", "cells", overwrite=True)
+    assert ome(tmp_path / "a", "labels")["labels"] == ["others", "cells"]
+
+
 # ---- together with an image
 
 
