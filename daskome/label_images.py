@@ -1,6 +1,6 @@
 """Labels of an image: ``labels/<name>`` inside its group, planned like any image, and listed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,9 +10,9 @@ from zarr.storage import StorePath
 
 from daskome import occupied, storage
 from daskome.axes import Axis
-from daskome.found import find, pyramid_of
+from daskome.found import Found, find, pyramid_of
 from daskome.labels import ImageLabel, colored, parse_image_label
-from daskome.metadata import Metadata, Version, ome_keys
+from daskome.metadata import Metadata, Version, ome_keys, ome_of
 from daskome.plan import Capacity, Group, Plan
 from daskome.problem import Problem
 from daskome.pyramid import Image, Pyramid, ScaleFactors
@@ -167,6 +167,15 @@ def image_at(place: StorePath) -> Pyramid | None:
     return None if isinstance(image, Problem) or not image.complete else pyramid_of(image)
 
 
+def labels_of(place: StorePath) -> Iterator[tuple[str, Found]]:
+    """Yield the listed label images of the image at a place, that can be read, with their paths in it."""
+    listed = ome_of(storage.attributes(place / LABELS) or {}).get("labels")
+    for name in listed if isinstance(listed, list) else ():
+        found = find(place / LABELS / str(name))
+        if isinstance(found, Found):
+            yield f"{LABELS}/{name}", found
+
+
 def labelled_by(place: StorePath) -> Pyramid | None:
     """Return the image whose labels lie at a place, ``labels/<name>`` in its group; None if they are none."""
     above, _, _ = place.path.rpartition("/")
@@ -180,10 +189,12 @@ def listed(names: Sequence[str]) -> list[Group]:
 
 
 def _check_name(name: Any) -> None:
-    if not isinstance(name, str) or not name.strip() or "/" in name or name in (".", "..") or name.startswith("__"):
+    text = name if isinstance(name, str) else ""
+    odd = text.startswith((".", "__")) or text == "zarr.json" or not text.isprintable()
+    if odd or not text.strip() or "/" in text or "\\" in text:
         raise ValueError(
-            f"label name {name!r} must be text without a slash: it is the name of a group inside 'labels'"
-            " (section 'labels')"
+            f"label name {name!r} must be text without a slash, and not begin with a dot: it is the name of a group"
+            " inside 'labels' (section 'labels')"
         )
 
 
@@ -221,7 +232,7 @@ def _likely_axes(image: Pyramid, ndim: int) -> tuple[Axis, ...] | None:
     """Return the axes of labels of an image: all of it, or those without its channels, or those of space."""
     without = tuple(axis for axis in image.axes if axis.type != "channel")
     space = tuple(axis for axis in image.axes if axis.spatial)
-    return next((axes for axes in (image.axes, without, space) if len(axes) == ndim), None)
+    return next((axes for axes in (image.axes, without, space, space[-ndim:]) if len(axes) == ndim), None)
 
 
 def factors_like(scale_factors: ScaleFactors, labels: Image, image: Pyramid | None) -> ScaleFactors:

@@ -9,6 +9,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, StorePath
 
 from daskome import storage
+from daskome.metadata import Metadata
 from daskome.plan import Group, Plan
 
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
@@ -48,6 +49,8 @@ def _replaceable(place: StorePath, plan: Plan, group: Group, overwrite: bool) ->
     found = storage.attributes(place)
     if found is None:
         _check_nothing_else(place)
+    elif not place.store.supports_deletes and group.metadata != Metadata():
+        raise FileExistsError(f"{place} exists in a store that can't replace what it holds; use a new one")
     old: list[str] = []
     if group.pyramid is not None:
         if found is not None and not group.kept:

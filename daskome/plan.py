@@ -218,9 +218,9 @@ class Plan:
 
     @property
     def home(self) -> str:
-        """The path of the group that keeps the journal: that of the only image, or the target."""
-        paths = [group.path for group, _ in self.images]
-        return paths[0] if len(paths) == 1 else ""
+        """The path of the group that keeps the journal: the deepest that all images lie in."""
+        common = zip(*(group.path.split("/") for group, _ in self.images), strict=False)
+        return "/".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, common))
 
     def pyramid(self, work: Pass) -> Pyramid:
         """Return the pyramid that a pass writes."""

@@ -138,7 +138,8 @@ def create(place: StorePath, plan: Plan, old: Sequence[str] = ()) -> None:
         replaced = [path for path in old if _is_in(path, group.path)]
         _begin(place / group.path, plan, group, _mark(plan, group, replaced, fingerprint))
     if place.store.supports_deletes:
-        for path in (join(plan.home, JOURNAL), *old):
+        forget(place / plan.home)
+        for path in old:
             sync((place / path).delete_dir())
     for group in reversed(plan.groups):
         _make(place / group.path, plan, group, {} if group.pyramid is None else documents[group.pyramid])
@@ -158,7 +159,8 @@ def _begin(place: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
     elif found is None and group.pyramid is None and group.metadata.plate is None:
         _make_group(place, arrays)
     elif found is None:
-        _set_attributes(place, arrays, {MARK: mark})
+        with suppress(zarr.errors.ContainsGroupError):  # Another process has just made it, for a part of its own.
+            _set_attributes(place, arrays, {MARK: mark})
 
 
 def _make_group(place: StorePath, arrays: ArrayFormat) -> None:
@@ -244,7 +246,8 @@ def renew(target: Any) -> None:
 def forget(place: StorePath) -> None:
     """Delete the journal that a group keeps."""
     if place.store.supports_deletes:
-        sync((place / JOURNAL).delete_dir())
+        with suppress(FileNotFoundError):  # Another process, with a part of its own, has just done so.
+            sync((place / JOURNAL).delete_dir())
 
 
 def is_interrupted(place: StorePath) -> bool:

@@ -96,8 +96,6 @@ def check_new_wells(place: StorePath, whole: WholePlate, overwrite: bool) -> Non
     if found is None:
         _check_acquisitions(whole, whole.plate)
         return
-    if storage.MARK in found and not overwrite:
-        raise FileExistsError(f"{place} is unfinished; overwrite=True starts it anew")
     kinds = [kind for kind in ome_keys(found) if kind != "plate"]
     if kinds:
         raise FileExistsError(f"{place} holds {', '.join(kinds)}; a plate goes into a group of its own")

@@ -1,6 +1,6 @@
 """The calls that plan and write images, labels and plates: with `daskome.group_metadata`, the ome_zarr.writer API."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from daskome import label_images, plan as planning, run, storage
 from daskome.added_levels import plan_added
 from daskome.axes import AxesLike
 from daskome.door import opened
-from daskome.found import find
+from daskome.found import find, pyramid_of
 from daskome.group_metadata import (
     add_metadata,
     check_format,
@@ -28,7 +28,7 @@ from daskome.metadata import Version
 from daskome.methods import find_method
 from daskome.plan import Capacity, Plan
 from daskome.problem import Problem
-from daskome.pyramid import ScaleFactors
+from daskome.pyramid import Image, ScaleFactors
 from daskome.request import Asked, capacity, warn_of_loss, which_version
 from daskome.sources import Source, as_source
 from daskome.task import Task
@@ -511,6 +511,7 @@ def add_levels(
 ) -> Plan | Delayed:
     """Add coarser levels to an image that lacks them, without touching what is there.
 
+    Labels of the image get levels, too: they must have as many.
     Readers see the image as it was until the new levels are whole; then its metadata change in one write. After a
     failure, call it again.
 
@@ -552,8 +553,10 @@ def add_levels(
         raise ValueError(f"{place}: {found}")
     if found.version is None or found.problems or len(found.complete) != len(found.levels):
         raise ValueError(f"{place}: the image can't be read whole; `daskome validate` says why")
-    how = find_method(method or found.method or "mean")
-    plan = plan_added(found, found.version, capacity(place, memory), how, scale_factors, storage_options)
+    how, who = find_method(method or found.method or "mean"), capacity(place, memory)
+    plan = plan_added(found, found.version, who, how, scale_factors, storage_options)
+    labels = list(_added_to_labels(place, plan, found.version, who))
+    plan = planning.together([("", plan), *labels]) if labels else plan
     leftovers_may_go = storage.is_interrupted(place)
     return _done(Task(plan, [], place, leftovers_may_go, retries), group, progress, compute)
 
@@ -571,6 +574,19 @@ def _image_plan(
     parts = [("", plan), *((label.path, part) for label, (part, _) in zip(wanted, planned, strict=True))]
     listing = label_images.listed([label.name for label in wanted])[:1]
     return planning.together(parts, listing), [source, *(source for _, sources in planned for source in sources)]
+
+
+def _added_to_labels(place: StorePath, plan: Plan, version: Version, who: Capacity) -> Iterator[tuple[str, Plan]]:
+    """Yield the paths and plans of an image's labels, which must have as many levels as it (section "labels")."""
+    (group, pyramid), *_ = plan.images
+    for path, found in label_images.labels_of(place):
+        if len(found.complete) == len(found.levels) == group.kept and not found.problems:
+            own = pyramid_of(found)
+            level = own.levels[0]
+            image = Image(level.shape, own.dtype, own.axes, level.scale, level.translation, own.name)
+            factors = label_images.factors_like("auto", image, pyramid)
+            rest = factors[group.kept - 1 :] if isinstance(factors, list) else factors
+            yield path, plan_added(found, version, who, find_method(found.method or "mode"), rest, None)
 
 
 def _like_neighbours(asked: Asked, source: Source, place: StorePath | None) -> Asked:

@@ -109,6 +109,26 @@ def test_a_failure_leaves_the_image_as_it_was(tmp_path: Path, monkeypatch: pytes
     assert daskome.verify(tmp_path / "a", pixels=True) == []
 
 
+@pytest.mark.filterwarnings("ignore:OME-Zarr 0.[123] can't store:UserWarning")
+@pytest.mark.parametrize("version", ALL)
+def test_labels_get_levels_with_their_image(tmp_path: Path, version: str) -> None:
+    cells = (IMAGE % 5).astype("uint8")
+    how = {
+        "axes": "zyx",
+        "scale": (3, 0.5, 0.5),
+        "fmt": version,
+        "labels": {"cells": cells, "max": {"labels": cells, "method": "max"}},
+    }
+    daskome.write_image(IMAGE, tmp_path / "once", [2, {"z": 2, "y": 4, "x": 4}], **how)
+    daskome.write_image(IMAGE, tmp_path / "later", None, **how)
+    daskome.add_levels(tmp_path / "later", [2, {"z": 2, "y": 4, "x": 4}])
+    for path in ("", "labels/cells", "labels/max"):
+        for a, b in zip(levels(tmp_path / "once" / path), levels(tmp_path / "later" / path), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert ome(tmp_path / "later/labels/max")["multiscales"][0]["type"] == "max"
+    assert daskome.verify(tmp_path / "later", pixels=True) == []
+
+
 def test_arrays_of_others_are_in_the_way(tmp_path: Path) -> None:
     daskome.write_image(IMAGE, tmp_path / "a", None, axes="zyx")
     zarr.open_group(tmp_path / "a").create_array("s1", shape=(3,), dtype="uint8")

@@ -1,5 +1,6 @@
 """Plates: what they list, as one plan, in bounded work; wells that come later; nothing lost."""
 
+import multiprocessing
 import time
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,8 @@ def test_a_plate_that_failed_can_be_written_again(tmp_path: Path) -> None:
     with pytest.raises(daskome.WriteError, match="B/2/0"):
         daskome.write_plate(wells, tmp_path / "p", axes="cyx", retries=0)
     assert "plate" not in ome(tmp_path / "p")
-    with pytest.raises(FileExistsError, match="unfinished; overwrite=True"):
-        daskome.write_plate({"C/3": [field]}, tmp_path / "p", axes="cyx")
+    daskome.write_plate({"C/3": [field]}, tmp_path / "p", axes="cyx")
+    assert [well["path"] for well in ome(tmp_path / "p")["plate"]["wells"]] == ["C/3"]
     daskome.write_plate({"A/1": [field], "B/2": [field]}, tmp_path / "p", axes="cyx", overwrite=True)
     assert daskome.verify(tmp_path / "p", pixels=True) == []
 
@@ -179,6 +180,33 @@ def test_groups_are_of_one_kind(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="holds plate metadata"):
         daskome.write_well_metadata(tmp_path / "p", ["0"])
     assert contents(tmp_path / "p") == before
+
+
+def _write_well(path: Path, well: str, start: Any) -> None:
+    start.wait()
+    daskome.write_plate({well: [FIELD, FIELD]}, path, axes="cyx")
+
+
+def test_processes_write_wells_of_one_plate_at_the_same_time(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    wells = ["A/1", "A/2", "B/1"]
+    start = context.Barrier(len(wells))
+    processes = [context.Process(target=_write_well, args=(tmp_path / "p", well, start)) for well in wells]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert sorted(well["path"] for well in ome(tmp_path / "p")["plate"]["wells"]) == wells
+    assert daskome.verify(tmp_path / "p", pixels=True) == []
+
+
+def test_what_is_in_a_zip_file_stays_as_it_is(tmp_path: Path) -> None:
+    with zarr.storage.ZipStore(tmp_path / "p.zip", mode="w") as store:
+        daskome.write_plate({"A/1": [FIELD]}, store, axes="cyx")
+        with pytest.raises(FileExistsError, match="can't replace"):
+            daskome.write_plate({"A/2": [FIELD]}, store, axes="cyx")
+    assert daskome.verify(zarr.storage.ZipStore(tmp_path / "p.zip", mode="r")) == []
 
 
 def test_a_plate_goes_into_no_image(tmp_path: Path) -> None:
