@@ -223,9 +223,9 @@ WAITS = (0.05, 0.1, 0)
 def _published(found: JSON, version: Version, metadata: Metadata) -> JSON:
     """Return the attributes of a group that says this, others' kept."""
     kinds = ome_attributes(version, merged(found, metadata))
-    kept = foreign(found) if metadata.multiscales else {key: v for key, v in found.items() if key != MARK}
+    kept = {key: value for key, value in found.items() if key != MARK}
     if not ome_keys(kinds):
-        return {key: value for key, value in found.items() if key != MARK}
+        return kept
     under = {key: {**kept[key], **value} for key, value in kinds.items() if key == "ome" and key in kept}
     return {**kept, **kinds, **under}
 
@@ -286,11 +286,16 @@ def level_paths(plan: Plan) -> list[str]:
 
 
 def foreign(found: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the attributes that are not those of an image: others' own, and what else is under ``ome``."""
-    kept = {key: value for key, value in (found or {}).items() if key not in (MARK, "_ARRAY_DIMENSIONS", *IMAGE)}
+    """Return the attributes that are not those of an image: others' own, and what else is under ``ome``.
+
+    Where there is no image, ``omero`` and ``image-label`` are somebody's, who says them before the image is written.
+    """
+    is_image = "multiscales" in ome_keys(found or {})
+    image = (*IMAGE, "_ARRAY_DIMENSIONS") if is_image else ()
+    kept = {key: value for key, value in (found or {}).items() if key not in (MARK, *image)}
     ome = kept.pop("ome", None)
     if isinstance(ome, Mapping):
-        rest = {key: value for key, value in ome.items() if key not in ("version", *IMAGE)}
+        rest = {key: value for key, value in ome.items() if key not in ("version", *image)}
         kept |= {"ome": rest} if rest else {}
     return kept
 

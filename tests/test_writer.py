@@ -453,3 +453,19 @@ def test_axes_out_of_custom_order_are_a_warning_free_choice() -> None:
         warnings.simplefilter("error")
         plan = daskome.plan_image(CUBE, axes=[{"name": "phase", "type": "phase"}, "y", "x"], scale_factors=[2])
     assert plan.pyramids[0].levels[1].factors == (1, 2, 2)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_what_is_said_before_the_image_is_written_is_kept(tmp_path: Path, version: str) -> None:
+    """As with ome_zarr: `root.attrs["omero"] = …`, then the image."""
+    shown = {"channels": [{"label": "a", "color": "00FF00", "window": {"min": 0, "max": 9, "start": 0, "end": 9}}]}
+    said = {"omero": shown} if version == "0.4" else {"ome": {"omero": shown}}
+    group = zarr.create_group(tmp_path / "a", zarr_format=2 if version == "0.4" else 3, attributes={**said, "mine": 1})
+    daskome.write_image(CUBE, group, [2], fmt=version)
+    found = zarr.open_group(tmp_path / "a", mode="r").attrs.asdict()
+    assert found["mine"] == 1
+    assert found.get("ome", found)["omero"] == shown
+    daskome.write_image(CUBE, group, [2], fmt=version, overwrite=True)
+    found = zarr.open_group(tmp_path / "a", mode="r").attrs.asdict()
+    assert found["mine"] == 1
+    assert "omero" not in found.get("ome", found)
