@@ -44,6 +44,15 @@ def machine() -> str:
     return f"{date}, {os.cpu_count()} cores {platform.machine()}, Python {platform.python_version()}, {packages}"
 
 
+def _peak() -> int:
+    """Return the peak of this process in bytes. (``ru_maxrss`` starts with that of the process that started it.)"""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def _main(function: str, arguments: str) -> None:
     module, name = function.split(":")
     call = getattr(__import__(module, fromlist=[name]), name)
@@ -52,7 +61,7 @@ def _main(function: str, arguments: str) -> None:
     cost = Cost(
         time.perf_counter() - wall,
         time.process_time() - cpu,
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        _peak(),
         result,
     )
     print(json.dumps(vars(cost)))
