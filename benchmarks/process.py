@@ -45,7 +45,7 @@ def machine() -> str:
 
 
 def _peak() -> int:
-    """Return the peak of this process in bytes. (``ru_maxrss`` starts with that of the process that started it.)"""
+    """Return the peak of this process in bytes. ``ru_maxrss`` starts with that of the process that started it."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
