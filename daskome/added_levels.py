@@ -45,7 +45,8 @@ def plan_added(
     more = image_pyramid(image, method, _relative(scale_factors, old), _with_base(options), version.arrays).levels[1:]
     if not more:
         raise ValueError(f"{old.name!r} has all its levels: the coarsest, {base.shape}, fits in one chunk")
-    levels = [_added(level, base, len(old.levels) + k) for k, level in enumerate(more)]
+    n = len(old.levels)
+    levels = [_added(level, base, n + k, n) for k, level in enumerate(more)]
     whole = replace(old, method=method, levels=(*old.levels, *levels))
     return planning.plan_more_levels(whole, len(old.levels), version, _metadata(found, whole, version), capacity)
 
@@ -81,18 +82,25 @@ def _divided(factor: Any, base: float, name: str) -> int:
     return int(factor // base)
 
 
-def _added(level: Level, base: Level, k: int) -> Level:
+def _added(level: Level, base: Level, k: int, n: int) -> Level:
     factors = tuple(a * b for a, b in zip(base.factors, level.factors, strict=True))
-    return replace(level, path=_next_path(base.path, k), factors=factors)
+    return replace(level, path=_next_path(base.path, k, n - 1), factors=factors)
 
 
-def _next_path(path: str, k: int) -> str:
-    """Return the path of level k, named like the one that is there.
+def _next_path(path: str, k: int, base: int) -> str:
+    """Return the path of level k, named like that of level `base`, which is there.
 
-    >>> _next_path("s0", 1), _next_path("0", 2), _next_path("scale0/image", 1)
-    ('s1', '2', 'scale1/image')
+    >>> _next_path("s0", 1, 0), _next_path("0", 2, 0), _next_path("scale0/image", 1, 0), _next_path("c1/0", 1, 0)
+    ('s1', '2', 'scale1/image', 'c1/1')
+    >>> _next_path("1", 1, 0), _next_path("full", 1, 0)
+    ('2', 's1')
     """
-    return re.sub(r"\d+", str(k), path, count=1) if re.search(r"\d", path) else f"s{k}"
+    found = list(re.finditer(r"\d+", path))
+    last = [match for match in found if match.start() > path.rfind("/")]
+    chosen = [match for match in found if int(match[0]) == base][-1:] or last[-1:]
+    if not chosen:
+        return f"s{k}"
+    return path[: chosen[0].start()] + str(int(chosen[0][0]) + k - base) + path[chosen[0].end() :]
 
 
 def _metadata(found: Found, whole: Pyramid, version: Version) -> Metadata:

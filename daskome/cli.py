@@ -326,22 +326,28 @@ def _writing(source: str, target: str, labels: str | None, options: dict[str, An
     arguments = _arguments(source, **options)
     if labels is None:
         return partial(daskome.write_image, group=target, **arguments)
+    if not _is_group(target, arguments["fs_options"]):
+        raise ValueError(f"there is no image at {target}, whose labels these could be; write it first")
     arguments |= {"labels": arguments.pop("image"), "name": labels}
     if arguments.pop("channels") is not None:
         raise ValueError("labels have no channels; leave --channels out")
     return partial(daskome.write_labels, group=target, **arguments)
 
 
+def _is_group(url: str, fs_options: dict[str, Any] | None) -> bool:
+    from daskome import storage
+
+    return storage.find_group(storage.locate(url, fs_options)) is not None
+
+
 def _adding(url: str, options: dict[str, Any]) -> Callable[..., Any]:
     """Return the call that adds levels to an image."""
     import daskome
 
-    said = [
-        key for key in ("axes", "scale", "translation", "unit", "name", "fmt", "channels", "overwrite") if options[key]
-    ]
+    said = [key for key in ("axes", "scale", "translation", "unit", "name", "fmt", "channels") if options[key]]
     if said:
         raise ValueError(f"--add-levels takes no --{said[0]}: the image at {url} says it")
-    keys = ("scale_factors", "method", "memory")
+    keys = ("scale_factors", "method", "memory", "overwrite")
     storage = _storage_options(options) or None
     fs_options = dict(options["fs_options"] or options["in_options"]) or None
     chosen = {key: options[key] for key in keys}

@@ -136,7 +136,7 @@ FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "compute": lambda value: isinstance(value, bool),
     "coordinate_transformations": lambda value: _all(lambda level: _all(_is_dict, level), value),
     "field_count": _is_int,
-    "fmt": lambda value: hasattr(value, "version"),
+    "fmt": lambda value: hasattr(value, "version") or (isinstance(value, str) and value[:2] == "0."),
     "label_metadata": _is_dict,
     "method": lambda value: _is_name(value) or callable(value) or hasattr(value, "value") or hasattr(value, "reduce"),
     "name": _is_name,

@@ -11,7 +11,8 @@ from daskome import rules, storage
 from daskome.axes import AxesLike, Axis, parse_axes
 from daskome.channels import Omero, parse_omero
 from daskome.door import opened
-from daskome.labels import parse_image_label
+from daskome.label_images import LABELS, check_name
+from daskome.labels import ImageLabel, parse_image_label
 from daskome.metadata import Metadata, Version, ome_keys, ome_of, read
 from daskome.nouns import plain
 from daskome.plates import parse_plate, parse_well
@@ -204,17 +205,30 @@ def write_label_metadata(
     """
     place, version = _target(group, fmt)
     label = parse_image_label(colors, properties, **metadata)
-    for parent in (place, place / "labels"):
-        found = storage.attributes(parent / name) or {}
-        if "multiscales" in ome_keys(found):
-            break
-    else:
+    check_name(name)
+    is_labels = storage.address(place)[-1] == LABELS
+    parent = place if is_labels else place / LABELS
+    found = storage.attributes(parent / name) or {}
+    if "multiscales" not in ome_keys(found):
         raise FileNotFoundError(f"{place} has no label image {name!r}; write it first, as with write_labels")
-    image = checked(version, replace(read(found), image_label=label))
+    old = read(found)
+    image = checked(version, replace(old, image_label=_updated(old.image_label, label, "source" in metadata)))
     labels = checked(version, Metadata(labels=(name,)))
     _write(parent / name, version, image)
     _write(parent, version, labels)
     storage.renew(group)
+
+
+def _updated(old: ImageLabel | None, new: ImageLabel, says_source: bool) -> ImageLabel:
+    """Return what is said now of a label image, and what was said before where nothing is said now."""
+    if old is None:
+        return new
+    return ImageLabel(
+        old.colors if new.colors is None else new.colors,
+        old.properties if new.properties is None else new.properties,
+        new.source if says_source or old.source is None else old.source,
+        {**old.rest, **new.rest},
+    )
 
 
 def get_metadata(group: Any) -> dict[str, Any]:
@@ -244,7 +258,7 @@ def add_metadata(group: Any, metadata: Mapping[str, Any], fmt: Any = None) -> No
         For what the specification forbids, and what is no JSON, before anything is written.
     """
     place, version = _target(group, fmt)
-    new: dict[str, Any] = plain(dict(metadata), "metadata")
+    new: dict[str, Any] = plain(dict(ome_of(metadata)), "metadata")
     found = storage.attributes(place) or {}
     whole = {**found, **new} if version.root is None else _under(found, version, new)
     if ome_keys(whole):

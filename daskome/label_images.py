@@ -11,7 +11,7 @@ from zarr.storage import StorePath
 from daskome import occupied, storage
 from daskome.axes import Axis
 from daskome.found import Found, find, pyramid_of
-from daskome.labels import ImageLabel, colored, parse_image_label
+from daskome.labels import colored, parse_image_label
 from daskome.metadata import Metadata, Version, ome_keys, ome_of
 from daskome.plan import Capacity, Group, Plan
 from daskome.problem import Problem
@@ -101,7 +101,7 @@ def label_image(
     ValueError
         If the name or what is said of label values can't be.
     """
-    _check_name(name)
+    check_name(name)
     if not levels:
         raise ValueError("the pyramid has no levels")
     sources = [as_source(level) for level in levels]
@@ -188,7 +188,8 @@ def listed(names: Sequence[str]) -> list[Group]:
     return [Group(LABELS, Metadata(labels=tuple(names))), Group("", Metadata())]
 
 
-def _check_name(name: Any) -> None:
+def check_name(name: Any) -> None:
+    """Raise a ValueError for what can't be the name of a label image."""
     text = name if isinstance(name, str) else ""
     odd = text.startswith((".", "__")) or text == "zarr.json" or not text.isprintable()
     if odd or not text.strip() or "/" in text or "\\" in text:
@@ -248,18 +249,22 @@ def factors_like(scale_factors: ScaleFactors, labels: Image, image: Pyramid | No
 
 def _check_like(labels: Pyramid, image: Pyramid) -> None:
     """Raise for labels that can't be those of an image: as many levels, each axis as long, or 1 (section "labels")."""
-    sizes = {axis.name: n for axis, n in zip(image.axes, image.levels[0].shape, strict=True)}
-    for axis, n in zip(labels.axes, labels.levels[0].shape, strict=True):
-        if n not in (1, sizes.get(axis.name, n)):
-            raise ValueError(
-                f"labels {labels.name!r} have {n} along axis {axis.name!r}, but the image has {sizes[axis.name]};"
-                " they must be as long, or 1 (section 'labels')"
-            )
     if len(labels.levels) != len(image.levels):
         raise ValueError(
             f"labels {labels.name!r} would have {len(labels.levels)} levels, but the image has {len(image.levels)};"
             " they must have as many (section 'labels'): leave scale_factors out to follow the image"
         )
+    for own, level in zip(labels.levels, image.levels, strict=True):
+        sizes = {axis.name: n for axis, n in zip(image.axes, level.shape, strict=True)}
+        for axis, n in zip(labels.axes, own.shape, strict=True):
+            if n not in (1, sizes.get(axis.name, n)):
+                raise ValueError(
+                    f"level {own.path} of labels {labels.name!r} would be {n} along axis {axis.name!r}, but the image"
+                    f" is {sizes[axis.name]}; they must be as long, or 1 (section 'labels')"
+                )
 
 
-__all__ = ["ImageLabel", "LabelImage", "image_at", "label_image", "label_values", "listed"]
+__all__ = [
+    "LABELS", "LabelImage", "check_name", "factors_like", "image_at", "label_image", "label_values", "labelled_by",
+    "labels_of", "listed",
+]  # fmt: skip

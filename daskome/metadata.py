@@ -311,6 +311,15 @@ def merged(found: Mapping[str, Any], new: Metadata) -> Metadata:
     return replace(new, labels=labels and tuple(dict.fromkeys(labels)), plate=plate)
 
 
+def with_levels(found: Mapping[str, Any], new: Metadata) -> Metadata:
+    """Return what an image says by now, with the levels that were added to it; what was edited meanwhile stays."""
+    old, made = read(found), new.multiscales[0]
+    first = replace(
+        old.multiscales[0], datasets=made.datasets, method=made.method, metadata=made.metadata, rest=made.rest
+    )
+    return replace(old, multiscales=(first, *old.multiscales[1:]))
+
+
 def lost(version: Version, multiscale: Multiscale) -> list[str]:
     """Return what readers of a version will not know of an image, in words; nothing if it says all that matters."""
     if version.transforms is not None:
@@ -506,11 +515,11 @@ def _read(found: Mapping[str, Any], version: Version) -> Metadata:
         tuple(_read_multiscale(multiscale, version) for multiscale in _list(ome.get("multiscales", ()))),
         read_omero(ome["omero"]) if "omero" in ome else None,
         read_image_label(ome["image-label"]) if "image-label" in ome else None,
-        tuple(map(str, _list(ome["labels"]))) if "labels" in ome else None,
+        _texts(ome["labels"]) if "labels" in ome else None,
         read_plate(ome["plate"], version.indexed) if "plate" in ome else None,
         read_well(ome["well"]) if "well" in ome else None,
         ome.get("bioformats2raw.layout"),
-        tuple(map(str, _list(ome["series"]))) if "series" in ome else None,
+        _texts(ome["series"]) if "series" in ome else None,
         stated,
     )
 
@@ -519,6 +528,12 @@ def _list(found: Any) -> Sequence[Any]:
     if not isinstance(found, list | tuple):
         raise TypeError(f"{found!r} is no list")
     return found
+
+
+def _texts(found: Any) -> tuple[str, ...]:
+    if not all(isinstance(item, str) for item in _list(found)):
+        raise TypeError(f"{found!r} is no list of paths")
+    return tuple(found)
 
 
 def _all_state(ome: Mapping[str, Any], key: str, name: str) -> bool:
@@ -624,5 +639,5 @@ def _number(value: Any) -> float:
 __all__ = [
     "DEFAULT_VERSION", "KINDS", "VERSIONS", "Dataset", "Metadata", "Multiscale", "Placed", "System", "Version",
     "attributes", "find_version", "image_metadata", "likely_version", "lost", "merged", "ome_keys", "ome_of", "read",
-    "read_multiscale", "version_in", "version_of", "with_coordinates",
+    "read_multiscale", "version_in", "version_of", "with_coordinates", "with_levels",
 ]  # fmt: skip

@@ -183,17 +183,37 @@ def joined(old: Plate, new: Plate) -> Plate:
     ('A', 'B', 'C')
     """
     wells = {well.path: well for well in (*old.wells, *new.wells)}
-    acquisitions = {str(a.get("id")): a for a in (*(old.acquisitions or ()), *(new.acquisitions or ()))}
+    acquisitions = _joined_acquisitions(old.acquisitions or (), new.acquisitions or ())
     counts = [count for count in (old.field_count, new.field_count) if count is not None]
+    sides = {key: _joined(getattr(old, key), getattr(new, key), key in old.rest) for key in SIDES}
+    more = {
+        key: [*old.rest[key], *({"name": name} for name in names[len(getattr(old, key)) :])]
+        for key, names in sides.items()
+        if key in old.rest
+    }
     return Plate(
-        _joined(old.rows, new.rows),
-        _joined(old.columns, new.columns),
+        sides["rows"],
+        sides["columns"],
         tuple(wells.values()),
         new.name or old.name,
         max(counts, default=None),
-        tuple(acquisitions.values()) or None,
-        {**old.rest, **new.rest},
+        acquisitions or None,
+        {**old.rest, **new.rest, **more},
     )
+
+
+def _joined_acquisitions(
+    old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], ...]:
+    """Return acquisitions by their ids; what was said of one stays where nothing is said now but what follows."""
+    whole: dict[str, Mapping[str, Any]] = {str(item.get("id")): item for item in old}
+    for item in new:
+        before = whole.get(str(item.get("id")), {})
+        told = {key: v for key, v in item.items() if not (key == "name" and v == str(item.get("id")) and key in before)}
+        counts = [n for n in (before.get("maximumfieldcount"), item.get("maximumfieldcount")) if isinstance(n, int)]
+        most = {"maximumfieldcount": max(counts)} if counts else {}
+        whole[str(item.get("id"))] = {**before, **told, **most}
+    return tuple(whole.values())
 
 
 def natural(name: str) -> tuple[int, str]:
@@ -204,9 +224,9 @@ def natural(name: str) -> tuple[int, str]:
 SIDES = ("rows", "columns")
 
 
-def _joined(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+def _joined(old: tuple[str, ...], new: tuple[str, ...], as_is: bool) -> tuple[str, ...]:
     names = tuple(dict.fromkeys((*old, *new)))
-    ordered = list(old) == sorted(old, key=natural)
+    ordered = list(old) == sorted(old, key=natural) and not as_is
     return tuple(sorted(names, key=natural)) if ordered else names
 
 

@@ -232,6 +232,16 @@ def which_version(fmt: Any, place: StorePath | None) -> Version:
     return stated if stated is not None and fits else version_of(group.metadata.zarr_format)
 
 
+def check_same_version(place: StorePath, version: Version) -> None:
+    """Raise a ValueError if a group states another version: one hierarchy has one (0.5 and newer, "version")."""
+    stated = version_in(storage.attributes(place) or {})
+    if stated is not None and stated != version.name:
+        raise ValueError(
+            f"{place} is in OME-Zarr {stated}, so what is added to it can't be in {version.name} (section 'version');"
+            " leave fmt out to follow it"
+        )
+
+
 def capacity(place: StorePath | None, memory: int | str | None) -> Capacity:
     """Return who would write there, each with so much memory."""
     return run.capacity(place, None if memory is None else int(parse_bytes(memory)))

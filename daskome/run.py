@@ -22,7 +22,7 @@ from dask.local import get_sync
 from zarr.storage import StorePath
 
 from daskome import display, graph, storage
-from daskome.metadata import find_version
+from daskome.metadata import find_version, with_levels
 from daskome.plan import Capacity, Group, Plan, Unit
 from daskome.pyramid import Pyramid
 from daskome.regions import Region
@@ -121,6 +121,8 @@ def finish(plan: Plan, place: StorePath) -> None:
             coarsest = storage.open_levels(place / group.path, pyramid)[-1]
             channels = display.measured(metadata.omero.channels or (), coarsest, pyramid)
             metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
+        if group.kept:
+            metadata = with_levels(storage.attributes(place / group.path) or {}, metadata)
         storage.publish(place / group.path, version, metadata)
     storage.forget(place / plan.home)
     storage.refresh(place)

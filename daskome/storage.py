@@ -250,11 +250,6 @@ def forget(place: StorePath) -> None:
             sync((place / JOURNAL).delete_dir())
 
 
-def is_interrupted(place: StorePath) -> bool:
-    """Whether a group keeps the journal of writing that did not come to its end."""
-    return sync((place / JOURNAL / "plan.json").get(default_buffer_prototype())) is not None
-
-
 def refresh(place: StorePath) -> None:
     """Consolidate anew the metadata of those groups, from a place up, that hold them consolidated: copies get old."""
     paths = [place.path]
@@ -278,11 +273,6 @@ def is_local_to_process(place: StorePath) -> bool:
     if isinstance(store, FsspecStore):
         return "memory" in (store.fs.protocol, *store.fs.protocol)
     return isinstance(store, MemoryStore | ZipStore) or type(getattr(store, "store", None)).__name__ == "MemoryStore"
-
-
-def level_paths(plan: Plan) -> list[str]:
-    """Return the paths of all arrays that a plan makes, relative to the target."""
-    return [join(group.path, level.path) for group, pyramid in plan.images for level in pyramid.levels[group.kept :]]
 
 
 def foreign(found: Mapping[str, Any] | None) -> dict[str, Any]:

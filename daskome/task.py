@@ -11,6 +11,7 @@ from dask.delayed import Delayed, delayed
 from zarr.storage import StorePath
 
 from daskome import occupied, run, storage
+from daskome.metadata import merged
 from daskome.plan import Plan
 from daskome.sources import Source, stored_at
 
@@ -29,6 +30,9 @@ class Task:
         """Raise for what is in the way, or read while it is written."""
         occupied.check_apart(self.place, self.plan, [a for source in self.sources for a in stored_at(source)])
         occupied.replaceable(self.place, self.plan, self.overwrite)
+        for group in self.plan.groups:
+            if group.metadata.labels is not None or group.metadata.plate is not None:
+                merged(storage.attributes(self.place / group.path) or {}, group.metadata)
 
     def create(self) -> None:
         """Make what is to be filled; what is there may have changed since it was checked."""

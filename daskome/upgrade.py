@@ -32,6 +32,7 @@ from daskome.metadata import (
     read,
     version_in,
 )
+from daskome.nouns import plain
 from daskome.problem import Problem
 from daskome.regions import Shape
 
@@ -332,6 +333,9 @@ def _work(place: StorePath, target: Version) -> Work:
     whole = [group for group in groups if group is not None]
     in_place = tree.zarr_format == target.arrays.zarr_format
     work = (_in_place if in_place else _upgrade)(tree, whole, target, refusals)
+    for stage in work.writes:
+        for key, document in stage.items():
+            _tried(refusals, "", plain, document, key)  # What is no JSON would fail in the middle of the writes.
     if refusals:
         raise ValueError("\n".join([f"{place} can't be converted to OME-Zarr {target.name}:", *map(str, refusals)]))
     if work.writes:
@@ -477,7 +481,8 @@ def _check_integers(dtypes: Iterable[str], target: Version) -> None:
 
 def _merged(found: Mapping[str, Any], new: JSON, target: Version) -> JSON:
     """Return new attributes beside those that are others', also those that others have put under ``ome``."""
-    gone = {"ome", *KINDS, *((DIMENSIONS,) if "multiscales" in ome_of(found) else ())}
+    ours = () if "ome" in found else KINDS
+    gone = {"ome", *ours, *((DIMENSIONS,) if "multiscales" in ome_of(found) else ())}
     beside = {key: value for key, value in found.items() if key not in gone}
     under = found.get("ome")
     rest = {k: v for k, v in under.items() if k not in ("version", *KINDS)} if isinstance(under, Mapping) else {}

@@ -104,7 +104,21 @@ def check_new_wells(place: StorePath, whole: WholePlate, overwrite: bool) -> Non
     both = [well.path for well in whole.plate.wells if well.path in there]
     if both and not overwrite:
         raise FileExistsError(f"{place} has wells {', '.join(both[:10])} already; overwrite=True replaces them")
-    _check_acquisitions(whole, joined(old, whole.plate) if old else whole.plate)
+    both_plates = joined(old, whole.plate) if old else whole.plate
+    _check_acquisitions(whole, both_plates)
+    if old and len(both_plates.acquisitions or ()) > 1:
+        _check_old_wells(place, [well.path for well in old.wells if well.path not in both])
+
+
+def _check_old_wells(place: StorePath, paths: Sequence[str]) -> None:
+    """Raise a ValueError for wells that are there and don't say of which acquisition their images are."""
+    for path in paths:
+        well = read(storage.attributes(place / path) or {}).well
+        if well and any(image.acquisition is None for image in well.images):
+            raise ValueError(
+                f"with several acquisitions, every image of the plate must say of which it is, but those of well {path}"
+                " don't (section 'well')"
+            )
 
 
 def _check_acquisitions(whole: WholePlate, plate: Plate) -> None:

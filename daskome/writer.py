@@ -9,7 +9,7 @@ from zarr.storage import StorePath
 
 from daskome import label_images, plan as planning, run, storage
 from daskome.added_levels import plan_added
-from daskome.axes import AxesLike
+from daskome.axes import AxesLike, reject_unknown
 from daskome.door import opened
 from daskome.found import find, pyramid_of
 from daskome.group_metadata import (
@@ -24,12 +24,12 @@ from daskome.group_metadata import (
 )
 from daskome.label_images import LabelImage, label_image
 from daskome.layout import StorageOptions
-from daskome.metadata import Version
+from daskome.metadata import Version, ome_keys
 from daskome.methods import find_method
 from daskome.plan import Capacity, Plan
 from daskome.problem import Problem
 from daskome.pyramid import Image, ScaleFactors
-from daskome.request import Asked, capacity, warn_of_loss, which_version
+from daskome.request import Asked, capacity, check_same_version, warn_of_loss, which_version
 from daskome.sources import Source, as_source
 from daskome.task import Task
 from daskome.whole_plates import check_new_wells, whole_plate
@@ -489,6 +489,7 @@ def write_plate(
     place = storage.locate(group, fs_options)
     version = which_version(fmt, place)
     whole = whole_plate(wells, rows, columns, acquisitions, name)
+    check_same_version(place, version)
     check_new_wells(place, whole, overwrite)
     described = (None, axes, scale, translation, axes_units, channels, omero)
     asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
@@ -505,6 +506,7 @@ def add_levels(
     storage_options: StorageOptions = None,
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
+    overwrite: bool = False,
     retries: int = 2,
     progress: run.Progress | None = None,
     compute: bool = True,
@@ -513,7 +515,7 @@ def add_levels(
 
     Labels of the image get levels, too: they must have as many.
     Readers see the image as it was until the new levels are whole; then its metadata change in one write. After a
-    failure, call it again.
+    failure, call it again with ``overwrite=True``.
 
     Parameters
     ----------
@@ -525,6 +527,8 @@ def add_levels(
         The one that the metadata name, or the mean.
     storage_options : dict or sequence of dict, optional
         Of the new levels; by default chunks, shards and compression of the coarsest level that is there.
+    overwrite : bool
+        Replace arrays in the way of new levels, such as those of a call that failed; never levels of the image.
     fs_options, memory, retries, progress, compute
         As in `write_image`.
 
@@ -534,6 +538,8 @@ def add_levels(
 
     Raises
     ------
+    FileExistsError
+        If an array is in the way of a new level.
     ValueError
         If there is no image, it can't be read, or has no room for more levels.
 
@@ -553,12 +559,13 @@ def add_levels(
         raise ValueError(f"{place}: {found}")
     if found.version is None or found.problems or len(found.complete) != len(found.levels):
         raise ValueError(f"{place}: the image can't be read whole; `daskome validate` says why")
-    how, who = find_method(method or found.method or "mean"), capacity(place, memory)
+    is_label = "image-label" in ome_keys(found.attributes) or label_images.labelled_by(place) is not None
+    default = "mode" if is_label else "mean"
+    how, who = find_method(method or found.method or default), capacity(place, memory)
     plan = plan_added(found, found.version, who, how, scale_factors, storage_options)
     labels = list(_added_to_labels(place, plan, found.version, who))
     plan = planning.together([("", plan), *labels]) if labels else plan
-    leftovers_may_go = storage.is_interrupted(place)
-    return _done(Task(plan, [], place, leftovers_may_go, retries), group, progress, compute)
+    return _done(Task(plan, [], place, overwrite, retries), group, progress, compute)
 
 
 def _image_plan(
@@ -567,6 +574,8 @@ def _image_plan(
     """Return the plan of an image, with its labels if there are any, and what is read."""
     plan, source = _like_neighbours(asked, as_source(image), place).plan(as_source(image), version, who)
     warn_of_loss(version, plan.groups[0].metadata)
+    if labels is not None and not isinstance(labels, Mapping):
+        raise ValueError("labels come with an image as a dict from their names to arrays, as in {'cells': array}")
     wanted = [_label_of(name, value) for name, value in (labels or {}).items()]
     if not wanted:
         return plan, [source]
@@ -604,6 +613,7 @@ def _label_of(name: str, value: Any) -> LabelImage:
     if "labels" not in given:
         raise ValueError(f"labels {name!r}: give an array, or a dict with 'labels' and arguments of write_labels")
     pixels = given.pop("labels")
+    reject_unknown(given, (*LABEL_ARGUMENTS, "colors", "properties", "label_metadata"), "argument of labels")
     own = {key: given.pop(key) for key in LABEL_ARGUMENTS if key in given}
     return label_image(name, [pixels], Asked(**own), **given)
 
@@ -624,6 +634,7 @@ def _write_labels(
 ) -> Plan | Delayed:
     place = storage.locate(group, fs_options)
     version = which_version(fmt, place)
+    check_same_version(place, version)
     plan, sources = wanted.plan(label_images.image_at(place), version, capacity(place, memory))
     warn_of_loss(version, plan.groups[0].metadata)
     whole = planning.together([(wanted.path, plan)], label_images.listed([wanted.name]))

@@ -104,7 +104,9 @@ def test_a_failure_leaves_the_image_as_it_was(tmp_path: Path, monkeypatch: pytes
             daskome.add_levels(tmp_path / "a", [2], retries=0)
     assert ome(tmp_path / "a") == before
     assert daskome.verify(tmp_path / "a", pixels=True) == []
-    daskome.add_levels(tmp_path / "a", [2, 4])
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        daskome.add_levels(tmp_path / "a", [2, 4])
+    daskome.add_levels(tmp_path / "a", [2, 4], overwrite=True)
     assert [level.shape for level in levels(tmp_path / "a")] == [(20, 64, 65), (10, 32, 33), (5, 16, 17)]
     assert daskome.verify(tmp_path / "a", pixels=True) == []
 

@@ -23,9 +23,7 @@ FLOORS = {
     # The sixth has steps too: an image found in a store, what is looked at in it, and the report.
     **dict.fromkeys(["found", "preview", "request", "task"], 6),
     "hierarchy": 6.1,
-    **dict.fromkeys(
-        ["added_levels", "checks", "group_metadata", "label_images", "pixels", "upgrade", "whole_plates"], 6.3
-    ),
+    **dict.fromkeys(["added_levels", "checks", "group_metadata", "pixels", "upgrade", "whole_plates"], 6.3),
     "validation": 6.5,
     **dict.fromkeys(["information", "verification"], 6.6),
     **dict.fromkeys(["format", "scale", "writer"], 7),

@@ -602,3 +602,23 @@ def test_the_command(tmp_path: Path) -> None:
     refused = CliRunner().invoke(main, ["upgrade", url, "--version", "0.4"])
     assert (refused.exit_code, done.exit_code, tried.exit_code) == (2, 0, 0)
     assert "write the image again with fmt='0.4'" in refused.output
+
+
+def test_what_is_no_json_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "a.ome.zarr"
+    write_cells(folder, "0.4")
+    (folder / ".zattrs").write_text((folder / ".zattrs").read_text().rstrip().removesuffix("}") + ', "mine": NaN}')
+    before = contents(folder)
+    with pytest.raises(ValueError, match="mine is nan, which is no JSON"):
+        daskome.convert_metadata(folder, "0.5")
+    assert contents(folder) == before
+
+
+def test_attributes_of_others_beside_ome_stay_whatever_their_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a.ome.zarr"
+    write_cells(folder, "0.5")
+    group = zarr.open_group(folder)
+    group.attrs["plate"], group.attrs["labels"] = {"mine": 1}, ["mine"]
+    daskome.convert_metadata(folder, "0.6")
+    found = zarr.open_group(folder, mode="r").attrs.asdict()
+    assert (found["plate"], found["labels"]) == ({"mine": 1}, ["mine"])
