@@ -23,6 +23,7 @@ FLOORS = {
     # The sixth has steps too: an image found in a store, what is looked at in it, and the report.
     **dict.fromkeys(["found", "preview", "request", "task"], 6),
     "hierarchy": 6.1,
+    "label_images": 6.2,
     **dict.fromkeys(["added_levels", "checks", "group_metadata", "pixels", "upgrade", "whole_plates"], 6.3),
     "validation": 6.5,
     **dict.fromkeys(["information", "verification"], 6.6),
