@@ -203,8 +203,8 @@ class Plan:
 
     @property
     def fingerprint(self) -> str:
-        """What identifies the bytes that the plan leaves on disk, and its units."""
-        return hashlib.sha256(replace(self, capacity=Capacity()).to_json().encode()).hexdigest()[:32]
+        """What identifies the bytes that the plan leaves on disk, whoever writes them, and in which units."""
+        return hashlib.sha256(replace(self, stages=(), capacity=Capacity()).to_json().encode()).hexdigest()[:32]
 
     @property
     def n_images(self) -> int:
@@ -230,13 +230,23 @@ class Plan:
         """Return how many units a stage has."""
         return sum(prod(self._grid(work)) for work in self.stages[stage].passes)
 
-    def units(self, stage: int) -> Iterator[Unit]:
-        """Yield the units of a stage, one at a time: a plan for a petabyte has millions."""
-        index = 0
-        for work in self.stages[stage].passes:
-            for position in product(*map(range, self._grid(work))):
-                yield self._unit(stage, index, work, position)
-                index += 1
+    def units(self, stage: int, indices: Iterable[int] | None = None) -> Iterator[Unit]:
+        """Yield units of a stage, one at a time: a plan for a petabyte has millions.
+
+        Parameters
+        ----------
+        stage : int
+        indices : iterable of int, optional
+            Which ones, rising; all if not given.
+        """
+        passes = iter(self.stages[stage].passes)
+        first = stop = 0
+        for index in range(self.count(stage)) if indices is None else indices:
+            while index >= stop:
+                work = next(passes)
+                grid = self._grid(work)
+                first, stop = stop, stop + prod(grid)
+            yield self._unit(stage, index, work, regions.position(index - first, grid))
 
     def reads(self, unit: Unit) -> Region:
         """Return what a unit reads, in voxels of the image or of the stored level below."""

@@ -47,6 +47,19 @@ def whole(shape: Sequence[int]) -> Region:
     return tuple((0, n) for n in shape)
 
 
+def position(index: int, grid: Sequence[int]) -> Shape:
+    """Return where in a grid the block of an index lies, counted in C order.
+
+    >>> position(7, (2, 2, 3))
+    (1, 0, 1)
+    """
+    found: list[int] = []
+    for count in reversed(grid):
+        index, last = divmod(index, count)
+        found.append(last)
+    return tuple(reversed(found))
+
+
 def block(index: Sequence[int], blocks: Sequence[int], shape: Sequence[int]) -> Region:
     """Return the region of one block of a grid, cut by the edge of `shape`.
 

@@ -27,6 +27,25 @@ MAX_DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an image comes from, so that other processes find it; never how to log in there.
+
+    Attributes
+    ----------
+    path : str
+        As `daskome.read` takes it; empty if only this process has the image.
+    stamp : str
+        What changes when a file does.
+    expanded : tuple of int
+        Where axes of length 1 were put in.
+    """
+
+    path: str = ""
+    stamp: str = ""
+    expanded: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """An image, and what it says of itself.
 
@@ -44,6 +63,7 @@ class Source:
     name : str, optional
     irregular : tuple of str
         Axes with coordinates that are not regular and rising: these have no scale, so the caller must give one.
+    origin : Origin
     """
 
     array: Any
@@ -54,6 +74,7 @@ class Source:
     units: Mapping[str, str] = field(default_factory=dict)
     name: str | None = None
     irregular: tuple[str, ...] = ()
+    origin: Origin = Origin()
 
     @property
     def shape(self) -> Shape:
@@ -118,7 +139,7 @@ def expanded(source: Source, where: tuple[int, ...]) -> Source:
     index = tuple(None if i in where else slice(None) for i in range(len(source.shape) + len(where)))
     chunks = tuple((1,) if part is None else next(sizes) for part in index)
     whole = array[index] if isinstance(array, da.Array | np.ndarray) else Expanded(array, where)
-    return replace(source, array=whole, chunks=chunks, dims=None)
+    return replace(source, array=whole, chunks=chunks, dims=None, origin=replace(source.origin, expanded=where))
 
 
 class Window:
@@ -344,4 +365,4 @@ def _step(values: np.ndarray[Any, Any]) -> float | None:
     return float((values[-1] - values[0]) / (len(values) - 1))
 
 
-__all__: Sequence[str] = ["Reopenable", "Source", "Window", "as_source", "cut", "expanded", "open_hdf5", "stored_at"]
+__all__: Sequence[str] = ["Origin", "Reopenable", "Source", "Window", "as_source", "cut", "expanded", "open_hdf5", "stored_at"]

@@ -1,10 +1,11 @@
-"""Where pyramids lie: finding the target, creating, the journal, and publishing. Only this module opens URLs.
+"""Where pyramids lie: finding the target, creating, and publishing. Only this module opens URLs.
 
 An image in the making is a zarr group without OME attributes, which says so itself: its attribute `MARK` holds
-the plan's fingerprint. Its journal has one small record per finished unit, under `JOURNAL`. Publishing is one
-write of the group's attributes.
+the plan's fingerprint. Its journal (`daskome.journal`) tells which units are finished. Publishing is one write of
+the group's attributes.
 """
 
+import json
 import os
 import time
 import warnings
@@ -21,14 +22,18 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
+from daskome import journal as journals
+from daskome.journal import JOURNAL, Journal
 from daskome.layout import ArrayFormat
-from daskome.metadata import Metadata, Version, attributes as ome_attributes, find_version, merged, ome_keys
+from daskome.metadata import Metadata, Version, attributes as ome_attributes, find_version, merged, ome_keys, ome_of
 from daskome.plan import Group, Plan
 from daskome.pyramid import Level, Pyramid
+from daskome.sources import Origin
 
 JSON = dict[str, Any]
 MARK = "daskome"
-JOURNAL = ".daskome"
+PARTIAL = ".partial"
+"""How the files end that zarr writes before it gives them their names; a process that is killed leaves them."""
 IMAGE = ("multiscales", "omero", "image-label")
 """What says that a group is an image."""
 V2_DOCUMENTS = (".zgroup", ".zattrs", ".zmetadata")
@@ -122,7 +127,9 @@ def _try_codecs(pyramid: Pyramid, level: Level) -> None:
     array[...] = 0 if array.fill_value else 1
 
 
-def create(place: StorePath, plan: Plan, old: Sequence[str] = ()) -> None:
+def create(
+    place: StorePath, plan: Plan, old: Sequence[str], journal: Journal, origins: Sequence[Origin] = ()
+) -> None:
     """Make the groups and arrays of a plan, empty; groups of images are marked as unfinished.
 
     Parameters
@@ -132,19 +139,22 @@ def create(place: StorePath, plan: Plan, old: Sequence[str] = ()) -> None:
     old : sequence of str
         Levels of the images that are there, which go (`daskome.occupied.replaceable`). What made them
         images goes before them, so no reader takes a mixture for whole. Nothing else is touched.
+    journal : Journal
+        Begins last: a plan that is in a journal has all its arrays.
+    origins : sequence of Origin
+        Where the images of the plan come from, for the journal.
     """
     documents, fingerprint = rehearse(plan), plan.fingerprint
     for group in reversed(plan.groups):
         replaced = [path for path in old if _is_in(path, group.path)]
         _begin(place / group.path, plan, group, _mark(plan, group, replaced, fingerprint))
     if place.store.supports_deletes:
-        forget(place / plan.home)
+        journals.forget(place / plan.home)
         for path in old:
             sync((place / path).delete_dir())
     for group in reversed(plan.groups):
         _make(place / group.path, plan, group, {} if group.pyramid is None else documents[group.pyramid])
-    if place.store.supports_deletes:
-        _set(place / plan.home / JOURNAL / "plan.json", plan.to_json())
+    journals.begin(journal, plan, origins)
 
 
 def _is_in(path: str, parent: str) -> bool:
@@ -194,12 +204,6 @@ def open_levels(place: StorePath, pyramid: Pyramid) -> list[zarr.Array[Any]]:
     return [_open_array(place / level.path, level) for level in pyramid.levels]
 
 
-def record(place: StorePath, fingerprint: str, key: str) -> None:
-    """Note in the journal that a unit is finished."""
-    if place.store.supports_deletes:
-        _set(place / JOURNAL / "done" / key.replace("/", "-"), fingerprint)
-
-
 def publish(place: StorePath, version: Version, metadata: Metadata) -> None:
     """Turn what is finished into an image, a plate, …: the attributes of its group, in one write.
 
@@ -243,11 +247,62 @@ def renew(target: Any) -> None:
         target.metadata.attributes.update(found or {})
 
 
-def forget(place: StorePath) -> None:
-    """Delete the journal that a group keeps."""
-    if place.store.supports_deletes:
-        with suppress(FileNotFoundError):  # Another process, with a part of its own, has just done so.
-            sync((place / JOURNAL).delete_dir())
+def sweep(place: StorePath, plan: Plan) -> None:
+    """Delete what killed processes have left of files that were never finished. Other stores write whole objects."""
+    store = _unwrapped(place.store)
+    if isinstance(store, LocalStore):
+        for group, pyramid in plan.images:
+            for level in pyramid.levels[group.kept :]:
+                folder = store.root / place.path / group.path / level.path
+                for path in folder.rglob(f"*{PARTIAL}"):
+                    path.unlink(missing_ok=True)
+
+
+def differences(place: StorePath, plan: Plan) -> list[str]:
+    """Return in what the images at a place differ from those of a plan: their arrays and their multiscales.
+
+    Nothing, if the plan, or one like it, has been written there.
+    """
+    documents, version = rehearse(plan), find_version(plan.version)
+    found: list[str] = []
+    for group, _ in plan.images:
+        there = attributes(place / group.path) or {}
+        wanted = ome_of(ome_attributes(version, group.metadata)).get("multiscales")
+        found += differing(join(group.path, "multiscales"), ome_of(there).get("multiscales"), wanted)
+        for key, document in documents[group.pyramid or 0].items():
+            stored = sync((place / group.path / key).get(default_buffer_prototype()))
+            is_there = None if stored is None else json.loads(stored.to_bytes())
+            found += differing(join(group.path, key), is_there, json.loads(document.to_bytes()))
+    return found
+
+
+def differing(where: str, there: Any, wanted: Any) -> list[str]:
+    """Return where two JSON documents differ, in words. What made an image may be another version of daskome.
+
+    >>> differing("s0", {"shape": [4, 5], "order": "C"}, {"shape": [4, 6]})
+    ["s0/order: 'C' there, nothing asked for", 's0/shape/1: 5 there, 6 asked for']
+    """
+    if where.endswith("/metadata/version") or there == wanted:
+        return []
+    if isinstance(there, dict) and isinstance(wanted, dict):
+        keys: list[Any] = sorted({*there, *wanted})
+        pairs = [(key, there.get(key), wanted.get(key)) for key in keys]
+    elif isinstance(there, list) and isinstance(wanted, list) and len(there) == len(wanted):
+        pairs = [(i, a, b) for i, (a, b) in enumerate(zip(there, wanted, strict=True))]
+    else:
+        a, b = ("nothing" if value is None else repr(value) for value in (there, wanted))
+        return [f"{where}: {a} there, {b} asked for"]
+    return [line for key, a, b in pairs for line in differing(f"{where}/{key}", a, b)]
+
+
+def as_stored(pyramid: Pyramid, level: Level, block: Any) -> Any:
+    """Return voxels as they come back from a level, whose codecs may keep less than all of them."""
+    one = replace(level, shape=block.shape, layout=replace(level.layout, chunks=block.shape, shards=None))
+    store = MemoryStore()
+    _create_array(store, "block", pyramid, one)
+    array = zarr.open_array(store, path="block", mode="r+")
+    array[...] = block
+    return array[...]
 
 
 def refresh(place: StorePath) -> None:
@@ -395,7 +450,3 @@ def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:
     config = level.layout.options.get("config")
     return array.with_config(config) if config else array
 
-
-def _set(place: StorePath, text: str) -> None:
-    buffer = default_buffer_prototype().buffer.from_bytes(text.encode())
-    sync(place.set(buffer))

@@ -1,0 +1,184 @@
+"""What is finished of a plan, beside its images while they are made; through zarr's stores alone, so it works on any.
+
+::
+
+    .daskome/plan.json               the plan, and where its images come from
+    .daskome/<id>/<stage>/<index>    one small record per finished unit
+    .daskome/<id>/failed/<unit>      why a unit failed for good
+
+A plan that is started anew gets a new id, so records of processes that still follow the old one count for nothing.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+from uuid import uuid4
+
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+from zarr.storage import FsspecStore, StorePath, WrapperStore
+
+from daskome.nouns import from_json
+from daskome.plan import Plan, Unit
+from daskome.sources import Origin
+
+JOURNAL = ".daskome"
+FAILED = "failed"
+SAMPLE = 64
+"""So many records are read to tell how fast units are finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """One start of a plan: the group that keeps the journal (`Plan.home`), and what tells it from other starts."""
+
+    home: StorePath
+    id: str
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the store can keep a journal; zip files can't take back what they hold."""
+        return bool(self.home.store.supports_deletes)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A plan that has been started, and what its images are."""
+
+    journal: Journal
+    plan: Plan
+    origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished unit: when, in seconds since 1970, after how many seconds, and how many bytes, uncompressed."""
+
+    time: float
+    seconds: float
+    nbytes: int
+
+
+def fresh(home: StorePath) -> Journal:
+    """Return a journal that no other start has."""
+    return Journal(home, uuid4().hex)
+
+
+def begin(journal: Journal, plan: Plan, origins: Sequence[Origin]) -> None:
+    """Note a plan whose arrays are made: from now on its units can be written."""
+    if journal.keeps:
+        images = [asdict(origin) for origin in origins]
+        text = json.dumps({"id": journal.id, "images": images, "plan": json.loads(plan.to_json())}, sort_keys=True)
+        _set(journal.home / JOURNAL / "plan.json", text)
+
+
+def find(home: StorePath) -> Begun | None:
+    """Return the plan that was started at a group and is not finished; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If another version of daskome has started it, in a form of its own.
+    """
+    text = _get(home / JOURNAL / "plan.json")
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+        plan = Plan.from_json(json.dumps(found["plan"]))
+        return Begun(Journal(home, found["id"]), plan, tuple(from_json(Origin, image) for image in found["images"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{home}: the journal can't be read ({error}); overwrite=True starts anew") from error
+
+
+def is_current(journal: Journal) -> bool:
+    """Whether nobody has started anew what a journal belongs to."""
+    text = _get(journal.home / JOURNAL / "plan.json") if journal.keeps else None
+    return not journal.keeps or (text is not None and json.loads(text)["id"] == journal.id)
+
+
+def record(journal: Journal, unit: Unit, done: Record) -> None:
+    """Note that a unit is finished."""
+    if journal.keeps:
+        _set(_records(journal) / unit.key, json.dumps(asdict(done)))
+
+
+def fail(journal: Journal, unit: Unit, reason: str) -> None:
+    """Note that a unit failed for good, and why; if even that fails, the unit is still missing."""
+    if journal.keeps:
+        with suppress(Exception):
+            _set(_records(journal) / FAILED / unit.key.replace("/", "-"), reason)
+
+
+def finished(journal: Journal, stage: int) -> frozenset[int]:
+    """Return the indices of the units of a stage that are finished."""
+    return frozenset(map(int, filter(str.isdecimal, _names(_records(journal) / str(stage)))))
+
+
+def failures(journal: Journal) -> dict[str, str]:
+    """Return why units failed for good, by their keys; some may have been written since."""
+    folder = _records(journal) / FAILED
+    return {name.replace("-", "/"): _get(folder / name) or "" for name in sorted(_names(folder)) if "." not in name}
+
+
+def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Record]:
+    """Yield some records of a stage, evenly spread over `indices`."""
+    step = max(len(indices) // SAMPLE, 1)
+    for index in indices[::step]:
+        text = _get(_records(journal) / f"{stage}/{index}")
+        if text:
+            found: Mapping[str, Any] = json.loads(text)
+            yield Record(**{f.name: found[f.name] for f in fields(Record)})
+
+
+def forget(home: StorePath) -> None:
+    """Delete the journal that a group keeps: the plan first, for records without one count for nothing."""
+    if home.store.supports_deletes:
+        with suppress(FileNotFoundError):  # Another process, with a part of its own, has just done so.
+            sync((home / JOURNAL / "plan.json").delete())
+            sync((home / JOURNAL).delete_dir())
+
+
+def _records(journal: Journal) -> StorePath:
+    return journal.home / JOURNAL / journal.id
+
+
+def now() -> float:
+    """Return the time, in seconds since 1970."""
+    return time.time()
+
+
+def _names(folder: StorePath) -> list[str]:
+    """Return what is in a folder, now: file systems of objects remember lists that other processes have changed."""
+    store: Any = folder.store
+    while isinstance(store, WrapperStore):
+        store = store._store
+    if isinstance(store, FsspecStore):
+        store.fs.invalidate_cache()
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return sync(_listed(folder))
+    return []
+
+
+async def _listed(folder: StorePath) -> list[str]:
+    return [name async for name in folder.store.list_dir(folder.path)]
+
+
+def _get(place: StorePath) -> str | None:
+    with suppress(NotADirectoryError):
+        found = sync(place.get(default_buffer_prototype()))
+        return None if found is None else found.to_bytes().decode()
+    return None
+
+
+def _set(place: StorePath, text: str) -> None:
+    sync(place.set(default_buffer_prototype().buffer.from_bytes(text.encode())))
+
+
+__all__ = [
+    "JOURNAL", "Begun", "Journal", "Record", "begin", "fail", "failures", "find", "finished", "forget",
+    "fresh", "is_current", "now", "record", "records",
+]  # fmt: skip
