@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from daskome.label_images import label_values
     from daskome.methods import METHODS
     from daskome.plan import Plan
+    from daskome.pools import WriteError
     from daskome.problem import Problem
     from daskome.readers import read
-    from daskome.run import WriteError
     from daskome.upgrade import convert_metadata
     from daskome.validation import validate
     from daskome.verification import verify
@@ -35,7 +35,7 @@ _HOMES = {
     "METHODS": "methods",
     "Plan": "plan",
     "Problem": "problem",
-    "WriteError": "run",
+    "WriteError": "pools",
     "add_levels": "writer",
     "convert_metadata": "upgrade",
     "label_values": "label_images",

@@ -430,7 +430,7 @@ def _reporting(written: str | None = None) -> Iterator[None]:
 
 def _failure(error: Exception) -> tuple[str, int]:
     """Return message and exit status: our own refusals as they are, what others raise in one line with its type."""
-    from daskome.run import WriteError
+    from daskome.pools import WriteError
 
     if isinstance(error, WriteError):
         return str(error), FAILED

@@ -17,10 +17,11 @@ from daskome import regions, table
 from daskome.found import Found, fits, pyramid_of, reason
 from daskome.graph import coarsen
 from daskome.methods import METHODS, find_method
+from daskome.pools import n_threads
 from daskome.problem import Problem
 from daskome.pyramid import Pyramid
 from daskome.regions import Region, Shape, ceil_div
-from daskome.run import Progress, n_threads
+from daskome.run import Progress
 from daskome.sources import Source, as_source, cut
 
 Array = np.ndarray[Any, Any]

@@ -9,7 +9,7 @@ from typing import Any
 from dask.utils import parse_bytes
 from zarr.storage import StorePath
 
-from daskome import plan as planning, rules, run, storage
+from daskome import plan as planning, pools, rules, storage
 from daskome.axes import AxesLike, parse_axes, per_axis
 from daskome.channels import parse_omero
 from daskome.labels import ImageLabel
@@ -244,4 +244,4 @@ def check_same_version(place: StorePath, version: Version) -> None:
 
 def capacity(place: StorePath | None, memory: int | str | None) -> Capacity:
     """Return who would write there, each with so much memory."""
-    return run.capacity(place, None if memory is None else int(parse_bytes(memory)))
+    return pools.capacity(place, None if memory is None else int(parse_bytes(memory)))

@@ -10,7 +10,7 @@ from uuid import uuid4
 from dask.delayed import Delayed, delayed
 from zarr.storage import StorePath
 
-from daskome import occupied, run, storage
+from daskome import occupied, pools, run, storage
 from daskome.metadata import merged
 from daskome.plan import Plan
 from daskome.sources import Source, stored_at
@@ -56,9 +56,9 @@ class Task:
 
     def _unit(self, job: run.Job, barrier: Delayed) -> Delayed:
         """Return a unit as a task; what its image holds in memory comes to it as arguments."""
-        bare, keys, values = run.detached(job)
+        bare, keys, values = pools.detached(job)
         name = f"stage-{job.unit.stage}"
-        return _delay(name, run.attempt, bare, keys, self.plan.describe(job.unit), self.retries)(values, barrier)
+        return _delay(name, pools.attempt, bare, keys, self.plan.describe(job.unit), self.retries)(values, barrier)
 
 
 class Later(Delayed):  # type: ignore[misc]

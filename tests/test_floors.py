@@ -19,6 +19,7 @@ FLOORS = {
     "plan": 3,
     **dict.fromkeys(["display", "graph", "storage"], 4),
     "occupied": 4.5,
+    "pools": 4.8,
     **dict.fromkeys(["readers", "run"], 5),
     # The sixth has steps too: an image found in a store, what is looked at in it, and the report.
     **dict.fromkeys(["found", "preview", "request", "task"], 6),
@@ -39,6 +40,7 @@ DASK = {
     "graph",
     "label_images",
     "pixels",
+    "pools",
     "request",
     "run",
     "scale",
@@ -47,7 +49,7 @@ DASK = {
     "verification",
     "writer",
 }
-DISTRIBUTED = {"cli", "run"}
+DISTRIBUTED = {"cli", "pools"}
 WORLD = {"dask", "distributed", "fsspec", "s3fs", "zarr"}
 OPTIONAL = {"PIL", "h5py", "nibabel", "s3fs", "tifffile", "xarray"}
 
