@@ -59,7 +59,7 @@ ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
 """Positional parameters: daskome's, those of ome-zarr 0.21, of 0.4 to 0.11 (later ones append), and of 0.3."""
 
 _PLANNING = "fmt axes scale translation axes_units storage_options fs_options memory overwrite"
-_WRITING = f"{_PLANNING} retries progress compute"
+_WRITING = f"{_PLANNING} resume retries progress compute"
 _LABELS = "label_metadata colors properties"
 
 KEYWORDS: Final[Mapping[str, str]] = {
@@ -133,7 +133,7 @@ FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "byte_order": lambda value: _is_name(value) or _all(_is_name, value),
     "chunks": _is_chunks,
     "colors": lambda value: _all(_is_dict, value),
-    "compute": lambda value: isinstance(value, bool),
+    "compute": lambda value: isinstance(value, bool) or value == "init",
     "coordinate_transformations": lambda value: _all(lambda level: _all(_is_dict, level), value),
     "field_count": _is_int,
     "fmt": lambda value: hasattr(value, "version") or (isinstance(value, str) and value[:2] == "0."),

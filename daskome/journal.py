@@ -55,11 +55,10 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One finished unit: when, in seconds since 1970, after how many seconds, and how many bytes, uncompressed."""
+    """One finished unit: when, in seconds since 1970, and after how many seconds of work."""
 
     time: float
     seconds: float
-    nbytes: int
 
 
 def fresh(home: StorePath) -> Journal:

@@ -105,7 +105,8 @@ GOLDEN = 0.618033988749895
 def _listed(values: Any, what: str, entry: Callable[[Any], JSON]) -> tuple[JSON, ...] | None:
     if isinstance(values, Mapping):
         values = [
-            {**(dict(v) if isinstance(v, Mapping) else entry(v)), "label-value": key} for key, v in values.items()
+            {"label-value": key} | (dict(v) if isinstance(v, Mapping) else entry(v)) | {"label-value": key}
+            for key, v in values.items()
         ]
     if values is None or (isinstance(values, Sequence) and not values):
         return None

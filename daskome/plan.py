@@ -14,6 +14,7 @@ from html import escape
 from itertools import product, takewhile
 from math import lcm, prod
 from operator import attrgetter
+from typing import Any
 
 from daskome import regions, table
 from daskome.layout import StorageOptions
@@ -269,8 +270,12 @@ class Plan:
 
     def to_json(self) -> str:
         """Return the plan as JSON; `Plan.from_json` makes the same plan of it."""
-        plan = to_json(self, {Method: attrgetter("name")})
-        return json.dumps({"format": FORMAT, **plan}, sort_keys=True, allow_nan=False)
+        return json.dumps({"format": FORMAT, **self.to_dict()}, sort_keys=True, allow_nan=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as what JSON knows."""
+        found: dict[str, Any] = to_json(self, {Method: attrgetter("name")})
+        return found
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":

@@ -6,7 +6,7 @@ that is finished. A unit that fails for good is named; the others finish; then t
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,7 +16,8 @@ import dask.array as da
 from dask.local import get_sync
 from zarr.storage import StorePath
 
-from daskome import display, graph, storage
+from daskome import display, graph, journal as journals, storage, table
+from daskome.journal import Journal, Record
 from daskome.metadata import find_version, with_levels
 from daskome.plan import Group, Plan, Unit
 from daskome.pools import Pool, WriteError, pool
@@ -26,6 +27,26 @@ from daskome.sources import Source, as_source, cut
 
 log = logging.getLogger("daskome")
 Progress = Callable[[int, int], None]
+Part = tuple[int, Iterable[int]]
+"""A stage, and the indices of some of its units, rising."""
+HOPELESS = 10
+"""After so many failures for good without a success between them, no further units are tried: the disk is full, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A plan whose arrays are made: what it reads, where it writes, and its journal."""
+
+    plan: Plan
+    sources: Sequence[Source]
+    place: StorePath
+    journal: Journal
+
+    def missing(self, stage: int, indices: Iterable[int] | None = None) -> list[int]:
+        """Return the indices of those units of a stage that are not finished, all or some of them."""
+        finished = journals.finished(self.journal, stage)
+        wanted = range(self.plan.count(stage)) if indices is None else indices
+        return [index for index in wanted if index not in finished]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,66 +58,77 @@ class Job:
     piece: da.Array | None
     pyramid: Pyramid
     place: StorePath
-    journal: StorePath
-    fingerprint: str
+    journal: Journal
 
     def __call__(self) -> None:
-        """Write the unit, and note it in the journal."""
+        """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
+        if not journals.is_current(self.journal):
+            raise WriteError(f"{self.place} is not being written any more: it was finished, or started anew elsewhere")
+        begun = journals.now()
         arrays = storage.open_levels(self.place, self.pyramid)
         piece = self.piece
         if piece is None:
             piece = cut(as_source(arrays[self.unit.work.first - 1]), self.reads, self.unit.work.read_chunks)
         dask.compute(graph.stores(self.unit, self.pyramid, piece, arrays), scheduler=get_sync)
-        storage.record(self.journal, self.fingerprint, self.unit.key)
+        journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - begun))
 
 
-def run(
-    plan: Plan, sources: Sequence[Source], place: StorePath, retries: int = 2, progress: Progress | None = None
-) -> None:
-    """Write all units of a plan into arrays that exist, stage by stage.
+def run(start: Start, retries: int = 2, progress: Progress | None = None, parts: Sequence[Part] | None = None) -> None:
+    """Write units of a plan into arrays that exist, stage by stage; those that are finished are left out.
 
     Parameters
     ----------
-    plan : Plan
-    sources : sequence of Source
-        The plan's images.
-    place : StorePath
-        Where `storage.create` has made the plan's arrays.
+    start : Start
     retries : int
         How often a unit that fails is tried again.
     progress : callable, optional
         Called with bytes written and bytes in all, uncompressed, after every unit.
+    parts : sequence of (int, iterable of int), optional
+        Stages and units; all if not given.
 
     Raises
     ------
     WriteError
         That names the units that failed for good, after the others of their stage are finished.
     """
-    done = 0
-    with pool(place) as workers:
-        for stage in range(len(plan.stages)):
-            for unit in _finished(plan, stage, jobs(plan, stage, sources, place), workers, retries):
+    plan = start.plan
+    todo = [(stage, start.missing(stage, indices)) for stage, indices in parts or _whole(plan)]
+    total = plan.nbytes if parts is None else sum(_nbytes(plan, stage, indices) for stage, indices in parts)
+    done = total - sum(_nbytes(plan, stage, indices) for stage, indices in todo) if progress else 0
+    with pool(start.place) as workers:
+        for stage, indices in todo:
+            for unit in _finished(start, jobs(start, stage, indices), workers, retries):
                 done += plan.writes(unit)
                 if progress:
-                    progress(done, plan.nbytes)
+                    progress(done, total)
 
 
-def jobs(plan: Plan, stage: int, sources: Sequence[Source], place: StorePath) -> Iterator[Job]:
-    """Yield the jobs of a stage, each made when it is asked for."""
-    fingerprint = plan.fingerprint
-    for unit in plan.units(stage):
+def _whole(plan: Plan) -> list[Part]:
+    return [(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
+
+
+def _nbytes(plan: Plan, stage: int, indices: Iterable[int]) -> int:
+    """Return how many bytes units write, uncompressed."""
+    return sum(map(plan.writes, plan.units(stage, indices)))
+
+
+def jobs(start: Start, stage: int, indices: Iterable[int]) -> Iterator[Job]:
+    """Yield the jobs of some units of a stage, each made when it is asked for."""
+    plan = start.plan
+    for unit in plan.units(stage, indices):
         work, reads = unit.work, plan.reads(unit)
-        piece = None if work.image is None else cut(sources[work.image], reads, work.read_chunks)
-        group, home = place / plan.groups[work.group].path, place / plan.home
-        yield Job(unit, reads, piece, plan.pyramid(work), group, home, fingerprint)
+        piece = None if work.image is None else cut(start.sources[work.image], reads, work.read_chunks)
+        group = start.place / plan.groups[work.group].path
+        yield Job(unit, reads, piece, plan.pyramid(work), group, start.journal)
 
 
-def finish(plan: Plan, place: StorePath) -> None:
+def finish(start: Start) -> None:
     """Publish a plan whose units are all written: each group in one write, the deepest first, the target last.
 
     In a store that can't rewrite, such as a zip file, the target comes first: zarr makes groups with those above them.
     """
-    version = find_version(plan.version)
+    plan, place, version = start.plan, start.place, find_version(start.plan.version)
+    storage.sweep(place, plan)
     for group in sorted(plan.groups, key=_depth, reverse=place.store.supports_deletes):
         metadata = group.metadata
         if group.pyramid is not None and not group.kept and metadata.omero:
@@ -107,7 +139,7 @@ def finish(plan: Plan, place: StorePath) -> None:
         if group.kept:
             metadata = with_levels(storage.attributes(place / group.path) or {}, metadata)
         storage.publish(place / group.path, version, metadata)
-    storage.forget(place / plan.home)
+    journals.forget(start.journal.home)
     storage.refresh(place)
 
 
@@ -115,34 +147,41 @@ def _depth(group: Group) -> int:
     return len(group.path.split("/")) if group.path else 0
 
 
-def _finished(plan: Plan, stage: int, todo: Iterator[Job], workers: Pool, retries: int) -> Iterator[Unit]:
+def _finished(start: Start, todo: Iterator[Job], workers: Pool, retries: int) -> Iterator[Unit]:
     """Run jobs in a sliding window, and yield each unit as it is finished."""
     running: dict[Future[None], tuple[Job, int]] = {}
     again: deque[tuple[Job, int]] = deque()
     failed: list[tuple[Unit, BaseException]] = []
+    in_a_row = 0
     while True:
-        fresh = islice(todo, max(2 * workers.workers - len(running) - len(again), 0))
-        for job, attempt in (*again, *((job, 0) for job in fresh)):
+        room = 2 * workers.workers - len(running) - len(again) if in_a_row < HOPELESS else 0
+        for job, attempt in (*again, *((job, 0) for job in islice(todo, max(room, 0)))):
             running[workers.submit(job)] = job, attempt
         again.clear()
         if not running:
             break
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             job, attempt = running.pop(future)
-            error = future.exception()
+            error, name = future.exception(), start.plan.describe(job.unit)
             if error is None:
+                in_a_row = 0
                 yield job.unit
-            elif attempt < retries:
-                log.warning("%s failed, trying again: %r", plan.describe(job.unit), error)
+            elif attempt < retries and in_a_row < HOPELESS:
+                log.warning("%s failed, trying again: %r", name, error)
                 again.append((job, attempt + 1))
             else:
-                log.error("%s failed for good: %r", plan.describe(job.unit), error)
+                in_a_row += 1
+                log.error("%s failed for good: %r", name, error)
+                journals.fail(start.journal, job.unit, repr(error))
                 failed.append((job.unit, error))
     if failed:
-        raise WriteError(_failure(plan, failed)) from failed[0][1]
+        raise WriteError(_failure(start.plan, failed, any(True for _ in todo))) from failed[0][1]
 
 
-def _failure(plan: Plan, failed: list[tuple[Unit, BaseException]]) -> str:
+def _failure(plan: Plan, failed: list[tuple[Unit, BaseException]], gave_up: bool) -> str:
+    """Return what to tell of units that failed for good, and what to do."""
     named = [f"  {plan.describe(unit)}: {error!r}" for unit, error in failed[:10]]
     more = [f"  and {len(failed) - 10} more"] * (len(failed) > 10)
-    return "\n".join([f"{len(failed)} units could not be written; the image is unfinished", *named, *more])
+    left = ["  others were not tried any more, since nothing succeeded"] * gave_up
+    head = f"{table.count(len(failed), 'unit')} could not be written; the image is unfinished"
+    return "\n".join([head, *named, *more, *left, "resume=True goes on with what is missing, once the cause is mended"])

@@ -365,4 +365,14 @@ def _step(values: np.ndarray[Any, Any]) -> float | None:
     return float((values[-1] - values[0]) / (len(values) - 1))
 
 
-__all__: Sequence[str] = ["Origin", "Reopenable", "Source", "Window", "as_source", "cut", "expanded", "open_hdf5", "stored_at"]
+__all__: Sequence[str] = [
+    "Origin",
+    "Reopenable",
+    "Source",
+    "Window",
+    "as_source",
+    "cut",
+    "expanded",
+    "open_hdf5",
+    "stored_at",
+]

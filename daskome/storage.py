@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,12 +24,12 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
 from daskome import journal as journals
-from daskome.journal import JOURNAL, Journal
+from daskome.journal import Journal
 from daskome.layout import ArrayFormat
 from daskome.metadata import Metadata, Version, attributes as ome_attributes, find_version, merged, ome_keys, ome_of
 from daskome.plan import Group, Plan
 from daskome.pyramid import Level, Pyramid
-from daskome.sources import Origin
+from daskome.sources import Origin, Source
 
 JSON = dict[str, Any]
 MARK = "daskome"
@@ -127,9 +128,7 @@ def _try_codecs(pyramid: Pyramid, level: Level) -> None:
     array[...] = 0 if array.fill_value else 1
 
 
-def create(
-    place: StorePath, plan: Plan, old: Sequence[str], journal: Journal, origins: Sequence[Origin] = ()
-) -> None:
+def create(place: StorePath, plan: Plan, old: Sequence[str], journal: Journal, origins: Sequence[Origin] = ()) -> None:
     """Make the groups and arrays of a plan, empty; groups of images are marked as unfinished.
 
     Parameters
@@ -202,6 +201,13 @@ def _make(place: StorePath, plan: Plan, group: Group, documents: Mapping[str, An
 def open_levels(place: StorePath, pyramid: Pyramid) -> list[zarr.Array[Any]]:
     """Return the arrays of a pyramid in its group, to be written."""
     return [_open_array(place / level.path, level) for level in pyramid.levels]
+
+
+def delete_shards(array: zarr.Array[Any], index: Sequence[slice]) -> None:
+    """Delete the shards that hold a part of an array."""
+    spans = [range(s.start // n, -(-s.stop // n)) for s, n in zip(index, array.shards or array.chunks, strict=True)]
+    for where in product(*spans):
+        sync((array.store_path / array.metadata.encode_chunk_key(where)).delete())
 
 
 def publish(place: StorePath, version: Version, metadata: Metadata) -> None:
@@ -357,6 +363,19 @@ def address(place: StorePath) -> tuple[str, ...]:
     return (str(id(getattr(store, "_store_dict", store))), *filter(None, place.path.split("/")))
 
 
+def origin(source: Source) -> Origin:
+    """Return where an image comes from, as far as other processes can find it there."""
+    if source.origin.path or not isinstance(source.array, zarr.Array):
+        return source.origin
+    place = source.array.store_path
+    store = _unwrapped(place.store)
+    if isinstance(store, LocalStore):
+        return replace(source.origin, path=(store.root / place.path).absolute().as_posix())
+    if isinstance(store, FsspecStore) and not is_local_to_process(place):
+        return replace(source.origin, path=str(store.fs.unstrip_protocol(join(store.path, place.path))))
+    return source.origin
+
+
 def above(place: StorePath) -> StorePath | None:
     """Return the place above one, to be read, also above its store if that is of files; None where there is none."""
     if place.path:
@@ -449,4 +468,3 @@ def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:
     array = zarr.open_array(place.store, path=place.path, mode="r+")
     config = level.layout.options.get("config")
     return array.with_config(config) if config else array
-

@@ -1,5 +1,6 @@
 """A plan with all it needs to be carried out, now or later."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,49 +11,85 @@ from uuid import uuid4
 from dask.delayed import Delayed, delayed
 from zarr.storage import StorePath
 
-from daskome import occupied, pools, run, storage
+from daskome import journal as journals, occupied, pools, run, storage
+from daskome.journal import Journal
 from daskome.metadata import merged
 from daskome.plan import Plan
-from daskome.sources import Source, stored_at
+from daskome.run import Start
+from daskome.sources import Origin, Source, stored_at
+
+log = logging.getLogger("daskome")
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is written, from what, where, and what may be replaced there."""
+    """What is written, from what, where, and what may be replaced there.
+
+    `journal` is that of the start which it continues; None: it starts anew. If it is `finished`, nothing is to be done.
+    """
 
     plan: Plan
     sources: Sequence[Source]
     place: StorePath
     overwrite: bool = False
     retries: int = 2
+    journal: Journal | None = None
+    finished: bool = False
+
+    @property
+    def home(self) -> StorePath:
+        """The group that keeps the journal."""
+        return self.place / self.plan.home
 
     def check(self) -> None:
         """Raise for what is in the way, or read while it is written."""
         occupied.check_apart(self.place, self.plan, [a for source in self.sources for a in stored_at(source)])
-        occupied.replaceable(self.place, self.plan, self.overwrite)
-        for group in self.plan.groups:
-            if group.metadata.labels is not None or group.metadata.plate is not None:
-                merged(storage.attributes(self.place / group.path) or {}, group.metadata)
+        if self.journal is None and not self.finished:
+            occupied.replaceable(self.place, self.plan, self.overwrite)
+            for group in self.plan.groups:
+                if group.metadata.labels is not None or group.metadata.plate is not None:
+                    merged(storage.attributes(self.place / group.path) or {}, group.metadata)
 
-    def create(self) -> None:
-        """Make what is to be filled; what is there may have changed since it was checked."""
-        storage.create(self.place, self.plan, occupied.replaceable(self.place, self.plan, self.overwrite))
+    def init(self) -> Start:
+        """Make what is to be filled, unless it is made; what is there may have changed since it was checked."""
+        start = self._start()
+        if self.journal is None:
+            self.create(start.journal, self._origins())
+        return start
+
+    def create(self, journal: Journal, origins: Sequence[Origin]) -> None:
+        """Make what is to be filled."""
+        old = occupied.replaceable(self.place, self.plan, self.overwrite)
+        storage.create(self.place, self.plan, old, journal, origins)
 
     def now(self, progress: run.Progress | None) -> Plan:
         """Write, and publish."""
-        self.create()
-        run.run(self.plan, self.sources, self.place, self.retries, progress)
-        run.finish(self.plan, self.place)
+        if self.finished:
+            log.warning("%s is finished already; nothing is left to do", self.home)
+            journals.forget(self.home)
+        else:
+            start = self.init()
+            run.run(start, self.retries, progress)
+            run.finish(start)
         return self.plan
 
     def later(self) -> "Later":
         """Return a graph that does the same: a task per unit, a barrier per stage."""
-        barrier = _delay("create", _create, replace(self, sources=()), os.getpid())(None)
-        for stage in range(len(self.plan.stages)):
-            units = [self._unit(job, barrier) for job in run.jobs(self.plan, stage, self.sources, self.place)]
+        start = self._start()
+        create = partial(_create, replace(self, sources=()), start.journal, self._origins())
+        barrier = _delay("create", create, os.getpid())(None)
+        for stage in () if self.finished else range(len(self.plan.stages)):
+            missing = start.missing(stage) if self.journal else range(self.plan.count(stage))
+            units = [self._unit(job, barrier) for job in run.jobs(start, stage, missing)]
             barrier = _delay("barrier", _all_done)(units)
-        done = _delay("finish", _finish, self.plan, self.place)(barrier)
+        done = _delay("finish", _finish, replace(start, sources=()), self.finished)(barrier)
         return Later(done.key, done.dask)
+
+    def _start(self) -> Start:
+        return Start(self.plan, self.sources, self.place, self.journal or journals.fresh(self.home))
+
+    def _origins(self) -> list[Origin]:
+        return [storage.origin(source) for source in self.sources]
 
     def _unit(self, job: run.Job, barrier: Delayed) -> Delayed:
         """Return a unit as a task; what its image holds in memory comes to it as arguments."""
@@ -79,16 +116,18 @@ def _delay(name: str, function: Callable[..., Any], *args: Any) -> Callable[...,
     return partial(call, dask_key_name=f"daskome-{name}-{uuid4().hex}")
 
 
-def _create(task: Task, builder: int, after: None) -> None:
+def _create(task: Task, journal: Journal, origins: Sequence[Origin], builder: int, after: None) -> None:
     if storage.is_local_to_process(task.place) and os.getpid() != builder:
         raise ValueError(f"{task.place} lives in the process that opened it; other processes can't write it")
-    task.create()
+    if task.journal is None and not task.finished:
+        task.create(journal, origins)
 
 
 def _all_done(units: list[None]) -> None:
     return None
 
 
-def _finish(plan: Plan, place: StorePath, after: None) -> Plan:
-    run.finish(plan, place)
-    return plan
+def _finish(start: Start, finished: bool, after: None) -> Plan:
+    if not finished:
+        run.finish(start)
+    return start.plan

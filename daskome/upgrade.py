@@ -18,6 +18,7 @@ from zarr.storage import StorePath
 from daskome import storage
 from daskome.arrays import separator, upgraded
 from daskome.conversion import converted
+from daskome.journal import JOURNAL
 from daskome.metadata import (
     KINDS,
     VERSIONS,
@@ -354,7 +355,7 @@ def _tried(refusals: list[Problem], path: str, call: Callable[..., Any], *argume
 
 def _check_finished(tree: Tree) -> None:
     for group in tree.groups:
-        if storage.MARK in group.attributes(tree.zarr_format) or storage.JOURNAL in group.names:
+        if storage.MARK in group.attributes(tree.zarr_format) or JOURNAL in group.names:
             raise ValueError(f"{group.path or 'the image'} is unfinished: finish writing it, or write it again, first")
 
 

@@ -1,8 +1,8 @@
 """The calls that plan and write images, labels and plates: with `daskome.group_metadata`, the ome_zarr.writer API."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from dask.delayed import Delayed
 from zarr.storage import StorePath
@@ -30,9 +30,23 @@ from daskome.plan import Capacity, Plan
 from daskome.problem import Problem
 from daskome.pyramid import Image, ScaleFactors
 from daskome.request import Asked, capacity, check_same_version, warn_of_loss, which_version
+from daskome.resume import resumed
 from daskome.sources import Source, as_source
 from daskome.task import Task
 from daskome.whole_plates import check_new_wells, whole_plate
+
+Compute = bool | Literal["init"]
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a plan is carried out: the arguments of the same names of `write_image`."""
+
+    overwrite: bool
+    resume: bool
+    retries: int
+    progress: run.Progress | None
+    compute: Compute
 
 
 @opened
@@ -55,9 +69,10 @@ def write_image(
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     retries: int = 2,
     progress: run.Progress | None = None,
-    compute: bool = True,
+    compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
     """Write an image of any size as an OME-Zarr pyramid.
@@ -112,12 +127,17 @@ def write_image(
         What a worker process may use, such as "2GB"; by default its limit, or the machine's memory.
     overwrite : bool
         Replace an image that is there. Labels, other groups and attributes beside it are kept.
+    resume : bool
+        Go on with what was begun and not finished: units that are finished are left out, and the bytes in the end
+        are those of an undisturbed run. What was begun with other settings or from another image is an error that
+        says what differs. Where nothing was begun, begin; where all is finished, say so and do nothing.
     retries : int
         How often a unit of work that fails is tried again.
     progress : callable, optional
         Called with bytes written and bytes in all after every unit.
-    compute : bool
-        If False, return a `Delayed` that does everything, publishing included.
+    compute : bool or "init"
+        If False, return a `Delayed` that does everything, publishing included. If "init", make the empty arrays and
+        the journal only: `run_part`, in as many processes as you like, and `finish` do the rest.
     **metadata
         What else the multiscale is to say; ``metadata``, a dict, says how the image was made.
 
@@ -149,7 +169,7 @@ def write_image(
     described = (name, axes, scale, translation, axes_units, channels, omero)
     asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
     plan, sources = _image_plan(image, asked, labels, place, version, workers)
-    return _done(Task(plan, sources, place, overwrite, retries), group, progress, compute)
+    return _done(plan, sources, place, group, How(overwrite, resume, retries, progress, compute))
 
 
 @opened
@@ -231,9 +251,10 @@ def write_multiscale(
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     retries: int = 2,
     progress: run.Progress | None = None,
-    compute: bool = True,
+    compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
     """Write levels that the caller has already as an OME-Zarr pyramid.
@@ -246,7 +267,7 @@ def write_multiscale(
         How the levels were made, which places them: by windows ("mean", …), or "nearest".
     group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
         As in `write_image`; scale and translation are those of the first level.
-    memory, overwrite, retries, progress, compute, **metadata
+    memory, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
 
     Returns
@@ -272,7 +293,7 @@ def write_multiscale(
     asked = Asked(*described, None, method, storage_options=storage_options, rest=metadata)
     plan, sources = asked.plan_levels([as_source(level) for level in pyramid], version, capacity(place, memory))
     warn_of_loss(version, plan.groups[0].metadata)
-    return _done(Task(plan, sources, place, overwrite, retries), group, progress, compute)
+    return _done(plan, sources, place, group, How(overwrite, resume, retries, progress, compute))
 
 
 @opened
@@ -295,9 +316,10 @@ def write_labels(
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     retries: int = 2,
     progress: run.Progress | None = None,
-    compute: bool = True,
+    compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
     """Write labels of an image as a pyramid under ``labels/<name>``, and list them.
@@ -324,7 +346,7 @@ def write_labels(
         ``{1: {"area": 7}}`` or ``[{"label-value": 1, "area": 7}]``.
     label_metadata : dict, optional
         ``colors``, ``properties``, ``source`` and what else ``image-label`` is to say, in one.
-    memory, overwrite, retries, progress, compute, **metadata
+    memory, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces the labels of this name only.
 
     Returns
@@ -349,7 +371,7 @@ def write_labels(
     described = (None, axes, scale, translation, axes_units)
     asked = Asked(*described, None, None, None, method, scale_factors, storage_options, metadata)
     wanted = label_image(name, [labels], asked, colors, properties, label_metadata)
-    return _write_labels(wanted, group, fmt, fs_options, memory, overwrite, retries, progress, compute)
+    return _write_labels(wanted, group, fmt, fs_options, memory, How(overwrite, resume, retries, progress, compute))
 
 
 @opened
@@ -371,9 +393,10 @@ def write_multiscale_labels(
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     retries: int = 2,
     progress: run.Progress | None = None,
-    compute: bool = True,
+    compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
     """Write levels of labels that the caller has already under ``labels/<name>``, and list them.
@@ -388,7 +411,7 @@ def write_multiscale_labels(
         How the levels were made, which places them.
     fmt, axes, scale, translation, axes_units, storage_options, fs_options
         As in `write_image`.
-    memory, overwrite, retries, progress, compute, **metadata
+    memory, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
 
     Returns
@@ -411,7 +434,7 @@ def write_multiscale_labels(
     described = (None, axes, scale, translation, axes_units)
     asked = Asked(*described, method=method, storage_options=storage_options, rest=metadata)
     wanted = label_image(name, pyramid, asked, colors, properties, label_metadata, given=True)
-    return _write_labels(wanted, group, fmt, fs_options, memory, overwrite, retries, progress, compute)
+    return _write_labels(wanted, group, fmt, fs_options, memory, How(overwrite, resume, retries, progress, compute))
 
 
 @opened
@@ -436,9 +459,10 @@ def write_plate(
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     retries: int = 2,
     progress: run.Progress | None = None,
-    compute: bool = True,
+    compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
     """Write a whole plate, wells and their images, as one plan; or add wells to a plate that is there.
@@ -462,7 +486,7 @@ def write_plate(
         Each with ``id``, and what else is to be said of it: ``name``, ``starttime``, …
     fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
         As in `write_image`, for every image.
-    memory, overwrite, retries, progress, compute, **metadata
+    memory, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces wells that are given and there.
 
     Returns
@@ -490,12 +514,12 @@ def write_plate(
     version = which_version(fmt, place)
     whole = whole_plate(wells, rows, columns, acquisitions, name)
     check_same_version(place, version)
-    check_new_wells(place, whole, overwrite)
+    check_new_wells(place, whole, overwrite or resume)
     described = (None, axes, scale, translation, axes_units, channels, omero)
     asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
     plan, sources = whole.plan(asked, version, capacity(place, memory))
     warn_of_loss(version, plan.groups[0].metadata)
-    return _done(Task(plan, sources, place, overwrite, retries), group, progress, compute)
+    return _done(plan, sources, place, group, How(overwrite, resume, retries, progress, compute))
 
 
 def add_levels(
@@ -507,9 +531,10 @@ def add_levels(
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     retries: int = 2,
     progress: run.Progress | None = None,
-    compute: bool = True,
+    compute: Compute = True,
 ) -> Plan | Delayed:
     """Add coarser levels to an image that lacks them, without touching what is there.
 
@@ -529,7 +554,7 @@ def add_levels(
         Of the new levels; by default chunks, shards and compression of the coarsest level that is there.
     overwrite : bool
         Replace arrays in the way of new levels, such as those of a call that failed; never levels of the image.
-    fs_options, memory, retries, progress, compute
+    fs_options, memory, resume, retries, progress, compute
         As in `write_image`.
 
     Returns
@@ -565,7 +590,7 @@ def add_levels(
     plan = plan_added(found, found.version, who, how, scale_factors, storage_options)
     labels = list(_added_to_labels(place, plan, found.version, who))
     plan = planning.together([("", plan), *labels]) if labels else plan
-    return _done(Task(plan, [], place, overwrite, retries), group, progress, compute)
+    return _done(plan, [], place, group, How(overwrite, resume, retries, progress, compute))
 
 
 def _image_plan(
@@ -627,10 +652,7 @@ def _write_labels(
     fmt: Any,
     fs_options: Mapping[str, Any] | None,
     memory: int | str | None,
-    overwrite: bool,
-    retries: int,
-    progress: run.Progress | None,
-    compute: bool,
+    how: How,
 ) -> Plan | Delayed:
     place = storage.locate(group, fs_options)
     version = which_version(fmt, place)
@@ -638,15 +660,21 @@ def _write_labels(
     plan, sources = wanted.plan(label_images.image_at(place), version, capacity(place, memory))
     warn_of_loss(version, plan.groups[0].metadata)
     whole = planning.together([(wanted.path, plan)], label_images.listed([wanted.name]))
-    return _done(Task(whole, sources, place, overwrite, retries), group, progress, compute)
+    return _done(whole, sources, place, group, how)
 
 
-def _done(task: Task, group: Any, progress: run.Progress | None, compute: bool) -> Plan | Delayed:
+def _done(plan: Plan, sources: Sequence[Source], place: StorePath, group: Any, how: How) -> Plan | Delayed:
+    """Carry a plan out: now, later, or only begin it."""
+    task = Task(plan, sources, place, how.overwrite, how.retries)
+    if how.resume:
+        if how.overwrite:
+            raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
+        task = resumed(task)
     task.check()
-    if not compute:
+    if how.compute is False:
         return task.later()
     try:
-        return task.now(progress)
+        return task.init().plan if how.compute == "init" else task.now(how.progress)
     finally:
         storage.renew(group)
 

@@ -488,7 +488,14 @@ def test_the_fingerprint_does_not_know_the_workers(case: Case, workers: int, thr
     assert case.plan().fingerprint == plan.fingerprint
 
 
-def test_the_fingerprint_knows_all_that_changes_bytes_or_units() -> None:
+def test_the_fingerprint_does_not_know_the_units() -> None:
+    case = volume(300)
+    plan, other = case.plan(), replace(case, grain=Grain(unit=2**20)).plan()
+    assert other.stages != plan.stages
+    assert other.fingerprint == plan.fingerprint
+
+
+def test_the_fingerprint_knows_all_that_changes_bytes() -> None:
     case = volume(300)
     image = case.image
     named = replace(case, storage_options={"chunks": 128, "shards": 256})
@@ -507,7 +514,6 @@ def test_the_fingerprint_knows_all_that_changes_bytes_or_units() -> None:
             replace(image, axes=parse_axes("zyx", 3, "nanometer")),
         )),
         replace(case, version="0.4"),
-        replace(case, grain=Grain(unit=2**20)),
     ]  # fmt: skip
     found = [one.plan().fingerprint for one in changed]
     plan = case.plan()

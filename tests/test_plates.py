@@ -12,7 +12,7 @@ import zarr
 from zarr.storage import MemoryStore
 
 import daskome
-from daskome import pools, storage
+from daskome import journal, pools, storage
 from daskome.plates import Plate, PlateWell, joined, parse_plate, parse_well, read_plate
 from tests.stores import contents, is_image, levels
 
@@ -77,7 +77,7 @@ def test_the_plate_is_published_last_and_says_that_it_is_unfinished(tmp_path: Pa
     daskome.write_plate({"A/1": [field], "B/2": [field]}, tmp_path / "p", axes="cyx")
     assert seen == [True, True]
     assert storage.MARK not in zarr.open_group(tmp_path / "p", mode="r").attrs
-    assert not [name for name in contents(tmp_path / "p") if storage.JOURNAL in name]
+    assert not [name for name in contents(tmp_path / "p") if journal.JOURNAL in name]
 
 
 def test_a_plate_that_failed_can_be_written_again(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ Opening reads what describes the pixels, never the pixels: these come in pieces,
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Any
 
 from daskome.readers.given import Input, parse
-from daskome.sources import Source
+from daskome.sources import Origin, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = No
         raise ValueError(f"{given.path}: {reader.name} has no parts to choose with ::{given.part}")
     _require(reader)
     source: Source = import_module(f"daskome.readers.{reader.module}").read(given)
-    return source if source.name else replace(source, name=_stem(given.path, reader))
+    return replace(source, name=source.name or _stem(given.path, reader), origin=_origin(given))
 
 
 def known() -> str:
@@ -130,6 +131,15 @@ def _find(given: Input) -> Reader:
         hint = HINTS.get(PurePosixPath(given.path).suffix.lower(), "is a file of unknown kind")
         raise ValueError(f"{given.path} {hint}. Known: {known()}")
     return reader
+
+
+def _origin(given: Input) -> Origin:
+    """Return where an image comes from, and what changes when its file does."""
+    path = f"{given.path}::{given.part}" if given.part else given.path
+    if given.is_url or os.path.isdir(given.path):
+        return Origin(path)
+    file = os.stat(given.path)
+    return Origin(path, f"{file.st_size} bytes, modified {datetime.fromtimestamp(file.st_mtime, UTC).isoformat()}")
 
 
 def _require(reader: Reader) -> None:
