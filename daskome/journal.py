@@ -70,7 +70,7 @@ def begin(journal: Journal, plan: Plan, origins: Sequence[Origin]) -> None:
     """Note a plan whose arrays are made: from now on its units can be written."""
     if journal.keeps:
         images = [asdict(origin) for origin in origins]
-        text = json.dumps({"id": journal.id, "images": images, "plan": json.loads(plan.to_json())}, sort_keys=True)
+        text = json.dumps({"id": journal.id, "images": images, "plan": json.loads(plan.to_json())})
         _set(journal.home / JOURNAL / "plan.json", text)
 
 

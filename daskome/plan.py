@@ -205,7 +205,8 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """What identifies the bytes that the plan leaves on disk, whoever writes them, and in which units."""
-        return hashlib.sha256(replace(self, stages=(), capacity=Capacity()).to_json().encode()).hexdigest()[:32]
+        found = replace(self, stages=(), capacity=Capacity()).to_dict()
+        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
     def n_images(self) -> int:
@@ -270,7 +271,7 @@ class Plan:
 
     def to_json(self) -> str:
         """Return the plan as JSON; `Plan.from_json` makes the same plan of it."""
-        return json.dumps({"format": FORMAT, **self.to_dict()}, sort_keys=True, allow_nan=False)
+        return json.dumps({"format": FORMAT, **self.to_dict()}, allow_nan=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as what JSON knows."""

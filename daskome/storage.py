@@ -7,6 +7,7 @@ the group's attributes.
 
 import json
 import os
+import reprlib
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -286,19 +287,25 @@ def differing(where: str, there: Any, wanted: Any) -> list[str]:
     """Return where two JSON documents differ, in words. What made an image may be another version of daskome.
 
     >>> differing("s0", {"shape": [4, 5], "order": "C"}, {"shape": [4, 6]})
-    ["s0/order: 'C' there, nothing asked for", 's0/shape/1: 5 there, 6 asked for']
+    ["s0/order: 'C' there, nothing asked for", 's0/shape: [4, 5] there, [4, 6] asked for']
+    >>> differing("levels", [{"path": "s0"}, {"path": "s1"}], [{"path": "0"}])
+    ['levels: 2 there, 1 asked for', "levels/0/path: 's0' there, '0' asked for"]
     """
     if where.endswith("/metadata/version") or there == wanted:
         return []
     if isinstance(there, dict) and isinstance(wanted, dict):
         keys: list[Any] = sorted({*there, *wanted})
-        pairs = [(key, there.get(key), wanted.get(key)) for key in keys]
-    elif isinstance(there, list) and isinstance(wanted, list) and len(there) == len(wanted):
-        pairs = [(i, a, b) for i, (a, b) in enumerate(zip(there, wanted, strict=True))]
-    else:
-        a, b = ("nothing" if value is None else repr(value) for value in (there, wanted))
-        return [f"{where}: {a} there, {b} asked for"]
-    return [line for key, a, b in pairs for line in differing(f"{where}/{key}", a, b)]
+        return [x for key in keys for x in differing(f"{where}/{key}", there.get(key), wanted.get(key))]
+    if _are_objects(there) and _are_objects(wanted):
+        pairs = enumerate(zip(there, wanted, strict=False))
+        counts = [f"{where}: {len(there)} there, {len(wanted)} asked for"] * (len(there) != len(wanted))
+        return counts + [x for i, (a, b) in pairs for x in differing(f"{where}/{i}", a, b)]
+    a, b = ("nothing" if value is None else reprlib.repr(value) for value in (there, wanted))
+    return [f"{where}: {a} there, {b} asked for"]
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def as_stored(pyramid: Pyramid, level: Level, block: Any) -> Any:

@@ -1,0 +1,164 @@
+"""What is left to do where writing has begun already: go on, or nothing; or an error that says what differs.
+
+A plan goes on in the units in which it was started, whoever writes them now. What is finished is compared with
+the images in a few places, so that no pyramid is made of two.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from dask.local import get_sync
+
+from daskome import journal as journals, regions, storage, table
+from daskome.journal import Begun, Journal
+from daskome.metadata import ome_keys
+from daskome.plan import Capacity, Plan, Unit
+from daskome.regions import Region
+from daskome.run import Start
+from daskome.sources import Source, cut
+from daskome.task import Task
+
+SAMPLE = 8
+"""So many finished units are compared with the images, a stored chunk of each."""
+TOLD = 20
+"""So many differences are told."""
+
+
+def resumed(task: Task) -> Task:
+    """Return a task that goes on with what has been begun at its place, or one that is new where nothing was.
+
+    Raises
+    ------
+    ValueError
+        That says what differs, if something else was begun or written there, or the images have changed; if the
+        units in which it was begun need more memory than there is now.
+    """
+    begun = journals.find(task.home)
+    if begun:
+        _check_same(task, _lines(begun.plan, task.plan), "was begun")
+        plan = fitting(begun.plan, task.plan.capacity)
+        _check_stamps(task, begun)
+        _check_pixels(Start(plan, task.sources, task.place, begun.journal), _finished_units(plan, begun.journal))
+        return replace(task, plan=plan, journal=begun.journal)
+    found = storage.attributes(task.home) or {}
+    mark = found.get(storage.MARK)
+    if isinstance(mark, dict):  # Killed while its arrays were made: there are no pixels yet.
+        if mark.get("fingerprint") != task.plan.fingerprint:
+            raise ValueError(f"{task.home} holds what was begun with other settings; overwrite=True starts anew")
+        return replace(task, overwrite=True)
+    return _finished(task) if "multiscales" in ome_keys(found) else task
+
+
+def fitting(plan: Plan, capacity: Capacity) -> Plan:
+    """Return a plan for other workers than those for which it was made.
+
+    Raises
+    ------
+    ValueError
+        If its units need more memory than they have.
+    """
+    plan = replace(plan, capacity=capacity)
+    if capacity.memory is not None and plan.memory > capacity.memory:
+        raise ValueError(
+            f"the units in which this was begun need {table.nbytes(plan.memory)} of memory for"
+            f" {table.count(capacity.threads, 'thread')}, but a worker has {table.nbytes(capacity.memory)}; use fewer"
+            " threads or larger workers, or start anew with overwrite=True"
+        )
+    return plan
+
+
+def _lines(begun: Plan, asked: Plan) -> list[str]:
+    """Return in what a plan that was begun differs from the one that is asked for; the metadata follow the pyramids."""
+    there, wanted = begun.to_dict(), asked.to_dict()
+    lines = [line for key in ("version", "pyramids") for line in storage.differing(key, there[key], wanted[key])]
+    return [x for x in lines if "_chunks" not in x] or storage.differing("groups", there["groups"], wanted["groups"])
+
+
+def _check_same(task: Task, lines: Sequence[str], what: str) -> None:
+    if lines:
+        more = [f"and {len(lines) - TOLD} more"] * (len(lines) > TOLD)
+        raise ValueError(
+            "\n  ".join([f"{task.home} {what} with other settings, so this can't go on with it:", *lines[:TOLD], *more])
+            + "\noverwrite=True starts anew"
+        )
+
+
+def _check_stamps(task: Task, begun: Begun) -> None:
+    for old, source in zip(begun.origins, task.sources, strict=False):
+        new = storage.origin(source)
+        if old.path == new.path and old.stamp != new.stamp:
+            raise ValueError(
+                f"{new.path} has changed since writing began: it had {old.stamp}, now {new.stamp}; a pyramid must not"
+                " be made of two images: overwrite=True starts anew"
+            )
+
+
+def _finished(task: Task) -> Task:
+    """Return a task with nothing to do, if what is at its place is what it would write."""
+    _check_same(task, storage.differences(task.place, task.plan), "was written")
+    plan = task.plan
+    every = [(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
+    units = (unit for stage, indices in every for unit in plan.units(stage, _spread(indices)))
+    _check_pixels(Start(plan, task.sources, task.place, Journal(task.home, "")), _of_images(units))
+    return replace(task, finished=True)
+
+
+def _finished_units(plan: Plan, journal: Journal) -> Iterator[Unit]:
+    for stage in range(len(plan.stages)):
+        if any(work.image is not None for work in plan.stages[stage].passes):
+            yield from plan.units(stage, _spread(sorted(journals.finished(journal, stage))))
+
+
+def _of_images(units: Iterator[Unit]) -> Iterator[Unit]:
+    return (unit for unit in units if unit.work.image is not None)
+
+
+def _spread(indices: Sequence[int]) -> Sequence[int]:
+    return indices[:: max(regions.ceil_div(len(indices), SAMPLE), 1)]
+
+
+def _check_pixels(start: Start, units: Iterator[Unit]) -> None:
+    """Raise a ValueError if what is stored of finished units is not what the images hold."""
+    for unit in islice(_of_images(units), 4 * SAMPLE):
+        if not _holds(start, unit):
+            raise ValueError(
+                f"the image has changed since {start.plan.describe(unit)} was written to {start.place}; a pyramid must"
+                " not be made of two images: overwrite=True starts anew"
+            )
+
+
+def _holds(start: Start, unit: Unit) -> bool:
+    """Whether the chunk in the middle of a unit is stored as the image has it."""
+    work, plan = unit.work, start.plan
+    pyramid, place = plan.pyramid(work), start.place / plan.groups[work.group].path
+    level = pyramid.levels[work.first]
+    region = _middle(unit.regions[0], level.layout.chunks)
+    stored = storage.open_levels(place, pyramid)[work.first][regions.slices(region)]
+    expected = _pixels(start.sources[work.image or 0], region, level.layout.chunks)
+    same = partial(_same, np.asarray(stored))
+    return same(expected) or same(storage.as_stored(pyramid, level, expected))
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a.tobytes() == b.tobytes())
+
+
+def _middle(region: Region, chunks: Sequence[int]) -> Region:
+    """Return the chunk around the middle of a region."""
+    starts = [(a + b) // 2 // c * c for (a, b), c in zip(region, chunks, strict=True)]
+    return tuple((max(s, a), min(s + c, b)) for s, c, (a, b) in zip(starts, chunks, region, strict=True))
+
+
+def _pixels(source: Source, region: Region, chunks: Sequence[int]) -> Any:
+    """Return a region of an image; one that lives on a cluster comes from there."""
+    piece = cut(source, region, tuple(chunks))
+    lives_there = any(type(getattr(task, "value", task)).__module__.startswith("distributed") for task in _tasks(piece))
+    return np.asarray(piece.compute() if lives_there else piece.compute(scheduler=get_sync))
+
+
+def _tasks(piece: Any) -> Iterator[Any]:
+    return iter(dict(piece.dask).values())
