@@ -223,10 +223,15 @@ def _positional(function: str, args: Sequence[Any]) -> Given:
         kinds = ", ".join(type(value).__name__ for value in args[2:])
         raise TypeError(f"{function}(…, {kinds}): these fit no order of parameters that there was; use keywords")
     first, *others = fitting
-    if _doubtful(first.get("scale_factors")) and any("chunks" in other for other in others):
-        value = first["scale_factors"]
-        raise TypeError(f"{function}(…, {value}) can be factors or chunks; say scale_factors={value} or chunks={value}")
-    return first
+    as_chunks = next((other for other in others if "chunks" in other), None)
+    if as_chunks and _is_order(as_chunks.get("byte_order")):
+        return as_chunks
+    if as_chunks is None or not _doubtful(first.get("scale_factors")):
+        return first
+    if as_chunks.get("scaler") is not None:
+        return as_chunks
+    value = first["scale_factors"]
+    raise TypeError(f"{function}(…, {value}) can be factors or chunks; say scale_factors={value} or chunks={value}")
 
 
 def _named(order: Sequence[str], args: Sequence[Any]) -> Given | None:
@@ -243,6 +248,11 @@ def _doubtful(factors: Any) -> bool:
     if not _all(_is_int, factors, tuple):
         return False
     return any(b <= a or b % a for a, b in pairwise((1, *factors)))
+
+
+def _is_order(value: Any) -> bool:
+    """Whether it names axes, as ``byte_order`` does; hardly an image."""
+    return value is not None and len(value) > 1 and set(value) <= set("tczyx")
 
 
 # ---- keywords

@@ -92,10 +92,13 @@ POSITIONAL: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("write_multiscale", (None, None, "yx"), {"axes": "yx"}),
     ("write_multiscale", (None, V4, "yx", None, None, "cells", True), {"fmt": V4, "axes": "yx", "storage_options": None, "name": "cells", "compute": True}),
     ("write_labels", ("n", SCALER, (8, 8), V4), {"name": "n", **BY_SCALER, "storage_options": {"chunks": (8, 8)}, "fmt": V4}),
+    ("write_labels", ("n", SCALER, (8, 8)), {"name": "n", **BY_SCALER, "storage_options": {"chunks": (8, 8)}}),
     ("write_labels", ("n", None, None, V4, "yx"), {"name": "n", "scale_factors": None, "fmt": V4, "axes": "yx"}),
     ("write_multiscale_labels", ("n", 8, V4), {"name": "n", "storage_options": {"chunks": 8}, "fmt": V4}),
     # 0.3
     ("write_image", (8, "yx", SCALER, V4), {**BY_SCALER, "axes": "yx", "storage_options": {"chunks": 8}, "fmt": V4}),
+    ("write_image", ((8, 8), "yx"), {"axes": "yx", "storage_options": {"chunks": (8, 8)}}),
+    ("write_image", (None, "yx"), {"axes": "yx"}),
     ("write_image", ((1, 8), "yx"), {"axes": "yx", "storage_options": {"chunks": (1, 8)}}),
 ]  # fmt: skip
 
