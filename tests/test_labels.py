@@ -158,7 +158,9 @@ def test_an_image_is_valid_while_its_first_labels_are_made(version: str, tmp_pat
     def look(block: np.ndarray, block_info: Any = None) -> np.ndarray:
         if block_info:
             seen.append([problem for problem in daskome.validate(path) if not problem.warning])
-            seen.append([] if models is None or models.open_ome_zarr(path, version=version).labels is not None else None)
+            seen.append(
+                [] if models is None or models.open_ome_zarr(path, version=version).labels is not None else None
+            )
         return block
 
     path = tmp_path / "a"
