@@ -267,7 +267,9 @@ def test_labels_of_an_image_whose_levels_are_rounded_down() -> None:
     """Others drop the last voxel of odd sizes; labels of such an image need its sizes."""
     store, sizes = MemoryStore(), [IMAGE, IMAGE[::2, ::2, :64:2]]
     daskome.write_multiscale(sizes, store, axes="zyx")
-    with pytest.raises(ValueError, match=r"would be 33 along axis 'x', but the image is 32; .* write_multiscale_labels"):
+    with pytest.raises(
+        ValueError, match=r"would be 33 along axis 'x', but the image is 32; .* write_multiscale_labels"
+    ):
         daskome.write_labels(CELLS, store, "cells")
     daskome.write_multiscale_labels([CELLS, CELLS[::2, ::2, :64:2]], store, "cells", method="nearest")
     assert [problem for problem in daskome.validate(store) if not problem.warning] == []
