@@ -14,7 +14,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from daskome.axes import ABBREVIATIONS, UNITS, parse_axes
 from daskome.regions import ceil_div
 
-__all__ = ["opened", "plane_factors", "translated"]
+__all__ = ["check_placing", "opened", "plane_factors", "translated"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -223,10 +223,15 @@ def _positional(function: str, args: Sequence[Any]) -> Given:
         kinds = ", ".join(type(value).__name__ for value in args[2:])
         raise TypeError(f"{function}(…, {kinds}): these fit no order of parameters that there was; use keywords")
     first, *others = fitting
-    if _doubtful(first.get("scale_factors")) and any("chunks" in other for other in others):
-        value = first["scale_factors"]
-        raise TypeError(f"{function}(…, {value}) can be factors or chunks; say scale_factors={value} or chunks={value}")
-    return first
+    as_chunks = next((other for other in others if "chunks" in other), None)
+    if as_chunks and _is_order(as_chunks.get("byte_order")):
+        return as_chunks
+    if as_chunks is None or not _doubtful(first.get("scale_factors")):
+        return first
+    if as_chunks.get("scaler") is not None:
+        return as_chunks
+    value = first["scale_factors"]
+    raise TypeError(f"{function}(…, {value}) can be factors or chunks; say scale_factors={value} or chunks={value}")
 
 
 def _named(order: Sequence[str], args: Sequence[Any]) -> Given | None:
@@ -243,6 +248,11 @@ def _doubtful(factors: Any) -> bool:
     if not _all(_is_int, factors, tuple):
         return False
     return any(b <= a or b % a for a, b in pairwise((1, *factors)))
+
+
+def _is_order(value: Any) -> bool:
+    """Whether it names axes, as ``byte_order`` does; hardly an image."""
+    return value is not None and len(value) > 1 and set(value) <= set("tczyx")
 
 
 # ---- keywords
@@ -375,9 +385,8 @@ def _transformations(function: str, given: Given) -> None:
     levels = given.pop("coordinate_transformations", None)
     if not levels:
         return
-    scales = [scale for level in levels if (scale := _vector(level, "scale"))]
-    if len(scales) != len(levels):
-        raise ValueError("coordinate_transformations: every level needs a scale (section 'multiscales')")
+    _check_placed(levels, len(_shapes(given)[0]))
+    scales = [_vector(level, "scale") or () for level in levels]
     ratios = [[b / a for a, b in zip(scales[0], scale, strict=True)] for scale in scales]
     if "pyramid" in given:
         _check_levels(ratios, _shapes(given))
@@ -386,6 +395,48 @@ def _transformations(function: str, given: Given) -> None:
     else:
         _check_levels(ratios, [_smaller(entry, given) for entry in (1, *(given["scale_factors"] or ()))])
     _place(given, levels)
+
+
+def _check_placed(levels: Any, ndim: int) -> None:
+    """Raise unless every level says where it lies; other transformations are not written, and that is said."""
+    if not _all(lambda level: _all(_is_dict, level), levels):
+        raise ValueError(f"coordinate_transformations must be a list for each level {SECTION}, not {levels!r}")
+    for level in levels:
+        check_placing([t for t in level if t.get("type") in ("scale", "translation")], ndim)
+        if min(_vector(level, "scale") or ()) <= 0:
+            raise ValueError(f"scale {_vector(level, 'scale')} must be above 0 {SECTION}")
+
+
+def check_placing(level: Sequence[Mapping[str, Any]], ndim: int) -> None:
+    """Raise unless the transformations of a level are a scale, and at most a translation after it.
+
+    Raises
+    ------
+    ValueError
+        For others, in another order, or with another number of values than axes.
+    TypeError
+        For values that are no numbers.
+
+    Examples
+    --------
+    >>> check_placing([{"type": "scale", "scale": [1]}], 2)
+    Traceback (most recent call last):
+    ValueError: scale [1] must have one value for each of 2 axes (section 'multiscales')
+    """
+    kinds = [transformation.get("type") for transformation in level]
+    if kinds not in (["scale"], ["scale", "translation"]):
+        raise ValueError(
+            f"coordinate transformations must be a scale, then at most a translation, not {kinds} {SECTION}"
+        )
+    for kind, transformation in zip(kinds, level, strict=True):
+        values = transformation.get(str(kind))
+        if not isinstance(values, list | tuple) or len(values) != ndim:
+            raise ValueError(f"{kind} {values!r} must have one value for each of {ndim} axes {SECTION}")
+        if not all(isinstance(value, Real) for value in values):
+            raise TypeError(f"{kind} {values!r} must be numbers {SECTION}")
+
+
+SECTION: Final = "(section 'multiscales')"
 
 
 def _place(given: Given, levels: Sequence[Sequence[Mapping[str, Any]]]) -> None:
@@ -461,6 +512,8 @@ def _datasets(function: str, given: Given) -> None:
     if "paths" in given:
         given["datasets"] = given.pop("paths")
     if "datasets" in given:
+        if given["datasets"] is None or isinstance(given["datasets"], str):
+            raise TypeError(f"datasets must be a list of dicts or paths {SECTION}, not {given['datasets']!r}")
         given["datasets"] = [{"path": d} if isinstance(d, str) else d for d in given["datasets"]]
 
 

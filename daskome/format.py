@@ -4,10 +4,10 @@ Every function of daskome takes ``"0.5"`` where it takes ``FormatV05()``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from numbers import Real
 from typing import Any, ClassVar
 
 from daskome import storage
+from daskome.door import check_placing
 from daskome.metadata import VERSIONS, find_version
 
 Transformations = list[list[dict[str, Any]]]
@@ -113,9 +113,9 @@ class Format:
             return
         n = None if coordinate_transformations is None else len(coordinate_transformations)
         if coordinate_transformations is None or n != nlevels:
-            raise ValueError(f"{n} coordinate transformations for {nlevels} levels {SECTION}")
+            raise ValueError(f"{n} coordinate transformations for {nlevels} levels (section 'multiscales')")
         for level in coordinate_transformations:
-            _check_transformations(level, ndim)
+            check_placing(level, ndim)
 
     def __repr__(self) -> str:
         return type(self).__name__
@@ -167,7 +167,6 @@ CurrentFormat = FormatV05
 """What is written unless something else is asked for."""
 
 FORMATS = (FormatV06, FormatV05, FormatV04, FormatV03, FormatV02, FormatV01)
-SECTION = "(section 'multiscales')"
 
 
 def format_from_version(version: Any) -> Format:
@@ -217,17 +216,3 @@ def _row_and_column(well: str, rows: list[str], columns: list[str]) -> tuple[int
             f"well {well!r} must be one of rows {rows}, a slash, one of columns {columns} (section 'plate')"
         )
     return rows.index(row), columns.index(column)
-
-
-def _check_transformations(level: Sequence[Mapping[str, Any]], ndim: int) -> None:
-    kinds = [transformation.get("type") for transformation in level]
-    if kinds not in (["scale"], ["scale", "translation"]):
-        raise ValueError(
-            f"coordinate transformations must be a scale, then at most a translation, not {kinds} {SECTION}"
-        )
-    for kind, transformation in zip(kinds, level, strict=True):
-        values = transformation.get(str(kind))
-        if not isinstance(values, list | tuple) or len(values) != ndim:
-            raise ValueError(f"{kind} {values!r} must have one value for each of {ndim} axes {SECTION}")
-        if not all(isinstance(value, Real) for value in values):
-            raise TypeError(f"{kind} {values!r} must be numbers {SECTION}")

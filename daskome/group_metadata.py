@@ -11,6 +11,7 @@ from daskome import rules, storage
 from daskome.axes import AxesLike, Axis, parse_axes
 from daskome.channels import Omero, parse_omero
 from daskome.door import opened
+from daskome.found import is_inside
 from daskome.label_images import LABELS, check_name
 from daskome.labels import ImageLabel, parse_image_label
 from daskome.metadata import Metadata, Version, ome_keys, ome_of, read
@@ -64,7 +65,8 @@ def write_multiscales_metadata(
     """
     place, version = _target(group, fmt)
     listed = [{"path": dataset} if isinstance(dataset, str) else dict(dataset) for dataset in datasets]
-    array = next(filter(None, (storage.find_array(place / str(d["path"])) for d in listed if d.get("path"))), None)
+    paths = [str(dataset["path"]) for dataset in listed if is_inside(dataset.get("path"))]
+    array = next(filter(None, (storage.find_array(place / path) for path in paths)), None)
     parsed = _axes(axes, axes_units, array, listed)
     version.check_axes(parsed)
     rest = dict(metadata)

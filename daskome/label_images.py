@@ -254,13 +254,14 @@ def _check_like(labels: Pyramid, image: Pyramid) -> None:
             f"labels {labels.name!r} would have {len(labels.levels)} levels, but the image has {len(image.levels)};"
             " they must have as many (section 'labels'): leave scale_factors out to follow the image"
         )
-    for own, level in zip(labels.levels, image.levels, strict=True):
+    for k, (own, level) in enumerate(zip(labels.levels, image.levels, strict=True)):
         sizes = {axis.name: n for axis, n in zip(image.axes, level.shape, strict=True)}
         for axis, n in zip(labels.axes, own.shape, strict=True):
             if n not in (1, sizes.get(axis.name, n)):
                 raise ValueError(
                     f"level {own.path} of labels {labels.name!r} would be {n} along axis {axis.name!r}, but the image"
                     f" is {sizes[axis.name]}; they must be as long, or 1 (section 'labels')"
+                    + (": give all levels, in the sizes of the image's, to write_multiscale_labels" if k else "")
                 )
 
 

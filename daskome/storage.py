@@ -167,17 +167,22 @@ def _begin(place: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
     if found is not None and group.pyramid is not None and not group.kept:
         _set_attributes(place, arrays, {**foreign(found), MARK: mark})
     elif found is None and group.pyramid is None and group.metadata.plate is None:
-        _make_group(place, arrays)
+        _make_group(place, plan, group)
     elif found is None:
         with suppress(zarr.errors.ContainsGroupError):  # Another process has just made it, for a part of its own.
             _set_attributes(place, arrays, {MARK: mark})
 
 
-def _make_group(place: StorePath, arrays: ArrayFormat) -> None:
-    """Make a group that says nothing yet. Another process may have made it since we looked, and what it says."""
+def _make_group(place: StorePath, plan: Plan, group: Group) -> None:
+    """Make a group that says nothing yet. Another process may have made it since we looked, and what it says.
+
+    A list of labels is empty until one of them is whole: validators refuse an image whose group ``labels`` has none.
+    """
     if place.store.supports_deletes:
+        version = find_version(plan.version)
+        said = {} if group.metadata.labels is None else ome_attributes(version, Metadata(labels=()))
         with suppress(zarr.errors.ContainsGroupError):
-            zarr.create_group(place.store, path=place.path, zarr_format=_format(arrays))
+            zarr.create_group(place.store, path=place.path, zarr_format=_format(version.arrays), attributes=said)
 
 
 def _mark(plan: Plan, group: Group, old: Sequence[str], fingerprint: str) -> JSON:

@@ -25,6 +25,7 @@ SCALER = Scaler(max_layer=2)
 TO_4 = [{"y": 2, "x": 2}, {"y": 4, "x": 4}]
 AXES = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
 PLACED = [[{"type": "scale", "scale": [0.5, 0.5]}], [{"type": "scale", "scale": [1.0, 1.0]}]]
+MOVED = {"type": "translation", "translation": [1, 2]}
 UNITS = {"y": "micrometer", "x": "micrometer"}
 BY_SCALER = {"scale_factors": TO_4, "method": "nearest"}
 PIXEL = {"scale": (0.5, 0.5)}
@@ -92,10 +93,13 @@ POSITIONAL: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("write_multiscale", (None, None, "yx"), {"axes": "yx"}),
     ("write_multiscale", (None, V4, "yx", None, None, "cells", True), {"fmt": V4, "axes": "yx", "storage_options": None, "name": "cells", "compute": True}),
     ("write_labels", ("n", SCALER, (8, 8), V4), {"name": "n", **BY_SCALER, "storage_options": {"chunks": (8, 8)}, "fmt": V4}),
+    ("write_labels", ("n", SCALER, (8, 8)), {"name": "n", **BY_SCALER, "storage_options": {"chunks": (8, 8)}}),
     ("write_labels", ("n", None, None, V4, "yx"), {"name": "n", "scale_factors": None, "fmt": V4, "axes": "yx"}),
     ("write_multiscale_labels", ("n", 8, V4), {"name": "n", "storage_options": {"chunks": 8}, "fmt": V4}),
     # 0.3
     ("write_image", (8, "yx", SCALER, V4), {**BY_SCALER, "axes": "yx", "storage_options": {"chunks": 8}, "fmt": V4}),
+    ("write_image", ((8, 8), "yx"), {"axes": "yx", "storage_options": {"chunks": (8, 8)}}),
+    ("write_image", (None, "yx"), {"axes": "yx"}),
     ("write_image", ((1, 8), "yx"), {"axes": "yx", "storage_options": {"chunks": (1, 8)}}),
 ]  # fmt: skip
 
@@ -255,7 +259,15 @@ def test_scales_that_are_ratios_of_rounded_shapes(n: int, rounded: Any) -> None:
         ("write_image", PLANE, {"coordinate_transformations": PLACED, "scale_factors": [4]}, "level 1 is shaped"),
         ("write_image", PLANE, {"coordinate_transformations": [PLACED[0], [{"type": "scale", "scale": [0.7, 1]}]]}, "no whole factor"),
         ("write_image", PLANE, {"coordinate_transformations": [PLACED[0], [{"type": "scale", "scale": [1.05, 1]}]], "scale_factors": [2]}, r"its scale is \(2.1, 2.0\) times"),
-        ("write_image", PLANE, {"coordinate_transformations": [[{"type": "identity"}]]}, "every level needs a scale"),
+        ("write_image", PLANE, {"coordinate_transformations": [[{"type": "identity"}]]}, r"must be a scale, then .*, not \[\] \(section"),
+        ("write_image", PLANE, {"coordinate_transformations": [PLACED[0], []]}, r"not \[\] \(section 'multiscales'\)"),
+        ("write_image", PLANE, {"coordinate_transformations": [[MOVED, *PLACED[0]]]}, r"not \['translation', 'scale'\] \(section"),
+        ("write_image", PLANE, {"coordinate_transformations": [PLACED[0] * 2]}, r"not \['scale', 'scale'\] \(section"),
+        ("write_image", PLANE, {"coordinate_transformations": [[{"type": "scale"}]]}, "scale None must have one value for each of 2"),
+        ("write_image", PLANE, {"coordinate_transformations": [[{"type": "scale", "scale": [1]}]]}, r"scale \[1\] must have one value"),
+        ("write_image", PLANE, {"coordinate_transformations": [[{"type": "scale", "scale": [0, 1]}]]}, r"scale \(0.0, 1.0\) must be above 0 \(section"),
+        ("write_image", PLANE, {"coordinate_transformations": {"scale": [1, 1]}}, r"must be a list for each level \(section"),
+        ("write_image", PLANE, {"coordinate_transformations": PLACED[0]}, r"must be a list for each level \(section"),
         ("write_multiscale", LEVELS, {"coordinate_transformations": PLACED[:1]}, "for 1 levels, the image has 2"),
         ("write_multiscale", LEVELS, {"coordinate_transformations": PLACED[:1] * 2}, "but its scale is"),
         ("write_image", PLANE, {"chunks": [(8, 8)], "storage_options": [{}, {}]}, "chunks are for 1 levels"),
@@ -281,11 +293,14 @@ def test_what_is_lost_is_said() -> None:
         ("write_image", (PLANE, GROUP, *[None] * 20), {}, "fit no order"),
         ("write_image", (PLANE, GROUP), {"group": GROUP}, "multiple values for argument 'group'"),
         ("write_image", (PLANE,), {}, "is missing 'group'"),
+        ("write_image", (PLANE, GROUP), {"coordinate_transformations": [[{"type": "scale", "scale": ["1", 1]}]]}, "scale ['1', 1] must be numbers (section"),
         ("write_image", (PLANE, GROUP), {"scale_factor": [2]}, "unexpected keyword argument 'scale_factor'; did you mean 'scale_factors'"),
         ("write_image", (PLANE, GROUP), {"storage_option": {}}, "did you mean 'storage_options'"),
         ("write_image", (PLANE, GROUP), {"axis": "yx"}, "did you mean 'axes'"),
         ("write_labels", (PLANE, GROUP), {"coordinate_transformation": []}, "did you mean 'coordinate_transformations'"),
         ("write_plate_metadata", (GROUP, ["A"]), {"colums": []}, "did you mean 'columns'"),
+        ("write_multiscales_metadata", (GROUP, "s0"), {}, "must be a list of dicts or paths (section 'multiscales'), not 's0'"),
+        ("write_multiscales_metadata", (GROUP, None), {}, "must be a list of dicts or paths (section 'multiscales'), not None"),
         ("write_well_metadata", (GROUP, ["0"]), {"zzz": 1}, "'zzz'. It takes group, images, fmt"),
     ],
 )  # fmt: skip

@@ -144,9 +144,31 @@ def test_a_failed_write_leaves_the_image_whole_and_nothing_listed(image: Path) -
         )
     assert without_labels(contents(image)) == before
     assert not is_image(image / "labels/cells")
-    assert "labels" not in ome(image, "labels")
+    assert ome(image, "labels")["labels"] == []
+    assert [problem for problem in daskome.validate(image) if not problem.warning] == []
     daskome.write_labels(CELLS, image, "cells", overwrite=True)
     assert daskome.verify(image, pixels=True) == []
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_an_image_is_valid_while_its_first_labels_are_made(version: str, tmp_path: Path) -> None:
+    models = pytest.importorskip("ome_zarr_models") if version in ("0.4", "0.5", "0.6") else None
+    seen: list[Any] = []
+
+    def look(block: np.ndarray, block_info: Any = None) -> np.ndarray:
+        if block_info:
+            seen.append([problem for problem in daskome.validate(path) if not problem.warning])
+            seen.append(
+                [] if models is None or models.open_ome_zarr(path, version=version).labels is not None else None
+            )
+        return block
+
+    path = tmp_path / "a"
+    daskome.write_image(IMAGE[None, None] if version in ("0.1", "0.2") else IMAGE, path, None, fmt=version)
+    lazy = da.from_array(CELLS, chunks=-1).map_blocks(look, dtype="uint8", meta=np.empty((0,) * 3, "uint8"))
+    daskome.write_labels(lazy, path, "cells", axes="zyx")
+    assert seen
+    assert all(found == [] for found in seen)
 
 
 def _write(image: Path, name: str, start: Any) -> None:
@@ -239,6 +261,18 @@ def test_levels_of_labels_that_are_there() -> None:
     daskome.write_multiscale_labels(given, store, "cells", method="nearest")
     for found, expected in zip(levels_of(store, "labels/cells"), given, strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_labels_of_an_image_whose_levels_are_rounded_down() -> None:
+    """Others drop the last voxel of odd sizes; labels of such an image need its sizes."""
+    store, sizes = MemoryStore(), [IMAGE, IMAGE[::2, ::2, :64:2]]
+    daskome.write_multiscale(sizes, store, axes="zyx")
+    with pytest.raises(
+        ValueError, match=r"would be 33 along axis 'x', but the image is 32; .* write_multiscale_labels"
+    ):
+        daskome.write_labels(CELLS, store, "cells")
+    daskome.write_multiscale_labels([CELLS, CELLS[::2, ::2, :64:2]], store, "cells", method="nearest")
+    assert [problem for problem in daskome.validate(store) if not problem.warning] == []
 
 
 def test_labels_written_as_an_image_are_like_labels() -> None:

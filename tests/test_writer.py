@@ -469,3 +469,12 @@ def test_what_is_said_before_the_image_is_written_is_kept(tmp_path: Path, versio
     found = zarr.open_group(tmp_path / "a", mode="r").attrs.asdict()
     assert found["mine"] == 1
     assert "omero" not in found.get("ome", found)
+
+
+@pytest.mark.parametrize("path", ["../s0", "a/../../s0", "/s0", ".", ""])
+def test_levels_outside_their_group_are_refused(path: str) -> None:
+    store = zarr.storage.MemoryStore()
+    dataset = {"path": path, "coordinateTransformations": [{"type": "scale", "scale": [1, 1]}]}
+    with pytest.raises(ValueError, match=r"must be a path inside the group, such as 's0' \(section 'multiscales'\)"):
+        daskome.write_multiscales_metadata(store, [dataset], axes="yx")
+    assert not store._store_dict
