@@ -20,7 +20,7 @@ from ngff_zarr.validate import validate as validate_schema
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore, StorePath
 
-from daskome import Problem, storage, validate, verify, write_image, write_plate
+from daskome import Problem, validate, verify, write_image, write_plate
 from daskome.cli import main
 from daskome.hierarchy import nodes
 from daskome.information import describe
@@ -732,10 +732,9 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_image() -> None:
-    from daskome import plan_image
 
     store = MemoryStore()
-    storage.create(storage.locate(store), plan_image(IMAGE[0], store, [2], axes="zyx"))
+    write_image(IMAGE[0], store, [2], axes="zyx", compute="init")
     assert [problem.message for problem in validate(store)] == ["the image is unfinished: writing it was not completed"]
 
 

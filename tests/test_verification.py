@@ -16,7 +16,7 @@ import pytest
 import zarr
 from zarr.storage import MemoryStore
 
-from daskome import METHODS, found as there, pixels, plan_image, storage, write_image, write_multiscale, write_plate
+from daskome import METHODS, found as there, pixels, write_image, write_multiscale, write_plate
 from daskome.found import read_pyramid
 from daskome.pixels import sample
 from daskome.verification import Problem, verify
@@ -520,7 +520,7 @@ def test_source_chunks_are_decoded_once() -> None:
 
 def test_unfinished_image_says_so() -> None:
     store = MemoryStore()
-    storage.create(storage.locate(store), plan_image(noise((20, 20)), store, [2], axes="yx"))
+    write_image(noise((20, 20)), store, [2], axes="yx", compute="init")
     problems = verify(store, pixels=True)
     assert where(problems) == ["group"]
     assert "unfinished" in problems[0].message
