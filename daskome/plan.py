@@ -40,6 +40,8 @@ DOUBLINGS = 4
 """How often a block is doubled, at most, towards source chunks that don't nest with it."""
 TAIL_NBYTES = 256 * 2**20
 """Coarse levels together this small are left to one unit: about a second of work, instead of another stage."""
+HEAP = 1.1
+"""How much more than is asked of it an allocator holds: measured up to 5 %."""
 PROCESS_MEM = 190 * 2**20
 """Python, NumPy, Dask, distributed and zarr, imported: measured 150 to 175 MiB."""
 
@@ -642,7 +644,7 @@ def _memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape, c
     live = prod(min(_cover(r, b), s) for r, b, s in zip(read, block, span, strict=True))
     written = sum(2 * prod(level.write_chunks) for level in levels)
     encoded = 2 * max(prod(level.layout.objects) for level in levels)
-    return (copies * live + written + encoded) * pyramid.itemsize
+    return int(HEAP * (copies * live + written + encoded) * pyramid.itemsize)
 
 
 def _cover(read: int, block: int) -> int:
