@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from daskome._version import __version__
 
 if TYPE_CHECKING:
+    from daskome.batch import batch_script, finish, run_part, status
     from daskome.channels import Channel
     from daskome.label_images import label_values
     from daskome.methods import METHODS
@@ -37,10 +38,14 @@ _HOMES = {
     "Problem": "problem",
     "WriteError": "pools",
     "add_levels": "writer",
+    "batch_script": "batch",
     "convert_metadata": "upgrade",
+    "finish": "batch",
     "label_values": "label_images",
     "plan_image": "writer",
     "read": "readers",
+    "run_part": "batch",
+    "status": "batch",
     "validate": "validation",
     "verify": "verification",
     "write_image": "writer",
@@ -62,10 +67,14 @@ __all__ = [
     "WriteError",
     "__version__",
     "add_levels",
+    "batch_script",
     "convert_metadata",
+    "finish",
     "label_values",
     "plan_image",
     "read",
+    "run_part",
+    "status",
     "validate",
     "verify",
     "write_image",

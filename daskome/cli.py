@@ -1,6 +1,8 @@
 """The ``daskome`` command. It imports Dask and zarr only when there is work to do."""
 
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ import click
 
 from daskome import __version__, table
 
-FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+FAILED, REFUSED, STOPPED, INTERRUPTED = 1, 2, 75, 130
 
 
 class Values(click.ParamType[Any]):
@@ -83,6 +85,43 @@ class Pairs(click.ParamType[Any]):
             return key, text
 
 
+class Part(click.ParamType[Any]):
+    """Part i of n of a stage; "auto" for i asks the batch scheduler."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return i, or None for "auto", and n."""
+        if not isinstance(value, str):
+            return value
+        i, _, n = value.partition("/")
+        if (i.isdecimal() or i == "auto") and n.isdecimal() and int(n):
+            return (None if i == "auto" else int(i)), int(n)
+        return self.fail(f"{value!r} is neither i/n, as in 3/64, nor auto/n", param, ctx)
+
+
+_FS_OPTION = click.option(
+    "--fs-option",
+    "fs_options",
+    type=Pairs(),
+    multiple=True,
+    help="Option of the file system of OUT's URL; repeatable.",
+)
+_IN_OPTION = click.option(
+    "--in-option",
+    "in_options",
+    type=Pairs(),
+    multiple=True,
+    help="Option of the file system of IN's URL; repeatable.",
+)
+_MEMORY = click.option("--memory", metavar="SIZE", help="What a worker may use, such as 2GB.")
+_THREADS = click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all cores.")
+_RETRIES = click.option(
+    "--retries", type=click.IntRange(0), default=2, show_default=True, help="How often a failing unit is tried again."
+)
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+_LABELS = click.option("--labels", metavar="NAME", help="The labels of this name, of the image at OUT.")
+
 _DESCRIBE = [
     click.option("--axes", metavar="AXES", help="Names of the axes, such as tczyx; if the input has none."),
     click.option("--scale", type=Values(float), help="Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),
@@ -117,22 +156,10 @@ _DESCRIBE = [
         help="One object for all levels, or a list with one per level.",
     ),
     click.option("--channels", metavar="NAMES", help="Add display metadata: names of the channels by commas, or JSON."),
-    click.option("--memory", metavar="SIZE", help="What a worker may use, such as 2GB."),
-    click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all cores."),
-    click.option(
-        "--fs-option",
-        "fs_options",
-        type=Pairs(),
-        multiple=True,
-        help="Option of the file system of OUT's URL; repeatable.",
-    ),
-    click.option(
-        "--in-option",
-        "in_options",
-        type=Pairs(),
-        multiple=True,
-        help="Option of the file system of IN's URL; repeatable.",
-    ),
+    _MEMORY,
+    _THREADS,
+    _FS_OPTION,
+    _IN_OPTION,
     click.option("--overwrite", is_flag=True, help="Replace an image that is there."),
 ]
 
@@ -153,7 +180,7 @@ def main() -> None:
 
     \b
     Exit status: 0 done, 1 failed or problems found, 2 refused before anything was written,
-    130 interrupted.
+    75 told to stop (SIGTERM) and to be run again, 130 interrupted.
     """
 
 
@@ -163,13 +190,10 @@ def main() -> None:
 @_describing
 @click.option("--labels", metavar="NAME", help="IN are labels of the image at OUT: write them to labels/NAME in it.")
 @click.option("--add-levels", is_flag=True, help="Add coarser levels to the image at IN, which stays as it is.")
-@click.option(
-    "--retries", type=click.IntRange(0), default=2, show_default=True, help="How often a failing unit is tried again."
-)
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def write(
-    source: str, target: str | None, labels: str | None, add_levels: bool, retries: int, quiet: bool, **options: Any
-) -> None:
+@click.option("--resume", is_flag=True, help="Go on with what was interrupted; begin where nothing was begun.")
+@_RETRIES
+@_QUIET
+def write(source: str, target: str | None, labels: str | None, add_levels: bool, quiet: bool, **options: Any) -> None:
     """Write IN as an OME-Zarr pyramid to OUT, or as labels of the image there; or add levels to the image at IN.
 
     \b
@@ -183,8 +207,9 @@ def write(
         raise click.UsageError("give IN and OUT, or --add-levels with one image alone")
     with _reporting(target or source):
         call = _adding(source, options) if target is None else _writing(source, target, labels, options)
-        with _threads(options["threads"]), _bar(f"writing {target or source}", quiet) as progress:
-            plan = call(retries=retries, progress=progress)
+        how = {key: options[key] for key in ("retries", "resume")}
+        with _threads(options["threads"]), _stopping(), _bar(f"writing {target or source}", quiet) as progress:
+            plan = call(progress=progress, **how)
         if not quiet:
             click.echo(repr(plan))
 
@@ -200,6 +225,121 @@ def plan(source: str, target: str | None, **options: Any) -> None:
 
         with _threads(options["threads"]):
             click.echo(repr(daskome.plan_image(group=target, **_arguments(source, **options))))
+
+
+@main.command()
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT")
+@_describing
+@click.option("--labels", metavar="NAME", help="IN are labels of the image at OUT: write them to labels/NAME in it.")
+@_QUIET
+def init(source: str, target: str, labels: str | None, quiet: bool, **options: Any) -> None:
+    """Begin to write IN to OUT: make the empty arrays, for any number of `daskome run` to fill.
+
+    \b
+    daskome init brain.nii.gz brain.ome.zarr --chunks 64
+    daskome script brain.ome.zarr --slurm --jobs 64 > submit.sh      # or by hand:
+    daskome run brain.ome.zarr --stage 0 --part 3/64                 # each part in any job, in any order
+    daskome status brain.ome.zarr
+    daskome finish brain.ome.zarr
+    """
+    with _reporting(target):
+        with _threads(options["threads"]):
+            plan = _writing(source, target, labels, options)(compute="init")
+        if not quiet:
+            click.echo(repr(plan))
+            which = f"{target} --labels {labels}" if labels else target
+            click.echo(
+                f"begun; next: daskome script {which} --slurm, or daskome run {which}, then daskome finish {which}"
+            )
+
+
+@main.command()
+@click.argument("target", metavar="OUT")
+@click.option("--stage", type=click.IntRange(0), help="Which stage; without it all, one after the other.")
+@click.option("--part", type=Part(), default="0/1", help="Part i of n of the stage, from 0; auto/n: by the job array.")
+@click.option("--one-based", is_flag=True, help="Parts are counted from 1.")
+@_LABELS
+@_MEMORY
+@_THREADS
+@_FS_OPTION
+@_IN_OPTION
+@_RETRIES
+@_QUIET
+def run(
+    target: str, part: tuple[int | None, int], one_based: bool, threads: int | None, quiet: bool, **options: Any
+) -> None:
+    """Write a part of what `daskome init` has begun at OUT. Units that are finished are left out.
+
+    With --part auto/64 the part is taken from SLURM_ARRAY_TASK_ID, PBS_ARRAY_INDEX, SGE_TASK_ID or LSB_JOBINDEX.
+    SIGTERM ends it after the unit in hand, with exit status 75: run it again, and it goes on.
+    """
+    with _reporting(target):
+        import daskome
+
+        chosen = _part(part, one_based)
+        options |= {key: dict(options[key]) or None for key in ("fs_options", "in_options")}
+        with _threads(threads), _stopping(), _bar(f"writing {target}", quiet) as progress:
+            found = daskome.run_part(target, part=chosen, progress=progress, **options)
+        if not quiet:
+            click.echo(repr(found))
+
+
+@main.command()
+@click.argument("target", metavar="OUT")
+@_LABELS
+@_FS_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(target: str, labels: str | None, fs_options: tuple[Any, ...], as_json: bool) -> None:
+    """Show how far it is, what was begun at OUT or was interrupted: units, bytes, failures, time left."""
+    with _reporting():
+        import daskome
+
+        found = daskome.status(target, labels=labels, fs_options=dict(fs_options) or None)
+        click.echo(json.dumps(asdict(found), indent=2) if as_json else repr(found))
+
+
+@main.command()
+@click.argument("target", metavar="OUT")
+@_LABELS
+@_FS_OPTION
+@_QUIET
+def finish(target: str, labels: str | None, fs_options: tuple[Any, ...], quiet: bool) -> None:
+    """Publish what `daskome run` has written to OUT; refuse, and list what is missing, while anything is."""
+    with _reporting():
+        import daskome
+
+        plan = daskome.finish(target, labels=labels, fs_options=dict(fs_options) or None)
+        if not quiet:
+            click.echo(repr(plan))
+
+
+@main.command()
+@click.argument("target", metavar="OUT")
+@click.option("--slurm", "scheduler", flag_value="slurm", default=True, help="For Slurm (the default).")
+@click.option("--pbs", "scheduler", flag_value="pbs", help="For PBS Pro and OpenPBS.")
+@click.option("--sge", "scheduler", flag_value="sge", help="For Grid Engine.")
+@click.option("--lsf", "scheduler", flag_value="lsf", help="For LSF.")
+@click.option("--jobs", type=click.IntRange(1), default=64, show_default=True, help="Of each stage, at most.")
+@click.option("--threads", type=click.IntRange(1), help="Of each job; by default those for which it was planned.")
+@click.option("--hours", type=click.IntRange(1), default=24, show_default=True, help="Of each job, at most.")
+@click.option("--memory", metavar="SIZE", help="Of each job; by default what is predicted, and a quarter to spare.")
+@click.option(
+    "--option", "options", multiple=True, help="Of the submitting command, as in --option=-plong; repeatable."
+)
+@_LABELS
+@_FS_OPTION
+def script(target: str, fs_options: tuple[Any, ...], **chosen: Any) -> None:
+    """Print a shell script that submits what was begun at OUT: arrays of jobs, a stage after the other, and the end.
+
+    \b
+    daskome script brain.ome.zarr --slurm --jobs 64 --option=--partition=long > submit.sh
+    bash submit.sh
+    """
+    with _reporting():
+        import daskome
+
+        click.echo(daskome.batch_script(target, fs_options=dict(fs_options) or None, **chosen), nl=False)
 
 
 @main.command()
@@ -340,6 +480,19 @@ def _is_group(url: str, fs_options: dict[str, Any] | None) -> bool:
     return storage.find_group(storage.locate(url, fs_options)) is not None
 
 
+def _part(part: tuple[int | None, int], one_based: bool) -> tuple[int, int]:
+    """Return part i of n, counted from 0."""
+    from daskome.schedulers import part_of_array
+
+    i, n = part
+    if i is None:
+        return part_of_array(os.environ, n, one_based)
+    if not 0 <= i - one_based < n:
+        first = int(one_based)
+        raise ValueError(f"there is no part {i} of {n}; parts are counted from {first} to {n - 1 + first}")
+    return i - one_based, n
+
+
 def _adding(url: str, options: dict[str, Any]) -> Callable[..., Any]:
     """Return the call that adds levels to an image."""
     import daskome
@@ -420,6 +573,9 @@ def _reporting(written: str | None = None) -> Iterator[None]:
         unfinished = f"; what is at {written}, if writing had begun, is unfinished, and says so" if written else ""
         click.echo(f"\ninterrupted{unfinished}", err=True)
         raise SystemExit(INTERRUPTED) from None
+    except _Stopped:
+        click.echo("\nstopped by SIGTERM; run it again to go on (write: with --resume)", err=True)
+        raise SystemExit(STOPPED) from None
     except (click.ClickException, click.Abort, click.exceptions.Exit):
         raise
     except Exception as error:
@@ -437,6 +593,25 @@ def _failure(error: Exception) -> tuple[str, int]:
     if isinstance(error, ValueError | TypeError | OSError | ImportError):
         return str(error), REFUSED
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":"), FAILED
+
+
+class _Stopped(BaseException):
+    """SIGTERM has come: a batch system wants the machine back."""
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """On SIGTERM, end what is inside after the units in hand; on a second one, at once."""
+
+    def stop(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(STOPPED))
+        raise _Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

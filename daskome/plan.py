@@ -202,7 +202,11 @@ class Plan:
     @property
     def memory(self) -> int:
         """Predicted peak of one worker process, in bytes."""
-        return PROCESS_MEM + self.capacity.threads * self.thread_memory
+        return self.memory_of(self.capacity.threads)
+
+    def memory_of(self, threads: int) -> int:
+        """Return the predicted peak of a process with so many threads, in bytes."""
+        return PROCESS_MEM + threads * self.thread_memory
 
     @property
     def fingerprint(self) -> str:

@@ -41,7 +41,7 @@ def resumed(task: Task) -> Task:
     if begun:
         _check_same(task, _lines(begun.plan, task.plan), "was begun")
         plan = fitting(begun.plan, task.plan.capacity)
-        _check_stamps(task, begun)
+        check_stamps(begun, task.sources)
         _check_pixels(Start(plan, task.sources, task.place, begun.journal), _finished_units(plan, begun.journal))
         return replace(task, plan=plan, journal=begun.journal)
     found = storage.attributes(task.home) or {}
@@ -87,8 +87,9 @@ def _check_same(task: Task, lines: Sequence[str], what: str) -> None:
         )
 
 
-def _check_stamps(task: Task, begun: Begun) -> None:
-    for old, source in zip(begun.origins, task.sources, strict=False):
+def check_stamps(begun: Begun, sources: Sequence[Source]) -> None:
+    """Raise a ValueError if the file of an image has changed since a plan was begun."""
+    for old, source in zip(begun.origins, sources, strict=True):
         new = storage.origin(source)
         if old.path == new.path and old.stamp != new.stamp:
             raise ValueError(

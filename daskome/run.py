@@ -93,8 +93,8 @@ def run(start: Start, retries: int = 2, progress: Progress | None = None, parts:
     """
     plan = start.plan
     todo = [(stage, start.missing(stage, indices)) for stage, indices in parts or _whole(plan)]
-    total = plan.nbytes if parts is None else sum(_nbytes(plan, stage, indices) for stage, indices in parts)
-    done = total - sum(_nbytes(plan, stage, indices) for stage, indices in todo) if progress else 0
+    total = plan.nbytes if parts is None else sum(nbytes(plan, stage, indices) for stage, indices in parts)
+    done = total - sum(nbytes(plan, stage, indices) for stage, indices in todo) if progress else 0
     with pool(start.place) as workers:
         for stage, indices in todo:
             for unit in _finished(start, jobs(start, stage, indices), workers, retries):
@@ -107,7 +107,7 @@ def _whole(plan: Plan) -> list[Part]:
     return [(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
 
 
-def _nbytes(plan: Plan, stage: int, indices: Iterable[int]) -> int:
+def nbytes(plan: Plan, stage: int, indices: Iterable[int]) -> int:
     """Return how many bytes units write, uncompressed."""
     return sum(map(plan.writes, plan.units(stage, indices)))
 

@@ -379,13 +379,17 @@ def origin(source: Source) -> Origin:
     """Return where an image comes from, as far as other processes can find it there."""
     if source.origin.path or not isinstance(source.array, zarr.Array):
         return source.origin
-    place = source.array.store_path
+    return replace(source.origin, path=url(source.array.store_path))
+
+
+def url(place: StorePath) -> str:
+    """Return the path or URL under which another process finds a place; empty where it can't. It says no secrets."""
     store = _unwrapped(place.store)
     if isinstance(store, LocalStore):
-        return replace(source.origin, path=(store.root / place.path).absolute().as_posix())
+        return (store.root / place.path).absolute().as_posix()
     if isinstance(store, FsspecStore) and not is_local_to_process(place):
-        return replace(source.origin, path=str(store.fs.unstrip_protocol(join(store.path, place.path))))
-    return source.origin
+        return str(store.fs.unstrip_protocol(join(store.path, place.path)))
+    return ""
 
 
 def above(place: StorePath) -> StorePath | None:

@@ -27,6 +27,18 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the largest unit that says it.
+
+    >>> duration(8), duration(150), duration(7200), duration(300_000)
+    ('8 s', '2.5 min', '2.0 h', '3.5 days')
+    """
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size or (unit != "days" and seconds >= size):
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def numbers(values: Sequence[float]) -> str:
     """Return one number per axis.
 

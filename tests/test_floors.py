@@ -30,7 +30,8 @@ FLOORS = {
     **dict.fromkeys(["added_levels", "checks", "group_metadata", "pixels", "upgrade", "whole_plates"], 6.3),
     "validation": 6.5,
     **dict.fromkeys(["information", "verification"], 6.6),
-    **dict.fromkeys(["format", "scale", "writer"], 7),
+    "schedulers": 3.2,
+    **dict.fromkeys(["batch", "format", "scale", "writer"], 7),
     # The top floor has steps: the command calls the public names, and ``python -m`` calls the command.
     "__init__": 8,
     "cli": 8.3,
@@ -38,6 +39,7 @@ FLOORS = {
 }
 ARITHMETIC = sorted(name for name, floor in FLOORS.items() if floor <= 3 and name != "sources")
 DASK = {
+    "batch",
     "cli",
     "graph",
     "label_images",
