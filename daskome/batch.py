@@ -160,6 +160,10 @@ def status(group: Any, *, labels: str | None = None, fs_options: Mapping[str, An
     group, labels, fs_options
         As in `run_part`.
 
+    Returns
+    -------
+    Status
+
     Raises
     ------
     FileNotFoundError
@@ -198,7 +202,18 @@ def finish(group: Any, *, labels: str | None = None, fs_options: Mapping[str, An
 
     Examples
     --------
-    See `run_part`.
+    >>> import numpy as np, zarr
+    >>> from daskome import finish, run_part, write_image
+    >>> store, image = zarr.storage.MemoryStore(), np.zeros((64, 64), "uint8")
+    >>> plan = write_image(image, store, [2], axes="yx", compute="init")
+    >>> try:
+    ...     finish(store)
+    ... except RuntimeError as error:
+    ...     print(str(error).splitlines()[1])
+      stage 0: 1 unit, 0
+    >>> state = run_part(store, image)
+    >>> finish(store).n_objects
+    2
     """
     begun = _begun(storage.locate(group, fs_options), labels)
     start = Start(begun.plan, [], _place(begun), begun.journal)
@@ -242,6 +257,10 @@ def batch_script(
         Further words for the command that submits, such as ``--partition=long``.
     command : sequence of str
         How daskome is called in a job; by default by this Python.
+
+    Returns
+    -------
+    str
 
     Raises
     ------
