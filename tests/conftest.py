@@ -1,8 +1,14 @@
 """What tests of several modules share."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 
 from daskome import plan, pyramid
+from tests.servers import s3 as s3_server
+from tests.servers.proxy import Proxy, proxy as run_proxy
+from tests.servers.s3 import S3
 
 
 @pytest.fixture
@@ -19,3 +25,36 @@ def block_size(request: pytest.FixtureRequest) -> None:
     """Both ways of planning."""
     if request.param == "small":
         request.getfixturevalue("tiny_blocks")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """An S3 server on loopback; `s3.bucket()` makes a new bucket."""
+    if not s3_server.has_ceph() and not s3_server.has_moto():
+        missing = (
+            "no S3 server is here: apt-get install ceph-mon ceph-osd radosgw ceph-common, or pip install moto[server]"
+        )
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    with s3_server.serve(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph(s3: S3) -> S3:
+    """The S3 server, if it is Ceph's: it checks signatures, and throttles."""
+    if s3.kind != "ceph":
+        pytest.skip("this needs Ceph's gateway: apt-get install ceph-mon ceph-osd radosgw ceph-common")
+    return s3
+
+
+@pytest.fixture(scope="session")
+def _proxy(s3: S3) -> Iterator[Proxy]:
+    with run_proxy(s3.endpoint) as made:
+        yield made
+
+
+@pytest.fixture
+def proxy(_proxy: Proxy) -> Proxy:
+    """A way to the S3 server that counts requests, and makes the faults it is told: ``proxy.faults = Faults(…)``."""
+    _proxy.reset()
+    return _proxy
