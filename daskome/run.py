@@ -5,6 +5,8 @@ that is finished. A unit that fails for good is named; the others finish; then t
 """
 
 import logging
+import random
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -29,6 +31,8 @@ log = logging.getLogger("daskome")
 Progress = Callable[[int, int], None]
 Part = tuple[int, Iterable[int]]
 """A stage, and the indices of some of its units, rising."""
+BACK_OFF = 0.25
+"""Seconds to wait before a unit is tried again, about; four times as long each time."""
 HOPELESS = 10
 """After so many failures for good without a success between them, no further units are tried: the disk is full, …"""
 
@@ -59,9 +63,11 @@ class Job:
     pyramid: Pyramid
     place: StorePath
     journal: Journal
+    wait: float = 0
 
     def __call__(self) -> None:
         """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
+        time.sleep(self.wait)
         if not journals.is_current(self.journal):
             raise WriteError(f"{self.place} is not being written any more: it was finished, or started anew elsewhere")
         begun = journals.now()
@@ -168,7 +174,7 @@ def _finished(start: Start, todo: Iterator[Job], workers: Pool, retries: int) ->
                 yield job.unit
             elif attempt < retries and in_a_row < HOPELESS:
                 log.warning("%s failed, trying again: %r", name, error)
-                again.append((job, attempt + 1))
+                again.append((replace(job, wait=BACK_OFF * 4**attempt * random.uniform(0.5, 1.5)), attempt + 1))
             else:
                 in_a_row += 1
                 log.error("%s failed for good: %r", name, error)

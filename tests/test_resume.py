@@ -271,8 +271,8 @@ daskome.write_plate(wells, sys.argv[1], [2], storage_options={"chunks": 16}, res
 """
 
 
-def killed(code: str, target: Path, log: Path, seconds: float) -> bool:
-    """Run a program and kill it after some time; return whether it ended before by itself."""
+def killed(code: str, target: Path, log: Path, seconds: float, units: int = 10**9) -> bool:
+    """Run a program and kill it after some time, or so many finished units; return whether it ended by itself."""
     environment = os.environ | {"PYTHONPATH": str(Path(daskome.__file__).parents[1]), "DASK_NUM_WORKERS": "2"}
     command = [sys.executable, "-W", "ignore", "-c", WRITER + code, str(target), str(log)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
@@ -280,7 +280,7 @@ def killed(code: str, target: Path, log: Path, seconds: float) -> bool:
     assert process.stderr is not None
     process.stdout.readline()
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.poll() is None and len(done(target)) < units:
         early = is_image(target) and (target / journal.JOURNAL / "plan.json").exists()
         assert not early or whole_journal(target), "a reader saw an image before its last unit was written"
         time.sleep(0.002)
@@ -315,14 +315,11 @@ def test_killed_at_50_moments_it_ends_with_the_same_bytes(tmp_path: Path, tiny_b
 
 @pytest.mark.slow
 def test_a_plate_that_is_killed_goes_on(tmp_path: Path) -> None:
-    started = time.monotonic()
     assert killed(A_PLATE, tmp_path / "whole", tmp_path / "log", 300)
-    takes = time.monotonic() - started
-    draw, kills = random.Random(2), 0
-    while not killed(A_PLATE, tmp_path / "a", tmp_path / "log", draw.uniform(0.3, 0.8) * takes):
-        kills += 1
-        assert kills < 100
-    assert kills > 0
+    for units in (1, 4, 7):
+        assert not killed(A_PLATE, tmp_path / "a", tmp_path / "log", 300, units)
+        assert not is_image(tmp_path / "a" / "A" / "1" / "0")
+    assert killed(A_PLATE, tmp_path / "a", tmp_path / "log", 300)
     assert contents(tmp_path / "a") == contents(tmp_path / "whole")
     assert daskome.verify(tmp_path / "a" / "A" / "1" / "0", pixels=True) == []
 

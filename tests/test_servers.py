@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import s3fs
+from botocore.exceptions import BotoCoreError
 
 from tests.servers.process import answers, daemon, free_ports, wait_until
 from tests.servers.proxy import Faults, Proxy
@@ -66,9 +67,9 @@ def test_a_proxy_makes_faults(s3: S3, proxy: Proxy, faults: Faults, monkeypatch:
         fs.pipe(f"{bucket}/bad/{i}", bytes(100_000))
     proxy.reset(faults)
     for i in range(6):
-        with pytest.raises(OSError):
+        with pytest.raises((OSError, BotoCoreError)):
             fs.cat_file(f"{bucket}/bad/{i}")
-    assert proxy.failed.total() == 6
+    assert proxy.failed.total() >= 6
     proxy.reset()
     assert fs.cat(f"{bucket}/bad/0") == bytes(100_000)
     assert proxy.requests
