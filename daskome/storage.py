@@ -41,12 +41,6 @@ IMAGE = ("multiscales", "omero", "image-label")
 V2_DOCUMENTS = (".zgroup", ".zattrs", ".zmetadata")
 
 
-_S3 = {"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 8}, "read_timeout": 20}}
-PATIENCE: Mapping[str, Mapping[str, Mapping[str, Any]]] = {"s3": _S3, "s3a": _S3}
-"""What file systems are told unless the caller says otherwise: to try again, waiting longer each time, what the server
-answers with 5xx or asks to slow down, and what it does not answer at all."""
-
-
 def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: bool = False) -> StorePath:
     """Return where a path, URL, group, array or store points. Nothing is created.
 
@@ -434,14 +428,15 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
             raise ValueError(f"fs_options go with a URL; {path} is a local path")
         local = Path(rest if separator else path).expanduser().absolute()
         return StorePath(LocalStore(local, read_only=read_only))
-    options = _with_patience(scheme, fs_options)
+    options = _with_patience(fs_options) if scheme in ("s3", "s3a") else fs_options
     return StorePath(FsspecStore.from_url(path, storage_options=options or None, read_only=read_only))
 
 
-def _with_patience(scheme: str, fs_options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a file system with those of `PATIENCE` that the caller has not set."""
-    defaults = PATIENCE.get(scheme, {})
-    return fs_options | {key: {**value, **(fs_options.get(key) or {})} for key, value in defaults.items()}
+def _with_patience(fs_options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of s3fs, with those of `daskome.s3.PATIENCE` that the caller has not set."""
+    from daskome.s3 import PATIENCE
+
+    return fs_options | {"config_kwargs": {**PATIENCE, **(fs_options.get("config_kwargs") or {})}}
 
 
 def _stale_documents(place: StorePath, plan: Plan) -> list[str]:

@@ -18,6 +18,7 @@ FLOORS = {
     "conversion": 2.5,
     "plan": 3,
     "journal": 3.5,
+    "s3": 3.8,
     **dict.fromkeys(["display", "storage"], 4),
     "graph": 4.2,
     "occupied": 4.5,
@@ -118,7 +119,7 @@ def test_few_know_dask(module: str) -> None:
 
 @modules
 def test_only_storage_opens_urls(module: str) -> None:
-    assert module == "storage" or not foreign(module) & {"fsspec", "s3fs", "aiohttp"}
+    assert module in ("s3", "storage") or not foreign(module) & {"fsspec", "s3fs", "aiobotocore", "aiohttp"}
     nodes = [node for tree in trees(module) for node in ast.walk(tree)]
     calls = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     assert module == "storage" or not calls & {"from_url", "FsspecStore"}

@@ -134,6 +134,18 @@ def test_a_permanent_fault_names_the_unit_and_resume_completes_once_it_is_lifted
     assert s3.contents(url) == contents(tmp_path / "a")
 
 
+@pytest.mark.timeout(60)
+def test_a_server_that_accepts_and_never_answers_is_given_up(s3: S3, proxy: Proxy, tiny_blocks: None) -> None:
+    """aiohttp's timeouts don't count while a PUT waits for leave to send its body."""
+    url, way = f"s3://{s3.bucket()}/a", s3.at(proxy.endpoint)
+    quick = {**way.options, "config_kwargs": {"retries": {"total_max_attempts": 1}, "read_timeout": 0.2}}
+    task = daskome.write_image(image(), url, fs_options=quick, compute=False, **OPTIONS)
+    proxy.reset(Faults(hangs=1, methods="PUT"))
+    with pytest.raises(Exception, match=r"timeout|timed out"):
+        dask.compute(task)
+    assert proxy.failed["hang"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_faults_in_passing_lose_nothing(tmp_path: Path, s3: S3, proxy: Proxy, tiny_blocks: None, seed: int) -> None:
