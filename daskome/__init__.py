@@ -7,6 +7,7 @@ from daskome._version import __version__
 
 if TYPE_CHECKING:
     from daskome.channels import Channel
+    from daskome.images import Volume
     from daskome.label_images import label_values
     from daskome.methods import METHODS
     from daskome.plan import Plan
@@ -35,6 +36,7 @@ _HOMES = {
     "METHODS": "methods",
     "Plan": "plan",
     "Problem": "problem",
+    "Volume": "images",
     "WriteError": "run",
     "add_levels": "writer",
     "convert_metadata": "upgrade",
@@ -59,6 +61,7 @@ __all__ = [
     "Channel",
     "Plan",
     "Problem",
+    "Volume",
     "WriteError",
     "__version__",
     "add_levels",

@@ -12,11 +12,12 @@ HOUSE = Path(__file__).parent.parent / "daskome"
 FLOORS = {
     **dict.fromkeys(["_version", "axes", "methods", "nouns", "problem", "regions", "table"], 0),
     "resampling": -0.5,
-    **dict.fromkeys(["channels", "labels", "layout", "plates", "rules", "sources"], 0.5),
-    **dict.fromkeys(["door", "pyramid"], 1),
+    **dict.fromkeys(["channels", "images", "labels", "layout", "plates", "rules"], 0.5),
+    **dict.fromkeys(["door", "pyramid", "sources"], 1),
     **dict.fromkeys(["arrays", "metadata"], 2),
-    "conversion": 2.5,
+    **dict.fromkeys(["conversion", "cost"], 2.5),
     "plan": 3,
+    "asked": 3.5,
     **dict.fromkeys(["display", "graph", "storage"], 4),
     "occupied": 4.5,
     **dict.fromkeys(["readers", "run"], 5),
@@ -33,7 +34,7 @@ FLOORS = {
     "cli": 8.3,
     "__main__": 8.6,
 }
-ARITHMETIC = sorted(name for name, floor in FLOORS.items() if floor <= 3 and name != "sources")
+ARITHMETIC = sorted(name for name, floor in FLOORS.items() if floor < 4 and name != "sources")
 DASK = {
     "cli",
     "graph",
