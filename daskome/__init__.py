@@ -8,6 +8,7 @@ from daskome._version import __version__
 if TYPE_CHECKING:
     from daskome.batch import batch_script, finish, run_part, status
     from daskome.channels import Channel
+    from daskome.images import Volume
     from daskome.label_images import label_values
     from daskome.methods import METHODS
     from daskome.plan import Plan
@@ -36,6 +37,7 @@ _HOMES = {
     "METHODS": "methods",
     "Plan": "plan",
     "Problem": "problem",
+    "Volume": "images",
     "WriteError": "pools",
     "add_levels": "writer",
     "batch_script": "batch",
@@ -64,6 +66,7 @@ __all__ = [
     "Channel",
     "Plan",
     "Problem",
+    "Volume",
     "WriteError",
     "__version__",
     "add_levels",

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from daskome import plan as planning
+from daskome.asked import checked
 from daskome.found import Found, layout_of, pyramid_of
 from daskome.layout import StorageOptions
 from daskome.metadata import Dataset, Metadata, Version, image_metadata, read
 from daskome.methods import Method
 from daskome.plan import Capacity, Plan
 from daskome.pyramid import Image, Level, Pyramid, ScaleFactors, image_pyramid
-from daskome.request import checked
 
 
 def plan_added(

@@ -215,16 +215,29 @@ def write(source: str, target: str | None, labels: str | None, add_levels: bool,
 
 
 @main.command()
-@click.argument("source", metavar="IN")
+@click.argument("source", metavar="[IN]", required=False)
 @click.argument("target", metavar="[OUT]", required=False)
 @_describing
-def plan(source: str, target: str | None, **options: Any) -> None:
-    """Show what `daskome write` would do, and write nothing."""
-    with _reporting():
-        import daskome
+@click.option("--shape", type=Values(int), help="Plan a volume of this shape that is not there; instead of IN.")
+@click.option("--dtype", help="Its dtype, such as uint16.")
+@click.option("--source-chunks", type=Values(int), help="The pieces in which it will be stored, as in 1,2048,2048.")
+@click.option("--workers", type=click.IntRange(1), help="Plan it for so many workers of --threads and --memory each.")
+@click.option("--rate", default="100MB/s", show_default=True, help="What a thread reads of pixels; for the hours.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON, as Plan.from_json reads it.")
+def plan(source: str | None, target: str | None, rate: str, as_json: bool, **options: Any) -> None:
+    """Show what `daskome write` would do, and write nothing; of a volume that is not there, with --shape.
 
-        with _threads(options["threads"]):
-            click.echo(repr(daskome.plan_image(group=target, **_arguments(source, **options))))
+    \b
+    daskome plan stack.h5::raw --chunks 64 --shards 512
+    daskome plan --shape 100000,100000,100000 --dtype uint8 --source-chunks 1,100000,100000 \\
+        --workers 200 --threads 4 --memory 64GB --rate 80MB/s
+
+    Reading, downsampling, compressing and writing count in the rate, in bytes of uncompressed pixels that are read.
+    """
+    with _reporting():
+        speed = table.parsed_nbytes(rate.removesuffix("/s"))
+        found = _planned(source, target, options)
+        click.echo(found.to_json() if as_json else found.text(speed))
 
 
 @main.command()
@@ -474,6 +487,68 @@ def _writing(source: str, target: str, labels: str | None, options: dict[str, An
     return partial(daskome.write_labels, group=target, **arguments)
 
 
+def _planned(source: str | None, target: str | None, options: dict[str, Any]) -> Any:
+    """Return the plan of an image for whoever would write it now, or for the workers that the options describe."""
+    described = [key for key in ("shape", "dtype", "source_chunks") if options[key] is not None]
+    if source is None and not {"shape", "dtype"} <= set(described):
+        raise ValueError("give an image, or --shape and --dtype of one that is not there, as in --dtype uint16")
+    if source is not None and described:
+        raise ValueError(f"--{described[0].replace('_', '-')} describes a volume that is not there; leave {source} out")
+    if source is None or options["workers"]:
+        return _planned_for_others(source, target, options)
+    import daskome
+
+    with _threads(options["threads"]):
+        return daskome.plan_image(group=target, **_arguments(source, **options))
+
+
+def _planned_for_others(source: str | None, target: str | None, options: dict[str, Any]) -> Any:
+    """Return the plan for other workers than there are here. Without IN, neither Dask nor zarr need be imported."""
+    from daskome.asked import Asked, warn_of_loss
+    from daskome.metadata import DEFAULT_VERSION, find_version
+    from daskome.plan import Capacity
+
+    if target is not None:
+        raise ValueError(
+            f"--workers plans for others than are here, and does not look at {target}; leave one of them out"
+        )
+    image = _described(options) if source is None else _read(source, options)
+    version = find_version(options["fmt"]) if options["fmt"] else DEFAULT_VERSION
+    memory = None if options["memory"] is None else table.parsed_nbytes(options["memory"])
+    asked = Asked(**_asked(options))
+    found, _ = asked.plan(image, version, Capacity(options["workers"] or 1, options["threads"] or 1, memory))
+    warn_of_loss(version, found.groups[0].metadata)
+    return found
+
+
+def _described(options: dict[str, Any]) -> Any:
+    """Return the source that --shape, --dtype and --source-chunks describe."""
+    from daskome.images import Volume
+
+    for key in ("shape", "source_chunks"):
+        if options[key] is not None and not isinstance(options[key], list):
+            raise ValueError(f"--{key.replace('_', '-')} {options[key]} must be numbers by commas, one per axis")
+    return Volume(options["shape"], options["dtype"], options["source_chunks"]).source
+
+
+def _read(source: str, options: dict[str, Any]) -> Any:
+    import daskome
+    from daskome.sources import as_source
+
+    return as_source(daskome.read(source, dict(options["in_options"]) or None))
+
+
+def _asked(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the options say of an image, beside its pixels."""
+    keys = ("axes", "scale", "translation", "name", "method", "scale_factors")
+    return {
+        **{key: options[key] for key in keys},
+        "axes_units": options["unit"],
+        "channels": _channels(options["channels"]),
+        "storage_options": _storage_options(options),
+    }
+
+
 def _is_group(url: str, fs_options: dict[str, Any] | None) -> bool:
     from daskome import storage
 
@@ -534,13 +609,10 @@ def _arguments(source: str, **options: Any) -> dict[str, Any]:
     """Return the arguments of `daskome.write_image` that the options stand for."""
     import daskome
 
-    keys = ("axes", "scale", "translation", "name", "method", "scale_factors", "fmt", "memory", "overwrite")
     return {
-        **{key: options[key] for key in keys},
+        **_asked(options),
+        **{key: options[key] for key in ("fmt", "memory", "overwrite")},
         "image": daskome.read(source, dict(options["in_options"]) or None),
-        "axes_units": options["unit"],
-        "channels": _channels(options["channels"]),
-        "storage_options": _storage_options(options),
         "fs_options": dict(options["fs_options"]) or None,
     }
 
@@ -586,12 +658,12 @@ def _reporting(written: str | None = None) -> Iterator[None]:
 
 def _failure(error: Exception) -> tuple[str, int]:
     """Return message and exit status: our own refusals as they are, what others raise in one line with its type."""
+    if isinstance(error, ValueError | TypeError | OSError | ImportError):
+        return str(error), REFUSED
     from daskome.pools import WriteError
 
     if isinstance(error, WriteError):
         return str(error), FAILED
-    if isinstance(error, ValueError | TypeError | OSError | ImportError):
-        return str(error), REFUSED
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":"), FAILED
 
 

@@ -8,6 +8,7 @@ import zarr
 from zarr.storage import StorePath
 
 from daskome import rules, storage
+from daskome.asked import checked, warn_of_loss
 from daskome.axes import AxesLike, Axis, parse_axes
 from daskome.channels import Omero, parse_omero
 from daskome.door import opened
@@ -17,7 +18,7 @@ from daskome.labels import ImageLabel, parse_image_label
 from daskome.metadata import Metadata, Version, ome_keys, ome_of, read
 from daskome.nouns import plain
 from daskome.plates import parse_plate, parse_well
-from daskome.request import checked, warn_of_loss, which_version
+from daskome.request import which_version
 
 
 @opened

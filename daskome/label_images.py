@@ -9,6 +9,7 @@ import numpy as np
 from zarr.storage import StorePath
 
 from daskome import occupied, storage
+from daskome.asked import Asked
 from daskome.axes import Axis
 from daskome.found import Found, find, pyramid_of
 from daskome.labels import colored, parse_image_label
@@ -16,7 +17,6 @@ from daskome.metadata import Metadata, Version, ome_keys, ome_of
 from daskome.plan import Capacity, Group, Plan
 from daskome.problem import Problem
 from daskome.pyramid import Image, Pyramid, ScaleFactors
-from daskome.request import Asked
 from daskome.sources import Source, as_source, cut
 
 LABELS = "labels"

@@ -187,7 +187,7 @@ def _spans(blocks: Shape, source: Source, itemsize: int) -> Shape:
     """Return blocks grown to whole chunks of the source, the last axis first, up to `SPAN_NBYTES`."""
     spans = list(blocks)
     for i in reversed(range(len(spans))):
-        grown = ceil_div(max(source.chunks[i]), blocks[i]) * blocks[i]
+        grown = ceil_div(regions.longest(source.chunks[i]), blocks[i]) * blocks[i]
         if prod(spans) // spans[i] * grown * itemsize <= SPAN_NBYTES:
             spans[i] = grown
     return tuple(spans)

@@ -16,7 +16,7 @@ from math import lcm, prod
 from operator import attrgetter
 from typing import Any
 
-from daskome import regions, table
+from daskome import cost, regions, table
 from daskome.layout import StorageOptions
 from daskome.metadata import Metadata, Version, image_metadata
 from daskome.methods import Method, find_method
@@ -167,11 +167,16 @@ class Plan:
     capacity: Capacity
 
     def __repr__(self) -> str:
-        return "\n".join([*(table.text(title, ROW, rows) for title, rows in self._tables()), *self._totals()])
+        return self.text()
+
+    def text(self, rate: float = cost.RATE) -> str:
+        """Return the plan as text, with the time it takes workers whose threads read `rate` bytes a second each."""
+        tables = [table.text(title, head, rows) for title, head, rows in self._tables(rate)]
+        return "\n".join([*tables, *self._totals(rate)])
 
     def _repr_html_(self) -> str:
-        tables = "".join(table.html(title, ROW, rows) for title, rows in self._tables())
-        return tables + "<p>" + "<br>".join(map(escape, self._totals())) + "</p>"
+        tables = "".join(table.html(title, head, rows) for title, head, rows in self._tables(cost.RATE))
+        return tables + "<p>" + "<br>".join(map(escape, self._totals(cost.RATE))) + "</p>"
 
     @property
     def n_units(self) -> int:
@@ -182,6 +187,14 @@ class Plan:
     def n_objects(self) -> int:
         """How many chunks or shards will be stored, at most."""
         return sum(level.n_objects for level, _ in self._levels())
+
+    @property
+    def n_puts(self) -> int:
+        """How many requests write it to an object store, at most: objects, a record per unit, and metadata."""
+        objects = sum(
+            cost.puts(level.n_objects, prod(level.layout.objects) * itemsize) for level, itemsize in self._levels()
+        )
+        return objects + self.n_units + sum(1 for _ in self._levels()) + 2 * len(self.groups)
 
     @property
     def nbytes(self) -> int:
@@ -207,6 +220,15 @@ class Plan:
     def memory_of(self, threads: int) -> int:
         """Return the predicted peak of a process with so many threads, in bytes."""
         return PROCESS_MEM + threads * self.thread_memory
+
+    @property
+    def loads(self) -> list[cost.Load]:
+        """What each stage asks of workers."""
+        reads = [[self._nbytes_read(work) for work in stage.passes] for stage in self.stages]
+        return [
+            cost.Load(self.count(k), sum(total for total, _ in stage), max(largest for _, largest in stage))
+            for k, stage in enumerate(reads)
+        ]
 
     @property
     def fingerprint(self) -> str:
@@ -319,23 +341,43 @@ class Plan:
             written.append(regions.coarser(written[-1], pyramid.factors(k)))
         return Unit(stage, index, work, tuple(written))
 
-    def _tables(self) -> Iterator[tuple[str, list[list[str]]]]:
+    def _nbytes_read(self, work: Pass) -> tuple[float, float]:
+        """Return the bytes that a pass reads, and its largest unit, uncompressed; what is read twice counts twice."""
+        pyramid, first = self.pyramid(work), 0 if work.image is not None else work.first
+        shape = pyramid.levels[work.first - 1 if first else work.first].shape
+        largest = (min(s, n) for s, n in zip(_span(pyramid, first, work.unit), shape, strict=True))
+        nbytes = pyramid.itemsize * work.amplification
+        return prod(shape) * nbytes, prod(largest) * nbytes
+
+    def _tables(self, rate: float) -> Iterator[tuple[str, list[str], list[list[str]]]]:
         for index, pyramid in enumerate(self.pyramids):
             groups = [group for group in self.groups if group.pyramid == index]
             axes = "".join(axis.name for axis in pyramid.axes)
             look = f"{axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {self.version}"
             title = f"{_names(groups, pyramid)}: {look}"
-            yield title, [level_row(level, pyramid.itemsize) for level in pyramid.levels]
+            yield title, ROW, [level_row(level, pyramid.itemsize) for level in pyramid.levels]
+        yield "stages, each after the one before", STAGE, [self._stage_row(k, rate) for k in range(len(self.stages))]
 
-    def _totals(self) -> list[str]:
+    def _stage_row(self, k: int, rate: float) -> list[str]:
+        """Return a stage as the cells of a table under `STAGE`."""
+        passes, load, parallel = self.stages[k].passes, self.loads[k], self.capacity.parallel
+        paths = {level.path: None for w in passes for level in self.pyramid(w).levels[w.first : w.stop]}
+        bound = "its units" if load.units < parallel else "threads"
+        cells = [table.nbytes(load.nbytes), table.nbytes(load.largest), table.duration(load.seconds(parallel, rate))]
+        return [str(k), ", ".join(paths), f"{load.units:,}", *cells, bound]
+
+    def _totals(self, rate: float) -> list[str]:
         workers, threads = self.capacity.workers, self.capacity.threads
         return [
-            f"{table.nbytes(self.nbytes)} in {table.count(self.n_objects, 'stored object')};"
-            f" {table.count(self.n_units, 'unit')} in {table.count(len(self.stages), 'stage')}",
+            f"{table.nbytes(self.nbytes)} in {table.count(self.n_objects, 'stored object')}"
+            f" ({self.n_puts:,} PUT requests); {table.count(self.n_units, 'unit')} in"
+            f" {table.count(len(self.stages), 'stage')}, each one task of a scheduler",
             f"{table.count(workers, 'worker')} of {table.count(threads, 'thread')}: peak memory"
             f" {table.nbytes(self.memory)} each ({table.nbytes(PROCESS_MEM)}, and"
             f" {table.nbytes(self.thread_memory)} per thread)",
             f"the source is read {self.amplification:.2f} times" if self.n_images else "the coarsest level is read",
+            f"takes {table.duration(cost.seconds(self.loads, self.capacity.parallel, rate))}, if a thread reads,"
+            f" downsamples and writes {rate / 1e6:.4g} MB/s of pixels",
         ]
 
 
@@ -345,6 +387,7 @@ def _names(groups: Sequence[Group], pyramid: Pyramid) -> str:
     return ", ".join(names) if len(names) <= 2 else f"{table.count(len(names), 'image')}, {names[0]} … {names[-1]}"
 
 
+STAGE = ["stage", "levels", "units", "reads", "largest", "time", "bound by"]
 ROW = ["level", "shape", "chunks", "shards", "factors", "scale", "translation", "bytes", "objects"]
 
 
@@ -476,7 +519,7 @@ def _cascade(pyramid: Pyramid, source_chunks: Chunks, capacity: Capacity, first:
     while first < len(pyramid.levels):
         if first:
             below = pyramid.levels[first - 1]
-            source_chunks = regions.grid(regions.whole(below.shape), below.layout.chunks)
+            source_chunks = regions.regular(below.shape, below.layout.chunks)
         passes.append(_best_pass(pyramid, first, _last_nested(pyramid, first), source_chunks, capacity))
         first = passes[-1].stop
     return passes
@@ -558,6 +601,11 @@ def _from(pyramid: Pyramid, first: int) -> Shape:
     return pyramid.factors(first) if first else (1,) * len(pyramid.axes)
 
 
+def _span(pyramid: Pyramid, first: int, unit: Shape) -> Shape:
+    """Return what a unit covers, in voxels of what its pass reads."""
+    return tuple(u * f for u, f in zip(unit, _from(pyramid, first), strict=True))
+
+
 def _nbytes_read(pyramid: Pyramid, first: int) -> int:
     """Return the bytes that a pass from level `first` reads."""
     return pyramid.levels[max(first - 1, 0)].voxels * pyramid.itemsize
@@ -579,13 +627,13 @@ def _unit_shapes(pyramid: Pyramid, first: int, stop: int, source_chunks: Chunks,
     return dict.fromkeys(units)
 
 
-def _lengths(root: int, step: int, chunks: tuple[int, ...], n: int) -> list[int]:
+def _lengths(root: int, step: int, chunks: regions.Sizes, n: int) -> list[int]:
     """Return how long a unit can be along one axis: `root` times something, or the whole axis.
 
     The last one holds whole source chunks. Where they don't nest with the root, it may be (almost) the whole axis,
     so shorter ones come between: these read the chunks on their borders twice, fewer of them the longer they are.
     """
-    longest = max(chunks)
+    longest = regions.longest(chunks)
     if len(chunks) == 1:
         return [root, n]
     if root * step % longest == 0:
@@ -620,8 +668,8 @@ def _halo(pyramid: Pyramid, first: int) -> Shape:
 
 
 def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, source_chunks: Chunks, read: Shape) -> Pass:
-    steps, halo = _from(pyramid, first), _halo(pyramid, first)
-    span = tuple(u * f for u, f in zip(unit, steps, strict=True))
+    halo = _halo(pyramid, first)
+    span = _span(pyramid, first, unit)
     if halo:
         read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
     amplification = prod(map(regions.amplification, source_chunks, span, halo or (0,) * len(span)))
@@ -632,7 +680,7 @@ def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, source_chun
 def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:
     """Return the longest pieces to read: source chunks, gathered up to `Level.read_chunks`."""
     limits = pyramid.levels[max(first - 1, 0)].read_chunks
-    return tuple(max(regions.gathered(chunks, n)) for chunks, n in zip(source_chunks, limits, strict=True))
+    return tuple(regions.longest_gathered(chunks, n) for chunks, n in zip(source_chunks, limits, strict=True))
 
 
 def _memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape, copies: int) -> int:

@@ -4,13 +4,41 @@ A region is one ``(start, stop)`` pair per axis, in voxels of the level it lies 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from math import prod
+from math import gcd, prod
+from typing import Any
 
 Region = tuple[tuple[int, int], ...]
 Shape = tuple[int, ...]
-Chunks = tuple[tuple[int, ...], ...]
+Sizes = Sequence[int]
+"""Sizes of consecutive chunks along an axis."""
+Chunks = tuple[Sizes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Regular(Sequence[int]):
+    """The sizes of the chunks of one axis of `length` that are all `step` long, but for the last, and take no room.
+
+    An axis may have millions of chunks, and be cut a million times: what is asked of these is arithmetic.
+
+    >>> list(Regular(10, 4)), len(Regular(10**15, 1))
+    ([4, 4, 2], 1000000000000000)
+    """
+
+    length: int
+    step: int
+
+    def __len__(self) -> int:
+        return ceil_div(self.length, self.step)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one size, or a tuple of them."""
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(len(self))))
+        i = range(len(self))[index]
+        return min(self.step, self.length - i * self.step)
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -126,12 +154,28 @@ def margins(outer: Region, inner: Region) -> tuple[tuple[int, int], ...]:
     return tuple((a - c, d - b) for (c, d), (a, b) in zip(outer, inner, strict=True))
 
 
-def cut(chunks: Sequence[int], start: int, stop: int) -> tuple[int, ...]:
+def regular(shape: Sequence[int], blocks: Sequence[int]) -> Chunks:
+    """Return the chunks of an array of `shape` that are cut by the grid of `blocks`.
+
+    >>> regular((5, 4), (2, 4))
+    (Regular(length=5, step=2), Regular(length=4, step=4))
+    """
+    return tuple(Regular(n, max(min(b, n), 1)) for n, b in zip(shape, blocks, strict=True))
+
+
+def longest(chunks: Sizes) -> int:
+    """Return the size of the longest of some chunks."""
+    return chunks[0] if isinstance(chunks, Regular) else max(chunks)
+
+
+def cut(chunks: Sizes, start: int, stop: int) -> tuple[int, ...]:
     """Return the sizes of what ``start:stop`` holds of each of the consecutive chunks.
 
-    >>> cut((4, 4, 4), 2, 9)
-    (2, 4, 1)
+    >>> cut((4, 4, 4), 2, 9), cut(Regular(10**9, 4), 2, 9)
+    ((2, 4, 1), (2, 4, 1))
     """
+    if isinstance(chunks, Regular):
+        return tuple(b - a for a, b in spans_of(start, min(stop, chunks.length), chunks.step))
     found, edge = [], 0
     for chunk in chunks:
         overlap = min(edge + chunk, stop) - max(edge, start)
@@ -156,19 +200,54 @@ def gathered(chunks: Sequence[int], limit: int) -> tuple[int, ...]:
     return tuple(groups)
 
 
+def longest_gathered(chunks: Sizes, limit: int) -> int:
+    """Return the longest of the groups that `gathered` makes.
+
+    >>> longest_gathered((4, 4, 4), 9), longest_gathered(Regular(10**9 + 1, 4), 9)
+    (8, 9)
+    """
+    if not isinstance(chunks, Regular):
+        return max(gathered(chunks, limit))
+    joined = max(limit // chunks.step, 1)
+    whole, rest = divmod(chunks.length, chunks.step)
+    longer = joined * chunks.step + rest
+    return min(longer if whole % joined == 0 and longer <= limit else longer - rest, chunks.length)
+
+
 @lru_cache(maxsize=1024)
-def amplification(chunks: tuple[int, ...], step: int, halo: int = 0) -> float:
+def amplification(chunks: Sizes, step: int, halo: int = 0) -> float:
     """Return how often the chunks of one axis are read when it is taken `step` voxels at a time, and `halo` around.
 
     >>> amplification((128, 128), 128), amplification((256,), 64), amplification((64, 64), 64, 2)
     (1.0, 4.0, 2.0)
     """
+    if isinstance(chunks, Regular):
+        return _amplification(chunks, step, halo)
     edge, touched, steps = 0, 0, ceil_div(sum(chunks), step)
     for chunk in chunks:
         last = min(ceil_div(edge + chunk + halo, step), steps)
         touched += chunk * (last - max((edge - halo) // step, 0))
         edge += chunk
     return touched / edge
+
+
+def _amplification(chunks: Regular, step: int, halo: int) -> float:
+    """Return the same for regular chunks, from the steps of one period, or of those there are if these are fewer."""
+    n, chunk = chunks.length, chunks.step
+
+    def read(i: int) -> int:
+        first = max(i * step - halo, 0) // chunk * chunk
+        return min(ceil_div(min((i + 1) * step, n) + halo, chunk) * chunk, n) - first
+
+    # Of steps that neither edge cuts, one reads as much as the one a period later.
+    steps, period = ceil_div(n, step), chunk // gcd(chunk, step)
+    near = ceil_div(halo + chunk, step)
+    inner = max(steps - 2 * near - 1, 0) // period
+    if inner < 2:
+        return sum(map(read, range(steps))) / n
+    repeated = range(near, near + period)
+    rest = [*range(near), *range(near + inner * period, steps)]
+    return (inner * sum(map(read, repeated)) + sum(map(read, rest))) / n
 
 
 def text(region: Region, names: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ coordinates) is kept in a `Source`.
 import mmap
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -18,73 +17,13 @@ from dask.core import flatten
 
 from daskome import regions
 from daskome.axes import TYPES
+from daskome.images import Origin, Source, expanded
 from daskome.regions import Chunks, Region, Shape
 
 SOME_TASKS, SOME_VALUES = 256, 256
 """At most so many tasks of a layer, evenly spread, and values in a task are looked at: a graph may have millions."""
 MAX_DEPTH = 8
 """So many adapters may be around an array."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where an image comes from, so that other processes find it; never how to log in there.
-
-    Attributes
-    ----------
-    path : str
-        As `daskome.read` takes it; empty if only this process has the image.
-    stamp : str
-        What changes when a file does.
-    expanded : tuple of int
-        Where axes of length 1 were put in.
-    """
-
-    path: str = ""
-    stamp: str = ""
-    expanded: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """An image, and what it says of itself.
-
-    Attributes
-    ----------
-    array : array-like
-        Has shape, dtype and slicing.
-    chunks : tuple of tuple of int
-        The pieces in which it is stored or computed, per axis.
-    dims : tuple of str, optional
-        Names of the axes.
-    scale, translation : dict of str to float
-        By name of the axis; of those that are known.
-    units : dict of str to str
-    name : str, optional
-    irregular : tuple of str
-        Axes with coordinates that are not regular and rising: these have no scale, so the caller must give one.
-    origin : Origin
-    """
-
-    array: Any
-    chunks: Chunks
-    dims: tuple[str, ...] | None = None
-    scale: Mapping[str, float] = field(default_factory=dict)
-    translation: Mapping[str, float] = field(default_factory=dict)
-    units: Mapping[str, str] = field(default_factory=dict)
-    name: str | None = None
-    irregular: tuple[str, ...] = ()
-    origin: Origin = Origin()
-
-    @property
-    def shape(self) -> Shape:
-        """The shape, as whole numbers."""
-        return tuple(map(int, self.array.shape))
-
-    @property
-    def dtype(self) -> str:
-        """The name of the dtype, whatever its byte order."""
-        return str(np.dtype(self.array.dtype).newbyteorder("=").name)
 
 
 def as_source(image: Any) -> Source:
@@ -131,17 +70,6 @@ def cut(source: Source, region: Region, read_chunks: Shape) -> da.Array:
     return da.from_array(piece, chunks=chunks, name=False, meta=np.empty((0,) * len(region), dtype))
 
 
-def expanded(source: Source, where: tuple[int, ...]) -> Source:
-    """Return an image with axes of length 1 put in where they are to stand."""
-    if not where:
-        return source
-    array, sizes = source.array, iter(source.chunks)
-    index = tuple(None if i in where else slice(None) for i in range(len(source.shape) + len(where)))
-    chunks = tuple((1,) if part is None else next(sizes) for part in index)
-    whole = array[index] if isinstance(array, da.Array | np.ndarray) else Expanded(array, where)
-    return replace(source, array=whole, chunks=chunks, dims=None, origin=replace(source.origin, expanded=where))
-
-
 class Window:
     """A region of an array-like, itself one: so the graph of a unit knows nothing of the rest of the image."""
 
@@ -159,23 +87,6 @@ class Window:
         starts = [start for start, _ in self.region]
         inner = tuple(slice(a + i.start, a + i.stop) for a, i in zip(starts, index, strict=True))
         return _as_declared(self.array[inner], self.dtype, tuple(i.stop - i.start for i in inner))
-
-
-class Expanded:
-    """An array-like with axes of length 1 put in."""
-
-    def __init__(self, array: Any, where: tuple[int, ...]) -> None:
-        self.array = array
-        self.where = where
-        sizes = iter(array.shape)
-        self.ndim = len(array.shape) + len(where)
-        self.shape = tuple(1 if i in where else int(next(sizes)) for i in range(self.ndim))
-        self.dtype = array.dtype
-
-    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
-        """Return a part of the array."""
-        inner = tuple(part for i, part in enumerate(index) if i not in self.where)
-        return np.expand_dims(np.asarray(self.array[inner]), self.where)
 
 
 class Reopenable:
@@ -301,13 +212,8 @@ def _chunks(image: Any) -> Chunks:
         return tuple(tuple(map(int, sizes)) for sizes in image.chunks)
     shape = tuple(map(int, image.shape))
     if chunks is None or len(chunks) != len(shape) or not all(isinstance(c, int | np.integer) for c in chunks):
-        return _free(shape)
-    return regions.grid(regions.whole(shape), tuple(map(int, chunks)))
-
-
-def _free(shape: Shape) -> Chunks:
-    """Return chunks for what can be sliced anywhere: so fine that they fit any block."""
-    return tuple((1,) * n for n in shape)
+        chunks = (1,) * len(shape)  # What can be cut anywhere has chunks so fine that they fit any block.
+    return regions.regular(shape, tuple(map(int, chunks)))
 
 
 def _reopenable(image: Any) -> Any:

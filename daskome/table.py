@@ -1,5 +1,6 @@
 """Numbers and tables as people read them: text for terminals, HTML for notebooks."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -18,6 +19,48 @@ def nbytes(n: float) -> str:
     return f"{n:.{int(unit > 0 and n < 100)}f} {UNITS[unit]}"
 
 
+def parsed_nbytes(text: int | str) -> int:
+    """Return the number of bytes that a text says, as Dask reads it: GB are powers of 1000, GiB of 1024.
+
+    Raises
+    ------
+    ValueError
+        If it is no positive number of bytes.
+
+    Examples
+    --------
+    >>> parsed_nbytes("8GB"), parsed_nbytes("1.5 GiB"), parsed_nbytes(512)
+    (8000000000, 1610612736, 512)
+    """
+    parts = re.fullmatch(r"(\d*\.?\d+(?:e[+-]?\d+)?)\s*(?:([kmgtpe])(i?))?b?", str(text).strip(), re.IGNORECASE)
+    number, power, binary = parts.groups() if parts else ("0", None, None)
+    base = 1024 if binary else 1000
+    found = int(float(number) * base ** " kmgtpe".index((power or " ").lower()))
+    if found < 1:
+        raise ValueError(f"{text!r} is no number of bytes; give one such as '8GB', '500 MiB' or 2000000000")
+    return found
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it.
+
+    >>> duration(0.2), duration(90), duration(7200), duration(1e6)
+    ('under 1 s', '90 s', '2.0 h', '11.6 days')
+    """
+    form, unit = next(((form, unit) for limit, form, unit in DURATIONS if seconds < limit))
+    return form.format(seconds / unit)
+
+
+DURATIONS = (
+    (1.0, "under 1 s", 1.0),
+    (120.0, "{:.0f} s", 1.0),
+    (7200.0, "{:.0f} min", 60.0),
+    (172800.0, "{:.1f} h", 3600.0),
+    (float("inf"), "{:,.1f} days", 86400.0),
+)
+"""Below so many seconds, a time is said so, in units of so many seconds."""
+
+
 def count(n: int, noun: str) -> str:
     """Return a number of things.
 
@@ -25,18 +68,6 @@ def count(n: int, noun: str) -> str:
     ('1 unit', '2,000 units')
     """
     return f"{n:,} {noun}{'s' * (n != 1)}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the largest unit that says it.
-
-    >>> duration(8), duration(150), duration(7200), duration(300_000)
-    ('8 s', '2.5 min', '2.0 h', '3.5 days')
-    """
-    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size or (unit != "days" and seconds >= size):
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def numbers(values: Sequence[float]) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 from zarr.storage import StorePath
 
 from daskome import plan as planning, storage
+from daskome.asked import Asked, checked, missing
+from daskome.images import Source, expanded
 from daskome.metadata import Metadata, Version, ome_keys, read
 from daskome.plan import Capacity, Group, Plan
 from daskome.plates import Field, Plate, Well, joined, natural, parse_plate
-from daskome.request import Asked, checked, missing
-from daskome.sources import Source, as_source, expanded
+from daskome.sources import as_source
 
 
 @dataclass(frozen=True, slots=True)

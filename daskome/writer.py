@@ -9,6 +9,7 @@ from zarr.storage import StorePath
 
 from daskome import label_images, plan as planning, run, storage
 from daskome.added_levels import plan_added
+from daskome.asked import Asked, warn_of_loss
 from daskome.axes import AxesLike, reject_unknown
 from daskome.door import opened
 from daskome.found import find, pyramid_of
@@ -22,6 +23,7 @@ from daskome.group_metadata import (
     write_plate_metadata,
     write_well_metadata,
 )
+from daskome.images import Source, check_there
 from daskome.label_images import LabelImage, label_image
 from daskome.layout import StorageOptions
 from daskome.metadata import Version, ome_keys
@@ -29,9 +31,9 @@ from daskome.methods import find_method
 from daskome.plan import Capacity, Plan
 from daskome.problem import Problem
 from daskome.pyramid import Image, ScaleFactors
-from daskome.request import Asked, capacity, check_same_version, warn_of_loss, which_version
+from daskome.request import capacity, check_same_version, which_version
 from daskome.resume import resumed
-from daskome.sources import Source, as_source
+from daskome.sources import as_source
 from daskome.task import Task
 from daskome.whole_plates import check_new_wells, whole_plate
 
@@ -665,6 +667,8 @@ def _write_labels(
 
 def _done(plan: Plan, sources: Sequence[Source], place: StorePath, group: Any, how: How) -> Plan | Delayed:
     """Carry a plan out: now, later, or only begin it."""
+    for source in sources:
+        check_there(source)
     task = Task(plan, sources, place, how.overwrite, how.retries)
     if how.resume:
         if how.overwrite:

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 import daskome
 from daskome.cli import main
+from daskome.plan import Capacity
 from tests.stores import contents, is_image, levels
 
 CUBE = np.random.default_rng(0).integers(0, 1000, (20, 30, 40)).astype("uint16")
@@ -422,3 +423,120 @@ def test_ctrl_c_leaves_what_is_visibly_unfinished(tmp_path: Path) -> None:
     assert not is_image(tmp_path / "a")
     assert "UNFINISHED" in daskome_("info", tmp_path / "a").output
     assert daskome_("verify", tmp_path / "a").exit_code == 1
+
+
+# ---- planning what is not there
+
+CUBE_OF_A_PETABYTE = ["--shape", "100000,100000,100000", "--dtype", "uint8"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (CUBE_OF_A_PETABYTE, ["909 TiB", "478,211,768", "PUT requests", "units in", "each one task of a scheduler"]),
+        ([*CUBE_OF_A_PETABYTE, "--source-chunks", "1,100000,100000", "--memory", "64GB"], ["the source is read"]),
+        ([*CUBE_OF_A_PETABYTE, "--shards", "1024", "--chunks", "128"], ["128, 128, 128  1024, 1024, 1024"]),
+        (["--shape", "31622777,31622777", "--dtype", "uint8", "--method", "mode"], ["yx uint8, mode", "909 TiB"]),
+        (["--shape", "500,3,900,30000,25000", "--dtype", "uint16", "--source-chunks", "1,1,1,2048,2048"], ["tczyx"]),
+        (["--shape", "1000000,1,1000,1000,1000", "--dtype", "uint8", "--fmt", "0.4"], ["OME-Zarr 0.4"]),
+        (["--shape", "90000,80000", "--dtype", "uint8", "--fmt", "0.4", "--name", "slide"], ["slide: yx uint8"]),
+        (["--shape", "200,300", "--dtype", "bool", "--workers", "3", "--threads", "2"], ["3 workers of 2 threads"]),
+        (["--shape", "4096,4096,4096", "--dtype", "uint16", "--rate", "1MB/s"], ["takes 38.8 h", "1 MB/s"]),
+    ],
+)
+def test_a_volume_that_is_not_there_is_planned(options: list[str], said: list[str]) -> None:
+    done = daskome_("plan", *options)
+    assert done.exit_code == 0, done.output
+    for words in said:
+        assert words in done.output
+
+
+def test_what_is_not_there_is_planned_as_python_plans_it(npy: Path) -> None:
+    options = [
+        "--name",
+        "image",
+        "--chunks",
+        "8",
+        "--scale-factors",
+        "2,4",
+        "--memory",
+        "4GB",
+        "--workers",
+        "3",
+        "--threads",
+        "5",
+        "--json",
+    ]
+    capacity = Capacity(3, 5, 4 * 10**9)
+    described = daskome_("plan", "--shape", "20,30,40", "--dtype", "uint16", *options)
+    plan = daskome.Plan.from_json(described.output)
+    own = daskome.plan_image(CUBE, scale_factors=[2, 4], storage_options={"chunks": 8})
+    assert (plan.pyramids, plan.capacity) == (own.pyramids, capacity)
+    assert daskome.Plan.from_json(daskome_("plan", npy, *options).output) == plan
+
+
+def test_a_plan_as_json(npy: Path) -> None:
+    plan = daskome.Plan.from_json(daskome_("plan", npy, "--name", "image", "--chunks", "8", "--json").output)
+    assert plan == daskome.plan_image(CUBE, storage_options={"chunks": 8})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "give an image, or --shape and --dtype of one that is not there"),
+        (["--shape", "20,30"], "give an image, or --shape and --dtype"),
+        (["--dtype", "uint8"], "give an image, or --shape and --dtype"),
+        (["IN", "--shape", "20,30", "--dtype", "uint8"], "--shape describes a volume that is not there; leave "),
+        (["IN", "--source-chunks", "20,30"], "--source-chunks describes a volume that is not there; leave "),
+        (["IN", "OUT", "--workers", "3"], "--workers plans for others than are here, and does not look at OUT"),
+        (["--shape", "20", "--dtype", "uint8"], "--shape 20 must be numbers by commas, one per axis"),
+        (["--shape", "20,30", "--dtype", "int128"], "dtype 'int128' is not known"),
+        (["--shape", "20,30", "--dtype", "complex64"], "dtype complex64 can't be stored as an image"),
+        (["--shape", "20,30", "--dtype", "uint8", "--source-chunks", "1,2,3"], "must have one length for each"),
+        (["--shape", "20,0", "--dtype", "uint8"], "must be positive"),
+        (["--shape", "1,2,3,4,5,6", "--dtype", "uint8"], "2 to 5 dimensions"),
+        (["--shape", "20,30", "--dtype", "uint8", "--rate", "fast"], "'fast' is no number of bytes"),
+        (["--shape", "20,30", "--dtype", "uint8", "--memory", "much"], "'much' is no number of bytes"),
+        (["--shape", "20,30", "--dtype", "uint8", "--memory", "1MB"], "needs"),
+        (["--shape", "20,30", "--dtype", "uint8", "--fmt", "0.9"], "0.9"),
+    ],
+)
+def test_what_can_not_be_planned_is_refused_with_the_way_out(npy: Path, options: list[str], said: str) -> None:
+    done = daskome_("plan", *[str(npy) if word == "IN" else word for word in options])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
+    assert said in done.output
+
+
+PLANNED = """
+import json, resource, sys
+from daskome.cli import main
+from daskome.plan import Capacity
+try:
+    main(sys.argv[1:])
+except SystemExit as done:
+    loaded = [name for name in ("dask", "distributed", "zarr", "fsspec") if name in sys.modules]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps([done.code, loaded, peak]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        CUBE_OF_A_PETABYTE,
+        [*CUBE_OF_A_PETABYTE, "--source-chunks", "1,100000,100000"],
+        [*CUBE_OF_A_PETABYTE, "--source-chunks", "100,100,100", "--method", "gaussian"],
+        ["--shape", "31622777,31622777", "--dtype", "uint8"],
+        ["--shape", "1000000000,1000,1000", "--dtype", "uint8", "--source-chunks", "1,1000,1000"],
+        ["--shape", "1000000,1,1000,1000,1000", "--dtype", "uint8", "--source-chunks", "1,1,1,1000,1000"],
+    ],
+    ids=" ".join,
+)
+def test_a_petabyte_is_planned_in_little_memory_and_without_dask(options: list[str]) -> None:
+    """The process is started by a small one: ``ru_maxrss`` begins with that of the one that starts it."""
+    command = ["/bin/sh", "-c", '"$@" & wait $!', "sh", sys.executable, "-c", PLANNED, "plan", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    code, loaded, peak = json.loads(done.stdout.splitlines()[-1])
+    assert (code, loaded) == (0, [])
+    assert peak < 300e6

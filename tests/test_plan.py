@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from daskome import plan as planning
+from daskome import plan as planning, regions
 from daskome.axes import parse_axes
 from daskome.channels import parse_omero
 from daskome.labels import parse_image_label
@@ -598,17 +598,82 @@ def test_a_plan_prints_everything(form: str) -> None:
     if form == "html":
         assert "<b>" not in shown
         assert f"<caption>{title.replace('<', '&lt;').replace('>', '&gt;')}</caption>" in shown
-        assert [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", shown)][1:] == rows
-        assert re.findall(r"<th>(.*?)</th>", shown) == heads
+        first, second = shown.split("</table>")[:2]
+        assert [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", first)][1:] == rows
+        assert re.findall(r"<th>(.*?)</th>", first) == heads
+        assert second.count("<tr>") == 1 + len(plan.stages)
         shown = unescape(shown)
     else:
         lines = [re.split(r" {2,}", line.strip()) for line in shown.splitlines()]
         assert [lines[0], lines[1], *lines[2:5]] == [[title], heads, *rows]
-    assert f"in 68 stored objects; {plan.n_units} unit" in shown
+    assert f"in 68 stored objects ({68 + plan.n_units + 3 + 2} PUT requests); {plan.n_units} unit" in shown
     assert f"in {len(plan.stages)} stage" in shown
+    assert "takes under 1 s, if a thread reads, downsamples and writes 100 MB/s of pixels" in shown
     assert "3 workers of 2 threads: peak memory" in shown
     assert f"{plan.memory / MIB:.0f} MiB each (190 MiB, and" in shown
     assert f"the source is read {plan.amplification:.2f} times" in shown
+
+
+def test_stages_say_what_they_read_how_long_they_take_and_what_bounds_them() -> None:
+    """The first reads 16 GiB in units for 32 threads, the second the 2 GiB of s1, the third the 32 MiB of s3."""
+    plan = volume(2048, scale_factors=[2, 4, 8, 16], capacity=Capacity(8, 4)).plan()
+    assert [(load.units, load.nbytes / MIB, load.largest / MIB) for load in plan.loads] == [
+        (128, 16 * 1024, 128),
+        (8, 2 * 1024, 256),
+        (1, 32, 32),
+    ]
+    lines = plan.text(rate=2**20).splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("stages"))
+    rows = [re.split(r" {2,}", line.strip()) for line in lines[head + 1 : head + 5]]
+    assert rows == [
+        ["stage", "levels", "units", "reads", "largest", "time", "bound by"],
+        ["0", "s0, s1", "128", "16.0 GiB", "128 MiB", "9 min", "threads"],
+        ["1", "s2, s3", "8", "2.0 GiB", "256 MiB", "4 min", "its units"],
+        ["2", "s4", "1", "32.0 MiB", "32.0 MiB", "32 s", "its units"],
+    ]
+    assert lines[-1] == "takes 13 min, if a thread reads, downsamples and writes 1.049 MB/s of pixels"
+
+
+@law(max_examples=40)
+@given(case=cases())
+def test_what_stages_read_is_what_their_units_read(case: Case) -> None:
+    assume(not METHODS[case.method].halo(2))
+    plan = case.plan()
+    for stage, load in enumerate(plan.loads):
+        work = plan.stages[stage].passes[0]
+        found = [work.amplification * nbytes_read(plan, unit) for unit in plan.units(stage)]
+        assert (load.units, load.nbytes, load.largest) == (
+            len(found),
+            pytest.approx(sum(found)),
+            pytest.approx(max(found)),
+        )
+
+
+def nbytes_read(plan: Plan, unit: Unit) -> int:
+    """Return the bytes of what a unit covers."""
+    return prod(b - a for a, b in plan.reads(unit)) * plan.pyramids[0].itemsize
+
+
+@pytest.mark.parametrize("edge", [8192, 17000])
+@pytest.mark.parametrize(
+    "chunks", [None, (128,) * 3, (256,) * 3, (64, 64, 64), (1, 2048, 2048), (32, 512, 512)], ids=str
+)
+def test_a_tebibyte_is_a_few_thousand_units(edge: int, chunks: tuple[int, ...] | None) -> None:
+    """Of uint16 in six levels, for up to 64 threads of 2 GB; each unit is one task of a scheduler."""
+    shape = (edge,) * 3
+    case = volume(edge, scale_factors=[2, 4, 8, 16, 32], capacity=Capacity(16, 4, 8 * 10**9))
+    plan = replace(case, source_chunks=regions.regular(shape, chunks or (1, 1, 1))).plan()
+    assert plan.n_units < 6000 * max(edge / 8192, 1) ** 3
+    assert len(plan.stages) <= 4
+
+
+def test_units_are_counted_without_being_made() -> None:
+    """A petabyte has millions; what a plan says of it takes as long as what it says of a gigabyte."""
+    plan = volume(80_000, scale_factors="auto").plan()
+    assert plan.n_units > 10**6
+    assert 10**6 < plan.nbytes / 10**9 < 2 * 10**6
+    assert "units in" in repr(plan)
+    assert next(plan.units(0)).index == 0
 
 
 def test_a_unit_says_what_it_writes() -> None:

@@ -16,6 +16,7 @@ NAMES = [
     "Channel",
     "Plan",
     "Problem",
+    "Volume",
     "WriteError",
     "__version__",
     "add_levels",
@@ -39,7 +40,7 @@ NAMES = [
     "write_plate_metadata",
     "write_well_metadata",
 ]
-CLASSES = ["Channel", "Plan", "Problem", "WriteError"]
+CLASSES = ["Channel", "Plan", "Problem", "Volume", "WriteError"]
 FUNCTIONS = [name for name in NAMES if name not in [*CLASSES, "METHODS", "__version__"]]
 
 

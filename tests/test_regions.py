@@ -25,6 +25,32 @@ def regions_in(draw: st.DrawFn) -> tuple[tuple[int, ...], regions.Region]:
     return shape, tuple((a, draw(st.integers(a + 1, n))) for a, n in zip(starts, shape, strict=True))
 
 
+@law(max_examples=300)
+@given(data=st.data(), n=lengths, step=steps, halo=st.integers(0, 20), limit=steps)
+def test_regular_chunks_are_chunks(data: st.DataObject, n: int, step: int, halo: int, limit: int) -> None:
+    """What is reckoned of them is what counting finds of the same sizes one by one."""
+    chunks = regions.Regular(n, data.draw(st.integers(1, n)))
+    counted = tuple(chunks)
+    assert (sum(counted), len(chunks), chunks[0], chunks[-1]) == (n, len(counted), counted[0], counted[-1])
+    assert counted == regions.grid(regions.whole((n,)), (chunks.step,))[0] == chunks[:]
+    assert regions.longest(chunks) == max(counted)
+    assert regions.longest_gathered(chunks, limit) == max(regions.gathered(counted, limit))
+    assert regions.amplification(chunks, step, halo) == pytest.approx(regions.amplification(counted, step, halo))
+    start = data.draw(st.integers(0, n - 1))
+    stop = data.draw(st.integers(start, n))
+    assert regions.cut(chunks, start, stop) == regions.cut(counted, start, stop)
+
+
+def test_regular_chunks_take_no_room() -> None:
+    """Ten million million of them are reckoned with as few are; a tuple would not fit into memory."""
+    chunks = regions.Regular(10**13, 1)
+    assert (len(chunks), chunks[-1], regions.longest(chunks)) == (10**13, 1, 1)
+    assert regions.amplification(chunks, 1000, 5) == pytest.approx(1.01)
+    assert regions.amplification(regions.Regular(10**13, 1000), 999) == pytest.approx(2)
+    with pytest.raises(IndexError):
+        chunks[10**13]
+
+
 @law(max_examples=100)
 @given(a=st.integers(0, 10**30), b=st.integers(1, 10**20))
 def test_ceil_div_is_exact_at_any_size(a: int, b: int) -> None:

@@ -4,6 +4,7 @@ import re
 from html import unescape
 
 import pytest
+from dask.utils import parse_bytes
 from hypothesis import given, strategies as st
 
 from daskome import table
@@ -83,3 +84,22 @@ def _split(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
 def test_rows_of_other_lengths_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="zip"):
         table.text("title", ["a", "b"], [["1"]])
+
+
+@pytest.mark.parametrize("said", ["2GB", "2 gb", "1.5 GiB", "100MB", "4k", "7", "1e6", "2e3 kB", "3TiB", "1PB", 512])
+def test_bytes_are_read_as_dask_reads_them(said: int | str) -> None:
+    assert table.parsed_nbytes(said) == parse_bytes(said)
+
+
+@pytest.mark.parametrize("said", ["", "fast", "-1", "0", "5 apples", "GB", "1..2GB/s", None])
+def test_what_is_no_number_of_bytes_is_refused(said: str) -> None:
+    with pytest.raises(ValueError, match="no number of bytes; give one such as '8GB'"):
+        table.parsed_nbytes(said)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "under 1 s"), (1, "1 s"), (119, "119 s"), (120, "2 min"), (7200, "2.0 h"), (172800, "2.0 days"), (1e9, "11,574.1 days")],
+)  # fmt: skip
+def test_times(seconds: float, said: str) -> None:
+    assert table.duration(seconds) == said
