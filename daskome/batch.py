@@ -16,13 +16,13 @@ from daskome import journal as journals, pools, run, storage, table
 from daskome.journal import Begun
 from daskome.label_images import LABELS
 from daskome.metadata import ome_keys
-from daskome.plan import Plan
+from daskome.plan import Capacity, Plan
 from daskome.pyramid import Pyramid
 from daskome.readers import read
 from daskome.regions import ceil_div
 from daskome.resume import check_stamps, fitting
 from daskome.run import Progress, Start
-from daskome.schedulers import SCHEDULERS, Submission, script
+from daskome.schedulers import SCHEDULERS, Submission, script, share
 from daskome.sources import Source, as_source, expanded
 
 Part = tuple[int, int]
@@ -243,6 +243,8 @@ def batch_script(
 ) -> str:
     """Return a shell script that submits what was begun as arrays of jobs, a stage after the other, and its end.
 
+    It asks only for what is missing now: after jobs have failed, print and run it anew.
+
     Parameters
     ----------
     group, labels, fs_options
@@ -267,27 +269,56 @@ def batch_script(
     FileNotFoundError
         If nothing was begun there, or it is finished.
     ValueError
-        For a scheduler that is not known.
+        For a scheduler that is not known, less memory than a job needs, and what jobs can't reach: an image or a
+        target that lives in the memory of this process.
 
     Examples
     --------
     >>> import numpy as np, tempfile
-    >>> from daskome import batch_script, write_image
+    >>> from pathlib import Path
+    >>> from daskome import batch_script, read, write_image
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     plan = write_image(np.zeros((64, 64), "uint8"), folder, [2], axes="yx", compute="init")
-    ...     text = batch_script(folder, "slurm", jobs=8)
+    ...     image, target = Path(folder, "a.npy"), Path(folder, "a.ome.zarr")
+    ...     np.save(image, np.zeros((64, 64), "uint8"))
+    ...     plan = write_image(read(image), target, [2], axes="yx", compute="init")
+    ...     text = batch_script(target, "slurm", jobs=8)
     >>> "sbatch" in text
     True
     """
     if scheduler not in SCHEDULERS:
         raise ValueError(f"scheduler {scheduler!r} is not known; give one of {', '.join(SCHEDULERS)}")
-    place = storage.locate(group, fs_options)
-    plan = _begun(place, labels).plan
-    n = threads or plan.capacity.threads
-    mib = ceil_div(int(plan.memory_of(n) * SPARE) if memory is None else int(parse_bytes(memory)), 2**20)
-    target = (storage.url(place), *(("--labels", labels) if labels else ()))
+    begun = _begun(storage.locate(group, fs_options), labels)
+    start = Start(begun.plan, [], _place(begun), begun.journal)
+    missing = [start.missing(stage) for stage in range(len(begun.plan.stages))]
+    n = threads or begun.plan.capacity.threads
+    mib = ceil_div(_job_memory(begun.plan, n, memory), 2**20)
+    target = (_reachable(begun, missing), *(("--labels", labels) if labels else ()))
     daskome = tuple(command) or (sys.executable, "-m", "daskome")
-    return script(plan, SCHEDULERS[scheduler], Submission(jobs, n, mib, hours, daskome, target, tuple(options)))
+    what = Submission(jobs, n, mib, hours, daskome, target, tuple(options))
+    return script(begun.plan, missing, SCHEDULERS[scheduler], what)
+
+
+def _job_memory(plan: Plan, threads: int, memory: int | str | None) -> int:
+    """Return how much memory a job asks for."""
+    if memory is None:
+        return int(plan.memory_of(threads) * SPARE)
+    asked = int(parse_bytes(memory))
+    fitting(plan, Capacity(1, threads, asked))
+    return asked
+
+
+def _reachable(begun: Begun, missing: Sequence[Sequence[int]]) -> str:
+    """Return the path or URL of a target for jobs, if they can reach it, and the images that they read."""
+    target = storage.url(_place(begun))
+    if not target:
+        raise ValueError(f"{begun.journal.home} lives in this process, where no job reaches it; give a path or a URL")
+    reads = _reads_images(begun.plan, [(stage, range(len(units))) for stage, units in enumerate(missing) if units])
+    if reads and not all(origin.path for origin in begun.origins):
+        raise ValueError(
+            "jobs can't open the image: it lived in the process that began, such as a Dask or NumPy array. Begin with a"
+            " file or a zarr array; or let jobs of your own call daskome.run_part(group, image, stage, part)"
+        )
+    return target
 
 
 def _begun(place: StorePath, labels: str | None) -> Begun:
@@ -317,20 +348,10 @@ def _parts(plan: Plan, stage: int | None, part: Part) -> list[tuple[int, range]]
     if stage is None:
         if n > 1 and len(plan.stages) > 1:
             raise ValueError(f"part {i} of {n} of which stage? There are {len(plan.stages)}, one after the other")
-        return [(k, _share(plan.count(k), part)) for k in range(len(plan.stages))]
+        return [(k, share(plan.count(k), part)) for k in range(len(plan.stages))]
     if not 0 <= stage < len(plan.stages):
         raise ValueError(f"there is no stage {stage}; there are {len(plan.stages)}, counted from 0")
-    return [(stage, _share(plan.count(stage), part))]
-
-
-def _share(units: int, part: Part) -> range:
-    """Return a part of so many units.
-
-    >>> [_share(10, (i, 4)) for i in range(4)]
-    [range(0, 2), range(2, 5), range(5, 7), range(7, 10)]
-    """
-    i, n = part
-    return range(units * i // n, units * (i + 1) // n)
+    return [(stage, share(plan.count(stage), part))]
 
 
 def _reads_images(plan: Plan, parts: Sequence[tuple[int, range]]) -> bool:
@@ -353,14 +374,9 @@ def _named(stage: int, indices: Sequence[int]) -> str:
     >>> _named(0, [1, 2, 3, 7])
     '  stage 0: 4 units, 1-3, 7'
     """
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][1] + 1:
-            runs[-1][1] = index
-        else:
-            runs.append([index, index])
-    words = [str(a) if a == b else f"{a}-{b}" for a, b in runs[:NAMED]] + ["…"] * (len(runs) > NAMED)
-    return f"  stage {stage}: {table.count(len(indices), 'unit')}, {', '.join(words)}"
+    words = table.runs(indices).split(",")
+    named = ", ".join(words[:NAMED] + ["…"] * (len(words) > NAMED))
+    return f"  stage {stage}: {table.count(len(indices), 'unit')}, {named}"
 
 
 def _sources(begun: Begun, image: Any, in_options: Mapping[str, Any] | None) -> list[Source]:

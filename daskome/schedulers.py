@@ -1,14 +1,17 @@
 """Batch schedulers: how a job array is submitted, and which job of it a process is. One row of `SCHEDULERS` each."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from daskome import table
 from daskome.plan import Plan
 from daskome.regions import ceil_div
 
 STOPPED = 75
 """Exit status of a run that was told to stop (EX_TEMPFAIL): nothing is wrong, the rest is for another run."""
+TERMINATED = 143
+"""What a shell says of a process that SIGTERM has ended before it could hear it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,13 @@ class Scheduler:
         The command that reads a job from standard input and prints its id; with ``{name}``, ``{threads}``, ``{mib}``
         (of memory, per job), ``{mib_per_thread}`` and ``{hours}``.
     array, after : str
-        Its options for an array from ``{first}`` to ``{last}``, and for what waits for the success of the job ``{id}``.
+        Its options for an array of the jobs ``{indices}``, and for what waits for the success of the job ``{id}``.
     again : str
         What a job does to run again, after it was told to stop.
     signal : str
         What is sent to a job before its time is over, if the scheduler can be told.
+    lists : bool
+        Whether an array can be of any jobs, as in ``0-3,7``, or only of those from one to another.
     """
 
     name: str
@@ -41,6 +46,7 @@ class Scheduler:
     after: str
     again: str
     signal: str = ""
+    lists: bool = False
 
 
 SCHEDULERS: Mapping[str, Scheduler] = {
@@ -52,27 +58,28 @@ SCHEDULERS: Mapping[str, Scheduler] = {
             0,
             "sbatch --parsable --job-name={name} --cpus-per-task={threads} --mem={mib}M --time={hours}:00:00 --requeue"
             " --open-mode=append --signal=B:USR1@120 --kill-on-invalid-dep=yes",
-            "--array={first}-{last}",
+            "--array={indices}",
             "--dependency=afterok:{id}",
             'scontrol requeue "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"',
             "USR1",
+            lists=True,
         ),
         Scheduler(
             "pbs",
             "PBS_ARRAY_INDEX",
             0,
-            "qsub -N {name} -l select=1:ncpus={threads}:mem={mib}mb -l walltime={hours}:00:00 -r y",
-            "-J {first}-{last}",
+            "qsub -N {name} -S /bin/bash -l select=1:ncpus={threads}:mem={mib}mb -l walltime={hours}:00:00 -r y",
+            "-J {indices}",
             "-W depend=afterok:{id}",
-            'qrerun "$PBS_JOBID"',
+            "",
         ),
         Scheduler(
             "sge",
             "SGE_TASK_ID",
             1,
-            "qsub -terse -cwd -r y -N {name} -pe smp {threads} -l h_vmem={mib_per_thread}M -l h_rt={hours}:00:00"
-            " -notify | cut -d. -f1",
-            "-t {first}-{last}",
+            "qsub -terse -cwd -S /bin/bash -r y -N {name} -pe smp {threads} -l h_vmem={mib_per_thread}M"
+            " -l h_rt={hours}:00:00 -notify | cut -d. -f1",
+            "-t {indices}",
             "-hold_jid {id}",
             "exit 99",
             "USR2",
@@ -81,15 +88,17 @@ SCHEDULERS: Mapping[str, Scheduler] = {
             "lsf",
             "LSB_JOBINDEX",
             1,
-            'bsub -n {threads} -R "span[hosts=1]" -M {mib}MB -W {hours}:00 -r -wt 2 -wa USR2'
+            'bsub -n {threads} -R "span[hosts=1]" -M {mib}MB -W {hours}:00 -r -Q 99 -wt 2 -wa USR2'
             " | sed 's/[^<]*<\\([0-9]*\\)>.*/\\1/'",
-            '-J "{name}[{first}-{last}]"',
+            '-J "{name}[{indices}]"',
             '-w "done({id})"',
-            'brequeue "$LSB_JOBID[$LSB_JOBINDEX]"',
+            "exit 99",
             "USR2",
+            lists=True,
         ),
     )
 }
+"""PBS sends no warning, so its jobs don't run again by themselves. Grid Engine and LSF run again what exits with 99."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,56 +153,99 @@ def part_of_array(environment: Mapping[str, str], n: int, one_based: bool = Fals
     raise ValueError(f"no job array says which part this is (none of {names} is set); give it, as in --part 3/{n}")
 
 
-def script(plan: Plan, scheduler: Scheduler, what: Submission) -> str:
-    """Return a shell script that submits a plan: an array of jobs per stage, one after the other; then the end."""
-    stages = range(len(plan.stages))
-    jobs = [_stage(plan, scheduler, what, stage) for stage in stages]
-    end = _job(scheduler, what, "finish", [*what.daskome, "finish", *what.target], f"$stage{stages[-1]}")
+def share(units: int, part: tuple[int, int]) -> range:
+    """Return a part of so many units.
+
+    >>> [share(10, (i, 4)) for i in range(4)]
+    [range(0, 2), range(2, 5), range(5, 7), range(7, 10)]
+    """
+    i, n = part
+    return range(units * i // n, units * (i + 1) // n)
+
+
+def parts_of(units: int, n: int, indices: Iterable[int]) -> list[int]:
+    """Return which of `n` parts of so many units hold those of these indices: the inverse of `share`.
+
+    >>> parts_of(10, 4, [1, 2, 4, 9])
+    [0, 1, 3]
+    """
+    return sorted({(n * (index + 1) - 1) // units for index in indices})
+
+
+def script(plan: Plan, missing: Sequence[Sequence[int]], scheduler: Scheduler, what: Submission) -> str:
+    """Return a shell script that submits what is missing of each stage, one after the other; then the end."""
+    jobs, after = [], ""
+    for stage, indices in enumerate(missing):
+        if indices:
+            jobs.append(_stage(plan, scheduler, what, stage, indices, after))
+            after = f"$stage{stage}"
+    end = _job(scheduler, what, "finish", [*what.daskome, "finish", *what.target], after)
+    left = sum(map(len, missing))
     head = [
         "#!/usr/bin/env bash",
-        f"# {plan.n_units} units in {len(plan.stages)} stages, from `daskome script`. Run it where jobs are submitted.",
+        f"# {left} of {plan.n_units} units, from `daskome script`. Run it where jobs are submitted. If jobs fail, mend",
+        "# the cause, and print and run it anew: it asks only for what is missing then.",
         "set -euo pipefail",
     ]
     return "\n".join([*head, *jobs, end, 'echo "submitted; the last job is $finish"', ""])
 
 
-def _stage(plan: Plan, scheduler: Scheduler, what: Submission, stage: int) -> str:
+def _stage(plan: Plan, scheduler: Scheduler, what: Submission, stage: int, missing: Sequence[int], after: str) -> str:
     n = min(what.jobs, plan.count(stage))
-    after = f"$stage{stage - 1}" if stage else ""
-    part = ["--part", f"auto/{n}" if n > 1 else "0/1"]
+    parts = parts_of(plan.count(stage), n, missing)
+    part = ["--part", f"auto/{n}" if len(parts) > 1 else f"{parts[0]}/{n}"]
     command = [*what.daskome, "run", *what.target, "--stage", str(stage), *part, "--threads", str(what.threads)]
-    return _job(scheduler, what, f"stage{stage}", command, after, n)
+    return _job(scheduler, what, f"stage{stage}", command, after, parts)
 
 
-def _job(scheduler: Scheduler, what: Submission, name: str, command: Sequence[str], after: str = "", n: int = 1) -> str:
-    """Return the lines that submit one job, or an array of `n`, and keep its id in a variable of its name."""
-    first = scheduler.first
-    options = [scheduler.array] * (n > 1) + [scheduler.after] * bool(after) + [*map(shlex.quote, what.options)]
+def _job(
+    scheduler: Scheduler, what: Submission, name: str, command: Sequence[str], after: str, parts: Sequence[int] = ()
+) -> str:
+    """Return the lines that submit one job, or an array of several, and keep its id in a variable of its name."""
+    options = [scheduler.array] * (len(parts) > 1) + [scheduler.after] * bool(after)
     values = {
         "name": f"daskome-{name}",
         "threads": what.threads,
         "mib": what.mib,
         "mib_per_thread": ceil_div(what.mib, what.threads),
         "hours": what.hours,
+        "indices": _indices(scheduler, parts),
+        "id": after,
     }
     verb, pipe, rest = scheduler.submit.partition(" | ")
-    line = " ".join([verb, *options]).format(first=first, last=first + n - 1, id=after, **values)
+    line = " ".join([" ".join([verb, *options]).format(**values), *map(shlex.quote, what.options)])
     return "\n".join([f"\n{name}=$({line} <<'JOB'{pipe}{rest}", *_body(scheduler, shlex.join(command)), "JOB\n)"])
 
 
+def _indices(scheduler: Scheduler, parts: Sequence[int]) -> str:
+    """Return which jobs an array is of.
+
+    >>> _indices(SCHEDULERS["slurm"], [0, 1, 2, 7]), _indices(SCHEDULERS["sge"], [0, 1, 2, 7])
+    ('0-2,7', '1-8')
+    """
+    numbers = [part + scheduler.first for part in parts]
+    return table.runs(numbers if scheduler.lists else range(numbers[0], numbers[-1] + 1)) if numbers else ""
+
+
 def _body(scheduler: Scheduler, command: str) -> Iterator[str]:
-    """Yield the lines of a job: it passes on signals to stop, and runs again if they came before its time was over."""
+    """Yield the lines of a job: it passes on signals to stop, and runs again if they came before its time was over.
+
+    Some schedulers warn all processes of a job. The command must not die of that: it is told to stop by SIGTERM, and
+    until it can hear this, which takes a second, ends by it. `wait` ends when a signal comes; the last one gives the
+    status, though the command may have ended meanwhile.
+    """
     yield "#!/usr/bin/env bash"
+    yield "trap '' USR1 USR2"
     yield f"{command} --quiet &"
     yield "child=$! again="
     yield "trap 'kill -TERM $child' TERM"
     if scheduler.signal:
         yield f"trap 'again=1; kill -TERM $child' {scheduler.signal}"
+    yield "while wait $child; kill -0 $child 2>/dev/null; do :; done"
     yield "wait $child; code=$?"
-    yield "while kill -0 $child 2>/dev/null; do wait $child; code=$?; done"
     if scheduler.signal:
-        yield f'if [ $code = {STOPPED} ] && [ -n "$again" ]; then {scheduler.again}; fi'
+        yield f'if [ -n "$again" ] && [ $code = {STOPPED} -o $code = {TERMINATED} ]; then {scheduler.again}; fi'
     yield "exit $code"
 
 
-__all__ = ["SCHEDULERS", "STOPPED", "Scheduler", "Submission", "part_of_array", "script"]
+__all__ = ["SCHEDULERS", "STOPPED", "Scheduler", "Submission", "part_of_array", "parts_of", "script", "share"]

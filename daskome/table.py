@@ -1,7 +1,7 @@
 """Numbers and tables as people read them: text for terminals, HTML for notebooks."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
@@ -68,6 +68,21 @@ def count(n: int, noun: str) -> str:
     ('1 unit', '2,000 units')
     """
     return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def runs(numbers: Iterable[int]) -> str:
+    """Return rising whole numbers, those that follow each other as one.
+
+    >>> runs([0, 1, 2, 7])
+    '0-2,7'
+    """
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][-1] + 1:
+            found[-1] = [found[-1][0], number]
+        else:
+            found.append([number])
+    return ",".join("-".join(map(str, run)) for run in found)
 
 
 def numbers(values: Sequence[float]) -> str:

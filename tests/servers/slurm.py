@@ -189,6 +189,6 @@ ConstrainSwapSpace=yes
 AllowedRAMSpace=100
 """
 NODE = "NodeName=n{port} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=8000 State=UNKNOWN"
-PARTITIONS = """PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=20
+PARTITIONS = """PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 """
