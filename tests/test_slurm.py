@@ -47,7 +47,7 @@ def environment(slurm: Slurm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 @pytest.fixture
-def image(tmp_path: Path, tiny_blocks: None) -> daskome.Source:
+def image(tmp_path: Path, tiny_blocks: None) -> Any:
     np.save(tmp_path / "image.npy", VALUES)
     return daskome.read(tmp_path / "image.npy")
 
