@@ -564,9 +564,10 @@ def test_read_only_stores_are_refused(tmp_path: Path) -> None:
     write_cells(tmp_path / "a", "0.4")
     with pytest.raises(ValueError, match="is read-only; nothing is written"):
         daskome.convert_metadata(LocalStore(tmp_path / "a", read_only=True), "0.5")
-    with ZipStore(tmp_path / "a.zip", mode="w") as store, pytest.raises(ValueError, match="nothing can be replaced"):
-        zarr.create_group(store)
-        daskome.convert_metadata(store, "0.5")
+    with ZipStore(tmp_path / "a.zip", mode="w") as store:
+        zarr.create_group(store)  # Older zarr can't close what was never opened.
+        with pytest.raises(ValueError, match="nothing can be replaced"):
+            daskome.convert_metadata(store, "0.5")
     assert daskome.convert_metadata(LocalStore(tmp_path / "a", read_only=True), "0.5", dry_run=True)
 
 
