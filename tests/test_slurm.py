@@ -148,7 +148,7 @@ def test_a_job_whose_time_is_over_runs_again(slurm: Slurm, begun: Path, whole: d
 
 def test_a_job_killed_for_time(slurm: Slurm, begun: Path, whole: dict[str, bytes]) -> None:
     """Slurm counts in minutes."""
-    hurried = ("--threads=1", "--option=--time=1", "--option=--signal=0")
+    hurried = ("--threads=1", "--option=--time=1", "--option=--signal=URG@1")
     stage, *others = submit(script(begun, "--jobs", "1", *hurried), NAP="0.6")
     assert slurm.wait(stage, *others, seconds=150)[stage] == "TIMEOUT", logs()
     before = n_done(begun)
