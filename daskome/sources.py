@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import dask.array as da
@@ -24,6 +24,10 @@ SOME_TASKS, SOME_VALUES = 256, 256
 """At most so many tasks of a layer, evenly spread, and values in a task are looked at: a graph may have millions."""
 MAX_DEPTH = 8
 """So many adapters may be around an array."""
+READ_NBYTES = 16 * 2**20
+"""Of chunks of an array-like, so many bytes are decoded at a time: zarr decodes ten of any size beside each other."""
+BAND_NBYTES = 32 * 2**20
+"""Chunks of a Dask array that are to be joined are first cut into bands that, joined, hold at most so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +97,21 @@ def as_source(image: Any) -> Source:
 def cut(source: Source, region: Region, read_chunks: Shape) -> da.Array:
     """Return a region of the source as a Dask array of pieces of at most about `read_chunks`, and no more graph.
 
-    Source chunks are joined up to `read_chunks` and never split, so that none is read twice.
+    Source chunks are joined up to `read_chunks`. No stored one is split, so that none is read twice; one that Dask
+    computes is split in the graph, so that not all chunks are in memory as they are and joined.
     """
-    chunks = tuple(
-        regions.gathered(regions.cut(sizes, start, stop), limit)
-        for sizes, (start, stop), limit in zip(source.chunks, region, read_chunks, strict=True)
-    )
+    own = tuple(regions.cut(sizes, *span) for sizes, span in zip(source.chunks, region, strict=True))
+    chunks = tuple(map(regions.gathered, own, read_chunks))
     dtype = np.dtype(source.dtype)
     if isinstance(source.array, da.Array):
         part = _culled(source.array[regions.slices(region)])
-        part = part.map_blocks(_as_declared, dtype=dtype, declared=dtype, meta=np.empty((0,) * part.ndim, dtype))
-        return part.rechunk(chunks, method="tasks")
-    piece = source.array if isinstance(source.array, np.ndarray) else Window(source.array, region)
-    if piece is source.array:
-        piece = piece[regions.slices(region)].astype(dtype, copy=False)
+        part = part.map_blocks(_detached, dtype=dtype, declared=dtype, meta=np.empty((0,) * part.ndim, dtype))
+        return part.rechunk(regions.bands(own, chunks, BAND_NBYTES // dtype.itemsize), method="tasks")
+    if isinstance(source.array, np.ndarray):
+        piece: Any = source.array[regions.slices(region)].astype(dtype, copy=False)
+    else:
+        longest = tuple(map(max, source.chunks))
+        piece = Window(source.array, region, regions.batched(own, longest, READ_NBYTES // dtype.itemsize))
     return da.from_array(piece, chunks=chunks, name=False, meta=np.empty((0,) * len(region), dtype))
 
 
@@ -122,22 +127,35 @@ def expanded(source: Source, where: tuple[int, ...]) -> Source:
 
 
 class Window:
-    """A region of an array-like, itself one: so the graph of a unit knows nothing of the rest of the image."""
+    """A region of an array-like, itself one: so the graph of a unit knows nothing of the rest of the image.
 
-    __slots__ = ("array", "dtype", "ndim", "region", "shape")
+    Of large chunks it reads `batches` one after the other, each of so many voxels per axis, into one result.
+    """
 
-    def __init__(self, array: Any, region: Region) -> None:
+    __slots__ = ("array", "batches", "dtype", "ndim", "region", "shape")
+
+    def __init__(self, array: Any, region: Region, batches: Chunks | None = None) -> None:
         self.array = array
         self.region = region
         self.shape = regions.shape_of(region)
+        self.batches = batches or tuple((n,) for n in self.shape)
         self.ndim = len(region)
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         """Return a part of the region."""
-        starts = [start for start, _ in self.region]
-        inner = tuple(slice(a + i.start, a + i.stop) for a, i in zip(starts, index, strict=True))
-        return _as_declared(self.array[inner], self.dtype, tuple(i.stop - i.start for i in inner))
+        wanted = tuple((i.start, i.stop) for i in index)
+        parts = list(product(*(regions.parts(sizes, *span) for sizes, span in zip(self.batches, wanted, strict=True))))
+        if len(parts) == 1:
+            return self._read(wanted)
+        found = np.empty(regions.shape_of(wanted), self.dtype)
+        for part in parts:
+            found[tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(part, wanted, strict=True))] = self._read(part)
+        return found
+
+    def _read(self, part: Region) -> np.ndarray[Any, Any]:
+        inner = tuple(slice(a + start, a + stop) for (a, _), (start, stop) in zip(self.region, part, strict=True))
+        return _as_declared(self.array[inner], self.dtype, regions.shape_of(part))
 
 
 class Expanded:
@@ -302,6 +320,12 @@ def _culled(array: da.Array) -> da.Array:
     """Return an array without the rest of its graph; `dask.optimize` would lose the futures of a persisted one."""
     graph = array.__dask_graph__().cull(set(flatten(array.__dask_keys__())))
     return da.Array(dict(graph), array.name, array.chunks, meta=array._meta)
+
+
+def _detached(block: Any, declared: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return a block as NumPy, of the dtype declared; not as a view of something larger, which it would keep alive."""
+    found = _as_declared(block, declared)
+    return found.copy() if found.base is not None and getattr(found.base, "nbytes", 0) > found.nbytes else found
 
 
 def _as_declared(block: Any, declared: np.dtype[Any], shape: Shape | None = None) -> np.ndarray[Any, Any]:
