@@ -67,10 +67,16 @@ CASES = [
 TINY = [Case("tiny", (128, 128, 128)), Case("tiny planes", (128, 128, 128), (1, 128, 128))]
 
 
+def _tiled(c: Case) -> Tiled:
+    volume = Tiled(c.shape, c.chunks, c.dtype)
+    volume.tile  # noqa: B018 (made now, so that it does not count as memory of a unit)
+    return volume
+
+
 def _dask(c: Case, folder: str) -> Any:
     import dask.array as da
 
-    return da.from_array(Tiled(c.shape, c.chunks, c.dtype), chunks=c.chunks)
+    return da.from_array(_tiled(c), chunks=c.chunks)
 
 
 def _computed(c: Case, folder: str) -> Any:
@@ -86,7 +92,7 @@ def _stored(c: Case, folder: str) -> Any:
 
 
 SOURCES: Mapping[str, Callable[[Case, str], Any]] = {
-    "lazy": lambda c, folder: Tiled(c.shape, c.chunks, c.dtype),
+    "lazy": lambda c, folder: _tiled(c),
     "dask": _dask,
     "computed": _computed,
     "stored": _stored,
@@ -147,7 +153,8 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("words", nargs="*")
     asked = parser.parse_args()
-    cases = [case for case in (TINY if asked.tiny else CASES) if not asked.words or any(w in case.name for w in asked.words)]
+    every = TINY if asked.tiny else CASES
+    cases = [case for case in every if not asked.words or any(word in case.name for word in asked.words)]
     head = ["5 levels, 2 threads; uint16 and mean, unless said", "peak MiB", "predicted MiB", "ratio", "wall s"]
     print(markdown(head, [row(case) for case in cases]))
 

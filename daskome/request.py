@@ -78,6 +78,7 @@ class Asked:
             storage_options=padded(self.storage_options, where),
             describe=self.describe(version, image),
             capacity=capacity,
+            copies=source.copies,
         )
         return plan, source
 

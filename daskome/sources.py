@@ -70,6 +70,20 @@ class Source:
         return str(np.dtype(self.array.dtype).newbyteorder("=").name)
 
 
+    @property
+    def copies(self) -> int:
+        """How often a chunk is in memory beside the result while it is read: none, or encoded and decoded, or computed.
+
+        Of a Dask array it is known only that what merely cuts an array makes none.
+        """
+        if isinstance(self.array, np.ndarray):
+            return 0
+        if not isinstance(self.array, da.Array):
+            return 2
+        computing = [name for name in self.array.__dask_graph__().layers if not str(name).startswith("original-")]
+        return 0 if len(computing) == 1 and not stored_at(self) else 2
+
+
 def as_source(image: Any) -> Source:
     """Return any image as a `Source`.
 
@@ -106,7 +120,8 @@ def cut(source: Source, region: Region, read_chunks: Shape) -> da.Array:
     if isinstance(source.array, da.Array):
         part = _culled(source.array[regions.slices(region)])
         part = part.map_blocks(_detached, dtype=dtype, declared=dtype, meta=np.empty((0,) * part.ndim, dtype))
-        return part.rechunk(regions.bands(own, chunks, BAND_NBYTES // dtype.itemsize), method="tasks")
+        bands = regions.bands(own, chunks, BAND_NBYTES // dtype.itemsize)
+        return part.rechunk(bands, method="tasks", block_size_limit=BAND_NBYTES)
     if isinstance(source.array, np.ndarray):
         piece: Any = source.array[regions.slices(region)].astype(dtype, copy=False)
     else:
