@@ -9,10 +9,10 @@ order and no communication, and can be repeated.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import product, takewhile
-from math import lcm, prod
+from math import inf, lcm, prod, sqrt
 from operator import attrgetter
 from typing import Any
 
@@ -36,12 +36,22 @@ READING = 0.5
 """How much of a pass's time is spent on reading; the rest is spent on downsampling, compressing and writing."""
 UNITS_PER_THREAD = 4
 """With fewer units than this per thread, units are made smaller, so that all threads finish together."""
-DOUBLINGS = 4
+SOME_DOUBLINGS = 4
 """How often a block is doubled, at most, towards source chunks that don't nest with it."""
+DOUBLINGS = 8
+"""How often a block is doubled, at most, towards source chunks that are not read whole for lack of memory."""
+OFTEN = 2
+"""From so many times on that the source would be read, units are shaped more finely to what memory allows."""
 TAIL_NBYTES = 256 * 2**20
 """Coarse levels together this small are left to one unit: about a second of work, instead of another stage."""
 HEAP = 1.1
 """How much more than is asked of it an allocator holds: measured up to 5 %."""
+READ_NBYTES = 16 * 2**20
+"""So much of the chunks of an image is decoded at a time (`daskome.sources.READ_NBYTES`)."""
+OBJECTS_AT_ONCE = 10
+"""How many chunks zarr encodes beside each other (its ``async.concurrency``)."""
+UNIT_MEM = 8 * 2**20
+"""The graph of a unit, and what kernels work with."""
 PROCESS_MEM = 190 * 2**20
 """Python, NumPy, Dask, distributed and zarr, imported: measured 150 to 175 MiB."""
 
@@ -87,6 +97,8 @@ class Pass:
         How often the average voxel is read; 1.0 is once.
     memory : int
         Peak bytes of one unit.
+    staged : int, optional
+        The group of the temporary copy of an image that is read in its place.
     """
 
     group: int
@@ -97,6 +109,12 @@ class Pass:
     read_chunks: Shape
     amplification: float
     memory: int
+    staged: int | None = None
+
+    @property
+    def reads_below(self) -> bool:
+        """Whether what is read is the level below the first."""
+        return self.image is None and self.staged is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +160,7 @@ class Capacity:
     @property
     def thread_memory(self) -> float:
         """What one unit may use, in bytes."""
-        return float("inf") if self.memory is None else max((self.memory - PROCESS_MEM) / self.threads, 0)
+        return inf if self.memory is None else max((self.memory - PROCESS_MEM) / self.threads, 0)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -281,9 +299,7 @@ class Plan:
     def reads(self, unit: Unit) -> Region:
         """Return what a unit reads, in voxels of the image or of the stored level below."""
         work, pyramid = unit.work, self.pyramid(unit.work)
-        if work.image is not None:
-            return unit.regions[0]
-        return pyramid.reads(work.first, unit.regions[0])
+        return pyramid.reads(work.first, unit.regions[0]) if work.reads_below else unit.regions[0]
 
     def writes(self, unit: Unit) -> int:
         """Return how many bytes a unit writes, uncompressed."""
@@ -406,7 +422,7 @@ def level_row(level: Level, itemsize: int) -> list[str]:
 
 def plan_image(
     image: Image,
-    source_chunks: Chunks,
+    pieces: "Pieces",
     method: Method,
     version: Version,
     *,
@@ -420,8 +436,8 @@ def plan_image(
     Parameters
     ----------
     image : Image
-    source_chunks : tuple of tuple of int
-        Sizes of the pieces in which the image is stored or computed, per axis.
+    pieces : Pieces
+        In which the image is stored or computed.
     method : Method
     version : Version
     scale_factors, storage_options
@@ -439,13 +455,13 @@ def plan_image(
     version.check_axes(image.axes)
     pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays)
     capacity = capacity or Capacity()
-    stages = tuple(Stage((work,)) for work in _cascade(pyramid, source_chunks, capacity))
+    stages = tuple(Stage((work,)) for work in _cascade(pyramid, replace(pieces, image=0), capacity))
     return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), stages, capacity)
 
 
 def plan_levels(
     levels: Sequence[Image],
-    source_chunks: Sequence[Chunks],
+    pieces: Sequence["Pieces"],
     method: Method,
     version: Version,
     *,
@@ -457,7 +473,7 @@ def plan_levels(
     pyramid = given_pyramid(levels, method, storage_options, version.arrays)
     version.check_axes(pyramid.axes)
     capacity = capacity or Capacity()
-    passes = tuple(_copy(pyramid, k, chunks, capacity) for k, chunks in enumerate(source_chunks))
+    passes = tuple(_copy(pyramid, k, replace(own, image=k), capacity) for k, own in enumerate(pieces))
     return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), (Stage(passes),), capacity)
 
 
@@ -466,7 +482,7 @@ def plan_more_levels(
 ) -> Plan:
     """Return the plan that adds to the first `kept` levels of a pyramid, which are stored, the others."""
     capacity = capacity or Capacity()
-    stages = tuple(Stage((work,)) for work in _cascade(pyramid, (), capacity, kept))
+    stages = tuple(Stage((work,)) for work in _cascade(pyramid, Pieces(()), capacity, kept))
     return Plan(version.name, (Group("", metadata, 0, kept),), (pyramid,), stages, capacity)
 
 
@@ -513,22 +529,48 @@ def _shifted(work: Pass, groups: int, images: int) -> Pass:
     return replace(work, group=work.group + groups, image=None if work.image is None else work.image + images)
 
 
-def _cascade(pyramid: Pyramid, source_chunks: Chunks, capacity: Capacity, first: int = 0, alike: int = 1) -> list[Pass]:
-    """Return passes that write the levels from `first` on, level 0 from the image, others from the one below."""
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What a pass reads: an image, a staged copy of it, or (neither) a stored level.
+
+    Attributes
+    ----------
+    chunks : tuple of tuple of int
+        The pieces in which it is stored or computed, per axis.
+    copies : int
+        How often a piece is in memory beside the result while it is read: encoded and decoded, or computed.
+    image, staged : int, optional
+        As in `Pass`.
+    longest : tuple of int
+        The longest piece along each axis.
+    """
+
+    chunks: Chunks
+    copies: int = 2
+    image: int | None = None
+    staged: int | None = None
+    longest: Shape = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "longest", tuple(map(regions.longest, self.chunks)))
+
+
+def _cascade(pyramid: Pyramid, pieces: Pieces, capacity: Capacity, first: int = 0) -> list[Pass]:
+    """Return passes that write the levels from `first` on, level 0 from its pieces, others from the one below."""
     passes: list[Pass] = []
     while first < len(pyramid.levels):
         if first:
             below = pyramid.levels[first - 1]
-            source_chunks = regions.regular(below.shape, below.layout.chunks)
-        passes.append(_best_pass(pyramid, first, _last_nested(pyramid, first), source_chunks, capacity))
+            pieces = Pieces(regions.regular(below.shape, below.layout.chunks))
+        passes.append(_best_pass(pyramid, first, _last_nested(pyramid, first), pieces, capacity))
         first = passes[-1].stop
     return passes
 
 
-def _copy(pyramid: Pyramid, k: int, source_chunks: Chunks, capacity: Capacity) -> Pass:
+def _copy(pyramid: Pyramid, k: int, pieces: Pieces, capacity: Capacity) -> Pass:
     """Return the pass that writes level k as the caller has it."""
     alone = replace(pyramid, levels=(pyramid.levels[k],))
-    return replace(_best_pass(alone, 0, 1, source_chunks, capacity), image=k, first=k, stop=k + 1)
+    return replace(_best_pass(alone, 0, 1, pieces, capacity), first=k, stop=k + 1)
 
 
 def _last_nested(pyramid: Pyramid, first: int) -> int:
@@ -548,27 +590,52 @@ def _nests(pyramid: Pyramid, k: int) -> bool:
     return all(c >= n or c * f % b == 0 for c, f, b, n in spans)
 
 
-def _best_pass(pyramid: Pyramid, first: int, last: int, source_chunks: Chunks, capacity: Capacity) -> Pass:
+def _best_pass(pyramid: Pyramid, first: int, last: int, pieces: Pieces, capacity: Capacity) -> Pass:
     """Return the pass from level `first` that is fastest, within the memory, and then writes most levels."""
     parallel = max(capacity.parallel // capacity.images, 1)
     share = _nbytes_read(pyramid, first) * capacity.images // (UNITS_PER_THREAD * capacity.parallel)
     limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if first else 1))
-    read = _read_chunks(pyramid, first, source_chunks)
-    candidates = [
-        _candidate(pyramid, first, stop, unit, source_chunks, read)
-        for stop in range(first + 1, last + 1)
-        for unit in _unit_shapes(pyramid, first, stop, source_chunks, limit)
-    ]
-    budget = capacity.thread_memory
+    budget, stops = capacity.thread_memory, range(first + 1, last + 1)
+    read = _read_chunks(pyramid, first, pieces.chunks)
+    shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(pyramid, first, stop, pieces.chunks, limit)]
+    candidates = [_candidate(pyramid, first, stop, unit, pieces, read) for stop, unit in shapes]
+    if min((work.amplification for work in candidates if work.memory <= budget), default=inf) >= OFTEN:
+        finer = _unit_shapes(pyramid, first, first + 1, pieces.chunks, limit, DOUBLINGS)
+        candidates += [_candidate(pyramid, first, first + 1, unit, pieces, read) for unit in finer]
     fitting = [work for work in candidates if work.memory <= budget]
     if not fitting:
-        least = min(work.memory for work in candidates)
-        raise ValueError(
-            f"one unit of {pyramid.name!r} needs {table.nbytes(least)} of memory, but a thread has"
-            f" {table.nbytes(budget)}; give memory={_enough(PROCESS_MEM + capacity.threads * least)!r} for"
-            f" {table.count(capacity.threads, 'thread')}, use fewer threads, or smaller chunks or shards"
-        )
-    return min(fitting, key=lambda work: _cost(pyramid, work, limit, parallel))
+        raise ValueError(_refusal(pyramid, pieces, min(work.memory for work in candidates), capacity))
+    best = min(fitting, key=lambda work: _cost(pyramid, work, limit, parallel))
+    return _extended(pyramid, best, pieces, range(best.stop + 1, last + 1), budget)
+
+
+def _extended(pyramid: Pyramid, work: Pass, pieces: Pieces, stops: Iterable[int], budget: float) -> Pass:
+    """Return a pass that writes more levels, as far as their blocks nest in its units, and memory allows."""
+    shape = pyramid.levels[work.first].shape
+    for stop in stops:
+        root = zip(_root(pyramid, work.first, stop), work.unit, shape, strict=True)
+        further = _candidate(pyramid, work.first, stop, work.unit, pieces, work.read_chunks)
+        if further.memory > budget or not all(u % r == 0 or u >= n for r, u, n in root):
+            break
+        work = further
+    return work
+
+
+def _refusal(pyramid: Pyramid, pieces: Pieces, least: int, capacity: Capacity) -> str:
+    """Return why no unit fits in memory, and what would do."""
+    chunk = prod(pieces.longest) * pyramid.itemsize
+    stored = max(prod(level.layout.objects) for level in pyramid.levels) * pyramid.itemsize
+    ways = "smaller chunks or shards" if stored >= chunk else f"smaller chunks of the image (now {_mem(chunk)} each)"
+    fewer = "use fewer threads, or " if capacity.threads > 1 else "or "
+    return (
+        f"one unit of {pyramid.name!r} needs {_mem(least)} of memory, but a thread has"
+        f" {_mem(capacity.thread_memory)}; give memory={_enough(PROCESS_MEM + capacity.threads * least)!r} for"
+        f" {table.count(capacity.threads, 'thread')}, {fewer}{ways}"
+    )
+
+
+def _mem(nbytes: float) -> str:
+    return table.nbytes(nbytes)
 
 
 def _enough(nbytes: int) -> str:
@@ -587,13 +654,13 @@ def _time(amplification: float, read: int, total: int, limit: int, parallel: int
     """Estimate the time of a pass of units that read `read` bytes of `total`; 1 is the best there is.
 
     Only the `READING` part of it is repeated by amplification, but all of it is stretched by fewer units than
-    threads, and by units so large that a retry loses too much. A unit within `limit` is small enough for both.
+    threads, and (by the root) by units so large that a retry loses too much. A unit within `limit` is small enough.
     The weights are rough: they are to keep a pass from becoming one unit, or from reading all again and again.
     """
     again = 1 + (amplification - 1) * READING
     if read <= limit:
         return again
-    return again * max(parallel * read / total, 1) * max(read / (LARGEST_UNIT * UNIT_NBYTES), 1)
+    return again * max(parallel * read / total, 1) * sqrt(max(read / (LARGEST_UNIT * UNIT_NBYTES), 1))
 
 
 def _from(pyramid: Pyramid, first: int) -> Shape:
@@ -611,36 +678,41 @@ def _nbytes_read(pyramid: Pyramid, first: int) -> int:
     return pyramid.levels[max(first - 1, 0)].voxels * pyramid.itemsize
 
 
-def _unit_shapes(pyramid: Pyramid, first: int, stop: int, source_chunks: Chunks, limit: int) -> Iterable[Shape]:
+def _unit_shapes(
+    pyramid: Pyramid, first: int, stop: int, source_chunks: Chunks, limit: int, doublings: int = 0
+) -> Iterable[Shape]:
     """Return what a unit can cover: the block of the top level, grown along any axes towards whole source chunks.
 
-    What is too large is offered only in the first and the last length of each axis, so that there are few.
+    What is too large is offered only in the first and the last length of each axis, so that there are few; unless
+    lengths between them, so many `doublings`, are asked for.
     """
     shape, steps = pyramid.levels[first].shape, _from(pyramid, first)
-    lengths = list(map(_lengths, _root(pyramid, first, stop), steps, source_chunks, shape))
+    root = _root(pyramid, first, stop)
+    lengths = [_lengths(*axis, doublings) for axis in zip(root, steps, source_chunks, shape, strict=True)]
     ends = set(product(*((options[0], options[-1]) for options in lengths)))
     nbytes = prod(steps) * pyramid.itemsize
     largest = LARGEST_UNIT * UNIT_NBYTES // nbytes
-    units = [unit for unit in product(*lengths) if prod(unit) <= largest or unit in ends]
+    units = [unit for unit in product(*lengths) if doublings or prod(unit) <= largest or unit in ends]
     if not _halo(pyramid, first):
         units = [_grown(unit, shape, limit // nbytes) for unit in units]
     return dict.fromkeys(units)
 
 
-def _lengths(root: int, step: int, chunks: regions.Sizes, n: int) -> list[int]:
+def _lengths(root: int, step: int, chunks: regions.Sizes, n: int, doublings: int) -> list[int]:
     """Return how long a unit can be along one axis: `root` times something, or the whole axis.
 
     The last one holds whole source chunks. Where they don't nest with the root, it may be (almost) the whole axis,
     so shorter ones come between: these read the chunks on their borders twice, fewer of them the longer they are.
     """
     longest = regions.longest(chunks)
-    if len(chunks) == 1:
+    if len(chunks) == 1 and not doublings:
         return [root, n]
-    if root * step % longest == 0:
+    if root * step % longest == 0 and len(chunks) > 1:
         return [root]
     fitted = min(lcm(root * step, longest) // step, n)
-    doubled = takewhile(lambda length: length < fitted, (root * 2**k for k in range(DOUBLINGS + 1)))
-    return [root, *doubled, n, fitted]
+    lengths = (root * 2**k for k in range(max(doublings, SOME_DOUBLINGS) + 1))
+    doubled = takewhile(lambda length: length < fitted, lengths)
+    return list(dict.fromkeys([root, *doubled, n, fitted]))
 
 
 def _root(pyramid: Pyramid, first: int, stop: int) -> Shape:
@@ -667,14 +739,13 @@ def _halo(pyramid: Pyramid, first: int) -> Shape:
     return halo if any(halo) else ()
 
 
-def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, source_chunks: Chunks, read: Shape) -> Pass:
-    halo = _halo(pyramid, first)
-    span = _span(pyramid, first, unit)
+def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, pieces: Pieces, read: Shape) -> Pass:
+    halo, span = _halo(pyramid, first), _span(pyramid, first, unit)
     if halo:
         read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
-    amplification = prod(map(regions.amplification, source_chunks, span, halo or (0,) * len(span)))
-    memory = _memory(pyramid, first, stop, span, read, copies=3 if halo else 2)
-    return Pass(0, None if first else 0, first, stop, unit, read, amplification, memory)
+    amplification = prod(map(regions.amplification, pieces.chunks, span, halo or (0,) * len(span)))
+    memory = _memory(pyramid, first, stop, span, read, pieces)
+    return Pass(0, pieces.image, first, stop, unit, read, amplification, memory, pieces.staged)
 
 
 def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:
@@ -683,30 +754,62 @@ def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:
     return tuple(regions.longest_gathered(chunks, n) for chunks, n in zip(source_chunks, limits, strict=True))
 
 
-def _memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape, copies: int) -> int:
-    """Return the peak of one unit, in bytes: what was read, and per level a block and the parts of the next.
+def _memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape, pieces: Pieces) -> int:
+    """Return the peak of one unit, in bytes; `benchmarks/memory.py` holds it against what is measured.
 
-    The source counts twice, for pieces that are joined, and for the codec's or the reader's own copy; and once
-    more with a halo, which cuts stored chunks, so that zarr decodes them beside the result. An object is encoded
-    in one buffer and compressed into another. (`benchmarks/memory.py` holds this against what is measured.)
+    Either a piece is being read, or a block of some level is joined from its parts, or encoded; meanwhile parts of
+    all coarser levels wait, and what was read of the source waits for blocks to come.
     """
-    levels = pyramid.levels[first:stop]
-    steps = _from(pyramid, first)
+    levels, steps = pyramid.levels[first:stop], _from(pyramid, first)
+    blocks = [prod(level.write_chunks) for level in levels]
     block = tuple(map(lcm, levels[0].write_chunks if first == 0 else read, steps))
-    live = prod(min(_cover(r, b), s) for r, b, s in zip(read, block, span, strict=True))
-    written = sum(2 * prod(level.write_chunks) for level in levels)
-    encoded = 2 * max(prod(level.layout.objects) for level in levels)
-    return int(HEAP * (copies * live + written + encoded) * pyramid.itemsize)
+    live = _live(read, block, span)
+    if _halo(pyramid, first):
+        live *= 2  # pieces as they are stored, and joined
+    consumed = first == 0 and all(b % r == 0 for b, r in zip(block, read, strict=True))
+    decoded = pieces.copies * _decoded(read, span, pieces.longest, pyramid.itemsize)
+    if any(r > c for r, c in zip(read, pieces.longest, strict=True)):
+        decoded = max(decoded, min(live, READ_NBYTES * 2 // pyramid.itemsize))  # some pieces are joined
+    reading = live + decoded + sum(blocks[1:])
+    writing = max(
+        own + max(live if k == 0 and consumed else own, _encoded(level, own)) + sum(blocks[k + 1 :])
+        for k, (level, own) in enumerate(zip(levels, blocks, strict=True))
+    )
+    return int(HEAP * (UNIT_MEM + max(reading, writing + (0 if consumed else live)) * pyramid.itemsize))
+
+
+def _live(read: Shape, block: Shape, span: Shape) -> int:
+    """Return how many voxels of the source wait at most: what covers a block, and what the next row of blocks shares.
+
+    Units go from row to row of blocks, the first axis slowest.
+    """
+    covers = [min(_cover(r, b), s) for r, b, s in zip(read, block, span, strict=True)]
+    shared = [i for i, (r, b) in enumerate(zip(read, block, strict=True)) if r % b and b % r and covers[i] < span[i]]
+    return prod(covers) + sum(prod(covers[:i]) * read[i] * prod(span[i + 1 :]) for i in shared)
+
+
+def _decoded(read: Shape, span: Shape, longest: Shape, itemsize: int) -> int:
+    """Return how many voxels of whole chunks are decoded beside each other: those of a piece, or of a batch of them."""
+    touched = prod(_cover(c, min(r, s)) if c < r else c for c, r, s in zip(longest, read, span, strict=True))
+    return min(touched, max(READ_NBYTES // itemsize, prod(longest)))
+
+
+def _encoded(level: Level, block: int) -> int:
+    """Return how many voxels the objects take that are encoded together: each in one buffer, compressed in another."""
+    return 2 * min(block, OBJECTS_AT_ONCE * prod(level.layout.objects))
 
 
 def _cover(read: int, block: int) -> int:
-    """Return how long the pieces of length `read` are that a block of length `block` touches."""
+    """Return how much is kept of the pieces of length `read` that a block of length `block` touches.
+
+    Of those that don't nest with it, parts are cut out, at one end at least a whole one.
+    """
     if read % block == 0 or block % read == 0:
         return max(read, block)
-    return (regions.ceil_div(block, read) + 1) * read
+    return block + read
 
 
 __all__ = [
-    "Capacity", "Group", "Pass", "Plan", "Stage", "Unit", "level_row", "plan_image", "plan_levels",
+    "Capacity", "Group", "Pass", "Pieces", "Plan", "Stage", "Unit", "level_row", "plan_image", "plan_levels",
     "plan_more_levels", "together",
 ]  # fmt: skip

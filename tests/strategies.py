@@ -13,7 +13,7 @@ from daskome import plan as planning, pyramid as pyramids
 from daskome.axes import Axis, parse_axes
 from daskome.metadata import VERSIONS
 from daskome.methods import METHODS
-from daskome.plan import PROCESS_MEM, Capacity, Plan, plan_image
+from daskome.plan import PROCESS_MEM, Capacity, Pieces, Plan, plan_image
 from daskome.pyramid import DTYPES, Image
 from daskome.regions import Chunks, Shape, ceil_div
 
@@ -64,7 +64,7 @@ class Case:
         with self.grain.applied():
             return plan_image(
                 self.image,
-                self.source_chunks,
+                Pieces(self.source_chunks),
                 METHODS[self.method],
                 VERSIONS[self.version],
                 scale_factors=self.scale_factors,

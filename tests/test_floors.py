@@ -144,13 +144,13 @@ def loaded_after(statement: str) -> set[str]:
 
 def test_a_plan_is_made_without_dask_and_zarr() -> None:
     planned = """
-from daskome.plan import plan_image
+from daskome.plan import Pieces, plan_image
 from daskome.axes import parse_axes
 from daskome.metadata import VERSIONS, attributes, image_metadata
 from daskome.methods import METHODS
 from daskome.pyramid import Image
 image = Image((64, 64), "uint8", parse_axes("yx", 2), (1.0, 1.0), (0.0, 0.0))
-plan = plan_image(image, ((64,), (64,)), METHODS["mean"], VERSIONS["0.5"], scale_factors=[2])
+plan = plan_image(image, Pieces(((64,), (64,))), METHODS["mean"], VERSIONS["0.5"], scale_factors=[2])
 type(plan).from_json(plan.to_json())
 attributes(VERSIONS["0.5"], image_metadata(plan.pyramids[0]))
 """

@@ -20,7 +20,7 @@ from daskome.channels import parse_omero
 from daskome.labels import parse_image_label
 from daskome.metadata import VERSIONS, Metadata, image_metadata
 from daskome.methods import METHODS
-from daskome.plan import PROCESS_MEM, Capacity, Pass, Plan, Unit, plan_image, plan_levels
+from daskome.plan import PROCESS_MEM, Capacity, Pass, Pieces, Plan, Unit, plan_image, plan_levels
 from daskome.plates import parse_plate, parse_well
 from daskome.pyramid import Image
 from daskome.regions import Chunks, Region, ceil_div, coarser, slices
@@ -181,7 +181,7 @@ def test_levels_of_the_caller_are_copied_in_one_stage(data: st.DataObject, first
         levels.append(replace(first, shape=shape))
     chunks = [data.draw(source_chunks(level.shape)) for level in levels]
     stored = [data.draw(options(level.shape, True)) for level in levels]
-    plan = plan_levels(levels, chunks, METHODS["mean"], VERSIONS["0.5"], storage_options=stored)
+    plan = plan_levels(levels, list(map(Pieces, chunks)), METHODS["mean"], VERSIONS["0.5"], storage_options=stored)
     assert len(plan.stages) == 1
     assert [(w.image, w.first, w.stop) for w in passes(plan)] == [(k, k, k + 1) for k in range(len(levels))]
     assert [level.shape for level in plan.pyramids[0].levels] == [level.shape for level in levels]
@@ -315,7 +315,7 @@ def test_planes_are_read_once(threads: int) -> None:
 def test_a_large_unit_is_chosen_only_for_what_it_saves() -> None:
     unit = planning.UNIT_NBYTES
     assert planning._time(1.0, 4 * unit, 99 * unit, unit, 1) == 1
-    assert planning._time(1.0, 8 * unit, 99 * unit, unit, 1) == 2
+    assert planning._time(1.0, 16 * unit, 99 * unit, unit, 1) == 2
     assert planning._time(2.0, 2 * unit, 8 * unit, unit, 4) == 1.5
     assert planning._time(1.0, 4 * unit, 8 * unit, unit, 4) == 2
     assert planning._time(1.0, unit, unit, unit, 4) == 1  # too little to be worth dividing
@@ -435,7 +435,7 @@ def test_a_plan_with_everything_survives_json() -> None:
     }
     plan = plan_image(
         replace(image, name="ümläut \"'</x>", scale=(0.1, 1 / 3, 1e-9)),
-        volume().source_chunks,
+        Pieces(volume().source_chunks),
         METHODS["median"],
         VERSIONS["0.5"],
         scale_factors=[2, {"z": 2, "y": 4, "x": 4}],
@@ -457,7 +457,7 @@ def test_a_plan_of_a_callable_names_it() -> None:
     from daskome.methods import find_method
 
     case = volume()
-    plan = plan_image(case.image, case.source_chunks, find_method(np.std), VERSIONS["0.5"])
+    plan = plan_image(case.image, Pieces(case.source_chunks), find_method(np.std), VERSIONS["0.5"])
     copy = Plan.from_json(plan.to_json())
     assert copy.pyramids[0].method.name == "numpy:std"
     assert copy.fingerprint == plan.fingerprint
@@ -557,7 +557,7 @@ def test_a_petabyte_is_planned_with_little_work(source: tuple[int, ...], monkeyp
     assert plan.n_units / (plan.nbytes / 2**40) < 5000
     assert next(plan.units(0)).regions[0][0][0] == 0
     assert len(plan.to_json()) < 20_000
-    assert len(tried) < 500
+    assert len(tried) < 1000
     assert Counted.looks < 8_000_000  # a second
 
 
@@ -580,7 +580,7 @@ def test_a_plan_prints_everything(form: str) -> None:
     image = Image((10, 401, 333), "uint16", parse_axes("zyx", 3), (2.5, 0.325, 0.325), (7.0, 0.0, 0.0), "brain <b>")
     plan = plan_image(
         image,
-        ((10,), (401,), (333,)),
+        Pieces(((10,), (401,), (333,))),
         METHODS["mean"],
         VERSIONS["0.5"],
         scale_factors=[{"y": 2, "x": 2}, {"z": 2, "y": 6, "x": 4}],
@@ -693,6 +693,6 @@ def test_a_unit_says_what_it_writes() -> None:
 def test_axes_that_the_version_forbids_are_refused(axes: str, message: str) -> None:
     image = Image((8,) * len(axes), "uint8", parse_axes(axes, len(axes)), (1.0,) * len(axes), (0.0,) * len(axes))
     with pytest.raises(ValueError, match=message):
-        plan_image(image, tuple((8,) for _ in axes), METHODS["mean"], VERSIONS["0.5"])
+        plan_image(image, Pieces(tuple((8,) for _ in axes)), METHODS["mean"], VERSIONS["0.5"])
     with pytest.raises(ValueError, match=message):
-        plan_levels([image], [tuple((8,) for _ in axes)], METHODS["mean"], VERSIONS["0.5"])
+        plan_levels([image], [Pieces(tuple((8,) for _ in axes))], METHODS["mean"], VERSIONS["0.5"])
