@@ -118,6 +118,7 @@ _DESCRIBE = [
     ),
     click.option("--channels", metavar="NAMES", help="Add display metadata: names of the channels by commas, or JSON."),
     click.option("--memory", metavar="SIZE", help="What a worker may use, such as 2GB."),
+    click.option("--staging", is_flag=True, help="Allow a temporary copy of an IN that would be read over four times."),
     click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all cores."),
     click.option(
         "--fs-option",
@@ -381,7 +382,7 @@ def _arguments(source: str, **options: Any) -> dict[str, Any]:
     """Return the arguments of `daskome.write_image` that the options stand for."""
     import daskome
 
-    keys = ("axes", "scale", "translation", "name", "method", "scale_factors", "fmt", "memory", "overwrite")
+    keys = ("axes", "scale", "translation", "name", "method", "scale_factors", "fmt", "memory", "overwrite", "staging")
     return {
         **{key: options[key] for key in keys},
         "image": daskome.read(source, dict(options["in_options"]) or None),

@@ -9,26 +9,35 @@ order and no communication, and can be repeated.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from html import escape
-from itertools import product, takewhile
+from itertools import count, product, takewhile
 from math import inf, lcm, prod
 from operator import attrgetter
 
 from daskome import regions, table
-from daskome.layout import StorageOptions
+from daskome.layout import ZARR_V3, StorageOptions
 from daskome.metadata import Metadata, Version, image_metadata
 from daskome.methods import Method, find_method
 from daskome.nouns import from_json, to_json
 from daskome.pyramid import Image, Level, Pyramid, ScaleFactors, given_pyramid, image_pyramid
 from daskome.regions import Chunks, Region, Shape
 
-FORMAT = 2
+FORMAT = 3
 """The form of a plan as JSON."""
 Describe = Callable[[Pyramid], Metadata]
 UNIT_NBYTES = 512 * 2**20
 """Units are grown while they read at most this much: some seconds of work, a few thousand units per TiB.
 Larger are those that a block forces, and those that spare reading source chunks again (see `LARGEST_UNIT`)."""
+STAGING = ".daskome/staging"
+"""Where temporary copies of images lie: in the folder of the journal, beside it."""
+STAGED_ABOVE = 4
+"""From more than so many times on that an image would be read, a temporary copy is offered."""
+STAGED_NBYTES = 2 * 2**20
+"""The least size of the chunks of such a copy, if its image and target allow."""
+STAGED_DOUBLINGS = 4
+"""How many lengths of such chunks are tried along an axis, each twice the one before."""
 LARGEST_UNIT = 4
 """How many times `UNIT_NBYTES` a unit may read before it counts as slow: a retry loses all of it."""
 READING = 0.5
@@ -46,7 +55,9 @@ TAIL_NBYTES = 256 * 2**20
 READ_NBYTES = 16 * 2**20
 """So much of the chunks of an image is decoded at a time (`daskome.sources.READ_NBYTES`)."""
 OBJECTS_AT_ONCE = 10
-"""How many objects zarr encodes beside each other (its ``async.concurrency``)."""
+"""How many chunks zarr encodes beside each other (its ``async.concurrency``)."""
+SLACK = 1.05
+"""What allocators waste."""
 UNIT_MEM = 8 * 2**20
 """The graph of a unit, and what kernels work with."""
 PROCESS_MEM = 190 * 2**20
@@ -66,12 +77,15 @@ class Group:
         Which of the plan's pyramids lies in it.
     kept : int
         So many of the pyramid's levels, the finest, are there already, and stay as they are.
+    temporary : bool
+        Whether it is only read again, and goes with the journal (see `STAGING`).
     """
 
     path: str
     metadata: Metadata
     pyramid: int | None = None
     kept: int = 0
+    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +110,8 @@ class Pass:
         Peak bytes of one unit.
     staged : int, optional
         The group of the temporary copy of an image that is read in its place.
+    offer : float, optional
+        How often the image would be read with such a copy, if there is none and it would pay.
     """
 
     group: int
@@ -107,6 +123,7 @@ class Pass:
     amplification: float
     memory: int
     staged: int | None = None
+    offer: float | None = None
 
     @property
     def reads_below(self) -> bool:
@@ -141,13 +158,14 @@ class Capacity:
     """Who will write: worker processes, the threads of each, and the memory of each in bytes, if it is bounded.
 
     `images` is how many images like the one that is planned they write side by side: where there are many, none
-    need be cut for the workers' sake.
+    need be cut for the workers' sake. `staging` says that there is room for a temporary copy of an image.
     """
 
     workers: int = 1
     threads: int = 1
     memory: int | None = None
     images: int = 1
+    staging: bool = False
 
     @property
     def parallel(self) -> int:
@@ -204,6 +222,22 @@ class Plan:
         return sum(level.voxels * itemsize for level, itemsize in self._levels())
 
     @property
+    def temporary(self) -> list[tuple[Group, Pyramid]]:
+        """The groups that hold a temporary copy of an image, and its pyramid of one level."""
+        held = [(group, group.pyramid) for group in self.groups if group.temporary]
+        return [(group, self.pyramids[number]) for group, number in held if number is not None]
+
+    @property
+    def temporary_nbytes(self) -> int:
+        """Bytes of the temporary copies, uncompressed."""
+        return sum(pyramid.nbytes for _, pyramid in self.temporary)
+
+    @property
+    def temporary_objects(self) -> int:
+        """How many objects are stored only until the end."""
+        return sum(level.n_objects for _, pyramid in self.temporary for level in pyramid.levels)
+
+    @property
     def amplification(self) -> float:
         """How often the average voxel of the images is read; 1.0 is once."""
         reads = [(w.amplification, self.pyramid(w).levels[w.first].voxels) for w in self._passes()]
@@ -231,8 +265,9 @@ class Plan:
 
     @property
     def images(self) -> list[tuple[Group, Pyramid]]:
-        """The groups that hold a pyramid, and that."""
-        return [(group, self.pyramids[group.pyramid]) for group in self.groups if group.pyramid is not None]
+        """The groups that hold a pyramid for good, and that."""
+        held = [(group, group.pyramid) for group in self.groups if not group.temporary]
+        return [(group, self.pyramids[number]) for group, number in held if number is not None]
 
     @property
     def home(self) -> str:
@@ -315,7 +350,9 @@ class Plan:
 
     def _tables(self) -> Iterator[tuple[str, list[list[str]]]]:
         for index, pyramid in enumerate(self.pyramids):
-            groups = [group for group in self.groups if group.pyramid == index]
+            groups = [group for group in self.groups if group.pyramid == index and not group.temporary]
+            if not groups:
+                continue
             axes = "".join(axis.name for axis in pyramid.axes)
             look = f"{axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {self.version}"
             title = f"{_names(groups, pyramid)}: {look}"
@@ -330,7 +367,23 @@ class Plan:
             f" {table.nbytes(self.memory)} each ({table.nbytes(PROCESS_MEM)}, and"
             f" {table.nbytes(self.thread_memory)} per thread)",
             f"the source is read {self.amplification:.2f} times" if self.n_images else "the coarsest level is read",
+            *self._staging(),
         ]
+
+    def _staging(self) -> Iterator[str]:
+        """Yield what temporary copies of images cost, or would spare."""
+        if self.temporary:
+            yield (
+                f"a temporary copy of {table.nbytes(self.temporary_nbytes)} in"
+                f" {table.count(self.temporary_objects, 'object')} is written first, read once, and removed at the end"
+            )
+        offers = [(work.offer, self.pyramid(work)) for work in self._passes() if work.offer is not None]
+        if offers:
+            size = sum(pyramid.levels[0].voxels * pyramid.itemsize for _, pyramid in offers)
+            yield (
+                f"staging=True (--staging) would read it {max(offer for offer, _ in offers):.2f} times, through a"
+                f" temporary copy of {table.nbytes(size)} that is written once and read once"
+            )
 
 
 def _names(groups: Sequence[Group], pyramid: Pyramid) -> str:
@@ -357,7 +410,7 @@ def level_row(level: Level, itemsize: int) -> list[str]:
 
 def plan_image(
     image: Image,
-    source_chunks: Chunks,
+    source_chunks: "Chunks | Origin",
     method: Method,
     version: Version,
     *,
@@ -365,14 +418,13 @@ def plan_image(
     storage_options: StorageOptions = None,
     describe: Describe = image_metadata,
     capacity: Capacity | None = None,
-    copies: int = 2,
 ) -> Plan:
     """Return the plan for one image that is read once and downsampled on the way.
 
     Parameters
     ----------
     image : Image
-    source_chunks : tuple of tuple of int
+    source_chunks : tuple of tuple of int, or Origin
         Sizes of the pieces in which the image is stored or computed, per axis.
     method : Method
     version : Version
@@ -382,8 +434,6 @@ def plan_image(
         From the pyramid to what its group says.
     capacity : Capacity, optional
         The workers that will write it; one of one thread and any memory if not given.
-    copies : int
-        How often a source chunk is in memory beside the result while it is read (`daskome.sources.Source.copies`).
 
     Raises
     ------
@@ -393,8 +443,25 @@ def plan_image(
     version.check_axes(image.axes)
     pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays)
     capacity = capacity or Capacity()
-    stages = tuple(Stage((work,)) for work in _cascade(pyramid, Origin(source_chunks, copies, 0), capacity))
-    return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), stages, capacity)
+    origin = source_chunks if isinstance(source_chunks, Origin) else Origin(source_chunks, image=0)
+    passes, group = _cascade(pyramid, origin, capacity), Group("", describe(pyramid), 0)
+    direct = passes[0]
+    staged = _staged(pyramid, origin, capacity) if direct.amplification > STAGED_ABOVE else None
+    if staged is None or staged.cost > direct.amplification:
+        return _plan(version, [group], [pyramid], passes, capacity)
+    if not capacity.staging:
+        passes[0] = replace(direct, offer=staged.passes[0].amplification)
+        return _plan(version, [group], [pyramid], passes, capacity)
+    groups = [group, Group(f"{STAGING}/0", Metadata(), 1, temporary=True)]
+    return _plan(version, groups, [pyramid, staged.copy], staged.passes, capacity)
+
+
+def _plan(
+    version: Version, groups: Sequence[Group], pyramids: Sequence[Pyramid], passes: Sequence[Pass], capacity: Capacity
+) -> Plan:
+    """Return a plan whose passes go one after the other."""
+    stages = tuple(Stage((work,)) for work in passes)
+    return Plan(version.name, tuple(groups), tuple(pyramids), stages, capacity)
 
 
 def plan_levels(
@@ -450,13 +517,22 @@ def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) ->
             stages[k] += (_shifted(work, first, images) for work in stage.passes)
         images += part.n_images
     whole = parts[0][1]
-    return Plan(
-        whole.version,
-        (*made, *groups),
-        tuple(pyramid for _, pyramid in pyramids.values()),
-        tuple(Stage(tuple(passes)) for passes in stages),
-        whole.capacity,
+    return _with_staging_at_home(
+        Plan(
+            whole.version,
+            (*made, *groups),
+            tuple(pyramid for _, pyramid in pyramids.values()),
+            tuple(Stage(tuple(passes)) for passes in stages),
+            whole.capacity,
+        )
     )
+
+
+def _with_staging_at_home(plan: Plan) -> Plan:
+    """Return a plan whose temporary groups lie beside its journal, so that they go with it."""
+    folder, numbers = "/".join(filter(None, (plan.home, STAGING))), count()
+    groups = (replace(g, path=f"{folder}/{next(numbers)}") if g.temporary else g for g in plan.groups)
+    return replace(plan, groups=tuple(groups))
 
 
 def _numbered(pyramids: dict[int, tuple[int, Pyramid]], pyramid: Pyramid) -> int:
@@ -465,7 +541,13 @@ def _numbered(pyramids: dict[int, tuple[int, Pyramid]], pyramid: Pyramid) -> int
 
 
 def _shifted(work: Pass, groups: int, images: int) -> Pass:
-    return replace(work, group=work.group + groups, image=None if work.image is None else work.image + images)
+    image, staged = work.image, work.staged
+    return replace(
+        work,
+        group=work.group + groups,
+        image=None if image is None else image + images,
+        staged=None if staged is None else staged + groups,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,7 +559,8 @@ class Origin:
     chunks : tuple of tuple of int
         The pieces in which it is stored or computed, per axis.
     copies : int
-        How often a piece is in memory beside the result while it is read: encoded and decoded, or computed.
+        How often a piece is in memory beside the result while it is read: encoded and decoded, or computed
+        (`daskome.sources.Source.copies`).
     image, staged : int, optional
         As in `Pass`.
     """
@@ -503,6 +586,57 @@ def _cascade(pyramid: Pyramid, origin: Origin, capacity: Capacity, first: int = 
         passes.append(_best_pass(pyramid, first, _last_nested(pyramid, first), origin, capacity))
         first = passes[-1].stop
     return passes
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A temporary copy of an image between its chunks and those of its target, and the passes by way of it."""
+
+    copy: Pyramid
+    passes: list[Pass]
+
+    @property
+    def cost(self) -> float:
+        """How many times the image is moved: read, written to the copy, and read from there."""
+        return self.passes[0].amplification + 1 + self.passes[1].amplification
+
+    @property
+    def rank(self) -> tuple[float, float, int]:
+        """What the best has least of: cost, small objects, objects."""
+        chunk = prod(self.copy.levels[0].layout.chunks) * self.copy.itemsize
+        return round(self.cost, 1), max(STAGED_NBYTES / chunk, 1), self.copy.levels[0].n_objects
+
+
+def _staged(pyramid: Pyramid, origin: Origin, capacity: Capacity) -> Staged | None:
+    """Return the best way through a temporary copy; None if there is none within the memory.
+
+    Its chunks are, per axis, as long as those of the image or as blocks of the target, whichever are shorter, or a
+    few times that: so a unit can write whole ones of what it reads once, and another read them once.
+    """
+    shape, blocks = pyramid.levels[0].shape, pyramid.levels[0].write_chunks
+    axes = zip(origin.longest, blocks, shape, strict=True)
+    lengths = [sorted({min(min(s, b) * 2**k, max(s, b), n) for k in range(STAGED_DOUBLINGS)}) for s, b, n in axes]
+    sizes = {chunks: prod(chunks) * pyramid.itemsize for chunks in product(*lengths)}
+    near = [chunks for chunks, nbytes in sizes.items() if STAGED_NBYTES <= nbytes <= 8 * STAGED_NBYTES]
+    found = []
+    for chunks in near or [min(sizes, key=lambda chunks: abs(sizes[chunks] - STAGED_NBYTES))]:
+        with suppress(ValueError):
+            copy = _copy_in(pyramid, chunks)
+            write = replace(_best_pass(copy, 0, 1, origin, capacity), group=1)
+            grid = regions.grid(regions.whole(shape), chunks)
+            found.append(Staged(copy, [write, *_cascade(pyramid, Origin(grid, staged=1), capacity)]))
+    return min(found, key=attrgetter("rank"), default=None)
+
+
+def _copy_in(pyramid: Pyramid, chunks: Shape) -> Pyramid:
+    """Return the pyramid of one level, stored in such chunks, that keeps an image for a while."""
+    own = pyramid.levels[0]
+    image = Image(own.shape, pyramid.dtype, pyramid.axes, own.scale, own.translation, pyramid.name)
+    codec = {"name": "blosc", "configuration": {"cname": "lz4", "clevel": 1, "shuffle": "shuffle"}}
+    options = {"chunks": chunks, "compressors": codec, "write_empty_chunks": True}  # -0.0 would be an empty one
+    copy = image_pyramid(image, pyramid.method, None, options, ZARR_V3)
+    level = replace(copy.levels[0], write_chunks=chunks, read_chunks=chunks)
+    return replace(copy, levels=(level,))
 
 
 def _copy(pyramid: Pyramid, k: int, origin: Origin, capacity: Capacity) -> Pass:
@@ -709,7 +843,7 @@ def _memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape, o
         own + max(live if k == 0 and consumed else own, _encoded(level, own)) + sum(blocks[k + 1 :])
         for k, (level, own) in enumerate(zip(levels, blocks, strict=True))
     )
-    return UNIT_MEM + max(reading, writing + (0 if consumed else live)) * pyramid.itemsize
+    return UNIT_MEM + int(SLACK * max(reading, writing + (0 if consumed else live)) * pyramid.itemsize)
 
 
 def _live(read: Shape, block: Shape, span: Shape) -> int:
@@ -729,8 +863,13 @@ def _decoded(read: Shape, span: Shape, longest: Shape, itemsize: int) -> int:
 
 
 def _encoded(level: Level, block: int) -> int:
-    """Return how many voxels the objects take that are encoded together: each in one buffer, compressed in another."""
-    return 2 * min(block, OBJECTS_AT_ONCE * prod(level.layout.objects))
+    """Return how many voxels the objects of a block take while they are encoded.
+
+    A chunk is copied into one buffer and compressed into another. A shard, of which there is one at a time, waits for
+    all its chunks, and is then joined.
+    """
+    chunks = min(block, OBJECTS_AT_ONCE * prod(level.layout.chunks))
+    return 2 * chunks if level.layout.shards is None else chunks + 2 * min(block, prod(level.layout.shards))
 
 
 def _cover(read: int, block: int) -> int:
@@ -744,6 +883,6 @@ def _cover(read: int, block: int) -> int:
 
 
 __all__ = [
-    "Capacity", "Group", "Pass", "Plan", "Stage", "Unit", "level_row", "plan_image", "plan_levels",
+    "Capacity", "Group", "Origin", "Pass", "Plan", "Stage", "Unit", "level_row", "plan_image", "plan_levels",
     "plan_more_levels", "together",
 ]  # fmt: skip

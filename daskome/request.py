@@ -30,7 +30,7 @@ from daskome.metadata import (
 )
 from daskome.methods import find_method
 from daskome.nouns import plain
-from daskome.plan import Capacity, Describe, Plan
+from daskome.plan import Capacity, Describe, Origin, Plan
 from daskome.pyramid import Image, ScaleFactors, check_ndim
 from daskome.sources import Source, expanded
 
@@ -71,14 +71,13 @@ class Asked:
         image, source = promoted(own, where, version), expanded(source, where)
         plan = planning.plan_image(
             image,
-            source.chunks,
+            Origin(source.chunks, source.copies, image=0),
             find_method(self.method or "mean"),
             version,
             scale_factors=self.scale_factors,
             storage_options=padded(self.storage_options, where),
             describe=self.describe(version, image),
             capacity=capacity,
-            copies=source.copies,
         )
         return plan, source
 
@@ -243,6 +242,6 @@ def check_same_version(place: StorePath, version: Version) -> None:
         )
 
 
-def capacity(place: StorePath | None, memory: int | str | None) -> Capacity:
-    """Return who would write there, each with so much memory."""
-    return run.capacity(place, None if memory is None else int(parse_bytes(memory)))
+def capacity(place: StorePath | None, memory: int | str | None, staging: bool = False) -> Capacity:
+    """Return who would write there, each with so much memory, and whether there is room for temporary copies."""
+    return replace(run.capacity(place, None if memory is None else int(parse_bytes(memory))), staging=staging)

@@ -33,6 +33,10 @@ Progress = Callable[[int, int], None]
 Submit = Callable[["Job"], "Future[None]"]
 
 
+STAGED = "s0"
+"""The one level of a temporary copy of an image."""
+
+
 class WriteError(RuntimeError):
     """Some units could not be written; the image is left unfinished and says so."""
 
@@ -48,13 +52,15 @@ class Job:
     place: StorePath
     journal: StorePath
     fingerprint: str
+    staged: StorePath | None = None
 
     def __call__(self) -> None:
         """Write the unit, and note it in the journal."""
         arrays = storage.open_levels(self.place, self.pyramid)
         piece = self.piece
         if piece is None:
-            piece = cut(as_source(arrays[self.unit.work.first - 1]), self.reads, self.unit.work.read_chunks)
+            below = arrays[self.unit.work.first - 1] if self.staged is None else storage.find_array(self.staged)
+            piece = cut(as_source(below), self.reads, self.unit.work.read_chunks)
         dask.compute(graph.stores(self.unit, self.pyramid, piece, arrays), scheduler=get_sync)
         storage.record(self.journal, self.fingerprint, self.unit.key)
 
@@ -95,7 +101,7 @@ def run(
             for unit in _finished(plan, stage, jobs(plan, stage, sources, place), workers, retries):
                 done += plan.writes(unit)
                 if progress:
-                    progress(done, plan.nbytes)
+                    progress(done, plan.nbytes + plan.temporary_nbytes)
 
 
 def jobs(plan: Plan, stage: int, sources: Sequence[Source], place: StorePath) -> Iterator[Job]:
@@ -105,7 +111,8 @@ def jobs(plan: Plan, stage: int, sources: Sequence[Source], place: StorePath) ->
         work, reads = unit.work, plan.reads(unit)
         piece = None if work.image is None else cut(sources[work.image], reads, work.read_chunks)
         group, home = place / plan.groups[work.group].path, place / plan.home
-        yield Job(unit, reads, piece, plan.pyramid(work), group, home, fingerprint)
+        staged = None if work.staged is None else place / plan.groups[work.staged].path / STAGED
+        yield Job(unit, reads, piece, plan.pyramid(work), group, home, fingerprint, staged)
 
 
 def finish(plan: Plan, place: StorePath) -> None:
@@ -114,7 +121,8 @@ def finish(plan: Plan, place: StorePath) -> None:
     In a store that can't rewrite, such as a zip file, the target comes first: zarr makes groups with those above them.
     """
     version = find_version(plan.version)
-    for group in sorted(plan.groups, key=_depth, reverse=place.store.supports_deletes):
+    groups = [group for group in plan.groups if not group.temporary]
+    for group in sorted(groups, key=_depth, reverse=place.store.supports_deletes):
         metadata = group.metadata
         if group.pyramid is not None and not group.kept and metadata.omero:
             pyramid = plan.pyramids[group.pyramid]

@@ -69,7 +69,6 @@ class Source:
         """The name of the dtype, whatever its byte order."""
         return str(np.dtype(self.array.dtype).newbyteorder("=").name)
 
-
     @property
     def copies(self) -> int:
         """How often a chunk is in memory beside the result while it is read: none, or encoded and decoded, or computed.
