@@ -9,27 +9,36 @@ order and no communication, and can be repeated.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from html import escape
-from itertools import product, takewhile
+from itertools import count, product, takewhile
 from math import inf, lcm, prod, sqrt
 from operator import attrgetter
 from typing import Any
 
 from daskome import cost, regions, table
-from daskome.layout import StorageOptions
+from daskome.layout import ZARR_V3, StorageOptions
 from daskome.metadata import Metadata, Version, image_metadata
 from daskome.methods import Method, find_method
 from daskome.nouns import from_json, to_json
 from daskome.pyramid import Image, Level, Pyramid, ScaleFactors, given_pyramid, image_pyramid
 from daskome.regions import Chunks, Region, Shape
 
-FORMAT = 2
+FORMAT = 3
 """The form of a plan as JSON."""
 Describe = Callable[[Pyramid], Metadata]
 UNIT_NBYTES = 512 * 2**20
 """Units are grown while they read at most this much: some seconds of work, a few thousand units per TiB.
 Larger are those that a block forces, and those that spare reading source chunks again (see `LARGEST_UNIT`)."""
+STAGING = ".daskome/staging"
+"""Where temporary copies of images lie: in the folder of the journal, beside it."""
+STAGED_ABOVE = 4
+"""From more than so many times on that an image would be read, a temporary copy is offered."""
+STAGED_NBYTES = 2 * 2**20
+"""The least size of the chunks of such a copy, if its image and target allow."""
+STAGED_DOUBLINGS = 4
+"""How many lengths of such chunks are tried along an axis, each twice the one before."""
 LARGEST_UNIT = 4
 """How many times `UNIT_NBYTES` a unit may read before it counts as slow: a retry loses all of it."""
 READING = 0.5
@@ -69,12 +78,15 @@ class Group:
         Which of the plan's pyramids lies in it.
     kept : int
         So many of the pyramid's levels, the finest, are there already, and stay as they are.
+    temporary : bool
+        Whether it is only read again, and goes with the journal (see `STAGING`).
     """
 
     path: str
     metadata: Metadata
     pyramid: int | None = None
     kept: int = 0
+    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,8 @@ class Pass:
         Peak bytes of one unit.
     staged : int, optional
         The group of the temporary copy of an image that is read in its place.
+    offer : float, optional
+        How often the image would be read with such a copy, if there is none and it would pay.
     """
 
     group: int
@@ -110,6 +124,7 @@ class Pass:
     amplification: float
     memory: int
     staged: int | None = None
+    offer: float | None = None
 
     @property
     def reads_below(self) -> bool:
@@ -144,13 +159,14 @@ class Capacity:
     """Who will write: worker processes, the threads of each, and the memory of each in bytes, if it is bounded.
 
     `images` is how many images like the one that is planned they write side by side: where there are many, none
-    need be cut for the workers' sake.
+    need be cut for the workers' sake. `staging` says that there is room for a temporary copy of an image.
     """
 
     workers: int = 1
     threads: int = 1
     memory: int | None = None
     images: int = 1
+    staging: bool = False
 
     @property
     def parallel(self) -> int:
@@ -209,15 +225,38 @@ class Plan:
     @property
     def n_puts(self) -> int:
         """How many requests write it to an object store, at most: objects, a record per unit, and metadata."""
-        objects = sum(
-            cost.puts(level.n_objects, prod(level.layout.objects) * itemsize) for level, itemsize in self._levels()
-        )
-        return objects + self.n_units + sum(1 for _ in self._levels()) + 2 * len(self.groups)
+        held = [*self._levels(), *((level, copy.itemsize) for _, copy in self.temporary for level in copy.levels)]
+        objects = sum(cost.puts(level.n_objects, prod(level.layout.objects) * itemsize) for level, itemsize in held)
+        return objects + self.n_units + len(held) + 2 * len(self.groups)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all levels that are written, uncompressed."""
         return sum(level.voxels * itemsize for level, itemsize in self._levels())
+
+    @property
+    def lasting(self) -> "Plan":
+        """The plan without its temporary copies; its stages are not to be run."""
+        groups = tuple(group for group in self.groups if not group.temporary)
+        numbers = sorted({group.pyramid for group in groups if group.pyramid is not None})
+        kept = (g if g.pyramid is None else replace(g, pyramid=numbers.index(g.pyramid)) for g in groups)
+        return replace(self, groups=tuple(kept), pyramids=tuple(self.pyramids[i] for i in numbers))
+
+    @property
+    def temporary(self) -> list[tuple[Group, Pyramid]]:
+        """The groups that hold a temporary copy of an image, and its pyramid of one level."""
+        held = [(group, group.pyramid) for group in self.groups if group.temporary]
+        return [(group, self.pyramids[number]) for group, number in held if number is not None]
+
+    @property
+    def temporary_nbytes(self) -> int:
+        """Bytes of the temporary copies, uncompressed."""
+        return sum(pyramid.nbytes for _, pyramid in self.temporary)
+
+    @property
+    def temporary_objects(self) -> int:
+        """How many objects are stored only until the end."""
+        return sum(level.n_objects for _, pyramid in self.temporary for level in pyramid.levels)
 
     @property
     def amplification(self) -> float:
@@ -251,7 +290,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """What identifies the bytes that the plan leaves on disk, whoever writes them, and in which units."""
-        found = replace(self, stages=(), capacity=Capacity()).to_dict()
+        found = replace(self.lasting, stages=(), capacity=Capacity()).to_dict()
         return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
@@ -261,8 +300,9 @@ class Plan:
 
     @property
     def images(self) -> list[tuple[Group, Pyramid]]:
-        """The groups that hold a pyramid, and that."""
-        return [(group, self.pyramids[group.pyramid]) for group in self.groups if group.pyramid is not None]
+        """The groups that hold a pyramid for good, and that."""
+        held = [(group, group.pyramid) for group in self.groups if not group.temporary]
+        return [(group, self.pyramids[number]) for group, number in held if number is not None]
 
     @property
     def home(self) -> str:
@@ -273,6 +313,12 @@ class Plan:
     def pyramid(self, work: Pass) -> Pyramid:
         """Return the pyramid that a pass writes."""
         return self.pyramids[self.groups[work.group].pyramid or 0]
+
+    def image_of(self, work: Pass) -> int | None:
+        """Return which image a pass reads, itself or a temporary copy of it; None: a stored level."""
+        if work.staged is None:
+            return work.image
+        return next(w.image for stage in self.stages for w in stage.passes if w.group == work.staged)
 
     def count(self, stage: int) -> int:
         """Return how many units a stage has."""
@@ -308,7 +354,7 @@ class Plan:
     def describe(self, unit: Unit) -> str:
         """Return which part of which levels a unit writes, as users write it."""
         pyramid = self.pyramid(unit.work)
-        paths = [level.path for level in pyramid.levels[unit.work.first : unit.work.stop]]
+        paths = self._paths(unit.work)
         where = regions.text(unit.regions[0], [axis.name for axis in pyramid.axes])
         name = self.groups[unit.work.group].path or pyramid.name
         return f"unit {unit.key} ({name}: {', '.join(paths)}; {where} of {paths[0]})"
@@ -367,7 +413,9 @@ class Plan:
 
     def _tables(self, rate: float) -> Iterator[tuple[str, list[str], list[list[str]]]]:
         for index, pyramid in enumerate(self.pyramids):
-            groups = [group for group in self.groups if group.pyramid == index]
+            groups = [group for group in self.groups if group.pyramid == index and not group.temporary]
+            if not groups:
+                continue
             axes = "".join(axis.name for axis in pyramid.axes)
             look = f"{axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {self.version}"
             title = f"{_names(groups, pyramid)}: {look}"
@@ -377,10 +425,16 @@ class Plan:
     def _stage_row(self, k: int, rate: float) -> list[str]:
         """Return a stage as the cells of a table under `STAGE`."""
         passes, load, parallel = self.stages[k].passes, self.loads[k], self.capacity.parallel
-        paths = {level.path: None for w in passes for level in self.pyramid(w).levels[w.first : w.stop]}
+        paths = {path: None for work in passes for path in self._paths(work)}
         bound = "its units" if load.units < parallel else "threads"
         cells = [table.nbytes(load.nbytes), table.nbytes(load.largest), table.duration(load.seconds(parallel, rate))]
         return [str(k), ", ".join(paths), f"{load.units:,}", *cells, bound]
+
+    def _paths(self, work: Pass) -> list[str]:
+        """Return the paths of the levels that a pass writes."""
+        if self.groups[work.group].temporary:
+            return ["copy"]
+        return [level.path for level in self.pyramid(work).levels[work.first : work.stop]]
 
     def _totals(self, rate: float) -> list[str]:
         workers, threads = self.capacity.workers, self.capacity.threads
@@ -392,9 +446,25 @@ class Plan:
             f" {table.nbytes(self.memory)} each ({table.nbytes(PROCESS_MEM)}, and"
             f" {table.nbytes(self.thread_memory)} per thread)",
             f"the source is read {self.amplification:.2f} times" if self.n_images else "the coarsest level is read",
+            *self._staging(),
             f"takes {table.duration(cost.seconds(self.loads, self.capacity.parallel, rate))}, if a thread reads,"
             f" downsamples and writes {rate / 1e6:.4g} MB/s of pixels",
         ]
+
+    def _staging(self) -> Iterator[str]:
+        """Yield what temporary copies of images cost, or would spare."""
+        if self.temporary:
+            yield (
+                f"a temporary copy of {table.nbytes(self.temporary_nbytes)} in"
+                f" {table.count(self.temporary_objects, 'object')} is written first, read once, and removed at the end"
+            )
+        offers = [(work.offer, self.pyramid(work)) for work in self._passes() if work.offer is not None]
+        if offers:
+            size = sum(pyramid.levels[0].voxels * pyramid.itemsize for _, pyramid in offers)
+            yield (
+                f"staging=True (--staging) would read it {max(offer for offer, _ in offers):.2f} times, through a"
+                f" temporary copy of {table.nbytes(size)} that is written once and read once"
+            )
 
 
 def _names(groups: Sequence[Group], pyramid: Pyramid) -> str:
@@ -455,8 +525,12 @@ def plan_image(
     version.check_axes(image.axes)
     pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays)
     capacity = capacity or Capacity()
-    stages = tuple(Stage((work,)) for work in _cascade(pyramid, replace(pieces, image=0), capacity))
-    return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), stages, capacity)
+    passes, copy = _best_way(pyramid, replace(pieces, image=0), capacity)
+    groups, pyramids = [Group("", describe(pyramid), 0)], [pyramid]
+    if copy:
+        groups.append(Group(f"{STAGING}/0", Metadata(), 1, temporary=True))
+        pyramids.append(copy)
+    return Plan(version.name, tuple(groups), tuple(pyramids), tuple(Stage((work,)) for work in passes), capacity)
 
 
 def plan_levels(
@@ -511,13 +585,22 @@ def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) ->
             stages[k] += (_shifted(work, first, images) for work in stage.passes)
         images += part.n_images
     whole = parts[0][1]
-    return Plan(
-        whole.version,
-        (*made, *groups),
-        tuple(pyramid for _, pyramid in pyramids.values()),
-        tuple(Stage(tuple(passes)) for passes in stages),
-        whole.capacity,
+    return _with_staging_at_home(
+        Plan(
+            whole.version,
+            (*made, *groups),
+            tuple(pyramid for _, pyramid in pyramids.values()),
+            tuple(Stage(tuple(passes)) for passes in stages),
+            whole.capacity,
+        )
     )
+
+
+def _with_staging_at_home(plan: Plan) -> Plan:
+    """Return a plan whose temporary groups lie beside its journal, so that they go with it."""
+    folder, numbers = "/".join(filter(None, (plan.home, STAGING))), count()
+    groups = (replace(g, path=f"{folder}/{next(numbers)}") if g.temporary else g for g in plan.groups)
+    return replace(plan, groups=tuple(groups))
 
 
 def _numbered(pyramids: dict[int, tuple[int, Pyramid]], pyramid: Pyramid) -> int:
@@ -526,7 +609,13 @@ def _numbered(pyramids: dict[int, tuple[int, Pyramid]], pyramid: Pyramid) -> int
 
 
 def _shifted(work: Pass, groups: int, images: int) -> Pass:
-    return replace(work, group=work.group + groups, image=None if work.image is None else work.image + images)
+    image, staged = work.image, work.staged
+    return replace(
+        work,
+        group=work.group + groups,
+        image=None if image is None else image + images,
+        staged=None if staged is None else staged + groups,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,7 +627,8 @@ class Pieces:
     chunks : tuple of tuple of int
         The pieces in which it is stored or computed, per axis.
     copies : int
-        How often a piece is in memory beside the result while it is read: encoded and decoded, or computed.
+        How often a piece is in memory beside the result while it is read: encoded and decoded, or computed
+        (`daskome.sources.Source.copies`).
     image, staged : int, optional
         As in `Pass`.
     longest : tuple of int
@@ -565,6 +655,105 @@ def _cascade(pyramid: Pyramid, pieces: Pieces, capacity: Capacity, first: int = 
         passes.append(_best_pass(pyramid, first, _last_nested(pyramid, first), pieces, capacity))
         first = passes[-1].stop
     return passes
+
+
+def _best_way(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> tuple[list[Pass], Pyramid | None]:
+    """Return the passes that write a pyramid from an image, and the temporary copy that they go by, if there is one.
+
+    There is if the image would else be read over `STAGED_ABOVE` times, and a copy is allowed. What it would spare is
+    noted where it isn't.
+    """
+    try:
+        direct = _cascade(pyramid, pieces, capacity)
+    except ValueError as error:
+        staged = _staged(pyramid, pieces, capacity)
+        if staged is None:
+            raise
+        if not capacity.staging:
+            raise ValueError(f"{error}; or staging=True (--staging), for a temporary copy of the image") from error
+        return staged.passes(pyramid, capacity), staged.copy
+    often = direct[0].amplification
+    staged = _staged(pyramid, pieces, capacity) if often > STAGED_ABOVE else None
+    if staged is None or staged.moves >= often:
+        return direct, None
+    if not capacity.staging:
+        return [replace(direct[0], offer=staged.write.amplification), *direct[1:]], None
+    return staged.passes(pyramid, capacity), staged.copy
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A temporary copy of an image between its chunks and those of its target: written once, read once.
+
+    Attributes
+    ----------
+    copy : Pyramid
+        Of one level.
+    write, read : Pass
+        From the image to the copy; from there to the first levels.
+    """
+
+    copy: Pyramid
+    write: Pass
+    read: Pass
+
+    @property
+    def pieces(self) -> Pieces:
+        """The copy, to be read."""
+        level = self.copy.levels[0]
+        return Pieces(regions.regular(level.shape, level.layout.chunks), staged=1)
+
+    @property
+    def moves(self) -> float:
+        """How many times the image is moved: read, written to the copy, and read from there."""
+        return self.write.amplification + 1 + self.read.amplification
+
+    @property
+    def rank(self) -> tuple[float, float, int]:
+        """What the best has least of: moves, small objects, objects."""
+        chunk = prod(self.copy.levels[0].layout.chunks) * self.copy.itemsize
+        return round(self.moves, 1), max(STAGED_NBYTES / chunk, 1), self.copy.levels[0].n_objects
+
+    def passes(self, pyramid: Pyramid, capacity: Capacity) -> list[Pass]:
+        """Return all passes that write a pyramid by way of the copy."""
+        return [self.write, *_cascade(pyramid, self.pieces, capacity)]
+
+
+def _staged(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> Staged | None:
+    """Return the best temporary copy; None if there is none within the memory."""
+    found = []
+    for chunks in _staged_chunks(pyramid, pieces):
+        with suppress(ValueError):
+            copy = _copy_in(pyramid, chunks)
+            write = replace(_best_pass(copy, 0, 1, pieces, capacity), group=1)
+            own = Pieces(regions.regular(pyramid.levels[0].shape, chunks), staged=1)
+            read = _best_pass(pyramid, 0, _last_nested(pyramid, 0), own, capacity)
+            found.append(Staged(copy, write, read))
+    return min(found, key=attrgetter("rank"), default=None)
+
+
+def _staged_chunks(pyramid: Pyramid, pieces: Pieces) -> list[Shape]:
+    """Return in which chunks a temporary copy may be stored.
+
+    Per axis they are as long as those of the image or as blocks of the target, whichever are shorter, or a few times
+    that: so a unit can write whole ones of what it reads once, and another read them once.
+    """
+    axes = zip(pieces.longest, pyramid.levels[0].write_chunks, pyramid.levels[0].shape, strict=True)
+    lengths = [sorted({min(min(s, b) * 2**k, max(s, b), n) for k in range(STAGED_DOUBLINGS)}) for s, b, n in axes]
+    sizes = {chunks: prod(chunks) * pyramid.itemsize for chunks in product(*lengths)}
+    near = [chunks for chunks, nbytes in sizes.items() if STAGED_NBYTES <= nbytes <= 8 * STAGED_NBYTES]
+    return near or [min(sizes, key=lambda chunks: abs(sizes[chunks] - STAGED_NBYTES))]
+
+
+def _copy_in(pyramid: Pyramid, chunks: Shape) -> Pyramid:
+    """Return the pyramid of one level, stored in such chunks, that keeps an image for a while."""
+    own = pyramid.levels[0]
+    image = Image(own.shape, pyramid.dtype, pyramid.axes, own.scale, own.translation, pyramid.name)
+    codec = {"name": "blosc", "configuration": {"cname": "lz4", "clevel": 1, "shuffle": "shuffle"}}
+    options = {"chunks": chunks, "compressors": codec, "write_empty_chunks": True}  # -0.0 would be an empty one
+    copy = image_pyramid(image, pyramid.method, None, options, ZARR_V3)
+    level = replace(copy.levels[0], write_chunks=chunks, read_chunks=chunks)
+    return replace(copy, levels=(level,))
 
 
 def _copy(pyramid: Pyramid, k: int, pieces: Pieces, capacity: Capacity) -> Pass:
@@ -795,8 +984,13 @@ def _decoded(read: Shape, span: Shape, longest: Shape, itemsize: int) -> int:
 
 
 def _encoded(level: Level, block: int) -> int:
-    """Return how many voxels the objects take that are encoded together: each in one buffer, compressed in another."""
-    return 2 * min(block, OBJECTS_AT_ONCE * prod(level.layout.objects))
+    """Return how many voxels the objects of a block take while they are encoded.
+
+    A chunk is copied into one buffer and compressed into another. A shard, of which there is one at a time, waits for
+    all its chunks, and is then joined.
+    """
+    chunks = min(block, OBJECTS_AT_ONCE * prod(level.layout.chunks))
+    return 2 * chunks if level.layout.shards is None else chunks + 2 * min(block, prod(level.layout.shards))
 
 
 def _cover(read: int, block: int) -> int:

@@ -165,7 +165,7 @@ def regular(shape: Sequence[int], blocks: Sequence[int]) -> Chunks:
 
 def longest(chunks: Sizes) -> int:
     """Return the size of the longest of some chunks."""
-    return chunks[0] if isinstance(chunks, Regular) else max(chunks)
+    return max(chunks[:1] if isinstance(chunks, Regular) else chunks, default=0)
 
 
 def cut(chunks: Sizes, start: int, stop: int) -> tuple[int, ...]:

@@ -473,7 +473,7 @@ def test_what_is_no_plan_is_refused(text: str) -> None:
 
 def test_a_plan_of_another_format_is_refused() -> None:
     found = json.loads(volume().plan().to_json())
-    with pytest.raises(ValueError, match="format 2"):
+    with pytest.raises(ValueError, match=f"format {planning.FORMAT}"):
         Plan.from_json(json.dumps({**found, "format": 1}))
     with pytest.raises(ValueError, match="gone:away"):
         Plan.from_json(json.dumps({**found, "pyramids": [{**found["pyramids"][0], "method": "gone:away"}]}))
@@ -557,7 +557,7 @@ def test_a_petabyte_is_planned_with_little_work(source: tuple[int, ...], monkeyp
     assert plan.n_units / (plan.nbytes / 2**40) < 5000
     assert next(plan.units(0)).regions[0][0][0] == 0
     assert len(plan.to_json()) < 20_000
-    assert len(tried) < 1000
+    assert len(tried) < 10_000
     assert Counted.looks < 8_000_000  # a second
 
 
