@@ -1,6 +1,7 @@
 """What tests of several modules share."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,19 @@ from daskome import plan, pyramid
 from tests.servers import s3 as s3_server
 from tests.servers.proxy import Proxy, proxy as run_proxy
 from tests.servers.s3 import S3
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark most cases of tests with many as slow: ``sampled(5)`` leaves every fifth in the default suite."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        marker = item.get_closest_marker("sampled")
+        if marker:
+            name = item.nodeid.split("[")[0]
+            if seen[name] % marker.args[0]:
+                item.add_marker("slow")
+            seen[name] += 1
 
 
 @pytest.fixture

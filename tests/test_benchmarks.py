@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import memory
+from benchmarks.schedule import WORLDS, World, simulated
 
 MIB = 2**20
 
@@ -16,8 +17,17 @@ def test_every_benchmark_runs_tiny() -> None:
         [sys.executable, "-m", "benchmarks", "--tiny"], cwd=Path(__file__).parents[1], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    for heading in ("## kernels", "## memory", "## throughput", "daskome", "loop", "tensorstore"):
+    for heading in ("## kernels", "## memory", "## schedule", "## throughput", "daskome", "loop", "tensorstore"):
         assert heading in done.stdout
+
+
+def test_a_simulated_schedule_is_what_can_be_counted_by_hand() -> None:
+    kind = WORLDS["undisturbed"]
+    stages = [(8, 100.0), (2, 50.0), (1, 10.0)]
+    assert [simulated(stages, workers, [10.0], kind) for workers in (1, 2, 8, 100)] == [91, 46, 16, 16]
+    assert simulated(stages, 1000, [10.0], World(0, 0, 1, dispatch=1)) == 8 + 10 + 2 + 5 + 1 + 1
+    assert simulated(stages, 4, [10.0], World(0, 1, 3, 0)) == 3 * simulated(stages, 4, [10.0], kind)
+    assert 91 < simulated(stages, 1, [10.0], World(0.5, 0, 1, 0)) < 91 * 3
 
 
 @pytest.mark.slow

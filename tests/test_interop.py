@@ -77,6 +77,7 @@ def said(path: Path) -> Mapping[str, Any]:
 # ---- validators
 
 
+@pytest.mark.sampled(4)
 def test_ours_finds_both_valid(written: Any) -> None:
     assert [str(problem) for problem in daskome.verify(written[0], pixels=True)] == []
     assert [str(problem) for problem in daskome.validate(written[0]) if not problem.warning] == []

@@ -69,6 +69,7 @@ def test_levels_equal_tensorstores_chain(image: Any, method: str) -> None:
         assert found[k].dtype == array.dtype
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.usefixtures("block_size")
 @pytest.mark.parametrize("method", ["mean", "mode", "gaussian", np.max])
 @pytest.mark.parametrize("storage", [{"chunks": 8}, {"chunks": 4, "shards": 16}, {"chunks": (7, 16, 10)}])

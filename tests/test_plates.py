@@ -101,7 +101,7 @@ def test_thousands_of_images_are_bounded_work(tmp_path: Path) -> None:
     wells = {f"{row}/{column}": [field] * 4 for row in "ABCDEFGHIJKLMNOP" for column in range(1, 25)}
     start = time.process_time()
     plan = daskome.whole_plates.whole_plate(wells).plan(
-        daskome.request.Asked(axes="yx"), daskome.metadata.VERSIONS["0.5"], pools.capacity()
+        daskome.asked.Asked(axes="yx"), daskome.metadata.VERSIONS["0.5"], pools.capacity()
     )[0]
     assert time.process_time() - start < 20
     assert (len(plan.images), len(plan.pyramids), plan.n_units, len(plan.stages)) == (1536, 1, 1536, 1)

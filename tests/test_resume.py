@@ -117,6 +117,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("finished", [False, True])
 @pytest.mark.parametrize(("change", "said"), CHANGES)
 def test_other_settings_are_refused_and_told(
@@ -193,6 +194,7 @@ def test_the_last_journal_counts_for_nothing_after_a_new_start(tmp_path: Path, t
     assert done(tmp_path / "a") == []
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("rubbish", [b"", bytes(50), b"PK"], ids=["empty", "zeros", "short"])
 def test_torn_shards_are_written_whole(tmp_path: Path, tiny_blocks: None, rubbish: bytes) -> None:
     values = da.from_array(VALUES[:44, :44, :44], chunks=16)  # The last shards reach beyond the edge: zarr reads them.

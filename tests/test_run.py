@@ -67,6 +67,7 @@ def test_a_cluster_of_one_thread_in_this_process(tmp_path: Path, expected: dict[
     assert contents(tmp_path / "a") == expected
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", ["numpy", "persisted", "lazy", "stored"])
 def test_images_travel_to_a_cluster(tmp_path: Path, expected: dict[str, bytes], client: Client, kind: str) -> None:
     zarr.create_array(tmp_path / "stored", data=image().compute(), chunks=(16, 16, 16))
@@ -179,6 +180,7 @@ daskome.write_image(image, sys.argv[1], [2, 4, 8], storage_options={"chunks": 8}
 """
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("when", [0.0, 0.1, 0.3, 0.6])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_at_any_point_it_is_no_image_and_can_be_written_again(

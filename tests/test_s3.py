@@ -27,6 +27,7 @@ def image() -> da.Array:
     return da.from_array(VALUES, chunks=16)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "options",
     [

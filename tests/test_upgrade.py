@@ -126,6 +126,7 @@ def read_by_others(folder: Path, version: str) -> None:
 WRITERS = {"image": write_cells, "plate": write_plate}
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", WRITERS)
 @pairs
 def test_pixels_and_chunk_files_stay_and_everybody_finds_it_valid(
@@ -145,6 +146,7 @@ def test_pixels_and_chunk_files_stay_and_everybody_finds_it_valid(
     assert old != any(folder.rglob("zarr.json"))
 
 
+@pytest.mark.sampled(4)
 @pairs
 def test_it_is_what_would_have_been_written(tmp_path: Path, source: str, target: str) -> None:
     """All attributes of all groups, and the pixel sizes that older versions only keep."""
@@ -320,6 +322,7 @@ def test_a_half_done_conversion_to_v3_is_not_turned_into_another_of_v2(monkeypat
 # ---- others' things
 
 
+@pytest.mark.sampled(4)
 @pairs
 def test_attributes_of_others_stay(tmp_path: Path, source: str, target: str) -> None:
     write_cells(tmp_path / "a", source)
@@ -561,11 +564,14 @@ def test_read_only_stores_are_refused(tmp_path: Path) -> None:
     write_cells(tmp_path / "a", "0.4")
     with pytest.raises(ValueError, match="is read-only; nothing is written"):
         daskome.convert_metadata(LocalStore(tmp_path / "a", read_only=True), "0.5")
-    with ZipStore(tmp_path / "a.zip", mode="w") as store, pytest.raises(ValueError, match="nothing can be replaced"):
-        daskome.convert_metadata(store, "0.5")
+    with ZipStore(tmp_path / "a.zip", mode="w") as store:
+        zarr.create_group(store)  # Older zarr can't close what was never opened.
+        with pytest.raises(ValueError, match="nothing can be replaced"):
+            daskome.convert_metadata(store, "0.5")
     assert daskome.convert_metadata(LocalStore(tmp_path / "a", read_only=True), "0.5", dry_run=True)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", WRITERS)
 @pairs
 def test_a_dry_run_tells_the_same_and_changes_nothing(tmp_path: Path, kind: str, source: str, target: str) -> None:

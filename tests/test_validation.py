@@ -506,6 +506,7 @@ OTHERS: dict[str, tuple[Iterable[str], Callable[[Path, str], Any]]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("row", "version"), [case for case in CASES if case.values[0].kind != "layout"])
 def test_what_others_reject_we_reject(row: Row, version: str, tmp_path: Path) -> None:
     store = good(row.kind, version)

@@ -53,6 +53,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- what is right
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("axes", "fmt"),
     [("yx", "0.4"), ("zyx", "0.5"), ("zyx", "0.4"), ("czyx", "0.5"), ("tczyx", "0.5"), ("tczyx", "0.4")],
