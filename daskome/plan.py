@@ -9,60 +9,27 @@ order and no communication, and can be repeated.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from html import escape
-from itertools import count, product, takewhile
-from math import inf, lcm, prod, sqrt
+from itertools import count, takewhile
+from math import prod
 from operator import attrgetter
 from typing import Any
 
 from daskome import cost, regions, table
-from daskome.layout import ZARR_V3, StorageOptions
+from daskome.layout import StorageOptions
+from daskome.memory import PROCESS_MEM, Capacity, Pieces
 from daskome.metadata import Metadata, Version, image_metadata
 from daskome.methods import Method, find_method
 from daskome.nouns import from_json, to_json
+from daskome.passes import Pass, cascade, copying_pass, span_of
 from daskome.pyramid import Image, Level, Pyramid, ScaleFactors, given_pyramid, image_pyramid
-from daskome.regions import Chunks, Region, Shape
+from daskome.regions import Region, Shape
+from daskome.staging import STAGING, best_way
 
 FORMAT = 3
 """The form of a plan as JSON."""
 Describe = Callable[[Pyramid], Metadata]
-UNIT_NBYTES = 512 * 2**20
-"""Units are grown while they read at most this much: some seconds of work, a few thousand units per TiB.
-Larger are those that a block forces, and those that spare reading source chunks again (see `LARGEST_UNIT`)."""
-STAGING = ".daskome/staging"
-"""Where temporary copies of images lie: in the folder of the journal, beside it."""
-STAGED_ABOVE = 4
-"""From more than so many times on that an image would be read, a temporary copy is offered."""
-STAGED_NBYTES = 2 * 2**20
-"""The least size of the chunks of such a copy, if its image and target allow."""
-STAGED_DOUBLINGS = 4
-"""How many lengths of such chunks are tried along an axis, each twice the one before."""
-LARGEST_UNIT = 4
-"""How many times `UNIT_NBYTES` a unit may read before it counts as slow: a retry loses all of it."""
-READING = 0.5
-"""How much of a pass's time is spent on reading; the rest is spent on downsampling, compressing and writing."""
-UNITS_PER_THREAD = 4
-"""With fewer units than this per thread, units are made smaller, so that all threads finish together."""
-SOME_DOUBLINGS = 4
-"""How often a block is doubled, at most, towards source chunks that don't nest with it."""
-DOUBLINGS = 8
-"""How often a block is doubled, at most, towards source chunks that are not read whole for lack of memory."""
-OFTEN = 2
-"""From so many times on that the source would be read, units are shaped more finely to what memory allows."""
-TAIL_NBYTES = 256 * 2**20
-"""Coarse levels together this small are left to one unit: about a second of work, instead of another stage."""
-HEAP = 1.1
-"""How much more than is asked of it an allocator holds: measured up to 5 %."""
-READ_NBYTES = 16 * 2**20
-"""So much of the chunks of an image is decoded at a time (`daskome.sources.READ_NBYTES`)."""
-OBJECTS_AT_ONCE = 10
-"""How many chunks zarr encodes beside each other (its ``async.concurrency``)."""
-UNIT_MEM = 8 * 2**20
-"""The graph of a unit, and what kernels work with."""
-PROCESS_MEM = 190 * 2**20
-"""Python, NumPy, Dask, distributed and zarr, imported: measured 150 to 175 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,49 +57,6 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """One way over a pyramid: what is read once, and the levels that are written from it.
-
-    Attributes
-    ----------
-    group : int
-        Which of the plan's groups it writes to.
-    image : int or None
-        Which image is read; None: the stored level below `first`.
-    first, stop : int
-        The levels that are written.
-    unit : tuple of int
-        What one unit covers, in voxels of level `first`.
-    read_chunks : tuple of int
-        The longest pieces in which it is read, in voxels of what is read.
-    amplification : float
-        How often the average voxel is read; 1.0 is once.
-    memory : int
-        Peak bytes of one unit.
-    staged : int, optional
-        The group of the temporary copy of an image that is read in its place.
-    offer : float, optional
-        How often the image would be read with such a copy, if there is none and it would pay.
-    """
-
-    group: int
-    image: int | None
-    first: int
-    stop: int
-    unit: Shape
-    read_chunks: Shape
-    amplification: float
-    memory: int
-    staged: int | None = None
-    offer: float | None = None
-
-    @property
-    def reads_below(self) -> bool:
-        """Whether what is read is the level below the first."""
-        return self.image is None and self.staged is None
-
-
-@dataclass(frozen=True, slots=True)
 class Stage:
     """Passes that need nothing of each other."""
 
@@ -152,31 +76,6 @@ class Unit:
     def key(self) -> str:
         """The unit's name in the journal and on dashboards."""
         return f"{self.stage}/{self.index}"
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """Who will write: worker processes, the threads of each, and the memory of each in bytes, if it is bounded.
-
-    `images` is how many images like the one that is planned they write side by side: where there are many, none
-    need be cut for the workers' sake. `staging` says that there is room for a temporary copy of an image.
-    """
-
-    workers: int = 1
-    threads: int = 1
-    memory: int | None = None
-    images: int = 1
-    staging: bool = False
-
-    @property
-    def parallel(self) -> int:
-        """How many units run at a time."""
-        return self.workers * self.threads
-
-    @property
-    def thread_memory(self) -> float:
-        """What one unit may use, in bytes."""
-        return inf if self.memory is None else max((self.memory - PROCESS_MEM) / self.threads, 0)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -407,7 +306,7 @@ class Plan:
         """Return the bytes that a pass reads, and its largest unit, uncompressed; what is read twice counts twice."""
         pyramid, first = self.pyramid(work), 0 if work.image is not None else work.first
         shape = pyramid.levels[work.first - 1 if first else work.first].shape
-        largest = (min(s, n) for s, n in zip(_span(pyramid, first, work.unit), shape, strict=True))
+        largest = (min(s, n) for s, n in zip(span_of(pyramid, first, work.unit), shape, strict=True))
         nbytes = pyramid.itemsize * work.amplification
         return prod(shape) * nbytes, prod(largest) * nbytes
 
@@ -492,7 +391,7 @@ def level_row(level: Level, itemsize: int) -> list[str]:
 
 def plan_image(
     image: Image,
-    pieces: "Pieces",
+    pieces: Pieces,
     method: Method,
     version: Version,
     *,
@@ -525,7 +424,7 @@ def plan_image(
     version.check_axes(image.axes)
     pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays)
     capacity = capacity or Capacity()
-    passes, copy = _best_way(pyramid, replace(pieces, image=0), capacity)
+    passes, copy = best_way(pyramid, replace(pieces, image=0), capacity)
     groups, pyramids = [Group("", describe(pyramid), 0)], [pyramid]
     if copy:
         groups.append(Group(f"{STAGING}/0", Metadata(), 1, temporary=True))
@@ -535,7 +434,7 @@ def plan_image(
 
 def plan_levels(
     levels: Sequence[Image],
-    pieces: Sequence["Pieces"],
+    pieces: Sequence[Pieces],
     method: Method,
     version: Version,
     *,
@@ -547,7 +446,7 @@ def plan_levels(
     pyramid = given_pyramid(levels, method, storage_options, version.arrays)
     version.check_axes(pyramid.axes)
     capacity = capacity or Capacity()
-    passes = tuple(_copy(pyramid, k, replace(own, image=k), capacity) for k, own in enumerate(pieces))
+    passes = tuple(copying_pass(pyramid, k, replace(own, image=k), capacity) for k, own in enumerate(pieces))
     return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), (Stage(passes),), capacity)
 
 
@@ -556,7 +455,7 @@ def plan_more_levels(
 ) -> Plan:
     """Return the plan that adds to the first `kept` levels of a pyramid, which are stored, the others."""
     capacity = capacity or Capacity()
-    stages = tuple(Stage((work,)) for work in _cascade(pyramid, Pieces(()), capacity, kept))
+    stages = tuple(Stage((work,)) for work in cascade(pyramid, Pieces(()), capacity, kept))
     return Plan(version.name, (Group("", metadata, 0, kept),), (pyramid,), stages, capacity)
 
 
@@ -616,391 +515,6 @@ def _shifted(work: Pass, groups: int, images: int) -> Pass:
         image=None if image is None else image + images,
         staged=None if staged is None else staged + groups,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """What a pass reads: an image, a staged copy of it, or (neither) a stored level.
-
-    Attributes
-    ----------
-    chunks : tuple of tuple of int
-        The pieces in which it is stored or computed, per axis.
-    copies : int
-        How often a piece is in memory beside the result while it is read: encoded and decoded, or computed
-        (`daskome.sources.Source.copies`).
-    image, staged : int, optional
-        As in `Pass`.
-    longest : tuple of int
-        The longest piece along each axis.
-    """
-
-    chunks: Chunks
-    copies: int = 2
-    image: int | None = None
-    staged: int | None = None
-    longest: Shape = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "longest", tuple(map(regions.longest, self.chunks)))
-
-
-def _cascade(pyramid: Pyramid, pieces: Pieces, capacity: Capacity, first: int = 0) -> list[Pass]:
-    """Return passes that write the levels from `first` on, level 0 from its pieces, others from the one below."""
-    passes: list[Pass] = []
-    while first < len(pyramid.levels):
-        if first:
-            below = pyramid.levels[first - 1]
-            pieces = Pieces(regions.regular(below.shape, below.layout.chunks))
-        passes.append(_best_pass(pyramid, first, _last_nested(pyramid, first), pieces, capacity))
-        first = passes[-1].stop
-    return passes
-
-
-def _best_way(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> tuple[list[Pass], Pyramid | None]:
-    """Return the passes that write a pyramid from an image, and the temporary copy that they go by, if there is one.
-
-    There is if the image would else be read over `STAGED_ABOVE` times, and a copy is allowed. What it would spare is
-    noted where it isn't.
-    """
-    try:
-        direct = _cascade(pyramid, pieces, capacity)
-    except ValueError as error:
-        staged = _staged(pyramid, pieces, capacity)
-        if staged is None:
-            raise
-        if not capacity.staging:
-            raise ValueError(f"{error}; or staging=True (--staging), for a temporary copy of the image") from error
-        return staged.passes(pyramid, capacity), staged.copy
-    often = direct[0].amplification
-    staged = _staged(pyramid, pieces, capacity) if often > STAGED_ABOVE else None
-    if staged is None or staged.moves >= often:
-        return direct, None
-    if not capacity.staging:
-        return [replace(direct[0], offer=staged.write.amplification), *direct[1:]], None
-    return staged.passes(pyramid, capacity), staged.copy
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A temporary copy of an image between its chunks and those of its target: written once, read once.
-
-    Attributes
-    ----------
-    copy : Pyramid
-        Of one level.
-    write, read : Pass
-        From the image to the copy; from there to the first levels.
-    """
-
-    copy: Pyramid
-    write: Pass
-    read: Pass
-
-    @property
-    def pieces(self) -> Pieces:
-        """The copy, to be read."""
-        level = self.copy.levels[0]
-        return Pieces(regions.regular(level.shape, level.layout.chunks), staged=1)
-
-    @property
-    def moves(self) -> float:
-        """How many times the image is moved: read, written to the copy, and read from there."""
-        return self.write.amplification + 1 + self.read.amplification
-
-    @property
-    def rank(self) -> tuple[float, float, int]:
-        """What the best has least of: moves, small objects, objects."""
-        chunk = prod(self.copy.levels[0].layout.chunks) * self.copy.itemsize
-        return round(self.moves, 1), max(STAGED_NBYTES / chunk, 1), self.copy.levels[0].n_objects
-
-    def passes(self, pyramid: Pyramid, capacity: Capacity) -> list[Pass]:
-        """Return all passes that write a pyramid by way of the copy."""
-        return [self.write, *_cascade(pyramid, self.pieces, capacity)]
-
-
-def _staged(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> Staged | None:
-    """Return the best temporary copy; None if there is none within the memory."""
-    found = []
-    for chunks in _staged_chunks(pyramid, pieces):
-        with suppress(ValueError):
-            copy = _copy_in(pyramid, chunks)
-            write = replace(_best_pass(copy, 0, 1, pieces, capacity), group=1)
-            own = Pieces(regions.regular(pyramid.levels[0].shape, chunks), staged=1)
-            read = _best_pass(pyramid, 0, _last_nested(pyramid, 0), own, capacity)
-            found.append(Staged(copy, write, read))
-    return min(found, key=attrgetter("rank"), default=None)
-
-
-def _staged_chunks(pyramid: Pyramid, pieces: Pieces) -> list[Shape]:
-    """Return in which chunks a temporary copy may be stored.
-
-    Per axis they are as long as those of the image or as blocks of the target, whichever are shorter, or a few times
-    that: so a unit can write whole ones of what it reads once, and another read them once.
-    """
-    axes = zip(pieces.longest, pyramid.levels[0].write_chunks, pyramid.levels[0].shape, strict=True)
-    lengths = [sorted({min(min(s, b) * 2**k, max(s, b), n) for k in range(STAGED_DOUBLINGS)}) for s, b, n in axes]
-    sizes = {chunks: prod(chunks) * pyramid.itemsize for chunks in product(*lengths)}
-    near = [chunks for chunks, nbytes in sizes.items() if STAGED_NBYTES <= nbytes <= 8 * STAGED_NBYTES]
-    return near or [min(sizes, key=lambda chunks: abs(sizes[chunks] - STAGED_NBYTES))]
-
-
-def _copy_in(pyramid: Pyramid, chunks: Shape) -> Pyramid:
-    """Return the pyramid of one level, stored in such chunks, that keeps an image for a while."""
-    own = pyramid.levels[0]
-    image = Image(own.shape, pyramid.dtype, pyramid.axes, own.scale, own.translation, pyramid.name)
-    codec = {"name": "blosc", "configuration": {"cname": "lz4", "clevel": 1, "shuffle": "shuffle"}}
-    options = {"chunks": chunks, "compressors": codec, "write_empty_chunks": True}  # -0.0 would be an empty one
-    copy = image_pyramid(image, pyramid.method, None, options, ZARR_V3)
-    level = replace(copy.levels[0], write_chunks=chunks, read_chunks=chunks)
-    return replace(copy, levels=(level,))
-
-
-def _copy(pyramid: Pyramid, k: int, pieces: Pieces, capacity: Capacity) -> Pass:
-    """Return the pass that writes level k as the caller has it."""
-    alone = replace(pyramid, levels=(pyramid.levels[k],))
-    return replace(_best_pass(alone, 0, 1, pieces, capacity), first=k, stop=k + 1)
-
-
-def _last_nested(pyramid: Pyramid, first: int) -> int:
-    """Return up to which level blocks nest from `first` on, so that one pass can write them all."""
-    stop = first + 1
-    while stop < len(pyramid.levels) and _nests(pyramid, stop):
-        stop += 1
-    return stop
-
-
-def _nests(pyramid: Pyramid, k: int) -> bool:
-    """Whether a block of level k is made of whole blocks of level k - 1, and of nothing around them."""
-    fine, coarse, factors = pyramid.levels[k - 1], pyramid.levels[k], pyramid.factors(k)
-    if any(map(pyramid.method.halo, factors)):
-        return False
-    spans = zip(coarse.write_chunks, factors, fine.write_chunks, coarse.shape, strict=True)
-    return all(c >= n or c * f % b == 0 for c, f, b, n in spans)
-
-
-def _best_pass(pyramid: Pyramid, first: int, last: int, pieces: Pieces, capacity: Capacity) -> Pass:
-    """Return the pass from level `first` that is fastest, within the memory, and then writes most levels."""
-    parallel = max(capacity.parallel // capacity.images, 1)
-    share = _nbytes_read(pyramid, first) * capacity.images // (UNITS_PER_THREAD * capacity.parallel)
-    limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if first else 1))
-    budget, stops = capacity.thread_memory, range(first + 1, last + 1)
-    read = _read_chunks(pyramid, first, pieces.chunks)
-    shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(pyramid, first, stop, pieces.chunks, limit)]
-    candidates = [_candidate(pyramid, first, stop, unit, pieces, read) for stop, unit in shapes]
-    if min((work.amplification for work in candidates if work.memory <= budget), default=inf) >= OFTEN:
-        finer = _unit_shapes(pyramid, first, first + 1, pieces.chunks, limit, DOUBLINGS)
-        candidates += [_candidate(pyramid, first, first + 1, unit, pieces, read) for unit in finer]
-    fitting = [work for work in candidates if work.memory <= budget]
-    if not fitting:
-        raise ValueError(_refusal(pyramid, pieces, min(work.memory for work in candidates), capacity))
-    best = min(fitting, key=lambda work: _cost(pyramid, work, limit, parallel))
-    return _extended(pyramid, best, pieces, range(best.stop + 1, last + 1), budget)
-
-
-def _extended(pyramid: Pyramid, work: Pass, pieces: Pieces, stops: Iterable[int], budget: float) -> Pass:
-    """Return a pass that writes more levels, as far as their blocks nest in its units, and memory allows."""
-    shape = pyramid.levels[work.first].shape
-    for stop in stops:
-        root = zip(_root(pyramid, work.first, stop), work.unit, shape, strict=True)
-        further = _candidate(pyramid, work.first, stop, work.unit, pieces, work.read_chunks)
-        if further.memory > budget or not all(u % r == 0 or u >= n for r, u, n in root):
-            break
-        work = further
-    return work
-
-
-def _refusal(pyramid: Pyramid, pieces: Pieces, least: int, capacity: Capacity) -> str:
-    """Return why no unit fits in memory, and what would do."""
-    chunk = prod(pieces.longest) * pyramid.itemsize
-    stored = max(prod(level.layout.objects) for level in pyramid.levels) * pyramid.itemsize
-    ways = "smaller chunks or shards" if stored >= chunk else f"smaller chunks of the image (now {_mem(chunk)} each)"
-    fewer = "use fewer threads, or " if capacity.threads > 1 else "or "
-    return (
-        f"one unit of {pyramid.name!r} needs {_mem(least)} of memory, but a thread has"
-        f" {_mem(capacity.thread_memory)}; give memory={_enough(PROCESS_MEM + capacity.threads * least)!r} for"
-        f" {table.count(capacity.threads, 'thread')}, {fewer}{ways}"
-    )
-
-
-def _mem(nbytes: float) -> str:
-    return table.nbytes(nbytes)
-
-
-def _enough(nbytes: int) -> str:
-    """Return a number of bytes, rounded up, as the argument `memory` takes it."""
-    return f"{regions.ceil_div(nbytes, 2**20)} MiB"
-
-
-def _cost(pyramid: Pyramid, work: Pass, limit: int, parallel: int) -> tuple[float, int, int, int]:
-    """Return what the best pass has least of: time, then bytes over `limit` per unit, levels left, and memory."""
-    read = prod(work.unit) * prod(_from(pyramid, work.first)) * pyramid.itemsize
-    time = _time(work.amplification, read, _nbytes_read(pyramid, work.first), limit, parallel)
-    return round(time, 1), max(read, limit), -work.stop, work.memory
-
-
-def _time(amplification: float, read: int, total: int, limit: int, parallel: int) -> float:
-    """Estimate the time of a pass of units that read `read` bytes of `total`; 1 is the best there is.
-
-    Only the `READING` part of it is repeated by amplification, but all of it is stretched by fewer units than
-    threads, and (by the root) by units so large that a retry loses too much. A unit within `limit` is small enough.
-    The weights are rough: they are to keep a pass from becoming one unit, or from reading all again and again.
-    """
-    again = 1 + (amplification - 1) * READING
-    if read <= limit:
-        return again
-    return again * max(parallel * read / total, 1) * sqrt(max(read / (LARGEST_UNIT * UNIT_NBYTES), 1))
-
-
-def _from(pyramid: Pyramid, first: int) -> Shape:
-    """Return how many voxels of what a pass reads make one of its first level, per axis."""
-    return pyramid.factors(first) if first else (1,) * len(pyramid.axes)
-
-
-def _span(pyramid: Pyramid, first: int, unit: Shape) -> Shape:
-    """Return what a unit covers, in voxels of what its pass reads."""
-    return tuple(u * f for u, f in zip(unit, _from(pyramid, first), strict=True))
-
-
-def _nbytes_read(pyramid: Pyramid, first: int) -> int:
-    """Return the bytes that a pass from level `first` reads."""
-    return pyramid.levels[max(first - 1, 0)].voxels * pyramid.itemsize
-
-
-def _unit_shapes(
-    pyramid: Pyramid, first: int, stop: int, source_chunks: Chunks, limit: int, doublings: int = 0
-) -> Iterable[Shape]:
-    """Return what a unit can cover: the block of the top level, grown along any axes towards whole source chunks.
-
-    What is too large is offered only in the first and the last length of each axis, so that there are few; unless
-    lengths between them, so many `doublings`, are asked for.
-    """
-    shape, steps = pyramid.levels[first].shape, _from(pyramid, first)
-    root = _root(pyramid, first, stop)
-    lengths = [_lengths(*axis, doublings) for axis in zip(root, steps, source_chunks, shape, strict=True)]
-    ends = set(product(*((options[0], options[-1]) for options in lengths)))
-    nbytes = prod(steps) * pyramid.itemsize
-    largest = LARGEST_UNIT * UNIT_NBYTES // nbytes
-    units = [unit for unit in product(*lengths) if doublings or prod(unit) <= largest or unit in ends]
-    if not _halo(pyramid, first):
-        units = [_grown(unit, shape, limit // nbytes) for unit in units]
-    return dict.fromkeys(units)
-
-
-def _lengths(root: int, step: int, chunks: regions.Sizes, n: int, doublings: int) -> list[int]:
-    """Return how long a unit can be along one axis: `root` times something, or the whole axis.
-
-    The last one holds whole source chunks. Where they don't nest with the root, it may be (almost) the whole axis,
-    so shorter ones come between: these read the chunks on their borders twice, fewer of them the longer they are.
-    """
-    longest = regions.longest(chunks)
-    if len(chunks) == 1 and not doublings:
-        return [root, n]
-    if root * step % longest == 0 and len(chunks) > 1:
-        return [root]
-    fitted = min(lcm(root * step, longest) // step, n)
-    lengths = (root * 2**k for k in range(max(doublings, SOME_DOUBLINGS) + 1))
-    doubled = takewhile(lambda length: length < fitted, lengths)
-    return list(dict.fromkeys([root, *doubled, n, fitted]))
-
-
-def _root(pyramid: Pyramid, first: int, stop: int) -> Shape:
-    """Return the block of the top level, in voxels of level `first`."""
-    fine, top = pyramid.levels[first], pyramid.levels[stop - 1]
-    scale = [round(b / a) for a, b in zip(fine.factors, top.factors, strict=True)]
-    return tuple(
-        n if c >= m else c * f for c, f, n, m in zip(top.write_chunks, scale, fine.shape, top.shape, strict=True)
-    )
-
-
-def _grown(unit: Shape, shape: Shape, voxels: int) -> Shape:
-    """Double a unit along its axis of most units while it holds no more than `voxels`: fewer, longer tasks."""
-    while True:
-        axis = max(range(len(shape)), key=lambda i: regions.ceil_div(shape[i], unit[i]))
-        double = tuple(min(2 * u, n) if i == axis else u for i, (u, n) in enumerate(zip(unit, shape, strict=True)))
-        if double == unit or prod(double) > voxels:
-            return unit
-        unit = double
-
-
-def _halo(pyramid: Pyramid, first: int) -> Shape:
-    halo = tuple(map(pyramid.method.halo, _from(pyramid, first)))
-    return halo if any(halo) else ()
-
-
-def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, pieces: Pieces, read: Shape) -> Pass:
-    halo, span = _halo(pyramid, first), _span(pyramid, first, unit)
-    if halo:
-        read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
-    amplification = prod(map(regions.amplification, pieces.chunks, span, halo or (0,) * len(span)))
-    memory = _memory(pyramid, first, stop, span, read, pieces)
-    return Pass(0, pieces.image, first, stop, unit, read, amplification, memory, pieces.staged)
-
-
-def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:
-    """Return the longest pieces to read: source chunks, gathered up to `Level.read_chunks`."""
-    limits = pyramid.levels[max(first - 1, 0)].read_chunks
-    return tuple(regions.longest_gathered(chunks, n) for chunks, n in zip(source_chunks, limits, strict=True))
-
-
-def _memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape, pieces: Pieces) -> int:
-    """Return the peak of one unit, in bytes; `benchmarks/memory.py` holds it against what is measured.
-
-    Either a piece is being read, or a block of some level is joined from its parts, or encoded; meanwhile parts of
-    all coarser levels wait, and what was read of the source waits for blocks to come.
-    """
-    levels, steps = pyramid.levels[first:stop], _from(pyramid, first)
-    blocks = [prod(level.write_chunks) for level in levels]
-    block = tuple(map(lcm, levels[0].write_chunks if first == 0 else read, steps))
-    live = _live(read, block, span)
-    if _halo(pyramid, first):
-        live *= 2  # pieces as they are stored, and joined
-    consumed = first == 0 and all(b % r == 0 for b, r in zip(block, read, strict=True))
-    decoded = pieces.copies * _decoded(read, span, pieces.longest, pyramid.itemsize)
-    if any(r > c for r, c in zip(read, pieces.longest, strict=True)):
-        decoded = max(decoded, min(live, READ_NBYTES * 2 // pyramid.itemsize))  # some pieces are joined
-    reading = live + decoded + sum(blocks[1:])
-    writing = max(
-        own + max(live if k == 0 and consumed else own, _encoded(level, own)) + sum(blocks[k + 1 :])
-        for k, (level, own) in enumerate(zip(levels, blocks, strict=True))
-    )
-    return int(HEAP * (UNIT_MEM + max(reading, writing + (0 if consumed else live)) * pyramid.itemsize))
-
-
-def _live(read: Shape, block: Shape, span: Shape) -> int:
-    """Return how many voxels of the source wait at most: what covers a block, and what the next row of blocks shares.
-
-    Units go from row to row of blocks, the first axis slowest.
-    """
-    covers = [min(_cover(r, b), s) for r, b, s in zip(read, block, span, strict=True)]
-    shared = [i for i, (r, b) in enumerate(zip(read, block, strict=True)) if r % b and b % r and covers[i] < span[i]]
-    return prod(covers) + sum(prod(covers[:i]) * read[i] * prod(span[i + 1 :]) for i in shared)
-
-
-def _decoded(read: Shape, span: Shape, longest: Shape, itemsize: int) -> int:
-    """Return how many voxels of whole chunks are decoded beside each other: those of a piece, or of a batch of them."""
-    touched = prod(_cover(c, min(r, s)) if c < r else c for c, r, s in zip(longest, read, span, strict=True))
-    return min(touched, max(READ_NBYTES // itemsize, prod(longest)))
-
-
-def _encoded(level: Level, block: int) -> int:
-    """Return how many voxels the objects of a block take while they are encoded.
-
-    A chunk is copied into one buffer and compressed into another. A shard, of which there is one at a time, waits for
-    all its chunks, and is then joined.
-    """
-    chunks = min(block, OBJECTS_AT_ONCE * prod(level.layout.chunks))
-    return 2 * chunks if level.layout.shards is None else chunks + 2 * min(block, prod(level.layout.shards))
-
-
-def _cover(read: int, block: int) -> int:
-    """Return how much is kept of the pieces of length `read` that a block of length `block` touches.
-
-    Of those that don't nest with it, parts are cut out, at one end at least a whole one.
-    """
-    if read % block == 0 or block % read == 0:
-        return max(read, block)
-    return block + read
 
 
 __all__ = [

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from daskome import plan as planning, regions
+from daskome import passes as choosing, plan as planning, regions
 from daskome.axes import parse_axes
 from daskome.channels import parse_omero
 from daskome.labels import parse_image_label
+from daskome.memory import PROCESS_MEM
 from daskome.metadata import VERSIONS, Metadata, image_metadata
 from daskome.methods import METHODS
-from daskome.plan import PROCESS_MEM, Capacity, Pass, Pieces, Plan, Unit, plan_image, plan_levels
+from daskome.plan import Capacity, Pass, Pieces, Plan, Unit, plan_image, plan_levels
 from daskome.plates import parse_plate, parse_well
 from daskome.pyramid import Image
 from daskome.regions import Chunks, Region, ceil_div, coarser, slices
@@ -255,7 +256,7 @@ def test_a_source_in_the_chunks_of_the_target_is_read_once(case: Case, data: st.
 @given(case=cases(), data=st.data())
 def test_one_thread_reads_equal_source_chunks_once_if_memory_allows(case: Case, data: st.DataObject) -> None:
     chunks = tuple(data.draw(regular_chunks(n)) for n in case.image.shape)
-    grain = replace(case.grain, unit=planning.UNIT_NBYTES)
+    grain = replace(case.grain, unit=choosing.UNIT_NBYTES)
     plan = replace(case, source_chunks=chunks, capacity=Capacity(), grain=grain).plan()
     assert plan.amplification <= 1.1
 
@@ -300,7 +301,7 @@ def test_chunks_that_do_not_nest_are_cut_into_units_for_all_threads(
 ) -> None:
     plan = sourced(shape, chunks, threads).plan()
     assert plan.count(0) >= threads
-    assert prod(passes(plan)[0].unit) * 2 <= planning.LARGEST_UNIT * planning.UNIT_NBYTES
+    assert prod(passes(plan)[0].unit) * 2 <= choosing.LARGEST_UNIT * choosing.UNIT_NBYTES
     assert 1 < plan.amplification < 2
     assert f"the source is read {plan.amplification:.2f} times" in repr(plan)
 
@@ -313,12 +314,12 @@ def test_planes_are_read_once(threads: int) -> None:
 
 
 def test_a_large_unit_is_chosen_only_for_what_it_saves() -> None:
-    unit = planning.UNIT_NBYTES
-    assert planning._time(1.0, 4 * unit, 99 * unit, unit, 1) == 1
-    assert planning._time(1.0, 16 * unit, 99 * unit, unit, 1) == 2
-    assert planning._time(2.0, 2 * unit, 8 * unit, unit, 4) == 1.5
-    assert planning._time(1.0, 4 * unit, 8 * unit, unit, 4) == 2
-    assert planning._time(1.0, unit, unit, unit, 4) == 1  # too little to be worth dividing
+    unit = choosing.UNIT_NBYTES
+    assert choosing._time(1.0, 4 * unit, 99 * unit, unit, 1) == 1
+    assert choosing._time(1.0, 16 * unit, 99 * unit, unit, 1) == 2
+    assert choosing._time(2.0, 2 * unit, 8 * unit, unit, 4) == 1.5
+    assert choosing._time(1.0, 4 * unit, 8 * unit, unit, 4) == 2
+    assert choosing._time(1.0, unit, unit, unit, 4) == 1  # too little to be worth dividing
 
 
 def test_small_levels_are_left_to_one_unit_however_many_threads_there_are() -> None:
@@ -545,8 +546,8 @@ class Counted(tuple[int, ...]):
 
 @pytest.mark.parametrize("source", [(1024, 1024, 1024), (64, 64, 64), (1, 1024, 1024), (1000, 1000, 1000)])
 def test_a_petabyte_is_planned_with_little_work(source: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    tried, candidate = [], planning._candidate
-    monkeypatch.setattr(planning, "_candidate", lambda *args: tried.append(args) or candidate(*args))
+    tried, candidate = [], choosing._candidate
+    monkeypatch.setattr(choosing, "_candidate", lambda *args: tried.append(args) or candidate(*args))
     monkeypatch.setattr(Counted, "looks", 0)
     edge, workers = 102_400, Capacity(256, 4, 16 * 2**30)
     chunks = tuple(Counted(regular(edge, chunk)) for chunk in source)
@@ -569,7 +570,7 @@ def test_a_few_thousand_units_per_tebibyte() -> None:
 def test_few_units_are_made_for_few_threads_and_enough_for_many() -> None:
     few, many = (volume(1024, capacity=Capacity(1, t)).plan() for t in (1, 16))
     assert few.n_units <= many.n_units
-    assert many.count(0) >= 16 * planning.UNITS_PER_THREAD
+    assert many.count(0) >= 16 * choosing.UNITS_PER_THREAD
 
 
 # ---- what it prints

@@ -16,9 +16,10 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, reject, settings, strategies as st
 
 import daskome
-from daskome import graph, journal, plan as planning, pyramid as pyramids
+from daskome import graph, journal, memory, passes, pyramid as pyramids, staging
 from daskome.cli import main
-from daskome.plan import PROCESS_MEM, Plan
+from daskome.memory import PROCESS_MEM
+from daskome.plan import Plan
 from tests.stores import Counting, contents, is_image
 from tests.test_resume import done, failing
 
@@ -34,8 +35,10 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Plan small images in little memory as large ones are; two threads."""
     monkeypatch.setattr(pyramids, "BLOCK_NBYTES", 1)
     monkeypatch.setattr(pyramids, "FRAME_NBYTES", 1)
-    for name, value in {"TAIL_NBYTES": 2**12, "UNIT_NBYTES": 2**14, "UNIT_MEM": 0, "STAGED_NBYTES": 256}.items():
-        monkeypatch.setattr(planning, name, value)
+    monkeypatch.setattr(passes, "TAIL_NBYTES", 2**12)
+    monkeypatch.setattr(passes, "UNIT_NBYTES", 2**14)
+    monkeypatch.setattr(memory, "UNIT_MEM", 0)
+    monkeypatch.setattr(staging, "STAGED_NBYTES", 256)
     with dask.config.set(num_workers=2):
         yield
 
