@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import memory
+from benchmarks import bounded, memory
 from benchmarks.schedule import WORLDS, World, simulated
 
 MIB = 2**20
@@ -17,7 +17,16 @@ def test_every_benchmark_runs_tiny() -> None:
         [sys.executable, "-m", "benchmarks", "--tiny"], cwd=Path(__file__).parents[1], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    for heading in ("## kernels", "## memory", "## schedule", "## throughput", "daskome", "loop", "tensorstore"):
+    for heading in (
+        "## bounded",
+        "## kernels",
+        "## memory",
+        "## schedule",
+        "## throughput",
+        "daskome",
+        "loop",
+        "tensorstore",
+    ):
         assert heading in done.stdout
 
 
@@ -40,3 +49,12 @@ def test_memory_is_flat_with_size_and_within_the_prediction() -> None:
     small, large = (costs[case.name].peak for case in memory.CASES[:2])
     assert abs(large - small) < 50 * MIB
     assert max(large, small) < 450e6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("case", bounded.SMALL, ids=lambda case: case.name)
+def test_workers_with_little_memory_write_what_is_larger_without_need(case: bounded.Case) -> None:
+    found, _ = bounded.run(case)
+    assert (found.spills, found.pauses, found.restarts) == (0, 0, 0)
+    assert max(found.peaks) <= found.predicted <= bounded.SAFE * case.limit
