@@ -3,7 +3,7 @@
 A pass reads an image, a copy of it, or a stored level, once, and writes the levels above whose blocks nest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product, takewhile
 from math import inf, lcm, prod, sqrt
@@ -26,6 +26,8 @@ SOME_DOUBLINGS = 4
 """How often a block is doubled, at most, towards source chunks that don't nest with it."""
 DOUBLINGS = 8
 """How often a block is doubled, at most, towards source chunks that are not read whole for lack of memory."""
+FEW_SHAPES = 256
+"""Up to so many shapes of units, there are such between the doublings too."""
 OFTEN = 2
 """From so many times on that the source would be read, units are shaped more finely to what memory allows."""
 TAIL_NBYTES = 256 * 2**20
@@ -204,13 +206,14 @@ def _unit_shapes(
     shape, steps = pyramid.levels[first].shape, steps_of(pyramid, first)
     root = _root(pyramid, first, stop)
     lengths = [_lengths(*axis, doublings) for axis in zip(root, steps, source_chunks, shape, strict=True)]
+    if doublings and prod(map(len, lengths)) <= FEW_SHAPES:
+        lengths = [sorted({*options, *_between(options)}) for options in lengths]
     ends = set(product(*((options[0], options[-1]) for options in lengths)))
     nbytes = prod(steps) * pyramid.itemsize
     largest = LARGEST_UNIT * UNIT_NBYTES // nbytes
     units = [unit for unit in product(*lengths) if doublings or prod(unit) <= largest or unit in ends]
-    if not halo_of(pyramid, first):
-        units = [_grown(unit, shape, limit // nbytes) for unit in units]
-    return dict.fromkeys(units)
+    grown = units if halo_of(pyramid, first) else [_grown(unit, shape, limit // nbytes) for unit in units]
+    return dict.fromkeys([*grown, *(units if doublings else ())])  # growing may take memory
 
 
 def _lengths(root: int, step: int, chunks: regions.Sizes, n: int, doublings: int) -> list[int]:
@@ -228,6 +231,15 @@ def _lengths(root: int, step: int, chunks: regions.Sizes, n: int, doublings: int
     lengths = (root * 2**k for k in range(max(doublings, SOME_DOUBLINGS) + 1))
     doubled = takewhile(lambda length: length < fitted, lengths)
     return list(dict.fromkeys([root, *doubled, n, fitted]))
+
+
+def _between(lengths: Sequence[int]) -> Iterable[int]:
+    """Return what is half way between lengths that are doubled: of 1, 2, 4, 8 also 3, 6.
+
+    >>> list(_between([128, 256, 512]))
+    [384]
+    """
+    return (3 * length // 2 for length in lengths[1:-1] if length * 2 in lengths)
 
 
 def _root(pyramid: Pyramid, first: int, stop: int) -> Shape:

@@ -327,6 +327,17 @@ def test_small_levels_are_left_to_one_unit_however_many_threads_there_are() -> N
     assert plan.count(len(plan.stages) - 1) == 1
 
 
+@pytest.mark.parametrize("memory", [350, 450, 667, 900, 1200, 2000])
+def test_planes_are_read_as_seldom_as_memory_allows(memory: int) -> None:
+    case = replace(sourced((256, 2048, 2048), (1, 2048, 2048), 1), capacity=Capacity(memory=memory * 2**20))
+    plan, chunks, pieces = case.plan(), case.source_chunks, Pieces(case.source_chunks)
+    read = choosing._read_chunks(plan.pyramids[0], 0, chunks)
+    units = ((128, y, x) for y, x in product(range(128, 2049, 128), repeat=2))
+    every = [choosing._candidate(plan.pyramids[0], 0, 1, unit, pieces, read) for unit in units]
+    least = min(work.amplification for work in every if work.memory <= case.capacity.thread_memory)
+    assert plan.amplification == least
+
+
 def test_a_source_that_does_not_fit_in_memory_is_read_again_and_the_plan_says_so() -> None:
     case = replace(volume(2048), source_chunks=((1,) * 2048, (2048,), (2048,)))
     tight = replace(case, capacity=Capacity(1, 1, PROCESS_MEM + case.plan().thread_memory)).plan()
