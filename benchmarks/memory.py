@@ -15,6 +15,7 @@ from benchmarks.process import Cost, markdown, measure
 from benchmarks.volumes import Tiled
 
 MIB = 2**20
+CUBE, WIDE = (128, 128, 128), (512, 1024, 1024)
 LZ4 = {"name": "blosc", "configuration": {"cname": "lz4", "clevel": 1}}
 
 
@@ -24,6 +25,10 @@ class Case:
 
     Attributes
     ----------
+    chunks, stored_shards : tuple of int
+        In which it comes; shards only where it is stored.
+    target_chunks, shards : int or tuple of int
+        In which its levels are stored.
     source : str
         A row of `SOURCES`.
     memory : str, optional
@@ -33,7 +38,9 @@ class Case:
     name: str
     shape: tuple[int, ...] = (1024, 1024, 1024)
     chunks: tuple[int, ...] = (128, 128, 128)
-    shards: int | None = None
+    stored_shards: tuple[int, ...] | None = None
+    target_chunks: int | tuple[int, ...] = 128
+    shards: int | tuple[int, ...] | None = None
     method: str = "mean"
     dtype: str = "uint16"
     source: str = "lazy"
@@ -62,7 +69,13 @@ CASES = [
     Case("1 GiB, mean, uint8", (1024, 1024, 1024), dtype="uint8"),
     Case("1 GiB, mode, uint32", (512, 512, 1024), method="mode", dtype="uint32"),
     Case("1 GiB, gaussian, float32", (512, 512, 1024), method="gaussian", dtype="float32"),
-    Case("1 GiB, whole in one chunk, dask", (512, 1024, 1024), (512, 1024, 1024), source="dask"),
+    Case("1 GiB, contiguous, memory map", WIDE, source="mapped"),
+    Case("1 GiB, contiguous, HDF5", WIDE, source="hdf5"),
+    Case("1 GiB, stored slabs 32×1024², to shards 256³", WIDE, (32, 1024, 1024), shards=256, source="stored"),
+    Case("1 GiB, stored in shards 128×1024², to 256³", WIDE, CUBE, (128, 1024, 1024), shards=256, source="stored"),
+    Case("1 GiB, stored 128³, to shards 32×1024²", WIDE, CUBE, None, (32, 128, 128), (32, 1024, 1024), source="stored"),
+    Case("1 GiB, whole in one chunk, stored", WIDE, WIDE, source="stored"),
+    Case("1 GiB, whole in one chunk, dask", WIDE, WIDE, source="dask"),
 ]  # fmt: skip
 TINY = [Case("tiny", (128, 128, 128)), Case("tiny planes", (128, 128, 128), (1, 128, 128))]
 
@@ -91,13 +104,29 @@ def _stored(c: Case, folder: str) -> Any:
     return zarr.open_array(f"{folder}/source", mode="r")
 
 
+def _mapped(c: Case, folder: str) -> Any:
+    import numpy as np
+
+    measure("benchmarks.memory:store_contiguous", case=vars(c), path=f"{folder}/source.npy")
+    return np.load(f"{folder}/source.npy", mmap_mode="r")
+
+
+def _hdf5(c: Case, folder: str) -> Any:
+    import h5py
+
+    measure("benchmarks.memory:store_contiguous", case=vars(c), path=f"{folder}/source.h5")
+    return h5py.File(f"{folder}/source.h5", "r")["image"]
+
+
 SOURCES: Mapping[str, Callable[[Case, str], Any]] = {
     "lazy": lambda c, folder: _tiled(c),
     "dask": _dask,
     "computed": _computed,
     "stored": _stored,
+    "mapped": _mapped,
+    "hdf5": _hdf5,
 }
-"""How a volume comes: as an array-like, a Dask array, one that is computed, a zarr array."""
+"""How a volume comes: as an array-like, a Dask array, one that is computed, a zarr array, a file without chunks."""
 
 
 def _case(values: Mapping[str, Any]) -> Case:
@@ -110,8 +139,23 @@ def store(case: dict[str, Any], path: str) -> None:
     import zarr
 
     c = _case(case)
-    array = zarr.create_array(path, shape=c.shape, dtype=c.dtype, chunks=c.chunks, compressors=LZ4)
-    da.store(_dask(c, path), array, lock=False)
+    options = {"chunks": c.chunks, "shards": c.stored_shards, "compressors": LZ4}
+    array = zarr.create_array(path, shape=c.shape, dtype=c.dtype, **options)
+    da.store(da.from_array(_tiled(c), chunks=c.stored_shards or c.chunks), array, lock=False)
+
+
+def store_contiguous(case: dict[str, Any], path: str) -> None:
+    """Store the volume of a case in a file without chunks: .npy or HDF5."""
+    import h5py
+    import numpy as np
+
+    c = _case(case)
+    if path.endswith(".npy"):
+        array = np.lib.format.open_memmap(path, "w+", c.dtype, c.shape)
+    else:
+        array = h5py.File(path, "w").create_dataset("image", c.shape, c.dtype)
+    for start in range(0, c.shape[0], 128):
+        array[start : start + 128] = _tiled(c)[slice(start, start + 128), slice(0, c.shape[1]), slice(0, c.shape[2])]
 
 
 def write(case: dict[str, Any], threads: int = 2) -> int:
@@ -122,7 +166,7 @@ def write(case: dict[str, Any], threads: int = 2) -> int:
 
     c = _case(case)
     folder = tempfile.mkdtemp()
-    options = {"chunks": 128, "compressors": LZ4}
+    options = {"chunks": c.target_chunks, "compressors": LZ4}
     try:
         with dask.config.set(num_workers=threads):
             plan = daskome.write_image(

@@ -5,6 +5,7 @@ coordinates) is kept in a `Source`.
 """
 
 import mmap
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +28,8 @@ MAX_DEPTH = 8
 """So many adapters may be around an array."""
 READ_NBYTES = 16 * 2**20
 """Of chunks of an array-like, so many bytes are decoded at a time: zarr decodes ten of any size beside each other."""
+MAPPED_NBYTES = 2**20
+"""Of a memory map, about so much is read before it is let go; the kernel maps some more around it."""
 BAND_NBYTES = 32 * 2**20
 """Chunks of a Dask array that are to be joined are first cut into bands that, joined, hold at most so much."""
 
@@ -147,6 +150,40 @@ class Reopenable:
         return type(self), (self._opener,)
 
 
+class Mapped(Reopenable):
+    """A memory map of a file. What is read is copied bit by bit, and the map let go each time.
+
+    Otherwise all of the file that was ever read counts as memory of the process, and Dask pauses workers for it.
+    """
+
+    def __getitem__(self, index: Any) -> np.ndarray[Any, Any]:
+        """Return a part of the array, in memory."""
+        part = np.asarray(self.array[index])
+        if not part.ndim:
+            return part.copy()
+        found = np.empty(part.shape, part.dtype)
+        for some in _bits(part):
+            found[some] = part[some]
+            self._let_go()
+        return found
+
+    def _let_go(self) -> None:
+        """Unmap all pages; not of a map whose changes are its own, for these would be lost."""
+        pages = self.array.base
+        if sys.platform == "linux" and isinstance(pages, mmap.mmap) and self.array.mode != "c":
+            pages.madvise(mmap.MADV_DONTNEED)
+
+
+def _bits(part: np.ndarray[Any, Any]) -> Iterator[tuple[slice, ...]]:
+    """Yield parts of an array along its slowest axis, each of which spans about `MAPPED_NBYTES` of its file."""
+    steps = [abs(stride) for stride in part.strides]
+    axis = max(range(part.ndim), key=steps.__getitem__)
+    others = ((s, n) for i, (s, n) in enumerate(zip(steps, part.shape, strict=True)) if i != axis)
+    spanned = part.itemsize + sum(s * max(n - 1, 0) for s, n in others)
+    for start, stop in regions.spans_of(0, part.shape[axis], max(MAPPED_NBYTES // spanned, 1)):
+        yield (slice(None),) * axis + (slice(start, stop),)
+
+
 def open_hdf5(path: str, dataset: str) -> Any:
     """Return a dataset of an HDF5 file."""
     import h5py
@@ -250,7 +287,7 @@ def _chunks(image: Any) -> Chunks:
 def _reopenable(image: Any) -> Any:
     if isinstance(image, np.memmap) and isinstance(image.base, mmap.mmap) and image.filename is not None:
         order: Any = "C" if image.flags.c_contiguous else "F"
-        return Reopenable(partial(np.memmap, image.filename, image.dtype, "r", image.offset, image.shape, order), image)
+        return Mapped(partial(np.memmap, image.filename, image.dtype, "r", image.offset, image.shape, order), image)
     if type(image).__module__.startswith("h5py") and hasattr(image, "file"):
         return Reopenable(partial(open_hdf5, image.file.filename, image.name), image)
     return image
