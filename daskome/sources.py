@@ -30,7 +30,7 @@ READ_NBYTES = 16 * 2**20
 """Of chunks of an array-like, so many bytes are decoded at a time: zarr decodes ten of any size beside each other."""
 MAPPED_NBYTES = 2**20
 """Of a memory map, about so much is read before it is let go; the kernel maps some more around it."""
-BAND_NBYTES = 32 * 2**20
+BAND_NBYTES = 16 * 2**20
 """Chunks of a Dask array that are to be joined are first cut into bands that, joined, hold at most so much."""
 
 
