@@ -9,7 +9,7 @@ from operator import attrgetter
 from daskome import regions
 from daskome.layout import ZARR_V3
 from daskome.memory import Capacity, Pieces
-from daskome.passes import Pass, best_pass, cascade, last_nested
+from daskome.passes import Pass, best_pass, cascade
 from daskome.pyramid import Image, Pyramid, image_pyramid
 from daskome.regions import Shape
 
@@ -31,34 +31,24 @@ class Staged:
     ----------
     copy : Pyramid
         Of one level.
-    write, read : Pass
-        From the image to the copy; from there to the first levels.
+    passes : list of Pass
+        All there are: from the image to the copy, from there to the first levels, then the others.
     """
 
     copy: Pyramid
-    write: Pass
-    read: Pass
-
-    @property
-    def pieces(self) -> Pieces:
-        """The copy, to be read."""
-        level = self.copy.levels[0]
-        return Pieces(regions.regular(level.shape, level.layout.chunks), staged=1)
+    passes: list[Pass]
 
     @property
     def moves(self) -> float:
         """How many times the image is moved: read, written to the copy, and read from there."""
-        return self.write.amplification + 1 + self.read.amplification
+        write, read, *_ = self.passes
+        return write.amplification + 1 + read.amplification
 
     @property
     def rank(self) -> tuple[float, float, int]:
         """What the best has least of: moves, small objects, objects."""
         chunk = prod(self.copy.levels[0].layout.chunks) * self.copy.itemsize
         return round(self.moves, 1), max(STAGED_NBYTES / chunk, 1), self.copy.levels[0].n_objects
-
-    def passes(self, pyramid: Pyramid, capacity: Capacity) -> list[Pass]:
-        """Return all passes that write a pyramid by way of the copy."""
-        return [self.write, *cascade(pyramid, self.pieces, capacity)]
 
 
 def best_way(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> tuple[list[Pass], Pyramid | None]:
@@ -75,14 +65,14 @@ def best_way(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> tuple[list
             raise
         if not capacity.staging:
             raise ValueError(f"{error}; or staging=True (--staging), for a temporary copy of the image") from error
-        return staged.passes(pyramid, capacity), staged.copy
+        return staged.passes, staged.copy
     often = direct[0].amplification
     staged = _staged(pyramid, pieces, capacity) if often > STAGED_ABOVE else None
     if staged is None or staged.moves >= often:
         return direct, None
     if not capacity.staging:
-        return [replace(direct[0], offer=staged.write.amplification), *direct[1:]], None
-    return staged.passes(pyramid, capacity), staged.copy
+        return [replace(direct[0], offer=staged.passes[0].amplification), *direct[1:]], None
+    return staged.passes, staged.copy
 
 
 def _staged(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> Staged | None:
@@ -93,8 +83,7 @@ def _staged(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> Staged | No
             copy = _copy_in(pyramid, chunks)
             write = replace(best_pass(copy, 0, 1, pieces, capacity), group=1)
             own = Pieces(regions.regular(pyramid.levels[0].shape, chunks), staged=1)
-            read = best_pass(pyramid, 0, last_nested(pyramid, 0), own, capacity)
-            found.append(Staged(copy, write, read))
+            found.append(Staged(copy, [write, *cascade(pyramid, own, capacity)]))
     return min(found, key=attrgetter("rank"), default=None)
 
 

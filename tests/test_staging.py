@@ -262,17 +262,31 @@ def test_what_fits_is_not_copied(image: Any) -> None:
 
 
 def test_where_only_a_copy_fits_the_error_says_so() -> None:
-    memory = PROCESS_MEM + 2 * 8000
-    with pytest.raises(ValueError, match=r"needs 8.8 KiB of memory, but a thread has 7.8 KiB;.*or staging=True"):
-        daskome.plan_image(planes(), **OPTIONS, memory=memory)
-    assert daskome.plan_image(planes(), **OPTIONS, memory=memory, staging=True).temporary
+    image, memory = planes() + 1, PROCESS_MEM + 2 * 40_000  # computed: some planes at a time
+    with pytest.raises(ValueError, match=r"needs 91.2 KiB of memory, but a thread has 39.1 KiB;.*or staging=True"):
+        daskome.plan_image(image, **OPTIONS, memory=memory)
+    assert daskome.plan_image(image, **OPTIONS, memory=memory, staging=True).temporary
     with pytest.raises(ValueError, match=r"needs .* of memory, but a thread has 1000 B; give memory=.* or smaller"):
         daskome.plan_image(planes(), **OPTIONS, memory=PROCESS_MEM + 2000, staging=True)
 
 
+@pytest.mark.parametrize("computed", [False, True])
+def test_what_an_error_or_a_plan_offers_can_be_had(computed: bool) -> None:
+    image, offers = planes() + 1 if computed else planes(), 0
+    for nbytes in range(PROCESS_MEM + 2000, PROCESS_MEM + 200_000, 4000):
+        try:
+            offered = "staging=True" in repr(daskome.plan_image(image, **OPTIONS, memory=nbytes))
+        except ValueError as error:
+            offered = "staging=True" in str(error)
+        if offered:
+            offers += 1
+            assert daskome.plan_image(image, **OPTIONS, memory=nbytes, staging=True).temporary
+    assert offers
+
+
 def test_the_command_knows_it(tmp_path: Path) -> None:
     zarr.create_array(tmp_path / "in.zarr", data=VALUES, chunks=PLANES)
-    options = ["--chunks", "8", "--scale-factors", "2,4", "--memory", str(PROCESS_MEM + 180_000), "--threads", "2"]
+    options = ["--chunks", "8", "--scale-factors", "2,4", "--memory", str(PROCESS_MEM + 200_000), "--threads", "2"]
     source, target = str(tmp_path / "in.zarr"), str(tmp_path / "a")
     assert "would read it 1.00 times" in CliRunner().invoke(main, ["plan", source, *options]).output
     run = CliRunner().invoke(main, ["write", source, target, *options, "--staging"])
