@@ -10,6 +10,8 @@ from benchmarks import bounded, memory
 from benchmarks.schedule import WORLDS, World, simulated
 
 MIB = 2**20
+LONG = ["2 GiB, planes 1×2048²", "2 GiB, planes 1×2048², dask", "2 GiB, gaussian", "1 GiB, mean, uint8"]
+"""Cases that are measured by hand, since others are like them."""
 
 
 def test_every_benchmark_runs_tiny() -> None:
@@ -40,15 +42,19 @@ def test_a_simulated_schedule_is_what_can_be_counted_by_hand() -> None:
 
 
 @pytest.mark.slow
-def test_memory_is_flat_with_size_and_within_the_prediction() -> None:
-    costs = {case.name: memory.run(case) for case in memory.CASES}
-    for name, cost in costs.items():
-        assert cost.peak <= cost.result, (
-            f"{name}: peak {cost.peak / MIB:.0f} MiB, predicted {cost.result / MIB:.0f} MiB"
-        )
-    small, large = (costs[case.name].peak for case in memory.CASES[:2])
-    assert abs(large - small) < 50 * MIB
-    assert max(large, small) < 450e6
+def test_memory_is_flat_with_size() -> None:
+    small, large = (memory.run(case) for case in memory.CASES[:2])
+    assert abs(large.peak - small.peak) < 50 * MIB
+    assert max(large.peak, small.peak) <= small.result == large.result
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case", [case for case in memory.CASES[2:] if case.name not in LONG], ids=lambda case: case.name
+)
+def test_memory_is_within_the_prediction(case: memory.Case) -> None:
+    cost = memory.run(case)
+    assert cost.peak <= cost.result <= 2.5 * cost.peak
 
 
 @pytest.mark.slow
