@@ -44,7 +44,7 @@ def machine() -> str:
     return f"{date}, {os.cpu_count()} cores {platform.machine()}, Python {platform.python_version()}, {packages}"
 
 
-def _peak() -> int:
+def peak() -> int:
     """Return the peak of this process in bytes. ``ru_maxrss`` starts with that of the process that started it."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
@@ -61,7 +61,7 @@ def _main(function: str, arguments: str) -> None:
     cost = Cost(
         time.perf_counter() - wall,
         time.process_time() - cpu,
-        _peak(),
+        peak(),
         result,
     )
     print(json.dumps(vars(cost)))

@@ -15,7 +15,7 @@ from daskome.layout import StorageOptions
 from daskome.metadata import Metadata, Version, attributes, image_metadata, lost, ome_keys, read
 from daskome.methods import find_method
 from daskome.nouns import plain
-from daskome.plan import Capacity, Describe, Plan
+from daskome.plan import Capacity, Describe, Pieces, Plan
 from daskome.pyramid import Image, ScaleFactors, check_ndim
 
 RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets", "version")
@@ -55,7 +55,7 @@ class Asked:
         image, source = promoted(own, where, version), expanded(source, where)
         plan = planning.plan_image(
             image,
-            source.chunks,
+            Pieces(source.chunks, source.copies),
             find_method(self.method or "mean"),
             version,
             scale_factors=self.scale_factors,
@@ -81,7 +81,7 @@ class Asked:
         whole = [expanded(source, where) for source in sources]
         plan = planning.plan_levels(
             levels,
-            [source.chunks for source in whole],
+            [Pieces(source.chunks, source.copies) for source in whole],
             find_method(self.method or "mean"),
             version,
             storage_options=padded(self.storage_options, where),

@@ -157,6 +157,7 @@ _DESCRIBE = [
     ),
     click.option("--channels", metavar="NAMES", help="Add display metadata: names of the channels by commas, or JSON."),
     _MEMORY,
+    click.option("--staging", is_flag=True, help="Allow a temporary copy of an IN that would be read over four times."),
     _THREADS,
     _FS_OPTION,
     _IN_OPTION,
@@ -516,7 +517,9 @@ def _planned_for_others(source: str | None, target: str | None, options: dict[st
     version = find_version(options["fmt"]) if options["fmt"] else DEFAULT_VERSION
     memory = None if options["memory"] is None else table.parsed_nbytes(options["memory"])
     asked = Asked(**_asked(options))
-    found, _ = asked.plan(image, version, Capacity(options["workers"] or 1, options["threads"] or 1, memory))
+    found, _ = asked.plan(
+        image, version, Capacity(options["workers"] or 1, options["threads"] or 1, memory, staging=options["staging"])
+    )
     warn_of_loss(version, found.groups[0].metadata)
     return found
 
@@ -575,6 +578,8 @@ def _adding(url: str, options: dict[str, Any]) -> Callable[..., Any]:
     said = [key for key in ("axes", "scale", "translation", "unit", "name", "fmt", "channels") if options[key]]
     if said:
         raise ValueError(f"--add-levels takes no --{said[0]}: the image at {url} says it")
+    if options["staging"]:
+        raise ValueError("--add-levels takes no --staging: the levels are made from one that is stored already")
     keys = ("scale_factors", "method", "memory", "overwrite")
     storage = _storage_options(options) or None
     fs_options = dict(options["fs_options"] or options["in_options"]) or None
@@ -611,7 +616,7 @@ def _arguments(source: str, **options: Any) -> dict[str, Any]:
 
     return {
         **_asked(options),
-        **{key: options[key] for key in ("fmt", "memory", "overwrite")},
+        **{key: options[key] for key in ("fmt", "memory", "staging", "overwrite")},
         "image": daskome.read(source, dict(options["in_options"]) or None),
         "fs_options": dict(options["fs_options"]) or None,
     }

@@ -63,11 +63,11 @@ _WRITING = f"{_PLANNING} resume retries progress compute"
 _LABELS = "label_metadata colors properties"
 
 KEYWORDS: Final[Mapping[str, str]] = {
-    "write_image": f"{_WRITING} channels omero labels",
-    "plan_image": f"{_PLANNING} channels omero labels",
+    "write_image": f"{_WRITING} staging channels omero labels",
+    "plan_image": f"{_PLANNING} staging channels omero labels",
     "write_multiscale": f"{_WRITING} channels omero method",
-    "write_plate": f"{_WRITING} channels omero rows columns acquisitions",
-    "write_labels": f"{_WRITING} {_LABELS}",
+    "write_plate": f"{_WRITING} staging channels omero rows columns acquisitions",
+    "write_labels": f"{_WRITING} staging {_LABELS}",
     "write_multiscale_labels": f"{_WRITING} {_LABELS} method",
 }
 """What daskome's functions take by keyword only."""

@@ -35,7 +35,7 @@ def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.
     """
     work, blocks = unit.work, []
     for k, region in enumerate(unit.regions, start=work.first):
-        if k > work.first or work.image is None:
+        if k > work.first or work.reads_below:
             piece = coarsen(piece, pyramid, k, region)
         piece = piece.rechunk(regions.grid(region, pyramid.levels[k].write_chunks), method="tasks")
         blocks.append(piece)

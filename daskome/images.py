@@ -49,6 +49,8 @@ class Source:
     irregular : tuple of str
         Axes with coordinates that are not regular and rising: these have no scale, so the caller must give one.
     origin : Origin
+    copies : int
+        How often a chunk is in memory beside the result while it is read: none, or encoded and decoded, or computed.
     """
 
     array: Any
@@ -60,6 +62,7 @@ class Source:
     name: str | None = None
     irregular: tuple[str, ...] = ()
     origin: Origin = Origin()
+    copies: int = 2
 
     @property
     def shape(self) -> Shape:

@@ -28,10 +28,14 @@ def replaceable(place: StorePath, plan: Plan, overwrite: bool) -> list[str]:
         If zarr refuses an array as planned.
     """
     _check_writable(place)
+    if plan.temporary and not place.store.supports_deletes:
+        raise ValueError(f"{place} is in a store that can't delete a temporary copy of the image; leave staging out")
     storage.rehearse(plan)
     missing: set[str] = set()
     old: list[str] = []
     for group in sorted(plan.groups, key=lambda group: group.path.count("/")):
+        if group.temporary:
+            continue
         parent = group.path.rpartition("/")[0]
         if group.path and parent in missing:
             missing.add(group.path)  # Nothing is below what isn't there: a plate has thousands of groups.

@@ -11,39 +11,25 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from itertools import product, takewhile
-from math import lcm, prod
+from itertools import count, takewhile
+from math import prod
 from operator import attrgetter
 from typing import Any
 
 from daskome import cost, regions, table
 from daskome.layout import StorageOptions
+from daskome.memory import PROCESS_MEM, Capacity, Pieces
 from daskome.metadata import Metadata, Version, image_metadata
 from daskome.methods import Method, find_method
 from daskome.nouns import from_json, to_json
+from daskome.passes import Pass, cascade, copying_pass, span_of
 from daskome.pyramid import Image, Level, Pyramid, ScaleFactors, given_pyramid, image_pyramid
-from daskome.regions import Chunks, Region, Shape
+from daskome.regions import Region, Shape
+from daskome.staging import STAGING, best_way
 
-FORMAT = 2
+FORMAT = 3
 """The form of a plan as JSON."""
 Describe = Callable[[Pyramid], Metadata]
-UNIT_NBYTES = 512 * 2**20
-"""Units are grown while they read at most this much: some seconds of work, a few thousand units per TiB.
-Larger are those that a block forces, and those that spare reading source chunks again (see `LARGEST_UNIT`)."""
-LARGEST_UNIT = 4
-"""How many times `UNIT_NBYTES` a unit may read before it counts as slow: a retry loses all of it."""
-READING = 0.5
-"""How much of a pass's time is spent on reading; the rest is spent on downsampling, compressing and writing."""
-UNITS_PER_THREAD = 4
-"""With fewer units than this per thread, units are made smaller, so that all threads finish together."""
-DOUBLINGS = 4
-"""How often a block is doubled, at most, towards source chunks that don't nest with it."""
-TAIL_NBYTES = 256 * 2**20
-"""Coarse levels together this small are left to one unit: about a second of work, instead of another stage."""
-HEAP = 1.1
-"""How much more than is asked of it an allocator holds: measured up to 5 %."""
-PROCESS_MEM = 190 * 2**20
-"""Python, NumPy, Dask, distributed and zarr, imported: measured 150 to 175 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +45,15 @@ class Group:
         Which of the plan's pyramids lies in it.
     kept : int
         So many of the pyramid's levels, the finest, are there already, and stay as they are.
+    temporary : bool
+        Whether it is only read again, and goes with the journal (see `STAGING`).
     """
 
     path: str
     metadata: Metadata
     pyramid: int | None = None
     kept: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One way over a pyramid: what is read once, and the levels that are written from it.
-
-    Attributes
-    ----------
-    group : int
-        Which of the plan's groups it writes to.
-    image : int or None
-        Which image is read; None: the stored level below `first`.
-    first, stop : int
-        The levels that are written.
-    unit : tuple of int
-        What one unit covers, in voxels of level `first`.
-    read_chunks : tuple of int
-        The longest pieces in which it is read, in voxels of what is read.
-    amplification : float
-        How often the average voxel is read; 1.0 is once.
-    memory : int
-        Peak bytes of one unit.
-    """
-
-    group: int
-    image: int | None
-    first: int
-    stop: int
-    unit: Shape
-    read_chunks: Shape
-    amplification: float
-    memory: int
+    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,30 +76,6 @@ class Unit:
     def key(self) -> str:
         """The unit's name in the journal and on dashboards."""
         return f"{self.stage}/{self.index}"
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """Who will write: worker processes, the threads of each, and the memory of each in bytes, if it is bounded.
-
-    `images` is how many images like the one that is planned they write side by side: where there are many, none
-    need be cut for the workers' sake.
-    """
-
-    workers: int = 1
-    threads: int = 1
-    memory: int | None = None
-    images: int = 1
-
-    @property
-    def parallel(self) -> int:
-        """How many units run at a time."""
-        return self.workers * self.threads
-
-    @property
-    def thread_memory(self) -> float:
-        """What one unit may use, in bytes."""
-        return float("inf") if self.memory is None else max((self.memory - PROCESS_MEM) / self.threads, 0)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -191,15 +124,38 @@ class Plan:
     @property
     def n_puts(self) -> int:
         """How many requests write it to an object store, at most: objects, a record per unit, and metadata."""
-        objects = sum(
-            cost.puts(level.n_objects, prod(level.layout.objects) * itemsize) for level, itemsize in self._levels()
-        )
-        return objects + self.n_units + sum(1 for _ in self._levels()) + 2 * len(self.groups)
+        held = [*self._levels(), *((level, copy.itemsize) for _, copy in self.temporary for level in copy.levels)]
+        objects = sum(cost.puts(level.n_objects, prod(level.layout.objects) * itemsize) for level, itemsize in held)
+        return objects + self.n_units + len(held) + 2 * len(self.groups)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all levels that are written, uncompressed."""
         return sum(level.voxels * itemsize for level, itemsize in self._levels())
+
+    @property
+    def lasting(self) -> "Plan":
+        """The plan without its temporary copies; its stages are not to be run."""
+        groups = tuple(group for group in self.groups if not group.temporary)
+        numbers = sorted({group.pyramid for group in groups if group.pyramid is not None})
+        kept = (g if g.pyramid is None else replace(g, pyramid=numbers.index(g.pyramid)) for g in groups)
+        return replace(self, groups=tuple(kept), pyramids=tuple(self.pyramids[i] for i in numbers))
+
+    @property
+    def temporary(self) -> list[tuple[Group, Pyramid]]:
+        """The groups that hold a temporary copy of an image, and its pyramid of one level."""
+        held = [(group, group.pyramid) for group in self.groups if group.temporary]
+        return [(group, self.pyramids[number]) for group, number in held if number is not None]
+
+    @property
+    def temporary_nbytes(self) -> int:
+        """Bytes of the temporary copies, uncompressed."""
+        return sum(pyramid.nbytes for _, pyramid in self.temporary)
+
+    @property
+    def temporary_objects(self) -> int:
+        """How many objects are stored only until the end."""
+        return sum(level.n_objects for _, pyramid in self.temporary for level in pyramid.levels)
 
     @property
     def amplification(self) -> float:
@@ -233,7 +189,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """What identifies the bytes that the plan leaves on disk, whoever writes them, and in which units."""
-        found = replace(self, stages=(), capacity=Capacity()).to_dict()
+        found = replace(self.lasting, stages=(), capacity=Capacity()).to_dict()
         return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
@@ -243,8 +199,9 @@ class Plan:
 
     @property
     def images(self) -> list[tuple[Group, Pyramid]]:
-        """The groups that hold a pyramid, and that."""
-        return [(group, self.pyramids[group.pyramid]) for group in self.groups if group.pyramid is not None]
+        """The groups that hold a pyramid for good, and that."""
+        held = [(group, group.pyramid) for group in self.groups if not group.temporary]
+        return [(group, self.pyramids[number]) for group, number in held if number is not None]
 
     @property
     def home(self) -> str:
@@ -255,6 +212,12 @@ class Plan:
     def pyramid(self, work: Pass) -> Pyramid:
         """Return the pyramid that a pass writes."""
         return self.pyramids[self.groups[work.group].pyramid or 0]
+
+    def image_of(self, work: Pass) -> int | None:
+        """Return which image a pass reads, itself or a temporary copy of it; None: a stored level."""
+        if work.staged is None:
+            return work.image
+        return next(w.image for stage in self.stages for w in stage.passes if w.group == work.staged)
 
     def count(self, stage: int) -> int:
         """Return how many units a stage has."""
@@ -281,9 +244,7 @@ class Plan:
     def reads(self, unit: Unit) -> Region:
         """Return what a unit reads, in voxels of the image or of the stored level below."""
         work, pyramid = unit.work, self.pyramid(unit.work)
-        if work.image is not None:
-            return unit.regions[0]
-        return pyramid.reads(work.first, unit.regions[0])
+        return pyramid.reads(work.first, unit.regions[0]) if work.reads_below else unit.regions[0]
 
     def writes(self, unit: Unit) -> int:
         """Return how many bytes a unit writes, uncompressed."""
@@ -292,7 +253,7 @@ class Plan:
     def describe(self, unit: Unit) -> str:
         """Return which part of which levels a unit writes, as users write it."""
         pyramid = self.pyramid(unit.work)
-        paths = [level.path for level in pyramid.levels[unit.work.first : unit.work.stop]]
+        paths = self._paths(unit.work)
         where = regions.text(unit.regions[0], [axis.name for axis in pyramid.axes])
         name = self.groups[unit.work.group].path or pyramid.name
         return f"unit {unit.key} ({name}: {', '.join(paths)}; {where} of {paths[0]})"
@@ -345,13 +306,15 @@ class Plan:
         """Return the bytes that a pass reads, and its largest unit, uncompressed; what is read twice counts twice."""
         pyramid, first = self.pyramid(work), 0 if work.image is not None else work.first
         shape = pyramid.levels[work.first - 1 if first else work.first].shape
-        largest = (min(s, n) for s, n in zip(_span(pyramid, first, work.unit), shape, strict=True))
+        largest = (min(s, n) for s, n in zip(span_of(pyramid, first, work.unit), shape, strict=True))
         nbytes = pyramid.itemsize * work.amplification
         return prod(shape) * nbytes, prod(largest) * nbytes
 
     def _tables(self, rate: float) -> Iterator[tuple[str, list[str], list[list[str]]]]:
         for index, pyramid in enumerate(self.pyramids):
-            groups = [group for group in self.groups if group.pyramid == index]
+            groups = [group for group in self.groups if group.pyramid == index and not group.temporary]
+            if not groups:
+                continue
             axes = "".join(axis.name for axis in pyramid.axes)
             look = f"{axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {self.version}"
             title = f"{_names(groups, pyramid)}: {look}"
@@ -361,10 +324,16 @@ class Plan:
     def _stage_row(self, k: int, rate: float) -> list[str]:
         """Return a stage as the cells of a table under `STAGE`."""
         passes, load, parallel = self.stages[k].passes, self.loads[k], self.capacity.parallel
-        paths = {level.path: None for w in passes for level in self.pyramid(w).levels[w.first : w.stop]}
+        paths = {path: None for work in passes for path in self._paths(work)}
         bound = "its units" if load.units < parallel else "threads"
         cells = [table.nbytes(load.nbytes), table.nbytes(load.largest), table.duration(load.seconds(parallel, rate))]
         return [str(k), ", ".join(paths), f"{load.units:,}", *cells, bound]
+
+    def _paths(self, work: Pass) -> list[str]:
+        """Return the paths of the levels that a pass writes."""
+        if self.groups[work.group].temporary:
+            return ["copy"]
+        return [level.path for level in self.pyramid(work).levels[work.first : work.stop]]
 
     def _totals(self, rate: float) -> list[str]:
         workers, threads = self.capacity.workers, self.capacity.threads
@@ -376,9 +345,25 @@ class Plan:
             f" {table.nbytes(self.memory)} each ({table.nbytes(PROCESS_MEM)}, and"
             f" {table.nbytes(self.thread_memory)} per thread)",
             f"the source is read {self.amplification:.2f} times" if self.n_images else "the coarsest level is read",
+            *self._staging(),
             f"takes {table.duration(cost.seconds(self.loads, self.capacity.parallel, rate))}, if a thread reads,"
             f" downsamples and writes {rate / 1e6:.4g} MB/s of pixels",
         ]
+
+    def _staging(self) -> Iterator[str]:
+        """Yield what temporary copies of images cost, or would spare."""
+        if self.temporary:
+            yield (
+                f"a temporary copy of {table.nbytes(self.temporary_nbytes)} in"
+                f" {table.count(self.temporary_objects, 'object')} is written first, read once, and removed at the end"
+            )
+        offers = [(work.offer, self.pyramid(work)) for work in self._passes() if work.offer is not None]
+        if offers:
+            size = sum(pyramid.levels[0].voxels * pyramid.itemsize for _, pyramid in offers)
+            yield (
+                f"staging=True (--staging) would read it {max(offer for offer, _ in offers):.2f} times, through a"
+                f" temporary copy of {table.nbytes(size)} that is written once and read once"
+            )
 
 
 def _names(groups: Sequence[Group], pyramid: Pyramid) -> str:
@@ -406,7 +391,7 @@ def level_row(level: Level, itemsize: int) -> list[str]:
 
 def plan_image(
     image: Image,
-    source_chunks: Chunks,
+    pieces: Pieces,
     method: Method,
     version: Version,
     *,
@@ -420,8 +405,8 @@ def plan_image(
     Parameters
     ----------
     image : Image
-    source_chunks : tuple of tuple of int
-        Sizes of the pieces in which the image is stored or computed, per axis.
+    pieces : Pieces
+        In which the image is stored or computed.
     method : Method
     version : Version
     scale_factors, storage_options
@@ -439,13 +424,17 @@ def plan_image(
     version.check_axes(image.axes)
     pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays)
     capacity = capacity or Capacity()
-    stages = tuple(Stage((work,)) for work in _cascade(pyramid, source_chunks, capacity))
-    return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), stages, capacity)
+    passes, copy = best_way(pyramid, replace(pieces, image=0), capacity)
+    groups, pyramids = [Group("", describe(pyramid), 0)], [pyramid]
+    if copy:
+        groups.append(Group(f"{STAGING}/0", Metadata(), 1, temporary=True))
+        pyramids.append(copy)
+    return Plan(version.name, tuple(groups), tuple(pyramids), tuple(Stage((work,)) for work in passes), capacity)
 
 
 def plan_levels(
     levels: Sequence[Image],
-    source_chunks: Sequence[Chunks],
+    pieces: Sequence[Pieces],
     method: Method,
     version: Version,
     *,
@@ -457,7 +446,7 @@ def plan_levels(
     pyramid = given_pyramid(levels, method, storage_options, version.arrays)
     version.check_axes(pyramid.axes)
     capacity = capacity or Capacity()
-    passes = tuple(_copy(pyramid, k, chunks, capacity) for k, chunks in enumerate(source_chunks))
+    passes = tuple(copying_pass(pyramid, k, replace(own, image=k), capacity) for k, own in enumerate(pieces))
     return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), (Stage(passes),), capacity)
 
 
@@ -466,7 +455,7 @@ def plan_more_levels(
 ) -> Plan:
     """Return the plan that adds to the first `kept` levels of a pyramid, which are stored, the others."""
     capacity = capacity or Capacity()
-    stages = tuple(Stage((work,)) for work in _cascade(pyramid, (), capacity, kept))
+    stages = tuple(Stage((work,)) for work in cascade(pyramid, Pieces(()), capacity, kept))
     return Plan(version.name, (Group("", metadata, 0, kept),), (pyramid,), stages, capacity)
 
 
@@ -495,13 +484,22 @@ def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) ->
             stages[k] += (_shifted(work, first, images) for work in stage.passes)
         images += part.n_images
     whole = parts[0][1]
-    return Plan(
-        whole.version,
-        (*made, *groups),
-        tuple(pyramid for _, pyramid in pyramids.values()),
-        tuple(Stage(tuple(passes)) for passes in stages),
-        whole.capacity,
+    return _with_staging_at_home(
+        Plan(
+            whole.version,
+            (*made, *groups),
+            tuple(pyramid for _, pyramid in pyramids.values()),
+            tuple(Stage(tuple(passes)) for passes in stages),
+            whole.capacity,
+        )
     )
+
+
+def _with_staging_at_home(plan: Plan) -> Plan:
+    """Return a plan whose temporary groups lie beside its journal, so that they go with it."""
+    folder, numbers = "/".join(filter(None, (plan.home, STAGING))), count()
+    groups = (replace(g, path=f"{folder}/{next(numbers)}") if g.temporary else g for g in plan.groups)
+    return replace(plan, groups=tuple(groups))
 
 
 def _numbered(pyramids: dict[int, tuple[int, Pyramid]], pyramid: Pyramid) -> int:
@@ -510,203 +508,16 @@ def _numbered(pyramids: dict[int, tuple[int, Pyramid]], pyramid: Pyramid) -> int
 
 
 def _shifted(work: Pass, groups: int, images: int) -> Pass:
-    return replace(work, group=work.group + groups, image=None if work.image is None else work.image + images)
-
-
-def _cascade(pyramid: Pyramid, source_chunks: Chunks, capacity: Capacity, first: int = 0, alike: int = 1) -> list[Pass]:
-    """Return passes that write the levels from `first` on, level 0 from the image, others from the one below."""
-    passes: list[Pass] = []
-    while first < len(pyramid.levels):
-        if first:
-            below = pyramid.levels[first - 1]
-            source_chunks = regions.regular(below.shape, below.layout.chunks)
-        passes.append(_best_pass(pyramid, first, _last_nested(pyramid, first), source_chunks, capacity))
-        first = passes[-1].stop
-    return passes
-
-
-def _copy(pyramid: Pyramid, k: int, source_chunks: Chunks, capacity: Capacity) -> Pass:
-    """Return the pass that writes level k as the caller has it."""
-    alone = replace(pyramid, levels=(pyramid.levels[k],))
-    return replace(_best_pass(alone, 0, 1, source_chunks, capacity), image=k, first=k, stop=k + 1)
-
-
-def _last_nested(pyramid: Pyramid, first: int) -> int:
-    """Return up to which level blocks nest from `first` on, so that one pass can write them all."""
-    stop = first + 1
-    while stop < len(pyramid.levels) and _nests(pyramid, stop):
-        stop += 1
-    return stop
-
-
-def _nests(pyramid: Pyramid, k: int) -> bool:
-    """Whether a block of level k is made of whole blocks of level k - 1, and of nothing around them."""
-    fine, coarse, factors = pyramid.levels[k - 1], pyramid.levels[k], pyramid.factors(k)
-    if any(map(pyramid.method.halo, factors)):
-        return False
-    spans = zip(coarse.write_chunks, factors, fine.write_chunks, coarse.shape, strict=True)
-    return all(c >= n or c * f % b == 0 for c, f, b, n in spans)
-
-
-def _best_pass(pyramid: Pyramid, first: int, last: int, source_chunks: Chunks, capacity: Capacity) -> Pass:
-    """Return the pass from level `first` that is fastest, within the memory, and then writes most levels."""
-    parallel = max(capacity.parallel // capacity.images, 1)
-    share = _nbytes_read(pyramid, first) * capacity.images // (UNITS_PER_THREAD * capacity.parallel)
-    limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if first else 1))
-    read = _read_chunks(pyramid, first, source_chunks)
-    candidates = [
-        _candidate(pyramid, first, stop, unit, source_chunks, read)
-        for stop in range(first + 1, last + 1)
-        for unit in _unit_shapes(pyramid, first, stop, source_chunks, limit)
-    ]
-    budget = capacity.thread_memory
-    fitting = [work for work in candidates if work.memory <= budget]
-    if not fitting:
-        least = min(work.memory for work in candidates)
-        raise ValueError(
-            f"one unit of {pyramid.name!r} needs {table.nbytes(least)} of memory, but a thread has"
-            f" {table.nbytes(budget)}; give memory={_enough(PROCESS_MEM + capacity.threads * least)!r} for"
-            f" {table.count(capacity.threads, 'thread')}, use fewer threads, or smaller chunks or shards"
-        )
-    return min(fitting, key=lambda work: _cost(pyramid, work, limit, parallel))
-
-
-def _enough(nbytes: int) -> str:
-    """Return a number of bytes, rounded up, as the argument `memory` takes it."""
-    return f"{regions.ceil_div(nbytes, 2**20)} MiB"
-
-
-def _cost(pyramid: Pyramid, work: Pass, limit: int, parallel: int) -> tuple[float, int, int, int]:
-    """Return what the best pass has least of: time, then bytes over `limit` per unit, levels left, and memory."""
-    read = prod(work.unit) * prod(_from(pyramid, work.first)) * pyramid.itemsize
-    time = _time(work.amplification, read, _nbytes_read(pyramid, work.first), limit, parallel)
-    return round(time, 1), max(read, limit), -work.stop, work.memory
-
-
-def _time(amplification: float, read: int, total: int, limit: int, parallel: int) -> float:
-    """Estimate the time of a pass of units that read `read` bytes of `total`; 1 is the best there is.
-
-    Only the `READING` part of it is repeated by amplification, but all of it is stretched by fewer units than
-    threads, and by units so large that a retry loses too much. A unit within `limit` is small enough for both.
-    The weights are rough: they are to keep a pass from becoming one unit, or from reading all again and again.
-    """
-    again = 1 + (amplification - 1) * READING
-    if read <= limit:
-        return again
-    return again * max(parallel * read / total, 1) * max(read / (LARGEST_UNIT * UNIT_NBYTES), 1)
-
-
-def _from(pyramid: Pyramid, first: int) -> Shape:
-    """Return how many voxels of what a pass reads make one of its first level, per axis."""
-    return pyramid.factors(first) if first else (1,) * len(pyramid.axes)
-
-
-def _span(pyramid: Pyramid, first: int, unit: Shape) -> Shape:
-    """Return what a unit covers, in voxels of what its pass reads."""
-    return tuple(u * f for u, f in zip(unit, _from(pyramid, first), strict=True))
-
-
-def _nbytes_read(pyramid: Pyramid, first: int) -> int:
-    """Return the bytes that a pass from level `first` reads."""
-    return pyramid.levels[max(first - 1, 0)].voxels * pyramid.itemsize
-
-
-def _unit_shapes(pyramid: Pyramid, first: int, stop: int, source_chunks: Chunks, limit: int) -> Iterable[Shape]:
-    """Return what a unit can cover: the block of the top level, grown along any axes towards whole source chunks.
-
-    What is too large is offered only in the first and the last length of each axis, so that there are few.
-    """
-    shape, steps = pyramid.levels[first].shape, _from(pyramid, first)
-    lengths = list(map(_lengths, _root(pyramid, first, stop), steps, source_chunks, shape))
-    ends = set(product(*((options[0], options[-1]) for options in lengths)))
-    nbytes = prod(steps) * pyramid.itemsize
-    largest = LARGEST_UNIT * UNIT_NBYTES // nbytes
-    units = [unit for unit in product(*lengths) if prod(unit) <= largest or unit in ends]
-    if not _halo(pyramid, first):
-        units = [_grown(unit, shape, limit // nbytes) for unit in units]
-    return dict.fromkeys(units)
-
-
-def _lengths(root: int, step: int, chunks: regions.Sizes, n: int) -> list[int]:
-    """Return how long a unit can be along one axis: `root` times something, or the whole axis.
-
-    The last one holds whole source chunks. Where they don't nest with the root, it may be (almost) the whole axis,
-    so shorter ones come between: these read the chunks on their borders twice, fewer of them the longer they are.
-    """
-    longest = regions.longest(chunks)
-    if len(chunks) == 1:
-        return [root, n]
-    if root * step % longest == 0:
-        return [root]
-    fitted = min(lcm(root * step, longest) // step, n)
-    doubled = takewhile(lambda length: length < fitted, (root * 2**k for k in range(DOUBLINGS + 1)))
-    return [root, *doubled, n, fitted]
-
-
-def _root(pyramid: Pyramid, first: int, stop: int) -> Shape:
-    """Return the block of the top level, in voxels of level `first`."""
-    fine, top = pyramid.levels[first], pyramid.levels[stop - 1]
-    scale = [round(b / a) for a, b in zip(fine.factors, top.factors, strict=True)]
-    return tuple(
-        n if c >= m else c * f for c, f, n, m in zip(top.write_chunks, scale, fine.shape, top.shape, strict=True)
+    image, staged = work.image, work.staged
+    return replace(
+        work,
+        group=work.group + groups,
+        image=None if image is None else image + images,
+        staged=None if staged is None else staged + groups,
     )
 
 
-def _grown(unit: Shape, shape: Shape, voxels: int) -> Shape:
-    """Double a unit along its axis of most units while it holds no more than `voxels`: fewer, longer tasks."""
-    while True:
-        axis = max(range(len(shape)), key=lambda i: regions.ceil_div(shape[i], unit[i]))
-        double = tuple(min(2 * u, n) if i == axis else u for i, (u, n) in enumerate(zip(unit, shape, strict=True)))
-        if double == unit or prod(double) > voxels:
-            return unit
-        unit = double
-
-
-def _halo(pyramid: Pyramid, first: int) -> Shape:
-    halo = tuple(map(pyramid.method.halo, _from(pyramid, first)))
-    return halo if any(halo) else ()
-
-
-def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, source_chunks: Chunks, read: Shape) -> Pass:
-    halo = _halo(pyramid, first)
-    span = _span(pyramid, first, unit)
-    if halo:
-        read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
-    amplification = prod(map(regions.amplification, source_chunks, span, halo or (0,) * len(span)))
-    memory = _memory(pyramid, first, stop, span, read, copies=3 if halo else 2)
-    return Pass(0, None if first else 0, first, stop, unit, read, amplification, memory)
-
-
-def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:
-    """Return the longest pieces to read: source chunks, gathered up to `Level.read_chunks`."""
-    limits = pyramid.levels[max(first - 1, 0)].read_chunks
-    return tuple(regions.longest_gathered(chunks, n) for chunks, n in zip(source_chunks, limits, strict=True))
-
-
-def _memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape, copies: int) -> int:
-    """Return the peak of one unit, in bytes: what was read, and per level a block and the parts of the next.
-
-    The source counts twice, for pieces that are joined, and for the codec's or the reader's own copy; and once
-    more with a halo, which cuts stored chunks, so that zarr decodes them beside the result. An object is encoded
-    in one buffer and compressed into another. (`benchmarks/memory.py` holds this against what is measured.)
-    """
-    levels = pyramid.levels[first:stop]
-    steps = _from(pyramid, first)
-    block = tuple(map(lcm, levels[0].write_chunks if first == 0 else read, steps))
-    live = prod(min(_cover(r, b), s) for r, b, s in zip(read, block, span, strict=True))
-    written = sum(2 * prod(level.write_chunks) for level in levels)
-    encoded = 2 * max(prod(level.layout.objects) for level in levels)
-    return int(HEAP * (copies * live + written + encoded) * pyramid.itemsize)
-
-
-def _cover(read: int, block: int) -> int:
-    """Return how long the pieces of length `read` are that a block of length `block` touches."""
-    if read % block == 0 or block % read == 0:
-        return max(read, block)
-    return (regions.ceil_div(block, read) + 1) * read
-
-
 __all__ = [
-    "Capacity", "Group", "Pass", "Plan", "Stage", "Unit", "level_row", "plan_image", "plan_levels",
+    "Capacity", "Group", "Pass", "Pieces", "Plan", "Stage", "Unit", "level_row", "plan_image", "plan_levels",
     "plan_more_levels", "together",
 ]  # fmt: skip

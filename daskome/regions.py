@@ -165,7 +165,7 @@ def regular(shape: Sequence[int], blocks: Sequence[int]) -> Chunks:
 
 def longest(chunks: Sizes) -> int:
     """Return the size of the longest of some chunks."""
-    return chunks[0] if isinstance(chunks, Regular) else max(chunks)
+    return max(chunks[:1] if isinstance(chunks, Regular) else chunks, default=0)
 
 
 def cut(chunks: Sizes, start: int, stop: int) -> tuple[int, ...]:
@@ -212,6 +212,54 @@ def longest_gathered(chunks: Sizes, limit: int) -> int:
     whole, rest = divmod(chunks.length, chunks.step)
     longer = joined * chunks.step + rest
     return min(longer if whole % joined == 0 and longer <= limit else longer - rest, chunks.length)
+
+
+def batched(own: Chunks, longest: Shape, voxels: int) -> Chunks:
+    """Join the parts that a region has of chunks while the chunks, of at most `longest`, hold at most `voxels`.
+
+    >>> batched(((1, 1, 1), (3, 3)), (1, 4), 8)
+    ((1, 1, 1), (6,))
+    """
+    left, found = max(voxels // prod(longest), 1), []
+    for sizes in reversed(own):
+        n = min(len(sizes), left)
+        found.append(tuple(sum(sizes[i : i + n]) for i in range(0, len(sizes), n)))
+        left //= n
+    return tuple(reversed(found))
+
+
+def parts(sizes: Sequence[int], start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield what ``start:stop`` holds of each of consecutive parts.
+
+    >>> list(parts((4, 4, 4), 2, 8))
+    [(2, 4), (4, 8)]
+    """
+    edge = 0
+    for n in sizes:
+        if edge < stop and edge + n > start:
+            yield max(edge, start), min(edge + n, stop)
+        edge += n
+
+
+def bands(own: Chunks, joined: Chunks, voxels: int) -> Chunks:
+    """Return `joined`, with halved those axes along which chunks are longest and not joined, up to so many `voxels`.
+
+    Where nothing is joined, nothing is halved.
+
+    >>> bands(((1, 1, 1, 1), (64,)), ((4,), (64,)), 64)
+    ((4,), (16, 16, 16, 16))
+    """
+    free = [i for i, (a, b) in enumerate(zip(own, joined, strict=True)) if len(a) == len(b)]
+    lengths = [max(sizes) for sizes in joined]
+    while len(free) < len(own) and prod(lengths) > voxels and free:
+        axis = max(free, key=lambda i: (lengths[i], -i))
+        if lengths[axis] == 1:
+            break
+        lengths[axis] = ceil_div(lengths[axis], 2)
+    return tuple(
+        tuple(b - a for n in sizes for a, b in spans_of(0, n, length))
+        for sizes, length in zip(joined, lengths, strict=True)
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -1,5 +1,6 @@
 """What a caller asks for, as far as it depends on the world: the version of what is there, and who will write."""
 
+from dataclasses import replace
 from typing import Any
 
 from zarr.storage import StorePath
@@ -34,6 +35,7 @@ def check_same_version(place: StorePath, version: Version) -> None:
         )
 
 
-def capacity(place: StorePath | None, memory: int | str | None) -> Capacity:
-    """Return who would write there, each with so much memory."""
-    return pools.capacity(place, None if memory is None else table.parsed_nbytes(memory))
+def capacity(place: StorePath | None, memory: int | str | None, staging: bool = False) -> Capacity:
+    """Return who would write there, each with so much memory, and whether there is room for temporary copies."""
+    workers = pools.capacity(place, None if memory is None else table.parsed_nbytes(memory))
+    return replace(workers, staging=staging)

@@ -73,7 +73,7 @@ def fitting(plan: Plan, capacity: Capacity) -> Plan:
 
 def _lines(begun: Plan, asked: Plan) -> list[str]:
     """Return in what a plan that was begun differs from the one that is asked for; the metadata follow the pyramids."""
-    there, wanted = begun.to_dict(), asked.to_dict()
+    there, wanted = begun.lasting.to_dict(), asked.lasting.to_dict()
     lines = [line for key in ("version", "pyramids") for line in storage.differing(key, there[key], wanted[key])]
     return [x for x in lines if "_chunks" not in x] or storage.differing("groups", there["groups"], wanted["groups"])
 
@@ -104,18 +104,19 @@ def _finished(task: Task) -> Task:
     plan = task.plan
     every = [(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
     units = (unit for stage, indices in every for unit in plan.units(stage, _spread(indices)))
-    _check_pixels(Start(plan, task.sources, task.place, Journal(task.home, "")), _of_images(units))
+    lasting = (unit for unit in units if not plan.groups[unit.work.group].temporary)
+    _check_pixels(Start(plan, task.sources, task.place, Journal(task.home, "")), _of_images(plan, lasting))
     return replace(task, finished=True)
 
 
 def _finished_units(plan: Plan, journal: Journal) -> Iterator[Unit]:
     for stage in range(len(plan.stages)):
-        if any(work.image is not None for work in plan.stages[stage].passes):
+        if any(plan.image_of(work) is not None for work in plan.stages[stage].passes):
             yield from plan.units(stage, _spread(sorted(journals.finished(journal, stage))))
 
 
-def _of_images(units: Iterator[Unit]) -> Iterator[Unit]:
-    return (unit for unit in units if unit.work.image is not None)
+def _of_images(plan: Plan, units: Iterator[Unit]) -> Iterator[Unit]:
+    return (unit for unit in units if plan.image_of(unit.work) is not None)
 
 
 def _spread(indices: Sequence[int]) -> Sequence[int]:
@@ -124,7 +125,7 @@ def _spread(indices: Sequence[int]) -> Sequence[int]:
 
 def _check_pixels(start: Start, units: Iterator[Unit]) -> None:
     """Raise a ValueError if what is stored of finished units is not what the images hold."""
-    for unit in islice(_of_images(units), 4 * SAMPLE):
+    for unit in islice(_of_images(start.plan, units), 4 * SAMPLE):
         if not _holds(start, unit):
             raise ValueError(
                 f"the image has changed since {start.plan.describe(unit)} was written to {start.place}; a pyramid must"
@@ -139,7 +140,7 @@ def _holds(start: Start, unit: Unit) -> bool:
     level = pyramid.levels[work.first]
     region = _middle(unit.regions[0], level.layout.chunks)
     stored = storage.open_levels(place, pyramid)[work.first][regions.slices(region)]
-    expected = _pixels(start.sources[work.image or 0], region, level.layout.chunks)
+    expected = _pixels(start.sources[plan.image_of(work) or 0], region, level.layout.chunks)
     same = partial(_same, np.asarray(stored))
     return same(expected) or same(storage.as_stored(pyramid, level, expected))
 

@@ -33,6 +33,8 @@ Part = tuple[int, Iterable[int]]
 """A stage, and the indices of some of its units, rising."""
 BACK_OFF = 0.25
 """Seconds to wait before a unit is tried again, about; four times as long each time."""
+STAGED = "s0"
+"""The one level of a temporary copy of an image."""
 HOPELESS = 10
 """After so many failures for good without a success between them, no further units are tried: the disk is full, …"""
 
@@ -64,6 +66,7 @@ class Job:
     place: StorePath
     journal: Journal
     wait: float = 0
+    staged: StorePath | None = None
 
     def __call__(self) -> None:
         """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
@@ -74,7 +77,8 @@ class Job:
         arrays = storage.open_levels(self.place, self.pyramid)
         piece = self.piece
         if piece is None:
-            piece = cut(as_source(arrays[self.unit.work.first - 1]), self.reads, self.unit.work.read_chunks)
+            below = arrays[self.unit.work.first - 1] if self.staged is None else storage.find_array(self.staged)
+            piece = cut(as_source(below), self.reads, self.unit.work.read_chunks)
         dask.compute(graph.stores(self.unit, self.pyramid, piece, arrays), scheduler=get_sync)
         journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - begun))
 
@@ -99,7 +103,11 @@ def run(start: Start, retries: int = 2, progress: Progress | None = None, parts:
     """
     plan = start.plan
     todo = [(stage, start.missing(stage, indices)) for stage, indices in parts or _whole(plan)]
-    total = plan.nbytes if parts is None else sum(nbytes(plan, stage, indices) for stage, indices in parts)
+    total = (
+        plan.nbytes + plan.temporary_nbytes
+        if parts is None
+        else sum(nbytes(plan, stage, indices) for stage, indices in parts)
+    )
     done = total - sum(nbytes(plan, stage, indices) for stage, indices in todo) if progress else 0
     with pool(start.place) as workers:
         for stage, indices in todo:
@@ -125,7 +133,8 @@ def jobs(start: Start, stage: int, indices: Iterable[int]) -> Iterator[Job]:
         work, reads = unit.work, plan.reads(unit)
         piece = None if work.image is None else cut(start.sources[work.image], reads, work.read_chunks)
         group = start.place / plan.groups[work.group].path
-        yield Job(unit, reads, piece, plan.pyramid(work), group, start.journal)
+        staged = None if work.staged is None else start.place / plan.groups[work.staged].path / STAGED
+        yield Job(unit, reads, piece, plan.pyramid(work), group, start.journal, staged=staged)
 
 
 def finish(start: Start) -> None:
@@ -135,7 +144,8 @@ def finish(start: Start) -> None:
     """
     plan, place, version = start.plan, start.place, find_version(start.plan.version)
     storage.sweep(place, plan)
-    for group in sorted(plan.groups, key=_depth, reverse=place.store.supports_deletes):
+    lasting = [group for group in plan.groups if not group.temporary]
+    for group in sorted(lasting, key=_depth, reverse=place.store.supports_deletes):
         metadata = group.metadata
         if group.pyramid is not None and not group.kept and metadata.omero:
             pyramid = plan.pyramids[group.pyramid]

@@ -5,10 +5,12 @@ coordinates) is kept in a `Source`.
 """
 
 import mmap
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import dask.array as da
@@ -24,6 +26,12 @@ SOME_TASKS, SOME_VALUES = 256, 256
 """At most so many tasks of a layer, evenly spread, and values in a task are looked at: a graph may have millions."""
 MAX_DEPTH = 8
 """So many adapters may be around an array."""
+READ_NBYTES = 16 * 2**20
+"""Of chunks of an array-like, so many bytes are decoded at a time: zarr decodes ten of any size beside each other."""
+MAPPED_NBYTES = 2**20
+"""Of a memory map, about so much is read before it is let go; the kernel maps some more around it."""
+BAND_NBYTES = 16 * 2**20
+"""Chunks of a Dask array that are to be joined are first cut into bands that, joined, hold at most so much."""
 
 
 def as_source(image: Any) -> Source:
@@ -47,46 +55,72 @@ def as_source(image: Any) -> Source:
         if not hasattr(image, attribute):
             raise TypeError(f"an image needs shape, dtype and slicing; {type(image).__name__} has no {attribute}")
     _check_known(image)
-    return Source(_reopenable(image), _chunks(image))
+    source = Source(_reopenable(image), _chunks(image))
+    return replace(source, copies=_copies(source))
+
+
+def _copies(source: Source) -> int:
+    """Return `Source.copies`. Of a Dask array it is known only that what merely cuts an array makes none."""
+    if isinstance(source.array, np.ndarray):
+        return 0
+    if not isinstance(source.array, da.Array):
+        return 2
+    computing = [name for name in source.array.__dask_graph__().layers if not str(name).startswith("original-")]
+    return 0 if len(computing) == 1 and not stored_at(source) else 2
 
 
 def cut(source: Source, region: Region, read_chunks: Shape) -> da.Array:
     """Return a region of the source as a Dask array of pieces of at most about `read_chunks`, and no more graph.
 
-    Source chunks are joined up to `read_chunks` and never split, so that none is read twice.
+    Source chunks are joined up to `read_chunks`. No stored one is split, so that none is read twice; one that Dask
+    computes is split in the graph, so that not all chunks are in memory as they are and joined.
     """
-    chunks = tuple(
-        regions.gathered(regions.cut(sizes, start, stop), limit)
-        for sizes, (start, stop), limit in zip(source.chunks, region, read_chunks, strict=True)
-    )
+    own = tuple(regions.cut(sizes, *span) for sizes, span in zip(source.chunks, region, strict=True))
+    chunks = tuple(map(regions.gathered, own, read_chunks))
     dtype = np.dtype(source.dtype)
     if isinstance(source.array, da.Array):
         part = _culled(source.array[regions.slices(region)])
-        part = part.map_blocks(_as_declared, dtype=dtype, declared=dtype, meta=np.empty((0,) * part.ndim, dtype))
-        return part.rechunk(chunks, method="tasks")
-    piece = source.array if isinstance(source.array, np.ndarray) else Window(source.array, region)
-    if piece is source.array:
-        piece = piece[regions.slices(region)].astype(dtype, copy=False)
+        part = part.map_blocks(_detached, dtype=dtype, declared=dtype, meta=np.empty((0,) * part.ndim, dtype))
+        bands = regions.bands(own, chunks, BAND_NBYTES // dtype.itemsize)
+        return part.rechunk(bands, method="tasks", block_size_limit=BAND_NBYTES)
+    if isinstance(source.array, np.ndarray):
+        piece: Any = source.array[regions.slices(region)].astype(dtype, copy=False)
+    else:
+        longest = tuple(map(regions.longest, source.chunks))
+        piece = Window(source.array, region, regions.batched(own, longest, READ_NBYTES // dtype.itemsize))
     return da.from_array(piece, chunks=chunks, name=False, meta=np.empty((0,) * len(region), dtype))
 
 
 class Window:
-    """A region of an array-like, itself one: so the graph of a unit knows nothing of the rest of the image."""
+    """A region of an array-like, itself one: so the graph of a unit knows nothing of the rest of the image.
 
-    __slots__ = ("array", "dtype", "ndim", "region", "shape")
+    Of large chunks it reads `batches` one after the other, each of so many voxels per axis, into one result.
+    """
 
-    def __init__(self, array: Any, region: Region) -> None:
+    __slots__ = ("array", "batches", "dtype", "ndim", "region", "shape")
+
+    def __init__(self, array: Any, region: Region, batches: Chunks | None = None) -> None:
         self.array = array
         self.region = region
         self.shape = regions.shape_of(region)
+        self.batches = batches or tuple((n,) for n in self.shape)
         self.ndim = len(region)
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         """Return a part of the region."""
-        starts = [start for start, _ in self.region]
-        inner = tuple(slice(a + i.start, a + i.stop) for a, i in zip(starts, index, strict=True))
-        return _as_declared(self.array[inner], self.dtype, tuple(i.stop - i.start for i in inner))
+        wanted = tuple((i.start, i.stop) for i in index)
+        parts = list(product(*(regions.parts(sizes, *span) for sizes, span in zip(self.batches, wanted, strict=True))))
+        if len(parts) == 1:
+            return self._read(wanted)
+        found = np.empty(regions.shape_of(wanted), self.dtype)
+        for part in parts:
+            found[tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(part, wanted, strict=True))] = self._read(part)
+        return found
+
+    def _read(self, part: Region) -> np.ndarray[Any, Any]:
+        inner = tuple(slice(a + start, a + stop) for (a, _), (start, stop) in zip(self.region, part, strict=True))
+        return _as_declared(self.array[inner], self.dtype, regions.shape_of(part))
 
 
 class Reopenable:
@@ -114,6 +148,40 @@ class Reopenable:
 
     def __reduce__(self) -> tuple[type, tuple[Callable[[], Any]]]:
         return type(self), (self._opener,)
+
+
+class Mapped(Reopenable):
+    """A memory map of a file. What is read is copied bit by bit, and the map let go each time.
+
+    Otherwise all of the file that was ever read counts as memory of the process, and Dask pauses workers for it.
+    """
+
+    def __getitem__(self, index: Any) -> np.ndarray[Any, Any]:
+        """Return a part of the array, in memory."""
+        part = np.asarray(self.array[index])
+        if not part.ndim:
+            return part.copy()
+        found = np.empty(part.shape, part.dtype)
+        for some in _bits(part):
+            found[some] = part[some]
+            self._let_go()
+        return found
+
+    def _let_go(self) -> None:
+        """Unmap all pages; not of a map whose changes are its own, for these would be lost."""
+        pages = self.array.base
+        if sys.platform == "linux" and isinstance(pages, mmap.mmap) and self.array.mode != "c":
+            pages.madvise(mmap.MADV_DONTNEED)
+
+
+def _bits(part: np.ndarray[Any, Any]) -> Iterator[tuple[slice, ...]]:
+    """Yield parts of an array along its slowest axis, each of which spans about `MAPPED_NBYTES` of its file."""
+    steps = [abs(stride) for stride in part.strides]
+    axis = max(range(part.ndim), key=steps.__getitem__)
+    others = ((s, n) for i, (s, n) in enumerate(zip(steps, part.shape, strict=True)) if i != axis)
+    spanned = part.itemsize + sum(s * max(n - 1, 0) for s, n in others)
+    for start, stop in regions.spans_of(0, part.shape[axis], max(MAPPED_NBYTES // spanned, 1)):
+        yield (slice(None),) * axis + (slice(start, stop),)
 
 
 def open_hdf5(path: str, dataset: str) -> Any:
@@ -219,7 +287,7 @@ def _chunks(image: Any) -> Chunks:
 def _reopenable(image: Any) -> Any:
     if isinstance(image, np.memmap) and isinstance(image.base, mmap.mmap) and image.filename is not None:
         order: Any = "C" if image.flags.c_contiguous else "F"
-        return Reopenable(partial(np.memmap, image.filename, image.dtype, "r", image.offset, image.shape, order), image)
+        return Mapped(partial(np.memmap, image.filename, image.dtype, "r", image.offset, image.shape, order), image)
     if type(image).__module__.startswith("h5py") and hasattr(image, "file"):
         return Reopenable(partial(open_hdf5, image.file.filename, image.name), image)
     return image
@@ -229,6 +297,12 @@ def _culled(array: da.Array) -> da.Array:
     """Return an array without the rest of its graph; `dask.optimize` would lose the futures of a persisted one."""
     graph = array.__dask_graph__().cull(set(flatten(array.__dask_keys__())))
     return da.Array(dict(graph), array.name, array.chunks, meta=array._meta)
+
+
+def _detached(block: Any, declared: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return a block as NumPy, of the dtype declared; not as a view of something larger, which it would keep alive."""
+    found = _as_declared(block, declared)
+    return found.copy() if found.base is not None and getattr(found.base, "nbytes", 0) > found.nbytes else found
 
 
 def _as_declared(block: Any, declared: np.dtype[Any], shape: Shape | None = None) -> np.ndarray[Any, Any]:
@@ -260,6 +334,7 @@ def _from_xarray(image: Any) -> Source:
         {dim: str(known[dim].attrs["units"]) for dim in numbers if known[dim].attrs.get("units")},
         str(image.name) if image.name else None,
         irregular,
+        copies=inner.copies,
     )
 
 

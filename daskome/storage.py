@@ -145,7 +145,7 @@ def create(place: StorePath, plan: Plan, old: Sequence[str], journal: Journal, o
         Where the images of the plan come from, for the journal.
     """
     documents, fingerprint = rehearse(plan), plan.fingerprint
-    for group in reversed(plan.groups):
+    for group in reversed([group for group in plan.groups if not group.temporary]):
         replaced = [path for path in old if _is_in(path, group.path)]
         _begin(place / group.path, plan, group, _mark(plan, group, replaced, fingerprint))
     if place.store.supports_deletes:

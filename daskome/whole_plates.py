@@ -52,7 +52,7 @@ class WholePlate:
         parts, sources = [], []
         for image in self.images:
             own = asked.image(image.source)
-            key = (replace(own, name=""), image.source.chunks)
+            key = (replace(own, name=""), image.source.chunks, image.source.copies)
             if key not in plans:
                 plans[key], _ = asked.plan(image.source, version, many)
             parts.append((f"{image.well}/{image.path}", plans[key]))

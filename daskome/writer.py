@@ -70,6 +70,7 @@ def write_image(
     storage_options: StorageOptions = None,
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
+    staging: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -127,6 +128,9 @@ def write_image(
         For the file system of a URL, such as credentials. They are not stored.
     memory : int or str, optional
         What a worker process may use, such as "2GB"; by default its limit, or the machine's memory.
+    staging : bool
+        Allow a temporary copy of an image whose chunks fit those of the target so badly that it would be read more than
+        four times: it is written once beside the journal, read once, and removed at the end.
     overwrite : bool
         Replace an image that is there. Labels, other groups and attributes beside it are kept.
     resume : bool
@@ -167,7 +171,7 @@ def write_image(
     [(64, 64), (32, 32), (16, 16)]
     """
     place = storage.locate(group, fs_options)
-    version, workers = which_version(fmt, place), capacity(place, memory)
+    version, workers = which_version(fmt, place), capacity(place, memory, staging)
     described = (name, axes, scale, translation, axes_units, channels, omero)
     asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
     plan, sources = _image_plan(image, asked, labels, place, version, workers)
@@ -193,6 +197,7 @@ def plan_image(
     storage_options: StorageOptions = None,
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
+    staging: bool = False,
     overwrite: bool = False,
     **metadata: Any,
 ) -> Plan:
@@ -204,7 +209,7 @@ def plan_image(
         As in `write_image`.
     group : optional
         The target; with it, what is there already is checked too.
-    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory
+    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory, staging
         As in `write_image`.
     overwrite, **metadata
         As in `write_image`.
@@ -226,7 +231,7 @@ def plan_image(
     (25, 75, 75)
     """
     place = None if group is None else storage.locate(group, fs_options)
-    version, workers = which_version(fmt, place), capacity(place, memory)
+    version, workers = which_version(fmt, place), capacity(place, memory, staging)
     described = (name, axes, scale, translation, axes_units, channels, omero)
     asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
     plan, sources = _image_plan(image, asked, labels, place, version, workers)
@@ -317,6 +322,7 @@ def write_labels(
     storage_options: StorageOptions = None,
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
+    staging: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -348,7 +354,7 @@ def write_labels(
         ``{1: {"area": 7}}`` or ``[{"label-value": 1, "area": 7}]``.
     label_metadata : dict, optional
         ``colors``, ``properties``, ``source`` and what else ``image-label`` is to say, in one.
-    memory, overwrite, resume, retries, progress, compute, **metadata
+    memory, staging, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces the labels of this name only.
 
     Returns
@@ -373,7 +379,9 @@ def write_labels(
     described = (None, axes, scale, translation, axes_units)
     asked = Asked(*described, None, None, None, method, scale_factors, storage_options, metadata)
     wanted = label_image(name, [labels], asked, colors, properties, label_metadata)
-    return _write_labels(wanted, group, fmt, fs_options, memory, How(overwrite, resume, retries, progress, compute))
+    return _write_labels(
+        wanted, group, fmt, fs_options, memory, staging, How(overwrite, resume, retries, progress, compute)
+    )
 
 
 @opened
@@ -436,7 +444,9 @@ def write_multiscale_labels(
     described = (None, axes, scale, translation, axes_units)
     asked = Asked(*described, method=method, storage_options=storage_options, rest=metadata)
     wanted = label_image(name, pyramid, asked, colors, properties, label_metadata, given=True)
-    return _write_labels(wanted, group, fmt, fs_options, memory, How(overwrite, resume, retries, progress, compute))
+    return _write_labels(
+        wanted, group, fmt, fs_options, memory, False, How(overwrite, resume, retries, progress, compute)
+    )
 
 
 @opened
@@ -460,6 +470,7 @@ def write_plate(
     storage_options: StorageOptions = None,
     fs_options: Mapping[str, Any] | None = None,
     memory: int | str | None = None,
+    staging: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -488,7 +499,7 @@ def write_plate(
         Each with ``id``, and what else is to be said of it: ``name``, ``starttime``, …
     fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
         As in `write_image`, for every image.
-    memory, overwrite, resume, retries, progress, compute, **metadata
+    memory, staging, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces wells that are given and there.
 
     Returns
@@ -519,7 +530,7 @@ def write_plate(
     check_new_wells(place, whole, overwrite or resume)
     described = (None, axes, scale, translation, axes_units, channels, omero)
     asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
-    plan, sources = whole.plan(asked, version, capacity(place, memory))
+    plan, sources = whole.plan(asked, version, capacity(place, memory, staging))
     warn_of_loss(version, plan.groups[0].metadata)
     return _done(plan, sources, place, group, How(overwrite, resume, retries, progress, compute))
 
@@ -654,12 +665,13 @@ def _write_labels(
     fmt: Any,
     fs_options: Mapping[str, Any] | None,
     memory: int | str | None,
+    staging: bool,
     how: How,
 ) -> Plan | Delayed:
     place = storage.locate(group, fs_options)
     version = which_version(fmt, place)
     check_same_version(place, version)
-    plan, sources = wanted.plan(label_images.image_at(place), version, capacity(place, memory))
+    plan, sources = wanted.plan(label_images.image_at(place), version, capacity(place, memory, staging))
     warn_of_loss(version, plan.groups[0].metadata)
     whole = planning.together([(wanted.path, plan)], label_images.listed([wanted.name]))
     return _done(whole, sources, place, group, how)

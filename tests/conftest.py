@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from daskome import plan, pyramid
+from daskome import passes, pyramid
 from tests.servers import s3 as s3_server
 from tests.servers.proxy import Proxy, proxy as run_proxy
 from tests.servers.s3 import S3
@@ -30,8 +30,8 @@ def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plan small images as if they were large ones: one stored object a block, many units, several stages."""
     monkeypatch.setattr(pyramid, "BLOCK_NBYTES", 1)
     monkeypatch.setattr(pyramid, "FRAME_NBYTES", 1)
-    monkeypatch.setattr(plan, "TAIL_NBYTES", 2**12)
-    monkeypatch.setattr(plan, "UNIT_NBYTES", 2**14)
+    monkeypatch.setattr(passes, "TAIL_NBYTES", 2**12)
+    monkeypatch.setattr(passes, "UNIT_NBYTES", 2**14)
 
 
 @pytest.fixture(params=["large", "small"])

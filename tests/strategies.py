@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import settings, strategies as st
 
-from daskome import plan as planning, pyramid as pyramids
+from daskome import passes, pyramid as pyramids
 from daskome.axes import Axis, parse_axes
+from daskome.memory import PROCESS_MEM
 from daskome.metadata import VERSIONS
 from daskome.methods import METHODS
-from daskome.plan import PROCESS_MEM, Capacity, Plan, plan_image
+from daskome.plan import Capacity, Pieces, Plan, plan_image
 from daskome.pyramid import DTYPES, Image
 from daskome.regions import Chunks, Shape, ceil_div
 
@@ -32,8 +33,8 @@ class Grain:
 
     block: int = pyramids.BLOCK_NBYTES
     frame: int = pyramids.FRAME_NBYTES
-    unit: int = planning.UNIT_NBYTES
-    tail: int = planning.TAIL_NBYTES
+    unit: int = passes.UNIT_NBYTES
+    tail: int = passes.TAIL_NBYTES
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -41,8 +42,8 @@ class Grain:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pyramids, "BLOCK_NBYTES", self.block)
             patch.setattr(pyramids, "FRAME_NBYTES", self.frame)
-            patch.setattr(planning, "UNIT_NBYTES", self.unit)
-            patch.setattr(planning, "TAIL_NBYTES", self.tail)
+            patch.setattr(passes, "UNIT_NBYTES", self.unit)
+            patch.setattr(passes, "TAIL_NBYTES", self.tail)
             yield
 
 
@@ -64,7 +65,7 @@ class Case:
         with self.grain.applied():
             return plan_image(
                 self.image,
-                self.source_chunks,
+                Pieces(self.source_chunks),
                 METHODS[self.method],
                 VERSIONS[self.version],
                 scale_factors=self.scale_factors,

@@ -16,6 +16,9 @@ FLOORS = {
     **dict.fromkeys(["door", "pyramid", "sources"], 1),
     **dict.fromkeys(["arrays", "metadata"], 2),
     **dict.fromkeys(["conversion", "cost"], 2.5),
+    "memory": 2.6,
+    "passes": 2.7,
+    "staging": 2.8,
     "plan": 3,
     "journal": 3.5,
     "asked": 3.3,
@@ -144,13 +147,13 @@ def loaded_after(statement: str) -> set[str]:
 
 def test_a_plan_is_made_without_dask_and_zarr() -> None:
     planned = """
-from daskome.plan import plan_image
+from daskome.plan import Pieces, plan_image
 from daskome.axes import parse_axes
 from daskome.metadata import VERSIONS, attributes, image_metadata
 from daskome.methods import METHODS
 from daskome.pyramid import Image
 image = Image((64, 64), "uint8", parse_axes("yx", 2), (1.0, 1.0), (0.0, 0.0))
-plan = plan_image(image, ((64,), (64,)), METHODS["mean"], VERSIONS["0.5"], scale_factors=[2])
+plan = plan_image(image, Pieces(((64,), (64,))), METHODS["mean"], VERSIONS["0.5"], scale_factors=[2])
 type(plan).from_json(plan.to_json())
 attributes(VERSIONS["0.5"], image_metadata(plan.pyramids[0]))
 """

@@ -28,7 +28,7 @@ from daskome.layout import (
 )
 from daskome.metadata import VERSIONS
 from daskome.methods import METHODS
-from daskome.plan import plan_image
+from daskome.plan import Pieces, plan_image
 from daskome.pyramid import DTYPES, Image
 from daskome.regions import ceil_div
 from tests.strategies import images, law, options
@@ -46,7 +46,12 @@ def stored(given: dict[str, Any], dtype: str = "uint16", version: str = "0.5") -
     """Return the empty array that zarr makes of options."""
     image = Image((20, 30, 40), dtype, ZYX, (1.0,) * 3, (0.0,) * 3)
     plan = plan_image(
-        image, ((20,), (30,), (40,)), METHODS["mean"], VERSIONS[version], scale_factors=None, storage_options=given
+        image,
+        Pieces(((20,), (30,), (40,))),
+        METHODS["mean"],
+        VERSIONS[version],
+        scale_factors=None,
+        storage_options=given,
     )
     store = zarr.storage.MemoryStore(storage.rehearse(plan)[0])
     return zarr.open_array(store, path="s0", mode="r+", zarr_format=VERSIONS[version].arrays.zarr_format)

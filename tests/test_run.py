@@ -165,9 +165,9 @@ SLOW_WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np, dask.array as da, daskome
-from daskome import plan, pyramid
+from daskome import passes, pyramid
 pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
-plan.TAIL_NBYTES, plan.UNIT_NBYTES = 2**12, 2**14
+passes.TAIL_NBYTES, passes.UNIT_NBYTES = 2**12, 2**14
 
 def slowly(block):
     time.sleep(0.02)

@@ -1,5 +1,6 @@
 """Images as callers have them: where they are stored, what they say of themselves, and what they may return."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -202,3 +203,35 @@ def test_of_a_dataset_a_variable_is_to_be_chosen() -> None:
     xarray = pytest.importorskip("xarray")
     with pytest.raises(TypeError, match="xarray Dataset; choose one of its variables: 'a', 'b'"):
         as_source(xarray.Dataset({"a": ("x", [1]), "b": ("x", [2])}))
+
+
+# ---- memory maps
+
+
+def mapped_nbytes() -> int:
+    """Return how much of the memory of this process are pages of files."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssFile"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is asked of Linux")
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_memory_map_does_not_fill_memory(tmp_path: Path, order: Any) -> None:
+    values = np.asarray(np.arange(2**25, dtype=">u2").reshape(128, 512, 512), order=order)  # 64 MiB
+    np.save(tmp_path / "a.npy", values)
+    source = as_source(np.load(tmp_path / "a.npy", mmap_mode="r"))
+    before = mapped_nbytes()
+    for start in range(0, 128, 32):
+        region = ((start, start + 32), (0, 512), (0, 512))
+        piece = cut(source, region, (32, 128, 128)).compute(scheduler="sync")
+        assert np.array_equal(piece, values[start : start + 32])
+    assert mapped_nbytes() - before < 24 * 2**20
+
+
+def test_changes_of_a_memory_map_that_are_its_own_are_kept(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", VALUES)
+    image = np.load(tmp_path / "a.npy", mmap_mode="c")
+    image[0] = 7
+    for _ in range(2):
+        found = cut(as_source(image), ((0, 8), (0, 8)), (4, 4)).compute(scheduler="sync")
+        assert (found[0] == 7).all()

@@ -1,0 +1,276 @@
+"""One way over a pyramid: the units that are fastest within the memory of a worker.
+
+A pass reads an image, a copy of it, or a stored level, once, and writes the levels above whose blocks nest.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product, takewhile
+from math import inf, lcm, prod, sqrt
+
+from daskome import regions, table
+from daskome.memory import PROCESS_MEM, Capacity, Pieces, halo_of, steps_of, unit_memory
+from daskome.pyramid import Pyramid
+from daskome.regions import Chunks, Shape
+
+UNIT_NBYTES = 512 * 2**20
+"""Units are grown while they read at most this much: some seconds of work, a few thousand units per TiB.
+Larger are those that a block forces, and those that spare reading source chunks again (see `LARGEST_UNIT`)."""
+LARGEST_UNIT = 4
+"""How many times `UNIT_NBYTES` a unit may read before it counts as slow: a retry loses all of it."""
+READING = 0.5
+"""How much of a pass's time is spent on reading; the rest is spent on downsampling, compressing and writing."""
+UNITS_PER_THREAD = 4
+"""With fewer units than this per thread, units are made smaller, so that all threads finish together."""
+SOME_DOUBLINGS = 4
+"""How often a block is doubled, at most, towards source chunks that don't nest with it."""
+DOUBLINGS = 8
+"""How often a block is doubled, at most, towards source chunks that are not read whole for lack of memory."""
+FEW_SHAPES = 256
+"""Up to so many shapes of units, there are such between the doublings too."""
+OFTEN = 2
+"""From so many times on that the source would be read, units are shaped more finely to what memory allows."""
+TAIL_NBYTES = 256 * 2**20
+"""Coarse levels together this small are left to one unit: about a second of work, instead of another stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One way over a pyramid: what is read once, and the levels that are written from it.
+
+    Attributes
+    ----------
+    group : int
+        Which of the plan's groups it writes to.
+    image : int or None
+        Which image is read; None: the stored level below `first`.
+    first, stop : int
+        The levels that are written.
+    unit : tuple of int
+        What one unit covers, in voxels of level `first`.
+    read_chunks : tuple of int
+        The longest pieces in which it is read, in voxels of what is read.
+    amplification : float
+        How often the average voxel is read; 1.0 is once.
+    memory : int
+        Peak bytes of one unit.
+    staged : int, optional
+        The group of the temporary copy of an image that is read in its place.
+    offer : float, optional
+        How often the image would be read with such a copy, if there is none and it would pay.
+    """
+
+    group: int
+    image: int | None
+    first: int
+    stop: int
+    unit: Shape
+    read_chunks: Shape
+    amplification: float
+    memory: int
+    staged: int | None = None
+    offer: float | None = None
+
+    @property
+    def reads_below(self) -> bool:
+        """Whether what is read is the level below the first."""
+        return self.image is None and self.staged is None
+
+
+def cascade(pyramid: Pyramid, pieces: Pieces, capacity: Capacity, first: int = 0) -> list[Pass]:
+    """Return passes that write the levels from `first` on, level 0 from its pieces, others from the one below."""
+    passes: list[Pass] = []
+    while first < len(pyramid.levels):
+        if first:
+            below = pyramid.levels[first - 1]
+            pieces = Pieces(regions.regular(below.shape, below.layout.chunks))
+        passes.append(best_pass(pyramid, first, last_nested(pyramid, first), pieces, capacity))
+        first = passes[-1].stop
+    return passes
+
+
+def copying_pass(pyramid: Pyramid, k: int, pieces: Pieces, capacity: Capacity) -> Pass:
+    """Return the pass that writes level k as the caller has it."""
+    alone = replace(pyramid, levels=(pyramid.levels[k],))
+    return replace(best_pass(alone, 0, 1, pieces, capacity), first=k, stop=k + 1)
+
+
+def last_nested(pyramid: Pyramid, first: int) -> int:
+    """Return up to which level blocks nest from `first` on, so that one pass can write them all."""
+    stop = first + 1
+    while stop < len(pyramid.levels) and _nests(pyramid, stop):
+        stop += 1
+    return stop
+
+
+def _nests(pyramid: Pyramid, k: int) -> bool:
+    """Whether a block of level k is made of whole blocks of level k - 1, and of nothing around them."""
+    fine, coarse, factors = pyramid.levels[k - 1], pyramid.levels[k], pyramid.factors(k)
+    if any(map(pyramid.method.halo, factors)):
+        return False
+    spans = zip(coarse.write_chunks, factors, fine.write_chunks, coarse.shape, strict=True)
+    return all(c >= n or c * f % b == 0 for c, f, b, n in spans)
+
+
+def best_pass(pyramid: Pyramid, first: int, last: int, pieces: Pieces, capacity: Capacity) -> Pass:
+    """Return the pass from level `first` that is fastest, within the memory, and then writes most levels."""
+    parallel = max(capacity.parallel // capacity.images, 1)
+    share = _nbytes_read(pyramid, first) * capacity.images // (UNITS_PER_THREAD * capacity.parallel)
+    limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if first else 1))
+    budget, stops = capacity.thread_memory, range(first + 1, last + 1)
+    read = _read_chunks(pyramid, first, pieces.chunks)
+    shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(pyramid, first, stop, pieces.chunks, limit)]
+    candidates = [_candidate(pyramid, first, stop, unit, pieces, read) for stop, unit in shapes]
+    if min((work.amplification for work in candidates if work.memory <= budget), default=inf) >= OFTEN:
+        finer = _unit_shapes(pyramid, first, first + 1, pieces.chunks, limit, DOUBLINGS)
+        candidates += [_candidate(pyramid, first, first + 1, unit, pieces, read) for unit in finer]
+    fitting = [work for work in candidates if work.memory <= budget]
+    if not fitting:
+        raise ValueError(_refusal(pyramid, pieces, min(work.memory for work in candidates), capacity))
+    best = min(fitting, key=lambda work: _cost(pyramid, work, limit, parallel))
+    return _extended(pyramid, best, pieces, range(best.stop + 1, last + 1), budget)
+
+
+def _extended(pyramid: Pyramid, work: Pass, pieces: Pieces, stops: Iterable[int], budget: float) -> Pass:
+    """Return a pass that writes more levels, as far as their blocks nest in its units, and memory allows."""
+    shape = pyramid.levels[work.first].shape
+    for stop in stops:
+        root = zip(_root(pyramid, work.first, stop), work.unit, shape, strict=True)
+        further = _candidate(pyramid, work.first, stop, work.unit, pieces, work.read_chunks)
+        if further.memory > budget or not all(u % r == 0 or u >= n for r, u, n in root):
+            break
+        work = further
+    return work
+
+
+def _refusal(pyramid: Pyramid, pieces: Pieces, least: int, capacity: Capacity) -> str:
+    """Return why no unit fits in memory, and what would do."""
+    chunk = prod(pieces.longest) * pyramid.itemsize
+    stored = max(prod(level.layout.objects) for level in pyramid.levels) * pyramid.itemsize
+    ways = "smaller chunks or shards" if stored >= chunk else f"smaller chunks of the image (now {_mem(chunk)} each)"
+    fewer = "use fewer threads, or " if capacity.threads > 1 else "or "
+    return (
+        f"one unit of {pyramid.name!r} needs {_mem(least)} of memory, but a thread has"
+        f" {_mem(capacity.thread_memory)}; give memory={_enough(PROCESS_MEM + capacity.threads * least)!r} for"
+        f" {table.count(capacity.threads, 'thread')}, {fewer}{ways}"
+    )
+
+
+def _mem(nbytes: float) -> str:
+    return table.nbytes(nbytes)
+
+
+def _enough(nbytes: int) -> str:
+    """Return a number of bytes, rounded up, as the argument `memory` takes it."""
+    return f"{regions.ceil_div(nbytes, 2**20)} MiB"
+
+
+def _cost(pyramid: Pyramid, work: Pass, limit: int, parallel: int) -> tuple[float, int, int, int]:
+    """Return what the best pass has least of: time, then bytes over `limit` per unit, levels left, and memory."""
+    read = prod(work.unit) * prod(steps_of(pyramid, work.first)) * pyramid.itemsize
+    time = _time(work.amplification, read, _nbytes_read(pyramid, work.first), limit, parallel)
+    return round(time, 1), max(read, limit), -work.stop, work.memory
+
+
+def _time(amplification: float, read: int, total: int, limit: int, parallel: int) -> float:
+    """Estimate the time of a pass of units that read `read` bytes of `total`; 1 is the best there is.
+
+    Only the `READING` part of it is repeated by amplification, but all of it is stretched by fewer units than
+    threads, and (by the root) by units so large that a retry loses too much. A unit within `limit` is small enough.
+    The weights are rough: they are to keep a pass from becoming one unit, or from reading all again and again.
+    """
+    again = 1 + (amplification - 1) * READING
+    if read <= limit:
+        return again
+    return again * max(parallel * read / total, 1) * sqrt(max(read / (LARGEST_UNIT * UNIT_NBYTES), 1))
+
+
+def span_of(pyramid: Pyramid, first: int, unit: Shape) -> Shape:
+    """Return what a unit covers, in voxels of what its pass reads."""
+    return tuple(u * f for u, f in zip(unit, steps_of(pyramid, first), strict=True))
+
+
+def _nbytes_read(pyramid: Pyramid, first: int) -> int:
+    """Return the bytes that a pass from level `first` reads."""
+    return pyramid.levels[max(first - 1, 0)].voxels * pyramid.itemsize
+
+
+def _unit_shapes(
+    pyramid: Pyramid, first: int, stop: int, source_chunks: Chunks, limit: int, doublings: int = 0
+) -> Iterable[Shape]:
+    """Return what a unit can cover: the block of the top level, grown along any axes towards whole source chunks.
+
+    What is too large is offered only in the first and the last length of each axis, so that there are few; unless
+    lengths between them, so many `doublings`, are asked for.
+    """
+    shape, steps = pyramid.levels[first].shape, steps_of(pyramid, first)
+    root = _root(pyramid, first, stop)
+    lengths = [_lengths(*axis, doublings) for axis in zip(root, steps, source_chunks, shape, strict=True)]
+    if doublings and prod(map(len, lengths)) <= FEW_SHAPES:
+        lengths = [sorted({*options, *_between(options)}) for options in lengths]
+    ends = set(product(*((options[0], options[-1]) for options in lengths)))
+    nbytes = prod(steps) * pyramid.itemsize
+    largest = LARGEST_UNIT * UNIT_NBYTES // nbytes
+    units = [unit for unit in product(*lengths) if doublings or prod(unit) <= largest or unit in ends]
+    grown = units if halo_of(pyramid, first) else [_grown(unit, shape, limit // nbytes) for unit in units]
+    return dict.fromkeys([*grown, *(units if doublings else ())])  # growing may take memory
+
+
+def _lengths(root: int, step: int, chunks: regions.Sizes, n: int, doublings: int) -> list[int]:
+    """Return how long a unit can be along one axis: `root` times something, or the whole axis.
+
+    The last one holds whole source chunks. Where they don't nest with the root, it may be (almost) the whole axis,
+    so shorter ones come between: these read the chunks on their borders twice, fewer of them the longer they are.
+    """
+    longest = regions.longest(chunks)
+    if len(chunks) == 1 and not doublings:
+        return [root, n]
+    if root * step % longest == 0 and len(chunks) > 1:
+        return [root]
+    fitted = min(lcm(root * step, longest) // step, n)
+    lengths = (root * 2**k for k in range(max(doublings, SOME_DOUBLINGS) + 1))
+    doubled = takewhile(lambda length: length < fitted, lengths)
+    return list(dict.fromkeys([root, *doubled, n, fitted]))
+
+
+def _between(lengths: Sequence[int]) -> Iterable[int]:
+    """Return what is half way between lengths that are doubled: of 1, 2, 4, 8 also 3, 6.
+
+    >>> list(_between([128, 256, 512]))
+    [384]
+    """
+    return (3 * length // 2 for length in lengths[1:-1] if length * 2 in lengths)
+
+
+def _root(pyramid: Pyramid, first: int, stop: int) -> Shape:
+    """Return the block of the top level, in voxels of level `first`."""
+    fine, top = pyramid.levels[first], pyramid.levels[stop - 1]
+    scale = [round(b / a) for a, b in zip(fine.factors, top.factors, strict=True)]
+    return tuple(
+        n if c >= m else c * f for c, f, n, m in zip(top.write_chunks, scale, fine.shape, top.shape, strict=True)
+    )
+
+
+def _grown(unit: Shape, shape: Shape, voxels: int) -> Shape:
+    """Double a unit along its axis of most units while it holds no more than `voxels`: fewer, longer tasks."""
+    while True:
+        axis = max(range(len(shape)), key=lambda i: regions.ceil_div(shape[i], unit[i]))
+        double = tuple(min(2 * u, n) if i == axis else u for i, (u, n) in enumerate(zip(unit, shape, strict=True)))
+        if double == unit or prod(double) > voxels:
+            return unit
+        unit = double
+
+
+def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, pieces: Pieces, read: Shape) -> Pass:
+    halo, span = halo_of(pyramid, first), span_of(pyramid, first, unit)
+    if halo:
+        read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
+    amplification = prod(map(regions.amplification, pieces.chunks, span, halo or (0,) * len(span)))
+    memory = unit_memory(pyramid, first, stop, span, read, pieces)
+    return Pass(0, pieces.image, first, stop, unit, read, amplification, memory, pieces.staged)
+
+
+def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:
+    """Return the longest pieces to read: source chunks, gathered up to `Level.read_chunks`."""
+    limits = pyramid.levels[max(first - 1, 0)].read_chunks
+    return tuple(regions.longest_gathered(chunks, n) for chunks, n in zip(source_chunks, limits, strict=True))
