@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -24,8 +24,6 @@ SAFE = 0.7
 """From this part of its limit on, a worker of Dask spills what it holds to disk; from 0.8 on it pauses."""
 IN_FLIGHT = 2
 """So many units per thread are submitted, so that none waits for the next."""
-FEW = 16
-"""So many units are submitted where no worker is there yet, so that a cluster that adapts sees work."""
 NEWS = 1.0
 """After so many seconds the number of threads is asked again: clusters grow and shrink."""
 
@@ -69,29 +67,38 @@ class Cluster:
             If the scheduler is gone.
         """
         bare, keys, values = jobs.detached(job)
-        with self._connected():
+        name = f"daskome-from-{job.unit.work.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
+        try:
             there = [value if jobs.is_remote(value) else self.client.scatter(value, hash=False) for value in values]
-            name = f"daskome-stage-{job.unit.stage}-{uuid4().hex}"
             return self.submitted(jobs.run_with, bare, keys, there, key=name)
+        except OSError as error:  # The worker to which an array was sent has died.
+            self._check_connected(error)
+            return _lost()
 
     def window(self) -> int:
-        """Return how many units may be submitted at a time."""
-        with self._connected():
-            if time.monotonic() - self._asked > NEWS:
-                self._window, self._asked = IN_FLIGHT * sum(threads(self.client)) or FEW, time.monotonic()
+        """Return how many units may be submitted at a time.
+
+        Raises
+        ------
+        WriteError
+            If the scheduler is gone.
+        """
+        self._check_connected()
+        if time.monotonic() - self._asked > NEWS:
+            if not threads(self.client):
+                self._wake()
+            self._window, self._asked = max(IN_FLIGHT * sum(threads(self.client)), 1), time.monotonic()
         return self._window
 
-    @contextmanager
-    def _connected(self) -> Iterator[None]:
-        """Say of a scheduler that is gone what to do; the client would wait for it to come back."""
-        self._check()
-        try:
-            yield
-        except OSError as error:
-            self._check(error)
-            raise
+    def _wake(self) -> None:
+        """Wait for a worker: a cluster that adapts starts one for a task, but none for an array that is sent."""
+        log.warning("the cluster has no workers; waiting for one")
+        with suppress(CancelledError):
+            self.client.submit(bool, pure=False).result()
+        self._check_connected()
 
-    def _check(self, error: OSError | None = None) -> None:
+    def _check_connected(self, error: OSError | None = None) -> None:
+        """Say of a scheduler that is gone what to do; the client would wait for it to come back."""
         if self.client.status != "running":
             raise WriteError(
                 f"the connection to the scheduler at {self.client.scheduler.address} is lost; the image is unfinished."
@@ -124,6 +131,12 @@ def cluster(client: Any, plan: Plan, journal: Journal) -> Iterator[Cluster]:
 def is_lost(error: BaseException) -> bool:
     """Whether a job, or what it needs, was lost with a worker: it says nothing of the job."""
     return isinstance(error, CancelledError)
+
+
+def _lost() -> "Future[None]":
+    future: Future[None] = Future()
+    future.cancel()
+    return future
 
 
 def is_killed(error: BaseException) -> bool:

@@ -94,7 +94,7 @@ class Task:
     def _unit(self, job: run.Job, barrier: Delayed) -> Delayed:
         """Return a unit as a task; what its image holds in memory comes to it as arguments."""
         bare, keys, values = jobs.detached(job)
-        name = f"stage-{job.unit.stage}"
+        name = f"from-{job.unit.work.reading}"
         return _delay(name, jobs.attempt, bare, keys, self.plan.describe(job.unit), self.retries)(values, barrier)
 
 
