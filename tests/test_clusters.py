@@ -159,6 +159,7 @@ def test_units_that_are_lost_are_written_again(tmp_path: Path, expected: dict[st
     assert contents(tmp_path / "a") == expected
 
 
+@pytest.mark.slow
 def test_a_cluster_that_adapts_grows(tmp_path: Path, expected: dict[str, bytes]) -> None:
     with cluster(1) as client:
         client.cluster.adapt(minimum=0, maximum=3, interval="100ms", target_duration="200ms")
