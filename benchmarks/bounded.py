@@ -16,8 +16,6 @@ import numpy as np
 from benchmarks.process import markdown, measure
 
 MIB = 2**20
-SAFE = 0.7
-"""From this part of its limit on, Dask's workers spill to disk what they hold; from 0.8 on they pause."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +89,7 @@ def write(case: dict[str, Any]) -> dict[str, Any]:
             Client(cluster) as client,
         ):
             before = client.run(_process)
-            plan = daskome.write_image(
-                volume(c), f"{folder}/a", [2, 4, 8, 16], memory=int(SAFE * c.limit), storage_options=options
-            )
+            plan = daskome.write_image(volume(c), f"{folder}/a", [2, 4, 8, 16], storage_options=options)
             after = client.run(_process)
             logs = "\n".join(text for log in client.get_worker_logs().values() for _, text in log)
         _check(c, f"{folder}/a")

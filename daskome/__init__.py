@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from daskome.batch import batch_script, finish, run_part, status
     from daskome.channels import Channel
     from daskome.images import Volume
+    from daskome.jobs import WriteError
     from daskome.label_images import label_values
     from daskome.methods import METHODS
     from daskome.plan import Plan
-    from daskome.pools import WriteError
     from daskome.problem import Problem
     from daskome.readers import read
     from daskome.upgrade import convert_metadata
@@ -38,7 +38,7 @@ _HOMES = {
     "Plan": "plan",
     "Problem": "problem",
     "Volume": "images",
-    "WriteError": "pools",
+    "WriteError": "jobs",
     "add_levels": "writer",
     "batch_script": "batch",
     "convert_metadata": "upgrade",

@@ -13,6 +13,7 @@ from dask.utils import parse_bytes
 from zarr.storage import StorePath
 
 from daskome import journal as journals, pools, run, storage, table
+from daskome.jobs import WriteError
 from daskome.journal import Begun
 from daskome.label_images import LABELS
 from daskome.metadata import ome_keys
@@ -220,7 +221,7 @@ def finish(group: Any, *, labels: str | None = None, fs_options: Mapping[str, An
     missing = {stage: start.missing(stage) for stage in range(len(begun.plan.stages))}
     if any(missing.values()):
         named = [_named(stage, indices) for stage, indices in missing.items() if indices]
-        raise pools.WriteError(
+        raise WriteError(
             "\n".join([f"{begun.journal.home} can't be finished, units are missing:", *named, "run them, then finish"])
         )
     run.finish(start)

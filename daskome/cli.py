@@ -665,7 +665,7 @@ def _failure(error: Exception) -> tuple[str, int]:
     """Return message and exit status: our own refusals as they are, what others raise in one line with its type."""
     if isinstance(error, ValueError | TypeError | OSError | ImportError):
         return str(error), REFUSED
-    from daskome.pools import WriteError
+    from daskome.jobs import WriteError
 
     if isinstance(error, WriteError):
         return str(error), FAILED

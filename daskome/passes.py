@@ -76,6 +76,11 @@ class Pass:
         """Whether what is read is the level below the first."""
         return self.image is None and self.staged is None
 
+    @property
+    def reading(self) -> str:
+        """What is read, in a word: image, copy or level."""
+        return "level" if self.reads_below else "image" if self.staged is None else "copy"
+
 
 def cascade(pyramid: Pyramid, pieces: Pieces, capacity: Capacity, first: int = 0) -> list[Pass]:
     """Return passes that write the levels from `first` on, level 0 from its pieces, others from the one below."""

@@ -9,20 +9,22 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from itertools import islice
+from queue import SimpleQueue
 
 import dask
 import dask.array as da
 from dask.local import get_sync
 from zarr.storage import StorePath
 
-from daskome import display, graph, journal as journals, storage, table
+from daskome import clusters, display, graph, journal as journals, storage, table
+from daskome.jobs import WriteError
 from daskome.journal import Journal, Record
 from daskome.metadata import find_version, with_levels
 from daskome.plan import Group, Plan, Unit
-from daskome.pools import Pool, WriteError, pool
+from daskome.pools import Pool, pool
 from daskome.pyramid import Pyramid
 from daskome.regions import Region
 from daskome.sources import Source, as_source, cut
@@ -35,6 +37,11 @@ BACK_OFF = 0.25
 """Seconds to wait before a unit is tried again, about; four times as long each time."""
 STAGED = "s0"
 """The one level of a temporary copy of an image."""
+LOSSES = 20
+"""So often a unit may be lost with the worker that had it, without being the reason."""
+KILLED = (
+    "  workers that die again and again are mostly killed for memory; {} each are predicted, memory=… makes it less"
+)
 HOPELESS = 10
 """After so many failures for good without a success between them, no further units are tried: the disk is full, …"""
 
@@ -109,7 +116,7 @@ def run(start: Start, retries: int = 2, progress: Progress | None = None, parts:
         else sum(nbytes(plan, stage, indices) for stage, indices in parts)
     )
     done = total - sum(nbytes(plan, stage, indices) for stage, indices in todo) if progress else 0
-    with pool(start.place) as workers:
+    with pool(start.place, plan, start.journal) as workers:
         for stage, indices in todo:
             for unit in _finished(start, jobs(start, stage, indices), workers, retries):
                 done += plan.writes(unit)
@@ -163,41 +170,74 @@ def _depth(group: Group) -> int:
     return len(group.path.split("/")) if group.path else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A job, and what has become of it so far."""
+
+    job: Job
+    failures: int = 0
+    losses: int = 0
+
+    def after(self, error: BaseException, retries: int) -> "Try | None":
+        """Return what to do after it has not succeeded: try again, later after a failure; None: it failed for good."""
+        if clusters.is_lost(error) and self.losses < LOSSES:
+            return replace(self, losses=self.losses + 1)
+        if self.failures >= retries:
+            return None
+        wait = BACK_OFF * 4**self.failures * random.uniform(0.5, 1.5)
+        return replace(self, job=replace(self.job, wait=wait), failures=self.failures + 1)
+
+
 def _finished(start: Start, todo: Iterator[Job], workers: Pool, retries: int) -> Iterator[Unit]:
     """Run jobs in a sliding window, and yield each unit as it is finished."""
-    running: dict[Future[None], tuple[Job, int]] = {}
-    again: deque[tuple[Job, int]] = deque()
+    ended: SimpleQueue[Future[None]] = SimpleQueue()
+    running: dict[Future[None], Try] = {}
+    again: deque[Try] = deque()
     failed: list[tuple[Unit, BaseException]] = []
     in_a_row = 0
     while True:
-        room = 2 * workers.workers - len(running) - len(again) if in_a_row < HOPELESS else 0
-        for job, attempt in (*again, *((job, 0) for job in islice(todo, max(room, 0)))):
-            running[workers.submit(job)] = job, attempt
+        room = workers.window() - len(running) - len(again) if in_a_row < HOPELESS else 0
+        for entry in (*again, *map(Try, islice(todo, max(room, 0)))):
+            future = workers.submit(entry.job)
+            running[future] = entry
+            future.add_done_callback(ended.put)
         again.clear()
         if not running:
             break
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            job, attempt = running.pop(future)
-            error, name = future.exception(), start.plan.describe(job.unit)
-            if error is None:
-                in_a_row = 0
-                yield job.unit
-            elif attempt < retries and in_a_row < HOPELESS:
-                log.warning("%s failed, trying again: %r", name, error)
-                again.append((replace(job, wait=BACK_OFF * 4**attempt * random.uniform(0.5, 1.5)), attempt + 1))
-            else:
-                in_a_row += 1
-                log.error("%s failed for good: %r", name, error)
-                journals.fail(start.journal, job.unit, repr(error))
-                failed.append((job.unit, error))
+        future = ended.get()
+        entry, error = running.pop(future), _error(future)
+        unit, name = entry.job.unit, start.plan.describe(entry.job.unit)
+        if error is None:
+            in_a_row = 0
+            yield unit
+        elif in_a_row < HOPELESS and (next_try := entry.after(error, retries)):
+            log.warning("%s failed, trying again: %r", name, error)
+            again.append(next_try)
+        else:
+            in_a_row += 1
+            log.error("%s failed for good: %r", name, error)
+            journals.fail(start.journal, unit, repr(error))
+            failed.append((unit, error))
     if failed:
         raise WriteError(_failure(start.plan, failed, any(True for _ in todo))) from failed[0][1]
 
 
+def _error(future: "Future[None]") -> BaseException | None:
+    """Return why a job did not succeed, cancellation included."""
+    try:
+        return future.exception()
+    except CancelledError as error:
+        return error
+
+
 def _failure(plan: Plan, failed: list[tuple[Unit, BaseException]], gave_up: bool) -> str:
     """Return what to tell of units that failed for good, and what to do."""
-    named = [f"  {plan.describe(unit)}: {error!r}" for unit, error in failed[:10]]
-    more = [f"  and {len(failed) - 10} more"] * (len(failed) > 10)
-    left = ["  others were not tried any more, since nothing succeeded"] * gave_up
+    notes = [f"  {plan.describe(unit)}: {error!r}" for unit, error in failed[:10]]
+    if len(failed) > 10:
+        notes.append(f"  and {len(failed) - 10} more")
+    if any(clusters.is_killed(error) for _, error in failed):
+        notes.append(f"  workers that die are mostly killed for memory: {table.nbytes(plan.memory)} each are predicted")
+    if gave_up:
+        notes.append("  others were not tried any more, since nothing succeeded")
     head = f"{table.count(len(failed), 'unit')} could not be written; the image is unfinished"
-    return "\n".join([head, *named, *more, *left, "resume=True goes on with what is missing, once the cause is mended"])
+    return "\n".join([head, *notes, "resume=True goes on with what is missing, once the cause is mended"])

@@ -11,7 +11,7 @@ from uuid import uuid4
 from dask.delayed import Delayed, delayed
 from zarr.storage import StorePath
 
-from daskome import journal as journals, occupied, pools, run, storage
+from daskome import jobs, journal as journals, occupied, run, storage
 from daskome.journal import Journal
 from daskome.metadata import merged
 from daskome.plan import Plan
@@ -93,9 +93,9 @@ class Task:
 
     def _unit(self, job: run.Job, barrier: Delayed) -> Delayed:
         """Return a unit as a task; what its image holds in memory comes to it as arguments."""
-        bare, keys, values = pools.detached(job)
-        name = f"stage-{job.unit.stage}"
-        return _delay(name, pools.attempt, bare, keys, self.plan.describe(job.unit), self.retries)(values, barrier)
+        bare, keys, values = jobs.detached(job)
+        name = f"from-{job.unit.work.reading}"
+        return _delay(name, jobs.attempt, bare, keys, self.plan.describe(job.unit), self.retries)(values, barrier)
 
 
 class Later(Delayed):  # type: ignore[misc]

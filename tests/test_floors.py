@@ -26,6 +26,9 @@ FLOORS = {
     **dict.fromkeys(["display", "storage"], 4),
     "graph": 4.2,
     "occupied": 4.5,
+    "allocator": 0,
+    "jobs": 4.3,
+    "clusters": 4.6,
     "pools": 4.8,
     **dict.fromkeys(["readers", "run"], 5),
     # The sixth has steps too: an image found in a store, what is looked at in it, and the report.
@@ -46,7 +49,9 @@ ARITHMETIC = sorted(name for name, floor in FLOORS.items() if floor <= 3.3 and n
 DASK = {
     "batch",
     "cli",
+    "clusters",
     "graph",
+    "jobs",
     "label_images",
     "pixels",
     "pools",
@@ -59,7 +64,7 @@ DASK = {
     "verification",
     "writer",
 }
-DISTRIBUTED = {"cli", "pools"}
+DISTRIBUTED = {"cli", "clusters", "pools"}
 WORLD = {"dask", "distributed", "fsspec", "s3fs", "zarr"}
 OPTIONAL = {"PIL", "h5py", "nibabel", "s3fs", "tifffile", "xarray"}
 
