@@ -55,7 +55,7 @@ class Asked:
         image, source = promoted(own, where, version), expanded(source, where)
         plan = planning.plan_image(
             image,
-            Pieces(source.chunks, source.copies),
+            _pieces(source),
             find_method(self.method or "mean"),
             version,
             scale_factors=self.scale_factors,
@@ -81,7 +81,7 @@ class Asked:
         whole = [expanded(source, where) for source in sources]
         plan = planning.plan_levels(
             levels,
-            [Pieces(source.chunks, source.copies) for source in whole],
+            list(map(_pieces, whole)),
             find_method(self.method or "mean"),
             version,
             storage_options=padded(self.storage_options, where),
@@ -130,6 +130,10 @@ class Asked:
         omero = parse_omero(self.omero, self.channels, image.axes, image.shape, image.name)
         made = partial(image_metadata, omero=omero, image_label=self.image_label, name=self.name, how=how, rest=rest)
         return lambda pyramid: checked(version, made(pyramid))
+
+
+def _pieces(source: Source) -> Pieces:
+    return Pieces(source.chunks, source.copies, shared=len(source.shared), repeated=source.repeated)
 
 
 def missing(image: Image, version: Version) -> tuple[int, ...]:

@@ -177,7 +177,8 @@ def main() -> None:
     """Write image volumes of any size as OME-Zarr pyramids, and look after them.
 
     IN is a zarr array or OME-Zarr image (path or URL), a .npy, TIFF, OME-TIFF or NIfTI file, or a
-    dataset of an HDF5 file (file.h5::dataset). OUT is a path or a URL that fsspec knows (s3://, gs://, …).
+    dataset of an HDF5 file (file.h5::dataset). OUT is a path or a URL that fsspec knows (s3://,
+    gs://, az://, …).
 
     \b
     Exit status: 0 done, 1 failed or problems found, 2 refused before anything was written,

@@ -51,6 +51,10 @@ class Source:
     origin : Origin
     copies : int
         How often a chunk is in memory beside the result while it is read: none, or encoded and decoded, or computed.
+    shared : tuple
+        Keys of a Dask graph that all its blocks need: computed once, before they are.
+    repeated : tuple of int
+        Axes along which its blocks, far apart, compute the same.
     """
 
     array: Any
@@ -63,6 +67,8 @@ class Source:
     irregular: tuple[str, ...] = ()
     origin: Origin = Origin()
     copies: int = 2
+    shared: tuple[Any, ...] = ()
+    repeated: tuple[int, ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -168,9 +174,12 @@ def expanded(source: Source, where: tuple[int, ...]) -> Source:
     array, sizes = source.array, iter(source.chunks)
     index = tuple(None if i in where else slice(None) for i in range(len(source.shape) + len(where)))
     chunks = tuple((1,) if part is None else next(sizes) for part in index)
+    own = [i for i, part in enumerate(index) if part is not None]
+    repeated = tuple(own[axis] for axis in source.repeated)
     # NumPy and Dask arrays know how to; of others only slices are asked.
     whole = array[index] if hasattr(array, "__array_function__") else Expanded(array, where)
-    return replace(source, array=whole, chunks=chunks, dims=None, origin=replace(source.origin, expanded=where))
+    origin = replace(source.origin, expanded=where)
+    return replace(source, array=whole, chunks=chunks, dims=None, origin=origin, repeated=repeated)
 
 
 __all__ = ["Expanded", "Origin", "Source", "Volume", "check_there", "expanded"]

@@ -64,6 +64,9 @@ class Pieces:
         (`daskome.sources.Source.copies`).
     image, staged : int, optional
         As in `Pass`.
+    shared : int
+    repeated : tuple of int
+        As in `Pass`.
     longest : tuple of int
         The longest piece along each axis.
     """
@@ -72,6 +75,8 @@ class Pieces:
     copies: int = 2
     image: int | None = None
     staged: int | None = None
+    shared: int = 0
+    repeated: tuple[int, ...] = ()
     longest: Shape = field(init=False)
 
     def __post_init__(self) -> None:

@@ -58,6 +58,10 @@ class Pass:
         The group of the temporary copy of an image that is read in its place.
     offer : float, optional
         How often the image would be read with such a copy, if there is none and it would pay.
+    shared : int
+        How many results of the image all units need; they are computed once, before these.
+    repeated : tuple of int
+        Axes along which units compute the same parts of the image.
     """
 
     group: int
@@ -70,6 +74,8 @@ class Pass:
     memory: int
     staged: int | None = None
     offer: float | None = None
+    shared: int = 0
+    repeated: tuple[int, ...] = ()
 
     @property
     def reads_below(self) -> bool:
@@ -272,7 +278,20 @@ def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, pieces: Pie
         read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
     amplification = prod(map(regions.amplification, pieces.chunks, span, halo or (0,) * len(span)))
     memory = unit_memory(pyramid, first, stop, span, read, pieces)
-    return Pass(0, pieces.image, first, stop, unit, read, amplification, memory, pieces.staged)
+    return Pass(
+        0,
+        pieces.image,
+        first,
+        stop,
+        unit,
+        read,
+        amplification,
+        memory,
+        pieces.staged,
+        None,
+        pieces.shared,
+        pieces.repeated,
+    )
 
 
 def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:

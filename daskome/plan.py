@@ -27,7 +27,7 @@ from daskome.pyramid import Image, Level, Pyramid, ScaleFactors, given_pyramid, 
 from daskome.regions import Region, Shape
 from daskome.staging import STAGING, best_way
 
-FORMAT = 3
+FORMAT = 4
 """The form of a plan as JSON."""
 Describe = Callable[[Pyramid], Metadata]
 
@@ -346,9 +346,25 @@ class Plan:
             f" {table.nbytes(self.thread_memory)} per thread)",
             f"the source is read {self.amplification:.2f} times" if self.n_images else "the coarsest level is read",
             *self._staging(),
+            *self._sharing(),
             f"takes {table.duration(cost.seconds(self.loads, self.capacity.parallel, rate))}, if a thread reads,"
             f" downsamples and writes {rate / 1e6:.4g} MB/s of pixels",
         ]
+
+    def _sharing(self) -> Iterator[str]:
+        """Yield what units of images that Dask computes have in common."""
+        works = {work.image: work for work in self._passes()}.values()
+        if shared := sum(work.shared for work in works):
+            yield f"{table.count(shared, 'result')} that all units need: computed once, before them"
+        along = {self.pyramid(work).axes[axis].name for work in works for axis in self._repeating(work)}
+        if along:
+            yield (
+                f"units side by side along {', '.join(sorted(along))} compute the same parts of the image, each anew:"
+                " persist() or store what they share first"
+            )
+
+    def _repeating(self, work: Pass) -> list[int]:
+        return [axis for axis in work.repeated if self._grid(work)[axis] > 1]
 
     def _staging(self) -> Iterator[str]:
         """Yield what temporary copies of images cost, or would spare."""

@@ -19,7 +19,7 @@ import dask.array as da
 from dask.local import get_sync
 from zarr.storage import StorePath
 
-from daskome import clusters, display, graph, journal as journals, storage, table
+from daskome import clusters, cones, display, graph, journal as journals, storage, table
 from daskome.jobs import WriteError
 from daskome.journal import Journal, Record
 from daskome.metadata import find_version, with_levels
@@ -27,7 +27,7 @@ from daskome.plan import Group, Plan, Unit
 from daskome.pools import Pool, pool
 from daskome.pyramid import Pyramid
 from daskome.regions import Region
-from daskome.sources import Source, as_source, cut
+from daskome.sources import Source, as_source, cut, ready
 
 log = logging.getLogger("daskome")
 Progress = Callable[[int, int], None]
@@ -117,11 +117,19 @@ def run(start: Start, retries: int = 2, progress: Progress | None = None, parts:
     )
     done = total - sum(nbytes(plan, stage, indices) for stage, indices in todo) if progress else 0
     with pool(start.place, plan, start.journal) as workers:
+        start = _ready(start, todo)
         for stage, indices in todo:
             for unit in _finished(start, jobs(start, stage, indices), workers, retries):
                 done += plan.writes(unit)
                 if progress:
                     progress(done, total)
+
+
+def _ready(start: Start, todo: Sequence[tuple[int, list[int]]]) -> Start:
+    """Compute what all units of an image need, for those images of which there are units to do."""
+    read = {unit.work.image for stage, indices in todo for unit in start.plan.units(stage, indices[:1])}
+    sources = [ready(s, cones.computed) if i in read else s for i, s in enumerate(start.sources)]
+    return replace(start, sources=sources)
 
 
 def _whole(plan: Plan) -> list[Part]:

@@ -15,13 +15,14 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from dask.core import flatten
 
-from daskome import regions
+from daskome import cones, regions
 from daskome.axes import TYPES
 from daskome.images import Origin, Source, expanded
 from daskome.regions import Chunks, Region, Shape
 
+Compute = Callable[[Any, Sequence[Any]], Mapping[Any, Any]]
+"""Gets results of a graph, now (`cones.computed`) or later (`cones.lazily`)."""
 SOME_TASKS, SOME_VALUES = 256, 256
 """At most so many tasks of a layer, evenly spread, and values in a task are looked at: a graph may have millions."""
 MAX_DEPTH = 8
@@ -56,7 +57,7 @@ def as_source(image: Any) -> Source:
             raise TypeError(f"an image needs shape, dtype and slicing; {type(image).__name__} has no {attribute}")
     _check_known(image)
     source = Source(_reopenable(image), _chunks(image))
-    return replace(source, copies=_copies(source))
+    return replace(source, copies=_copies(source), **_sharing(source.array))
 
 
 def _copies(source: Source) -> int:
@@ -69,6 +70,14 @@ def _copies(source: Source) -> int:
     return 0 if len(computing) == 1 and not stored_at(source) else 2
 
 
+def _sharing(array: Any) -> dict[str, Any]:
+    """Return `Source.shared` and `Source.repeated` of a Dask array."""
+    if not isinstance(array, da.Array):
+        return {}
+    shared, repeated = cones.sharing(array)
+    return {"shared": shared, "repeated": repeated}
+
+
 def cut(source: Source, region: Region, read_chunks: Shape) -> da.Array:
     """Return a region of the source as a Dask array of pieces of at most about `read_chunks`, and no more graph.
 
@@ -79,7 +88,7 @@ def cut(source: Source, region: Region, read_chunks: Shape) -> da.Array:
     chunks = tuple(map(regions.gathered, own, read_chunks))
     dtype = np.dtype(source.dtype)
     if isinstance(source.array, da.Array):
-        part = _culled(source.array[regions.slices(region)])
+        part = cones.part(source.array[regions.slices(region)])
         part = part.map_blocks(_detached, dtype=dtype, declared=dtype, meta=np.empty((0,) * part.ndim, dtype))
         bands = regions.bands(own, chunks, BAND_NBYTES // dtype.itemsize)
         return part.rechunk(bands, method="tasks", block_size_limit=BAND_NBYTES)
@@ -285,6 +294,8 @@ def _chunks(image: Any) -> Chunks:
 
 
 def _reopenable(image: Any) -> Any:
+    if isinstance(image, da.Array):
+        return cones.made(image)
     if isinstance(image, np.memmap) and isinstance(image.base, mmap.mmap) and image.filename is not None:
         order: Any = "C" if image.flags.c_contiguous else "F"
         return Mapped(partial(np.memmap, image.filename, image.dtype, "r", image.offset, image.shape, order), image)
@@ -293,10 +304,12 @@ def _reopenable(image: Any) -> Any:
     return image
 
 
-def _culled(array: da.Array) -> da.Array:
-    """Return an array without the rest of its graph; `dask.optimize` would lose the futures of a persisted one."""
-    graph = array.__dask_graph__().cull(set(flatten(array.__dask_keys__())))
-    return da.Array(dict(graph), array.name, array.chunks, meta=array._meta)
+def ready(source: Source, compute: Compute) -> Source:
+    """Return a source with the results of its graph that all parts need, got by `compute`."""
+    if not source.shared:
+        return source
+    array = cones.with_values(source.array, compute(source.array.__dask_graph__(), source.shared))
+    return replace(source, array=array, shared=())
 
 
 def _detached(block: Any, declared: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -335,6 +348,8 @@ def _from_xarray(image: Any) -> Source:
         str(image.name) if image.name else None,
         irregular,
         copies=inner.copies,
+        shared=inner.shared,
+        repeated=inner.repeated,
     )
 
 
@@ -355,5 +370,6 @@ __all__: Sequence[str] = [
     "cut",
     "expanded",
     "open_hdf5",
+    "ready",
     "stored_at",
 ]

@@ -429,7 +429,34 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
         local = Path(rest if separator else path).expanduser().absolute()
         return StorePath(LocalStore(local, read_only=read_only))
     options = _with_patience(fs_options) if scheme in ("s3", "s3a") else fs_options
-    return StorePath(FsspecStore.from_url(path, storage_options=options or None, read_only=read_only))
+    try:
+        return StorePath(_store_of(scheme).from_url(path, storage_options=options or None, read_only=read_only))
+    except ImportError as error:
+        extra = f"; pip install 'daskome[{EXTRAS[scheme]}]'" if scheme in EXTRAS else ""
+        raise ImportError(f"{scheme}:// needs a package that is not installed: {error}{extra}") from error
+
+
+EXTRAS = {"gs": "gcs", "gcs": "gcs", **dict.fromkeys(["abfs", "abfss", "az"], "azure")}
+"""What brings the package for a kind of URL; that for S3 is always there."""
+
+
+def _store_of(scheme: str) -> type[FsspecStore]:
+    """Return what opens a kind of URL.
+
+    Raises
+    ------
+    ValueError
+        If fsspec knows no such kind.
+    """
+    from fsspec import available_protocols
+
+    if scheme not in available_protocols():
+        raise ValueError(f"{scheme}:// is no kind of URL that fsspec knows; such are s3://, gs://, az://, https://")
+    if EXTRAS.get(scheme) != "azure":
+        return FsspecStore
+    from daskome.azure import AzureStore
+
+    return AzureStore
 
 
 def _with_patience(fs_options: dict[str, Any]) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from uuid import uuid4
 from dask.delayed import Delayed, delayed
 from zarr.storage import StorePath
 
-from daskome import jobs, journal as journals, occupied, run, storage
+from daskome import cones, jobs, journal as journals, occupied, run, storage
 from daskome.journal import Journal
 from daskome.metadata import merged
 from daskome.plan import Plan
 from daskome.run import Start
-from daskome.sources import Origin, Source, stored_at
+from daskome.sources import Origin, Source, ready, stored_at
 
 log = logging.getLogger("daskome")
 
@@ -76,6 +76,7 @@ class Task:
     def later(self) -> "Later":
         """Return a graph that does the same: a task per unit, a barrier per stage."""
         start = self._start()
+        start = replace(start, sources=[ready(source, cones.lazily) for source in start.sources])
         create = partial(_create, replace(self, sources=()), start.journal, self._origins())
         barrier = _delay("create", create, os.getpid())(None)
         for stage in () if self.finished else range(len(self.plan.stages)):

@@ -12,6 +12,7 @@ HOUSE = Path(__file__).parent.parent / "daskome"
 FLOORS = {
     **dict.fromkeys(["_version", "axes", "methods", "nouns", "problem", "regions", "table"], 0),
     "resampling": -0.5,
+    "cones": 0.7,
     **dict.fromkeys(["channels", "images", "labels", "layout", "plates", "rules"], 0.5),
     **dict.fromkeys(["door", "pyramid", "sources"], 1),
     **dict.fromkeys(["arrays", "metadata"], 2),
@@ -22,7 +23,7 @@ FLOORS = {
     "plan": 3,
     "journal": 3.5,
     "asked": 3.3,
-    "s3": 3.8,
+    **dict.fromkeys(["azure", "s3"], 3.8),
     **dict.fromkeys(["display", "storage"], 4),
     "graph": 4.2,
     "occupied": 4.5,
@@ -45,11 +46,12 @@ FLOORS = {
     "cli": 8.3,
     "__main__": 8.6,
 }
-ARITHMETIC = sorted(name for name, floor in FLOORS.items() if floor <= 3.3 and name != "sources")
+ARITHMETIC = sorted(name for name, floor in FLOORS.items() if floor <= 3.3 and name not in ("cones", "sources"))
 DASK = {
     "batch",
     "cli",
     "clusters",
+    "cones",
     "graph",
     "jobs",
     "label_images",

@@ -1,0 +1,160 @@
+"""What a part of a Dask graph needs: without walking the rest, and what all parts need computed once."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Container, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import dask.array as da
+from dask._task_spec import Alias, DataNode, Task
+from dask.blockwise import Blockwise
+from dask.core import flatten
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.sizeof import sizeof
+
+from daskome import table
+
+log = logging.getLogger("daskome")
+KEPT_NBYTES = 2**20
+"""A result that all units need travels with each of them, unless it is larger."""
+FAR = 4
+"""Along an axis of so many blocks some are no neighbours: what the first, one in the middle and the last need, all may
+need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of a graph, without its tasks being made: those of a `Blockwise` layer are named after it."""
+
+    graph: HighLevelGraph
+
+    def __contains__(self, key: Any) -> bool:
+        return self.layer(key) is not None
+
+    def layer(self, key: Any) -> str | None:
+        """Return the name of the layer that has a key."""
+        named = key[0] if type(key) is tuple and key else key
+        layer = self.graph.layers.get(named)
+        if layer is not None and (not isinstance(layer, MaterializedLayer) or key in layer.mapping):
+            return str(named)
+        made = (n for n, o in self.graph.layers.items() if isinstance(o, MaterializedLayer) and key in o.mapping)
+        return next(made, None)
+
+
+def made(array: da.Array) -> da.Array:
+    """Return an array all layers of whose graph are `Blockwise` or made: of others the keys are not known."""
+    graph = array.__dask_graph__()
+    other = {k: o for k, o in graph.layers.items() if not isinstance(o, Blockwise | MaterializedLayer)}
+    if not other:
+        return array
+    layers = {**graph.layers, **{name: MaterializedLayer(dict(layer)) for name, layer in other.items()}}
+    return da.Array(HighLevelGraph(layers, graph.dependencies), array.name, array.chunks, meta=array._meta)
+
+
+def cone(graph: HighLevelGraph, keys: Iterable[Any]) -> HighLevelGraph:
+    """Return the part of a graph that computes some keys.
+
+    It costs what the part costs: `HighLevelGraph.cull` looks at all keys there are, which for thousands of parts of
+    a large graph is most of the work. Layers whose tasks are not made yet stay so.
+    """
+    every = Keys(graph)
+    layers = {name: graph.layers[name].cull(set(own), every)[0] for name, own in _needs(graph, keys).items()}
+    return HighLevelGraph(layers, {name: graph.dependencies[name] & layers.keys() for name in layers})
+
+
+def _needs(graph: HighLevelGraph, keys: Iterable[Any], known: Container[Any] = ()) -> dict[str, dict[Any, set[Any]]]:
+    """Return by layer the keys that compute some keys, up to known ones, each with those that it needs itself."""
+    every, todo = Keys(graph), {key for key in keys if key not in known}
+    found: dict[str, dict[Any, set[Any]]] = defaultdict(dict)
+    while todo:
+        new: dict[str, set[Any]] = defaultdict(set)
+        for key in todo:
+            name = every.layer(key)
+            if name is not None and key not in found[name]:
+                new[name].add(key)
+        todo = set()
+        for name, own in new.items():
+            needed = graph.layers[name].cull(own, every)[1]
+            found[name].update(needed)
+            todo.update(key for keys in needed.values() for key in keys if key not in known)
+    return {name: own for name, own in found.items() if own}
+
+
+def part(array: da.Array) -> da.Array:
+    """Return an array without the rest of its graph; `dask.optimize` would lose the futures of a persisted one."""
+    graph = cone(array.__dask_graph__(), flatten(array.__dask_keys__()))
+    return da.Array(graph, array.name, array.chunks, meta=array._meta)
+
+
+def sharing(array: da.Array) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """Return what blocks of an array have in common: the keys that all of them need, and axes along which they repeat.
+
+    A few blocks far apart are looked at, not all. The mean in ``x - x.mean()`` is needed by all; of
+    ``x - x.mean(axis=0)`` those along the first axis compute the same.
+    """
+    graph, first = array.__dask_graph__(), (array.name, *(0,) * array.ndim)
+    far = [axis for axis, n in enumerate(array.numblocks) if n >= FAR]
+    known = {key for own in _needs(graph, [first]).values() for key in own} if far else set()
+    along = {axes: _met(array, axes, known) for axes in [tuple(range(array.ndim)) if far else (), *((i,) for i in far)]}
+    every, *others = along.values()
+    return tuple(every), tuple(axis for axis, keys in zip(far, others, strict=True) if keys - every)
+
+
+def _met(array: da.Array, axes: Collection[int], known: Collection[Any]) -> set[Any]:
+    """Return what blocks in the middle and at the end of some axes need directly of what the first one needs.
+
+    Mere data don't count.
+    """
+    graph, met = array.__dask_graph__(), []
+    for half in (1, 2):
+        block = (half * (n - 1) // 2 if i in axes else 0 for i, n in enumerate(array.numblocks))
+        needs = _needs(graph, [(array.name, *block)], known)
+        met.append({key for own in needs.values() for keys in own.values() for key in keys if key in known})
+    return {key for key in set.intersection(*met) if not _is_data(_task(graph, key))}
+
+
+def _task(graph: HighLevelGraph, key: Any) -> Any:
+    every = Keys(graph)
+    return graph.layers[every.layer(key)].cull({key}, every)[0][key]
+
+
+def _is_data(task: Any) -> bool:
+    """Whether a value of a graph is no work: an array, a store, a future."""
+    return not (isinstance(task, Task | Alias) or (type(task) is tuple and bool(task) and callable(task[0])))
+
+
+def lazily(graph: HighLevelGraph, keys: Collection[Any]) -> dict[Any, Any]:
+    """Return some results of a graph, each as a task of another."""
+    return {key: Delayed(key, dict(cone(graph, [key]))) for key in keys}
+
+
+def computed(graph: HighLevelGraph, keys: Collection[Any]) -> dict[Any, Any]:
+    """Compute some results of a graph, together; return those small enough to be kept."""
+    if not keys:
+        return {}
+    results = dict(zip(keys, dask.compute(*lazily(graph, keys).values()), strict=True))
+    sizes = {key: sizeof(value) for key, value in results.items()}
+    large = sum(size for size in sizes.values() if size > KEPT_NBYTES)
+    if large:
+        log.warning(
+            "all units need results of the image that have %s, too much to travel with each: each computes them anew;"
+            " persist() them on a cluster, or store them, before the image is made of them",
+            table.nbytes(large),
+        )
+    return {key: DataNode(key, value) for key, value in results.items() if sizes[key] <= KEPT_NBYTES}
+
+
+def with_values(array: da.Array, values: Mapping[Any, Any]) -> da.Array:
+    """Return an array some of whose results are known."""
+    graph = array.__dask_graph__()
+    layers = dict(graph.layers)
+    for key, value in values.items():
+        name = Keys(graph).layer(key)
+        layers[name] = MaterializedLayer({**dict(layers[name]), key: value})
+    return da.Array(HighLevelGraph(layers, graph.dependencies), array.name, array.chunks, meta=array._meta)
+
+
+__all__ = ["computed", "cone", "lazily", "made", "part", "sharing", "with_values"]
