@@ -22,12 +22,12 @@ def test_every_benchmark_runs_tiny() -> None:
     assert done.returncode == 0, done.stderr
     for heading in (
         "## bounded",
-        "## cluster",
+        "## floor",
         "## graph",
         "## kernels",
         "## memory",
         "## schedule",
-        "## throughput",
+        "## peers",
         "daskome",
         "loop",
         "tensorstore",
