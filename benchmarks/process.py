@@ -23,9 +23,12 @@ class Cost:
     result: Any
 
 
-def measure(function: str, **arguments: Any) -> Cost:
-    """Run ``benchmarks.module:function`` with JSON arguments in a new process, and return its cost, start excluded."""
-    command = [sys.executable, "-m", "benchmarks.process", function, json.dumps(arguments)]
+def measure(function: str, python: str | None = None, **arguments: Any) -> Cost:
+    """Run ``benchmarks.module:function`` with JSON arguments in a new process, and return its cost, start excluded.
+
+    CPU seconds are those of its children too; the peak is that of the larger of it and each of them.
+    """
+    command = [python or sys.executable, "-m", "benchmarks.process", function, json.dumps(arguments)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment, text=True)
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
@@ -58,10 +61,11 @@ def _main(function: str, arguments: str) -> None:
     call = getattr(__import__(module, fromlist=[name]), name)
     wall, cpu = time.perf_counter(), time.process_time()
     result = call(**json.loads(arguments))
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
     cost = Cost(
         time.perf_counter() - wall,
-        time.process_time() - cpu,
-        peak(),
+        time.process_time() - cpu + children.ru_utime + children.ru_stime,
+        max(peak(), children.ru_maxrss * 1024),
         result,
     )
     print(json.dumps(vars(cost)))

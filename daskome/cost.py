@@ -7,7 +7,7 @@ from daskome.regions import ceil_div
 
 RATE = 100 * 10**6
 """Bytes of pixels that one thread reads, downsamples, compresses and writes in a second, unless the caller says
-otherwise. Measured in memory, with zstd-1: 143 MB (`benchmarks.throughput`, 2026-11-23). Stores are slower."""
+otherwise. Measured in memory, with zstd-1: 143 MB (`benchmarks.floor`, 2026-11-23). Stores are slower."""
 LARGEST_PUT = 100 * 2**20
 """Objects as large as this, or larger, go to object stores in parts."""
 PART_NBYTES = 50 * 2**20

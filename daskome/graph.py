@@ -14,7 +14,7 @@ import dask.array as da
 import numpy as np
 import zarr
 
-from daskome import regions, storage
+from daskome import direct, regions, storage
 from daskome.methods import downsample
 from daskome.plan import Unit
 from daskome.pyramid import Pyramid
@@ -63,12 +63,12 @@ class Target:
         written can't be read, so it goes first, and nothing of it is lost: the block has all that belongs into it.
         """
         try:
-            self.array[index] = value
+            direct.write(self.array, index, value)
         except Exception:
             if self.array.shards is None:
                 raise
             storage.delete_shards(self.array, index)
-            self.array[index] = value
+            direct.write(self.array, index, value)
 
     def __dask_tokenize__(self) -> str:
         """Return a name that no other target has."""

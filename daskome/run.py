@@ -119,7 +119,7 @@ def run(start: Start, retries: int = 2, progress: Progress | None = None, parts:
     with pool(start.place, plan, start.journal) as workers:
         start = _ready(start, todo)
         for stage, indices in todo:
-            for unit in _finished(start, jobs(start, stage, indices), workers, retries):
+            for unit in finished(start, jobs(start, stage, indices), workers, retries):
                 done += plan.writes(unit)
                 if progress:
                     progress(done, total)
@@ -196,7 +196,7 @@ class Try:
         return replace(self, job=replace(self.job, wait=wait), failures=self.failures + 1)
 
 
-def _finished(start: Start, todo: Iterator[Job], workers: Pool, retries: int) -> Iterator[Unit]:
+def finished(start: Start, todo: Iterator[Job], workers: Pool, retries: int) -> Iterator[Unit]:
     """Run jobs in a sliding window, and yield each unit as it is finished."""
     ended: SimpleQueue[Future[None]] = SimpleQueue()
     running: dict[Future[None], Try] = {}

@@ -16,7 +16,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from daskome import cones, regions
+from daskome import cones, direct, regions
 from daskome.axes import TYPES
 from daskome.images import Origin, Source, expanded
 from daskome.regions import Chunks, Region, Shape
@@ -129,7 +129,7 @@ class Window:
 
     def _read(self, part: Region) -> np.ndarray[Any, Any]:
         inner = tuple(slice(a + start, a + stop) for (a, _), (start, stop) in zip(self.region, part, strict=True))
-        return _as_declared(self.array[inner], self.dtype, regions.shape_of(part))
+        return _as_declared(direct.read(self.array, inner), self.dtype, regions.shape_of(part))
 
 
 class Reopenable:

@@ -24,7 +24,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
-from daskome import journal as journals
+from daskome import direct, journal as journals
 from daskome.journal import Journal
 from daskome.layout import ArrayFormat
 from daskome.metadata import Metadata, Version, attributes as ome_attributes, find_version, merged, ome_keys, ome_of
@@ -516,6 +516,10 @@ def _revived(option: Any) -> Any:
 
 def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:
     """Return an array to write, with those options that zarr does not keep in its metadata."""
-    array = zarr.open_array(place.store, path=place.path, mode="r+")
     config = level.layout.options.get("config")
-    return array.with_config(config) if config else array
+
+    def open_() -> zarr.Array[Any]:
+        array = zarr.open_array(place.store, path=place.path, mode="r+")
+        return array.with_config(config) if config else array
+
+    return direct.opened(place.store, open_)

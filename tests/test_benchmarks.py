@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import bounded, memory
 from benchmarks.schedule import WORLDS, World, simulated
+from daskome import clusters
 
 MIB = 2**20
 LONG = ["2 GiB, planes 1×2048²", "2 GiB, planes 1×2048², dask", "2 GiB, gaussian", "1 GiB, mean, uint8"]
@@ -21,10 +22,12 @@ def test_every_benchmark_runs_tiny() -> None:
     assert done.returncode == 0, done.stderr
     for heading in (
         "## bounded",
+        "## floor",
+        "## graph",
         "## kernels",
         "## memory",
         "## schedule",
-        "## throughput",
+        "## peers",
         "daskome",
         "loop",
         "tensorstore",
@@ -63,4 +66,4 @@ def test_memory_is_within_the_prediction(case: memory.Case) -> None:
 def test_workers_with_little_memory_write_what_is_larger_without_need(case: bounded.Case) -> None:
     found, _ = bounded.run(case)
     assert (found.spills, found.pauses, found.restarts) == (0, 0, 0)
-    assert max(found.peaks) <= found.predicted <= bounded.SAFE * case.limit
+    assert max(found.peaks) <= found.predicted <= clusters.SAFE * case.limit

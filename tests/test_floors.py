@@ -13,6 +13,7 @@ FLOORS = {
     **dict.fromkeys(["_version", "axes", "methods", "nouns", "problem", "regions", "table"], 0),
     "resampling": -0.5,
     "cones": 0.7,
+    "direct": 0.7,
     **dict.fromkeys(["channels", "images", "labels", "layout", "plates", "rules"], 0.5),
     **dict.fromkeys(["door", "pyramid", "sources"], 1),
     **dict.fromkeys(["arrays", "metadata"], 2),
@@ -46,7 +47,9 @@ FLOORS = {
     "cli": 8.3,
     "__main__": 8.6,
 }
-ARITHMETIC = sorted(name for name, floor in FLOORS.items() if floor <= 3.3 and name not in ("cones", "sources"))
+ARITHMETIC = sorted(
+    name for name, floor in FLOORS.items() if floor <= 3.3 and name not in ("cones", "direct", "sources")
+)
 DASK = {
     "batch",
     "cli",

@@ -111,6 +111,7 @@ def test_what_would_be_read_often_is_read_once(tmp_path: Path) -> None:
     assert contents(tmp_path / "a") == undisturbed(tmp_path / "b")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fmt", ["0.2", "0.4", "0.6"])
 @pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 can't store")
 def test_every_version_of_a_target(tmp_path: Path, fmt: str) -> None:
@@ -169,6 +170,7 @@ def test_a_store_that_deletes_nothing_is_refused(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ["labels", "plate"])
 def test_labels_and_plates_have_copies_of_their_own(tmp_path: Path, name: str) -> None:
     def write(folder: Path, **options: Any) -> Any:
@@ -187,6 +189,7 @@ def test_labels_and_plates_have_copies_of_their_own(tmp_path: Path, name: str) -
 # ---- resume
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("after", [9, 24 + 9], ids=["copying", "reading the copy"])
 @pytest.mark.parametrize("again", [{"staging": True, **TIGHT}, OPTIONS], ids=["with", "without"])
 def test_a_resumed_image_has_the_bytes_of_an_undisturbed_one(
@@ -270,6 +273,7 @@ def test_where_only_a_copy_fits_the_error_says_so() -> None:
         daskome.plan_image(planes(), **OPTIONS, memory=PROCESS_MEM + 2000, staging=True)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("computed", [False, True])
 def test_what_an_error_or_a_plan_offers_can_be_had(computed: bool) -> None:
     image, offers = planes() + 1 if computed else planes(), 0

@@ -159,6 +159,7 @@ def test_it_is_what_would_have_been_written(tmp_path: Path, source: str, target:
     assert read_multiscale(attributes(tmp_path / "a")).placed[0].scale == sizes[0]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("axes", ["yx", "zyx", "czyx"])
 @pytest.mark.parametrize(("source", "target"), [("0.3", "0.5"), ("0.4", "0.3"), ("0.4", "0.6"), ("0.5", "0.6")])
 def test_fewer_axes(tmp_path: Path, axes: str, source: str, target: str) -> None:
@@ -358,6 +359,7 @@ def test_groups_and_arrays_of_others_come_along_or_stay_as_they_are(tmp_path: Pa
     assert not (tmp_path / "a/tables/zarr.json").exists()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("source", "target"), [("0.2", "0.4"), ("0.4", "0.3"), ("0.5", "0.6"), ("0.6", "0.5")])
 def test_consolidated_metadata_follow(tmp_path: Path, source: str, target: str) -> None:
     write_cells(tmp_path / "a", source)

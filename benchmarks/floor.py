@@ -1,23 +1,27 @@
-"""How far daskome is from what the codec allows, and from TensorStore.
+"""How far daskome is from what the codec allows, on threads and on a cluster, and from TensorStore.
 
-``python -m benchmarks.throughput [--tiny]``: the same volume, chunks, codec and levels, into memory-backed storage,
-with two threads, every program in its own process, in turns, medians of the rounds. *loop* is written by hand, with
-no Dask and no zarr: make a chunk, downsample it (with our kernels), encode it, write a file.
+``python -m benchmarks.floor [--tiny]``: the same volume, chunks, codec and levels, into memory-backed storage, with two
+threads in all, every way in a process of its own, in turns, medians of the rounds; CPU seconds with those of workers.
+Starts and imports are not counted: a small image is written first. *loop* is written by hand, with no Dask and no zarr:
+make a chunk, downsample it (with our kernels), encode it, write a file.
 """
 
 import argparse
 import shutil
 import statistics
 import tempfile
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.process import Cost, markdown, measure
+from benchmarks.process import markdown, measure
 from benchmarks.volumes import EDGE, Tiled
 
 LEVELS = 5
@@ -42,8 +46,8 @@ CASES = [Case(1024, "zstd", 1), Case(1024, "zstd", 3), Case(1024, "lz4", 5)]
 TINY = [Case(256, "lz4", 1, 1)]
 
 
-def write_daskome(folder: str, edge: int, cname: str, clevel: int) -> int:
-    """Write with daskome, and return the bytes stored."""
+def write_daskome(folder: str, edge: int, cname: str, clevel: int) -> None:
+    """Write with daskome."""
     import dask
 
     import daskome
@@ -54,10 +58,9 @@ def write_daskome(folder: str, edge: int, cname: str, clevel: int) -> int:
             Tiled((edge,) * 3), f"{folder}/a", [2**k for k in range(1, LEVELS)],
             storage_options={"chunks": EDGE, "compressors": codec},
         )  # fmt: skip
-    return stored(folder)
 
 
-def write_loop(folder: str, edge: int, cname: str, clevel: int) -> int:
+def write_loop(folder: str, edge: int, cname: str, clevel: int) -> None:
     """Write by hand: each thread a tree of chunks, depth first."""
     import numcodecs
 
@@ -94,10 +97,9 @@ def write_loop(folder: str, edge: int, cname: str, clevel: int) -> int:
     for k in range(split + 1, LEVELS):
         for index in product(range(max(edge // (EDGE << k), 1)), repeat=3):
             tops[(k, *index)] = make(k, index, tops)
-    return stored(folder)
 
 
-def write_tensorstore(folder: str, edge: int, cname: str, clevel: int) -> int:
+def write_tensorstore(folder: str, edge: int, cname: str, clevel: int) -> None:
     """Write with TensorStore, region by region, each level from the one below, in the driver's two threads."""
     import tensorstore as ts
 
@@ -131,42 +133,80 @@ def write_tensorstore(folder: str, edge: int, cname: str, clevel: int) -> int:
             region = tuple(slice(c, c + step) for c in corner)
             level[region].write(view[region]).result()
         below = level
-    return stored(folder)
 
 
-def stored(folder: str) -> int:
-    """Return the bytes of all files below a folder."""
-    return sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file())
+@dataclass(frozen=True)
+class Way:
+    """What writes, and on which cluster; `options` are those of `LocalCluster`."""
+
+    write: Callable[[str, int, str, int], None]
+    options: dict[str, int] | None = None
 
 
-WRITERS = {"loop": "write_loop", "daskome": "write_daskome", "tensorstore": "write_tensorstore"}
+WAYS = {
+    "loop": Way(write_loop),
+    "daskome, threads": Way(write_daskome),
+    "daskome, LocalCluster of 1×2": Way(write_daskome, {"n_workers": 1, "threads_per_worker": 2}),
+    "daskome, LocalCluster of 2×1": Way(write_daskome, {"n_workers": 2, "threads_per_worker": 1}),
+    "tensorstore": Way(write_tensorstore),
+}
+"""A cluster of 1×2 has one worker of two threads."""
 
 
-def run(case: Case) -> dict[str, list[Cost]]:
-    """Return the costs of all rounds of every writer."""
-    costs: dict[str, list[Cost]] = {name: [] for name in WRITERS}
-    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+def run(way: str, case: dict[str, Any]) -> dict[str, float]:
+    """Write a case, and return its wall and CPU seconds, the peaks of its processes, and what it stored, in bytes."""
+    chosen, c = WAYS[way], Case(**case)
+    folder = tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+    try:
+        with ExitStack() as stack:
+            client = _client(stack, chosen.options)
+            for name, edge in (("warm", EDGE), ("whole", c.edge)):
+                Path(folder, name).mkdir()
+                before, began = _cpu(client), time.perf_counter()
+                chosen.write(f"{folder}/{name}", edge, c.cname, c.clevel)
+                wall, cpu = time.perf_counter() - began, _cpu(client) - before
+            files = (path for path in Path(folder, "whole").rglob("*") if path.is_file())
+            nbytes = sum(path.stat().st_size for path in files)
+            return {"wall": wall, "cpu": cpu, "peak": _peak(client), "stored": nbytes}
+    finally:
+        shutil.rmtree(folder)
+
+
+def _client(stack: ExitStack, options: dict[str, Any] | None) -> Any:
+    if options is None:
+        return None
+    from distributed import Client, LocalCluster
+
+    cluster = stack.enter_context(LocalCluster(dashboard_address=None, **options))
+    return stack.enter_context(Client(cluster))
+
+
+def _cpu(client: Any) -> float:
+    return time.process_time() + sum((client.run(time.process_time) if client else {}).values())
+
+
+def _peak(client: Any) -> int:
+    from benchmarks.process import peak
+
+    return peak() + sum((client.run(peak) if client else {}).values())
+
+
+def rows(case: Case) -> Iterator[list[str]]:
+    """Yield a row per way: medians, and ratios to the loop."""
+    costs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for _ in range(case.rounds):
-        for name, function in WRITERS.items():
-            folder = tempfile.mkdtemp(dir=memory)
-            arguments = {"folder": folder, "edge": case.edge, "cname": case.cname, "clevel": case.clevel}
-            costs[name].append(measure(f"benchmarks.throughput:{function}", **arguments))
-            shutil.rmtree(folder)
-    return costs
+        for way in WAYS:
+            costs[way].append(measure("benchmarks.floor:run", way=way, case=asdict(case)).result)
+    base = _medians(costs["loop"])
+    for way, all_ in costs.items():
+        cost = _medians(all_)
+        seconds = [f"{cost['wall']:.1f}", f"{cost['cpu']:.1f}"]
+        ratios = [f"{cost[what] / base[what]:.2f}" for what in ("wall", "cpu")]
+        yield [case.name, way, *seconds, *ratios, *(f"{cost[what] / 2**20:.0f}" for what in ("peak", "stored"))]
 
 
-def rows(case: Case) -> list[list[str]]:
-    """Return a row per writer: medians, and ratios to the loop."""
-    costs = run(case)
-    base = {what: statistics.median(getattr(c, what) for c in costs["loop"]) for what in ("wall", "cpu")}
-    found = []
-    for name, all_ in costs.items():
-        wall, cpu, peak = (statistics.median(getattr(c, what) for c in all_) for what in ("wall", "cpu", "peak"))
-        found.append(
-            [case.name, name, f"{wall:.1f}", f"{cpu:.1f}", f"{wall / base['wall']:.2f}", f"{cpu / base['cpu']:.2f}",
-             f"{peak / 2**20:.0f}", f"{all_[0].result / 2**20:.0f}"]
-        )  # fmt: skip
-    return found
+def _medians(costs: list[dict[str, float]]) -> dict[str, float]:
+    return {what: statistics.median(cost[what] for cost in costs) for what in costs[0]}
 
 
 def main() -> None:
@@ -174,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true")
     cases = TINY if parser.parse_args().tiny else CASES
-    head = ["volume", "writer", "wall s", "CPU s", "wall, ×loop", "CPU, ×loop", "peak MiB", "stored MiB"]
+    head = ["volume", "written by", "wall s", "CPU s", "wall, ×loop", "CPU, ×loop", "peak MiB", "stored MiB"]
     print(markdown(head, [row for case in cases for row in rows(case)]))
 
 

@@ -1,0 +1,190 @@
+"""What a volume costs before a voxel is read: tasks, seconds to make them, bytes sent, and the scheduler's memory.
+
+``python -m benchmarks.graph [--tiny]``: volumes of uint16 in chunks of 128³ that are not there (a zarr array without
+chunks), six levels. *plain Dask* is `da.coarsen` per level and one `da.store` of all levels, as scripts do it. In the
+second table units that do nothing go through a scheduler in a process with the client; its memory is that of both.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from benchmarks.process import markdown, measure
+
+LEVELS = 6
+EDGE = 128
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Case:
+    """A cube of so many voxels along each edge, and what it is: a key of `IMAGES`."""
+
+    edge: int
+    image: str
+
+    @property
+    def size(self) -> str:
+        """The size in words."""
+        return f"{self.edge**3 * 2 / 2**40:.3g} TiB"
+
+
+CASES = [
+    Case(4096, "plain Dask"),
+    *(Case(edge, image) for edge in (4096, 8192) for image in ("zarr array", "from_zarr", "from_zarr * 2 + 1")),
+    Case(8192, "from_zarr - mean"),
+]
+TINY = [Case(1024, "plain Dask"), Case(1024, "zarr array"), Case(1024, "from_zarr - mean")]
+SCHEDULED, SCHEDULED_TINY = [8192, 17648, 38016], [1024]
+
+
+def image(case: Case) -> Any:
+    """Return the image of a case."""
+    import dask.array as da
+    import zarr
+
+    stored = zarr.create_array({}, shape=(case.edge,) * 3, chunks=(EDGE,) * 3, dtype="uint16")
+    lazy = da.from_zarr(stored)
+    return {
+        "plain Dask": lambda: lazy,
+        "zarr array": lambda: stored,
+        "from_zarr": lambda: lazy,
+        "from_zarr * 2 + 1": lambda: lazy * 2 + 1,
+        "from_zarr - mean": lambda: (lazy - lazy.mean()).astype("uint16"),
+    }[case.image]()
+
+
+def factors() -> list[int]:
+    """Return the factors of the levels, as `daskome.write_image` takes them."""
+    return [2**k for k in range(1, LEVELS)]
+
+
+def build(edge: int, name: str) -> dict[str, float]:
+    """Return how many tasks there are, the seconds to make all of them, and the bytes that travel."""
+    case = Case(edge, name)
+    return _plain(image(case)) if name == "plain Dask" else _units(image(case))
+
+
+def _units(array: Any) -> dict[str, float]:
+    import pickle
+
+    import numpy as np
+    from zarr.storage import MemoryStore, StorePath
+
+    import daskome
+    from daskome import jobs, journal, run, sources
+
+    place = StorePath(MemoryStore())
+    began = time.process_time()
+    plan = daskome.plan_image(array, scale_factors=factors(), storage_options={"chunks": EDGE})
+    source = sources.ready(sources.as_source(array), lambda graph, keys: {key: np.float64(1) for key in keys})
+    start = run.Start(plan, [source], place, journal.fresh(place))
+    sizes = []
+    for stage in range(len(plan.stages)):
+        for number, job in enumerate(run.jobs(start, stage, range(plan.count(stage)))):
+            bare, *_ = jobs.detached(job)
+            if number % 100 == 0:
+                sizes.append(len(pickle.dumps(replace(bare, place=None, journal=None))))
+    took = time.process_time() - began
+    return {"tasks": plan.n_units, "seconds": took, "nbytes": plan.n_units * sum(sizes) / len(sizes)}
+
+
+def _plain(array: Any) -> dict[str, float]:
+    import pickle
+
+    import dask.array as da
+    import numpy as np
+    import zarr
+
+    began = time.process_time()
+    levels = [array]
+    for _ in range(LEVELS - 1):
+        levels.append(da.coarsen(np.mean, levels[-1], {0: 2, 1: 2, 2: 2}).astype("uint16").rechunk(EDGE))
+    targets = [zarr.create_array({}, shape=a.shape, chunks=(EDGE,) * 3, dtype="uint16") for a in levels]
+    stored = da.store(levels, targets, lock=False, compute=False)
+    graph = {key: task for level in stored for key, task in dict(level.__dask_graph__()).items()}
+    took = time.process_time() - began
+    some = [task for task, _ in zip(graph.values(), range(1000), strict=False)]
+    return {"tasks": len(graph), "seconds": took, "nbytes": len(graph) * len(pickle.dumps(some)) / len(some)}
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A job of which only the doing is left out."""
+
+    unit: Any
+    piece: Any
+
+    def __call__(self) -> None:
+        """Do nothing."""
+
+
+def schedule(edge: int) -> dict[str, float]:
+    """Send all units of a volume through a scheduler, and return their number, CPU seconds and peaks of memory."""
+    import psutil
+    from distributed import Client, LocalCluster
+    from zarr.storage import MemoryStore, StorePath
+
+    import daskome
+    from daskome import clusters, journal, run, sources
+
+    place = StorePath(MemoryStore())
+    array = image(Case(edge, "zarr array"))
+    plan = daskome.plan_image(array, scale_factors=factors(), storage_options={"chunks": EDGE})
+    start = run.Start(plan, [sources.as_source(array)], place, journal.fresh(place))
+
+    def idle() -> Iterator[Idle]:
+        for stage in range(len(plan.stages)):
+            yield from (Idle(job.unit, job.piece) for job in run.jobs(start, stage, range(plan.count(stage))))
+
+    process, memory, known = psutil.Process(), [], []
+    with LocalCluster(n_workers=1, threads_per_worker=4, dashboard_address=None) as cluster, Client(cluster) as client:
+        workers = clusters.Cluster(client, client.get_executor(pure=False).submit)
+        began = time.process_time()
+        for done, _ in enumerate(run.finished(start, idle(), workers, 0)):
+            if done % 500 == min(200, plan.n_units // 2):
+                memory.append(process.memory_info().rss)
+                known.append(len(cluster.scheduler.tasks))
+        took = time.process_time() - began
+    return {"units": plan.n_units, "seconds": took, "first": memory[0], "peak": max(memory), "known": max(known)}
+
+
+def rows(cases: list[Case]) -> Iterator[list[str]]:
+    """Yield a row per case."""
+    for case in cases:
+        found = measure("benchmarks.graph:build", edge=case.edge, name=case.image).result
+        sizes = [f"{found['tasks']:,.0f}", f"{found['seconds']:.1f}", f"{found['nbytes'] / found['tasks']:,.0f}"]
+        yield [case.size, case.image, *sizes]
+
+
+def scheduled(edges: list[int]) -> Iterator[list[str]]:
+    """Yield a row per volume."""
+    for edge in edges:
+        found = measure("benchmarks.graph:schedule", edge=edge).result
+        memory = [f"{found[key] / MIB:.0f}" for key in ("first", "peak")]
+        yield [Case(edge, "").size, f"{found['units']:,}", f"{found['known']}", *memory, f"{found['seconds']:.0f}"]
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tiny", action="store_true")
+    tiny = parser.parse_args().tiny
+    head = [f"uint16, chunks 128³, {LEVELS} levels", "image", "tasks", "CPU s to make all", "bytes each"]
+    print(markdown(head, list(rows(TINY if tiny else CASES))))
+    print()
+    head = [
+        "units that do nothing",
+        "units",
+        "tasks known at a time",
+        "RSS MiB after 200 units",
+        "peak RSS MiB",
+        "CPU s",
+    ]
+    print(markdown(head, list(scheduled(SCHEDULED_TINY if tiny else SCHEDULED))))
+
+
+if __name__ == "__main__":
+    main()

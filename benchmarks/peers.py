@@ -1,0 +1,192 @@
+"""The same pyramid by everyone: daskome, ome-zarr-py, ngff-zarr, ome_zarr_pyramid, multiview-stitcher, TensorStore.
+
+``python -m benchmarks.peers [--tiny] [--install] [WORD …]``. Each program in a process, and an environment, of its own
+(``--install`` makes them in .peers/; one that isn't there is reported as such), in turns, medians of the rounds, in
+memory-backed storage. `benchmarks/programs.py` shows how each is called. What it leaves is looked at: so many levels,
+and the mean of the last against that of the image.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.process import Cost, markdown, measure
+from benchmarks.volumes import EDGE, Tiled
+
+LEVELS = 5
+ENVIRONMENTS = Path(__file__).parents[1] / ".peers"
+PACKAGES = {
+    "daskome": [],
+    "ome_zarr": ["ome-zarr"],
+    "ngff_zarr": ["ngff-zarr", "zarr"],
+    "ome_zarr_pyramid": ["ome-zarr-pyramid"],
+    "multiview_stitcher": ["multiview-stitcher"],
+    "tensorstore": ["tensorstore"],
+}
+"""What is installed for each program, itself first; daskome is here. ngff-zarr has no zarr, by which Dask reads."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A volume: its shape and chunks, what is in it, and the method that suits it."""
+
+    name: str
+    axes: str
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    dtype: str = "uint16"
+    method: str = "mean"
+    content: str = "noise"
+    rounds: int = 3
+
+
+CASES = [
+    Case("light sheet 1024³", "zyx", (1024,) * 3, (128,) * 3),
+    Case("EM 1024³", "zyx", (1024,) * 3, (128,) * 3, "uint8"),
+    Case("labels 1024³", "zyx", (1024,) * 3, (128,) * 3, "uint32", "nearest", "cells"),
+    Case("slide 3×16384²", "cyx", (3, 16384, 16384), (1, 1024, 1024), "uint8"),
+    Case("series 8×2×64×1024²", "tczyx", (8, 2, 64, 1024, 1024), (1, 1, 64, 128, 128)),
+]
+TINY = [Case("tiny", "zyx", (128,) * 3, (32,) * 3, rounds=1)]
+
+
+def python(program: str) -> str | None:
+    """Return the interpreter of a program's environment, if there is one."""
+    if not PACKAGES[program]:
+        return sys.executable
+    found = ENVIRONMENTS / program / "bin" / "python"
+    return str(found) if found.exists() else None
+
+
+def install() -> None:
+    """Make an environment for every program but ours."""
+    for program, packages in PACKAGES.items():
+        if python(program) is None:
+            subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENTS / program)], check=True)
+            subprocess.run([str(python(program)), "-m", "pip", "install", "--quiet", *packages], check=True)
+
+
+def store(case: Case, path: str) -> None:
+    """Store the volume of a case."""
+    import dask.array as da
+    import zarr
+
+    codec = {"name": "blosc", "configuration": {"cname": "zstd", "clevel": 3, "shuffle": "bitshuffle"}}
+    array = zarr.create_array(path, shape=case.shape, chunks=case.chunks, dtype=case.dtype, compressors=codec)
+    volume = Tiled(case.shape, case.chunks, case.dtype, case.content)
+    meta = np.empty((0,) * len(case.shape), case.dtype)
+    da.store(da.from_array(volume, chunks=case.chunks, name=False, meta=meta), array, lock=False)
+
+
+def run(case: Case, program: str, source: str) -> tuple[Cost, list[str]]:
+    """Write the pyramid of a case once, and return what it cost, and what is wrong with it."""
+    folder = tempfile.mkdtemp(dir=_memory())
+    try:
+        arguments = {"source": source, "target": f"{folder}/a", "levels": LEVELS}
+        told = {"axes": case.axes, "method": case.method}
+        cost = measure(f"benchmarks.programs:{program}", python(program), **arguments, **told)
+        files = [path for path in Path(folder).rglob("*") if path.is_file()]
+        sizes = {"nbytes": sum(path.stat().st_size for path in files), "objects": len(files)}
+        return Cost(cost.wall, cost.cpu, cost.peak, sizes), list(_wrong(case, Path(folder) / "a", source))
+    finally:
+        shutil.rmtree(folder)
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def _wrong(case: Case, target: Path, source: str) -> Iterator[str]:
+    """Yield what a pyramid lacks: levels, and the grey value of the image."""
+    import zarr
+
+    arrays = [zarr.open_array(path.parent, mode="r") for path in target.rglob("zarr.json") if _is_array(path)]
+    arrays.sort(key=lambda array: -array.size)
+    if len(arrays) != LEVELS:
+        yield f"{len(arrays)} levels"
+    last, image = (np.asarray(part, float) for part in (arrays[-1][...], zarr.open_array(source)[_tile(case)]))
+    if case.method == "mean" and abs(last.mean() - image.mean()) > 0.02 * image.mean():
+        yield f"mean {last.mean():.1f} of {image.mean():.1f}"
+
+
+def _tile(case: Case) -> tuple[slice, ...]:
+    """Return where one tile lies: the image is made of such."""
+    outer = len(case.shape) - 3
+    return tuple(slice(0, 1 if i < outer else min(n, EDGE)) for i, n in enumerate(case.shape))
+
+
+def _is_array(document: Path) -> bool:
+    return bool(json.loads(document.read_text()).get("node_type") == "array")
+
+
+def rows(case: Case) -> Iterator[list[str]]:
+    """Yield a row per program: medians, and ratios to ours."""
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        store(case, f"{folder}/source/")
+        costs: dict[str, list[Cost]] = {program: [] for program in PACKAGES if python(program)}
+        wrong: dict[str, list[str]] = {}
+        for _ in range(case.rounds):
+            for program in list(costs):
+                try:
+                    cost, wrong[program] = run(case, program, f"{folder}/source/")
+                    costs[program].append(cost)
+                except subprocess.CalledProcessError:
+                    wrong[program] = ["failed"]
+    base = {what: statistics.median(getattr(c, what) for c in costs["daskome"]) for what in ("wall", "cpu")}
+    for program in PACKAGES:
+        yield [
+            case.name,
+            program,
+            *_cells_of(costs.get(program, []), base),
+            ", ".join(wrong.get(program, ["not here"])),
+        ]
+
+
+def _cells_of(costs: list[Cost], base: dict[str, float]) -> list[str]:
+    if not costs:
+        return ["–"] * 7
+    wall, cpu, peak = (statistics.median(getattr(c, what) for c in costs) for what in ("wall", "cpu", "peak"))
+    ratios = [f"{wall / base['wall']:.2f}", f"{cpu / base['cpu']:.2f}"]
+    sizes = [f"{peak / 2**20:.0f}", f"{costs[0].result['nbytes'] / 2**20:.0f}", f"{costs[0].result['objects']:,}"]
+    return [f"{wall:.1f}", f"{cpu:.1f}", *ratios, *sizes]
+
+
+def versions() -> str:
+    """Return the versions of the programs."""
+    code = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
+    found = []
+    for program, packages in PACKAGES.items():
+        if packages and python(program):
+            command = [str(python(program)), "-c", code, packages[0]]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found.append(f"{packages[0]} {done.stdout.strip()}")
+    return ", ".join(found)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--install", action="store_true")
+    parser.add_argument("words", nargs="*")
+    asked = parser.parse_args()
+    if asked.install:
+        install()
+    every = TINY if asked.tiny else CASES
+    cases = [case for case in every if not asked.words or any(word in case.name for word in asked.words)]
+    head = ["volume", "program", "wall s", "CPU s", "wall, ×ours", "CPU, ×ours", "peak MiB", "stored MiB", "files"]
+    print(markdown([*head, "what is wrong"], [row for case in cases for row in rows(case)]))
+    print(f"\n{versions()}")
+
+
+if __name__ == "__main__":
+    main()
