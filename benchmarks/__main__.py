@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-QUESTIONS = ["bounded", "floor", "graph", "kernels", "memory", "peers", "schedule"]
+QUESTIONS = ["bounded", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule"]
 
 for question in QUESTIONS:
     print(f"\n## {question}\n", flush=True)
