@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.process import markdown
+from benchmarks.report import Table, report
 from benchmarks.volumes import Tiled
 
 EDGE = 256
@@ -99,7 +99,8 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true")
     names = TINY if parser.parse_args().tiny else list(IMAGES)
     head = ["image", "compressor", "ratio", "encode MB/s", "decode MB/s"]
-    print(markdown(head, [row for name in names for row in rows(name)]))
+    table = Table(head, [row for name in names for row in rows(name)], drawn="ratio")
+    report("codecs", table, whole=names == list(IMAGES))
 
 
 if __name__ == "__main__":

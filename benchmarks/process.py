@@ -2,13 +2,11 @@
 
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +30,6 @@ def measure(function: str, python: str | None = None, **arguments: Any) -> Cost:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment, text=True)
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown, and under it what it was measured on."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", machine()])
-
-
-def machine() -> str:
-    """Return date, machine and versions in a line."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("daskome", "dask", "zarr", "numpy"))
-    date = time.strftime("%Y-%m-%d")
-    return f"{date}, {os.cpu_count()} cores {platform.machine()}, Python {platform.python_version()}, {packages}"
 
 
 def peak() -> int:
