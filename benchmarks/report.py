@@ -1,4 +1,4 @@
-"""The one form of all reports: Markdown on the screen, and of whole runs also in benchmarks/results/, with a picture."""
+"""The form of all reports: Markdown on the screen; of whole runs also in benchmarks/results/, with a picture."""
 
 import os
 import platform

@@ -334,7 +334,7 @@ def one_chunk(block: Any, compressor: Any, zarr_format: Literal[2, 3]) -> zarr.A
         zarr_format=zarr_format,
         config={"write_empty_chunks": True},
     )
-    return direct.opened(array.store, lambda: array.with_config({"write_empty_chunks": True}))
+    return direct.again(array)
 
 
 def chunk_nbytes(array: zarr.Array[Any]) -> int:
