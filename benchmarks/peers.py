@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,9 @@ def run(case: Case, program: str, source: str) -> tuple[Cost, list[str]]:
         cost = measure(f"benchmarks.programs:{program}", python(program), **arguments, **told)
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
         sizes = {"nbytes": sum(path.stat().st_size for path in files), "objects": len(files)}
-        return Cost(cost.wall, cost.cpu, cost.peak, sizes), list(_wrong(case, Path(folder) / "a", source))
+        return replace(cost, peak=max(cost.peak, cost.child), result=sizes), list(
+            _wrong(case, Path(folder) / "a", source)
+        )
     finally:
         shutil.rmtree(folder)
 

@@ -13,19 +13,20 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took: seconds, bytes, and what the function returned."""
+    """What one run took: seconds, bytes, and what the function returned; CPU seconds of its children count.
+
+    `peak` is its own; `child` that of its largest child.
+    """
 
     wall: float
     cpu: float
     peak: int
+    child: int
     result: Any
 
 
 def measure(function: str, python: str | None = None, **arguments: Any) -> Cost:
-    """Run ``benchmarks.module:function`` with JSON arguments in a new process, and return its cost, start excluded.
-
-    CPU seconds are those of its children too; the peak is that of the larger of it and each of them.
-    """
+    """Run ``benchmarks.module:function`` with JSON arguments in a new process, and return its cost, start excluded."""
     command = [python or sys.executable, "-m", "benchmarks.process", function, json.dumps(arguments)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment, text=True)
@@ -50,7 +51,8 @@ def _main(function: str, arguments: str) -> None:
     cost = Cost(
         time.perf_counter() - wall,
         time.process_time() - cpu + children.ru_utime + children.ru_stime,
-        max(peak(), children.ru_maxrss * 1024),
+        peak(),
+        children.ru_maxrss * 1024,
         result,
     )
     print(json.dumps(vars(cost)))
