@@ -31,8 +31,10 @@ lint: $(VENV)/lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# All questions, or some: make bench BENCH="floor peers"; benchmarks/README.md tells what each asks.
+BENCH ?=
 bench: $(VENV)/bench
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -51,5 +53,6 @@ $(VENV)/test: pyproject.toml | $(BIN)/python
 $(VENV)/lint: pyproject.toml | $(BIN)/python
 	$(PIP) -e ".[lint]" && touch $@
 
+# The brain is one of the images that codecs are tried on; other programs get environments of their own, in .peers/.
 $(VENV)/bench: pyproject.toml | $(BIN)/python
-	$(PIP) -e ".[bench]" && touch $@
+	$(PIP) -e ".[bench]" && $(PIP) --no-deps nilearn && $(BIN)/python -m benchmarks.peers --install && touch $@

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.process import markdown, measure
+from benchmarks.process import measure
+from benchmarks.report import Table, report
 
 MIB = 2**20
 
@@ -148,7 +149,8 @@ def main() -> None:
     every = TINY if asked.tiny else SMALL if asked.small else CASES
     cases = [case for case in every if not asked.words or any(word in case.name for word in asked.words)]
     head = ["uint16, 5 levels, 2 workers of 1 thread", "peaks MiB", "predicted MiB", "limit MiB", "reads"]
-    print(markdown([*head, "spills, pauses, restarts", "wall s"], [row(case) for case in cases]))
+    table = Table([*head, "spills, pauses, restarts", "wall s"], [row(case) for case in cases])
+    report("bounded", table, whole=cases == CASES)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.process import markdown, measure
+from benchmarks.process import measure
+from benchmarks.report import Table, report
 from benchmarks.volumes import EDGE, Tiled
 
 LEVELS = 5
@@ -215,7 +216,8 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true")
     cases = TINY if parser.parse_args().tiny else CASES
     head = ["volume", "written by", "wall s", "CPU s", "wall, ×loop", "CPU, ×loop", "peak MiB", "stored MiB"]
-    print(markdown(head, [row for case in cases for row in rows(case)]))
+    table = Table(head, [row for case in cases for row in rows(case)], drawn="CPU s")
+    report("floor", table, whole=cases == CASES)
 
 
 if __name__ == "__main__":

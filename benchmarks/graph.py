@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.process import markdown, measure
+from benchmarks.process import measure
+from benchmarks.report import Table, report
 
 LEVELS = 6
 EDGE = 128
@@ -173,8 +174,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true")
     tiny = parser.parse_args().tiny
     head = [f"uint16, chunks 128³, {LEVELS} levels", "image", "tasks", "CPU s to make all", "bytes each"]
-    print(markdown(head, list(rows(TINY if tiny else CASES))))
-    print()
+    made = Table(head, list(rows(TINY if tiny else CASES)))
     head = [
         "units that do nothing",
         "units",
@@ -183,7 +183,8 @@ def main() -> None:
         "peak RSS MiB",
         "CPU s",
     ]
-    print(markdown(head, list(scheduled(SCHEDULED_TINY if tiny else SCHEDULED))))
+    sent = Table(head, list(scheduled(SCHEDULED_TINY if tiny else SCHEDULED)))
+    report("graph", made, sent, whole=not tiny)
 
 
 if __name__ == "__main__":

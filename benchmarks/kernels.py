@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.report import Table, report
 from daskome.methods import METHODS, downsample
 
 Image = npt.NDArray[Any]
@@ -173,27 +174,24 @@ def _timed(call: Prepared) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def table(rows: Iterable[Row]) -> str:
-    """A Markdown table, a line per row."""
-    lines = [
-        "| method | dtype | factors | content | who | MB/s | wall ms | CPU ms |",
-        "|---|---|---|---|---|--:|--:|--:|",
-    ]
-    for row in rows:
-        case, factors = row.case, "×".join(map(str, row.case.factors))
-        numbers = [f"{row.rate:,.0f}", f"{row.wall * 1e3:.2f}", f"{row.cpu * 1e3:.2f}"]
-        lines.append(" | ".join(["", case.method, case.dtype, factors, case.content, case.peer, *numbers, ""]).strip())
-    return "\n".join(lines)
+HEAD = ["method", "dtype", "factors", "content", "who", "MB/s", "wall ms", "CPU ms"]
 
 
-def main(arguments: list[str] | None = None) -> None:
+def cells(row: Row) -> list[str]:
+    """Return a row of the table."""
+    case, factors = row.case, "×".join(map(str, row.case.factors))
+    numbers = [f"{row.rate:,.0f}", f"{row.wall * 1e3:.2f}", f"{row.cpu * 1e3:.2f}"]
+    return [case.method, case.dtype, factors, case.content, case.peer, *numbers]
+
+
+def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true", help="cubes of 16 voxels, one round")
-    options = parser.parse_args(arguments)
-    rows = [measure(case) for case in cases(tiny=options.tiny)]
-    print(table(row for row in rows if not row.note))
-    print(f"\nNot installed: {_noted(rows, 'absent')}.\nNo such method: {_noted(rows, '—')}.")
+    tiny = parser.parse_args().tiny
+    rows = [measure(case) for case in cases(tiny=tiny)]
+    note = f"Not installed: {_noted(rows, 'absent')}. No such method: {_noted(rows, '—')}."
+    report("kernels", Table(HEAD, [cells(row) for row in rows if not row.note], note=note), whole=not tiny)
 
 
 def _noted(rows: Iterable[Row], note: str) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.process import Cost, markdown, measure
+from benchmarks.process import Cost, measure
+from benchmarks.report import Table, report
 from benchmarks.volumes import Tiled
 
 MIB = 2**20
@@ -200,7 +201,7 @@ def main() -> None:
     every = TINY if asked.tiny else CASES
     cases = [case for case in every if not asked.words or any(word in case.name for word in asked.words)]
     head = ["5 levels, 2 threads; uint16 and mean, unless said", "peak MiB", "predicted MiB", "ratio", "wall s"]
-    print(markdown(head, [row(case) for case in cases]))
+    report("memory", Table(head, [row(case) for case in cases]), whole=cases == CASES)
 
 
 if __name__ == "__main__":

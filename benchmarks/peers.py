@@ -1,9 +1,9 @@
 """The same pyramid by everyone: daskome, ome-zarr-py, ngff-zarr, ome_zarr_pyramid, multiview-stitcher, TensorStore.
 
 ``python -m benchmarks.peers [--tiny] [--install] [WORD …]``. Each program in a process, and an environment, of its own
-(``--install`` makes them in .peers/; one that isn't there is reported as such), in turns, medians of the rounds, in
-memory-backed storage. `benchmarks/programs.py` shows how each is called. What it leaves is looked at: so many levels,
-and the mean of the last against that of the image.
+(``--install`` only makes them, in .peers/; one that isn't there is reported as such), in turns, medians of the rounds,
+in memory-backed storage. `benchmarks/programs.py` shows how each is called. What it leaves is looked at: so many
+levels, and the mean of the last against that of the image.
 """
 
 import argparse
@@ -14,12 +14,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.process import Cost, markdown, measure
+from benchmarks.process import Cost, measure
+from benchmarks.report import Table, report
 from benchmarks.volumes import EDGE, Tiled
 
 LEVELS = 5
@@ -96,7 +97,9 @@ def run(case: Case, program: str, source: str) -> tuple[Cost, list[str]]:
         cost = measure(f"benchmarks.programs:{program}", python(program), **arguments, **told)
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
         sizes = {"nbytes": sum(path.stat().st_size for path in files), "objects": len(files)}
-        return Cost(cost.wall, cost.cpu, cost.peak, sizes), list(_wrong(case, Path(folder) / "a", source))
+        return replace(cost, peak=max(cost.peak, cost.child), result=sizes), list(
+            _wrong(case, Path(folder) / "a", source)
+        )
     finally:
         shutil.rmtree(folder)
 
@@ -181,11 +184,13 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.install:
         install()
+        return
     every = TINY if asked.tiny else CASES
     cases = [case for case in every if not asked.words or any(word in case.name for word in asked.words)]
     head = ["volume", "program", "wall s", "CPU s", "wall, ×ours", "CPU, ×ours", "peak MiB", "stored MiB", "files"]
-    print(markdown([*head, "what is wrong"], [row for case in cases for row in rows(case)]))
-    print(f"\n{versions()}")
+    found = [row for case in cases for row in rows(case)]
+    table = Table([*head, "what is wrong"], found, drawn="CPU s", note=versions())
+    report("peers", table, whole=cases == CASES)
 
 
 if __name__ == "__main__":

@@ -2,49 +2,35 @@
 
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took: seconds, bytes, and what the function returned."""
+    """What one run took: seconds, bytes, and what the function returned; CPU seconds of its children count.
+
+    `peak` is its own; `child` that of its largest child.
+    """
 
     wall: float
     cpu: float
     peak: int
+    child: int
     result: Any
 
 
 def measure(function: str, python: str | None = None, **arguments: Any) -> Cost:
-    """Run ``benchmarks.module:function`` with JSON arguments in a new process, and return its cost, start excluded.
-
-    CPU seconds are those of its children too; the peak is that of the larger of it and each of them.
-    """
+    """Run ``benchmarks.module:function`` with JSON arguments in a new process, and return its cost, start excluded."""
     command = [python or sys.executable, "-m", "benchmarks.process", function, json.dumps(arguments)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment, text=True)
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown, and under it what it was measured on."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", machine()])
-
-
-def machine() -> str:
-    """Return date, machine and versions in a line."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("daskome", "dask", "zarr", "numpy"))
-    date = time.strftime("%Y-%m-%d")
-    return f"{date}, {os.cpu_count()} cores {platform.machine()}, Python {platform.python_version()}, {packages}"
 
 
 def peak() -> int:
@@ -65,7 +51,8 @@ def _main(function: str, arguments: str) -> None:
     cost = Cost(
         time.perf_counter() - wall,
         time.process_time() - cpu + children.ru_utime + children.ru_stime,
-        max(peak(), children.ru_maxrss * 1024),
+        peak(),
+        children.ru_maxrss * 1024,
         result,
     )
     print(json.dumps(vars(cost)))

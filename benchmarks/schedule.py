@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from benchmarks.process import markdown, measure
+from benchmarks.process import measure
+from benchmarks.report import Table, report
 from benchmarks.volumes import Tiled
 
 TIB = 2**40
@@ -165,7 +166,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true")
     cases = TINY if parser.parse_args().tiny else CASES
     head = ["uint16, computed", "one worker", "workers", "units", *(f"{name} (efficiency)" for name in WORLDS)]
-    print(markdown(head, [row for case in cases for row in rows(case)]))
+    report("schedule", Table(head, [row for case in cases for row in rows(case)]), whole=cases == CASES)
 
 
 if __name__ == "__main__":

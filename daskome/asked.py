@@ -11,7 +11,7 @@ from daskome.axes import AxesLike, parse_axes, per_axis
 from daskome.channels import parse_omero
 from daskome.images import Source, expanded
 from daskome.labels import ImageLabel
-from daskome.layout import StorageOptions
+from daskome.layout import LABELS, StorageOptions, codec
 from daskome.metadata import Metadata, Version, attributes, image_metadata, lost, ome_keys, read
 from daskome.methods import find_method
 from daskome.nouns import plain
@@ -59,7 +59,7 @@ class Asked:
             find_method(self.method or "mean"),
             version,
             scale_factors=self.scale_factors,
-            storage_options=padded(self.storage_options, where),
+            storage_options=padded(self._storage_options(version), where),
             describe=self.describe(version, image),
             capacity=capacity,
         )
@@ -84,11 +84,17 @@ class Asked:
             list(map(_pieces, whole)),
             find_method(self.method or "mean"),
             version,
-            storage_options=padded(self.storage_options, where),
+            storage_options=padded(self._storage_options(version), where),
             describe=self.describe(version, levels[0]),
             capacity=capacity,
         )
         return plan, whole
+
+    def _storage_options(self, version: Version) -> StorageOptions:
+        """Return the storage options; those of labels with the compressor that suits them."""
+        if self.image_label is None:
+            return self.storage_options
+        return compressed(self.storage_options, codec(LABELS, version.arrays))
 
     def image(self, source: Source) -> Image:
         """Return an image as the caller describes it, and where the caller doesn't, as it describes itself."""
@@ -160,6 +166,14 @@ def promoted(image: Image, where: tuple[int, ...], version: Version) -> Image:
 def _spread(values: Sequence[Any], where: tuple[int, ...], default: Sequence[Any]) -> tuple[Any, ...]:
     own = iter(values)
     return tuple(default[i] if i in where else next(own) for i in range(len(values) + len(where)))
+
+
+def compressed(options: StorageOptions, compressor: Mapping[str, Any]) -> StorageOptions:
+    """Return storage options with a compressor where they name none."""
+    if options is not None and not isinstance(options, Mapping):
+        return [{"compressors": compressor, **one} if "compressor" not in one else one for one in options]
+    own = options or {}
+    return own if "compressor" in own else {"compressors": compressor, **own}
 
 
 def padded(options: StorageOptions, where: tuple[int, ...]) -> StorageOptions:

@@ -226,17 +226,22 @@ def write(source: str, target: str | None, labels: str | None, add_levels: bool,
 @click.option("--workers", type=click.IntRange(1), help="Plan it for so many workers of --threads and --memory each.")
 @click.option("--rate", default="100MB/s", show_default=True, help="What a thread reads of pixels; for the hours.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON, as Plan.from_json reads it.")
-def plan(source: str | None, target: str | None, rate: str, as_json: bool, **options: Any) -> None:
+@click.option("--try-codecs", is_flag=True, help="Compress some chunks of IN with each of many compressors; a table.")
+def plan(source: str | None, target: str | None, rate: str, as_json: bool, try_codecs: bool, **options: Any) -> None:
     """Show what `daskome write` would do, and write nothing; of a volume that is not there, with --shape.
 
     \b
     daskome plan stack.h5::raw --chunks 64 --shards 512
+    daskome plan stack.h5::raw --chunks 64 --try-codecs    # which --compressor is small and fast for it
     daskome plan --shape 100000,100000,100000 --dtype uint8 --source-chunks 1,100000,100000 \\
         --workers 200 --threads 4 --memory 64GB --rate 80MB/s
 
     Reading, downsampling, compressing and writing count in the rate, in bytes of uncompressed pixels that are read.
     """
     with _reporting():
+        if try_codecs:
+            click.echo(repr(_tried(source, options)))
+            return
         speed = table.parsed_nbytes(rate.removesuffix("/s"))
         found = _planned(source, target, options)
         click.echo(found.to_json() if as_json else found.text(speed))
@@ -502,6 +507,16 @@ def _planned(source: str | None, target: str | None, options: dict[str, Any]) ->
 
     with _threads(options["threads"]):
         return daskome.plan_image(group=target, **_arguments(source, **options))
+
+
+def _tried(source: str | None, options: dict[str, Any]) -> Any:
+    """Return what compressors do to some chunks of an image."""
+    if source is None:
+        raise ValueError("--try-codecs needs an image: its chunks are compressed")
+    import daskome
+
+    told = _arguments(source, **options)
+    return daskome.try_codecs(told["image"], axes=told.get("axes"), chunks=options["chunks"], fmt=told.get("fmt"))
 
 
 def _planned_for_others(source: str | None, target: str | None, options: dict[str, Any]) -> Any:

@@ -55,6 +55,11 @@ def opened(store: Any, open_: Callable[[], "zarr.Array[Any]"]) -> "zarr.Array[An
             return open_()
 
 
+def again(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
+    """Return an open array as `opened` would open it, without a look at its store."""
+    return opened(array.store, lambda: array.with_config({}))
+
+
 def write(array: "zarr.Array[Any]", index: Sequence[slice], value: Any) -> None:
     """Write a part of an array."""
     if not _ended(array, lambda: array.async_array.setitem(tuple(index), value)):

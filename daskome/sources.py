@@ -15,6 +15,7 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+import zarr
 
 from daskome import cones, direct, regions
 from daskome.axes import TYPES
@@ -202,8 +203,6 @@ def open_hdf5(path: str, dataset: str) -> Any:
 
 def stored_at(source: Source) -> list[Any]:
     """Return the zarr arrays that the source is, or that its graph reads."""
-    import zarr
-
     array = _unwrapped(source.array)
     if isinstance(array, da.Array):
         layers = array.__dask_graph__().layers.values()
@@ -215,8 +214,6 @@ def stored_at(source: Source) -> list[Any]:
 
 def _unwrapped(array: Any) -> Any:
     """Return the zarr or Dask array behind views and adapters such as those of xarray; else the innermost array."""
-    import zarr
-
     for _ in range(MAX_DEPTH):
         if isinstance(array, zarr.Array | da.Array | np.ndarray):
             break
@@ -296,6 +293,8 @@ def _chunks(image: Any) -> Chunks:
 def _reopenable(image: Any) -> Any:
     if isinstance(image, da.Array):
         return cones.made(image)
+    if isinstance(image, zarr.Array):
+        return direct.again(image)
     if isinstance(image, np.memmap) and isinstance(image.base, mmap.mmap) and image.filename is not None:
         order: Any = "C" if image.flags.c_contiguous else "F"
         return Mapped(partial(np.memmap, image.filename, image.dtype, "r", image.offset, image.shape, order), image)

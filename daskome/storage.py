@@ -323,6 +323,26 @@ def as_stored(pyramid: Pyramid, level: Level, block: Any) -> Any:
     return array[...]
 
 
+def one_chunk(block: Any, compressor: Any, zarr_format: Literal[2, 3]) -> zarr.Array[Any]:
+    """Return an empty array in memory that stores voxels as one chunk, whatever is in them."""
+    array = zarr.create_array(
+        MemoryStore(),
+        shape=block.shape,
+        chunks=block.shape,
+        dtype=block.dtype,
+        compressors=_revived(compressor),
+        zarr_format=zarr_format,
+        config={"write_empty_chunks": True},
+    )
+    return direct.again(array)
+
+
+def chunk_nbytes(array: zarr.Array[Any]) -> int:
+    """Return how many bytes the first chunk of an array takes where it is stored."""
+    place = array.store_path / array.metadata.encode_chunk_key((0,) * array.ndim)
+    return sync(place.store.getsize(place.path))
+
+
 def refresh(place: StorePath) -> None:
     """Consolidate anew the metadata of those groups, from a place up, that hold them consolidated: copies get old."""
     paths = [place.path]

@@ -22,6 +22,7 @@ def test_every_benchmark_runs_tiny() -> None:
     assert done.returncode == 0, done.stderr
     for heading in (
         "## bounded",
+        "## codecs",
         "## floor",
         "## graph",
         "## kernels",

@@ -28,6 +28,7 @@ NAMES = [
     "read",
     "run_part",
     "status",
+    "try_codecs",
     "validate",
     "verify",
     "write_image",
