@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-QUESTIONS = ["bounded", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule"]
+QUESTIONS = ["bounded", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule", "shards"]
 
 
 def main() -> None:

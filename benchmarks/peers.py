@@ -38,26 +38,30 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Case:
-    """A volume: its shape and chunks, what is in it, and the method that suits it."""
+    """A volume: its shape and chunks, what is in it, and the method that suits it; None: each program's own."""
 
     name: str
     axes: str
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
     dtype: str = "uint16"
-    method: str = "mean"
+    method: str | None = "mean"
     content: str = "noise"
     rounds: int = 3
 
 
 CASES = [
     Case("light sheet 1024³", "zyx", (1024,) * 3, (128,) * 3),
+    Case("light sheet 1024³, everyone's own codec and method", "zyx", (1024,) * 3, (128,) * 3, method=None),
     Case("EM 1024³", "zyx", (1024,) * 3, (128,) * 3, "uint8"),
     Case("labels 1024³", "zyx", (1024,) * 3, (128,) * 3, "uint32", "nearest", "cells"),
     Case("slide 3×16384²", "cyx", (3, 16384, 16384), (1, 1024, 1024), "uint8"),
     Case("series 8×2×64×1024²", "tczyx", (8, 2, 64, 1024, 1024), (1, 1, 64, 128, 128)),
 ]
-TINY = [Case("tiny", "zyx", (128,) * 3, (32,) * 3, rounds=1)]
+TINY = [
+    Case("tiny", "zyx", (128,) * 3, (32,) * 3, rounds=1),
+    Case("own", "zyx", (128,) * 3, (32,) * 3, method=None, rounds=1),
+]
 
 
 def python(program: str) -> str | None:

@@ -1,7 +1,8 @@
 """How each program is told to write a pyramid, as its documentation says; each function runs in its own environment.
 
 All get a stored zarr array, read it chunk by chunk, and write levels of factor 2 (in y and x, and z if there is one) in
-the chunks of the source, Blosc zstd-3 with bit shuffle where it is taken, with two threads.
+the chunks of the source, Blosc zstd-3 with bit shuffle where it is taken, with two threads. Without a method, everyone
+uses their own: method, codec and chunks.
 """
 
 from typing import Any
@@ -19,7 +20,7 @@ def blosc() -> dict[str, Any]:
     return {"name": "blosc", "configuration": {"cname": "zstd", "clevel": 3, "shuffle": "bitshuffle"}}
 
 
-def daskome(source: str, target: str, axes: str, levels: int, method: str) -> None:
+def daskome(source: str, target: str, axes: str, levels: int, method: str | None) -> None:
     """Write with daskome."""
     import dask
     import zarr
@@ -27,12 +28,12 @@ def daskome(source: str, target: str, axes: str, levels: int, method: str) -> No
     from daskome import write_image
 
     array = zarr.open_array(source, mode="r")
-    options = {"chunks": array.chunks, "compressors": blosc()}
+    options = {"chunks": array.chunks, "compressors": blosc()} if method else None
     with dask.config.set(num_workers=THREADS):
         write_image(array, target, steps(axes, levels), axes=axes, method=method, storage_options=options)
 
 
-def ome_zarr(source: str, target: str, axes: str, levels: int, method: str) -> None:
+def ome_zarr(source: str, target: str, axes: str, levels: int, method: str | None) -> None:
     """Write with ome-zarr-py."""
     import dask
     import dask.array as da
@@ -41,44 +42,44 @@ def ome_zarr(source: str, target: str, axes: str, levels: int, method: str) -> N
     from ome_zarr.writer import write_image
 
     array = da.from_zarr(source)
+    chosen = {"mean": Methods.LOCAL_MEAN, "nearest": Methods.NEAREST}
     options = {"chunks": array.chunksize, "compressors": blosc()}
-    chosen = {"mean": Methods.LOCAL_MEAN, "nearest": Methods.NEAREST}[method]
+    told = {"method": chosen[method], "storage_options": options} if method else {}
     with dask.config.set(num_workers=THREADS):
         group = zarr.open_group(target, mode="w")
-        write_image(array, group, steps(axes, levels), method=chosen, axes=axes, storage_options=options)
+        write_image(array, group, steps(axes, levels), axes=axes, **told)
 
 
-def ngff_zarr(source: str, target: str, axes: str, levels: int, method: str) -> None:
+def ngff_zarr(source: str, target: str, axes: str, levels: int, method: str | None) -> None:
     """Write with ngff-zarr."""
     import dask
     import dask.array as da
     from ngff_zarr import Methods, to_multiscales, to_ngff_image, to_ngff_zarr
 
     array = da.from_zarr(source)
-    chosen = {"mean": Methods.DASK_BIN_SHRINK, "nearest": Methods.DASK_IMAGE_NEAREST}[method]
+    chosen = {"mean": Methods.DASK_BIN_SHRINK, "nearest": Methods.DASK_IMAGE_NEAREST}
     factors = [{axis: n for axis, n in step.items() if axis in "zyx"} for step in steps(axes, levels)]
     with dask.config.set(num_workers=THREADS):
         image = to_ngff_image(array, dims=list(axes))
-        multiscales = to_multiscales(
-            image, factors, method=chosen, chunks=dict(zip(axes, array.chunksize, strict=True))
-        )
-        to_ngff_zarr(target, multiscales, version="0.5", compressors=[blosc()])
+        told = {"method": chosen[method], "chunks": dict(zip(axes, array.chunksize, strict=True))} if method else {}
+        multiscales = to_multiscales(image, factors, **told)
+        to_ngff_zarr(target, multiscales, version="0.5", **({"compressors": [blosc()]} if method else {}))
 
 
-def ome_zarr_pyramid(source: str, target: str, axes: str, levels: int, method: str) -> None:
+def ome_zarr_pyramid(source: str, target: str, axes: str, levels: int, method: str | None) -> None:
     """Write with ome_zarr_pyramid."""
     import zarr
     from ome_zarr_pyramid import IO, Pyramid
 
     array = zarr.open_array(source, mode="r")
     factor = [2 if axis in "zyx" else 1 for axis in axes]
-    chosen = {"mean": "mean", "nearest": "simple"}[method]
+    told = {"downscale_method": {"mean": "mean", "nearest": "simple"}[method]} if method else {}
     pyramid = Pyramid().from_arrays([array], axis_order=axes)
-    pyramid = pyramid.downscale(n_layers=levels, scale_factor=factor, downscale_method=chosen)
+    pyramid = pyramid.downscale(n_layers=levels, scale_factor=factor, **told)
     IO().write_pyramid(pyramid, target, overwrite=True, max_threads=THREADS)
 
 
-def multiview_stitcher(source: str, target: str, axes: str, levels: int, method: str) -> None:
+def multiview_stitcher(source: str, target: str, axes: str, levels: int, method: str | None) -> None:
     """Write with multiview-stitcher, which decides on the levels itself."""
     import dask
     import dask.array as da
@@ -92,7 +93,7 @@ def multiview_stitcher(source: str, target: str, axes: str, levels: int, method:
         )
 
 
-def tensorstore(source: str, target: str, axes: str, levels: int, method: str) -> None:
+def tensorstore(source: str, target: str, axes: str, levels: int, method: str | None) -> None:
     """Write with TensorStore, region by region, each level from the one below; no metadata."""
     from itertools import product
 
@@ -105,7 +106,7 @@ def tensorstore(source: str, target: str, axes: str, levels: int, method: str) -
 
     below = ts.open(at(source), context=context).result()
     factor, chunks = [2 if axis in "zyx" else 1 for axis in axes], below.chunk_layout.write_chunk.shape
-    chosen = {"mean": "mean", "nearest": "stride"}[method]
+    chosen = {"mean": "mean", "nearest": "stride", None: "mean"}[method]
     for k in range(levels):
         view = below if k == 0 else ts.downsample(below, factor, chosen)
         grid = {"name": "regular", "configuration": {"chunk_shape": chunks}}

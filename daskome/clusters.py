@@ -85,10 +85,17 @@ class Cluster:
         """
         self._check_connected()
         if time.monotonic() - self._asked > NEWS:
-            if not threads(self.client):
-                self._wake()
-            self._window, self._asked = max(IN_FLIGHT * sum(threads(self.client)), 1), time.monotonic()
+            try:
+                self._window, self._asked = IN_FLIGHT * self._threads(), time.monotonic()
+            except OSError as error:  # The client has not noticed yet.
+                raise self._unconnected() from error
         return self._window
+
+    def _threads(self) -> int:
+        """Return how many threads there are, at least one."""
+        if not threads(self.client):
+            self._wake()
+        return max(sum(threads(self.client)), 1)
 
     def _wake(self) -> None:
         """Wait for a worker: a cluster that adapts starts one for a task, but none for an array that is sent."""
@@ -98,12 +105,16 @@ class Cluster:
         self._check_connected()
 
     def _check_connected(self, error: OSError | None = None) -> None:
-        """Say of a scheduler that is gone what to do; the client would wait for it to come back."""
+        """Raise if the scheduler is gone; the client would wait for it to come back."""
         if self.client.status != "running":
-            raise WriteError(
-                f"the connection to the scheduler at {self.client.scheduler.address} is lost; the image is unfinished."
-                " Start a cluster, and write again with resume=True: what is finished is not done again"
-            ) from error
+            raise self._unconnected() from error
+
+    def _unconnected(self) -> WriteError:
+        """Return what says of a scheduler that is gone what to do."""
+        return WriteError(
+            f"the connection to the scheduler at {self.client.scheduler.address} is lost; the image is unfinished."
+            " Start a cluster, and write again with resume=True: what is finished is not done again"
+        )
 
 
 @contextmanager

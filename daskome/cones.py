@@ -11,7 +11,7 @@ import dask.array as da
 from dask._task_spec import Alias, DataNode, Task
 from dask.blockwise import Blockwise
 from dask.core import flatten
-from dask.delayed import Delayed
+from dask.delayed import Delayed, delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.sizeof import sizeof
 
@@ -132,19 +132,31 @@ def lazily(graph: HighLevelGraph, keys: Collection[Any]) -> dict[Any, Any]:
 
 
 def computed(graph: HighLevelGraph, keys: Collection[Any]) -> dict[Any, Any]:
-    """Compute some results of a graph, together; return those small enough to be kept."""
+    """Compute some results of a graph, together; return those small enough to be kept. Others stay where they are."""
     if not keys:
         return {}
-    results = dict(zip(keys, dask.compute(*lazily(graph, keys).values()), strict=True))
-    sizes = {key: sizeof(value) for key, value in results.items()}
-    large = sum(size for size in sizes.values() if size > KEPT_NBYTES)
+    found = dask.compute(*(delayed(_kept, pure=False)(one) for one in lazily(graph, keys).values()))
+    results = dict(zip(keys, found, strict=True))
+    large = sum(value.nbytes for value in found if isinstance(value, Large))
     if large:
         log.warning(
             "all units need results of the image that have %s, too much to travel with each: each computes them anew;"
             " persist() them on a cluster, or store them, before the image is made of them",
             table.nbytes(large),
         )
-    return {key: DataNode(key, value) for key, value in results.items() if sizes[key] <= KEPT_NBYTES}
+    return {key: DataNode(key, value) for key, value in results.items() if not isinstance(value, Large)}
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """What comes back in place of a result that is too large to travel."""
+
+    nbytes: int
+
+
+def _kept(value: Any) -> Any:
+    nbytes = sizeof(value)
+    return value if nbytes <= KEPT_NBYTES else Large(nbytes)
 
 
 def with_values(array: da.Array, values: Mapping[Any, Any]) -> da.Array:

@@ -28,6 +28,7 @@ def test_every_benchmark_runs_tiny() -> None:
         "## kernels",
         "## memory",
         "## schedule",
+        "## shards",
         "## peers",
         "daskome",
         "loop",

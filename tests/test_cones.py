@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import zarr
 from dask.core import get_dependencies
+from distributed import Client, LocalCluster
 from hypothesis import given, settings, strategies as st
 
 import daskome
@@ -101,13 +102,21 @@ def written(log: Path) -> int:
     return len(log.read_text())
 
 
-@pytest.mark.parametrize("way", ["now", "later", "parts"])
+@pytest.mark.parametrize("way", ["now", "cluster", "later", "parts"])
 def test_what_all_units_need_is_computed_once(tmp_path: Path, way: str) -> None:
     plain, log = volume(), tmp_path / "log"
     image = centred(counted(plain, log))
     n, target, options = plain.npartitions, str(tmp_path / "a.zarr"), {"storage_options": {"chunks": CHUNKS}}
     if way == "now":
         daskome.write_image(image, target, **options)
+    elif way == "cluster":
+        with (
+            LocalCluster(
+                n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
+            ) as cluster,
+            Client(cluster),
+        ):
+            daskome.write_image(image, target, **options)
     elif way == "later":
         dask.compute(*daskome.write_image(image, target, compute=False, **options))
     else:
