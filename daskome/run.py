@@ -39,9 +39,6 @@ STAGED = "s0"
 """The one level of a temporary copy of an image."""
 LOSSES = 20
 """So often a unit may be lost with the worker that had it, without being the reason."""
-KILLED = (
-    "  workers that die again and again are mostly killed for memory; {} each are predicted, memory=… makes it less"
-)
 HOPELESS = 10
 """After so many failures for good without a success between them, no further units are tried: the disk is full, …"""
 

@@ -29,7 +29,7 @@ SOME_TASKS, SOME_VALUES = 256, 256
 MAX_DEPTH = 8
 """So many adapters may be around an array."""
 READ_NBYTES = 16 * 2**20
-"""Of chunks of an array-like, so many bytes are decoded at a time: zarr decodes ten of any size beside each other."""
+"""Of chunks of an array-like, so many bytes are read at a time; zarr's event loop decodes ten of any size at once."""
 MAPPED_NBYTES = 2**20
 """Of a memory map, about so much is read before it is let go; the kernel maps some more around it."""
 BAND_NBYTES = 16 * 2**20

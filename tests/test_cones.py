@@ -149,8 +149,8 @@ def test_what_is_too_large_to_travel_is_said(caplog: pytest.LogCaptureFixture) -
     assert "persist()" in caplog.text
 
 
-def test_an_image_that_is_resumed_needs_it_again(tmp_path: Path) -> None:
-    image = centred(counted(volume(), tmp_path / "log"))
+def test_parts_that_each_compute_what_all_need_make_the_whole(tmp_path: Path) -> None:
+    image = centred(volume())
     options = {"storage_options": {"chunks": CHUNKS}}
     daskome.write_image(image, tmp_path / "a.zarr", compute="init", **options)
     units = daskome.plan_image(image, **options).count(0)
