@@ -1,6 +1,7 @@
 """The active Dask cluster: what it has, whether it can write, and how jobs get to its workers."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -29,12 +30,11 @@ NEWS = 1.0
 
 
 def active() -> Any:
-    """Return the active `distributed.Client`, or None."""
+    """Return the active `distributed.Client`, or None: then distributed, slow to import, may not even be there."""
+    distributed = sys.modules.get("distributed")
     try:
-        from distributed import default_client
-
-        return default_client()
-    except (ImportError, ValueError):
+        return distributed and distributed.default_client()
+    except ValueError:
         return None
 
 

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from runpy import run_path
 from typing import Any, Protocol
 
 import dask
@@ -53,13 +56,11 @@ def capacity(place: StorePath | None = None, memory: int | None = None) -> Capac
     memory : int, optional
         Bytes per worker process, instead of what its limit leaves before Dask spills, or the size of the machine.
     """
-    from distributed.system import MEMORY_LIMIT
-
     client = _client(place)
     threads = clusters.threads(client) if client else [n_threads()]
     if memory is None:
         limit = clusters.memory_limit(client) if client else None
-        memory = int(MEMORY_LIMIT) if limit is None else min(int(clusters.SAFE * limit), int(MEMORY_LIMIT))
+        memory = _machine() if limit is None else min(int(clusters.SAFE * limit), _machine())
     return Capacity(max(len(threads), 1), max([*threads, 1]), memory)
 
 
@@ -87,6 +88,17 @@ def pool(place: StorePath, plan: Plan, journal: Journal) -> Iterator[Pool]:
 def _client(place: StorePath | None) -> Any:
     """Return the active client, if its workers can write where the image goes."""
     return None if place is not None and storage.is_local_to_process(place) else clusters.active()
+
+
+def _machine() -> int:
+    """Return the bytes of this machine, or what its limits allow, as distributed finds them.
+
+    Only that module is run: to import the rest of distributed takes half a second.
+    """
+    found = find_spec("distributed")
+    assert found is not None
+    assert found.origin is not None
+    return int(run_path(str(Path(found.origin).with_name("system.py")))["MEMORY_LIMIT"])
 
 
 def n_threads() -> int:
