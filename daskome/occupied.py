@@ -53,6 +53,8 @@ def _replaceable(place: StorePath, plan: Plan, group: Group, overwrite: bool) ->
     found = storage.attributes(place)
     if found is None:
         _check_nothing_else(place)
+        if sync(place.is_empty()):
+            return []  # One request to a cloud, instead of some for every level.
     elif not place.store.supports_deletes and group.metadata != Metadata():
         raise FileExistsError(f"{place} exists in a store that can't replace what it holds; use a new one")
     old: list[str] = []

@@ -448,7 +448,7 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
             raise ValueError(f"fs_options go with a URL; {path} is a local path")
         local = Path(rest if separator else path).expanduser().absolute()
         return StorePath(LocalStore(local, read_only=read_only))
-    options = _with_patience(fs_options) if scheme in ("s3", "s3a") else fs_options
+    options = _s3_options(fs_options) if scheme in ("s3", "s3a") else fs_options
     try:
         return StorePath(_store_of(scheme).from_url(path, storage_options=options or None, read_only=read_only))
     except ImportError as error:
@@ -479,11 +479,12 @@ def _store_of(scheme: str) -> type[FsspecStore]:
     return AzureStore
 
 
-def _with_patience(fs_options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of s3fs, with those of `daskome.s3.PATIENCE` that the caller has not set."""
-    from daskome.s3 import PATIENCE
+def _s3_options(fs_options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of s3fs, with those of `daskome.s3` that the caller has not set."""
+    from daskome.s3 import AT_ONCE, PATIENCE
 
-    return fs_options | {"config_kwargs": {**PATIENCE, **(fs_options.get("config_kwargs") or {})}}
+    patience = {**PATIENCE, **(fs_options.get("config_kwargs") or {})}
+    return {"max_concurrency": AT_ONCE, **fs_options, "config_kwargs": patience}
 
 
 def _stale_documents(place: StorePath, plan: Plan) -> list[str]:
@@ -536,10 +537,10 @@ def _revived(option: Any) -> Any:
 
 def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:
     """Return an array to write, with those options that zarr does not keep in its metadata."""
-    config = level.layout.options.get("config")
+    config, stored_as = (level.layout.options.get(key) for key in ("config", "zarr_format"))
 
-    def open_() -> zarr.Array[Any]:
-        array = zarr.open_array(place.store, path=place.path, mode="r+")
+    def open_() -> zarr.Array[Any]:  # With the format, zarr asks a cloud for one document instead of three.
+        array = zarr.open_array(store=place.store, path=place.path, mode="r+", zarr_format=stored_as)
         return array.with_config(config) if config else array
 
     return direct.opened(place.store, open_)

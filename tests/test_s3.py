@@ -1,6 +1,7 @@
 """S3 as users have it: a real server, its errors, its hanging and dropped requests, its refusals."""
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,15 @@ def test_patience_is_a_default_that_the_caller_changes_by_the_key() -> None:
     told = place.store.fs.config_kwargs  # type: ignore[attr-defined]
     assert told["read_timeout"] == 3
     assert told["retries"]["total_max_attempts"] > 1
+
+
+def test_few_requests_are_made_and_levels_ask_for_one_document_each(s3: S3, proxy: Proxy) -> None:
+    way, counts = s3.at(proxy.endpoint), {}
+    for levels in (2, 5):
+        proxy.reset()
+        factors = [2**k for k in range(1, levels)]
+        daskome.write_image(VALUES, f"s3://{s3.bucket()}/a", factors, axes="zyx", fs_options=way.options)
+        counts[levels] = Counter(method for method, _ in proxy.requests)
+        assert counts[levels]["HEAD"] <= 4
+    per_level = {method: (counts[5][method] - counts[2][method]) / 3 for method in ("GET", "HEAD", "PUT")}
+    assert per_level == {"GET": 1, "HEAD": 0, "PUT": 2}  # Its document is read and written, and its one chunk written.
