@@ -11,7 +11,7 @@ from daskome.axes import AxesLike, parse_axes, per_axis
 from daskome.channels import parse_omero
 from daskome.images import Source, expanded
 from daskome.labels import ImageLabel
-from daskome.layout import LABELS, StorageOptions, codec
+from daskome.layout import StorageOptions, codec
 from daskome.metadata import Metadata, Version, attributes, image_metadata, lost, ome_keys, read
 from daskome.methods import find_method
 from daskome.nouns import plain
@@ -94,7 +94,7 @@ class Asked:
         """Return the storage options; those of labels with the compressor that suits them."""
         if self.image_label is None:
             return self.storage_options
-        return compressed(self.storage_options, codec(LABELS, version.arrays))
+        return compressed(self.storage_options, codec(version.arrays.labels, version.arrays))
 
     def image(self, source: Source) -> Image:
         """Return an image as the caller describes it, and where the caller doesn't, as it describes itself."""

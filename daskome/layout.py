@@ -45,8 +45,11 @@ class ArrayFormat:
     separator, keys : str
         Of the names of stored chunks.
     codec : callable
-        The default compression for items of so many bytes, as JSON. (v2 has byte shuffle, since some of
-        its readers know no other.)
+        The default compression for items of so many bytes, as JSON. v2 has Blosc with byte shuffle, since some of
+        its readers know no other. In v3 single bytes, which no shuffle helps, have plain zstd: it is smaller than
+        Blosc, which compresses block by block, and faster (`benchmarks.codecs`).
+    labels : str
+        That for labels, as `codec` reads it: a shuffle tears apart the long runs of one value that they are made of.
     naming : callable
         Names of the axes as arguments of ``zarr.create_array``.
     refused : dict
@@ -57,8 +60,18 @@ class ArrayFormat:
     separator: str
     keys: str
     codec: Callable[[int], dict[str, Any]]
+    labels: str
     naming: Callable[[list[str]], dict[str, Any]]
     refused: Mapping[str, tuple[tuple[Any, ...], str]]
+
+
+def _zstd() -> dict[str, Any]:
+    return {"name": "zstd", "configuration": {"level": 1, "checksum": False}}
+
+
+def _blosc(itemsize: int) -> dict[str, Any]:
+    settings = {"cname": "zstd", "clevel": 1, "shuffle": "bitshuffle", "typesize": itemsize, "blocksize": 0}
+    return {"name": "blosc", "configuration": settings}
 
 
 ZARR_V2 = ArrayFormat(
@@ -66,6 +79,7 @@ ZARR_V2 = ArrayFormat(
     "/",
     "v2",
     lambda itemsize: {"id": "blosc", "cname": "zstd", "clevel": 1, "shuffle": 1, "blocksize": 0},
+    "blosc:zstd:1:noshuffle",
     lambda names: {"attributes": {"_ARRAY_DIMENSIONS": names}},
     {
         "shards": ((None,), "zarr v2 (OME-Zarr 0.4 and older) has no shards; use fmt='0.5' or leave them out"),
@@ -78,16 +92,8 @@ ZARR_V3 = ArrayFormat(
     3,
     "/",
     "default",
-    lambda itemsize: {
-        "name": "blosc",
-        "configuration": {
-            "cname": "zstd",
-            "clevel": 1,
-            "shuffle": "bitshuffle" if itemsize > 1 else "shuffle",
-            "typesize": itemsize,
-            "blocksize": 0,
-        },
-    },
+    lambda itemsize: _zstd() if itemsize == 1 else _blosc(itemsize),
+    "zstd:1",
     lambda names: {"dimension_names": names},
     {"order": ((None, "C"), "zarr v3 arrays have no order; use filters=[zarr.codecs.TransposeCodec(order=…)]")},
 )
@@ -295,9 +301,6 @@ def codec(text: str, stored_as: ArrayFormat) -> Any:
     return spell[stored_as.zarr_format](*parts, *defaults[len(parts) :])
 
 
-LABELS = "zstd:1"
-"""How labels are compressed by default: a shuffle tears apart the long runs of one value that they are made of. This is
-smaller, and two to three times as fast as Blosc (`benchmarks.codecs`)."""
 SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 BLOSC = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
 CODECS: Mapping[str, tuple[tuple[Any, ...], tuple[Any, ...], Mapping[int, Callable[..., dict[str, Any]]]]] = {

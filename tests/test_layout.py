@@ -141,9 +141,9 @@ def test_defaults(stored_as: ArrayFormat) -> None:
     assert found.options == {2: v2, 3: v3}[stored_as.zarr_format]
 
 
-def test_single_bytes_are_shuffled_by_bytes() -> None:
-    found = layout({}, (8, 8, 8), ZYX, 1, ZARR_V3).options["compressors"]["configuration"]
-    assert (found["shuffle"], found["typesize"]) == ("shuffle", 1)
+def test_single_bytes_are_not_shuffled_where_readers_know_zstd() -> None:
+    assert layout({}, (8, 8, 8), ZYX, 1, ZARR_V3).options["compressors"] == codec("zstd:1", ZARR_V3)
+    assert layout({}, (8, 8, 8), ZYX, 1, ZARR_V2).options["compressors"] == codec("blosc:zstd:1:shuffle", ZARR_V2)
 
 
 @pytest.mark.parametrize(

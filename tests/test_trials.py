@@ -7,7 +7,7 @@ from click.testing import CliRunner
 import daskome
 from daskome import trials
 from daskome.cli import main
-from daskome.layout import LABELS, ZARR_V2, ZARR_V3, codec
+from daskome.layout import ZARR_V2, ZARR_V3, codec
 
 NOISE = np.random.default_rng(0).integers(0, 60000, (40, 64, 64), "uint16")
 CELLS = np.repeat(np.arange(40 * 64, dtype="uint32").reshape(40, 64, 1), 64, 2)
@@ -57,13 +57,15 @@ def test_the_command(tmp_path) -> None:
     assert "--try-codecs needs an image" in done.output
 
 
-@pytest.mark.parametrize(("fmt", "arrays"), [("0.4", ZARR_V2), ("0.5", ZARR_V3)])
+@pytest.mark.parametrize(
+    ("fmt", "arrays", "wanted"), [("0.4", ZARR_V2, "blosc:zstd:1:noshuffle"), ("0.5", ZARR_V3, "zstd:1")]
+)
 @pytest.mark.parametrize("options", [None, {"chunks": 16}, [{"chunks": 16}, {"chunks": 8}]])
-def test_labels_have_a_compressor_of_their_own(tmp_path, fmt, arrays, options) -> None:
+def test_labels_have_a_compressor_of_their_own(tmp_path, fmt, arrays, wanted, options) -> None:
     daskome.write_image(NOISE, tmp_path / "a", [2], axes="zyx", fmt=fmt, storage_options=options)
     plan = daskome.write_labels(CELLS, tmp_path / "a", "cells", scale_factors=[2], storage_options=options)
     for level in plan.pyramids[0].levels:
-        assert level.layout.options["compressors"] == codec(LABELS, arrays)
+        assert level.layout.options["compressors"] == codec(wanted, arrays)
     own = {"compressors": codec("gzip:1", arrays)}
     plan = daskome.write_labels(CELLS, tmp_path / "a", "gzip", scale_factors=[2], storage_options=own)
     assert plan.pyramids[0].levels[0].layout.options["compressors"] == own["compressors"]
