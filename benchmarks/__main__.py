@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-QUESTIONS = ["bounded", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule", "shards"]
+QUESTIONS = ["bounded", "cloud", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule", "shards"]
 
 
 def main() -> None:
@@ -21,4 +21,5 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", f"benchmarks.{question}", *["--tiny"] * asked.tiny], check=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -24,16 +24,20 @@ from benchmarks.report import Table, report
 from benchmarks.volumes import EDGE, Tiled
 
 LEVELS = 5
-ENVIRONMENTS = Path(__file__).parents[1] / ".peers"
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = ROOT / ".peers"
 PACKAGES = {
-    "daskome": [],
+    "daskome": [str(ROOT)],
     "ome_zarr": ["ome-zarr"],
     "ngff_zarr": ["ngff-zarr", "zarr"],
     "ome_zarr_pyramid": ["ome-zarr-pyramid"],
     "multiview_stitcher": ["multiview-stitcher"],
     "tensorstore": ["tensorstore"],
 }
-"""What is installed for each program, itself first; daskome is here. ngff-zarr has no zarr, by which Dask reads."""
+"""What is installed for each program, itself first; daskome from here. ngff-zarr has no zarr, by which Dask reads."""
+
+OURS = {"daskome": sys.executable}
+"""Who is here, if it has no environment of its own."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +70,18 @@ TINY = [
 
 def python(program: str) -> str | None:
     """Return the interpreter of a program's environment, if there is one."""
-    if not PACKAGES[program]:
-        return sys.executable
     found = ENVIRONMENTS / program / "bin" / "python"
-    return str(found) if found.exists() else None
+    return str(found) if found.exists() else OURS.get(program)
 
 
 def install() -> None:
-    """Make an environment for every program but ours."""
+    """Make an environment for every program."""
     for program, packages in PACKAGES.items():
-        if python(program) is None:
-            subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENTS / program)], check=True)
-            subprocess.run([str(python(program)), "-m", "pip", "install", "--quiet", *packages], check=True)
+        folder = ENVIRONMENTS / program
+        if not folder.exists():
+            subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+            pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+            subprocess.run([*pip, *(["--editable"] if program in OURS else []), *packages], check=True)
 
 
 def store(case: Case, path: str) -> None:
@@ -172,7 +176,7 @@ def versions() -> str:
     code = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
     found = []
     for program, packages in PACKAGES.items():
-        if packages and python(program):
+        if program not in OURS and python(program):
             command = [str(python(program)), "-c", code, packages[0]]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found.append(f"{packages[0]} {done.stdout.strip()}")

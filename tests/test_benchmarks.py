@@ -7,34 +7,36 @@ from pathlib import Path
 import pytest
 
 from benchmarks import bounded, memory
+from benchmarks.__main__ import QUESTIONS
 from benchmarks.schedule import WORLDS, World, simulated
 from daskome import clusters
 
-MIB = 2**20
+MIB, ROOT = 2**20, Path(__file__).parents[1]
 LONG = ["2 GiB, planes 1×2048²", "2 GiB, planes 1×2048², dask", "2 GiB, gaussian", "1 GiB, mean, uint8"]
 """Cases that are measured by hand, since others are like them."""
 
 
-def test_every_benchmark_runs_tiny() -> None:
+STARTS = ["bounded", "cloud", "floor", "graph", "peers"]
+"""Questions for which clusters, servers or other programs are started."""
+WORDS = {"floor": ["loop", "tensorstore"], "peers": ["daskome"], "cloud": ["S3"], "schedule": ["workers"]}
+
+
+@pytest.mark.parametrize("question", [pytest.param(q, marks=[pytest.mark.slow] * (q in STARTS)) for q in QUESTIONS])
+def test_every_question_is_answered_tiny(question: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--tiny"], cwd=Path(__file__).parents[1], capture_output=True, text=True
+        [sys.executable, "-m", "benchmarks", "--tiny", question], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    for heading in (
-        "## bounded",
-        "## codecs",
-        "## floor",
-        "## graph",
-        "## kernels",
-        "## memory",
-        "## schedule",
-        "## shards",
-        "## peers",
-        "daskome",
-        "loop",
-        "tensorstore",
-    ):
-        assert heading in done.stdout
+    assert done.stdout.count("| --- |"), done.stdout
+    for word in ["## " + question, *WORDS.get(question, [])]:
+        assert word in done.stdout
+
+
+def test_every_benchmark_is_a_question_and_told_of() -> None:
+    told = (ROOT / "benchmarks" / "README.md").read_text()
+    files = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if "argparse" in path.read_text()}
+    assert files - {"__main__"} == set(QUESTIONS)
+    assert [q for q in QUESTIONS if f"`{q}.py`" not in told] == []
 
 
 def test_a_simulated_schedule_is_what_can_be_counted_by_hand() -> None:
