@@ -58,7 +58,7 @@ CASES = [
     Case("light sheet 1024³", "zyx", (1024,) * 3, (128,) * 3),
     Case("light sheet 1024³, everyone's own codec and method", "zyx", (1024,) * 3, (128,) * 3, method=None),
     Case("EM 1024³", "zyx", (1024,) * 3, (128,) * 3, "uint8"),
-    Case("labels 1024³", "zyx", (1024,) * 3, (128,) * 3, "uint32", "nearest", "cells"),
+    Case("labels 768³", "zyx", (768,) * 3, (128,) * 3, "uint32", "nearest", "cells"),
     Case("slide 3×16384²", "cyx", (3, 16384, 16384), (1, 1024, 1024), "uint8"),
     Case("series 8×2×64×1024²", "tczyx", (8, 2, 64, 1024, 1024), (1, 1, 64, 128, 128)),
 ]
