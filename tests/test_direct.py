@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import zarr
 from hypothesis import given, settings, strategies as st
+from zarr.buffer.cpu import NDBuffer
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ZipStore
 
 import daskome
@@ -140,3 +141,23 @@ def test_images_are_written_that_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
     daskome.write_image(VALUES, tmp_path / "a", [2])
     assert len(seen) == 2
+
+
+EDGES = (0, -0.0, 1, float("nan"), float("inf"))
+
+
+@given(
+    st.sampled_from(["uint8", "int16", "float32", "float64"]),
+    st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    st.sampled_from(EDGES),
+    st.one_of(st.none(), st.tuples(st.sampled_from(EDGES), st.floats(0, 1, exclude_max=True))),
+)
+def test_whether_a_chunk_is_empty_is_what_zarr_says(dtype: str, shape: list[int], fill: float, other: Any) -> None:
+    if dtype[0] != "f":
+        fill = int(fill) if fill in (0, 1) else 0
+    values = np.full(shape, fill, dtype)
+    if other is not None and (dtype[0] == "f" or other[0] in (0, 1)):
+        values.flat[int(other[1] * values.size)] = other[0]
+    value = values.dtype.type(fill)
+    assert direct.Voxels(values).all_equal(value) == NDBuffer(values).all_equal(value)
+    assert direct.Voxels(values).all_equal(None) == NDBuffer(values).all_equal(None)
