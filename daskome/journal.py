@@ -114,13 +114,13 @@ def fail(journal: Journal, unit: Unit, reason: str) -> None:
 
 def finished(journal: Journal, stage: int) -> frozenset[int]:
     """Return the indices of the units of a stage that are finished."""
-    return frozenset(map(int, filter(str.isdecimal, _names(_records(journal) / str(stage)))))
+    return frozenset(map(int, filter(str.isdecimal, names(_records(journal) / str(stage)))))
 
 
 def failures(journal: Journal) -> dict[str, str]:
     """Return why units failed for good, by their keys; some may have been written since."""
     folder = _records(journal) / FAILED
-    return {name.replace("-", "/"): _get(folder / name) or "" for name in sorted(_names(folder)) if "." not in name}
+    return {name.replace("-", "/"): _get(folder / name) or "" for name in sorted(names(folder)) if "." not in name}
 
 
 def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Record]:
@@ -150,7 +150,7 @@ def now() -> float:
     return time.time()
 
 
-def _names(folder: StorePath) -> list[str]:
+def names(folder: StorePath) -> list[str]:
     """Return what is in a folder, now: file systems of objects remember lists that other processes have changed."""
     store: Any = folder.store
     while isinstance(store, WrapperStore):

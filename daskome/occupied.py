@@ -8,7 +8,7 @@ import zarr
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, StorePath
 
-from daskome import storage
+from daskome import journal as journals, storage
 from daskome.metadata import Metadata
 from daskome.plan import Group, Plan
 
@@ -53,7 +53,7 @@ def _replaceable(place: StorePath, plan: Plan, group: Group, overwrite: bool) ->
     found = storage.attributes(place)
     if found is None:
         _check_nothing_else(place)
-        if sync(place.is_empty()):
+        if not journals.names(place):
             return []  # One request to a cloud, instead of some for every level.
     elif not place.store.supports_deletes and group.metadata != Metadata():
         raise FileExistsError(f"{place} exists in a store that can't replace what it holds; use a new one")
