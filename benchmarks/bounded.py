@@ -86,7 +86,9 @@ def write(case: dict[str, Any]) -> dict[str, Any]:
     try:
         with (
             dask.config.set({"temporary-directory": folder}),
-            LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=c.limit, dashboard_address=None) as cluster,
+            LocalCluster(
+                n_workers=2, threads_per_worker=1, memory_limit=c.limit, dashboard_address="127.0.0.1:0"
+            ) as cluster,
             Client(cluster) as client,
         ):
             before = client.run(_process)

@@ -188,7 +188,7 @@ def _client(stack: ExitStack, options: dict[str, Any] | None) -> Any:
         return None
     from distributed import Client, LocalCluster
 
-    cluster = stack.enter_context(LocalCluster(dashboard_address=None, **options))
+    cluster = stack.enter_context(LocalCluster(dashboard_address="127.0.0.1:0", **options))
     return stack.enter_context(Client(cluster))
 
 

@@ -142,7 +142,10 @@ def schedule(edge: int) -> dict[str, float]:
             yield from (Idle(job.unit, job.piece) for job in run.jobs(start, stage, range(plan.count(stage))))
 
     process, memory, known = psutil.Process(), {}, []
-    with LocalCluster(n_workers=1, threads_per_worker=4, dashboard_address=None) as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=4, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+    ):
         workers = clusters.Cluster(client, client.get_executor(pure=False).submit)
         began = time.process_time()
         for done, _ in enumerate(run.finished(start, idle(), workers, 0)):

@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.peers [--tiny] [--install] [WORD …]``. Each program in a process, and an environment, of its own
 (``--install`` only makes them, in .peers/; one that isn't there is reported as such), in turns, medians of the rounds,
-in memory-backed storage. `benchmarks/programs.py` shows how each is called. What it leaves is looked at: so many
-levels, and the mean of the last against that of the image.
+in memory-backed storage; a report for each volume. `benchmarks/programs.py` shows how each is called. What it leaves
+is looked at: so many levels, and the mean of the last against that of the image.
 """
 
 import argparse
@@ -29,12 +29,13 @@ ENVIRONMENTS = ROOT / ".peers"
 PACKAGES = {
     "daskome": [str(ROOT)],
     "ome_zarr": ["ome-zarr"],
-    "ngff_zarr": ["ngff-zarr", "zarr"],
+    "ngff_zarr": ["ngff-zarr", "dask-image", "zarr"],
     "ome_zarr_pyramid": ["ome-zarr-pyramid"],
     "multiview_stitcher": ["multiview-stitcher"],
     "tensorstore": ["tensorstore"],
 }
-"""What is installed for each program, itself first; daskome from here. ngff-zarr has no zarr, by which Dask reads."""
+"""What is installed for each program, itself first; daskome from here. ngff-zarr leaves zarr, by which Dask reads, and
+dask-image, for nearest, to those who need them."""
 
 OURS = {"daskome": sys.executable}
 """Who is here, if it has no environment of its own."""
@@ -42,8 +43,12 @@ OURS = {"daskome": sys.executable}
 
 @dataclass(frozen=True)
 class Case:
-    """A volume: its shape and chunks, what is in it, and the method that suits it; None: each program's own."""
+    """A volume: its shape and chunks, what is in it, and the method that suits it; None: each program's own.
 
+    `word` says which it is on the command line and in the name of its report.
+    """
+
+    word: str
     name: str
     axes: str
     shape: tuple[int, ...]
@@ -55,16 +60,16 @@ class Case:
 
 
 CASES = [
-    Case("light sheet 1024³", "zyx", (1024,) * 3, (128,) * 3),
-    Case("light sheet 1024³, everyone's own codec and method", "zyx", (1024,) * 3, (128,) * 3, method=None),
-    Case("EM 1024³", "zyx", (1024,) * 3, (128,) * 3, "uint8"),
-    Case("labels 768³", "zyx", (768,) * 3, (128,) * 3, "uint32", "nearest", "cells"),
-    Case("slide 3×16384²", "cyx", (3, 16384, 16384), (1, 1024, 1024), "uint8"),
-    Case("series 8×2×64×1024²", "tczyx", (8, 2, 64, 1024, 1024), (1, 1, 64, 128, 128)),
+    Case("sheet", "light sheet 1024³", "zyx", (1024,) * 3, (128,) * 3),
+    Case("defaults", "light sheet 1024³, everyone's own codec and method", "zyx", (1024,) * 3, (128,) * 3, method=None),
+    Case("em", "EM 1024³", "zyx", (1024,) * 3, (128,) * 3, "uint8"),
+    Case("labels", "labels 768³", "zyx", (768,) * 3, (128,) * 3, "uint32", "nearest", "cells"),
+    Case("slide", "slide 3×16384²", "cyx", (3, 16384, 16384), (1, 1024, 1024), "uint8"),
+    Case("series", "series 8×2×64×1024²", "tczyx", (8, 2, 64, 1024, 1024), (1, 1, 64, 128, 128)),
 ]
 TINY = [
-    Case("tiny", "zyx", (128,) * 3, (32,) * 3, rounds=1),
-    Case("own", "zyx", (128,) * 3, (32,) * 3, method=None, rounds=1),
+    Case("tiny", "tiny", "zyx", (128,) * 3, (32,) * 3, rounds=1),
+    Case("own", "own", "zyx", (128,) * 3, (32,) * 3, method=None, rounds=1),
 ]
 
 
@@ -188,17 +193,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--install", action="store_true")
-    parser.add_argument("words", nargs="*")
+    parser.add_argument("words", nargs="*", metavar="WORD", help=", ".join(case.word for case in CASES))
     asked = parser.parse_args()
     if asked.install:
         install()
         return
     every = TINY if asked.tiny else CASES
-    cases = [case for case in every if not asked.words or any(word in case.name for word in asked.words)]
+    cases = [case for case in every if not asked.words or case.word in asked.words]
     head = ["volume", "program", "wall s", "CPU s", "wall, ×ours", "CPU, ×ours", "peak MiB", "stored MiB", "files"]
-    found = [row for case in cases for row in rows(case)]
-    table = Table([*head, "what is wrong"], found, drawn="CPU s", note=versions())
-    report("peers", table, whole=cases == CASES)
+    for case in cases:
+        table = Table([*head, "what is wrong"], list(rows(case)), drawn="CPU s", note=versions())
+        report(f"peers-{case.word}", table, whole=case in CASES)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def report(name: str, *tables: Table, whole: bool) -> None:
     Parameters
     ----------
     name : str
-        Of the benchmark.
+        Of the benchmark, with a word for a part of it: ``peers-slide``.
     *tables : Table
     whole : bool
         Whether all cases are in them, in full.
@@ -47,7 +47,9 @@ def report(name: str, *tables: Table, whole: bool) -> None:
     if not whole:
         return
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(f"`python -m benchmarks.{name}`\n\n{text}\n", encoding="utf-8")
+    (RESULTS / f"{name}.md").write_text(
+        f"`python -m benchmarks.{name.replace('-', ' ')}`\n\n{text}\n", encoding="utf-8"
+    )
     drawn = [table for table in tables if table.drawn]
     if drawn and find_spec("matplotlib"):
         _draw(drawn[0], RESULTS / f"{name}.png")
