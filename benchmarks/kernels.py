@@ -184,6 +184,16 @@ def cells(row: Row) -> list[str]:
     return [case.method, case.dtype, factors, case.content, case.peer, *numbers]
 
 
+def compared(rows: Iterable[Row]) -> list[list[str]]:
+    """Return a row per method, dtype and content of 2×2×2 windows, with the MB/s of all peers side by side."""
+    rates: dict[str, dict[str, str]] = {}
+    for row in rows:
+        case, rate = row.case, row.note or f"{row.rate:,.0f}"
+        if case.factors == (2, 2, 2):
+            rates.setdefault(f"{case.method}, {case.dtype}, {case.content}", {})[case.peer] = rate
+    return [[name, *(found[peer] for peer in PEERS)] for name, found in rates.items()]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -191,7 +201,10 @@ def main() -> None:
     tiny = parser.parse_args().tiny
     rows = [measure(case) for case in cases(tiny=tiny)]
     note = f"Not installed: {_noted(rows, 'absent')}. No such method: {_noted(rows, '—')}."
-    report("kernels", Table(HEAD, [cells(row) for row in rows if not row.note], note=note), whole=not tiny)
+    every = Table(HEAD, [cells(row) for row in rows if not row.note], note=note)
+    side = cases(tiny=tiny)[0].side
+    short = Table([f"2×2×2 windows, {side}³, MB/s of input, one core", *PEERS], compared(rows))
+    report("kernels", every, short, whole=not tiny)
 
 
 def _noted(rows: Iterable[Row], note: str) -> str:
