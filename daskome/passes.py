@@ -177,9 +177,14 @@ def _enough(nbytes: int) -> str:
 
 
 def _cost(pyramid: Pyramid, work: Pass, limit: int, parallel: int) -> tuple[float, int, int, int]:
-    """Return what the best pass has least of: time, then bytes over `limit` per unit, levels left, and memory."""
+    """Return what the best pass has least of: time, then bytes over `limit` per unit, levels left, and memory.
+
+    The next pass reads the last level of this one: all there is once more, if that is the image itself.
+    """
     read = prod(work.unit) * prod(steps_of(pyramid, work.first)) * pyramid.itemsize
-    time = _time(work.amplification, read, _nbytes_read(pyramid, work.first), limit, parallel)
+    total = _nbytes_read(pyramid, work.first)
+    again = round(_nbytes_read(pyramid, work.stop) / total) if work.stop < len(pyramid.levels) else 0
+    time = _time(work.amplification, read, total, limit, parallel) + READING * again
     return round(time, 1), max(read, limit), -work.stop, work.memory
 
 

@@ -310,7 +310,18 @@ def test_chunks_that_do_not_nest_are_cut_into_units_for_all_threads(
 def test_planes_are_read_once(threads: int) -> None:
     plan = sourced((512, 2048, 2048), (1, 2048, 2048), threads).plan()
     assert plan.amplification == 1.0
-    assert plan.count(0) == 4
+    assert plan.count(0) == (2 if threads == 1 else 4)
+
+
+@pytest.mark.parametrize(("edge", "levels", "units"), [(1024, 1, 8), (2048, 2, 8), (4096, 2, 64)])
+def test_levels_of_large_shards_are_written_together_where_there_is_work_for_all_threads(
+    edge: int, levels: int, units: int
+) -> None:
+    case = volume(edge, storage_options={"chunks": 64, "shards": 512}, capacity=Capacity(1, 2))
+    first = passes(case.plan())[0]
+    assert (first.stop, case.plan().count(0)) == (levels, units)
+    little = replace(case, capacity=Capacity(1, 2, 2300 * 2**20)).plan()
+    assert (passes(little)[0].stop, little.memory <= 2300 * 2**20) == (1, True)
 
 
 def test_a_large_unit_is_chosen_only_for_what_it_saves() -> None:
