@@ -34,8 +34,13 @@ class Case:
     rounds: int = 3
 
 
-FULL = Case(1024, ((64, 0), (64, 256), (64, 512), (32, 0), (128, 0), (128, 256), (128, 512), (256, 0)))
-TINY = Case(128, ((32, 0), (32, 128)), 1)
+CASES = {
+    "shards": Case(1024, ((64, 0), (64, 256), (64, 512), (32, 0), (128, 0), (128, 256), (128, 512), (256, 0))),
+    "shards-large": Case(2048, ((64, 0), (64, 512)), 1),
+}
+"""By the name of their report. The small one has one shard of 512³ in level 1, for which one thread reads everything
+again; the large one has work for all threads, and is read once."""
+TINY = {"tiny": Case(128, ((32, 0), (32, 128)), 1)}
 
 
 def write(edge: int, chunk: int, shard: int) -> dict[str, float]:
@@ -114,13 +119,16 @@ def rows(case: Case) -> Iterator[list[str]]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true")
-    case = TINY if parser.parse_args().tiny else FULL
+    parser.add_argument("word", nargs="?", choices=["large"], help="only the large volume, of 16 GiB")
+    asked = parser.parse_args()
     head = [f"uint16, {LEVELS} levels", "chunks", "wall s", "CPU s", "wall, ×first", "CPU, ×first", "peak MiB"]
     head += ["predicted MiB", "stored MiB", "files", f"view of {VIEW}², ms", "decoded for it, MiB"]
-    report("shards", Table(head, list(rows(case)), drawn="CPU s"), whole=case == FULL)
+    for name, case in (TINY if asked.tiny else CASES).items():
+        if asked.word is None or name.endswith(asked.word):
+            report(name, Table(head, list(rows(case)), drawn="CPU s"), whole=case in CASES.values())
 
 
 if __name__ == "__main__":
