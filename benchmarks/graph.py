@@ -39,7 +39,7 @@ CASES = [
     Case(8192, "from_zarr - mean"),
 ]
 TINY = [Case(1024, "plain Dask"), Case(1024, "zarr array"), Case(1024, "from_zarr - mean")]
-SCHEDULED, SCHEDULED_TINY = [8192, 17648, 38016], [1024]
+SCHEDULED, SCHEDULED_TINY = [8192, 17648, 32768], [1024]
 
 
 def image(case: Case) -> Any:

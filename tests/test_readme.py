@@ -34,3 +34,12 @@ def test_its_commands_have_the_options_it_shows() -> None:
         assert command[1] in main.commands
         for option in (word.split("=")[0] for word in command if word.startswith("--")):
             assert option in shown, f"{command[1]} has no {option}"
+
+
+def test_every_figure_measured_is_in_a_report_of_the_benchmarks() -> None:
+    section = README.split("\n## Measured\n")[1].split("\n## ")[0]
+    claimed = {line for line in section.splitlines() if line.startswith(("| ", "20"))}
+    reports = (Path(__file__).parents[1] / "benchmarks" / "results").glob("*.md")
+    kept = {line for path in reports for line in path.read_text(encoding="utf-8").splitlines()}
+    assert len(claimed) > 20
+    assert claimed - kept == set()
