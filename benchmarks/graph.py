@@ -178,20 +178,17 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true")
-    tiny = parser.parse_args().tiny
-    head = [f"uint16, chunks 128³, {LEVELS} levels", "image", "tasks", "CPU s to make all", "bytes each"]
-    made = Table(head, list(rows(TINY if tiny else CASES)))
-    head = [
-        "units that do nothing",
-        "units",
-        "tasks known at a time",
-        "RSS MiB after 200 units",
-        "after half of them",
-        "after all",
-        "CPU s",
-    ]
-    sent = Table(head, list(scheduled(SCHEDULED_TINY if tiny else SCHEDULED)))
-    report("graph", made, sent, whole=not tiny)
+    parser.add_argument("word", nargs="?", choices=["tasks", "scheduler"], help="only one of the tables")
+    asked = parser.parse_args()
+    if asked.word in (None, "tasks"):
+        head = [f"uint16, chunks 128³, {LEVELS} levels", "image", "tasks", "CPU s to make all", "bytes each"]
+        made = Table(head, list(rows(TINY if asked.tiny else CASES)))
+        report("graph-tasks", made, whole=not asked.tiny)
+    if asked.word in (None, "scheduler"):
+        head = ["units that do nothing", "units", "tasks known at a time", "RSS MiB after 200 units"]
+        head += ["after half of them", "after all", "CPU s"]
+        sent = Table(head, list(scheduled(SCHEDULED_TINY if asked.tiny else SCHEDULED)))
+        report("graph-scheduler", sent, whole=not asked.tiny)
 
 
 if __name__ == "__main__":
