@@ -22,7 +22,7 @@ from tests.stores import contents, is_image
 
 VALUES = np.arange(48**3, dtype="uint32").reshape(48, 48, 48)
 OPTIONS: dict[str, Any] = {"scale_factors": [2, 4, 8], "storage_options": {"chunks": 8}}
-SHARDED: dict[str, Any] = {"scale_factors": [2, 4], "storage_options": {"chunks": 8, "shards": 16}}
+SHARDED: dict[str, Any] = {"scale_factors": [2, 4], "storage_options": {"chunks": 4, "shards": 8}}
 
 
 def image() -> da.Array:
