@@ -81,9 +81,9 @@ VOXELS = BufferPrototype(Buffer, Voxels)
 
 
 def write(array: "zarr.Array[Any]", index: Sequence[slice], value: Any) -> None:
-    """Write a part of an array."""
+    """Write a part of an array. On an event loop, zarr takes only its own buffers within shards."""
     if not _ended(array, lambda: array.async_array.setitem(tuple(index), value, prototype=VOXELS)):
-        array.set_basic_selection(tuple(index), value, prototype=VOXELS)
+        array.set_basic_selection(tuple(index), value, prototype=None if array.shards else VOXELS)
 
 
 def read(array: Any, index: Sequence[slice]) -> Any:
@@ -95,7 +95,10 @@ def read(array: Any, index: Sequence[slice]) -> Any:
 
 def _ended(array: "zarr.Array[Any]", begin: Callable[[], Coroutine[Any, Any, Any]]) -> tuple[Any, ...]:
     """Run a coroutine that waits for nothing to its end and return its result; nothing if it has to wait."""
-    if FusedCodecPipeline is None or not isinstance(array.async_array.codec_pipeline, DirectPipeline) or _on_loop():
+    pipeline = array.async_array.codec_pipeline
+    if FusedCodecPipeline is None or not isinstance(pipeline, DirectPipeline) or not pipeline.sync_transform:
+        return ()
+    if _on_loop():
         return ()
     coroutine = begin()
     try:

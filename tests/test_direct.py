@@ -91,24 +91,27 @@ def test_any_part_reads_as_with_zarr(kind: str, data: Any) -> None:
     np.testing.assert_array_equal(array[...], expected)
 
 
-def test_other_stores_go_the_ordinary_way(tmp_path: Path) -> None:
-    for store in (ZipStore(tmp_path / "a.zip", mode="w"), FsspecStore.from_url("memory://direct")):
-        array = created(store, "v3")
-        assert not is_direct(array)
-        direct.write(array, (slice(0, 4), slice(0, 5)), VALUES[:4, :5] + 1)
-        assert (direct.read(array, (slice(0, 4), slice(0, 5))) == VALUES[:4, :5] + 1).all()
-        store.close()
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", ["zip", "fsspec"])
+def test_other_stores_go_the_ordinary_way(tmp_path: Path, place: str, kind: str) -> None:
+    store = ZipStore(tmp_path / "a.zip", mode="w") if place == "zip" else FsspecStore.from_url(f"memory://{kind}")
+    array = created(store, kind)
+    assert not is_direct(array)
+    chunks = array.shards or array.chunks
+    for index in [tuple(slice(0, n) for n in chunks), tuple(slice(n, None) for n in chunks)]:  # inside, and at the edge
+        direct.write(array, index, VALUES[index] + 1)
+        assert (direct.read(array, index) == VALUES[index] + 1).all()
+    store.close()
 
 
 @fused
 def test_on_an_event_loop_nothing_blocks_and_all_is_right() -> None:
-    array = created(MemoryStore(), "v3")
+    async def inside(array: Any) -> Any:
+        direct.write(array, (slice(0, 3), slice(0, 5)), np.ones((3, 5), "uint16"))
+        return await array.async_array.getitem((slice(0, 3), slice(0, 5)))
 
-    async def inside() -> Any:
-        direct.write(array, (slice(0, 4), slice(0, 5)), np.ones((4, 5), "uint16"))
-        return await array.async_array.getitem((slice(0, 4), slice(0, 5)))
-
-    assert (asyncio.run(inside()) == 1).all()
+    for kind in ("v3", "shards"):
+        assert (asyncio.run(inside(created(MemoryStore(), kind))) == 1).all()
 
 
 @fused
