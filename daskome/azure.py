@@ -3,6 +3,9 @@
 Azure's requests name bytes from the start of an object only. Imported only where an Azure address is opened.
 """
 
+import weakref
+from typing import Any
+
 from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore
@@ -10,6 +13,10 @@ from zarr.storage import FsspecStore
 
 class AzureStore(FsspecStore):
     """A store of objects that can't be read from their end."""
+
+    def __init__(self, fs: Any, *args: Any, **options: Any) -> None:
+        super().__init__(fs, *args, **options)
+        _let_go(fs)
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Return an object, or a part of it; None where there is none."""
@@ -20,3 +27,15 @@ class AzureStore(FsspecStore):
                 return None
             byte_range = RangeByteRequest(max(size - byte_range.suffix, 0), size)
         return await super().get(key, prototype, byte_range)
+
+
+def _let_go(fs: Any) -> None:
+    """Leave it to the end of the process to close connections.
+
+    adlfs would close them on the event loop of the file system, which an asynchronous one has not, and then every
+    program ends with a traceback (adlfs issue 495).
+    """
+    for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+        found = finalizer.peek()
+        if found and found[0] is fs:
+            finalizer.detach()

@@ -1,6 +1,8 @@
 """Google's and Azure's storage, by the same path as S3, as far as their emulators reach."""
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,12 @@ def test_a_failed_image_is_resumed_there_and_says_no_secret(
     daskome.write_image(image, url, fs_options=cloud.options, resume=True, **OPTIONS)
     daskome.write_image(VALUES, tmp_path / "a.ome.zarr", **OPTIONS)
     assert cloud.contents(url) == contents(tmp_path / "a.ome.zarr")
+
+
+def test_a_program_ends_without_a_word(cloud: Cloud) -> None:
+    write = f"daskome.write_image(numpy.ones((8, 8)), {cloud.url()!r} + '/a', [2], fs_options={cloud.options!r})"
+    ended = subprocess.run([sys.executable, "-c", f"import daskome, numpy; {write}"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def test_an_address_of_no_kind_says_which_there_are() -> None:
