@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,13 @@ from dask._task_spec import Alias, DataNode, Task
 from dask.blockwise import Blockwise
 from dask.core import flatten
 from dask.delayed import Delayed, delayed
-from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 from dask.sizeof import sizeof
 
 from daskome import table
+
+Needs = Mapping[Any, set[Any]]
+"""What keys need directly."""
 
 log = logging.getLogger("daskome")
 KEPT_NBYTES = 2**20
@@ -60,27 +63,39 @@ def cone(graph: HighLevelGraph, keys: Iterable[Any]) -> HighLevelGraph:
     It costs what the part costs: `HighLevelGraph.cull` looks at all keys there are, which for thousands of parts of
     a large graph is most of the work. Layers whose tasks are not made yet stay so.
     """
-    every = Keys(graph)
-    layers = {name: graph.layers[name].cull(set(own), every)[0] for name, own in _needs(graph, keys).items()}
+    found: dict[str, list[tuple[Layer, Needs]]] = defaultdict(list)
+    for name, layer, needs in _culled(graph, keys):
+        found[name].append((layer, needs))
+    layers = {name: _joined(graph, name, parts) for name, parts in found.items()}
     return HighLevelGraph(layers, {name: graph.dependencies[name] & layers.keys() for name in layers})
 
 
-def _needs(graph: HighLevelGraph, keys: Iterable[Any], known: Container[Any] = ()) -> dict[str, dict[Any, set[Any]]]:
-    """Return by layer the keys that compute some keys, up to known ones, each with those that it needs itself."""
-    every, todo = Keys(graph), {key for key in keys if key not in known}
-    found: dict[str, dict[Any, set[Any]]] = defaultdict(dict)
-    while todo:
+def _joined(graph: HighLevelGraph, name: str, parts: Sequence[tuple[Layer, Needs]]) -> Layer:
+    """Return parts of a layer as one; mostly there is but one."""
+    if len(parts) == 1:
+        return parts[0][0]
+    return graph.layers[name].cull({key for _, needs in parts for key in needs}, Keys(graph))[0]
+
+
+def _culled(graph: HighLevelGraph, keys: Iterable[Any], known: Container[Any] = ()) -> list[tuple[str, Layer, Needs]]:
+    """Return parts of layers, with their names, that compute some keys, up to known ones."""
+    every, found = Keys(graph), []
+    todo: set[Any] = set(keys)
+    seen: set[Any] = set()
+    while todo := {key for key in todo if key not in seen and key not in known}:
+        seen |= todo
         new: dict[str, set[Any]] = defaultdict(set)
         for key in todo:
             name = every.layer(key)
-            if name is not None and key not in found[name]:
+            if name is not None:
                 new[name].add(key)
         todo = set()
         for name, own in new.items():
-            needed = graph.layers[name].cull(own, every)[1]
-            found[name].update(needed)
-            todo.update(key for keys in needed.values() for key in keys if key not in known)
-    return {name: own for name, own in found.items() if own}
+            layer, needs = graph.layers[name].cull(own, every)
+            found.append((name, layer, needs))
+            seen.update(needs)
+            todo.update(*needs.values())
+    return found
 
 
 def part(array: da.Array) -> da.Array:
@@ -97,7 +112,7 @@ def sharing(array: da.Array) -> tuple[tuple[Any, ...], tuple[int, ...]]:
     """
     graph, first = array.__dask_graph__(), (array.name, *(0,) * array.ndim)
     far = [axis for axis, n in enumerate(array.numblocks) if n >= FAR]
-    known = {key for own in _needs(graph, [first]).values() for key in own} if far else set()
+    known = {key for *_, needs in _culled(graph, [first]) for key in needs} if far else set()
     along = {axes: _met(array, axes, known) for axes in [tuple(range(array.ndim)) if far else (), *((i,) for i in far)]}
     every, *others = along.values()
     return tuple(every), tuple(axis for axis, keys in zip(far, others, strict=True) if keys - every)
@@ -111,8 +126,8 @@ def _met(array: da.Array, axes: Collection[int], known: Collection[Any]) -> set[
     graph, met = array.__dask_graph__(), []
     for half in (1, 2):
         block = (half * (n - 1) // 2 if i in axes else 0 for i, n in enumerate(array.numblocks))
-        needs = _needs(graph, [(array.name, *block)], known)
-        met.append({key for own in needs.values() for keys in own.values() for key in keys if key in known})
+        parts = _culled(graph, [(array.name, *block)], known)
+        met.append({key for *_, needs in parts for keys in needs.values() for key in keys if key in known})
     return {key for key in set.intersection(*met) if not _is_data(_task(graph, key))}
 
 

@@ -104,9 +104,9 @@ def test_a_graph_of_a_million_tasks_is_not_walked() -> None:
     graph = {("x", i, 0): (np.block, task) for i in range(10**6)}
     image = da.Array(HighLevelGraph.from_collections("x", graph), "x", ((1,) * 10**6, (1,)), "u1")
     source = Source(image, ((1,), (1,)))
-    start = time.perf_counter()
+    start = time.process_time()
     assert stored_at(source) == []
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 10  # a walk would take days
 
 
 # ---- coordinates
