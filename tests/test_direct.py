@@ -25,7 +25,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "shards": {"chunks": (2, 5), "shards": (4, 10)},
     "big-endian": {"chunks": (4, 5), "serializer": {"name": "bytes", "configuration": {"endian": "big"}}},
     "all chunks": {"chunks": (4, 5), "config": {"write_empty_chunks": True}},
-    "gzip": {"chunks": (4, 5), "compressors": [{"name": "gzip", "configuration": {"level": 1}}]},
+    "checksums": {
+        "chunks": (4, 5), "compressors": [{"name": "zstd", "configuration": {"level": 1}}, {"name": "crc32c"}],
+    },
 }  # fmt: skip
 VALUES = np.random.default_rng(0).integers(0, 3, (11, 17)).astype("uint16")
 VALUES[:4, :10] = 0  # a whole chunk, and a whole shard, of the fill value
