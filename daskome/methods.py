@@ -186,7 +186,7 @@ def _check(block: Array, factors: Sequence[int], ends: Sequence[tuple[int, int]]
 
 
 def _budget(method: Method, dtype: np.dtype[Any]) -> int:
-    """Voxels per slab. No reduction works in a type more than twice as wide as the block's."""
+    """Voxels per slab. Sums are twice as wide as the block's voxels, or wider and then few: of large windows."""
     return SLAB_NBYTES // (8 if method.weighs else 2 * dtype.itemsize)
 
 
