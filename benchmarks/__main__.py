@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-QUESTIONS = ["bounded", "cloud", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule", "shards"]
+QUESTIONS = ["bounded", "cloud", "cluster", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule", "shards"]
 
 
 def main() -> None:

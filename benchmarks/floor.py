@@ -13,7 +13,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -204,13 +204,13 @@ def _peak(client: Any) -> int:
     return peak() + sum((client.run(peak) if client else {}).values())
 
 
-def rows(case: Case) -> Iterator[list[str]]:
-    """Yield a row per way: medians, and ratios to the loop."""
-    costs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+def rows(case: Case, ways: Iterable[str] = WAYS) -> Iterator[list[str]]:
+    """Yield a row per way: medians, and ratios to the first."""
+    costs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     for _ in range(case.rounds):
-        for way in WAYS:
+        for way in costs:
             costs[way].append(measure("benchmarks.floor:run", way=way, case=asdict(case)).result)
-    base = _medians(costs["loop"])
+    base = _medians(next(iter(costs.values())))
     for way, all_ in costs.items():
         cost = _medians(all_)
         seconds = [f"{cost['wall']:.1f}", f"{cost['cpu']:.1f}"]

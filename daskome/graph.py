@@ -22,7 +22,7 @@ from daskome.regions import Region
 
 
 def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.Array[Any]]) -> list[da.Array]:
-    """Return a lazy array per level of a unit; computing them writes it.
+    """Return a lazy array per level of a unit, a temporary copy too; computing them writes it.
 
     Parameters
     ----------
@@ -31,16 +31,17 @@ def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.
     piece : dask.array.Array
         What the unit reads (`Plan.reads`).
     arrays : sequence of zarr.Array
-        All levels of the pyramid.
+        Where each of its regions lies.
     """
-    work, blocks = unit.work, []
-    for k, region in enumerate(unit.regions, start=work.first):
+    work, blocks, written = unit.work, [], (*unit.regions, *unit.left)
+    for k, (region, array) in enumerate(zip(written, arrays, strict=True), start=work.first):
         if k > work.first or work.reads_below:
             piece = coarsen(piece, pyramid, k, region)
-        piece = piece.rechunk(regions.grid(region, pyramid.levels[k].write_chunks), method="tasks")
+        write_chunks = pyramid.levels[k].write_chunks if k < work.stop else array.chunks
+        piece = piece.rechunk(regions.grid(region, write_chunks), method="tasks")
         blocks.append(piece)
-    targets = [Target(array) for array in arrays[work.first : work.stop]]
-    found = da.store(blocks, targets, lock=False, regions=list(map(regions.slices, unit.regions)), compute=False)
+    targets = [Target(array) for array in arrays]
+    found = da.store(blocks, targets, lock=False, regions=list(map(regions.slices, written)), compute=False)
     return list(found) if isinstance(found, tuple) else [found]
 
 

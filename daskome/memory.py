@@ -3,6 +3,7 @@
 `benchmarks/memory.py` holds the prediction against what is measured.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf, lcm, prod
 
@@ -31,7 +32,8 @@ class Capacity:
     """Who will write: worker processes, the threads of each, and the memory of each in bytes, if it is bounded.
 
     `images` is how many images like the one that is planned they write side by side: where there are many, none
-    need be cut for the workers' sake. `staging` says that there is room for a temporary copy of an image.
+    need be cut for the workers' sake. `staging` says that there is room for a temporary copy of an image; `deletes`,
+    that the store of the target can delete, so that levels can have temporary copies, which are small.
     """
 
     workers: int = 1
@@ -39,6 +41,7 @@ class Capacity:
     memory: int | None = None
     images: int = 1
     staging: bool = False
+    deletes: bool = True
 
     @property
     def parallel(self) -> int:
@@ -53,7 +56,7 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What a pass reads: an image, a staged copy of it, or (neither) a stored level.
+    """What a pass reads: an image, a temporary copy, or (neither) a stored level.
 
     Attributes
     ----------
@@ -67,6 +70,8 @@ class Pieces:
     shared : int
     repeated : tuple of int
         As in `Pass`.
+    made : bool
+        Whether they are of a level that was made, not of an image.
     longest : tuple of int
         The longest piece along each axis.
     """
@@ -77,6 +82,7 @@ class Pieces:
     staged: int | None = None
     shared: int = 0
     repeated: tuple[int, ...] = ()
+    made: bool = False
     longest: Shape = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,13 +100,13 @@ def halo_of(pyramid: Pyramid, first: int) -> Shape:
     return halo if any(halo) else ()
 
 
-def unit_memory(pyramid: Pyramid, first: int, stop: int, span: Shape, read: Shape, pieces: Pieces) -> int:
-    """Return the peak of one unit, in bytes; `benchmarks/memory.py` holds it against what is measured.
+def unit_memory(pyramid: Pyramid, first: int, levels: Sequence[Level], span: Shape, read: Shape, pieces: Pieces) -> int:
+    """Return the peak of one unit that writes such levels, a temporary copy too, in bytes.
 
     Either a piece is being read, or a block of some level is joined from its parts, or encoded; meanwhile parts of
     all coarser levels wait, and what was read of the source waits for blocks to come.
     """
-    levels, steps = pyramid.levels[first:stop], steps_of(pyramid, first)
+    steps = steps_of(pyramid, first)
     blocks = [prod(level.write_chunks) for level in levels]
     block = tuple(map(lcm, levels[0].write_chunks if first == 0 else read, steps))
     live = _live(read, block, span)

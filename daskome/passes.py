@@ -1,16 +1,18 @@
 """One way over a pyramid: the units that are fastest within the memory of a worker.
 
-A pass reads an image, a copy of it, or a stored level, once, and writes the levels above whose blocks nest.
+A pass reads an image, a stored level, or a temporary copy of one of them, once, and writes the levels above whose
+blocks nest. Of the level after these it can leave a temporary copy: the next pass then need not read a stored one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product, takewhile
 from math import inf, lcm, prod, sqrt
 
 from daskome import regions, table
+from daskome.copies import left_copy
 from daskome.memory import PROCESS_MEM, Capacity, Pieces, halo_of, steps_of, unit_memory
-from daskome.pyramid import Pyramid
+from daskome.pyramid import Level, Pyramid
 from daskome.regions import Chunks, Shape
 
 UNIT_NBYTES = 512 * 2**20
@@ -55,7 +57,9 @@ class Pass:
     memory : int
         Peak bytes of one unit.
     staged : int, optional
-        The group of the temporary copy of an image that is read in its place.
+        The group of the temporary copy that is read, of an image or of level `first`.
+    leaves : int, optional
+        The group of the temporary copy of level `stop` that is written too.
     offer : float, optional
         How often the image would be read with such a copy, if there is none and it would pay.
     shared : int
@@ -73,6 +77,7 @@ class Pass:
     amplification: float
     memory: int
     staged: int | None = None
+    leaves: int | None = None
     offer: float | None = None
     shared: int = 0
     repeated: tuple[int, ...] = ()
@@ -88,16 +93,33 @@ class Pass:
         return "level" if self.reads_below else "image" if self.staged is None else "copy"
 
 
-def cascade(pyramid: Pyramid, pieces: Pieces, capacity: Capacity, first: int = 0) -> list[Pass]:
-    """Return passes that write the levels from `first` on, level 0 from its pieces, others from the one below."""
-    passes: list[Pass] = []
-    while first < len(pyramid.levels):
-        if first:
-            below = pyramid.levels[first - 1]
-            pieces = Pieces(regions.regular(below.shape, below.layout.chunks))
-        passes.append(best_pass(pyramid, first, last_nested(pyramid, first), pieces, capacity))
-        first = passes[-1].stop
-    return passes
+def cascade(pyramid: Pyramid, pieces: Pieces, capacity: Capacity, first: int = 0, copies: int = 0) -> list[Pass]:
+    """Return passes that write the levels from `first` on, level 0 from its pieces, others from what is stored.
+
+    That is the level below, or a temporary copy; so many `copies` there are already.
+    """
+    if first >= len(pyramid.levels):
+        return []
+    if first:
+        pieces = _stored(pyramid.levels[first - 1])
+    work = best_pass(pyramid, first, last_nested(pyramid, first), pieces, capacity)
+    if work.leaves is None:
+        return [work, *cascade(pyramid, pieces, capacity, work.stop, copies)]
+    rest, number = replace(pyramid, levels=pyramid.levels[work.stop :]), copies + 1
+    (copy,) = copies_left(pyramid, [work])
+    further = cascade(rest, _stored(copy.levels[0], number), capacity, copies=number)
+    above = (replace(w, first=w.first + work.stop, stop=w.stop + work.stop) for w in further)
+    return [replace(work, leaves=number), *above]
+
+
+def copies_left(pyramid: Pyramid, passes: Iterable[Pass]) -> list[Pyramid]:
+    """Return the temporary copies of levels that passes leave, each a pyramid of one level."""
+    found = (left_copy(pyramid, work.stop) for work in passes if work.leaves is not None)
+    return [copy for copy in found if copy]
+
+
+def _stored(level: Level, staged: int | None = None) -> Pieces:
+    return Pieces(regions.regular(level.shape, level.layout.chunks), staged=staged, made=True)
 
 
 def copying_pass(pyramid: Pyramid, k: int, pieces: Pieces, capacity: Capacity) -> Pass:
@@ -123,32 +145,69 @@ def _nests(pyramid: Pyramid, k: int) -> bool:
     return all(c >= n or c * f % b == 0 for c, f, b, n in spans)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the passes from a level have in common: what they read, in which pieces, and the copies they can leave."""
+
+    pyramid: Pyramid
+    first: int
+    pieces: Pieces
+    read: Shape
+    copies: Mapping[int, Pyramid | None]
+
+    def passes(self, stop: int, unit: Shape) -> Iterator[Pass]:
+        """Yield the passes in such units: the one that leaves a copy, if there is one, and the one that doesn't."""
+        if copy := self.copies.get(stop):
+            yield replace(self._pass(stop, unit, copy.levels), leaves=0)
+        yield self._pass(stop, unit)
+
+    def _pass(self, stop: int, unit: Shape, copy: tuple[Level, ...] = ()) -> Pass:
+        pyramid, first, pieces, read = self.pyramid, self.first, self.pieces, self.read
+        halo, span = halo_of(pyramid, first), span_of(pyramid, first, unit)
+        if halo:
+            read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
+        return Pass(
+            group=0,
+            image=pieces.image,
+            first=first,
+            stop=stop,
+            unit=unit,
+            read_chunks=read,
+            amplification=prod(map(regions.amplification, pieces.chunks, span, halo or (0,) * len(span))),
+            memory=unit_memory(pyramid, first, (*pyramid.levels[first:stop], *copy), span, read, pieces),
+            staged=pieces.staged,
+            shared=pieces.shared,
+            repeated=pieces.repeated,
+        )
+
+
 def best_pass(pyramid: Pyramid, first: int, last: int, pieces: Pieces, capacity: Capacity) -> Pass:
     """Return the pass from level `first` that is fastest, within the memory, and then writes most levels."""
     parallel = max(capacity.parallel // capacity.images, 1)
     share = _nbytes_read(pyramid, first) * capacity.images // (UNITS_PER_THREAD * capacity.parallel)
-    limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if first else 1))
+    limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if pieces.made else 1))
     budget, stops = capacity.thread_memory, range(first + 1, last + 1)
-    read = _read_chunks(pyramid, first, pieces.chunks)
+    copies = {stop: left_copy(pyramid, stop) for stop in stops if capacity.deletes}
+    step = Step(pyramid, first, pieces, _read_chunks(pyramid, first, pieces.chunks), copies)
     shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(pyramid, first, stop, pieces.chunks, limit)]
-    candidates = [_candidate(pyramid, first, stop, unit, pieces, read) for stop, unit in shapes]
+    candidates = [work for stop, unit in shapes for work in step.passes(stop, unit)]
     if min((work.amplification for work in candidates if work.memory <= budget), default=inf) >= OFTEN:
         finer = _unit_shapes(pyramid, first, first + 1, pieces.chunks, limit, DOUBLINGS)
-        candidates += [_candidate(pyramid, first, first + 1, unit, pieces, read) for unit in finer]
+        candidates += [work for unit in finer for work in step.passes(first + 1, unit)]
     fitting = [work for work in candidates if work.memory <= budget]
     if not fitting:
         raise ValueError(_refusal(pyramid, pieces, min(work.memory for work in candidates), capacity))
     best = min(fitting, key=lambda work: _cost(pyramid, work, limit, parallel))
-    return _extended(pyramid, best, pieces, range(best.stop + 1, last + 1), budget)
+    return _extended(step, best, range(best.stop + 1, last + 1), budget)
 
 
-def _extended(pyramid: Pyramid, work: Pass, pieces: Pieces, stops: Iterable[int], budget: float) -> Pass:
+def _extended(step: Step, work: Pass, stops: Iterable[int], budget: float) -> Pass:
     """Return a pass that writes more levels, as far as their blocks nest in its units, and memory allows."""
-    shape = pyramid.levels[work.first].shape
+    shape = step.pyramid.levels[work.first].shape
     for stop in stops:
-        root = zip(_root(pyramid, work.first, stop), work.unit, shape, strict=True)
-        further = _candidate(pyramid, work.first, stop, work.unit, pieces, work.read_chunks)
-        if further.memory > budget or not all(u % r == 0 or u >= n for r, u, n in root):
+        root = zip(_root(step.pyramid, work.first, stop), work.unit, shape, strict=True)
+        further = next((more for more in step.passes(stop, work.unit) if more.memory <= budget), None)
+        if further is None or not all(u % r == 0 or u >= n for r, u, n in root):
             break
         work = further
     return work
@@ -176,16 +235,17 @@ def _enough(nbytes: int) -> str:
     return f"{regions.ceil_div(nbytes, 2**20)} MiB"
 
 
-def _cost(pyramid: Pyramid, work: Pass, limit: int, parallel: int) -> tuple[float, int, int, int]:
+def _cost(pyramid: Pyramid, work: Pass, limit: int, parallel: int) -> tuple[float, int, int, bool, int]:
     """Return what the best pass has least of: time, then bytes over `limit` per unit, levels left, and memory.
 
-    The next pass reads the last level of this one: all there is once more, if that is the image itself.
+    The next pass reads the last level of this one: all there is once more, if that is the image itself, unless there
+    is a copy of the one after that.
     """
     read = prod(work.unit) * prod(steps_of(pyramid, work.first)) * pyramid.itemsize
     total = _nbytes_read(pyramid, work.first)
-    again = round(_nbytes_read(pyramid, work.stop) / total) if work.stop < len(pyramid.levels) else 0
-    time = _time(work.amplification, read, total, limit, parallel) + READING * again
-    return round(time, 1), max(read, limit), -work.stop, work.memory
+    again = 0 if work.stop == len(pyramid.levels) or work.leaves is not None else _nbytes_read(pyramid, work.stop)
+    time = _time(work.amplification, read, total, limit, parallel) + READING * round(again / total)
+    return round(time, 1), max(read, limit), -work.stop, work.leaves is None, work.memory
 
 
 def _time(amplification: float, read: int, total: int, limit: int, parallel: int) -> float:
@@ -275,28 +335,6 @@ def _grown(unit: Shape, shape: Shape, voxels: int) -> Shape:
         if double == unit or prod(double) > voxels:
             return unit
         unit = double
-
-
-def _candidate(pyramid: Pyramid, first: int, stop: int, unit: Shape, pieces: Pieces, read: Shape) -> Pass:
-    halo, span = halo_of(pyramid, first), span_of(pyramid, first, unit)
-    if halo:
-        read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
-    amplification = prod(map(regions.amplification, pieces.chunks, span, halo or (0,) * len(span)))
-    memory = unit_memory(pyramid, first, stop, span, read, pieces)
-    return Pass(
-        0,
-        pieces.image,
-        first,
-        stop,
-        unit,
-        read,
-        amplification,
-        memory,
-        pieces.staged,
-        None,
-        pieces.shared,
-        pieces.repeated,
-    )
 
 
 def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:

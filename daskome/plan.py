@@ -17,17 +17,18 @@ from operator import attrgetter
 from typing import Any
 
 from daskome import cost, regions, table
+from daskome.copies import STAGING
 from daskome.layout import StorageOptions
 from daskome.memory import PROCESS_MEM, Capacity, Pieces
 from daskome.metadata import Metadata, Version, image_metadata
 from daskome.methods import Method, find_method
 from daskome.nouns import from_json, to_json
-from daskome.passes import Pass, cascade, copying_pass, span_of
+from daskome.passes import Pass, cascade, copies_left, copying_pass, span_of
 from daskome.pyramid import Image, Level, Pyramid, ScaleFactors, given_pyramid, image_pyramid
 from daskome.regions import Region, Shape
-from daskome.staging import STAGING, best_way
+from daskome.staging import best_way
 
-FORMAT = 4
+FORMAT = 5
 """The form of a plan as JSON."""
 Describe = Callable[[Pyramid], Metadata]
 
@@ -65,12 +66,16 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One independent job: a pass, and the region of each level that it writes, from `Pass.first` on."""
+    """One independent job: a pass, and the region of each level that it writes, from `Pass.first` on.
+
+    `left` is the region of level `Pass.stop` that it leaves in a temporary copy.
+    """
 
     stage: int
     index: int
     work: Pass
     regions: tuple[Region, ...]
+    left: tuple[Region, ...] = ()
 
     @property
     def key(self) -> str:
@@ -214,10 +219,10 @@ class Plan:
         return self.pyramids[self.groups[work.group].pyramid or 0]
 
     def image_of(self, work: Pass) -> int | None:
-        """Return which image a pass reads, itself or a temporary copy of it; None: a stored level."""
+        """Return which image a pass reads, itself or a temporary copy of it; None: a level that was made."""
         if work.staged is None:
             return work.image
-        return next(w.image for stage in self.stages for w in stage.passes if w.group == work.staged)
+        return next((w.image for stage in self.stages for w in stage.passes if w.group == work.staged), None)
 
     def count(self, stage: int) -> int:
         """Return how many units a stage has."""
@@ -248,7 +253,7 @@ class Plan:
 
     def writes(self, unit: Unit) -> int:
         """Return how many bytes a unit writes, uncompressed."""
-        return sum(map(regions.size, unit.regions)) * self.pyramid(unit.work).itemsize
+        return sum(map(regions.size, (*unit.regions, *unit.left))) * self.pyramid(unit.work).itemsize
 
     def describe(self, unit: Unit) -> str:
         """Return which part of which levels a unit writes, as users write it."""
@@ -300,13 +305,15 @@ class Plan:
         written = [regions.block(position, work.unit, pyramid.levels[work.first].shape)]
         for k in range(work.first + 1, work.stop):
             written.append(regions.coarser(written[-1], pyramid.factors(k)))
-        return Unit(stage, index, work, tuple(written))
+        left = () if work.leaves is None else (regions.coarser(written[-1], pyramid.factors(work.stop)),)
+        return Unit(stage, index, work, tuple(written), left)
 
     def _nbytes_read(self, work: Pass) -> tuple[float, float]:
         """Return the bytes that a pass reads, and its largest unit, uncompressed; what is read twice counts twice."""
-        pyramid, first = self.pyramid(work), 0 if work.image is not None else work.first
-        shape = pyramid.levels[work.first - 1 if first else work.first].shape
-        largest = (min(s, n) for s, n in zip(span_of(pyramid, first, work.unit), shape, strict=True))
+        pyramid = self.pyramid(work)
+        shape = pyramid.levels[work.first - work.reads_below].shape
+        span = span_of(pyramid, work.first, work.unit) if work.reads_below else work.unit
+        largest = (min(s, n) for s, n in zip(span, shape, strict=True))
         nbytes = pyramid.itemsize * work.amplification
         return prod(shape) * nbytes, prod(largest) * nbytes
 
@@ -334,6 +341,11 @@ class Plan:
         if self.groups[work.group].temporary:
             return ["copy"]
         return [level.path for level in self.pyramid(work).levels[work.first : work.stop]]
+
+    def _copied(self) -> list[str]:
+        """Return the paths of the levels that have temporary copies."""
+        works = (work for stage in self.stages for work in stage.passes if work.leaves is not None)
+        return list(dict.fromkeys(self.pyramid(work).levels[work.stop].path for work in works))
 
     def _totals(self, rate: float) -> list[str]:
         workers, threads = self.capacity.workers, self.capacity.threads
@@ -369,9 +381,11 @@ class Plan:
     def _staging(self) -> Iterator[str]:
         """Yield what temporary copies of images cost, or would spare."""
         if self.temporary:
+            what = [*["the image"] * any(self.groups[work.group].temporary for work in self._passes()), *self._copied()]
+            head = "a temporary copy" if len(self.temporary) == 1 else "temporary copies"
             yield (
-                f"a temporary copy of {table.nbytes(self.temporary_nbytes)} in"
-                f" {table.count(self.temporary_objects, 'object')} is written first, read once, and removed at the end"
+                f"{head} of {', '.join(what)}, {table.nbytes(self.temporary_nbytes)} in"
+                f" {table.count(self.temporary_objects, 'object')}: written once, read once, removed at the end"
             )
         offers = [(work.offer, self.pyramid(work)) for work in self._passes() if work.offer is not None]
         if offers:
@@ -440,12 +454,8 @@ def plan_image(
     version.check_axes(image.axes)
     pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays)
     capacity = capacity or Capacity()
-    passes, copy = best_way(pyramid, replace(pieces, image=0), capacity)
-    groups, pyramids = [Group("", describe(pyramid), 0)], [pyramid]
-    if copy:
-        groups.append(Group(f"{STAGING}/0", Metadata(), 1, temporary=True))
-        pyramids.append(copy)
-    return Plan(version.name, tuple(groups), tuple(pyramids), tuple(Stage((work,)) for work in passes), capacity)
+    passes, copies = best_way(pyramid, replace(pieces, image=0), capacity)
+    return _plan_of(version, Group("", describe(pyramid), 0), [pyramid, *copies], passes, capacity)
 
 
 def plan_levels(
@@ -471,8 +481,16 @@ def plan_more_levels(
 ) -> Plan:
     """Return the plan that adds to the first `kept` levels of a pyramid, which are stored, the others."""
     capacity = capacity or Capacity()
-    stages = tuple(Stage((work,)) for work in cascade(pyramid, Pieces(()), capacity, kept))
-    return Plan(version.name, (Group("", metadata, 0, kept),), (pyramid,), stages, capacity)
+    passes = cascade(pyramid, Pieces(()), capacity, kept)
+    return _plan_of(version, Group("", metadata, 0, kept), [pyramid, *copies_left(pyramid, passes)], passes, capacity)
+
+
+def _plan_of(
+    version: Version, group: Group, pyramids: Sequence[Pyramid], passes: Sequence[Pass], capacity: Capacity
+) -> Plan:
+    """Return the plan of a group with the first pyramid; the others are temporary copies, in the order of groups."""
+    copies = (Group(f"{STAGING}/{k}", Metadata(), 1 + k, temporary=True) for k in range(len(pyramids) - 1))
+    return Plan(version.name, (group, *copies), tuple(pyramids), tuple(Stage((work,)) for work in passes), capacity)
 
 
 def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) -> Plan:
@@ -524,12 +542,12 @@ def _numbered(pyramids: dict[int, tuple[int, Pyramid]], pyramid: Pyramid) -> int
 
 
 def _shifted(work: Pass, groups: int, images: int) -> Pass:
-    image, staged = work.image, work.staged
     return replace(
         work,
         group=work.group + groups,
-        image=None if image is None else image + images,
-        staged=None if staged is None else staged + groups,
+        image=None if work.image is None else work.image + images,
+        staged=None if work.staged is None else work.staged + groups,
+        leaves=None if work.leaves is None else work.leaves + groups,
     )
 
 

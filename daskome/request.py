@@ -38,4 +38,4 @@ def check_same_version(place: StorePath, version: Version) -> None:
 def capacity(place: StorePath | None, memory: int | str | None, staging: bool = False) -> Capacity:
     """Return who would write there, each with so much memory, and whether there is room for temporary copies."""
     workers = pools.capacity(place, None if memory is None else table.parsed_nbytes(memory))
-    return replace(workers, staging=staging)
+    return replace(workers, staging=staging, deletes=place is None or place.store.supports_deletes)

@@ -33,10 +33,12 @@ log = logging.getLogger("daskome")
 Progress = Callable[[int, int], None]
 Part = tuple[int, Iterable[int]]
 """A stage, and the indices of some of its units, rising."""
+Kept = tuple[StorePath, Pyramid]
+"""A temporary copy: its group, and its pyramid of one level."""
 BACK_OFF = 0.25
 """Seconds to wait before a unit is tried again, about; four times as long each time."""
 STAGED = "s0"
-"""The one level of a temporary copy of an image."""
+"""The one level of a temporary copy."""
 LOSSES = 20
 """So often a unit may be lost with the worker that had it, without being the reason."""
 HOPELESS = 10
@@ -71,6 +73,7 @@ class Job:
     journal: Journal
     wait: float = 0
     staged: StorePath | None = None
+    leaves: Kept | None = None
 
     def __call__(self) -> None:
         """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
@@ -83,7 +86,10 @@ class Job:
         if piece is None:
             below = arrays[self.unit.work.first - 1] if self.staged is None else storage.find_array(self.staged)
             piece = cut(as_source(below), self.reads, self.unit.work.read_chunks)
-        dask.compute(graph.stores(self.unit, self.pyramid, piece, arrays), scheduler=get_sync)
+        written = arrays[self.unit.work.first : self.unit.work.stop]
+        if self.leaves is not None:
+            written += storage.open_levels(*self.leaves)
+        dask.compute(graph.stores(self.unit, self.pyramid, piece, written), scheduler=get_sync)
         journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - begun))
 
 
@@ -145,8 +151,15 @@ def jobs(start: Start, stage: int, indices: Iterable[int]) -> Iterator[Job]:
         work, reads = unit.work, plan.reads(unit)
         piece = None if work.image is None else cut(start.sources[work.image], reads, work.read_chunks)
         group = start.place / plan.groups[work.group].path
-        staged = None if work.staged is None else start.place / plan.groups[work.staged].path / STAGED
-        yield Job(unit, reads, piece, plan.pyramid(work), group, start.journal, staged=staged)
+        staged, leaves = (None if n is None else _kept(start, n) for n in (work.staged, work.leaves))
+        copy = staged and staged[0] / STAGED
+        yield Job(unit, reads, piece, plan.pyramid(work), group, start.journal, staged=copy, leaves=leaves)
+
+
+def _kept(start: Start, number: int) -> Kept:
+    """Return a temporary copy by the number of its group."""
+    group = start.plan.groups[number]
+    return start.place / group.path, start.plan.pyramids[group.pyramid or 0]
 
 
 def finish(start: Start) -> None:

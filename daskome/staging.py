@@ -7,14 +7,12 @@ from math import prod
 from operator import attrgetter
 
 from daskome import regions
-from daskome.layout import ZARR_V3
+from daskome.copies import copy_in
 from daskome.memory import Capacity, Pieces
-from daskome.passes import Pass, best_pass, cascade
-from daskome.pyramid import Image, Pyramid, image_pyramid
+from daskome.passes import Pass, best_pass, cascade, copies_left
+from daskome.pyramid import Pyramid
 from daskome.regions import Shape
 
-STAGING = ".daskome/staging"
-"""Where temporary copies of images lie: in the folder of the journal, beside it."""
 STAGED_ABOVE = 4
 """From more than so many times on that an image would be read, a temporary copy is offered."""
 STAGED_NBYTES = 2 * 2**20
@@ -50,12 +48,16 @@ class Staged:
         chunk = prod(self.copy.levels[0].layout.chunks) * self.copy.itemsize
         return round(self.moves, 1), max(STAGED_NBYTES / chunk, 1), self.copy.levels[0].n_objects
 
+    def copies(self, pyramid: Pyramid) -> list[Pyramid]:
+        """Return this copy, and those of levels that its passes leave."""
+        return [self.copy, *copies_left(pyramid, self.passes)]
 
-def best_way(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> tuple[list[Pass], Pyramid | None]:
-    """Return the passes that write a pyramid from an image, and the temporary copy that they go by, if there is one.
 
-    There is if the image would else be read over `STAGED_ABOVE` times, and a copy is allowed. What it would spare is
-    noted where it isn't.
+def best_way(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> tuple[list[Pass], list[Pyramid]]:
+    """Return the passes that write a pyramid from an image, and the temporary copies that they go by, in their order.
+
+    One of the image is the first, if it would else be read over `STAGED_ABOVE` times, and a copy is allowed. What it
+    would spare is noted where it isn't.
     """
     try:
         direct = cascade(pyramid, pieces, capacity)
@@ -65,14 +67,15 @@ def best_way(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> tuple[list
             raise
         if not capacity.staging:
             raise ValueError(f"{error}; or staging=True (--staging), for a temporary copy of the image") from error
-        return staged.passes, staged.copy
+        return staged.passes, staged.copies(pyramid)
     often = direct[0].amplification
     staged = _staged(pyramid, pieces, capacity) if often > STAGED_ABOVE else None
     if staged is None or staged.moves >= often:
-        return direct, None
+        return direct, copies_left(pyramid, direct)
     if not capacity.staging:
-        return [replace(direct[0], offer=staged.passes[0].amplification), *direct[1:]], None
-    return staged.passes, staged.copy
+        offering = [replace(direct[0], offer=staged.passes[0].amplification), *direct[1:]]
+        return offering, copies_left(pyramid, direct)
+    return staged.passes, staged.copies(pyramid)
 
 
 def _staged(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> Staged | None:
@@ -80,10 +83,10 @@ def _staged(pyramid: Pyramid, pieces: Pieces, capacity: Capacity) -> Staged | No
     found = []
     for chunks in _staged_chunks(pyramid, pieces):
         with suppress(ValueError):
-            copy = _copy_in(pyramid, chunks)
+            copy = copy_in(pyramid, 0, chunks)
             write = replace(best_pass(copy, 0, 1, pieces, capacity), group=1)
             own = Pieces(regions.regular(pyramid.levels[0].shape, chunks), staged=1)
-            found.append(Staged(copy, [write, *cascade(pyramid, own, capacity)]))
+            found.append(Staged(copy, [write, *cascade(pyramid, own, capacity, copies=1)]))
     return min(found, key=attrgetter("rank"), default=None)
 
 
@@ -98,14 +101,3 @@ def _staged_chunks(pyramid: Pyramid, pieces: Pieces) -> list[Shape]:
     sizes = {chunks: prod(chunks) * pyramid.itemsize for chunks in product(*lengths)}
     near = [chunks for chunks, nbytes in sizes.items() if STAGED_NBYTES <= nbytes <= 8 * STAGED_NBYTES]
     return near or [min(sizes, key=lambda chunks: abs(sizes[chunks] - STAGED_NBYTES))]
-
-
-def _copy_in(pyramid: Pyramid, chunks: Shape) -> Pyramid:
-    """Return the pyramid of one level, stored in such chunks, that keeps an image for a while."""
-    own = pyramid.levels[0]
-    image = Image(own.shape, pyramid.dtype, pyramid.axes, own.scale, own.translation, pyramid.name)
-    codec = {"name": "blosc", "configuration": {"cname": "lz4", "clevel": 1, "shuffle": "shuffle"}}
-    options = {"chunks": chunks, "compressors": codec, "write_empty_chunks": True}  # -0.0 would be an empty one
-    copy = image_pyramid(image, pyramid.method, None, options, ZARR_V3)
-    level = replace(copy.levels[0], write_chunks=chunks, read_chunks=chunks)
-    return replace(copy, levels=(level,))

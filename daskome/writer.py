@@ -130,7 +130,8 @@ def write_image(
         What a worker process may use, such as "2GB"; by default its limit, or the machine's memory.
     staging : bool
         Allow a temporary copy of an image whose chunks fit those of the target so badly that it would be read more than
-        four times: it is written once beside the journal, read once, and removed at the end.
+        four times: it is written once beside the journal, read once, and removed at the end. (Levels have such copies
+        where that spares reading much; these are small, and the plan says so.)
     overwrite : bool
         Replace an image that is there. Labels, other groups and attributes beside it are kept.
     resume : bool

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from daskome import passes, pyramid
+from daskome import copies, passes, pyramid
 from tests.servers import s3 as s3_server
 from tests.servers.proxy import Proxy, proxy as run_proxy
 from tests.servers.s3 import S3
@@ -32,6 +32,7 @@ def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pyramid, "FRAME_NBYTES", 1)
     monkeypatch.setattr(passes, "TAIL_NBYTES", 2**12)
     monkeypatch.setattr(passes, "UNIT_NBYTES", 2**14)
+    monkeypatch.setattr(copies, "LEFT_NBYTES", 2**12)
 
 
 @pytest.fixture(params=["large", "small"])

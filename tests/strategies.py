@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings, strategies as st
 
-from daskome import passes, pyramid as pyramids
+from daskome import copies, passes, pyramid as pyramids
 from daskome.axes import Axis, parse_axes
 from daskome.memory import PROCESS_MEM
 from daskome.metadata import VERSIONS
@@ -35,6 +35,7 @@ class Grain:
     frame: int = pyramids.FRAME_NBYTES
     unit: int = passes.UNIT_NBYTES
     tail: int = passes.TAIL_NBYTES
+    left: int = copies.LEFT_NBYTES
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -44,6 +45,7 @@ class Grain:
             patch.setattr(pyramids, "FRAME_NBYTES", self.frame)
             patch.setattr(passes, "UNIT_NBYTES", self.unit)
             patch.setattr(passes, "TAIL_NBYTES", self.tail)
+            patch.setattr(copies, "LEFT_NBYTES", self.left)
             yield
 
 
@@ -97,6 +99,7 @@ grains = st.sampled_from([Grain()]) | st.builds(
     frame=st.sampled_from([1, 64, 500]),
     unit=st.sampled_from([1, 500, 4000]),
     tail=st.sampled_from([1, 500, 4000]),
+    left=st.sampled_from([1, 2**62]),
 )
 fine_grains = grains.filter(lambda grain: grain.block < 1000)
 

@@ -130,7 +130,7 @@ def test_units_have_names_and_a_span_and_leave_nothing(tmp_path: Path, client: C
 
     daskome.write_image(image(), tmp_path / "a", name="heart", **OPTIONS)
     names, spans = on_scheduler(client, seen)
-    assert {"daskome-from-image", "daskome-from-level"} <= names
+    assert {"daskome-from-image", "daskome-from-copy"} <= names
     assert ("daskome", "heart") in spans
 
 

@@ -19,6 +19,7 @@ FLOORS = {
     **dict.fromkeys(["arrays", "metadata"], 2),
     **dict.fromkeys(["conversion", "cost"], 2.5),
     "memory": 2.6,
+    "copies": 2.4,
     "passes": 2.7,
     "staging": 2.8,
     "plan": 3,

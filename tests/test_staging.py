@@ -245,7 +245,7 @@ def test_a_plan_offers_what_would_spare_reading() -> None:
 def test_a_plan_tells_of_its_copy_and_survives_json() -> None:
     plan = daskome.plan_image(planes(), **TIGHT, staging=True)
     shown = repr(plan)
-    assert "the source is read 1.00 times\na temporary copy of 216 KiB in" in shown
+    assert "the source is read 1.00 times\na temporary copy of the image, 216 KiB in" in shown
     assert "staging=True" not in shown
     assert "\n  0      copy " in shown
     assert shown.count("zyx uint16") == 1  # one image
