@@ -4,7 +4,9 @@ import argparse
 import subprocess
 import sys
 
-QUESTIONS = ["bounded", "cloud", "cluster", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule", "shards"]
+QUESTIONS = [
+    "bounded", "cloud", "cluster", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule", "shards",
+]  # fmt: skip
 
 
 def main() -> None:

@@ -156,8 +156,9 @@ def test_a_disk_that_is_full_is_an_error_and_no_image(tmp_path: Path) -> None:
 def test_progress_counts_all_bytes_of_all_levels(tmp_path: Path, tiny_blocks: None) -> None:
     seen: list[tuple[int, int]] = []
     plan = daskome.write_image(image(), tmp_path / "a", progress=lambda *done: seen.append(done), **OPTIONS)
-    assert [total for _, total in seen] == [plan.nbytes] * plan.n_units
-    assert seen[-1][0] == plan.nbytes
+    total = plan.nbytes + plan.temporary_nbytes
+    assert [expected for _, expected in seen] == [total] * plan.n_units
+    assert seen[-1][0] == total
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
@@ -165,9 +166,9 @@ SLOW_WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np, dask.array as da, daskome
-from daskome import passes, pyramid
+from daskome import copies, passes, pyramid
 pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
-passes.TAIL_NBYTES, passes.UNIT_NBYTES = 2**12, 2**14
+passes.TAIL_NBYTES, passes.UNIT_NBYTES, copies.LEFT_NBYTES = 2**12, 2**14, 2**12
 
 def slowly(block):
     time.sleep(0.02)
