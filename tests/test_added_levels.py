@@ -113,6 +113,7 @@ def test_a_failure_leaves_the_image_as_it_was(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.filterwarnings("ignore:OME-Zarr 0.[123] can't store:UserWarning")
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("version", ALL)
 def test_labels_get_levels_with_their_image(tmp_path: Path, version: str) -> None:
     cells = (IMAGE % 5).astype("uint8")

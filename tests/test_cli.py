@@ -260,6 +260,7 @@ def test_all_versions_of_all_groups_validate_and_are_told(tmp_path: Path, fmt: s
             assert line.replace("SHAPE", shape).replace("N", "2" if fmt > "0.1" else "0") in told, told
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fmt", ALL)
 @old_versions
 def test_the_tree_of_a_large_plate_is_short(tmp_path: Path, fmt: str) -> None:

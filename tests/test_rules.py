@@ -503,6 +503,7 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
 CASES = [(*row[:2], version, *row[3:]) for row in BROKEN for version in row[2].split()]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("kind", "version", "change", "where", "warning", "message"),
     [case[1:] for case in CASES],

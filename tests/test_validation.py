@@ -451,6 +451,7 @@ def test_what_daskome_writes_has_no_problem(kind: str, version: str) -> None:
     assert validate(store.store()) == []
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("row", "version"), CASES)
 def test_what_is_broken_is_found(row: Row, version: str) -> None:
     store = good(row.kind, version)
