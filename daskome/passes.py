@@ -156,7 +156,10 @@ class Step:
     copies: Mapping[int, Pyramid | None]
 
     def passes(self, stop: int, unit: Shape) -> Iterator[Pass]:
-        """Yield the passes in such units: the one that leaves a copy, if there is one, and the one that doesn't."""
+        """Yield the passes in such units: the one that leaves a copy, if one can, and the one that doesn't.
+
+        `cascade` puts the number of the copy's group into `leaves`.
+        """
         if copy := self.copies.get(stop):
             yield replace(self._pass(stop, unit, copy.levels), leaves=0)
         yield self._pass(stop, unit)

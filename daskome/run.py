@@ -33,7 +33,7 @@ log = logging.getLogger("daskome")
 Progress = Callable[[int, int], None]
 Part = tuple[int, Iterable[int]]
 """A stage, and the indices of some of its units, rising."""
-Kept = tuple[StorePath, Pyramid]
+Copy = tuple[StorePath, Pyramid]
 """A temporary copy: its group, and its pyramid of one level."""
 BACK_OFF = 0.25
 """Seconds to wait before a unit is tried again, about; four times as long each time."""
@@ -73,7 +73,7 @@ class Job:
     journal: Journal
     wait: float = 0
     staged: StorePath | None = None
-    leaves: Kept | None = None
+    leaves: Copy | None = None
 
     def __call__(self) -> None:
         """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
@@ -151,12 +151,12 @@ def jobs(start: Start, stage: int, indices: Iterable[int]) -> Iterator[Job]:
         work, reads = unit.work, plan.reads(unit)
         piece = None if work.image is None else cut(start.sources[work.image], reads, work.read_chunks)
         group = start.place / plan.groups[work.group].path
-        staged, leaves = (None if n is None else _kept(start, n) for n in (work.staged, work.leaves))
-        copy = staged and staged[0] / STAGED
-        yield Job(unit, reads, piece, plan.pyramid(work), group, start.journal, staged=copy, leaves=leaves)
+        read, leaves = (None if n is None else _copy(start, n) for n in (work.staged, work.leaves))
+        staged = read and read[0] / STAGED
+        yield Job(unit, reads, piece, plan.pyramid(work), group, start.journal, staged=staged, leaves=leaves)
 
 
-def _kept(start: Start, number: int) -> Kept:
+def _copy(start: Start, number: int) -> Copy:
     """Return a temporary copy by the number of its group."""
     group = start.plan.groups[number]
     return start.place / group.path, start.plan.pyramids[group.pyramid or 0]

@@ -1,10 +1,16 @@
-"""What tests ask of stores: all their bytes, and who reads them."""
+"""What tests ask of stores: all their bytes, who reads them, and what is in them after a failure."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import zarr
+
+from daskome import graph
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -40,3 +46,18 @@ class Counting:
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         self.reads[tuple(slice(i.start // c, -(-i.stop // c)) for i, c in zip(index, self.chunks, strict=True))] += 1
         return self.array[index]
+
+
+@contextmanager
+def lights_out(after: int) -> Iterator[None]:
+    """Within it, units can't be written any more after so many of them."""
+    stores, calls = graph.stores, count()
+
+    def broken(*args: Any) -> Any:
+        if next(calls) >= after:
+            raise OSError("the lights went out")
+        return stores(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph, "stores", broken)
+        yield

@@ -13,10 +13,10 @@ import zarr
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import daskome
-from daskome import copies, graph, journal, passes, pyramid as pyramids
+from daskome import copies, journal, passes, pyramid as pyramids
 from daskome.memory import PROCESS_MEM, Capacity
 from daskome.plan import Plan
-from tests.stores import contents, is_image
+from tests.stores import contents, is_image, lights_out
 from tests.strategies import volume
 
 VALUES = np.random.default_rng(0).integers(0, 2**16, (32, 32, 32)).astype("uint16")
@@ -172,21 +172,9 @@ def test_a_zip_file_can_delete_nothing_and_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [10, 30], ids=["leaving", "reading"])
-def test_a_resumed_image_has_the_bytes_of_an_undisturbed_one(
-    tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stores, calls = graph.stores, [0]
-
-    def broken(*args: Any) -> Any:
-        calls[0] += 1
-        if calls[0] > after:
-            raise OSError("the lights went out")
-        return stores(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(graph, "stores", broken)
-        with pytest.raises(daskome.WriteError, match="resume=True"):
-            daskome.write_image(VALUES, tmp_path / "a", **OPTIONS, retries=0)
+def test_a_resumed_image_has_the_bytes_of_an_undisturbed_one(tmp_path: Path, after: int) -> None:
+    with lights_out(after), pytest.raises(daskome.WriteError, match="resume=True"):
+        daskome.write_image(VALUES, tmp_path / "a", **OPTIONS, retries=0)
     daskome.write_image(VALUES, tmp_path / "a", **OPTIONS, resume=True)
     assert contents(tmp_path / "a") == without(VALUES, tmp_path / "b", **OPTIONS)
 
