@@ -20,11 +20,13 @@ demo: $(VENV)/demo
 	$(BIN)/daskome info demo/brain.ome.zarr
 	$(BIN)/daskome preview demo/brain.ome.zarr demo/brain.png
 
+# Files of tests in as many processes as there are cores, up to four: each with a test of a server starts its own.
 test: $(VENV)/test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
-test-all: $(VENV)/test
-	$(BIN)/python -m pytest -q -m "slow or not slow"
+# Slow tests one by one: they need the memory, the ports and the cores for themselves.
+test-all: test
+	$(BIN)/python -m pytest -q -m slow
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
