@@ -33,7 +33,8 @@ def left_copy(pyramid: Pyramid, stop: int) -> Pyramid | None:
         return None
     below, level, factors = pyramid.levels[stop - 1], pyramid.levels[stop], pyramid.factors(stop)
     blocks = list(zip(below.write_chunks, factors, below.shape, strict=True))
-    if any(map(pyramid.method.halo, factors)) or any(c % f and c < n for c, f, n in blocks):
+    alone = below.layout.lossless and not any(map(pyramid.method.halo, factors))
+    if not alone or any(c % f and c < n for c, f, n in blocks):
         return None
     if prod(below.shape) * pyramid.itemsize < LEFT_NBYTES:
         return None

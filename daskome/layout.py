@@ -31,6 +31,10 @@ OWNED = {
     "overwrite": "use the argument overwrite of the call",
     "storage_options": "use the argument fs_options of the call",
 }
+LOSSLESS = frozenset(
+    "auto bytes blosc bz2 crc32 crc32c gzip lz4 lzma adler32 fletcher32 packbits shuffle transpose zlib zstd".split()
+)
+"""Codecs known to give back what they got. Any other may not: `BitRound`, `Quantize`, `Delta` of floats, JPEG, …"""
 StorageOptions = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 
@@ -111,6 +115,18 @@ class Layout:
     def objects(self) -> Shape:
         """The shape of one stored object: a shard, or a chunk where there are no shards."""
         return self.shards or self.chunks
+
+    @property
+    def lossless(self) -> bool:
+        """Whether all codecs are known to give back what they got.
+
+        >>> Layout((64,), options={"filters": [{"id": "bitround", "keepbits": 3}]}).lossless
+        False
+        """
+        told = [self.options.get(key) or () for key in ("filters", "serializer", "compressors")]
+        codecs = [codec for some in told for codec in (some if isinstance(some, list | tuple) else [some])]
+        names = (codec.get("name", codec.get("id")) if isinstance(codec, Mapping) else codec for codec in codecs)
+        return LOSSLESS.issuperset(str(name).removeprefix("numcodecs.") for name in names)
 
 
 def per_level(storage_options: StorageOptions, n: int) -> list[dict[str, Any]]:

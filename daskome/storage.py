@@ -313,14 +313,21 @@ def _are_objects(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-def as_stored(pyramid: Pyramid, level: Level, block: Any) -> Any:
-    """Return voxels as they come back from a level, whose codecs may keep less than all of them."""
-    one = replace(level, shape=block.shape, layout=replace(level.layout, chunks=block.shape, shards=None))
-    store = MemoryStore()
-    _create_array(store, "block", pyramid, one)
-    array = zarr.open_array(store, path="block", mode="r+")
-    array[...] = block
-    return array[...]
+def as_stored(array: zarr.Array[Any], block: Any) -> Any:
+    """Return voxels from the first of a chunk on as they come back from an array: codecs may keep less than all."""
+    one = zarr.create_array(
+        MemoryStore(),
+        shape=block.shape,
+        chunks=array.chunks,
+        dtype=block.dtype,
+        filters=array.filters or None,
+        serializer=array.serializer or "auto",
+        compressors=array.compressors or None,
+        fill_value=array.fill_value,
+        zarr_format=array.metadata.zarr_format,
+    )
+    one[...] = block
+    return one[...]
 
 
 def one_chunk(block: Any, compressor: Any, zarr_format: Literal[2, 3]) -> zarr.Array[Any]:

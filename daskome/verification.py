@@ -33,7 +33,8 @@ def verify(
     pixels : bool or int
         Whether to make each level again from the one below, by the method that the metadata name, and
         compare. An int is the number of blocks per level that are looked at, evenly spread, the last
-        always among them. A method ``module:function`` is imported: only for stores you trust.
+        always among them. A method ``module:function`` is imported: only for stores you trust. What codecs
+        make of a value that keep less than all, such as BitRound, counts as that value.
     source : array-like, optional
         What level 0 of the target, an image, should equal, voxel by voxel: all blocks of it, or as many
         as `pixels` says.
