@@ -16,8 +16,8 @@ LONG = ["2 GiB, planes 1×2048²", "2 GiB, planes 1×2048², dask", "2 GiB, gaus
 """Cases that are measured by hand, since others are like them."""
 
 
-STARTS = ["bounded", "cloud", "cluster", "floor", "graph", "peers"]
-"""Questions for which clusters, servers or other programs are started."""
+STARTS = ["bounded", "cloud", "cluster", "floor", "graph", "memory", "peers", "shards"]
+"""Questions for which clusters, servers, other programs or many processes are started."""
 WORDS = {"floor": ["loop", "tensorstore"], "peers": ["daskome"], "cloud": ["S3"], "schedule": ["workers"]}
 
 

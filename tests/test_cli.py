@@ -232,6 +232,7 @@ def test_validation_against_another_version_and_of_nothing(warned: Path) -> None
     assert (done.exit_code, "error: group: there is no zarr group" in done.output) == (1, True), done.output
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fmt", ALL)
 @old_versions
 def test_all_versions_of_all_groups_validate_and_are_told(tmp_path: Path, fmt: str) -> None:

@@ -134,6 +134,7 @@ def test_units_have_names_and_a_span_and_leave_nothing(tmp_path: Path, client: C
     assert ("daskome", "heart") in spans
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", ["lazy", "numpy", "persisted"])
 def test_nothing_is_left_on_the_scheduler(tmp_path: Path, client: Client, expected: Any, kind: str) -> None:
     array = {"lazy": image, "numpy": lambda: VALUES, "persisted": lambda: image().persist()}[kind]()

@@ -72,7 +72,7 @@ def images(draw: st.DrawFn) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(image=images())
 def test_the_bytes_are_those_without(
     image: tuple[np.ndarray[Any, Any], dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
@@ -92,7 +92,7 @@ def test_no_level_is_read_again(tmp_path: Path) -> None:
     assert contents(tmp_path / "a") == without(VALUES, tmp_path / "b", **OPTIONS)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fmt", ["0.2", "0.4", "0.6"])
 @pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 can't store")
 def test_every_version_of_a_target(tmp_path: Path, fmt: str) -> None:

@@ -138,6 +138,7 @@ def test_yaozarrs_finds_plates_valid(plate: Any) -> None:
         yaozarrs.validate_zarr_store(str(path / "A/1"))
 
 
+@pytest.mark.sampled(3)
 @newest
 def test_ome_zarr_models_finds_images_and_labels_valid(written: Any) -> None:
     import ome_zarr_models
@@ -194,6 +195,7 @@ def test_ngff_zarrs_plates_hold(plate: Any) -> None:
 # ---- readers
 
 
+@pytest.mark.sampled(3)
 @newest
 def test_ome_zarrs_reader_reads_the_same(written: Any) -> None:
     from ome_zarr.io import parse_url
@@ -212,6 +214,7 @@ def test_ome_zarrs_reader_reads_the_same(written: Any) -> None:
         assert node.metadata["channel_names"] == [channel.label for channel in group.metadata.omero.channels or ()]
 
 
+@pytest.mark.sampled(3)
 @newest
 def test_ome_zarrs_classes_read_the_same(written: Any) -> None:
     from ome_zarr import OMEZarrMultiscale
@@ -240,6 +243,7 @@ def test_ome_zarrs_reader_reads_plates(plate: Any) -> None:
     assert nodes[0].data[0].shape[-2:] == (2 * 33, 3 * 32)
 
 
+@pytest.mark.sampled(3)
 def test_bioio_reads_the_same(written: Any) -> None:
     from bioio_ome_zarr import Reader
 

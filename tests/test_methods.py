@@ -268,6 +268,7 @@ def test_a_chain_of_levels(name: str, case: SimpleNamespace) -> None:
 # ---- arrays of all sorts
 
 
+@pytest.mark.sampled(4)
 @in_any_slabs
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -624,6 +624,7 @@ def test_no_replaced_node_raises(case: tuple[str, str], data: st.DataObject) -> 
     assert all(isinstance(str(p), str) for p in problems(attributes, case[1]))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("kind", "version"), VALID)
 def test_no_odd_value_raises(kind: str, version: str) -> None:
     attributes = document(kind, version)

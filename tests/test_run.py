@@ -181,7 +181,7 @@ daskome.write_image(image, sys.argv[1], [2, 4, 8], storage_options={"chunks": 8}
 """
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("when", [0.0, 0.1, 0.3, 0.6])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_at_any_point_it_is_no_image_and_can_be_written_again(

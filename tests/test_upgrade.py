@@ -126,7 +126,7 @@ def read_by_others(folder: Path, version: str) -> None:
 WRITERS = {"image": write_cells, "plate": write_plate}
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("kind", WRITERS)
 @pairs
 def test_pixels_and_chunk_files_stay_and_everybody_finds_it_valid(
@@ -146,7 +146,7 @@ def test_pixels_and_chunk_files_stay_and_everybody_finds_it_valid(
     assert old != any(folder.rglob("zarr.json"))
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(7)
 @pairs
 def test_it_is_what_would_have_been_written(tmp_path: Path, source: str, target: str) -> None:
     """All attributes of all groups, and the pixel sizes that older versions only keep."""
@@ -573,7 +573,7 @@ def test_read_only_stores_are_refused(tmp_path: Path) -> None:
     assert daskome.convert_metadata(LocalStore(tmp_path / "a", read_only=True), "0.5", dry_run=True)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("kind", WRITERS)
 @pairs
 def test_a_dry_run_tells_the_same_and_changes_nothing(tmp_path: Path, kind: str, source: str, target: str) -> None:

@@ -437,6 +437,7 @@ def test_the_table_is_long_enough() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("version", ALL)
 @pytest.mark.parametrize("kind", ["image", "plate", "layout"])
 def test_what_daskome_writes_has_no_problem(kind: str, version: str) -> None:
@@ -507,7 +508,7 @@ OTHERS: dict[str, tuple[Iterable[str], Callable[[Path, str], Any]]] = {
 }
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize(("row", "version"), [case for case in CASES if case.values[0].kind != "layout"])
 def test_what_others_reject_we_reject(row: Row, version: str, tmp_path: Path) -> None:
     store = good(row.kind, version)
