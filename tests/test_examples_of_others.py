@@ -300,6 +300,7 @@ def nodes_of(path: str) -> list[Any]:
     return list(reader.Reader(io.parse_url(path))())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("example", [*IMAGES, *LABELS])
 def test_an_example_is_a_valid_image(example: Example, tmp_path: Path) -> None:
     path = str(tmp_path / "a.ome.zarr")

@@ -234,6 +234,7 @@ def test_floats_have_one_nan_and_one_zero() -> None:
 # ---- cuts
 
 
+@pytest.mark.sampled(2)
 @in_any_slabs
 @pytest.mark.parametrize("name", METHODS)
 @law(max_examples=60)

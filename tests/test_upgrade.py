@@ -524,6 +524,7 @@ REFUSALS: list[tuple[Any, str, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("write", "target", "message"), REFUSALS)
 def test_refused_before_anything_is_written(tmp_path: Path, write: Any, target: str, message: str) -> None:
     write(tmp_path / "a")
