@@ -6,6 +6,7 @@ import sys
 
 QUESTIONS = [
     "bounded", "cloud", "cluster", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule", "shards",
+    "start",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ LONG = ["2 GiB, planes 1×2048²", "2 GiB, planes 1×2048², dask", "2 GiB, gaus
 """Cases that are measured by hand, since others are like them."""
 
 
-STARTS = ["bounded", "cloud", "cluster", "floor", "graph", "memory", "peers", "shards"]
+STARTS = ["bounded", "cloud", "cluster", "floor", "graph", "memory", "peers", "shards", "start"]
 """Questions for which clusters, servers, other programs or many processes are started."""
 WORDS = {"floor": ["loop", "tensorstore"], "peers": ["daskome"], "cloud": ["S3"], "schedule": ["workers"]}
 
