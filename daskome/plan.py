@@ -28,8 +28,8 @@ from daskome.pyramid import Image, Level, Pyramid, ScaleFactors, given_pyramid, 
 from daskome.regions import Region, Shape
 from daskome.staging import best_way
 
-FORMAT = 5
-"""The form of a plan as JSON."""
+FORMAT = 6
+"""The form of a plan as JSON, and what it means: a job begun under another is refused, not finished differently."""
 Describe = Callable[[Pyramid], Metadata]
 
 
