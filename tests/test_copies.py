@@ -72,7 +72,7 @@ def images(draw: st.DrawFn) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(image=images())
 def test_the_bytes_are_those_without(
     image: tuple[np.ndarray[Any, Any], dict[str, Any]], tmp_path_factory: pytest.TempPathFactory

@@ -376,7 +376,7 @@ def said(draw: st.DrawFn) -> tuple[str, Metadata]:
     )
 
 
-@law(max_examples=100)
+@law(max_examples=300)
 @given(drawn=said())
 def test_nouns_come_back_from_every_version_as_they_were(drawn: tuple[str, Metadata]) -> None:
     version, nouns = drawn
@@ -390,7 +390,7 @@ def test_nouns_come_back_from_every_version_as_they_were(drawn: tuple[str, Metad
     assert read(found) == nouns
 
 
-@law(max_examples=100)
+@law(max_examples=300)
 @given(drawn=said(), data=st.data())
 def test_documents_come_back_whatever_they_leave_out(drawn: tuple[str, Metadata], data: st.DataObject) -> None:
     """Versions that are stated or not, keys that are there or not: all is given back."""
