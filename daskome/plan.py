@@ -10,13 +10,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from itertools import count, takewhile
 from math import prod
 from operator import attrgetter
 from typing import Any
 
-from daskome import cost, regions, table
+from daskome import cost, regions, report
 from daskome.copies import STAGING
 from daskome.layout import StorageOptions
 from daskome.memory import PROCESS_MEM, Capacity, Pieces
@@ -108,13 +107,17 @@ class Plan:
         return self.text()
 
     def text(self, rate: float = cost.RATE) -> str:
-        """Return the plan as text, with the time it takes workers whose threads read `rate` bytes a second each."""
-        tables = [table.text(title, head, rows) for title, head, rows in self._tables(rate)]
-        return "\n".join([*tables, *self._totals(rate)])
+        """Return the plan as text.
+
+        Parameters
+        ----------
+        rate : float
+            Bytes of pixels that one thread reads, downsamples and writes per second: times follow from it.
+        """
+        return report.text(self, rate)
 
     def _repr_html_(self) -> str:
-        tables = "".join(table.html(title, head, rows) for title, head, rows in self._tables(cost.RATE))
-        return tables + "<p>" + "<br>".join(map(escape, self._totals(cost.RATE))) + "</p>"
+        return report.html(self)
 
     @property
     def n_units(self) -> int:
@@ -165,7 +168,7 @@ class Plan:
     @property
     def amplification(self) -> float:
         """How often the average voxel of the images is read; 1.0 is once."""
-        reads = [(w.amplification, self.pyramid(w).levels[w.first].voxels) for w in self._passes()]
+        reads = [(w.amplification, self.pyramid(w).levels[w.first].voxels) for w in self.image_passes]
         return sum(a * n for a, n in reads) / max(sum(n for _, n in reads), 1)
 
     @property
@@ -200,7 +203,7 @@ class Plan:
     @property
     def n_images(self) -> int:
         """How many images are read."""
-        return 1 + max((work.image for work in self._passes() if work.image is not None), default=-1)
+        return 1 + max((work.image for work in self.image_passes if work.image is not None), default=-1)
 
     @property
     def images(self) -> list[tuple[Group, Pyramid]]:
@@ -226,7 +229,7 @@ class Plan:
 
     def count(self, stage: int) -> int:
         """Return how many units a stage has."""
-        return sum(prod(self._grid(work)) for work in self.stages[stage].passes)
+        return sum(prod(self.grid(work)) for work in self.stages[stage].passes)
 
     def units(self, stage: int, indices: Iterable[int] | None = None) -> Iterator[Unit]:
         """Yield units of a stage, one at a time: a plan for a petabyte has millions.
@@ -242,7 +245,7 @@ class Plan:
         for index in range(self.count(stage)) if indices is None else indices:
             while index >= stop:
                 work = next(passes)
-                grid = self._grid(work)
+                grid = self.grid(work)
                 first, stop = stop, stop + prod(grid)
             yield self._unit(stage, index, work, regions.position(index - first, grid))
 
@@ -258,10 +261,16 @@ class Plan:
     def describe(self, unit: Unit) -> str:
         """Return which part of which levels a unit writes, as users write it."""
         pyramid = self.pyramid(unit.work)
-        paths = self._paths(unit.work)
+        paths = self.paths(unit.work)
         where = regions.text(unit.regions[0], [axis.name for axis in pyramid.axes])
         name = self.groups[unit.work.group].path or pyramid.name
         return f"unit {unit.key} ({name}: {', '.join(paths)}; {where} of {paths[0]})"
+
+    def paths(self, work: Pass) -> list[str]:
+        """Return the paths of the levels that a pass writes."""
+        if self.groups[work.group].temporary:
+            return ["copy"]
+        return [level.path for level in self.pyramid(work).levels[work.first : work.stop]]
 
     def to_json(self) -> str:
         """Return the plan as JSON; `Plan.from_json` makes the same plan of it."""
@@ -289,15 +298,18 @@ class Plan:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is no whole plan: {error!r}") from error
 
-    def _passes(self) -> Iterator[Pass]:
-        return (work for stage in self.stages for work in stage.passes if work.image is not None)
+    @property
+    def image_passes(self) -> list[Pass]:
+        """The passes that read an image, not a level or a copy of one."""
+        return [work for stage in self.stages for work in stage.passes if work.image is not None]
 
     def _levels(self) -> Iterator[tuple[Level, int]]:
         """Yield the levels that are written, with the size of their voxels in bytes."""
         for group, pyramid in self.images:
             yield from ((level, pyramid.itemsize) for level in pyramid.levels[group.kept :])
 
-    def _grid(self, work: Pass) -> Shape:
+    def grid(self, work: Pass) -> Shape:
+        """Return how many units a pass has along each axis."""
         return regions.counts(self.pyramid(work).levels[work.first].shape, work.unit)
 
     def _unit(self, stage: int, index: int, work: Pass, position: Shape) -> Unit:
@@ -316,107 +328,6 @@ class Plan:
         largest = (min(s, n) for s, n in zip(span, shape, strict=True))
         nbytes = pyramid.itemsize * work.amplification
         return prod(shape) * nbytes, prod(largest) * nbytes
-
-    def _tables(self, rate: float) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-        for index, pyramid in enumerate(self.pyramids):
-            groups = [group for group in self.groups if group.pyramid == index and not group.temporary]
-            if not groups:
-                continue
-            axes = "".join(axis.name for axis in pyramid.axes)
-            look = f"{axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {self.version}"
-            title = f"{_names(groups, pyramid)}: {look}"
-            yield title, ROW, [level_row(level, pyramid.itemsize) for level in pyramid.levels]
-        yield "stages, each after the one before", STAGE, [self._stage_row(k, rate) for k in range(len(self.stages))]
-
-    def _stage_row(self, k: int, rate: float) -> list[str]:
-        """Return a stage as the cells of a table under `STAGE`."""
-        passes, load, parallel = self.stages[k].passes, self.loads[k], self.capacity.parallel
-        paths = {path: None for work in passes for path in self._paths(work)}
-        bound = "its units" if load.units < parallel else "threads"
-        cells = [table.nbytes(load.nbytes), table.nbytes(load.largest), table.duration(load.seconds(parallel, rate))]
-        return [str(k), ", ".join(paths), f"{load.units:,}", *cells, bound]
-
-    def _paths(self, work: Pass) -> list[str]:
-        """Return the paths of the levels that a pass writes."""
-        if self.groups[work.group].temporary:
-            return ["copy"]
-        return [level.path for level in self.pyramid(work).levels[work.first : work.stop]]
-
-    def _copied(self) -> list[str]:
-        """Return the paths of the levels that have temporary copies."""
-        works = (work for stage in self.stages for work in stage.passes if work.leaves is not None)
-        return list(dict.fromkeys(self.pyramid(work).levels[work.stop].path for work in works))
-
-    def _totals(self, rate: float) -> list[str]:
-        workers, threads = self.capacity.workers, self.capacity.threads
-        return [
-            f"{table.nbytes(self.nbytes)} in {table.count(self.n_objects, 'stored object')}"
-            f" ({self.n_puts:,} PUT requests); {table.count(self.n_units, 'unit')} in"
-            f" {table.count(len(self.stages), 'stage')}, each one task of a scheduler",
-            f"{table.count(workers, 'worker')} of {table.count(threads, 'thread')}: peak memory"
-            f" {table.nbytes(self.memory)} each ({table.nbytes(PROCESS_MEM)}, and"
-            f" {table.nbytes(self.thread_memory)} per thread)",
-            f"the source is read {self.amplification:.2f} times" if self.n_images else "the coarsest level is read",
-            *self._staging(),
-            *self._sharing(),
-            f"takes {table.duration(cost.seconds(self.loads, self.capacity.parallel, rate))}, if a thread reads,"
-            f" downsamples and writes {rate / 1e6:.4g} MB/s of pixels",
-        ]
-
-    def _sharing(self) -> Iterator[str]:
-        """Yield what units of images that Dask computes have in common."""
-        works = {work.image: work for work in self._passes()}.values()
-        if shared := sum(work.shared for work in works):
-            yield f"{table.count(shared, 'result')} that all units need: computed once, before them"
-        along = {self.pyramid(work).axes[axis].name for work in works for axis in self._repeating(work)}
-        if along:
-            yield (
-                f"units side by side along {', '.join(sorted(along))} compute the same parts of the image, each anew:"
-                " persist() or store what they share first"
-            )
-
-    def _repeating(self, work: Pass) -> list[int]:
-        return [axis for axis in work.repeated if self._grid(work)[axis] > 1]
-
-    def _staging(self) -> Iterator[str]:
-        """Yield what temporary copies of images cost, or would spare."""
-        if self.temporary:
-            what = [*["the image"] * any(self.groups[work.group].temporary for work in self._passes()), *self._copied()]
-            head = "a temporary copy" if len(self.temporary) == 1 else "temporary copies"
-            yield (
-                f"{head} of {', '.join(what)}, {table.nbytes(self.temporary_nbytes)} in"
-                f" {table.count(self.temporary_objects, 'object')}: written once, read once, removed at the end"
-            )
-        offers = [(work.offer, self.pyramid(work)) for work in self._passes() if work.offer is not None]
-        if offers:
-            size = sum(pyramid.levels[0].voxels * pyramid.itemsize for _, pyramid in offers)
-            yield (
-                f"staging=True (--staging) would read it {max(offer for offer, _ in offers):.2f} times, through a"
-                f" temporary copy of {table.nbytes(size)} that is written once and read once"
-            )
-
-
-def _names(groups: Sequence[Group], pyramid: Pyramid) -> str:
-    """Return the names of the images that look alike."""
-    names = [group.path or pyramid.name for group in groups]
-    return ", ".join(names) if len(names) <= 2 else f"{table.count(len(names), 'image')}, {names[0]} … {names[-1]}"
-
-
-STAGE = ["stage", "levels", "units", "reads", "largest", "time", "bound by"]
-ROW = ["level", "shape", "chunks", "shards", "factors", "scale", "translation", "bytes", "objects"]
-
-
-def level_row(level: Level, itemsize: int) -> list[str]:
-    """Return a level as the cells of a table under `ROW`."""
-    shards = table.numbers(level.layout.shards) if level.layout.shards else "–"
-    return [
-        level.path,
-        *(table.numbers(n) for n in (level.shape, level.layout.chunks)),
-        shards,
-        *(table.numbers(n) for n in (level.factors, level.scale, level.translation)),
-        table.nbytes(level.voxels * itemsize),
-        f"{level.n_objects:,}",
-    ]
 
 
 def plan_image(
@@ -552,6 +463,6 @@ def _shifted(work: Pass, groups: int, images: int) -> Pass:
 
 
 __all__ = [
-    "Capacity", "Group", "Pass", "Pieces", "Plan", "Stage", "Unit", "level_row", "plan_image", "plan_levels",
+    "Capacity", "Group", "Pass", "Pieces", "Plan", "Stage", "Unit", "plan_image", "plan_levels",
     "plan_more_levels", "together",
 ]  # fmt: skip
