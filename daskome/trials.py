@@ -11,14 +11,14 @@ import numpy as np
 from dask.local import get_sync
 
 from daskome import direct, regions, storage, table
+from daskome.asked import Asked
 from daskome.axes import AxesLike
 from daskome.images import check_there
 from daskome.layout import codec
-from daskome.metadata import find_version
-from daskome.plan import Plan
+from daskome.metadata import DEFAULT_VERSION, find_version
+from daskome.plan import Capacity, Plan
 from daskome.regions import Region, Shape
 from daskome.sources import Source, as_source, cut
-from daskome.writer import plan_image
 
 COMPRESSORS = (
     "none", "blosc:lz4:5:shuffle", "blosc:lz4:5:bitshuffle", "blosc:zstd:1:shuffle", "blosc:zstd:1:bitshuffle",
@@ -130,10 +130,10 @@ def try_codecs(
     >>> [trial.compressor for trial in found.trials], found.trials[0].ratio, found.trials[1].ratio > 2
     (['none', 'zstd:1'], 1.0, True)
     """
-    plan = plan_image(image, axes=axes, fmt=fmt, storage_options={"chunks": chunks})
-    source = as_source(image)
+    source, version = as_source(image), DEFAULT_VERSION if fmt is None else find_version(fmt)
     check_there(source)
-    stored_as = find_version(plan.version).arrays
+    plan, _ = Asked(axes=axes, storage_options={"chunks": chunks}).plan(source, version, Capacity())
+    stored_as = version.arrays
     codecs = {name: codec(name, stored_as) for name in compressors}
     blocks = list(_blocks(plan, source))
     with ThreadPoolExecutor(1) as thread:  # Blosc uses threads of its own where the main thread calls it.

@@ -44,7 +44,7 @@ FLOORS = {
     **dict.fromkeys(["information", "verification"], 6.6),
     "schedulers": 3.2,
     **dict.fromkeys(["batch", "format", "scale", "writer"], 7),
-    "trials": 7.5,
+    "trials": 6.5,
     # The top floor has steps: the command calls the public names, and ``python -m`` calls the command.
     "__init__": 8,
     "cli": 8.3,
