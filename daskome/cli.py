@@ -105,7 +105,7 @@ _FS_OPTION = click.option(
     "fs_options",
     type=Pairs(),
     multiple=True,
-    help="Option of the file system of OUT's URL; repeatable.",
+    help="Option of the file system of OUT's URL, such as endpoint_url=https://…; repeatable. Never stored.",
 )
 _IN_OPTION = click.option(
     "--in-option",
@@ -177,8 +177,8 @@ def main() -> None:
     """Write image volumes of any size as OME-Zarr pyramids, and look after them.
 
     IN is a zarr array or OME-Zarr image (path or URL), a .npy, TIFF, OME-TIFF or NIfTI file, or a
-    dataset of an HDF5 file (file.h5::dataset). OUT is a path or a URL that fsspec knows (s3://,
-    gs://, az://, …).
+    dataset of an HDF5 file (file.h5::dataset); file.tif::1 is the second series of a TIFF. OUT is a
+    path or a URL that fsspec knows (s3://, gs://, az://, …).
 
     \b
     Exit status: 0 done, 1 failed or problems found, 2 refused before anything was written,

@@ -1,4 +1,10 @@
-"""The active Dask cluster: what it has, whether it can write, and how jobs get to its workers."""
+"""The active Dask cluster: what it has, whether it can write, and how jobs get to its workers.
+
+Before the first unit, every worker is asked whether it sees the target and has the same daskome. A unit is one task,
+named ``daskome-from-image``, ``-from-copy`` or ``-from-level``, in a span named after the image; two per thread are on
+the scheduler at a time, however large the volume. Units of a worker that dies are done again, and so are those that a
+restart of the cluster forgets; an adaptive cluster may begin with no worker. If the scheduler dies, so does the call.
+"""
 
 import logging
 import sys

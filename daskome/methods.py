@@ -1,5 +1,21 @@
 """How a window of voxels becomes one: the table `METHODS`, and `downsample`, which applies a row of it.
 
+=========================  ===============================================================  ===================
+method                     value of a window                                                its place
+=========================  ===============================================================  ===================
+mean                       exact for integers, rounded half to even; floats don't overflow  the window's centre
+median                     the middle; of an even number the lower middle: a value there    the window's centre
+mode                       the most frequent; of equally frequent ones the smallest         the window's centre
+min, max                   the smallest, the largest                                        the window's centre
+nearest                    the window's first voxel                                         that voxel
+gaussian                   smoothed, with variance (f² - 1) / (8 ln 2) for a factor f       the window's centre
+resize, zoom, laplacian    those of scikit-image and SciPy, for whole factors               the window's centre
+a function                 ``(windows, axis) -> values``, such as `numpy.max`               the window's centre
+=========================  ===============================================================  ===================
+
+The first five rows equal TensorStore's ``downsample`` bit for bit; NaN and infinities are treated as in NumPy. No
+method leaves seams between chunks.
+
 NumPy only. `downsample` cuts a block into slabs that fit the cache and hold either whole windows or one that
 the image's edge cuts, so a kernel only ever sees an array of equal windows, shaped ``(n0, f0, n1, f1, …)``.
 

@@ -60,6 +60,9 @@ def convert_metadata(
     documents of zarr v3 that read the same chunks. Everything is checked before the first write. If the call is
     killed, call it again: readers see the old version until all is there, and the next call finishes what is left.
 
+    0.1 to 0.3 have no place for voxel sizes and positions: the lines returned say what readers lose. It is kept in the
+    ``metadata`` of the multiscale, from where a later upgrade restores it.
+
     Parameters
     ----------
     target : str, path, zarr.Group or zarr store

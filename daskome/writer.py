@@ -123,11 +123,17 @@ def write_image(
     storage_options : dict or sequence of dict, optional
         For all levels, or one per level: chunks, shards, compressors, serializer, filters, fill_value,
         order, write_empty_chunks, chunk_key_encoding, dimension_separator, attributes, config.
-        Chunks and shards are a tuple, a dict by axis name, or an int for all axes of space.
+        Chunks and shards are a tuple, a dict by axis name, or an int for all axes of space. By default a chunk has
+        one time and channel and up to 128³ voxels, as near a cube as the shape allows, compressed by Blosc (zstd-1,
+        bit shuffle); single bytes and labels by plain zstd-1; in zarr v2 by Blosc (zstd-1, byte shuffle; none for
+        labels). `try_codecs` compares others on the image.
     fs_options : dict, optional
-        For the file system of a URL, such as credentials. They are not stored.
+        For the file system of a URL: the options of s3fs, gcsfs or adlfs, such as ``{"key": "…", "secret": "…",
+        "endpoint_url": "https://…"}`` for S3, or ``{"connection_string": "…"}`` for Azure. They are not stored; without
+        them, these libraries look in the environment.
     memory : int or str, optional
-        What a worker process may use, such as "2GB"; by default its limit, or the machine's memory.
+        What a worker process may use, such as "2GB"; by default 70 % of its limit, from where on Dask's workers
+        spill to disk, or the machine's memory.
     staging : bool
         Allow a temporary copy of an image whose chunks fit those of the target so badly that it would be read more than
         four times: it is written once beside the journal, read once, and removed at the end. (Levels have such copies
