@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -661,7 +662,8 @@ def _storage_options(options: dict[str, Any]) -> Any:
 def _reporting(written: str | None = None) -> Iterator[None]:
     """Turn what goes wrong into a message and an exit status; `written` is where the command writes an image."""
     try:
-        yield
+        with _warnings():
+            yield
     except KeyboardInterrupt:
         unfinished = f"; what is at {written}, if writing had begun, is unfinished, and says so" if written else ""
         click.echo(f"\ninterrupted{unfinished}", err=True)
@@ -675,6 +677,18 @@ def _reporting(written: str | None = None) -> Iterator[None]:
         message, status = _failure(error)
         click.echo(f"Error: {message}".replace("overwrite=True", "overwrite=True (--overwrite)"), err=True)
         raise SystemExit(status) from error
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """Print warnings as messages: the line that they point at is none that the user of a command has written."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        click.echo(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _failure(error: Exception) -> tuple[str, int]:
