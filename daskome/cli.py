@@ -418,9 +418,18 @@ def validate(
 @click.option("--source", help="Compare the first level with this image, too.")
 @click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all cores.")
 @click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
+@click.option(
+    "--in-option", "in_options", type=Pairs(), multiple=True, help="Option of the file system of --source; repeatable."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but problems.")
 def verify(
-    url: str, pixels: bool | int, source: str | None, threads: int | None, fs_options: tuple[Any, ...], quiet: bool
+    url: str,
+    pixels: bool | int,
+    source: str | None,
+    threads: int | None,
+    fs_options: tuple[Any, ...],
+    in_options: tuple[Any, ...],
+    quiet: bool,
 ) -> None:
     """Check the OME-Zarr image at URL: its metadata against its arrays and, on request, its pixels.
 
@@ -430,7 +439,9 @@ def verify(
     with _reporting():
         import daskome
 
-        image = daskome.read(source) if source else None
+        if in_options and not source:
+            raise ValueError("--in-option goes with --source, which is not given")
+        image = daskome.read(source, dict(in_options) or None) if source else None
         with _threads(threads), _bar(f"verifying {url}", quiet or not (pixels or source), "blocks") as progress:
             problems = daskome.verify(
                 url, pixels=pixels, source=image, fs_options=dict(fs_options) or None, progress=progress
