@@ -3,33 +3,34 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from daskome._version import __version__
+from daskome._version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from daskome.batch import batch_script, finish, run_part, status
-    from daskome.channels import Channel
-    from daskome.images import Volume
-    from daskome.jobs import WriteError
-    from daskome.label_images import label_values
-    from daskome.methods import METHODS
-    from daskome.plan import Plan
-    from daskome.problem import Problem
-    from daskome.readers import read
-    from daskome.upgrade import convert_metadata
-    from daskome.validation import validate
-    from daskome.verification import verify
+if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type checkers; a test compares them.
+    from daskome.batch import batch_script as batch_script, finish as finish, run_part as run_part, status as status
+    from daskome.channels import Channel as Channel
+    from daskome.images import Volume as Volume
+    from daskome.jobs import WriteError as WriteError
+    from daskome.label_images import label_values as label_values
+    from daskome.methods import METHODS as METHODS
+    from daskome.plan import Plan as Plan
+    from daskome.problem import Problem as Problem
+    from daskome.readers import read as read
+    from daskome.trials import try_codecs as try_codecs
+    from daskome.upgrade import convert_metadata as convert_metadata
+    from daskome.validation import validate as validate
+    from daskome.verification import verify as verify
     from daskome.writer import (
-        add_levels,
-        plan_image,
-        write_image,
-        write_label_metadata,
-        write_labels,
-        write_multiscale,
-        write_multiscale_labels,
-        write_multiscales_metadata,
-        write_plate,
-        write_plate_metadata,
-        write_well_metadata,
+        add_levels as add_levels,
+        plan_image as plan_image,
+        write_image as write_image,
+        write_label_metadata as write_label_metadata,
+        write_labels as write_labels,
+        write_multiscale as write_multiscale,
+        write_multiscale_labels as write_multiscale_labels,
+        write_multiscales_metadata as write_multiscales_metadata,
+        write_plate as write_plate,
+        write_plate_metadata as write_plate_metadata,
+        write_well_metadata as write_well_metadata,
     )
 
 _HOMES = {
@@ -61,37 +62,9 @@ _HOMES = {
     "write_plate_metadata": "writer",
     "write_well_metadata": "writer",
 }
+"""The public names, and the modules that they are imported from."""
 
-__all__ = [
-    "METHODS",
-    "Channel",
-    "Plan",
-    "Problem",
-    "Volume",
-    "WriteError",
-    "__version__",
-    "add_levels",
-    "batch_script",
-    "convert_metadata",
-    "finish",
-    "label_values",
-    "plan_image",
-    "read",
-    "run_part",
-    "status",
-    "try_codecs",
-    "validate",
-    "verify",
-    "write_image",
-    "write_label_metadata",
-    "write_labels",
-    "write_multiscale",
-    "write_multiscale_labels",
-    "write_multiscales_metadata",
-    "write_plate",
-    "write_plate_metadata",
-    "write_well_metadata",
-]
+__all__ = sorted(["__version__", *_HOMES])
 
 
 def __getattr__(name: str) -> Any:
@@ -102,4 +75,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return list(__all__)

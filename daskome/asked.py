@@ -1,12 +1,11 @@
 """What a caller asks for, made whole and checked: the image, and the metadata of its group. No store is looked at."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from daskome import plan as planning, rules
+from daskome import caller, plan as planning, rules
 from daskome.axes import AxesLike, parse_axes, per_axis
 from daskome.channels import parse_omero
 from daskome.images import Source, expanded
@@ -211,9 +210,7 @@ def warn_of_loss(version: Version, metadata: Metadata) -> None:
     for multiscale in metadata.multiscales:
         losses = lost(version, multiscale)
         if losses:
-            warnings.warn(
+            caller.warn(
                 f"OME-Zarr {version.name} can't store {', '.join(losses)}: readers will not know it. It is kept in the"
-                " metadata of the multiscale; fmt='0.4' or newer stores it",
-                UserWarning,
-                stacklevel=4,
+                " metadata of the multiscale; fmt='0.4' or newer stores it"
             )

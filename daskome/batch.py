@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dask.utils import parse_bytes
 from zarr.storage import StorePath
 
 from daskome import journal as journals, pools, run, storage, table
@@ -144,7 +143,7 @@ def run_part(
     >>> plan = finish(store)
     """
     begun = _begun(storage.locate(group, fs_options), labels)
-    who = pools.capacity(begun.journal.home, None if memory is None else int(parse_bytes(memory)))
+    who = pools.capacity(begun.journal.home, memory)
     parts = _parts(begun.plan, stage, part)
     sources = _sources(begun, image, in_options) if _reads_images(begun.plan, parts) else []
     start = Start(fitting(begun.plan, who), sources, _place(begun), begun.journal)
@@ -303,7 +302,7 @@ def _job_memory(plan: Plan, threads: int, memory: int | str | None) -> int:
     """Return how much memory a job asks for."""
     if memory is None:
         return int(plan.memory_of(threads) * SPARE)
-    asked = int(parse_bytes(memory))
+    asked = table.parsed_nbytes(memory)
     fitting(plan, Capacity(1, threads, asked))
     return asked
 

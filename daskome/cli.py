@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -417,9 +418,18 @@ def validate(
 @click.option("--source", help="Compare the first level with this image, too.")
 @click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all cores.")
 @click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
+@click.option(
+    "--in-option", "in_options", type=Pairs(), multiple=True, help="Option of the file system of --source; repeatable."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but problems.")
 def verify(
-    url: str, pixels: bool | int, source: str | None, threads: int | None, fs_options: tuple[Any, ...], quiet: bool
+    url: str,
+    pixels: bool | int,
+    source: str | None,
+    threads: int | None,
+    fs_options: tuple[Any, ...],
+    in_options: tuple[Any, ...],
+    quiet: bool,
 ) -> None:
     """Check the OME-Zarr image at URL: its metadata against its arrays and, on request, its pixels.
 
@@ -429,7 +439,9 @@ def verify(
     with _reporting():
         import daskome
 
-        image = daskome.read(source) if source else None
+        if in_options and not source:
+            raise ValueError("--in-option goes with --source, which is not given")
+        image = daskome.read(source, dict(in_options) or None) if source else None
         with _threads(threads), _bar(f"verifying {url}", quiet or not (pixels or source), "blocks") as progress:
             problems = daskome.verify(
                 url, pixels=pixels, source=image, fs_options=dict(fs_options) or None, progress=progress
@@ -661,7 +673,8 @@ def _storage_options(options: dict[str, Any]) -> Any:
 def _reporting(written: str | None = None) -> Iterator[None]:
     """Turn what goes wrong into a message and an exit status; `written` is where the command writes an image."""
     try:
-        yield
+        with _warnings():
+            yield
     except KeyboardInterrupt:
         unfinished = f"; what is at {written}, if writing had begun, is unfinished, and says so" if written else ""
         click.echo(f"\ninterrupted{unfinished}", err=True)
@@ -675,6 +688,18 @@ def _reporting(written: str | None = None) -> Iterator[None]:
         message, status = _failure(error)
         click.echo(f"Error: {message}".replace("overwrite=True", "overwrite=True (--overwrite)"), err=True)
         raise SystemExit(status) from error
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """Print warnings as messages: the line that they point at is none that the user of a command has written."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        click.echo(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _failure(error: Exception) -> tuple[str, int]:

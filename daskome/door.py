@@ -3,7 +3,6 @@
 Nothing behind it knows those words. A translation is silent where it loses nothing.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import wraps
@@ -11,6 +10,7 @@ from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
+from daskome import caller
 from daskome.axes import ABBREVIATIONS, UNITS, parse_axes
 from daskome.regions import ceil_div
 
@@ -357,7 +357,7 @@ def _scaler(function: str, given: Given) -> None:
     plane, wanted = _axis_names(given)[-2:], plane_factors(_shapes(given)[0], scaler.downscale, scaler.max_layer)
     factors = [dict.fromkeys(plane, factor) for factor in wanted] or None
     if given.get("scale_factors") not in (None, "auto", factors):
-        warnings.warn("scale_factors are not used: the scaler says how far to go down", UserWarning, stacklevel=4)
+        caller.warn("scale_factors are not used: the scaler says how far to go down")
     given |= {"scale_factors": factors, "method": given.get("method") or _method_of(scaler)}
 
 
@@ -442,9 +442,7 @@ SECTION: Final = "(section 'multiscales')"
 def _place(given: Given, levels: Sequence[Sequence[Mapping[str, Any]]]) -> None:
     lost = sorted({str(t.get("type")) for level in levels for t in level} - {"scale", "translation", "identity"})
     if lost:
-        warnings.warn(
-            f"coordinate_transformations of type {', '.join(lost)} are not written", UserWarning, stacklevel=5
-        )
+        caller.warn(f"coordinate_transformations of type {', '.join(lost)} are not written")
     for name in ("scale", "translation"):
         vector = _vector(levels[0], name)
         if vector is not None and given.get(name) is None:

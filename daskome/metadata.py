@@ -384,8 +384,7 @@ def _metadata(version: Version, multiscale: Multiscale) -> Mapping[str, Any] | N
 
 
 def _how(pyramid: Pyramid) -> JSON:
-    method = pyramid.method.name
-    where = method if ":" in method else f"daskome.methods:{method}"
+    method, where = pyramid.method.name, pyramid.method.address
     if len(pyramid.levels) == 1:
         return {"description": "one level, not downsampled", "method": where, "version": __version__}
     windows = "x".join(f"{b / a:g}" for a, b in zip(pyramid.levels[0].factors, pyramid.levels[1].factors, strict=True))

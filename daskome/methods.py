@@ -38,7 +38,7 @@ import numpy.typing as npt
 
 from daskome.resampling import LAPLACIAN, RESIZE, ZOOM, Filter
 
-__all__ = ["METHODS", "Method", "downsample", "find_method"]
+__all__ = ["METHODS", "Method", "downsample", "find_method", "short_name"]
 
 Array = npt.NDArray[Any]
 Span = tuple[int, int]
@@ -93,6 +93,15 @@ class Method:
     halo: Callable[[int], int] = _no_halo
     weighs: bool = False
 
+    def __call__(self, block: Array, factors: tuple[int, ...]) -> Array:
+        """Return a block with every window of `factors` voxels reduced to one, as `downsample` does."""
+        return downsample(block, factors, self)
+
+    @property
+    def address(self) -> str:
+        """Where anyone can import it: what metadata say made an image. It never changes, whatever modules do."""
+        return self.name if ":" in self.name else f"{HOME}.{self.name}"
+
     def offset(self, factor: float) -> float:
         """The position of a window's sample, in voxels from the window's first."""
         return (factor - 1) / 2 if self.centred else 0.0
@@ -136,7 +145,7 @@ def downsample(
 
 
 def find_method(method: str | Callable[..., Any] | Method) -> Method:
-    """The `Method` for a name in `METHODS`, a ``"module:qualname"`` to import, or a callable.
+    """The `Method` for a name in `METHODS`, its `Method.address`, a ``"module:qualname"`` to import, or a callable.
 
     Parameters
     ----------
@@ -158,13 +167,23 @@ def find_method(method: str | Callable[..., Any] | Method) -> Method:
     names = f"{', '.join(METHODS)}, 'module:function' or a callable"
     if not isinstance(method, str):
         raise ValueError(f"method {method!r}: use one of {names}")
-    method = ALIASES.get(method, method)
+    method = short_name(method)
     if method in METHODS:
         return METHODS[method]
     if ":" in method:
         return _from_function(_load(method), method)
     near = difflib.get_close_matches(method, METHODS, n=1, cutoff=0)
     raise ValueError(f"unknown method {method!r}, nearest {near[0]!r}: use one of {names}")
+
+
+def short_name(method: str) -> str:
+    """Return the name of a method in `METHODS` for all that it is or was called; other names as they are.
+
+    >>> [*map(short_name, ["local_mean", "daskome.scale.max", "daskome.methods:max", "numpy:max"])]
+    ['mean', 'max', 'max', 'numpy:max']
+    """
+    known = next((method.removeprefix(home) for home in HOMES if method.startswith(home)), method)
+    return ALIASES.get(known, known) if known in (*METHODS, *ALIASES) else method
 
 
 def _address(function: Callable[..., Any]) -> str:
@@ -583,6 +602,12 @@ METHODS: Final[Mapping[str, Method]] = {
 are rounded half to even and clipped to their type; of a ``laplacian``, which has two signs, an unsigned type keeps
 the positive half, so write floats or signed integers.
 """
+
+HOME: Final = "daskome.scale"
+"""The public module where every row of `METHODS` can be imported by its name."""
+
+HOMES: Final = (f"{HOME}.", f"{HOME}:", "daskome.methods:")
+"""What stands before the name of a method in metadata; the last, which could not be imported, in the first of them."""
 
 ALIASES: Final[Mapping[str, str]] = {"local_mean": "mean"}
 """Other names that `find_method` knows."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import dask
 from zarr.storage import StorePath
 
-from daskome import clusters, storage
+from daskome import clusters, storage, table
 from daskome.jobs import Job, run_here
 from daskome.journal import Journal
 from daskome.plan import Capacity, Plan
@@ -46,22 +46,27 @@ class Threads:
         return clusters.IN_FLIGHT * self.n
 
 
-def capacity(place: StorePath | None = None, memory: int | None = None) -> Capacity:
+def capacity(place: StorePath | None = None, memory: int | str | None = None) -> Capacity:
     """Return who would write there now: the workers of the active client, or the threads of this process.
 
     Parameters
     ----------
     place : StorePath, optional
         The target; those in memory are only written by threads of this process.
-    memory : int, optional
-        Bytes per worker process, instead of what its limit leaves before Dask spills, or the size of the machine.
+    memory : int or str, optional
+        Bytes per worker process, or text such as "8GB", instead of what its limit leaves before Dask spills, or the
+        size of the machine.
     """
     client = _client(place)
     threads = clusters.threads(client) if client else [n_threads()]
-    if memory is None:
-        limit = clusters.memory_limit(client) if client else None
-        memory = _machine() if limit is None else min(int(clusters.SAFE * limit), _machine())
-    return Capacity(max(len(threads), 1), max([*threads, 1]), memory)
+    nbytes = _memory(client) if memory is None else table.parsed_nbytes(memory)
+    return Capacity(max(len(threads), 1), max([*threads, 1]), nbytes)
+
+
+def _memory(client: Any) -> int:
+    """Return the bytes that a worker process may use: what its limit leaves before Dask spills, or the machine's."""
+    limit = clusters.memory_limit(client) if client else None
+    return _machine() if limit is None else min(int(clusters.SAFE * limit), _machine())
 
 
 @contextmanager

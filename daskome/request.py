@@ -5,7 +5,7 @@ from typing import Any
 
 from zarr.storage import StorePath
 
-from daskome import pools, storage, table
+from daskome import pools, storage
 from daskome.metadata import DEFAULT_VERSION, VERSIONS, Version, find_version, version_in, version_of
 from daskome.plan import Capacity
 
@@ -37,5 +37,6 @@ def check_same_version(place: StorePath, version: Version) -> None:
 
 def capacity(place: StorePath | None, memory: int | str | None, staging: bool = False) -> Capacity:
     """Return who would write there, each with so much memory, and whether there is room for temporary copies."""
-    workers = pools.capacity(place, None if memory is None else table.parsed_nbytes(memory))
-    return replace(workers, staging=staging, deletes=place is None or place.store.supports_deletes)
+    return replace(
+        pools.capacity(place, memory), staging=staging, deletes=place is None or place.store.supports_deletes
+    )

@@ -1,5 +1,7 @@
 """The names of ``ome_zarr.scale``: `Methods`, and `Scaler`, which makes a list of levels in memory or in Dask.
 
+Each method of `daskome.METHODS` is here by its name, too: metadata say ``daskome.scale.mean`` of what made an image.
+
 The work is daskome's (`daskome.methods`): every voxel counts, also the last of an odd size, integers are rounded and
 never wrap, and a result doesn't depend on chunks.
 """
@@ -11,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from daskome.door import plane_factors
-from daskome.methods import Method, downsample, find_method
+from daskome.methods import METHODS, Method, downsample, find_method
 from daskome.regions import aligned, ceil_div
 
 __all__ = ["Methods", "Scaler"]
@@ -113,6 +115,19 @@ class Scaler:
         for _ in plane_factors(base.shape, self.downscale, self.max_layer):
             levels.append(_smaller(levels[-1], self.downscale, row))
         return levels
+
+
+def __getattr__(name: str) -> Method:
+    """Return a row of `daskome.METHODS`: metadata name them so, as in ``daskome.scale.mean``.
+
+    >>> import numpy as np
+    >>> from daskome.scale import mean
+    >>> mean(np.arange(8.0).reshape(2, 4), (2, 2))
+    array([[2.5, 4.5]])
+    """
+    if name not in METHODS:
+        raise AttributeError(f"module 'daskome.scale' has no attribute {name!r}")
+    return METHODS[name]
 
 
 def _smaller(image: Any, downscale: int, method: Method) -> Any:

@@ -28,6 +28,7 @@ from daskome import direct, journal as journals
 from daskome.journal import Journal
 from daskome.layout import ArrayFormat
 from daskome.metadata import Metadata, Version, attributes as ome_attributes, find_version, merged, ome_keys, ome_of
+from daskome.methods import short_name
 from daskome.plan import Group, Plan
 from daskome.pyramid import Level, Pyramid
 from daskome.sources import Origin, Source
@@ -296,7 +297,7 @@ def differing(where: str, there: Any, wanted: Any) -> list[str]:
     >>> differing("levels", [{"path": "s0"}, {"path": "s1"}], [{"path": "0"}])
     ['levels: 2 there, 1 asked for', "levels/0/path: 's0' there, '0' asked for"]
     """
-    if where.endswith("/metadata/version") or there == wanted:
+    if where.endswith("/metadata/version") or there == wanted or _same_method(where, there, wanted):
         return []
     if isinstance(there, dict) and isinstance(wanted, dict):
         keys: list[Any] = sorted({*there, *wanted})
@@ -307,6 +308,11 @@ def differing(where: str, there: Any, wanted: Any) -> list[str]:
         return counts + [x for i, (a, b) in pairs for x in differing(f"{where}/{i}", a, b)]
     a, b = ("nothing" if value is None else reprlib.repr(value) for value in (there, wanted))
     return [f"{where}: {a} there, {b} asked for"]
+
+
+def _same_method(where: str, there: Any, wanted: Any) -> bool:
+    names = isinstance(there, str) and isinstance(wanted, str) and where.endswith("/metadata/method")
+    return names and short_name(there) == short_name(wanted)
 
 
 def _are_objects(value: Any) -> bool:

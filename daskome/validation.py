@@ -5,6 +5,7 @@
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,8 +131,9 @@ def findings(found: Sequence[Inspected]) -> Findings:
 
 
 def _stated(node: Node) -> Version | None:
-    """Return the version that a group states, or that it states a draft of."""
-    return VERSIONS.get((version_in(node.attributes or {}) or "")[:3])
+    """Return the version that a group states, or that it states a draft of: "0.6rc0" is one of "0.6"; "0.10" is not."""
+    number = re.match(r"\d+\.\d+", version_in(node.attributes or {}) or "")
+    return VERSIONS.get(number[0]) if number else None
 
 
 def _likely(node: Node) -> Version:

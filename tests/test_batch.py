@@ -3,10 +3,12 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,28 @@ def begun(tmp_path: Path, image: Path, tiny_blocks: None) -> Path:
     assert plan.n_units > 20
     assert len(plan.stages) > 1
     return tmp_path / "a"
+
+
+NO_BYTES = ("GB", "0", "-1", "1 XB", "much", "", -1, 0)
+CALLS: dict[str, Callable[[Path, Any], Any]] = {
+    "write_image": lambda begun, memory: daskome.write_image(VALUES, begun.with_name("b"), memory=memory),
+    "plan_image": lambda begun, memory: daskome.plan_image(VALUES, memory=memory),
+    "run_part": lambda begun, memory: daskome.run_part(begun, memory=memory),
+    "batch_script": lambda begun, memory: daskome.batch_script(begun, memory=memory),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_memory_is_read_alike_by_every_call(begun: Path, call: Callable[[Path, Any], Any]) -> None:
+    before = contents(begun)
+    for memory in NO_BYTES:
+        with pytest.raises(ValueError, match="'8GB'"):
+            call(begun, memory)
+    assert contents(begun) == before
+    assert not begun.with_name("b").exists()
+    for memory in ("8GB", "8 gb", "8e9", 8_000_000_000, "8000MB", "7.5GiB"):
+        call(begun, memory)
+        shutil.rmtree(begun.with_name("b"), ignore_errors=True)
 
 
 def test_parts_in_any_order_make_the_whole(begun: Path, whole: dict[str, bytes]) -> None:

@@ -331,6 +331,19 @@ def test_verify_says_what_it_compared(tmp_path: Path, npy: Path, options: list[s
     assert done.output.rstrip().endswith(said.replace("IN", str(npy)) + (" (see --pixels)" if "others" in said else ""))
 
 
+def test_options_of_a_file_system_that_is_not_asked_are_refused(tmp_path: Path, npy: Path) -> None:
+    daskome_("write", npy, tmp_path / "a")
+    done = daskome_("verify", tmp_path / "a", "--in-option", "anon=true")
+    assert (done.exit_code, "--in-option goes with --source" in done.output) == (2, True)
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_whatever_opens_an_image_takes_options_for_its_file_system(name: str) -> None:
+    taken = {parameter.name for parameter in main.commands[name].params}
+    assert "source" not in taken or "in_options" in taken
+    assert not taken & {"url", "target"} or "fs_options" in taken
+
+
 class NoCredentialsError(Exception):
     """As of botocore."""
 

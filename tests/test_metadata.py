@@ -101,7 +101,7 @@ def how(window: str, **factors: int) -> JSON:
     """Return what is said of how the hand-written image was made."""
     return {
         "description": f"mean of {window} windows",
-        "method": "daskome.methods:mean",
+        "method": "daskome.scale.mean",
         "version": __version__,
         "kwargs": {"scale_factors": [factors]},
     }

@@ -1,10 +1,12 @@
 """The public names are the contract: these, no others, each explained."""
 
+import ast
 import inspect
 import pkgutil
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import FunctionType
 
 import pytest
@@ -52,7 +54,7 @@ def sections(thing: object) -> dict[str, str]:
 
 
 def test_the_public_names() -> None:
-    assert daskome.__all__ == NAMES
+    assert daskome.__all__ == sorted(NAMES)
     assert dir(daskome) == sorted(NAMES)
 
 
@@ -60,6 +62,15 @@ def test_the_public_names() -> None:
 def test_every_name_is_there(name: str) -> None:
     assert getattr(daskome, name) is getattr(daskome, name)
     assert name in FUNCTIONS + CLASSES + ["METHODS", "__version__"]
+
+
+def test_type_checkers_see_every_name() -> None:
+    """They don't run `__getattr__`: a name that is not imported for them is Any, and so is all that it returns."""
+    tree = ast.parse(Path(daskome.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    seen = {alias.asname: (node.module, alias.name) for node in imports for alias in node.names}
+    assert seen == {name: (f"daskome.{home}", name) for name, home in daskome._HOMES.items()}
 
 
 def test_no_module_has_a_public_name() -> None:

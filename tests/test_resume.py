@@ -18,6 +18,7 @@ import zarr
 
 import daskome
 from daskome import journal, storage
+from daskome.methods import METHODS, find_method
 from tests.stores import contents, is_image
 
 VALUES = np.arange(48**3, dtype="uint32").reshape(48, 48, 48)
@@ -95,6 +96,31 @@ def test_where_nothing_was_begun_it_begins(tmp_path: Path, tiny_blocks: None) ->
     daskome.write_image(image(), tmp_path / "whole", **OPTIONS)
     daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
     assert contents(tmp_path / "a") == contents(tmp_path / "whole")
+
+
+def _written_before(folder: Path) -> None:
+    """Let metadata name the method as the first versions of daskome did."""
+    for document in [folder / "zarr.json", *folder.rglob("plan.json")]:
+        text = document.read_text()
+        assert "daskome.scale.mean" in text or document.name == "zarr.json"
+        document.write_text(text.replace("daskome.scale.mean", "daskome.methods:mean"))
+
+
+def test_the_old_name_of_a_method_is_the_same_method(tmp_path: Path, tiny_blocks: None) -> None:
+    interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
+    _written_before(tmp_path / "a")
+    daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
+    _written_before(tmp_path / "a")
+    before = contents(tmp_path / "a")
+    daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
+    assert contents(tmp_path / "a") == before
+    with pytest.raises(ValueError, match="asked for"):
+        daskome.write_image(image(), tmp_path / "a", resume=True, method="max", **OPTIONS)
+    assert find_method("daskome.methods:mean") is METHODS["mean"]
+    daskome.write_labels(image(), tmp_path / "a", "cells", axes="zyx")
+    daskome.add_levels(tmp_path / "a", [16])
+    daskome.convert_metadata(tmp_path / "a", "0.6")
+    assert [p for p in daskome.verify(tmp_path / "a", pixels=True) if not p.warning] == []
 
 
 def test_a_finished_image_is_left_alone_and_that_is_said(

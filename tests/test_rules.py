@@ -35,7 +35,7 @@ def slot(version: str, last: str = "0.4") -> JSON:
 
 
 def multiscale(version: str, name: str, more: JSON | None = None) -> JSON:
-    how = {"description": "mean of 2x2 windows", "method": "daskome.methods:mean", "version": "0.1.0"}
+    how = {"description": "mean of 2x2 windows", "method": "daskome.scale.mean", "version": "0.1.0"}
     space = [{"name": n, "type": "space", "unit": "micrometer"} for n in "zyx"]
     axes: JSON = {
         "0.3": {"axes": list("czyx")},

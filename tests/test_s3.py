@@ -102,6 +102,18 @@ def test_parts_there_with_options_of_their_own(tmp_path: Path, s3: S3, tiny_bloc
     assert s3.contents(url) == contents(tmp_path / "a")
 
 
+def test_what_is_there_is_verified_against_what_is_there(s3: S3) -> None:
+    bucket = s3.bucket()
+    source, url = f"s3://{bucket}/source", f"s3://{bucket}/a"
+    zarr.create_array(source, data=VALUES, chunks=(16, 16, 16), storage_options=s3.options)
+    daskome.write_image(VALUES, url, fs_options=s3.options, **OPTIONS)
+    options = [f"--{kind}-option={key}={value}" for kind in ("fs", "in") for key, value in s3.options.items()]
+    done = CliRunner().invoke(main, ["verify", url, "--source", source, *options])
+    assert done.exit_code == 0, done.output
+    assert f"the first level against {source}" in done.output
+    assert s3.secret not in done.output
+
+
 def test_a_wrong_secret_is_an_early_error(ceph: S3) -> None:
     url = f"s3://{ceph.bucket()}/a"
     with pytest.raises(PermissionError):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import pkgutil
 import warnings
 from itertools import pairwise
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 
+import daskome
 from daskome.methods import METHODS, downsample, find_method
 from daskome.scale import NAMES, Methods, Scaler
 
@@ -22,6 +25,29 @@ def theirs(**options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return scale.Scaler(**options)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_metadata_name_as_method_can_be_imported(name: str) -> None:
+    store = zarr.storage.MemoryStore()
+    daskome.write_image(IMAGE, store, [2], axes="zyx", method=name)
+    stored: Any = zarr.open_group(store).attrs["ome"]
+    address = stored["multiscales"][0]["metadata"]["method"]
+    assert address == f"daskome.scale.{name}"
+    assert pkgutil.resolve_name(address) is METHODS[name]
+    assert find_method(address) is METHODS[name]
+    np.testing.assert_array_equal(METHODS[name](IMAGE, (2, 2, 2)), zarr.open_array(store, path="s1")[...])
+
+
+def test_functions_of_others_are_named_as_they_were() -> None:
+    assert find_method(np.std).address == "numpy:std"
+
+
+def test_other_names_are_not_there() -> None:
+    with pytest.raises(AttributeError, match=r"'daskome\.scale' has no attribute 'medium'"):
+        pkgutil.resolve_name("daskome.scale.medium")
+    with pytest.raises(ValueError, match=r"unknown method 'daskome\.scale\.medium'"):
+        find_method("daskome.scale.medium")
 
 
 @pytest.mark.parametrize("name", LISTS)

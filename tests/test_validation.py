@@ -658,6 +658,27 @@ def test_the_version_can_be_given() -> None:
         validate(good("image", "0.5").store(), "7")
 
 
+@pytest.mark.parametrize("stated", ["0.7", "0.10", "0.19", "0.50", "0.60", "00.5", "10.5"])
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_version_that_only_begins_like_another_is_unknown(version: str, stated: str) -> None:
+    """What looks like 0.5 is checked as 0.5, and only what it states is wrong."""
+    image = good("image", version)
+    key = ".zattrs" if version == "0.4" else "zarr.json"
+    image.put(
+        key, json.loads(json.dumps(image.document(key)).replace(f'"version": "{version}"', f'"version": "{stated}"'))
+    )
+    assert {
+        (problem.where.rsplit("/")[-1], stated in problem.message) for problem in errors(validate(image.store()))
+    } == {("version", True)}
+
+
+def test_a_draft_is_checked_as_the_version_that_it_became() -> None:
+    image = good("image", "0.6")
+    image.put("zarr.json", json.loads(json.dumps(image.document("zarr.json")).replace('"0.6"', '"0.6rc0"')))
+    (problem,) = validate(image.store())
+    assert (problem.where, problem.warning) == ("version", True)
+
+
 def test_stores_that_cant_be_written_or_listed() -> None:
     class Blind(MemoryStore):
         supports_listing = False
