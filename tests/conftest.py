@@ -14,14 +14,14 @@ from tests.servers.s3 import S3
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark most cases of tests with many as slow: ``sampled(5)`` leaves every fifth in the default suite."""
+    """Mark most cases of tests with many as extended: ``sampled(5)`` leaves every fifth in the default suite."""
     seen: Counter[str] = Counter()
     for item in items:
         marker = item.get_closest_marker("sampled")
         if marker:
             name = item.nodeid.split("[")[0]
             if seen[name] % marker.args[0]:
-                item.add_marker("slow")
+                item.add_marker("extended")
             seen[name] += 1
 
 
