@@ -7,6 +7,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 $
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PARALLEL = $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 BRAIN = $$($(BIN)/python -m tests.volumes)
 
 .PHONY: demo test test-all lint bench clean
@@ -22,10 +23,11 @@ demo: $(VENV)/demo
 
 # Files of tests in as many processes as there are cores, up to four: each with a test of a server starts its own.
 test: $(VENV)/test
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+	$(PARALLEL)
 
-# Slow tests one by one: they need the memory, the ports and the cores for themselves.
-test-all: test
+# With the extended cases; then the slow tests one by one: they need the memory, the ports and the cores for themselves.
+test-all: $(VENV)/test
+	$(PARALLEL) -m "not slow"
 	$(BIN)/python -m pytest -q -m slow
 
 lint: $(VENV)/lint

@@ -4,35 +4,69 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
+import dask
 import pytest
+from distributed import Client, LocalCluster
 
+import daskome
 from daskome import copies, passes, pyramid
+from tests import cuboid
 from tests.servers import s3 as s3_server
 from tests.servers.proxy import Proxy, proxy as run_proxy
 from tests.servers.s3 import S3
+from tests.stores import contents
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark most cases of tests with many as slow: ``sampled(5)`` leaves every fifth in the default suite."""
+    """Mark most cases of tests with many as extended: ``sampled(5)`` leaves every fifth in the default suite."""
     seen: Counter[str] = Counter()
     for item in items:
         marker = item.get_closest_marker("sampled")
         if marker:
             name = item.nodeid.split("[")[0]
             if seen[name] % marker.args[0]:
-                item.add_marker("slow")
+                item.add_marker("extended")
             seen[name] += 1
 
 
 @pytest.fixture
 def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plan small images as if they were large ones: one stored object a block, many units, several stages."""
-    monkeypatch.setattr(pyramid, "BLOCK_NBYTES", 1)
-    monkeypatch.setattr(pyramid, "FRAME_NBYTES", 1)
-    monkeypatch.setattr(passes, "TAIL_NBYTES", 2**12)
-    monkeypatch.setattr(passes, "UNIT_NBYTES", 2**14)
-    monkeypatch.setattr(copies, "LEFT_NBYTES", 2**12)
+    plan_as_if_large(monkeypatch)
+
+
+def plan_as_if_large(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(pyramid, "BLOCK_NBYTES", 1)
+    patch.setattr(pyramid, "FRAME_NBYTES", 1)
+    patch.setattr(passes, "TAIL_NBYTES", 2**12)
+    patch.setattr(passes, "UNIT_NBYTES", 2**14)
+    patch.setattr(copies, "LEFT_NBYTES", 2**12)
+
+
+@pytest.fixture(scope="session")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The bytes of `tests.cuboid`'s image, written block by block in one thread; whoever writes it must write these."""
+    folder = tmp_path_factory.mktemp("expected")
+    with pytest.MonkeyPatch.context() as patch, dask.config.set(scheduler="sync"):
+        plan_as_if_large(patch)
+        plan = daskome.write_image(cuboid.image(), folder / "a", **cuboid.OPTIONS)
+    assert plan.n_units > 10
+    assert len(plan.stages) > 1
+    return contents(folder / "a")
+
+
+@pytest.fixture(scope="session")
+def _cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as local:
+        yield local
+
+
+@pytest.fixture
+def client(_cluster: LocalCluster) -> Iterator[Client]:
+    """Two workers, processes of their own, which all tests share; only within a test that asks are they Dask's default."""
+    with Client(_cluster) as found:
+        yield found
 
 
 @pytest.fixture(params=["large", "small"])

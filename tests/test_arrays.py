@@ -306,11 +306,11 @@ def test_what_a_codec_does_not_say_is_that_of_numcodecs(codec: dict[str, Any], c
 
 
 @pytest.mark.parametrize("role", ["filter", "compressor"])
-@pytest.mark.parametrize("name", sorted({*numcodecs.registry.codec_registry, "imagecodecs_jpeg2k"} - set(CODECS)))
-def test_other_codecs_are_refused_by_name(name: str, role: str) -> None:
-    codecs = {"filter": {"filters": [{"id": name}]}, "compressor": {"compressor": {"id": name}}}
-    with pytest.raises(ValueError, match=f"no codec for {role} '{name}', only for .*; write the image again"):
-        upgraded(of_v2(**codecs[role]), "yx")
+def test_other_codecs_are_refused_by_name(role: str) -> None:
+    for name in sorted({*numcodecs.registry.codec_registry, "imagecodecs_jpeg2k"} - set(CODECS)):
+        codecs = {"filter": {"filters": [{"id": name}]}, "compressor": {"compressor": {"id": name}}}
+        with pytest.raises(ValueError, match=f"no codec for {role} '{name}', only for .*; write the image again"):
+            upgraded(of_v2(**codecs[role]), "yx")
 
 
 @pytest.mark.parametrize(

@@ -413,21 +413,11 @@ def test_a_preview_of_truth(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_what_is_visibly_unfinished(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 16, (256, 512, 512), dtype="uint16")  # What gzip takes long for.
-    np.save(tmp_path / "big.npy", noise)
-    environment = os.environ | {"PYTHONPATH": str(Path(daskome.__file__).parents[1])}
-    command = [
-        sys.executable,
-        "-m",
-        "daskome",
-        "write",
-        tmp_path / "big.npy",
-        tmp_path / "a",
-        "--compressor",
-        "gzip:9",
-        "--chunks",
-        "64",
-    ]
+    """Of five units, each of which takes a while: pressed once the first chunk is there, the last is not begun."""
+    np.save(tmp_path / "big.npy", np.ones((256, 512, 512), "uint8"))
+    environment = os.environ | {"PYTHONPATH": str(Path(daskome.__file__).parents[1]), "NAP": "0.05"}
+    options = ["--method", "tests.habits:largest", "--chunks", "64", "--scale-factors", "2,4,8"]
+    command = [sys.executable, "-m", "daskome", "write", tmp_path / "big.npy", tmp_path / "a", *options]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True)
     while not (tmp_path / "a" / "s0" / "c").exists() and process.poll() is None:
         time.sleep(0.01)

@@ -22,12 +22,10 @@ from distributed import Client, LocalCluster
 import daskome
 from daskome import clusters, pools
 from tests import habits
+from tests.cuboid import OPTIONS, VALUES
 from tests.servers.process import answers, daemon, free_ports, wait_until
 from tests.servers.s3 import S3
 from tests.stores import contents, is_image
-
-VALUES = np.arange(48**3, dtype="uint32").reshape(48, 48, 48)
-OPTIONS: dict[str, Any] = {"scale_factors": [2, 4, 8], "storage_options": {"chunks": 8}}
 
 
 def image(nap: float = 0) -> da.Array:
@@ -36,13 +34,6 @@ def image(nap: float = 0) -> da.Array:
         return values
 
     return da.from_array(VALUES, chunks=16).map_blocks(block, dtype="uint32", meta=np.empty((0, 0, 0), "uint32"))
-
-
-@pytest.fixture
-def expected(tmp_path: Path, tiny_blocks: None) -> dict[str, bytes]:
-    with dask.config.set(scheduler="sync"):
-        daskome.write_image(image(), tmp_path / "expected", **OPTIONS)
-    return contents(tmp_path / "expected")
 
 
 @contextmanager
@@ -54,12 +45,6 @@ def cluster(n: int = 2, **options: Any) -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with cluster() as found:
-        yield found
-
-
 def on_scheduler(client: Client, function: Callable[..., Any]) -> Any:
     return client.run_on_scheduler(function)
 
@@ -68,13 +53,13 @@ def on_scheduler(client: Client, function: Callable[..., Any]) -> Any:
 
 
 def test_units_use_what_a_limit_leaves_before_dask_spills() -> None:
-    with cluster(1, memory_limit=10**9):
+    with cluster(1, memory_limit=10**9, processes=False):
         assert pools.capacity().memory == int(0.7e9)
         assert pools.capacity(memory=10**8).memory == 10**8
 
 
 def test_more_memory_than_workers_have_is_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, expected: dict[str, bytes]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, tiny_blocks: None
 ) -> None:
     big = da.zeros((256, 512, 512), dtype="uint8", chunks=256)
     with cluster(1, memory_limit=250 * 10**6), caplog.at_level(logging.WARNING, "daskome"):
@@ -101,23 +86,37 @@ def test_a_scheduler_that_keeps_no_units_is_warned_of(
 # ---- workers that can't write
 
 
-def test_workers_that_see_another_disk_are_refused(tmp_path: Path) -> None:
+@contextmanager
+def changed(client: Client, change: Callable[[Any], Any], new: Any, old: Any, workers: int) -> Iterator[None]:
+    """Within it, some of the workers are not as they were."""
+    chosen = list(client.nthreads())[:workers]
+    client.run(change, new, workers=chosen)
+    try:
+        yield
+    finally:
+        client.run(change, old, workers=chosen)
+
+
+def test_workers_that_see_another_disk_are_refused(tmp_path: Path, client: Client) -> None:
     (tmp_path / "elsewhere").mkdir()
-    with cluster(2) as client:
-        client.run(os.chdir, str(tmp_path / "elsewhere"))
-        with pytest.raises(daskome.WriteError, match=r"doesn't see .*that all workers share; 2 of 2"):
-            daskome.write_image(image(), f"/proc/self/cwd/{os.path.relpath(tmp_path)}/a", **OPTIONS)
+    here = next(iter(client.run(os.getcwd).values()))
+    with (
+        changed(client, os.chdir, str(tmp_path / "elsewhere"), here, 2),
+        pytest.raises(daskome.WriteError, match=r"doesn't see .*that all workers share; 2 of 2"),
+    ):
+        daskome.write_image(image(), f"/proc/self/cwd/{os.path.relpath(tmp_path)}/a", **OPTIONS)
 
 
-def other_version() -> None:
-    clusters.__version__ = "0.0.7"
+def set_version(version: str) -> None:
+    clusters.__version__ = version
 
 
-def test_workers_with_another_daskome_are_refused(tmp_path: Path) -> None:
-    with cluster(2) as client:
-        client.run(other_version, workers=[next(iter(client.nthreads()))])
-        with pytest.raises(daskome.WriteError, match=r"has daskome 0\.0\.7, but .* 1 of 2 workers"):
-            daskome.write_image(image(), tmp_path / "a", **OPTIONS)
+def test_workers_with_another_daskome_are_refused(tmp_path: Path, client: Client) -> None:
+    with (
+        changed(client, set_version, "0.0.7", clusters.__version__, 1),
+        pytest.raises(daskome.WriteError, match=r"has daskome 0\.0\.7, but .* 1 of 2 workers"),
+    ):
+        daskome.write_image(image(), tmp_path / "a", **OPTIONS)
 
 
 # ---- as seen from the dashboard
@@ -136,7 +135,9 @@ def test_units_have_names_and_a_span_and_leave_nothing(tmp_path: Path, client: C
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", ["lazy", "numpy", "persisted"])
-def test_nothing_is_left_on_the_scheduler(tmp_path: Path, client: Client, expected: Any, kind: str) -> None:
+def test_nothing_is_left_on_the_scheduler(
+    tmp_path: Path, tiny_blocks: None, client: Client, expected: Any, kind: str
+) -> None:
     array = {"lazy": image, "numpy": lambda: VALUES, "persisted": lambda: image().persist()}[kind]()
     daskome.write_image(array, tmp_path / "a", **OPTIONS)
     del array
@@ -150,18 +151,25 @@ def test_nothing_is_left_on_the_scheduler(tmp_path: Path, client: Client, expect
 # ---- the same bytes
 
 
-def test_units_that_are_lost_are_written_again(tmp_path: Path, expected: dict[str, bytes]) -> None:
+def test_units_that_are_lost_are_written_again(
+    tmp_path: Path, tiny_blocks: None, client: Client, expected: dict[str, bytes]
+) -> None:
     """As after ``client.restart()``, which forgets every future."""
-    with cluster(2) as client:
-        timer = threading.Timer(0.5, client.restart)
-        timer.start()
-        daskome.write_image(image(0.05), tmp_path / "a", retries=0, **OPTIONS)
-        timer.join()
+    restarting: list[threading.Thread] = []
+
+    def restart(done: int, total: int) -> None:
+        """After the first unit."""
+        if not restarting:
+            restarting.append(threading.Thread(target=client.restart))
+            restarting[0].start()
+
+    daskome.write_image(image(0.05), tmp_path / "a", retries=0, progress=restart, **OPTIONS)
+    restarting[0].join()
     assert contents(tmp_path / "a") == expected
 
 
 @pytest.mark.slow
-def test_a_cluster_that_adapts_grows(tmp_path: Path, expected: dict[str, bytes]) -> None:
+def test_a_cluster_that_adapts_grows(tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]) -> None:
     with cluster(1) as client:
         client.cluster.adapt(minimum=0, maximum=3, interval="100ms", target_duration="200ms")
         deadline = time.monotonic() + 30
@@ -235,7 +243,9 @@ def scheduler(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 
 
 @pytest.mark.slow
-def test_after_the_scheduler_is_killed_it_is_resumed(tmp_path: Path, expected: dict[str, bytes]) -> None:
+def test_after_the_scheduler_is_killed_it_is_resumed(
+    tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]
+) -> None:
     with scheduler(tmp_path) as (process, address), Client(address) as client:
         client.wait_for_workers(2)
         killed: list[float] = []
@@ -256,7 +266,7 @@ def test_after_the_scheduler_is_killed_it_is_resumed(tmp_path: Path, expected: d
 
 
 @pytest.mark.slow
-def test_four_ways_give_the_same_bytes(tmp_path: Path, expected: dict[str, bytes], s3: S3) -> None:
+def test_four_ways_give_the_same_bytes(tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes], s3: S3) -> None:
     """Threads, a cluster, parts in processes of their own (here: at random), S3."""
     with dask.config.set(num_workers=3):
         daskome.write_image(image(), tmp_path / "threads", **OPTIONS)

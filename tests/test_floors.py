@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -78,9 +79,9 @@ WORLD = {"dask", "distributed", "fsspec", "s3fs", "zarr"}
 OPTIONAL = {"PIL", "h5py", "nibabel", "s3fs", "tifffile", "xarray"}
 
 MODULES = sorted({path.relative_to(HOUSE).parts[0].removesuffix(".py") for path in HOUSE.rglob("*.py")})
-modules = pytest.mark.parametrize("module", MODULES)
 
 
+@cache
 def trees(module: str) -> list[ast.Module]:
     """Return the syntax of a module, or of all files of a package."""
     files = sorted((HOUSE / module).rglob("*.py")) or [HOUSE / f"{module}.py"]  # __init__.py comes first
@@ -117,47 +118,59 @@ def foreign(module: str) -> set[str]:
     return {name.split(".")[0] for name in imports(module)} - {"daskome"}
 
 
-@modules
-def test_every_module_has_a_floor(module: str) -> None:
-    assert module in FLOORS
+def test_every_module_has_a_floor() -> None:
+    assert set(MODULES) <= set(FLOORS)
 
 
-@modules
-def test_imports_only_point_down(module: str) -> None:
-    level_or_up = {other: FLOORS[other] for other in own(module) if FLOORS[other] >= FLOORS[module]}
-    assert not level_or_up, f"{module} is on floor {FLOORS[module]}"
+def test_imports_only_point_down() -> None:
+    up = {
+        f"{module} ({FLOORS[module]}) imports {other} ({FLOORS[other]})"
+        for module in MODULES
+        for other in own(module)
+        if FLOORS[other] >= FLOORS[module]
+    }
+    assert not up
 
 
 def test_the_layout_stands_on_axes_and_regions_alone() -> None:
     assert own("layout") <= {"axes", "regions"}
 
 
-@pytest.mark.parametrize("module", sorted(set(ARITHMETIC) & set(MODULES)))
-def test_arithmetic_knows_neither_dask_nor_a_store(module: str) -> None:
-    assert not foreign(module) & WORLD
+def importers(packages: set[str]) -> set[str]:
+    """Return the modules that import one of the packages."""
+    return {module for module in MODULES if foreign(module) & packages}
 
 
-@modules
-def test_few_know_dask(module: str) -> None:
-    assert module in DASK or "dask" not in foreign(module)
-    assert module in DISTRIBUTED or "distributed" not in foreign(module)
+def test_arithmetic_knows_neither_dask_nor_a_store() -> None:
+    assert not importers(WORLD) & set(ARITHMETIC)
 
 
-@modules
-def test_only_storage_opens_urls(module: str) -> None:
-    assert module in ("s3", "storage") or not foreign(module) & {"fsspec", "s3fs", "aiobotocore", "aiohttp"}
-    nodes = [node for tree in trees(module) for node in ast.walk(tree)]
-    calls = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    assert module == "storage" or not calls & {"from_url", "FsspecStore"}
+def test_few_know_dask() -> None:
+    assert importers({"dask"}) <= DASK
+    assert importers({"distributed"}) <= DISTRIBUTED
 
 
-@modules
-def test_optional_packages_are_imported_where_they_are_needed(module: str) -> None:
+def test_only_storage_opens_urls() -> None:
+    assert importers({"fsspec", "s3fs", "aiobotocore", "aiohttp"}) <= {"s3", "storage"}
+    assert {module for module in MODULES if attributes(module) & {"from_url", "FsspecStore"}} <= {"storage"}
+
+
+def attributes(module: str) -> set[str]:
+    """Return the names of all attributes that a module looks up."""
+    return {node.attr for tree in trees(module) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+def test_optional_packages_are_imported_where_they_are_needed() -> None:
     """Inside functions, or in the file of a package that is imported only to read with it."""
+    early = {f"{module} imports {name}" for module in MODULES for name in imported_first(module) & OPTIONAL}
+    assert not early
+
+
+def imported_first(module: str) -> set[str]:
+    """Return the packages that are imported with a module."""
     top = trees(module)[0].body
     names = {alias.name.split(".")[0] for node in top if isinstance(node, ast.Import) for alias in node.names}
-    names |= {str(node.module).split(".")[0] for node in top if isinstance(node, ast.ImportFrom)}
-    assert not names & OPTIONAL
+    return names | {str(node.module).split(".")[0] for node in top if isinstance(node, ast.ImportFrom)}
 
 
 def loaded_after(statement: str) -> set[str]:

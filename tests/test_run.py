@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +14,32 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import daskome
+from tests.cuboid import OPTIONS, image
 from tests.stores import contents, is_image, levels
-
-SHAPE = (48, 48, 48)
-OPTIONS: dict[str, Any] = {"scale_factors": [2, 4, 8], "storage_options": {"chunks": 8}}
-
-
-def image(scale: int = 1) -> da.Array:
-    array = da.from_array(np.arange(np.prod(SHAPE), dtype="uint32").reshape(SHAPE), chunks=16)
-    return array * np.uint32(scale)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with (
-        LocalCluster(4, processes=True, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
-        Client(cluster) as c,
-    ):
-        yield c
-
-
-@pytest.fixture
-def expected(tmp_path: Path, tiny_blocks: None) -> dict[str, bytes]:
-    with dask.config.set(scheduler="sync"):
-        plan = daskome.write_image(image(), tmp_path / "expected", **OPTIONS)
-    assert plan.n_units > 10
-    assert len(plan.stages) > 1
-    return contents(tmp_path / "expected")
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_threads_write_the_same_bytes(tmp_path: Path, expected: dict[str, bytes], threads: int) -> None:
+def test_threads_write_the_same_bytes(
+    tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes], threads: int
+) -> None:
     with dask.config.set(num_workers=threads):
         daskome.write_image(image(), tmp_path / "a", **OPTIONS)
     assert contents(tmp_path / "a") == expected
 
 
-def test_a_cluster_writes_the_same_bytes(tmp_path: Path, expected: dict[str, bytes], client: Client) -> None:
+def test_a_cluster_writes_the_same_bytes(
+    tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes], client: Client
+) -> None:
     before = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
     daskome.write_image(image(), tmp_path / "a", **OPTIONS)
     assert contents(tmp_path / "a") == expected
     assert client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter) > before
 
 
-def test_a_cluster_of_one_thread_in_this_process(tmp_path: Path, expected: dict[str, bytes]) -> None:
+def test_a_cluster_of_one_thread_in_this_process(tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]) -> None:
     with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0"):
         daskome.write_image(image(), tmp_path / "a", **OPTIONS)
     assert contents(tmp_path / "a") == expected
@@ -69,12 +47,14 @@ def test_a_cluster_of_one_thread_in_this_process(tmp_path: Path, expected: dict[
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", ["numpy", "persisted", "lazy", "stored"])
-def test_images_travel_to_a_cluster(tmp_path: Path, expected: dict[str, bytes], client: Client, kind: str) -> None:
+def test_images_travel_to_a_cluster(
+    tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes], client: Client, kind: str
+) -> None:
     zarr.create_array(tmp_path / "stored", data=image().compute(), chunks=(16, 16, 16))
     kinds = {
         "numpy": lambda: image().compute(),
         "persisted": lambda: image().persist(),
-        "lazy": lambda: image(2) // 2,
+        "lazy": lambda: image() * np.uint32(2) // 2,
         "stored": lambda: zarr.open_array(tmp_path / "stored", mode="r"),
     }
     daskome.write_image(kinds[kind](), tmp_path / "a", **OPTIONS)
@@ -87,7 +67,9 @@ def test_a_store_in_memory_is_written_by_threads_beside_a_cluster(client: Client
     np.testing.assert_array_equal(levels(store)[0], image().compute())
 
 
-def test_compute_false_on_a_cluster(tmp_path: Path, expected: dict[str, bytes], client: Client) -> None:
+def test_compute_false_on_a_cluster(
+    tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes], client: Client
+) -> None:
     client.compute(daskome.write_image(image(), tmp_path / "a", compute=False, **OPTIONS)).result()
     assert contents(tmp_path / "a") == expected
 
@@ -110,7 +92,7 @@ def hiccup(tmp_path: Path, failures: int) -> da.Array:
 
 @pytest.mark.parametrize("where", ["threads", "cluster"])
 def test_a_unit_that_fails_is_tried_again(
-    tmp_path: Path, expected: dict[str, bytes], where: str, request: pytest.FixtureRequest
+    tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes], where: str, request: pytest.FixtureRequest
 ) -> None:
     if where == "cluster":
         request.getfixturevalue("client")
@@ -126,7 +108,7 @@ def test_a_unit_that_fails_for_good_is_named_and_nothing_is_published(
     if where == "cluster":
         request.getfixturevalue("client")
     with pytest.raises(
-        daskome.WriteError, match=r"1 unit.*\n.*unit 0/\d+ .*z 16:32, y 0:16, x 32:48 of s0.*hiccuped"
+        daskome.WriteError, match=r"1 unit.*\n.*unit 0/\d+ .*z 16:24, y 0:16, x 32:48 of s0.*hiccuped"
     ) as failure:
         daskome.write_image(hiccup(tmp_path, 99), tmp_path / "a", retries=1, **OPTIONS)
     assert isinstance(failure.value.__cause__, OSError)
@@ -135,7 +117,7 @@ def test_a_unit_that_fails_for_good_is_named_and_nothing_is_published(
     group = zarr.open_group(tmp_path / "a", mode="r")
     assert group.attrs["daskome"]["unfinished"]
     # The others are finished.
-    assert np.count_nonzero(group["s0"][...]) == image().size - 16**3 - 1
+    assert np.count_nonzero(group["s0"][...]) == image().size - 8 * 16 * 16 - 1
     with pytest.raises(FileExistsError, match="unfinished image; overwrite=True"):
         daskome.write_image(image(), tmp_path / "a", **OPTIONS)
 
@@ -171,10 +153,10 @@ pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
 passes.TAIL_NBYTES, passes.UNIT_NBYTES, copies.LEFT_NBYTES = 2**12, 2**14, 2**12
 
 def slowly(block):
-    time.sleep(0.02)
+    time.sleep(0.2)  # Twelve blocks in two threads: more than a second, so that it is killed before its end.
     return block
 
-image = da.from_array(np.arange(48**3, dtype="uint32").reshape(48, 48, 48), chunks=16)
+image = da.from_array(np.arange(24 * 32 * 48, dtype="uint32").reshape(24, 32, 48), chunks=16)
 image = image.map_blocks(slowly, dtype=image.dtype, meta=np.empty((0, 0, 0), image.dtype))
 print("ready", flush=True)
 daskome.write_image(image, sys.argv[1], [2, 4, 8], storage_options={"chunks": 8}, overwrite=True)
@@ -182,10 +164,10 @@ daskome.write_image(image, sys.argv[1], [2, 4, 8], storage_options={"chunks": 8}
 
 
 @pytest.mark.sampled(5)
-@pytest.mark.parametrize("when", [0.0, 0.1, 0.3, 0.6])
+@pytest.mark.parametrize("when", [0.0, 0.1, 0.3, 0.5])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_at_any_point_it_is_no_image_and_can_be_written_again(
-    tmp_path: Path, expected: dict[str, bytes], when: float, how: signal.Signals
+    tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes], when: float, how: signal.Signals
 ) -> None:
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SLOW_WRITER))

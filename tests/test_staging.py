@@ -47,8 +47,10 @@ def planes() -> da.Array:
     return da.from_array(VALUES, chunks=PLANES)
 
 
-def undisturbed(folder: Path) -> dict[str, bytes]:
-    daskome.write_image(planes(), folder, **OPTIONS)
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    daskome.write_image(VALUES, folder, **OPTIONS)
     return contents(folder)
 
 
@@ -103,12 +105,12 @@ def test_the_bytes_are_those_of_an_image_that_was_not_copied(
     assert (image.reads * sizes).sum() / values.size == pytest.approx(plan.amplification)
 
 
-def test_what_would_be_read_often_is_read_once(tmp_path: Path) -> None:
+def test_what_would_be_read_often_is_read_once(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     image = Counting(VALUES, PLANES)
     plan = daskome.write_image(image, tmp_path / "a", **TIGHT, staging=True)
     assert plan.temporary
     assert (image.reads == 1).all()
-    assert contents(tmp_path / "a") == undisturbed(tmp_path / "b")
+    assert contents(tmp_path / "a") == undisturbed
 
 
 @pytest.mark.sampled(3)
@@ -120,15 +122,15 @@ def test_every_version_of_a_target(tmp_path: Path, fmt: str) -> None:
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_it_can_be_done_later(tmp_path: Path) -> None:
+def test_it_can_be_done_later(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     daskome.write_image(planes(), tmp_path / "a", **TIGHT, staging=True, compute=False).compute(scheduler="threads")
-    assert contents(tmp_path / "a") == undisturbed(tmp_path / "b")
+    assert contents(tmp_path / "a") == undisturbed
 
 
-def test_an_image_is_replaced(tmp_path: Path) -> None:
+def test_an_image_is_replaced(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     daskome.write_image(VALUES[:8], tmp_path / "a", **OPTIONS)
     daskome.write_image(planes(), tmp_path / "a", **TIGHT, staging=True, overwrite=True)
-    assert contents(tmp_path / "a") == undisturbed(tmp_path / "b")
+    assert contents(tmp_path / "a") == undisturbed
 
 
 # ---- where it lies meanwhile
@@ -153,14 +155,14 @@ def test_no_reader_takes_the_copy_for_an_image(tmp_path: Path) -> None:
     assert "staging" not in CliRunner().invoke(main, ["info", str(tmp_path / "a")]).output
 
 
-def test_parts_go_by_way_of_it_too(tmp_path: Path) -> None:
+def test_parts_go_by_way_of_it_too(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     plan = begun(tmp_path / "a")
     assert daskome.status(tmp_path / "a").stages[0].nbytes == VALUES.nbytes
     for stage in range(1, len(plan.stages)):
         for i in (1, 0):
             daskome.run_part(tmp_path / "a", stage=stage, part=(i, 2))  # the image is not needed any more
     daskome.finish(tmp_path / "a")
-    assert contents(tmp_path / "a") == undisturbed(tmp_path / "b")
+    assert contents(tmp_path / "a") == undisturbed
 
 
 def test_a_store_that_deletes_nothing_is_refused(tmp_path: Path) -> None:
@@ -192,12 +194,14 @@ def test_labels_and_plates_have_copies_of_their_own(tmp_path: Path, name: str) -
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("after", [9, 24 + 9], ids=["copying", "reading the copy"])
 @pytest.mark.parametrize("again", [{"staging": True, **TIGHT}, OPTIONS], ids=["with", "without"])
-def test_a_resumed_image_has_the_bytes_of_an_undisturbed_one(tmp_path: Path, after: int, again: dict[str, Any]) -> None:
+def test_a_resumed_image_has_the_bytes_of_an_undisturbed_one(
+    tmp_path: Path, undisturbed: dict[str, bytes], after: int, again: dict[str, Any]
+) -> None:
     with lights_out(after), pytest.raises(daskome.WriteError, match="resume=True"):
         daskome.write_image(planes(), tmp_path / "a", **TIGHT, staging=True, retries=0)
     assert {key.split("/")[0] for key in done(tmp_path / "a")} == ({"0"} if after == 9 else {"0", "1"})
     daskome.write_image(planes(), tmp_path / "a", resume=True, **again)
-    assert contents(tmp_path / "a") == undisturbed(tmp_path / "b")
+    assert contents(tmp_path / "a") == undisturbed
 
 
 def test_an_image_that_changed_meanwhile_is_refused(tmp_path: Path) -> None:

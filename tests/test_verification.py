@@ -14,12 +14,14 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from hypothesis import example, given, strategies as st
 from zarr.storage import MemoryStore
 
 from daskome import METHODS, found as there, pixels, write_image, write_multiscale, write_plate
 from daskome.found import read_pyramid
 from daskome.pixels import sample
 from daskome.verification import Problem, verify
+from tests.strategies import law
 
 SHAPES = {"yx": (45, 70), "zyx": (7, 37, 30), "czyx": (2, 9, 33, 40), "tczyx": (2, 2, 3, 21, 11)}
 CHUNKS = {"z": 4, "y": 16, "x": 16}
@@ -470,9 +472,12 @@ def test_a_sample_has_a_block(wanted: int) -> None:
         verify(MemoryStore(), pixels=wanted) if wanted else verify(MemoryStore(), pixels=np.int64(0))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("total", range(1, 40))
-@pytest.mark.parametrize("wanted", [1, 2, 3, 7, 100, None])
+@law(max_examples=150)
+@given(total=st.integers(1, 10**12), wanted=st.none() | st.integers(1, 200))
+@example(total=39, wanted=None)
+@example(total=40, wanted=39)
 def test_samples_are_different_blocks_and_have_the_last(total: int, wanted: int | None) -> None:
+    total = total if wanted else total % 1000 + 1
     blocks = list(sample(total, wanted))
     assert blocks == sorted(set(blocks))
     assert len(blocks) == min(total, wanted or total)
