@@ -2,11 +2,16 @@
 
 ::
 
-    .daskome/plan.json               the plan, and where its images come from
+    .daskome/current                 the id of the run that is under way
+    .daskome/<id>/plan.json          the plan, and where its images come from
     .daskome/<id>/<stage>/<index>    one small record per finished unit
     .daskome/<id>/failed/<unit>      why a unit failed for good
 
 A plan that is started anew gets a new id, so records of processes that still follow the old one count for nothing.
+Every unit asks whether its run is still under way, so that has to be a small file, however long the plan is. It is
+written last and deleted first: whenever a process is killed, either a whole plan is under way, or none.
+
+Version 0.1 kept id and plan together in ``.daskome/plan.json``. What it has begun is found, and goes on.
 """
 
 import json
@@ -26,6 +31,8 @@ from daskome.plan import Plan, Unit
 from daskome.sources import Origin
 
 JOURNAL = ".daskome"
+CURRENT = "current"
+PLAN = "plan.json"
 FAILED = "failed"
 SAMPLE = 64
 """So many records are read to tell how fast units are finished."""
@@ -71,7 +78,8 @@ def begin(journal: Journal, plan: Plan, origins: Sequence[Origin]) -> None:
     if journal.keeps:
         images = [asdict(origin) for origin in origins]
         text = json.dumps({"id": journal.id, "images": images, "plan": json.loads(plan.to_json())})
-        _set(journal.home / JOURNAL / "plan.json", text)
+        _set(_records(journal) / PLAN, text)
+        _set(journal.home / JOURNAL / CURRENT, journal.id)
 
 
 def find(home: StorePath) -> Begun | None:
@@ -82,7 +90,8 @@ def find(home: StorePath) -> Begun | None:
     ValueError
         If another version of daskome has started it, in a form of its own.
     """
-    text = _get(home / JOURNAL / "plan.json")
+    current = _get(home / JOURNAL / CURRENT)
+    text = _get(home / JOURNAL / PLAN) if current is None else _get(_records(Journal(home, current)) / PLAN)
     if text is None:
         return None
     try:
@@ -95,8 +104,14 @@ def find(home: StorePath) -> Begun | None:
 
 def is_current(journal: Journal) -> bool:
     """Whether nobody has started anew what a journal belongs to."""
-    text = _get(journal.home / JOURNAL / "plan.json") if journal.keeps else None
-    return not journal.keeps or (text is not None and json.loads(text)["id"] == journal.id)
+    return not journal.keeps or _current(journal.home) == journal.id
+
+
+def _current(home: StorePath) -> str | None:
+    """Return the id of the run that is under way at a group."""
+    current = _get(home / JOURNAL / CURRENT)
+    old = _get(home / JOURNAL / PLAN) if current is None else None
+    return current if old is None else str(json.loads(old)["id"])
 
 
 def record(journal: Journal, unit: Unit, done: Record) -> None:
@@ -134,10 +149,12 @@ def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Re
 
 
 def forget(home: StorePath) -> None:
-    """Delete the journal that a group keeps: the plan first, for records without one count for nothing."""
+    """Delete the journal that a group keeps, what makes it current first: records without that count for nothing."""
     if home.store.supports_deletes:
-        with suppress(FileNotFoundError):  # Another process, with a part of its own, has just done so.
-            sync((home / JOURNAL / "plan.json").delete())
+        for name in (CURRENT, PLAN):
+            with suppress(FileNotFoundError):  # Another process, with a part of its own, has just done so.
+                sync((home / JOURNAL / name).delete())
+        with suppress(FileNotFoundError):
             sync((home / JOURNAL).delete_dir())
 
 

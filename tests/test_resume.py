@@ -302,7 +302,7 @@ def killed(code: str, target: Path, log: Path, seconds: float, units: int = 10**
     process.stdout.readline()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None and len(done(target)) < units:
-        early = is_image(target) and (target / journal.JOURNAL / "plan.json").exists()
+        early = is_image(target) and (target / journal.JOURNAL / journal.CURRENT).exists()
         assert not early or whole_journal(target), "a reader saw an image before its last unit was written"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
@@ -367,6 +367,7 @@ def test_a_full_disk_is_a_clear_error_and_is_gone_on_with_once_there_is_space(tm
 
 def test_the_journal_is_json_without_surprises(tmp_path: Path, tiny_blocks: None) -> None:
     interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
-    found = json.loads((tmp_path / "a" / journal.JOURNAL / "plan.json").read_text())
+    folder = tmp_path / "a" / journal.JOURNAL
+    found = json.loads((folder / (folder / journal.CURRENT).read_text() / journal.PLAN).read_text())
     assert set(found) == {"id", "images", "plan"}
     assert zarr.open_group(tmp_path / "a", mode="r").attrs["daskome"]["unfinished"]
