@@ -75,7 +75,7 @@ def volume(case: Case) -> Any:
 
 
 def write(case: dict[str, Any]) -> dict[str, Any]:
-    """Write a case on a cluster of its own, with 5 levels, to a temporary folder, and return what was `Found`."""
+    """Write a case on a cluster of its own, with 5 levels, to a temporary folder, and return what was `StoredImage`."""
     import dask
     from distributed import Client, LocalCluster
 

@@ -74,7 +74,8 @@ def write_loop(folder: str, edge: int, cname: str, clevel: int) -> None:
     """Write by hand: each thread a tree of chunks, depth first."""
     import numcodecs
 
-    from daskome.methods import METHODS, downsample
+    from daskome.kernels.downsample import downsample
+    from daskome.kernels.methods import METHODS
 
     codec = numcodecs.Blosc(cname, clevel, numcodecs.Blosc.BITSHUFFLE)
     volume = Tiled((edge,) * 3)

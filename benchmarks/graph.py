@@ -76,17 +76,20 @@ def _units(array: Any) -> dict[str, float]:
     from zarr.storage import MemoryStore, StorePath
 
     import daskome
-    from daskome import jobs, journal, run, sources
+    from daskome.execution import runner as run, unit_task as jobs
+    from daskome.sources.adapt import as_source
+    from daskome.sources.pieces import with_shared_results
+    from daskome.stores import journal
 
     place = StorePath(MemoryStore())
     began = time.process_time()
     plan = daskome.plan_image(array, scale_factors=factors(), storage_options={"chunks": EDGE})
-    source = sources.ready(sources.as_source(array), lambda graph, keys: {key: np.float64(1) for key in keys})
-    start = run.Start(plan, [source], place, journal.fresh(place))
+    source = with_shared_results(as_source(array), lambda graph, keys: {key: np.float64(1) for key in keys})
+    start = run.Run(plan, [source], place, journal.new_journal(place))
     sizes = []
     for stage in range(len(plan.stages)):
-        for number, job in enumerate(run.jobs(start, stage, range(plan.count(stage)))):
-            bare, *_ = jobs.detached(job)
+        for number, job in enumerate(run.unit_tasks(start, stage, range(plan.count(stage)))):
+            bare, *_ = jobs.split_payload(job)
             if number % 100 == 0:
                 sizes.append(len(pickle.dumps(replace(bare, place=None, journal=None))))
     took = time.process_time() - began
@@ -130,25 +133,27 @@ def schedule(edge: int) -> dict[str, float]:
     from zarr.storage import MemoryStore, StorePath
 
     import daskome
-    from daskome import clusters, journal, run, sources
+    from daskome.execution import cluster as clusters, runner as run
+    from daskome.sources import adapt as sources
+    from daskome.stores import journal
 
     place = StorePath(MemoryStore())
     array = image(Case(edge, "zarr array"))
     plan = daskome.plan_image(array, scale_factors=factors(), storage_options={"chunks": EDGE})
-    start = run.Start(plan, [sources.as_source(array)], place, journal.fresh(place))
+    start = run.Run(plan, [sources.as_source(array)], place, journal.new_journal(place))
 
     def idle() -> Iterator[Idle]:
         for stage in range(len(plan.stages)):
-            yield from (Idle(job.unit, job.piece) for job in run.jobs(start, stage, range(plan.count(stage))))
+            yield from (Idle(job.unit, job.piece) for job in run.unit_tasks(start, stage, range(plan.count(stage))))
 
     process, memory, known = psutil.Process(), {}, []
     with (
         LocalCluster(n_workers=1, threads_per_worker=4, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as client,
     ):
-        workers = clusters.Cluster(client, client.get_executor(pure=False).submit)
+        workers = clusters.ClusterExecutor(client, client.get_executor(pure=False).submit)
         began = time.process_time()
-        for done, _ in enumerate(run.finished(start, idle(), workers, 0)):
+        for done, _ in enumerate(run.finished_units(start, idle(), workers, 0)):
             if done % 500 == min(200, plan.n_units // 2):
                 memory[done] = process.memory_info().rss
                 known.append(len(cluster.scheduler.tasks))

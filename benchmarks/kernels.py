@@ -1,6 +1,6 @@
 """How fast one core downsamples, and others do.
 
-``python -m benchmarks.kernels`` prints MB/s of input for `daskome.methods.downsample` beside
+``python -m benchmarks.kernels`` prints MB/s of input for `daskome.kernels.downsample.downsample` beside
 `dask.array.coarsen`, TensorStore, scikit-image and SciPy, each on one thread, on the same block in memory.
 ``--tiny`` is for the tests. "—" stands for a peer that has no such method, "absent" for one not installed.
 """
@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.report import Table, report
-from daskome.methods import METHODS, downsample
+from daskome.kernels.downsample import downsample
+from daskome.kernels.methods import METHODS
 
 Image = npt.NDArray[Any]
 Factors = tuple[int, ...]

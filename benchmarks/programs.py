@@ -25,7 +25,7 @@ def daskome(source: str, target: str, axes: str, levels: int, method: str | None
     import dask
     import zarr
 
-    from daskome import write_image
+    from daskome.writer import write_image
 
     array = zarr.open_array(source, mode="r")
     options = {"chunks": array.chunks, "compressors": blosc()} if method else None

@@ -77,7 +77,8 @@ def measured(edge: int) -> list[float]:
     import zarr
 
     import daskome
-    from daskome import journal, regions
+    from daskome.model import regions
+    from daskome.stores import journal
 
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     folder, image = tempfile.mkdtemp(), Tiled((edge,) * 3)
@@ -85,7 +86,7 @@ def measured(edge: int) -> list[float]:
         with dask.config.set(num_workers=1):
             plan = daskome.write_image(image, f"{folder}/a", compute="init", storage_options={"chunks": 128})
             daskome.run_part(f"{folder}/a", image, stage=0)
-        found = journal.find(zarr.open_group(f"{folder}/a", mode="r").store_path)
+        found = journal.find_run(zarr.open_group(f"{folder}/a", mode="r").store_path)
         assert found is not None
         units = list(plan.units(0))
         taken = [next(journal.records(found.journal, 0, [unit.index])).seconds for unit in units]
@@ -133,13 +134,13 @@ def _ended(
 def stages(edge: int, workers: int) -> list[tuple[int, float]]:
     """Return the stages of a cube that is planned for so many workers of one thread and 2 GB."""
     import daskome
-    from daskome.asked import Asked
-    from daskome.metadata import find_version
-    from daskome.plan import Capacity
+    from daskome.ome.versions import find_version
+    from daskome.planning.work import Workers
+    from daskome.writing.description import ImageOptions
 
     volume = daskome.Volume((edge,) * 3, "uint16", chunks=(128, 128, 128))
-    asked = Asked(axes="zyx", storage_options={"chunks": 128})
-    plan, _ = asked.plan(volume.source, find_version("0.5"), Capacity(workers, 1, 2 * 10**9))
+    asked = ImageOptions(axes="zyx", storage_options={"chunks": 128})
+    plan, _ = asked.plan(volume.source, find_version("0.5"), Workers(workers, 1, 2 * 10**9))
     return [(load.units, load.nbytes / load.units) for load in plan.loads]
 
 

@@ -27,7 +27,7 @@ IMPORTS = {
     "`import dask.array, zarr`": "import dask.array, zarr",
     "`import daskome`": "import daskome",
     "`from daskome import write_image`": "from daskome import write_image",
-    "`daskome --help`": "import sys; sys.argv[1:] = ['--help']; from daskome.cli import main; main()",
+    "`daskome --help`": "import sys; sys.argv[1:] = ['--help']; from daskome.cli.main import main; main()",
 }
 
 

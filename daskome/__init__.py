@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 from daskome._version import __version__ as __version__
 
 if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type checkers; a test compares them.
-    from daskome.batch import batch_script as batch_script, finish as finish, run_part as run_part, status as status
-    from daskome.channels import Channel as Channel
-    from daskome.images import Volume as Volume
-    from daskome.jobs import WriteError as WriteError
-    from daskome.label_images import label_values as label_values
-    from daskome.methods import METHODS as METHODS
-    from daskome.plan import Plan as Plan
-    from daskome.problem import Problem as Problem
-    from daskome.readers import read as read
-    from daskome.trials import try_codecs as try_codecs
-    from daskome.upgrade import convert_metadata as convert_metadata
-    from daskome.validation import validate as validate
-    from daskome.verification import verify as verify
+    from daskome.execution.batch.parts import finish as finish, run_part as run_part
+    from daskome.execution.batch.script import batch_script as batch_script
+    from daskome.execution.batch.status import status as status
+    from daskome.execution.unit_task import WriteError as WriteError
+    from daskome.inspection.preview import preview as preview
+    from daskome.inspection.validate import validate as validate
+    from daskome.inspection.verify import verify as verify
+    from daskome.kernels.methods import METHODS as METHODS
+    from daskome.model.source import Volume as Volume
+    from daskome.ome.omero import Channel as Channel
+    from daskome.ome.problem import Problem as Problem
+    from daskome.planning.plan import Plan as Plan
+    from daskome.sources.readers import read as read
+    from daskome.upgrade.convert import convert_metadata as convert_metadata
     from daskome.writer import (
         add_levels as add_levels,
         plan_image as plan_image,
@@ -32,26 +33,29 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
         write_plate_metadata as write_plate_metadata,
         write_well_metadata as write_well_metadata,
     )
+    from daskome.writing.codec_trials import try_codecs as try_codecs
+    from daskome.writing.labels import label_values as label_values
 
 _HOMES = {
-    "Channel": "channels",
-    "METHODS": "methods",
-    "Plan": "plan",
-    "Problem": "problem",
-    "Volume": "images",
-    "WriteError": "jobs",
+    "Channel": "ome.omero",
+    "METHODS": "kernels.methods",
+    "Plan": "planning.plan",
+    "Problem": "ome.problem",
+    "Volume": "model.source",
+    "WriteError": "execution.unit_task",
     "add_levels": "writer",
-    "batch_script": "batch",
-    "convert_metadata": "upgrade",
-    "finish": "batch",
-    "label_values": "label_images",
+    "batch_script": "execution.batch.script",
+    "convert_metadata": "upgrade.convert",
+    "finish": "execution.batch.parts",
+    "label_values": "writing.labels",
     "plan_image": "writer",
-    "read": "readers",
-    "run_part": "batch",
-    "status": "batch",
-    "try_codecs": "trials",
-    "validate": "validation",
-    "verify": "verification",
+    "preview": "inspection.preview",
+    "read": "sources.readers",
+    "run_part": "execution.batch.parts",
+    "status": "execution.batch.status",
+    "try_codecs": "writing.codec_trials",
+    "validate": "inspection.validate",
+    "verify": "inspection.verify",
     "write_image": "writer",
     "write_label_metadata": "writer",
     "write_labels": "writer",

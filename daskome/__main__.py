@@ -1,5 +1,5 @@
 """``python -m daskome`` is the ``daskome`` command."""
 
-from daskome.cli import main
+from daskome.cli.main import main
 
 main(prog_name="daskome")

@@ -1,4 +1,4 @@
-"""The names of ``ome_zarr.format``: a class per version of OME-Zarr, with what `daskome.metadata.VERSIONS` says of it.
+"""The names of ``ome_zarr.format``: a class per version of OME-Zarr, as `daskome.ome.versions.VERSIONS` has it.
 
 Every function of daskome takes ``"0.5"`` where it takes ``FormatV05()``.
 """
@@ -6,12 +6,11 @@ Every function of daskome takes ``"0.5"`` where it takes ``FormatV05()``.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from daskome import storage
-from daskome.door import check_placing
-from daskome.metadata import VERSIONS, find_version
+from daskome.ome.versions import VERSIONS, find_version
+from daskome.stores.location import locate
+from daskome.writing.ome_zarr_calls import check_placing
 
 Transformations = list[list[dict[str, Any]]]
-
 __all__ = [
     "CurrentFormat", "Format", "FormatV01", "FormatV02", "FormatV03", "FormatV04", "FormatV05", "FormatV06",
     "detect_format", "format_from_version", "format_implementations",
@@ -51,7 +50,7 @@ class Format:
 
     def init_store(self, path: str, mode: str = "r") -> Any:
         """Return a zarr store for a path or URL, which can't be written to with ``mode="r"``."""
-        return storage.locate(path, read_only=mode == "r").store
+        return locate(path, read_only=mode == "r").store
 
     def init_channels(self) -> None:
         """Do nothing, as in ``ome_zarr``."""
@@ -165,7 +164,6 @@ class FormatV06(FormatV05):
 
 CurrentFormat = FormatV05
 """What is written unless something else is asked for."""
-
 FORMATS = (FormatV06, FormatV05, FormatV04, FormatV03, FormatV02, FormatV01)
 
 

@@ -2,7 +2,7 @@
 
 Each method of `daskome.METHODS` is here by its name, too: metadata say ``daskome.scale.mean`` of what made an image.
 
-The work is daskome's (`daskome.methods`): every voxel counts, also the last of an odd size, integers are rounded and
+The work is daskome's (`daskome.kernels`): every voxel counts, also the last of an odd size, integers are rounded and
 never wrap, and a result doesn't depend on chunks.
 """
 
@@ -12,9 +12,11 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final
 
-from daskome.door import plane_factors
-from daskome.methods import METHODS, Method, downsample, find_method
-from daskome.regions import aligned, ceil_div
+from daskome.kernels.downsample import downsample
+from daskome.kernels.methods import METHODS, Method, find_method
+from daskome.model.chunks import align_to_factor
+from daskome.model.regions import ceil_div
+from daskome.writing.ome_zarr_calls import plane_factors
 
 __all__ = ["Methods", "Scaler"]
 
@@ -97,7 +99,7 @@ class Scaler:
         return self._levels(base, "gaussian")
 
     def laplacian(self, base: Any) -> list[Any]:
-        """Return the image, and bands of it (`daskome.resampling.LAPLACIAN`)."""
+        """Return the image, and bands of it (`daskome.kernels.filters.LAPLACIAN`)."""
         return self._levels(base, "laplacian")
 
     def local_mean(self, base: Any) -> list[Any]:
@@ -138,7 +140,7 @@ def _smaller(image: Any, downscale: int, method: Method) -> Any:
 
         return downsample(np.asarray(image), factors, method)
     reduce = partial(downsample, factors=factors, method=method)
-    chunks = tuple(aligned(sizes, f) for sizes, f in zip(image.chunks, factors, strict=True))
+    chunks = tuple(align_to_factor(sizes, f) for sizes, f in zip(image.chunks, factors, strict=True))
     if method.halo(downscale):
         chunks = (*chunks[:-2], *((n,) for n in image.shape[-2:]))
     smaller = tuple(tuple(ceil_div(n, f) for n in sizes) for sizes, f in zip(chunks, factors, strict=True))

@@ -1,4 +1,4 @@
-"""The calls that plan and write images, labels and plates: with `daskome.group_metadata`, the ome_zarr.writer API."""
+"""The calls that plan and write images, labels and plates: with `daskome.writing.metadata`, the ome_zarr.writer API."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,13 +7,37 @@ from typing import Any, Literal
 from dask.delayed import Delayed
 from zarr.storage import StorePath
 
-from daskome import label_images, plan as planning, run, storage
-from daskome.added_levels import plan_added
-from daskome.asked import Asked, warn_of_loss
-from daskome.axes import AxesLike, reject_unknown
-from daskome.door import opened
-from daskome.found import find, pyramid_of
-from daskome.group_metadata import (
+from daskome.execution.resume import resumed
+from daskome.execution.write import Write
+from daskome.inspection.stored_image import pyramid_of, read_stored_image
+from daskome.kernels.methods import find_method
+from daskome.model.axes import AxesLike, reject_unknown
+from daskome.model.factors import ScaleFactors
+from daskome.model.image import Image
+from daskome.model.layout import StorageOptions
+from daskome.model.source import Source
+from daskome.model.text import Progress
+from daskome.ome.detect import ome_keys
+from daskome.ome.problem import Problem
+from daskome.ome.versions import Version
+from daskome.planning.build import together
+from daskome.planning.plan import Plan
+from daskome.planning.work import Workers
+from daskome.sources.adapt import as_source
+from daskome.sources.views import check_has_pixels
+from daskome.stores.groups import reload_attributes
+from daskome.stores.location import locate
+from daskome.writing.description import ImageOptions, warn_of_loss
+from daskome.writing.labels import (
+    LabelImage,
+    factors_like,
+    image_at,
+    image_of_labels,
+    label_image,
+    label_list_groups,
+    stored_labels,
+)
+from daskome.writing.metadata import (
     add_metadata,
     check_format,
     check_group_fmt,
@@ -23,35 +47,26 @@ from daskome.group_metadata import (
     write_plate_metadata,
     write_well_metadata,
 )
-from daskome.images import Source, check_there
-from daskome.label_images import LabelImage, label_image
-from daskome.layout import StorageOptions
-from daskome.metadata import Version, ome_keys
-from daskome.methods import find_method
-from daskome.plan import Capacity, Plan
-from daskome.problem import Problem
-from daskome.pyramid import Image, ScaleFactors
-from daskome.request import capacity, check_same_version, which_version
-from daskome.resume import resumed
-from daskome.sources import as_source
-from daskome.task import Task
-from daskome.whole_plates import check_new_wells, whole_plate
+from daskome.writing.more_levels import plan_added
+from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
+from daskome.writing.plates import check_new_wells, whole_plate
+from daskome.writing.target import check_same_version, choose_version, target_workers
 
 Compute = bool | Literal["init"]
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class WriteOptions:
     """How a plan is carried out: the arguments of the same names of `write_image`."""
 
     overwrite: bool
     resume: bool
     retries: int
-    progress: run.Progress | None
+    progress: Progress | None
     compute: Compute
 
 
-@opened
+@accepts_ome_zarr_calls
 def write_image(
     image: Any,
     group: Any,
@@ -74,7 +89,7 @@ def write_image(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: run.Progress | None = None,
+    progress: Progress | None = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -177,15 +192,15 @@ def write_image(
     >>> [array.shape for _, array in sorted(zarr.open_group(store, mode="r").arrays())]
     [(64, 64), (32, 32), (16, 16)]
     """
-    place = storage.locate(group, fs_options)
-    version, workers = which_version(fmt, place), capacity(place, memory, staging)
+    place = locate(group, fs_options)
+    version, workers = choose_version(fmt, place), target_workers(place, memory, staging)
     described = (name, axes, scale, translation, axes_units, channels, omero)
-    asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
+    asked = ImageOptions(*described, None, method, scale_factors, storage_options, metadata)
     plan, sources = _image_plan(image, asked, labels, place, version, workers)
-    return _done(plan, sources, place, group, How(overwrite, resume, retries, progress, compute))
+    return _done(plan, sources, place, group, WriteOptions(overwrite, resume, retries, progress, compute))
 
 
-@opened
+@accepts_ome_zarr_calls
 def plan_image(
     image: Any,
     group: Any = None,
@@ -237,17 +252,17 @@ def plan_image(
     >>> plan_image(da.zeros((100, 300, 300), dtype="uint8", chunks=100), memory="2GB").pyramids[0].levels[-1].shape
     (25, 75, 75)
     """
-    place = None if group is None else storage.locate(group, fs_options)
-    version, workers = which_version(fmt, place), capacity(place, memory, staging)
+    place = None if group is None else locate(group, fs_options)
+    version, workers = choose_version(fmt, place), target_workers(place, memory, staging)
     described = (name, axes, scale, translation, axes_units, channels, omero)
-    asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
+    asked = ImageOptions(*described, None, method, scale_factors, storage_options, metadata)
     plan, sources = _image_plan(image, asked, labels, place, version, workers)
     if place is not None:
-        Task(plan, sources, place, overwrite).check()
+        Write(plan, sources, place, overwrite).check()
     return plan
 
 
-@opened
+@accepts_ome_zarr_calls
 def write_multiscale(
     pyramid: Sequence[Any],
     group: Any,
@@ -267,7 +282,7 @@ def write_multiscale(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: run.Progress | None = None,
+    progress: Progress | None = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -301,16 +316,16 @@ def write_multiscale(
     >>> plan.pyramids[0].levels[1].translation
     (0.5, 0.5)
     """
-    place = storage.locate(group, fs_options)
-    version = which_version(fmt, place)
+    place = locate(group, fs_options)
+    version = choose_version(fmt, place)
     described = (name, axes, scale, translation, axes_units, channels, omero)
-    asked = Asked(*described, None, method, storage_options=storage_options, rest=metadata)
-    plan, sources = asked.plan_levels([as_source(level) for level in pyramid], version, capacity(place, memory))
+    asked = ImageOptions(*described, None, method, storage_options=storage_options, rest=metadata)
+    plan, sources = asked.plan_levels([as_source(level) for level in pyramid], version, target_workers(place, memory))
     warn_of_loss(version, plan.groups[0].metadata)
-    return _done(plan, sources, place, group, How(overwrite, resume, retries, progress, compute))
+    return _done(plan, sources, place, group, WriteOptions(overwrite, resume, retries, progress, compute))
 
 
-@opened
+@accepts_ome_zarr_calls
 def write_labels(
     labels: Any,
     group: Any,
@@ -333,7 +348,7 @@ def write_labels(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: run.Progress | None = None,
+    progress: Progress | None = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -384,14 +399,14 @@ def write_labels(
     ['cells']
     """
     described = (None, axes, scale, translation, axes_units)
-    asked = Asked(*described, None, None, None, method, scale_factors, storage_options, metadata)
+    asked = ImageOptions(*described, None, None, None, method, scale_factors, storage_options, metadata)
     wanted = label_image(name, [labels], asked, colors, properties, label_metadata)
     return _write_labels(
-        wanted, group, fmt, fs_options, memory, staging, How(overwrite, resume, retries, progress, compute)
+        wanted, group, fmt, fs_options, memory, staging, WriteOptions(overwrite, resume, retries, progress, compute)
     )
 
 
-@opened
+@accepts_ome_zarr_calls
 def write_multiscale_labels(
     pyramid: Sequence[Any],
     group: Any,
@@ -412,7 +427,7 @@ def write_multiscale_labels(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: run.Progress | None = None,
+    progress: Progress | None = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -449,14 +464,14 @@ def write_multiscale_labels(
     'labels/cells'
     """
     described = (None, axes, scale, translation, axes_units)
-    asked = Asked(*described, method=method, storage_options=storage_options, rest=metadata)
+    asked = ImageOptions(*described, method=method, storage_options=storage_options, rest=metadata)
     wanted = label_image(name, pyramid, asked, colors, properties, label_metadata, given=True)
     return _write_labels(
-        wanted, group, fmt, fs_options, memory, False, How(overwrite, resume, retries, progress, compute)
+        wanted, group, fmt, fs_options, memory, False, WriteOptions(overwrite, resume, retries, progress, compute)
     )
 
 
-@opened
+@accepts_ome_zarr_calls
 def write_plate(
     wells: Mapping[Any, Any],
     group: Any,
@@ -481,7 +496,7 @@ def write_plate(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: run.Progress | None = None,
+    progress: Progress | None = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -530,16 +545,16 @@ def write_plate(
     >>> plate["field_count"], [well["path"] for well in plate["wells"]]
     (2, ['A/1', 'B/2'])
     """
-    place = storage.locate(group, fs_options)
-    version = which_version(fmt, place)
+    place = locate(group, fs_options)
+    version = choose_version(fmt, place)
     whole = whole_plate(wells, rows, columns, acquisitions, name)
     check_same_version(place, version)
     check_new_wells(place, whole, overwrite or resume)
     described = (None, axes, scale, translation, axes_units, channels, omero)
-    asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
-    plan, sources = whole.plan(asked, version, capacity(place, memory, staging))
+    asked = ImageOptions(*described, None, method, scale_factors, storage_options, metadata)
+    plan, sources = whole.plan(asked, version, target_workers(place, memory, staging))
     warn_of_loss(version, plan.groups[0].metadata)
-    return _done(plan, sources, place, group, How(overwrite, resume, retries, progress, compute))
+    return _done(plan, sources, place, group, WriteOptions(overwrite, resume, retries, progress, compute))
 
 
 def add_levels(
@@ -553,7 +568,7 @@ def add_levels(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: run.Progress | None = None,
+    progress: Progress | None = None,
     compute: Compute = True,
 ) -> Plan | Delayed:
     """Add coarser levels to an image that lacks them, without touching what is there.
@@ -598,23 +613,28 @@ def add_levels(
     >>> [array.shape for _, array in sorted(zarr.open_group(store, mode="r").arrays())]
     [(64, 64), (32, 32), (16, 16)]
     """
-    place = storage.locate(group, fs_options)
-    found = find(place)
+    place = locate(group, fs_options)
+    found = read_stored_image(place)
     if isinstance(found, Problem):
         raise ValueError(f"{place}: {found}")
     if found.version is None or found.problems or len(found.complete) != len(found.levels):
         raise ValueError(f"{place}: the image can't be read whole; `daskome validate` says why")
-    is_label = "image-label" in ome_keys(found.attributes) or label_images.labelled_by(place) is not None
+    is_label = "image-label" in ome_keys(found.attributes) or image_of_labels(place) is not None
     default = "mode" if is_label else "mean"
-    how, who = find_method(method or found.method or default), capacity(place, memory)
+    how, who = find_method(method or found.method or default), target_workers(place, memory)
     plan = plan_added(found, found.version, who, how, scale_factors, storage_options)
     labels = list(_added_to_labels(place, plan, found.version, who))
-    plan = planning.together([("", plan), *labels]) if labels else plan
-    return _done(plan, [], place, group, How(overwrite, resume, retries, progress, compute))
+    plan = together([("", plan), *labels]) if labels else plan
+    return _done(plan, [], place, group, WriteOptions(overwrite, resume, retries, progress, compute))
 
 
 def _image_plan(
-    image: Any, asked: Asked, labels: Mapping[str, Any] | None, place: StorePath | None, version: Version, who: Capacity
+    image: Any,
+    asked: ImageOptions,
+    labels: Mapping[str, Any] | None,
+    place: StorePath | None,
+    version: Version,
+    who: Workers,
 ) -> tuple[Plan, list[Source]]:
     """Return the plan of an image, with its labels if there are any, and what is read."""
     plan, source = _like_neighbours(asked, as_source(image), place).plan(as_source(image), version, who)
@@ -626,29 +646,29 @@ def _image_plan(
         return plan, [source]
     planned = [label.plan(plan.pyramids[0], version, who) for label in wanted]
     parts = [("", plan), *((label.path, part) for label, (part, _) in zip(wanted, planned, strict=True))]
-    listing = label_images.listed([label.name for label in wanted])[:1]
-    return planning.together(parts, listing), [source, *(source for _, sources in planned for source in sources)]
+    listing = label_list_groups([label.name for label in wanted])[:1]
+    return together(parts, listing), [source, *(source for _, sources in planned for source in sources)]
 
 
-def _added_to_labels(place: StorePath, plan: Plan, version: Version, who: Capacity) -> Iterator[tuple[str, Plan]]:
+def _added_to_labels(place: StorePath, plan: Plan, version: Version, who: Workers) -> Iterator[tuple[str, Plan]]:
     """Yield the paths and plans of an image's labels, which must have as many levels as it (section "labels")."""
     (group, pyramid), *_ = plan.images
-    for path, found in label_images.labels_of(place):
+    for path, found in stored_labels(place):
         if len(found.complete) == len(found.levels) == group.kept and not found.problems:
             own = pyramid_of(found)
             level = own.levels[0]
             image = Image(level.shape, own.dtype, own.axes, level.scale, level.translation, own.name)
-            factors = label_images.factors_like("auto", image, pyramid)
+            factors = factors_like("auto", image, pyramid)
             rest = factors[group.kept - 1 :] if isinstance(factors, list) else factors
             yield path, plan_added(found, version, who, find_method(found.method or "mode"), rest, None)
 
 
-def _like_neighbours(asked: Asked, source: Source, place: StorePath | None) -> Asked:
+def _like_neighbours(asked: ImageOptions, source: Source, place: StorePath | None) -> ImageOptions:
     """Return what is asked for; for labels written as an image, with the method of labels, and their image's levels."""
-    image = None if place is None else label_images.labelled_by(place)
+    image = None if place is None else image_of_labels(place)
     if image is None:
         return asked
-    factors = label_images.factors_like(asked.scale_factors, asked.image(source), image)
+    factors = factors_like(asked.scale_factors, asked.image(source), image)
     return replace(asked, method=asked.method or "mode", scale_factors=factors)
 
 
@@ -660,7 +680,7 @@ def _label_of(name: str, value: Any) -> LabelImage:
     pixels = given.pop("labels")
     reject_unknown(given, (*LABEL_ARGUMENTS, "colors", "properties", "label_metadata"), "argument of labels")
     own = {key: given.pop(key) for key in LABEL_ARGUMENTS if key in given}
-    return label_image(name, [pixels], Asked(**own), **given)
+    return label_image(name, [pixels], ImageOptions(**own), **given)
 
 
 LABEL_ARGUMENTS = ("axes", "scale", "translation", "axes_units", "method", "scale_factors", "storage_options")
@@ -673,22 +693,22 @@ def _write_labels(
     fs_options: Mapping[str, Any] | None,
     memory: int | str | None,
     staging: bool,
-    how: How,
+    how: WriteOptions,
 ) -> Plan | Delayed:
-    place = storage.locate(group, fs_options)
-    version = which_version(fmt, place)
+    place = locate(group, fs_options)
+    version = choose_version(fmt, place)
     check_same_version(place, version)
-    plan, sources = wanted.plan(label_images.image_at(place), version, capacity(place, memory, staging))
+    plan, sources = wanted.plan(image_at(place), version, target_workers(place, memory, staging))
     warn_of_loss(version, plan.groups[0].metadata)
-    whole = planning.together([(wanted.path, plan)], label_images.listed([wanted.name]))
+    whole = together([(wanted.path, plan)], label_list_groups([wanted.name]))
     return _done(whole, sources, place, group, how)
 
 
-def _done(plan: Plan, sources: Sequence[Source], place: StorePath, group: Any, how: How) -> Plan | Delayed:
+def _done(plan: Plan, sources: Sequence[Source], place: StorePath, group: Any, how: WriteOptions) -> Plan | Delayed:
     """Carry a plan out: now, later, or only begin it."""
     for source in sources:
-        check_there(source)
-    task = Task(plan, sources, place, how.overwrite, how.retries)
+        check_has_pixels(source)
+    task = Write(plan, sources, place, how.overwrite, how.retries)
     if how.resume:
         if how.overwrite:
             raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
@@ -699,7 +719,7 @@ def _done(plan: Plan, sources: Sequence[Source], place: StorePath, group: Any, h
     try:
         return task.init().plan if how.compute == "init" else task.now(how.progress)
     finally:
-        storage.renew(group)
+        reload_attributes(group)
 
 
 __all__ = [

@@ -9,12 +9,13 @@ import pytest
 from distributed import Client, LocalCluster
 
 import daskome
-from daskome import copies, passes, pyramid
+from daskome.model import pyramid
+from daskome.planning import choose, temporary_copies
 from tests import cuboid
 from tests.servers import s3 as s3_server
 from tests.servers.proxy import Proxy, proxy as run_proxy
 from tests.servers.s3 import S3
-from tests.stores import contents
+from tests.written import contents
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -39,9 +40,9 @@ def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def plan_as_if_large(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(pyramid, "BLOCK_NBYTES", 1)
     patch.setattr(pyramid, "FRAME_NBYTES", 1)
-    patch.setattr(passes, "TAIL_NBYTES", 2**12)
-    patch.setattr(passes, "UNIT_NBYTES", 2**14)
-    patch.setattr(copies, "LEFT_NBYTES", 2**12)
+    patch.setattr(choose, "TAIL_NBYTES", 2**12)
+    patch.setattr(choose, "UNIT_NBYTES", 2**14)
+    patch.setattr(temporary_copies, "LEFT_NBYTES", 2**12)
 
 
 @pytest.fixture(scope="session")

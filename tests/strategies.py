@@ -9,14 +9,20 @@ from typing import Any
 import pytest
 from hypothesis import settings, strategies as st
 
-from daskome import copies, passes, pyramid as pyramids
-from daskome.axes import Axis, parse_axes
-from daskome.memory import PROCESS_MEM
-from daskome.metadata import VERSIONS
-from daskome.methods import METHODS
-from daskome.plan import Capacity, Pieces, Plan, plan_image
-from daskome.pyramid import DTYPES, Image
-from daskome.regions import Chunks, Shape, ceil_div
+from daskome.kernels.methods import METHODS
+from daskome.model import pyramid
+from daskome.model.axes import Axis, parse_axes
+from daskome.model.chunks import Chunks
+from daskome.model.image import DTYPES, Image
+from daskome.model.pyramid import BLOCK_NBYTES, FRAME_NBYTES
+from daskome.model.regions import Shape, ceil_div
+from daskome.ome.versions import VERSIONS
+from daskome.planning import choose, temporary_copies
+from daskome.planning.build import plan_image
+from daskome.planning.choose import TAIL_NBYTES, UNIT_NBYTES
+from daskome.planning.plan import Plan
+from daskome.planning.temporary_copies import LEFT_NBYTES
+from daskome.planning.work import PROCESS_MEM, SourceChunks, Workers
 
 law = partial(settings, deadline=None, derandomize=True)
 
@@ -31,21 +37,21 @@ MOST_CHUNKS = {2: 8, 3: 5, 4: 3, 5: 2}
 class Grain:
     """The sizes at which blocks and units stop growing; with small ones, small images are cut as big ones are."""
 
-    block: int = pyramids.BLOCK_NBYTES
-    frame: int = pyramids.FRAME_NBYTES
-    unit: int = passes.UNIT_NBYTES
-    tail: int = passes.TAIL_NBYTES
-    left: int = copies.LEFT_NBYTES
+    block: int = BLOCK_NBYTES
+    frame: int = FRAME_NBYTES
+    unit: int = UNIT_NBYTES
+    tail: int = TAIL_NBYTES
+    left: int = LEFT_NBYTES
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Within it, plans are made at this grain."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pyramids, "BLOCK_NBYTES", self.block)
-            patch.setattr(pyramids, "FRAME_NBYTES", self.frame)
-            patch.setattr(passes, "UNIT_NBYTES", self.unit)
-            patch.setattr(passes, "TAIL_NBYTES", self.tail)
-            patch.setattr(copies, "LEFT_NBYTES", self.left)
+            patch.setattr(pyramid, "BLOCK_NBYTES", self.block)
+            patch.setattr(pyramid, "FRAME_NBYTES", self.frame)
+            patch.setattr(choose, "UNIT_NBYTES", self.unit)
+            patch.setattr(choose, "TAIL_NBYTES", self.tail)
+            patch.setattr(temporary_copies, "LEFT_NBYTES", self.left)
             yield
 
 
@@ -59,7 +65,7 @@ class Case:
     version: str = "0.5"
     scale_factors: Any = "auto"
     storage_options: Any = None
-    capacity: Capacity = field(default_factory=Capacity)
+    capacity: Workers = field(default_factory=Workers)
     grain: Grain = field(default_factory=Grain)
 
     def plan(self) -> Plan:
@@ -67,7 +73,7 @@ class Case:
         with self.grain.applied():
             return plan_image(
                 self.image,
-                Pieces(self.source_chunks),
+                SourceChunks(self.source_chunks),
                 METHODS[self.method],
                 VERSIONS[self.version],
                 scale_factors=self.scale_factors,
@@ -92,7 +98,7 @@ positions = st.floats(-1e3, 1e3)
 methods = st.sampled_from(list(METHODS))
 dtypes = st.sampled_from(DTYPES)
 versions = st.sampled_from(["0.4", "0.5"])
-capacities = st.builds(Capacity, st.integers(1, 4), st.integers(1, 4))
+capacities = st.builds(Workers, st.integers(1, 4), st.integers(1, 4))
 grains = st.sampled_from([Grain()]) | st.builds(
     Grain,
     block=st.sampled_from([1, 64, 500]),
@@ -146,10 +152,10 @@ def factors(draw: st.DrawFn, image: Image, levels: int = 3) -> list[dict[str, in
 
 def source_chunks(shape: Shape) -> st.SearchStrategy[Chunks]:
     """The pieces in which a source is stored, per axis: regular, ragged, planes, whole."""
-    return per(shape, lambda n: regular_chunks(n) | regular_chunks(n) | ragged(n))
+    return per(shape, lambda n: equal_chunks(n) | equal_chunks(n) | ragged(n))
 
 
-def regular_chunks(n: int) -> st.SearchStrategy[tuple[int, ...]]:
+def equal_chunks(n: int) -> st.SearchStrategy[tuple[int, ...]]:
     """Equal chunks of one axis, from single voxels to the whole."""
     edges = st.sampled_from([c for c in (1, 2, 3, n) if c <= n]) | st.integers(1, n)
     return edges.map(partial(regular, n))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import zarr
 
-from daskome import format as form
 from daskome.format import (
     CurrentFormat,
     Format,
@@ -18,10 +17,11 @@ from daskome.format import (
     FormatV06,
     detect_format,
     format_from_version,
+    format_implementations,
 )
-from daskome.metadata import VERSIONS, find_version
+from daskome.ome.versions import VERSIONS, find_version
 
-FORMATS = list(form.format_implementations())
+FORMATS = list(format_implementations())
 formats = pytest.mark.parametrize("fmt", FORMATS, ids=repr)
 AGAINST = ["0.1", "0.2", "0.3", "0.4", "0.5"]
 against = pytest.mark.parametrize("version", AGAINST)

@@ -13,7 +13,8 @@ import pytest
 import zarr
 
 import daskome
-from daskome.methods import METHODS, downsample, find_method
+from daskome.kernels.downsample import downsample
+from daskome.kernels.methods import METHODS, find_method
 from daskome.scale import NAMES, Methods, Scaler
 
 IMAGE = np.random.default_rng(0).integers(0, 2**16, (3, 67, 50)).astype("u2")

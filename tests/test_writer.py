@@ -14,7 +14,7 @@ import zarr
 from dask.delayed import Delayed
 
 import daskome
-from tests.stores import contents, is_image, levels
+from tests.written import contents, is_image, levels
 
 RNG = np.random.default_rng(0)
 CUBE = RNG.integers(0, 1000, (20, 30, 40)).astype("uint16")

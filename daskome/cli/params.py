@@ -1,0 +1,89 @@
+"""Parameter types of click: values per axis, factors, blocks, key=value pairs, parts of a job array."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+class Values(click.ParamType[Any]):
+    """Values along axes: one number, numbers by commas, or name=value pairs by commas; or JSON."""
+
+    def __init__(self, number: Callable[[str], Any]) -> None:
+        self.name = "VALUES"
+        self.number = number
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return an int or float, a list, or a dict by axis name."""
+        if not isinstance(value, str):
+            return value
+        try:
+            if value[:1] in "[{":
+                return json.loads(value)
+            parts = [part.strip() for part in value.split(",")]
+            if all("=" in part for part in parts):
+                return {k.strip(): self.number(v) for k, v in (part.split("=", 1) for part in parts)}
+            return self.number(parts[0]) if len(parts) == 1 else [self.number(part) for part in parts]
+        except ValueError:
+            self.fail(
+                f"{value!r} is none of: a number, numbers as in 2,0.5,0.5, names as in z=2,y=0.5, JSON", param, ctx
+            )
+
+
+class Factors(Values):
+    """What scale_factors may be."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return "auto", None, or a list."""
+        if value in ("auto", "none"):
+            return None if value == "none" else value
+        found = super().convert(value, param, ctx)
+        return found if isinstance(found, list) else [found]
+
+
+class Blocks(click.ParamType[Any]):
+    """How many blocks of a level: all, or a positive number."""
+
+    name = "[all|N]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return True for all, or an int."""
+        if not isinstance(value, str) or value == "all":
+            return True if value == "all" else value
+        if value.isdecimal() and int(value) > 0:
+            return int(value)
+        return self.fail(f"{value!r} is neither 'all' nor a positive number of blocks, as in --pixels=8", param, ctx)
+
+
+class Pairs(click.ParamType[Any]):
+    """A key and its value, as in key=value; the value may be JSON."""
+
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return key and value."""
+        if isinstance(value, tuple):
+            return value
+        key, separator, text = value.partition("=")
+        if not separator:
+            self.fail(f"{value!r} has no '='", param, ctx)
+        try:
+            return key, json.loads(text)
+        except ValueError:
+            return key, text
+
+
+class Part(click.ParamType[Any]):
+    """Part i of n of a stage; "auto" for i asks the batch scheduler."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return i, or None for "auto", and n."""
+        if not isinstance(value, str):
+            return value
+        i, _, n = value.partition("/")
+        if (i.isdecimal() or i == "auto") and n.isdecimal() and int(n):
+            return (None if i == "auto" else int(i)), int(n)
+        return self.fail(f"{value!r} is neither i/n, as in 3/64, nor auto/n", param, ctx)

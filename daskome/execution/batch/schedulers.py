@@ -1,0 +1,140 @@
+"""Batch schedulers: how a job array is submitted, and which job of it a process is. One row of `SCHEDULERS` each."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+STOPPED = 75
+"""Exit status of a run that was told to stop (EX_TEMPFAIL): nothing is wrong, the rest is for another run."""
+TERMINATED = 143
+"""What a shell says of a process that SIGTERM has ended before it could hear it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduler:
+    """A row of `SCHEDULERS`.
+
+    Attributes
+    ----------
+    name : str
+    index : str
+        The environment variable that holds a job's number in its array.
+    first : int
+        The number of the first job.
+    submit : str
+        The command that reads a job from standard input and prints its id; with ``{name}``, ``{threads}``, ``{mib}``
+        (of memory, per job), ``{mib_per_thread}`` and ``{hours}``.
+    array, after : str
+        Its options for an array of the jobs ``{indices}``, and for what waits for the success of the job ``{id}``.
+    again : str
+        What a job does to run again, after it was told to stop.
+    signal : str
+        What is sent to a job before its time is over, if the scheduler can be told.
+    lists : bool
+        Whether an array can be of any jobs, as in ``0-3,7``, or only of those from one to another.
+    """
+
+    name: str
+    index: str
+    first: int
+    submit: str
+    array: str
+    after: str
+    again: str
+    signal: str = ""
+    lists: bool = False
+
+
+SCHEDULERS: Mapping[str, Scheduler] = {
+    row.name: row
+    for row in (
+        Scheduler(
+            "slurm",
+            "SLURM_ARRAY_TASK_ID",
+            0,
+            "sbatch --parsable --job-name={name} --cpus-per-task={threads} --mem={mib}M --time={hours}:00:00 --requeue"
+            " --open-mode=append --signal=B:USR1@120 --kill-on-invalid-dep=yes",
+            "--array={indices}",
+            "--dependency=afterok:{id}",
+            'scontrol requeue "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"',
+            "USR1",
+            lists=True,
+        ),
+        Scheduler(
+            "pbs",
+            "PBS_ARRAY_INDEX",
+            0,
+            "qsub -N {name} -S /bin/bash -l select=1:ncpus={threads}:mem={mib}mb -l walltime={hours}:00:00 -r y",
+            "-J {indices}",
+            "-W depend=afterok:{id}",
+            "",
+        ),
+        Scheduler(
+            "sge",
+            "SGE_TASK_ID",
+            1,
+            "qsub -terse -cwd -S /bin/bash -r y -N {name} -pe smp {threads} -l h_vmem={mib_per_thread}M"
+            " -l h_rt={hours}:00:00 -notify | cut -d. -f1",
+            "-t {indices}",
+            "-hold_jid {id}",
+            "exit 99",
+            "USR2",
+        ),
+        Scheduler(
+            "lsf",
+            "LSB_JOBINDEX",
+            1,
+            'bsub -n {threads} -R "span[hosts=1]" -M {mib}MB -W {hours}:00 -r -Q 99 -wt 2 -wa USR2'
+            " | sed 's/[^<]*<\\([0-9]*\\)>.*/\\1/'",
+            '-J "{name}[{indices}]"',
+            '-w "done({id})"',
+            "exit 99",
+            "USR2",
+            lists=True,
+        ),
+    )
+}
+"""PBS sends no warning, so its jobs don't run again by themselves. Grid Engine and LSF run again what exits with 99."""
+
+
+def part_of_array(environment: Mapping[str, str], n: int, one_based: bool = False) -> tuple[int, int]:
+    """Return which part of `n` a process is by what its batch scheduler says, counted from 0.
+
+    Raises
+    ------
+    ValueError
+        If no scheduler says it, or it is not among the `n`.
+
+    Examples
+    --------
+    >>> part_of_array({"SLURM_ARRAY_TASK_ID": "3"}, 64), part_of_array({"SGE_TASK_ID": "3"}, 64)
+    ((3, 64), (2, 64))
+    """
+    for row in SCHEDULERS.values():
+        text = environment.get(row.index, "")
+        if text.isdecimal():
+            index = int(text) - max(row.first, int(one_based))
+            if not 0 <= index < n:
+                count = "from 1" if max(row.first, int(one_based)) else "from 0"
+                raise ValueError(f"{row.index} is {text}, which is none of {n} parts, counted {count}")
+            return index, n
+    names = ", ".join(row.index for row in SCHEDULERS.values())
+    raise ValueError(f"no job array says which part this is (none of {names} is set); give it, as in --part 3/{n}")
+
+
+def share(units: int, part: tuple[int, int]) -> range:
+    """Return a part of so many units.
+
+    >>> [share(10, (i, 4)) for i in range(4)]
+    [range(0, 2), range(2, 5), range(5, 7), range(7, 10)]
+    """
+    i, n = part
+    return range(units * i // n, units * (i + 1) // n)
+
+
+def parts_of(units: int, n: int, indices: Iterable[int]) -> list[int]:
+    """Return which of `n` parts of so many units hold those of these indices: the inverse of `share`.
+
+    >>> parts_of(10, 4, [1, 2, 4, 9])
+    [0, 1, 3]
+    """
+    return sorted({(n * (index + 1) - 1) // units for index in indices})

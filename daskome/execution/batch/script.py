@@ -1,0 +1,217 @@
+"""Write the scripts that submit a run as job arrays, one per stage."""
+
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from daskome.execution.batch.saved import reads_images, saved_run, target_of
+from daskome.execution.batch.schedulers import SCHEDULERS, STOPPED, TERMINATED, Scheduler, parts_of
+from daskome.execution.resume import fitting
+from daskome.execution.runner import Run
+from daskome.model.regions import ceil_div
+from daskome.model.text import format_ranges, parse_nbytes
+from daskome.planning.plan import Plan
+from daskome.planning.work import Workers
+from daskome.stores.journal import SavedRun
+from daskome.stores.location import locate, url_of
+
+SPARE = 1.25
+"""Batch systems count more than a process's own memory: files in their cache, the shell."""
+
+
+def batch_script(
+    group: Any,
+    scheduler: str = "slurm",
+    *,
+    jobs: int = 64,
+    threads: int | None = None,
+    hours: int = 24,
+    memory: int | str | None = None,
+    labels: str | None = None,
+    options: Sequence[str] = (),
+    fs_options: Mapping[str, Any] | None = None,
+    command: Sequence[str] = (),
+) -> str:
+    """Return a shell script that submits what was begun as arrays of jobs, a stage after the other, and its end.
+
+    It asks only for what is missing now: after jobs have failed, print and run it anew.
+
+    Parameters
+    ----------
+    group, labels, fs_options
+        As in `run_part`. Credentials are not written into the script: jobs find them in their environment.
+    scheduler : str
+        slurm, pbs, sge or lsf.
+    jobs : int
+        How many a stage is split into, at most.
+    threads, hours, memory
+        Of each job; by default the threads for which it was planned, and the memory it predicts with some to spare.
+    options : sequence of str
+        Further words for the command that submits, such as ``--partition=long``.
+    command : sequence of str
+        How daskome is called in a job; by default by this Python.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing was begun there, or it is finished.
+    ValueError
+        For a scheduler that is not known, less memory than a job needs, and what jobs can't reach: an image or a
+        target that lives in the memory of this process.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from pathlib import Path
+    >>> from daskome import batch_script, read, write_image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     image, target = Path(folder, "a.npy"), Path(folder, "a.ome.zarr")
+    ...     np.save(image, np.zeros((64, 64), "uint8"))
+    ...     plan = write_image(read(image), target, [2], axes="yx", compute="init")
+    ...     text = batch_script(target, "slurm", jobs=8)
+    >>> "sbatch" in text
+    True
+    """
+    if scheduler not in SCHEDULERS:
+        raise ValueError(f"scheduler {scheduler!r} is not known; give one of {', '.join(SCHEDULERS)}")
+    begun = saved_run(locate(group, fs_options), labels)
+    start = Run(begun.plan, [], target_of(begun), begun.journal)
+    missing = [start.missing(stage) for stage in range(len(begun.plan.stages))]
+    n = threads or begun.plan.capacity.threads
+    mib = ceil_div(_job_memory(begun.plan, n, memory), 2**20)
+    target = (_reachable(begun, missing), *(("--labels", labels) if labels else ()))
+    daskome = tuple(command) or (sys.executable, "-m", "daskome")
+    what = Submission(jobs, n, mib, hours, daskome, target, tuple(options))
+    return script(begun.plan, missing, SCHEDULERS[scheduler], what)
+
+
+def _job_memory(plan: Plan, threads: int, memory: int | str | None) -> int:
+    """Return how much memory a job asks for."""
+    if memory is None:
+        return int(plan.memory_of(threads) * SPARE)
+    asked = parse_nbytes(memory)
+    fitting(plan, Workers(1, threads, asked))
+    return asked
+
+
+def _reachable(begun: SavedRun, missing: Sequence[Sequence[int]]) -> str:
+    """Return the path or URL of a target for jobs, if they can reach it, and the images that they read."""
+    target = url_of(target_of(begun))
+    if not target:
+        raise ValueError(f"{begun.journal.home} lives in this process, where no job reaches it; give a path or a URL")
+    reads = reads_images(begun.plan, [(stage, range(len(units))) for stage, units in enumerate(missing) if units])
+    if reads and not all(origin.path for origin in begun.origins):
+        raise ValueError(
+            "jobs can't open the image: it lived in the process that began, such as a Dask or NumPy array. Begin with a"
+            " file or a zarr array; or let jobs of your own call daskome.run_part(group, image, stage, part)"
+        )
+    return target
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a job is given.
+
+    Attributes
+    ----------
+    jobs : int
+        How many there are per stage, at most.
+    threads, mib, hours : int
+        Of each: threads, MiB of memory, and time.
+    daskome : tuple of str
+        The words that start the command there.
+    target : tuple of str
+        What it writes, and how to get there.
+    options : tuple of str
+        Further words for the command that submits, such as ``--partition=long``.
+    """
+
+    jobs: int
+    threads: int
+    mib: int
+    hours: int
+    daskome: tuple[str, ...]
+    target: tuple[str, ...]
+    options: tuple[str, ...] = ()
+
+
+def script(plan: Plan, missing: Sequence[Sequence[int]], scheduler: Scheduler, what: Submission) -> str:
+    """Return a shell script that submits what is missing of each stage, one after the other; then the end."""
+    jobs, after = [], ""
+    for stage, indices in enumerate(missing):
+        if indices:
+            jobs.append(_stage(plan, scheduler, what, stage, indices, after))
+            after = f"$stage{stage}"
+    end = _job(scheduler, what, "finish", [*what.daskome, "finish", *what.target], after)
+    left = sum(map(len, missing))
+    head = [
+        "#!/usr/bin/env bash",
+        f"# {left} of {plan.n_units} units, from `daskome script`. Run it where jobs are submitted. If jobs fail, mend",
+        "# the cause, and print and run it anew: it asks only for what is missing then.",
+        "set -euo pipefail",
+    ]
+    return "\n".join([*head, *jobs, end, 'echo "submitted; the last job is $finish"', ""])
+
+
+def _stage(plan: Plan, scheduler: Scheduler, what: Submission, stage: int, missing: Sequence[int], after: str) -> str:
+    n = min(what.jobs, plan.count(stage))
+    parts = parts_of(plan.count(stage), n, missing)
+    part = ["--part", f"auto/{n}" if len(parts) > 1 else f"{parts[0]}/{n}"]
+    command = [*what.daskome, "run", *what.target, "--stage", str(stage), *part, "--threads", str(what.threads)]
+    return _job(scheduler, what, f"stage{stage}", command, after, parts)
+
+
+def _job(
+    scheduler: Scheduler, what: Submission, name: str, command: Sequence[str], after: str, parts: Sequence[int] = ()
+) -> str:
+    """Return the lines that submit one job, or an array of several, and keep its id in a variable of its name."""
+    options = [scheduler.array] * (len(parts) > 1) + [scheduler.after] * bool(after)
+    values = {
+        "name": f"daskome-{name}",
+        "threads": what.threads,
+        "mib": what.mib,
+        "mib_per_thread": ceil_div(what.mib, what.threads),
+        "hours": what.hours,
+        "indices": _indices(scheduler, parts),
+        "id": after,
+    }
+    verb, pipe, rest = scheduler.submit.partition(" | ")
+    line = " ".join([" ".join([verb, *options]).format(**values), *map(shlex.quote, what.options)])
+    return "\n".join([f"\n{name}=$({line} <<'JOB'{pipe}{rest}", *_body(scheduler, shlex.join(command)), "JOB\n)"])
+
+
+def _indices(scheduler: Scheduler, parts: Sequence[int]) -> str:
+    """Return which jobs an array is of.
+
+    >>> _indices(SCHEDULERS["slurm"], [0, 1, 2, 7]), _indices(SCHEDULERS["sge"], [0, 1, 2, 7])
+    ('0-2,7', '1-8')
+    """
+    numbers = [part + scheduler.first for part in parts]
+    return format_ranges(numbers if scheduler.lists else range(numbers[0], numbers[-1] + 1)) if numbers else ""
+
+
+def _body(scheduler: Scheduler, command: str) -> Iterator[str]:
+    """Yield the lines of a job: it passes on signals to stop, and runs again if they came before its time was over.
+
+    Some schedulers warn all processes of a job. The command must not die of that: it is told to stop by SIGTERM, and
+    until it can hear this, which takes a second, ends by it. `wait` ends when a signal comes; the last one gives the
+    status, though the command may have ended meanwhile.
+    """
+    yield "#!/usr/bin/env bash"
+    yield "trap '' USR1 USR2"
+    yield f"{command} --quiet &"
+    yield "child=$! again="
+    yield "trap 'kill -TERM $child' TERM"
+    if scheduler.signal:
+        yield f"trap 'again=1; kill -TERM $child' {scheduler.signal}"
+    yield "while wait $child; kill -0 $child 2>/dev/null; do :; done"
+    yield "wait $child; code=$?"
+    if scheduler.signal:
+        yield f'if [ -n "$again" ] && [ $code = {STOPPED} -o $code = {TERMINATED} ]; then {scheduler.again}; fi'
+    yield "exit $code"

@@ -1,0 +1,125 @@
+"""How far a run is: units, failures and rates per stage, read from its journal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from daskome.execution import runner
+from daskome.execution.batch.saved import MAX_LISTED, saved_run, target_of
+from daskome.execution.runner import Run
+from daskome.model.text import format_duration, format_nbytes, format_table
+from daskome.planning.plan import Plan
+from daskome.stores import journal as journals
+from daskome.stores.journal import SavedRun
+from daskome.stores.location import locate
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """How far a stage is: units in all, done, failed for good; bytes, uncompressed; and the units missing."""
+
+    units: int
+    done: int
+    failed: int
+    nbytes: int
+    nbytes_done: int
+    missing: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Status:
+    """How far a plan is that has been begun.
+
+    Attributes
+    ----------
+    stages : tuple of StageStatus
+    failures : dict of str to str
+        Why units failed for good, by ``stage/index``; those that have been written since are left out.
+    seconds_left : float, optional
+        At the rate so far; None before there is any.
+    """
+
+    where: str
+    stages: tuple[StageStatus, ...]
+    failures: Mapping[str, str]
+    seconds_left: float | None
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The units that are not finished, as ``stage/index``."""
+        return tuple(f"{k}/{index}" for k, stage in enumerate(self.stages) for index in stage.missing)
+
+    def __repr__(self) -> str:
+        rows = [[str(k), *_row(stage)] for k, stage in enumerate(self.stages)]
+        lines = [format_table(self.where, ["stage", "units", "done", "missing", "failed", "bytes done", "of"], rows)]
+        lines += [f"  unit {key} failed: {reason}" for key, reason in list(self.failures.items())[:MAX_LISTED]]
+        if self.missing:
+            left = "unknown" if self.seconds_left is None else format_duration(self.seconds_left)
+            return "\n".join([*lines, f"time left, at the rate so far: {left}"])
+        return "\n".join([*lines, "every unit is done; `daskome finish` publishes it"])
+
+
+def _row(stage: StageStatus) -> list[str]:
+    numbers = (stage.units, stage.done, len(stage.missing), stage.failed)
+    return [*(f"{n:,}" for n in numbers), format_nbytes(stage.nbytes_done), format_nbytes(stage.nbytes)]
+
+
+def status(group: Any, *, labels: str | None = None, fs_options: Mapping[str, Any] | None = None) -> Status:
+    """Return how far it is, what was begun with ``compute="init"``, or was interrupted. Print it.
+
+    Parameters
+    ----------
+    group, labels, fs_options
+        As in `run_part`.
+
+    Returns
+    -------
+    Status
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing was begun there, or it is finished.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import status, write_image
+    >>> store = zarr.storage.MemoryStore()
+    >>> plan = write_image(np.zeros((64, 64), "uint8"), store, [2], axes="yx", compute="init")
+    >>> status(store).missing
+    ('0/0',)
+    """
+    return status_of(saved_run(locate(group, fs_options), labels))
+
+
+def status_of(begun: SavedRun) -> Status:
+    """Return how far a saved run is."""
+    plan, start = begun.plan, Run(begun.plan, [], target_of(begun), begun.journal)
+    missing = [tuple(start.missing(stage)) for stage in range(len(plan.stages))]
+    failures = {key: why for key, why in journals.failures(begun.journal).items() if _is_in(key, missing)}
+    stages = tuple(_stage_status(plan, k, units, failures) for k, units in enumerate(missing))
+    left = sum(stage.nbytes - stage.nbytes_done for stage in stages)
+    rate = max(_rates(begun, stages), default=0.0)
+    return Status(str(begun.journal.home), stages, failures, left / rate if rate else None)
+
+
+def _is_in(key: str, missing: Sequence[Sequence[int]]) -> bool:
+    stage, _, index = key.partition("/")
+    return int(index) in missing[int(stage)]
+
+
+def _stage_status(plan: Plan, k: int, missing: tuple[int, ...], failures: Mapping[str, str]) -> StageStatus:
+    units, nbytes = plan.count(k), runner.nbytes(plan, k, range(plan.count(k)))
+    failed = sum(key.startswith(f"{k}/") for key in failures)
+    return StageStatus(units, units - len(missing), failed, nbytes, nbytes - runner.nbytes(plan, k, missing), missing)
+
+
+def _rates(begun: SavedRun, stages: Sequence[StageStatus]) -> Iterator[float]:
+    """Yield bytes per second of each stage that has any units done."""
+    for k, stage in enumerate(stages):
+        there = sorted(set(range(stage.units)).difference(stage.missing))
+        records = list(journals.records(begun.journal, k, there))
+        if records:
+            began, ended = min(r.time - r.seconds for r in records), max(r.time for r in records)
+            yield stage.nbytes_done / max(ended - began, 1e-3)

@@ -1,0 +1,197 @@
+"""The active Dask cluster: what it has, whether it can write, and how jobs get to its workers.
+
+Before the first unit, every worker is asked whether it sees the target and has the same daskome. A unit is one task,
+named ``daskome-from-image``, ``-from-copy`` or ``-from-level``, in a span named after the image; two per thread are on
+the scheduler at a time, however large the volume. Units of a worker that dies are done again, and so are those that a
+restart of the cluster forgets; an adaptive cluster may begin with no worker. If the scheduler dies, so does the call.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import Any
+from uuid import uuid4
+
+import dask
+
+from daskome._version import __version__
+from daskome.execution.unit_task import Job, WriteError, is_remote, run_with_payload, split_payload
+from daskome.model.text import format_nbytes
+from daskome.planning.plan import Plan
+from daskome.stores import journal as journals
+from daskome.stores.journal import Journal
+
+log = logging.getLogger("daskome")
+SPILL_FRACTION = 0.7
+"""From this part of its limit on, a worker of Dask spills what it holds to disk; from 0.8 on it pauses."""
+IN_FLIGHT = 2
+"""So many units per thread are submitted, so that none waits for the next."""
+THREADS_TTL = 1.0
+"""After so many seconds the number of threads is asked again: clusters grow and shrink."""
+
+
+def active_client() -> Any:
+    """Return the active `distributed.Client`, or None: then distributed, slow to import, may not even be there."""
+    distributed = sys.modules.get("distributed")
+    try:
+        return distributed and distributed.default_client()
+    except ValueError:
+        return None
+
+
+def threads_per_worker(client: Any) -> list[int]:
+    """Return how many threads each worker has."""
+    return list(client.nthreads().values())
+
+
+def memory_limit(client: Any) -> int | None:
+    """Return the smallest limit of the workers in bytes, if they have any."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return min((int(worker["memory_limit"]) for worker in workers if worker.get("memory_limit")), default=None)
+
+
+@dataclass(slots=True)
+class ClusterExecutor:
+    """A client as a place where jobs run, and what of it is asked anew from time to time."""
+
+    client: Any
+    submitted: Callable[..., "Future[None]"]
+    _window: int = 0
+    _asked: float = -inf
+
+    def submit(self, job: Job) -> "Future[None]":
+        """Submit a job. Arrays in memory travel beside it: those here are scattered, those on workers stay there.
+
+        Raises
+        ------
+        WriteError
+            If the scheduler is gone.
+        """
+        bare, keys, values = split_payload(job)
+        name = f"daskome-from-{job.unit.work.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
+        try:
+            there = [value if is_remote(value) else self.client.scatter(value, hash=False) for value in values]
+            return self.submitted(run_with_payload, bare, keys, there, key=name)
+        except OSError as error:  # The worker to which an array was sent has died.
+            self._check_connected(error)
+            return _lost()
+
+    def window(self) -> int:
+        """Return how many units may be submitted at a time.
+
+        Raises
+        ------
+        WriteError
+            If the scheduler is gone.
+        """
+        self._check_connected()
+        if time.monotonic() - self._asked > THREADS_TTL:
+            try:
+                self._window, self._asked = IN_FLIGHT * self._threads(), time.monotonic()
+            except OSError as error:  # The client has not noticed yet.
+                raise self._unconnected() from error
+        return self._window
+
+    def _threads(self) -> int:
+        """Return how many threads there are, at least one."""
+        if not threads_per_worker(self.client):
+            self._wake()
+        return max(sum(threads_per_worker(self.client)), 1)
+
+    def _wake(self) -> None:
+        """Wait for a worker: a cluster that adapts starts one for a task, but none for an array that is sent."""
+        log.warning("the cluster has no workers; waiting for one")
+        with suppress(CancelledError):
+            self.client.submit(bool, pure=False).result()
+        self._check_connected()
+
+    def _check_connected(self, error: OSError | None = None) -> None:
+        """Raise if the scheduler is gone; the client would wait for it to come back."""
+        if self.client.status != "running":
+            raise self._unconnected() from error
+
+    def _unconnected(self) -> WriteError:
+        """Return what says of a scheduler that is gone what to do."""
+        return WriteError(
+            f"the connection to the scheduler at {self.client.scheduler.address} is lost; the image is unfinished."
+            " Start a cluster, and write again with resume=True: what is finished is not done again"
+        )
+
+
+@contextmanager
+def cluster_executor(client: Any, plan: Plan, journal: Journal) -> Iterator[ClusterExecutor]:
+    """Yield a cluster that can write a plan; warn of settings that hurt.
+
+    Raises
+    ------
+    WriteError
+        If workers don't see the target, or have another daskome.
+    """
+    from distributed import span
+
+    _check_workers(client, journal)
+    for warning in _warnings(client, plan):
+        log.warning("%s", warning)
+    executor = client.get_executor(pure=False)
+    try:
+        with span("daskome", *(pyramid.name for _, pyramid in plan.images[:1])):
+            yield ClusterExecutor(client, executor.submit)
+    finally:
+        executor.shutdown(wait=False)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether a job, or what it needs, was lost with a worker: it says nothing of the job."""
+    return isinstance(error, CancelledError)
+
+
+def _lost() -> "Future[None]":
+    future: Future[None] = Future()
+    future.cancel()
+    return future
+
+
+def is_killed(error: BaseException) -> bool:
+    """Whether workers died while they ran a job."""
+    return type(error).__name__ == "KilledWorker"
+
+
+def _check_workers(client: Any, journal: Journal) -> None:
+    """Raise if a worker can't write; one that leaves meanwhile doesn't matter."""
+    answers = client.run(_visit, journal, __version__, on_error="return")
+    wrong = {worker: answer for worker, answer in answers.items() if answer and not isinstance(answer, OSError)}
+    for worker, answer in wrong.items():
+        raise WriteError(f"the worker at {worker} {answer}; {len(wrong)} of {len(answers)} workers can't write")
+
+
+def _visit(journal: Journal, version: str) -> str:
+    """Return, from a worker, why it can't write; nothing if it can."""
+    if version != __version__:
+        return f"has daskome {__version__}, but {version} is asked for: install the same everywhere"
+    try:
+        seen = journals.is_current(journal)
+    except Exception as error:
+        return f"can't read {journal.home}: {error!r}"
+    return "" if seen else f"doesn't see {journal.home}: give a path or URL that all workers share"
+
+
+def _warnings(client: Any, plan: Plan) -> Iterator[str]:
+    limit, predicted = memory_limit(client), plan.memory_of(max(threads_per_worker(client), default=1))
+    if limit is not None and predicted > SPILL_FRACTION * limit:
+        yield (
+            f"a worker is limited to {format_nbytes(limit)}, but {format_nbytes(predicted)} are predicted: Dask spills"
+            f" to disk from {format_nbytes(int(SPILL_FRACTION * limit))} on, and kills what is above the limit. Give"
+            " larger workers, or memory=… to plan smaller units"
+        )
+    ask = partial(dask.config.get, "distributed.scheduler.worker-saturation", None)
+    if client.run_on_scheduler(ask) in ("inf", inf):
+        yield (
+            "the scheduler's worker-saturation is inf, so units wait on workers instead of the scheduler, and are lost"
+            " with them; set distributed.scheduler.worker-saturation to 1.1, Dask's default"
+        )

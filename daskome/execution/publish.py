@@ -1,0 +1,96 @@
+"""The last step of a write: display windows are measured, then each group gets its attributes in one write.
+
+That write is the commit. Before it, no reader takes the group for an image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import zarr
+
+from daskome.execution.runner import Run
+from daskome.model import regions
+from daskome.model.pyramid import Pyramid
+from daskome.model.regions import Region
+from daskome.ome.omero import Channel
+from daskome.ome.read import with_levels
+from daskome.ome.versions import find_version
+from daskome.planning.plan import Group
+from daskome.stores import journal as journals, publish
+from daskome.stores.arrays import open_levels
+from daskome.stores.groups import read_attributes, reconsolidate
+
+PERCENTILES = (0.1, 99.9)
+"""What the window shows: outliers in either direction are cut."""
+SAMPLE_BLOCKS = 64
+"""At most so many blocks of the coarsest level are looked at, evenly spread."""
+
+
+def with_display_windows(channels: Sequence[Channel], array: zarr.Array[Any], pyramid: Pyramid) -> list[Channel]:
+    """Return the channels, each with a window.
+
+    Parameters
+    ----------
+    channels : sequence of Channel
+        Those without a window get one: min and max are the range of the dtype (of the data for floats),
+        start and end are `PERCENTILES`.
+    array : zarr.Array
+        The coarsest level.
+    pyramid : Pyramid
+    """
+    return [
+        channel if channel.window else replace(channel, window=_window(array, pyramid, i))
+        for i, channel in enumerate(channels)
+    ]
+
+
+def _window(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> tuple[float, float, float, float]:
+    values = _sample(array, pyramid, channel)
+    if not values.size:
+        return (0.0, 1.0, 0.0, 1.0)
+    start, end = (float(v) for v in np.percentile(values.astype(np.float64), PERCENTILES))
+    if pyramid.dtype == "bool" or values.dtype.kind == "f":
+        low, high = float(values.min()), float(values.max())
+    else:
+        low, high = float(np.iinfo(values.dtype).min), float(np.iinfo(values.dtype).max)
+    return (low, high, start, end if end > start else start + 1)
+
+
+def _sample(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> np.ndarray[Any, Any]:
+    """Return finite values of one channel, from blocks spread evenly over the array."""
+    whole: Region = tuple(
+        (channel, channel + 1) if axis.type == "channel" else (0, n)
+        for axis, n in zip(pyramid.axes, array.shape, strict=True)
+    )
+    blocks = list(regions.blocks_of(whole, pyramid.levels[-1].write_chunks))
+    step = regions.ceil_div(len(blocks), SAMPLE_BLOCKS)
+    values = np.concatenate([np.ravel(np.asarray(array[regions.slices(block)])) for block in blocks[::step]])
+    return values[np.isfinite(values)]
+
+
+def publish_plan(start: Run) -> None:
+    """Publish a plan whose units are all written: each group in one write, the deepest first, the target last.
+
+    In a store that can't rewrite, such as a zip file, the target comes first: zarr makes groups with those above them.
+    """
+    plan, place, version = start.plan, start.place, find_version(start.plan.version)
+    publish.delete_partial_files(place, plan)
+    lasting = [group for group in plan.groups if not group.temporary]
+    for group in sorted(lasting, key=_depth, reverse=place.store.supports_deletes):
+        metadata = group.metadata
+        if group.pyramid is not None and not group.kept and metadata.omero:
+            pyramid = plan.pyramids[group.pyramid]
+            coarsest = open_levels(place / group.path, pyramid)[-1]
+            channels = with_display_windows(metadata.omero.channels or (), coarsest, pyramid)
+            metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
+        if group.kept:
+            metadata = with_levels(read_attributes(place / group.path) or {}, metadata)
+        publish.publish_group(place / group.path, version, metadata)
+    journals.delete_journal(start.journal.home)
+    reconsolidate(place)
+
+
+def _depth(group: Group) -> int:
+    return len(group.path.split("/")) if group.path else 0

@@ -1,0 +1,335 @@
+"""What the arrays of an image have to fulfil: a function each in `CHECKS`, from `StoredImage` to problems.
+
+What the attributes alone have to say stands in `daskome.ome.rules`. Versions differ by the sets in the rows only.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from math import isclose
+from typing import Any
+
+from daskome.inspection.stored_image import JSON, LONGEST, Numbers, StoredImage, StoredLevel, dtype_of, factors_of
+from daskome.model.image import DTYPES
+from daskome.model.pyramid import level_translation, shrinks
+from daskome.ome.metadata import PlacedDataset
+from daskome.ome.omero import n_channels
+from daskome.ome.problem import Problem
+from daskome.ome.versions import VERSIONS
+
+Versions = frozenset[str]
+Findings = Iterator[Problem]
+EVERY: Versions = frozenset(VERSIONS)
+ZARR_V2: Versions = frozenset(name for name, version in VERSIONS.items() if version.arrays.zarr_format == 2)
+ZARR_V3: Versions = EVERY - ZARR_V2
+ONE_DTYPE: Versions = frozenset({"0.6"})
+"""Versions that want the same dtype at all levels; where it is another kind of number, all readers do."""
+NAMED: Versions = frozenset({"0.3", "0.5"})
+"""Versions where arrays have to name their axes."""
+SCALE_TOLERANCE = 1e-6
+"""Relative: factors that went through float32 are no problem."""
+TRANSLATION_TOLERANCE = 1e-3
+"""In voxels of level 0."""
+LABEL_KINDS = "iu"
+LARGE_LABELS = ("int64", "uint64")
+RARE = {"bool": "neuroglancer", "float16": "many viewers"}
+"""Dtypes of images, and who can't show them."""
+NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+
+
+def array_problems(found: StoredImage, label: bool = False) -> Findings:
+    """Yield what is wrong with the arrays of an image.
+
+    Parameters
+    ----------
+    found : StoredImage
+    label : bool
+        Whether it is a label image.
+    """
+    version = found.version.name if found.version else ""
+    for versions, check in (*CHECKS, *(LABEL_CHECKS if label else ())):
+        yield from check(found) if version in versions else ()
+
+
+def _zarr_format(found: StoredImage) -> Findings:
+    for level, array in found.stored:
+        if found.version and array.metadata.zarr_format != found.version.arrays.zarr_format:
+            yield Problem(level.where, wrong_format(array.metadata.zarr_format, found.version.name))
+
+
+def wrong_format(actual: int, version: str) -> str:
+    """Return what to say of a node whose zarr format is not that of the version."""
+    return f"is in zarr format {actual}; OME-Zarr {version} is in {VERSIONS[version].arrays.zarr_format}"
+
+
+def _arrays(found: StoredImage) -> Findings:
+    told = {problem.where for problem in found.problems}
+    for level in found.levels:
+        if level.array is None and level.where not in told:
+            yield Problem(level.where, f"there is no array at {level.dataset.path!r}", section="multiscales")
+        elif level.array is not None and 0 in level.array.shape:
+            yield Problem(level.where, f"the array is empty: shape {level.array.shape}")
+        elif level.array is not None and max(level.array.shape, default=0) > LONGEST:
+            yield Problem(level.where, "the array is longer than any can be")
+
+
+def _ndims(found: StoredImage) -> Findings:
+    every = found.version.every_axis if found.version else ()
+    names = [axis.name for axis in every] or found.names
+    for level, array in found.stored:
+        if array.ndim != len(names):
+            message = f"the array has {array.ndim} dimensions, but the axes are {names}"
+            yield Problem(level.where, message, section="multiscales")
+
+
+def _dtypes(found: StoredImage) -> Findings:
+    for level, array in found.stored:
+        if array.dtype.kind not in "biufc":
+            yield Problem(level.where, f"dtype {array.dtype} holds no numbers; it is none of {', '.join(DTYPES)}")
+        elif dtype_of(array) not in DTYPES:
+            yield Problem(level.where, f"dtype {array.dtype} is none of {', '.join(DTYPES)}, which readers know", True)
+        elif dtype_of(array) in RARE:
+            yield Problem(level.where, f"dtype {array.dtype} can't be shown by {RARE[dtype_of(array)]}", True)
+
+
+def _same_dtype(found: StoredImage) -> Findings:
+    """One dtype at all levels (0.6, section "multiscales")."""
+    must = found.version is not None and found.version.name in ONE_DTYPE
+    for level, array in found.stored[1:]:
+        first, finest = found.stored[0]
+        if dtype_of(array) != dtype_of(finest):
+            other_kind = {array.dtype.kind, finest.dtype.kind} - {"i", "u"} and array.dtype.kind != finest.dtype.kind
+            message = f"dtype {array.dtype} is not {finest.dtype}, that of {first.dataset.path}"
+            yield Problem(level.where, message, not (must or other_kind), "multiscales")
+
+
+def _dimension_names(found: StoredImage) -> Findings:
+    """``dimension_names`` (MUST in 0.5, section "multiscales"; not stated in 0.6)."""
+    for level, array in found.stored:
+        if array.metadata.zarr_format == 3:
+            yield from _names(found, level, "dimension_names", getattr(array.metadata, "dimension_names", None))
+
+
+def _array_dimensions(found: StoredImage) -> Findings:
+    """``_ARRAY_DIMENSIONS`` (MUST in 0.3, section "axes"; an option in others)."""
+    must = found.version is not None and found.version.name in NAMED
+    for level, array in found.stored:
+        if array.metadata.zarr_format == 2 and (must or "_ARRAY_DIMENSIONS" in array.attrs):
+            yield from _names(found, level, "_ARRAY_DIMENSIONS", array.attrs.get("_ARRAY_DIMENSIONS"))
+
+
+def _names(found: StoredImage, level: StoredLevel, key: str, names: Any) -> Findings:
+    listed = list(names) if isinstance(names, list | tuple) else []
+    if listed != found.names:
+        warning = found.version is None or found.version.name not in NAMED
+        yield Problem(level.where, f"{key} of the array are {listed}, but the axes are {found.names}", warning, "axes")
+
+
+def _separators(found: StoredImage) -> Findings:
+    wanted = found.version.arrays.separator if found.version else "/"
+    for level, array in found.stored:
+        keys = getattr(array.metadata, "chunk_key_encoding", None)
+        separator = getattr(keys or array.metadata, "separator" if keys else "dimension_separator", "/")
+        if separator != wanted:
+            unsaid = "" if keys or "dimension_separator" in level.document else ", as dimension_separator is missing"
+            message = f"names of chunks are separated by {separator!r}{unsaid}; many readers know only {wanted!r}"
+            yield Problem(level.where, f"{message}, and show zeros", True)
+
+
+def _order(found: StoredImage) -> Findings:
+    """From fine to coarse (section "multiscales")."""
+    levels = [(level, array) for level, array in found.stored if array.ndim == len(found.axes)]
+    for (before, fine), (level, coarse) in pairwise(levels):
+        if not shrinks(fine.shape, coarse.shape):
+            was = f"{fine.shape}, that of {before.dataset.path} before it"
+            same = fine.shape == coarse.shape and before.dataset.path != level.dataset.path
+            yield Problem(level.where, f"shape {coarse.shape} does not shrink from {was}", same, "multiscales")
+
+
+def _scales(found: StoredImage) -> Findings:
+    for first, level, factors, believed in _downsampled(found):
+        rows = zip(found.names, first.scale, level.dataset.scale, factors, believed, strict=True)
+        for name, base, scale, factor, ratio in rows:
+            if not isclose(scale, base * ratio, rel_tol=SCALE_TOLERANCE):
+                right = f"{factor:.10g} times that of {first.path} is {base * factor:.10g}"
+                message = f"scale of axis {name!r} is {scale:.10g}, but {right}"
+                yield Problem(level.where, message, section="coordinateTransformations")
+
+
+def _translations(found: StoredImage) -> Findings:
+    method = found.method
+    if method is None:
+        return
+    for first, level, _, believed in _downsampled(found):
+        right = level_translation(first.translation, first.scale, believed, method)
+        for name, base, value, wanted in zip(found.names, first.scale, level.dataset.translation, right, strict=True):
+            if not abs(value - wanted) <= TRANSLATION_TOLERANCE * base:
+                samples = f"samples of {method.name!r} start at {wanted:.10g}"
+                message = f"translation of axis {name!r} is {value:.10g}, but {samples}"
+                yield Problem(level.where, message, section="coordinateTransformations")
+
+
+def _downsampled(found: StoredImage) -> Iterator[tuple[PlacedDataset, StoredLevel, Numbers, Numbers]]:
+    """Yield level 0's metadata with each level that shrinks, its factors, and those to believe (`_believed`).
+
+    Levels without transformations have nothing to contradict: 0.1 to 0.3 know none, elsewhere `rules` says so.
+    """
+    if not found.complete or found.complete[0][0].k or not found.complete[0][0].kinds:
+        return
+    first, largest = found.complete[0]
+    for ((_, fine), (level, array)), factors in zip(pairwise(found.complete), factors_of(found)[1:], strict=True):
+        rows = zip(first.dataset.scale, level.dataset.scale, factors, largest.shape, array.shape, strict=True)
+        if shrinks(fine.shape, array.shape) and level.kinds:
+            yield first.dataset, level, factors, tuple(_believed(b / a, f, n / m) for a, b, f, n, m in rows)
+
+
+def _believed(stated: float, factor: float, of_shapes: float) -> float:
+    """Return the ratio of shapes where it is stated, for levels aligned at their edges, or else the factor."""
+    return of_shapes if isclose(stated, of_shapes, rel_tol=SCALE_TOLERANCE) else factor
+
+
+def _omero(found: StoredImage) -> Findings:
+    """As many channels as the image has (section "omero")."""
+    omero = found.ome.get("omero")
+    channels = omero.get("channels") if isinstance(omero, Mapping) else None
+    n = _n_channels(found)
+    if isinstance(channels, list) and n is not None and len(channels) != n and not found.index:
+        message = f"{len(channels)} are listed, but the image has {n}"
+        yield Problem("omero/channels", message, section="omero")
+
+
+def _n_channels(found: StoredImage) -> int | None:
+    """Return the length of the channel axis, 1 where there is none, or None where no array says."""
+    shape = next((array.shape for _, array in found.stored if array.ndim == len(found.axes)), None)
+    return None if shape is None else n_channels(found.axes, shape)
+
+
+def _label_dtypes(found: StoredImage) -> Findings:
+    """Integers only (MUST, section "labels")."""
+    for level, array in found.stored:
+        if array.dtype.kind not in LABEL_KINDS:
+            yield Problem(level.where, f"dtype {array.dtype} of labels must be an integer", section="labels")
+        elif dtype_of(array) in LARGE_LABELS:
+            message = f"viewers in JavaScript can't show labels of {array.dtype}; uint32 is enough for most"
+            yield Problem(level.where, message, True, "labels")
+
+
+# The documents of arrays, as they are stored
+
+
+def _documents(found: StoredImage) -> Findings:
+    for level in found.levels:
+        for zarr_format, warning, look in DOCUMENT_CHECKS:
+            if level.document.get("zarr_format") == zarr_format:
+                yield from (Problem(level.where, message, warning) for message in look(level.document))
+
+
+Messages = Iterator[str]
+
+
+def _fill_value(document: JSON) -> Messages:
+    value = document.get("fill_value")
+    if value is None or (isinstance(value, str) and value not in NOT_FINITE):
+        given = "missing" if "fill_value" not in document else "null" if value is None else repr(value)
+        yield f"fill_value is {given}; some readers fail unless it is a number, such as 0"
+
+
+def _filters(document: JSON) -> Messages:
+    if document.get("filters") == []:
+        yield "filters is []; some readers fail unless it is null"
+
+
+def _big_endian_v2(document: JSON) -> Messages:
+    if isinstance(document.get("dtype"), str) and document["dtype"].startswith(">"):
+        yield f"dtype {document['dtype']!r} is big-endian, which some readers can't read"
+
+
+def _compressor(document: JSON) -> Messages:
+    codec = document.get("compressor")
+    if isinstance(codec, Mapping):
+        yield from (why for name, key, holds, why in TRAPS if codec.get("id") == name and holds(codec.get(key)))
+
+
+TRAPS: tuple[tuple[str, str, Callable[[Any], bool], str], ...] = (
+    (
+        "blosc",
+        "shuffle",
+        lambda value: value == -1,
+        "blosc has shuffle -1, on which some readers fail; say 0, 1 or 2",
+    ),
+    ("zstd", "checksum", lambda value: value is not None, "zstd has a checksum key, on which some readers fail"),
+)
+"""Of codecs of zarr v2: the name, a key, and which of its values readers fail on."""
+
+
+def _endian(document: JSON) -> Messages:
+    one_byte = document.get("data_type") in ("bool", "int8", "uint8")
+    for name, configuration in _codecs(document):
+        if name == "bytes" and "endian" not in configuration and not one_byte:
+            yield "the codec bytes does not say its endian, also needed inside shards"
+
+
+def _big_endian_v3(document: JSON) -> Messages:
+    if any(name == "bytes" and configuration.get("endian") == "big" for name, configuration in _codecs(document)):
+        yield "pixels are big-endian, which some readers can't read"
+
+
+def _numcodecs(document: JSON) -> Messages:
+    names = [name for name, _ in _codecs(document) if name.startswith("numcodecs.")]
+    if names:
+        yield f"the codec {names[0]!r} is known to zarr-python only"
+
+
+def _shard_index(document: JSON) -> Messages:
+    for name, configuration in _codecs(document):
+        if name == "sharding_indexed":
+            index = [(codec, settings.get("endian")) for codec, settings in _listed(configuration.get("index_codecs"))]
+            if index != [("bytes", "little"), ("crc32c", None)]:
+                yield f"index_codecs of shards are {[codec for codec, _ in index]}; readers expect bytes, crc32c"
+            if configuration.get("index_location", "end") != "end":
+                yield "the index of shards is not at their end, where readers expect it"
+
+
+def _codecs(document: JSON) -> Iterator[tuple[str, JSON]]:
+    """Yield names and configurations of the codecs of a zarr v3 array, those inside shards too."""
+    todo = _listed(document.get("codecs"))
+    while todo:
+        name, configuration = todo.pop(0)
+        yield name, configuration
+        todo += _listed(configuration.get("codecs"))
+
+
+def _listed(codecs: Any) -> list[tuple[str, JSON]]:
+    found = [codec for codec in codecs if isinstance(codec, Mapping)] if isinstance(codecs, list) else []
+    pairs = [(str(codec.get("name")), codec.get("configuration")) for codec in found]
+    return [(name, configuration if isinstance(configuration, Mapping) else {}) for name, configuration in pairs]
+
+
+DOCUMENT_CHECKS: tuple[tuple[int, bool, Callable[[JSON], Messages]], ...] = (
+    (2, True, _fill_value),
+    (2, True, _filters),
+    (2, True, _big_endian_v2),
+    (2, True, _compressor),
+    (3, False, _endian),
+    (3, True, _big_endian_v3),
+    (3, True, _numcodecs),
+    (3, True, _shard_index),
+)
+"""Of documents of a zarr format: whether it is a warning, and what looks at them."""
+Checks = tuple[tuple[Versions, Callable[[StoredImage], Findings]], ...]
+CHECKS: Checks = (
+    (EVERY, _zarr_format),
+    (EVERY, _arrays),
+    (EVERY, _ndims),
+    (EVERY, _dtypes),
+    (EVERY, _same_dtype),
+    (ZARR_V3, _dimension_names),
+    (ZARR_V2, _array_dimensions),
+    (EVERY, _separators),
+    (EVERY, _order),
+    (EVERY, _scales),
+    (EVERY, _translations),
+    (EVERY, _omero),
+    (EVERY, _documents),
+)
+LABEL_CHECKS: Checks = ((EVERY, _label_dtypes),)
+"""Of label images, besides."""

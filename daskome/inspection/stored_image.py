@@ -1,0 +1,392 @@
+"""What is there: a stored image as far as it can be read, whoever wrote it. What can't be read is a `Problem`."""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from typing import Any
+
+import zarr
+from zarr.core.sync import sync
+from zarr.storage import StorePath
+
+from daskome.kernels.methods import METHODS, Method
+from daskome.model.axes import Axis
+from daskome.model.image import DTYPES
+from daskome.model.layout import Layout
+from daskome.model.pyramid import Level, Pyramid, write_block
+from daskome.model.regions import ceil_div
+from daskome.ome.detect import likely_version, ome_of, version_in
+from daskome.ome.metadata import Multiscale, PlacedDataset
+from daskome.ome.omero import Channel, read_omero
+from daskome.ome.problem import Problem
+from daskome.ome.read import read_multiscale, with_coordinates
+from daskome.ome.versions import VERSIONS, Version, version_of
+from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
+from daskome.stores.location import locate
+
+JSON = Mapping[str, Any]
+Array = zarr.Array[Any]
+Numbers = tuple[float, ...]
+FACTOR_MAX = 1024
+"""Windows that reach beyond the image are taken for true up to so many times its size; halos grow with them."""
+LONGEST = 2**63 - 1
+"""No array is longer, whatever its document says."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLevel:
+    """One dataset of an image: what its metadata say, and its array, where there is one.
+
+    Attributes
+    ----------
+    k : int
+        Where it stands among the datasets.
+    dataset : PlacedDataset
+    kinds : tuple of str
+        The types of its transformations, in their order.
+    array : zarr.Array, optional
+    document : dict
+        The array's own, as it is stored.
+    multiscale : int
+        Which of the group's it is a level of.
+    """
+
+    k: int
+    dataset: PlacedDataset
+    kinds: tuple[str, ...]
+    array: Array | None
+    document: JSON = field(default_factory=dict, hash=False)
+    multiscale: int = 0
+
+    @property
+    def where(self) -> str:
+        """The level's address in the metadata."""
+        return _address(self.k, self.multiscale)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image as far as it can be read.
+
+    Attributes
+    ----------
+    zarr_format : int
+        Of its group.
+    attributes : dict
+        Of its group.
+    multiscale : Multiscale
+        Without datasets and channels, which are read one by one.
+    levels : tuple of StoredLevel
+        Those whose metadata can be read.
+    problems : tuple of Problem
+        Why the others can't, and why arrays can't be opened.
+    index : int
+        Which of the multiscales it is.
+    against : Version, optional
+        What to check it against, whatever it states.
+    """
+
+    zarr_format: int
+    attributes: JSON
+    multiscale: Multiscale
+    levels: tuple[StoredLevel, ...]
+    problems: tuple[Problem, ...]
+    index: int = 0
+    against: Version | None = None
+
+    @property
+    def where(self) -> str:
+        """The image's address in the metadata."""
+        return f"multiscales/{self.index}"
+
+    @property
+    def ome(self) -> JSON:
+        """The attributes of OME-Zarr."""
+        return ome_of(self.attributes)
+
+    @property
+    def stated(self) -> str:
+        """The version that the metadata state, known or not; or the likeliest if they state none."""
+        return version_in(self.attributes) or likely_version(self.attributes)
+
+    @property
+    def lacks_version(self) -> bool:
+        """Whether metadata under ``ome`` don't say their version; at the top level, they need not."""
+        return "ome" in self.attributes and not isinstance(self.ome.get("version"), str)
+
+    @property
+    def version(self) -> Version | None:
+        """The version, or the likeliest if it is missing; None for one that daskome doesn't know."""
+        if self.against:
+            return self.against
+        return version_of(self.zarr_format) if self.lacks_version else VERSIONS.get(self.stated)
+
+    @property
+    def method(self) -> Method | None:
+        """The method that the metadata name, None if it is unknown; a function to import is one of windows."""
+        name = self.multiscale.method
+        if not isinstance(name, str) or (name not in METHODS and ":" not in name):
+            return None
+        return METHODS.get(name) or Method(name, _not_loaded)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes, as the metadata say."""
+        return self.multiscale.axes
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the axes."""
+        return [axis.name for axis in self.axes]
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels; raises a ValueError if one of them can't be read."""
+        omero = self.ome.get("omero")
+        return () if omero is None else read_omero(omero).channels or ()
+
+    @property
+    def stored(self) -> list[tuple[StoredLevel, Array]]:
+        """The levels that have an array."""
+        return [(level, level.array) for level in self.levels if level.array is not None]
+
+    @property
+    def complete(self) -> list[tuple[StoredLevel, Array]]:
+        """The levels with an array, a scale and a translation that fit the axes."""
+        return [(level, array) for level, array in self.stored if _is_complete(level.dataset, array, len(self.axes))]
+
+
+def read_stored_image(place: StorePath) -> StoredImage | Problem:
+    """Return the image at a place as far as it can be read, or why none can."""
+    try:
+        group = find_group(place)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        return Problem("group", f"can't be read: {reason(error)}")
+    if group is None:
+        return Problem("group", f"there is no zarr group at {place}")
+    if UNFINISHED_KEY in group.attrs:
+        return Problem("group", "the image is unfinished: writing it was not completed")
+    return stored_image_of(place, group.metadata.zarr_format, group.attrs.asdict())
+
+
+def stored_image_of(
+    place: StorePath, zarr_format: int, attributes: JSON, index: int = 0, against: Version | None = None
+) -> StoredImage | Problem:
+    """Return the image that the attributes of a group describe, as far as it can be read, or why it can't.
+
+    Parameters
+    ----------
+    place : StorePath
+        Of the group.
+    zarr_format : int
+    attributes : dict
+        Of the group.
+    index : int
+        Which of the multiscales.
+    against : Version, optional
+        What to check it against, whatever it states.
+    """
+    try:
+        attributes = _expanded(_with_first(attributes, index))
+        multiscale = _read(attributes, [])
+        datasets = list(ome_of(attributes)["multiscales"][0]["datasets"])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        return Problem("multiscales", reason(error))
+    found = [_find_level(place, attributes, index, k, dataset) for k, dataset in enumerate(datasets)]
+    problems = (
+        [problem for _, problem in found if problem] if found else [Problem(_address("", index), "there are none")]
+    )
+    levels = tuple(level for level, _ in found if level)
+    return StoredImage(zarr_format, attributes, multiscale, levels, tuple(problems), index, against)
+
+
+def read_document(place: StorePath, name: str) -> Any:
+    """Return a JSON document as it is stored, or None if it isn't there, or is no JSON."""
+    try:
+        buffer = sync((place / name).get())
+        return None if buffer is None else json.loads(buffer.to_bytes())
+    except (ValueError, OSError, RecursionError):
+        return None
+
+
+def read_pyramid(target: Any, fs_options: Mapping[str, Any] | None = None) -> Pyramid:
+    """Return a stored image as a `Pyramid`: shapes, chunks, shards, codecs, scales of all levels that can be read.
+
+    Parameters
+    ----------
+    target : str, path, zarr.Group or zarr store
+    fs_options : dict, optional
+        For the file system of a URL.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, or no level of it can be read.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import write_image
+    >>> store = zarr.storage.MemoryStore()
+    >>> plan = write_image(np.ones((64, 50), "uint8"), store, [2], axes="yx")
+    >>> [(level.path, level.shape, level.scale) for level in read_pyramid(store).levels]
+    [('s0', (64, 50), (1.0, 1.0)), ('s1', (32, 25), (2.0, 2.0))]
+    """
+    found = read_stored_image(locate(target, fs_options, read_only=True))
+    if isinstance(found, Problem):
+        raise ValueError(str(found))
+    if not found.complete:
+        raise ValueError("; ".join(map(str, found.problems)) or "no level of the image can be read; verify says why")
+    return pyramid_of(found)
+
+
+def pyramid_of(found: StoredImage) -> Pyramid:
+    """Return the complete levels of an image, at least one, as a pyramid. No method is imported."""
+    levels = zip(found.complete, factors_of(found), strict=True)
+    return Pyramid(
+        found.multiscale.name or "",
+        found.axes,
+        dtype_of(found.complete[0][1]),
+        found.method or Method(str(found.multiscale.method), _not_loaded),
+        tuple(_level(level.dataset, array, factors, found.axes) for (level, array), factors in levels),
+    )
+
+
+def factors_of(found: StoredImage) -> list[Numbers]:
+    """Return how many voxels of level 0 one voxel of each complete level spans: whole where shapes allow."""
+    first, largest = found.complete[0]
+    base, shape = first.dataset.scale, largest.shape
+    return [
+        tuple(map(_factor, shape, array.shape, (b / a for a, b in zip(base, level.dataset.scale, strict=True))))
+        for level, array in found.complete
+    ]
+
+
+def is_downsampled_length(n: int, m: int, factor: int) -> bool:
+    """Whether windows of `factor` make m voxels of n; other writers drop the window that the edge cuts.
+
+    >>> is_downsampled_length(101, 51, 2), is_downsampled_length(101, 50, 2), is_downsampled_length(101, 50, 3)
+    (True, True, False)
+    """
+    return 1 <= factor <= FACTOR_MAX * n and m in (ceil_div(n, factor), n // factor)
+
+
+def layout_of(array: Array) -> Layout:
+    """Return how an array is stored; raises for what has no regular chunks."""
+    codecs = [c.to_dict() if hasattr(c, "to_dict") else c.get_config() for c in array.compressors]
+    options = {"zarr_format": array.metadata.zarr_format, "compressors": codecs}
+    return Layout(tuple(array.chunks), tuple(array.shards) if array.shards else None, options)
+
+
+def dtype_of(array: Array) -> str:
+    """Return the name of the dtype, whatever its byte order; raises for what are no numbers."""
+    return str(array.dtype.newbyteorder("="))
+
+
+def reason(error: BaseException) -> str:
+    """Return what an error says, with its type where that is half of it."""
+    return str(error) if isinstance(error, ValueError) and str(error) else repr(error)
+
+
+def _with_first(attributes: JSON, index: int) -> JSON:
+    """Return attributes whose first multiscale is the one that stands at `index`."""
+    ome = ome_of(attributes)
+    if not index or not isinstance(ome.get("multiscales"), list):
+        return attributes
+    rest = {**ome, "multiscales": ome["multiscales"][index:]}
+    return {**attributes, "ome": rest} if "ome" in attributes else rest
+
+
+def _expanded(attributes: JSON) -> JSON:
+    """Return attributes whose first multiscale says itself what its ``metadata`` keep for it."""
+    multiscales = ome_of(attributes).get("multiscales") or ()
+    first = [with_coordinates(multiscale) for multiscale in multiscales[:1]]
+    whole = {**attributes, "multiscales": [*first, *multiscales[1:]]}
+    return whole if first and "ome" not in attributes else attributes
+
+
+def _read(attributes: JSON, datasets: Sequence[Any]) -> Multiscale:
+    """Read a multiscale with these datasets only, so that each problem stands alone."""
+    ome = dict(ome_of(attributes))
+    only = [{**multiscale, "datasets": datasets} for multiscale in (ome.get("multiscales") or ())[:1]]
+    alone = {key: ome[key] for key in ("version",) if key in ome} | {"multiscales": only}
+    return read_multiscale({"ome": alone} if "ome" in attributes else alone)
+
+
+def _find_level(
+    place: StorePath, attributes: JSON, index: int, k: int, raw: Any
+) -> tuple[StoredLevel | None, Problem | None]:
+    """Return a level and its array; or the level alone, or nothing, with the reason why."""
+    try:
+        dataset = _read(attributes, [raw]).placed[0]
+        kinds = tuple(str(transform["type"]) for transform in raw.get("coordinateTransformations", ()))
+    except Exception as error:  # Whatever a broken document makes zarr raise is a finding.
+        return None, Problem(_address(k, index), reason(error))
+    level = StoredLevel(k, dataset, kinds, None, {}, index)
+    try:
+        if not is_inside(dataset.path):
+            raise ValueError(f"path {dataset.path!r} does not lead to an array inside the group")
+        level = replace(level, document=_document_of_array(place / dataset.path))
+        return replace(level, array=_open(place / dataset.path)), None
+    except Exception as error:
+        return level, Problem(_address(k, index), reason(error))
+
+
+def is_inside(path: Any) -> bool:
+    """Return whether a path leads to something inside a group."""
+    parts = path.split("/") if isinstance(path, str) else [""]
+    return bool(parts[0]) and all(part.strip(".") or not part for part in parts)
+
+
+def _document_of_array(place: StorePath) -> JSON:
+    found = (read_document(place, name) for name in ("zarr.json", ".zarray"))
+    return next((one for one in found if isinstance(one, dict)), {})
+
+
+def _open(place: StorePath) -> Array | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        array = find_array(place)
+        if array is not None:
+            if not isinstance(array.metadata.attributes, Mapping):
+                raise ValueError(f"attributes {array.metadata.attributes!r} of the array are no object")
+            layout_of(array), dtype_of(array)
+        return array
+
+
+def _is_complete(dataset: PlacedDataset, array: Array, ndim: int) -> bool:
+    vectors = (dataset.scale, dataset.translation)
+    fit = array.ndim == ndim and all(len(v) == ndim and all(map(isfinite, v)) for v in vectors)
+    real = min(array.shape) > 0 and max(array.shape) <= LONGEST if array.ndim else False
+    return fit and real and min(dataset.scale) > 0 and dtype_of(array) in DTYPES
+
+
+def _level(dataset: PlacedDataset, array: Array, factors: Numbers, axes: Sequence[Axis]) -> Level:
+    layout, shape, itemsize = layout_of(array), tuple(array.shape), array.dtype.itemsize
+    return Level(
+        dataset.path,
+        shape,
+        layout,
+        write_block(shape, layout.objects, axes, itemsize),
+        write_block(shape, layout.chunks, axes, itemsize),
+        factors,
+        dataset.scale,
+        dataset.translation,
+    )
+
+
+def _factor(n: int, m: int, stated: float) -> float:
+    """Return the stated factor from n voxels to m if shapes agree, or else what they say."""
+    near = round(n / m)
+    candidates = (round(stated) if isfinite(stated) else 0, near, near + 1, near - 1)
+    return next((factor for factor in candidates if is_downsampled_length(n, m, factor)), n / m)
+
+
+def _not_loaded(*args: Any) -> Any:
+    raise ValueError("the method that made this pyramid is not loaded")
+
+
+def _address(k: int | str, index: int) -> str:
+    return f"multiscales/{index}/datasets/{k}".rstrip("/")

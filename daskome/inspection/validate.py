@@ -1,0 +1,368 @@
+"""Whether a store is what OME-Zarr says, all versions: attributes, arrays, and what groups say of each other.
+
+`daskome.ome.rules` has what the attributes of one group must be, `array_checks` what the arrays of one image,
+`hierarchy` finds the groups; here stands what two groups, or two documents of one, have to agree on.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from posixpath import normpath
+from typing import Any
+
+from zarr.storage import StorePath
+
+from daskome.inspection.array_checks import array_problems, wrong_format
+from daskome.inspection.hierarchy import Node, nodes
+from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
+from daskome.model.text import Progress
+from daskome.ome.detect import likely_version, ome_of, version_in
+from daskome.ome.problem import Problem, below
+from daskome.ome.rules.agreement import SAYING_ACQUISITION
+from daskome.ome.rules.values import COUNT
+from daskome.ome.rules.versions import EVERY, UNDER_OME, Versions
+from daskome.ome.rules.walk import find_problems
+from daskome.ome.versions import VERSIONS, Version, find_version, version_of
+from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
+from daskome.stores.location import join_paths, locate
+
+JSON = Mapping[str, Any]
+Findings = Iterator[Problem]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """A group, the version that it is checked against, and what is known of it.
+
+    Attributes
+    ----------
+    node : Node
+    version : Version
+    images : tuple of StoredImage
+        One for each multiscale that can be read.
+    problems : tuple of Problem
+        Those of the group alone, with addresses from where the walk began.
+    """
+
+    node: Node
+    version: Version
+    images: tuple[StoredImage, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+Whole = Mapping[str, Inspected]
+
+
+def validate(
+    target: Any,
+    version: Any = None,
+    *,
+    fs_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> list[Problem]:
+    """Return all that keeps a store from being valid OME-Zarr, and what is advised against; pixels are not read.
+
+    Parameters
+    ----------
+    target : str, path, zarr.Group or zarr store
+        Of an image, a label image, labels, a plate, a well or a bioformats2raw layout, whoever wrote it.
+        All that lies below it is checked with it.
+    version : str, optional
+        "0.1" to "0.6", to check against; that which each group states, if not given.
+    fs_options : dict, optional
+        For the file system of a URL.
+    progress : callable, optional
+        Called with groups done and groups in all after every group.
+
+    Returns
+    -------
+    list of Problem
+        Errors for what the specification forbids, warnings for what it advises against or readers fail on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument can't be; never for what is wrong with the store.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import validate, write_image
+    >>> store = zarr.storage.MemoryStore()
+    >>> plan = write_image(np.ones((64, 64), "uint8"), store, [2], axes="yx", axes_units="micrometer")
+    >>> validate(store)
+    []
+    >>> store._store_dict = {key: value for key, value in store._store_dict.items() if not key.startswith("s1")}
+    >>> print(*validate(store))
+    multiscales/0/datasets/1: there is no array at 's1' (section 'multiscales')
+    """
+    place = locate(target, fs_options, read_only=True)
+    return [*findings(inspected(place, version, progress))]
+
+
+def inspected(place: StorePath, version: Any = None, progress: Progress | None = None) -> list[Inspected]:
+    """Return all groups at a place and below it, those above before those below.
+
+    Parameters
+    ----------
+    place : StorePath
+    version : str, optional
+        To check all of them against.
+    progress : callable, optional
+        As in `validate`.
+    """
+    asked = None if version is None else find_version(version)
+    found, whole = list(nodes(place)), dict[str, Inspected]()
+    stated = next(filter(None, map(_stated, found)), None)
+    for done, node in enumerate(found, start=1):
+        above = whole[node.parent.path].version if node.parent else stated
+        version = asked or _stated(node) or above or _likely(node)
+        whole[node.path] = _inspected(node, version, None if asked else above)
+        if progress:
+            progress(done, len(found))
+    return list(whole.values())
+
+
+def findings(found: Sequence[Inspected]) -> Findings:
+    """Yield all problems, group by group: of each alone, then of what others say."""
+    whole = {one.node.path: one for one in found}
+    for one in found:
+        yield from one.problems
+        for versions, agree in LINKS:
+            if one.version.name in versions and one.node.attributes is not None:
+                yield from below(one.node.path, agree(one, whole))
+
+
+def _stated(node: Node) -> Version | None:
+    """Return the version that a group states, or that it states a draft of: "0.6rc0" is one of "0.6"; "0.10" is not."""
+    number = re.match(r"\d+\.\d+", version_in(node.attributes or {}) or "")
+    return VERSIONS.get(number[0]) if number else None
+
+
+def _likely(node: Node) -> Version:
+    """Return the version that a group looks like."""
+    likely = VERSIONS[likely_version(node.attributes or {})]
+    return likely if node.zarr_format in (None, likely.arrays.zarr_format) else version_of(node.zarr_format or 3)
+
+
+# ---- one group
+
+
+def _inspected(node: Node, version: Version, above: Version | None) -> Inspected:
+    if node.attributes is None:
+        return Inspected(node, version, (), tuple(_missing(node)))
+    if UNFINISHED_KEY in node.attributes:
+        unfinished = Problem("group", "the image is unfinished: writing it was not completed")
+        return Inspected(node, version, (), tuple(below(node.path, [unfinished])))
+    said = list(find_problems(node.attributes, version.name, label=node.role == "label"))
+    images, unread = _images(node, version, said)
+    alone = [*said, *_of_group(node, version), *_in_hierarchy(node, above), *unread]
+    alone += [problem for image in images for problem in array_problems(image, node.is_label)]
+    return Inspected(node, version, images, (*_unlisted(node), *below(node.path, alone)))
+
+
+def _missing(node: Node) -> Findings:
+    """Yield that a group is missing, or can't be read: where it is listed, or itself."""
+    if node.parent and node.listed:
+        path = node.path.removeprefix(f"{node.parent.path}/")
+        yield from below(node.parent.path, [Problem(node.listed, f"{path!r}: {node.trouble}")])
+    else:
+        yield from below(node.path, [Problem("group", node.trouble)])
+
+
+def _unlisted(node: Node) -> Findings:
+    if node.parent and node.role == "label" and not node.listed:
+        message = f"{node.path.rsplit('/', 1)[-1]!r} is a label image, and should be listed"
+        yield from below(node.parent.path, [Problem("labels", message, True, "labels")])
+
+
+def _images(node: Node, version: Version, said: Sequence[Problem]) -> tuple[tuple[StoredImage, ...], list[Problem]]:
+    """Return the images of a group, and why they can't be read, unless that was said."""
+    listed = node.ome.get("multiscales")
+    n = len(listed) if isinstance(listed, list) else 0
+    found = [stored_image_of(node.place, node.zarr_format or 3, node.attributes or {}, i, version) for i in range(n)]
+    images = tuple(one for one in found if isinstance(one, StoredImage))
+    unread = [one for one in found if isinstance(one, Problem)] + [p for image in images for p in image.problems]
+    told = [problem.where for problem in said if not problem.warning]
+    return images, [problem for problem in unread if not any(where.startswith(problem.where) for where in told)]
+
+
+def _of_group(node: Node, version: Version) -> Findings:
+    if node.zarr_format != version.arrays.zarr_format:
+        yield Problem("group", wrong_format(node.zarr_format or 3, version.name))
+    old = [name for name in V2_DOCUMENTS[:2] if node.zarr_format == 3 and read_document(node.place, name) is not None]
+    if old:
+        yield Problem("group", f"has {' and '.join(old)} beside zarr.json; readers may take either", True)
+
+
+def _in_hierarchy(node: Node, above: Version | None) -> Findings:
+    """Yield what a group is not that it has to be, by the group above it."""
+    wanted = ROLES.get(node.role)
+    if wanted and wanted not in node.kinds and node.kinds:
+        listed = f"as {node.listed} of the group above has it" if node.listed else "as its name says"
+        yield Problem(node.kinds[0], f"the group must be of kind {wanted!r}, {listed}", section=wanted)
+    stated = version_in(node.attributes or {})
+    if node.parent and above and stated and stated != above.name:
+        message = f"is {stated!r}, but that of the group above is {above.name!r}; they must be the same"
+        yield Problem("version", message, above.name not in UNDER_OME, "version")
+
+
+ROLES = {"well": "well", "image": "image", "labels": "labels", "label": "image", "series": "bioformats2raw"}
+"""What the group above takes a group for, and the kind that it has to be then."""
+
+
+# ---- what groups say of each other
+
+
+def _like_image(label: Inspected, whole: Whole) -> Findings:
+    """As many levels as the image, each axis as long, or 1 (section "labels")."""
+    image = whole.get(label.node.image.path) if label.node.image else None
+    if image is None or not image.images or not label.images:
+        return
+    ours, theirs = label.images[0], image.images[0]
+    n, wanted = _n_levels(ours), _n_levels(theirs)
+    if n != wanted:
+        message = f"there are {n} levels, but the image has {wanted}; there must be as many"
+        yield Problem("multiscales/0/datasets", message, section="labels")
+    shapes = {level.k: dict(zip(theirs.names, array.shape, strict=False)) for level, array in theirs.stored}
+    for level, array in ours.stored:
+        for name, size in zip(ours.names, array.shape, strict=False):
+            length = shapes.get(level.k, {}).get(name, size)
+            if size not in (1, length):
+                message = f"is {size} long along {name!r}, but the image is {length}; it must be as long, or 1"
+                yield Problem(level.where, message, section="labels")
+
+
+def _n_levels(found: StoredImage) -> int:
+    return len(ome_of(found.attributes)["multiscales"][0]["datasets"])
+
+
+def _bare_between(label: Inspected, whole: Whole) -> Findings:
+    """Groups between ``labels`` and a label image have no metadata (section "labels")."""
+    labels = label.node.parent
+    parts = label.node.path.removeprefix(f"{labels.path}/").split("/") if labels and label.node.role == "label" else []
+    for n in range(1, len(parts)):
+        place = labels.place / "/".join(parts[:n])  # type: ignore[union-attr]
+        found = read_document(place, ".zattrs") or (read_document(place, "zarr.json") or {}).get("attributes")
+        if found:
+            message = f"the group {'/'.join(parts[:n])!r} above the label image must not have metadata"
+            yield Problem("group", message, label.version.name not in UNDER_OME, "labels")
+
+
+def _source(label: Inspected, whole: Whole) -> Findings:
+    """The source of labels is an image, as far as it lies below the target (section "image-label")."""
+    source = _object(_object(label.node.ome.get("image-label")).get("source")).get("image")
+    path = normpath(f"{label.node.path}/{source}") if isinstance(source, str) and label.node.path else ".."
+    found = whole.get("" if path == "." else path)
+    if found and "image" not in found.node.kinds and found.node.attributes is not None:
+        message = f"leads to {path!r}, but {path!r} is no image"
+        yield Problem("image-label/source/image", message, section="image-label")
+
+
+def _acquisitions(well: Inspected, whole: Whole) -> Findings:
+    """Images say their acquisition if there are several: one of the plate's (section "well")."""
+    plate = whole.get(well.node.parent.path) if well.node.parent and well.node.role == "well" else None
+    if plate is None or "well" not in well.node.kinds:
+        return
+    listed = _entries(plate.node, "plate", "acquisitions")
+    ids = [item.get("id") for _, item in listed]
+    warning = well.version.name not in SAYING_ACQUISITION
+    for at, image in _entries(well.node, "well", "images"):
+        given = image.get("acquisition")
+        if given is None and len(ids) > 1:
+            message = f"is missing; the plate has {len(ids)} acquisitions"
+            yield Problem(f"{at}/acquisition", message, warning, "well")
+        elif given is not None and given not in ids:
+            known = f"has {', '.join(map(repr, ids))} only" if ids else "lists none"
+            yield Problem(f"{at}/acquisition", f"is {given!r}, but the plate {known}", warning or not ids, "well")
+
+
+def _field_counts(plate: Inspected, whole: Whole) -> Findings:
+    """No well has more fields than the plate says, in all or of one acquisition (section "plate")."""
+    wells = [one.node for one in whole.values() if one.node.parent is plate.node and one.node.role == "well"]
+    fields = [_entries(well, "well", "images") for well in wells]
+    said = plate.node.ome.get("plate")
+    limit = said.get("field_count") if isinstance(said, Mapping) else None
+    yield from _exceeded("plate/field_count", limit, map(len, fields))
+    counts = [Counter(repr(image.get("acquisition")) for _, image in images) for images in fields]
+    for at, acquisition in _entries(plate.node, "plate", "acquisitions"):
+        own = (count[repr(acquisition.get("id"))] for count in counts)
+        yield from _exceeded(f"{at}/maximumfieldcount", acquisition.get("maximumfieldcount"), own)
+
+
+def _exceeded(where: str, limit: Any, counts: Iterator[int]) -> Findings:
+    most = max(counts, default=0)
+    if COUNT.holds(limit) and most > limit:
+        yield Problem(where, f"is {limit}, but a well has {most} fields", True, "plate")
+
+
+def _entries(node: Node, key: str, items: str) -> list[tuple[str, JSON]]:
+    """Return the objects of a list, with their addresses."""
+    owner = node.ome.get(key)
+    found = owner.get(items) if isinstance(owner, Mapping) else None
+    listed = enumerate(found) if isinstance(found, list) else ()
+    return [(f"{key}/{items}/{i}", item) for i, item in listed if isinstance(item, Mapping)]
+
+
+def _stale(holder: Inspected, whole: Whole) -> Findings:
+    """Consolidated metadata are copies; old ones hide levels from readers that look there only."""
+    where, copies = _consolidated(holder.node)
+    if copies is None:
+        return
+    for key, copy in copies.items():
+        place, _, name = f"/{key}".rpartition("/")
+        found = read_document(holder.node.place / place.strip("/"), name)
+        if _said(copy) != _said(found):
+            gone = "which is gone" if found is None and copy else "which says something else"
+            yield Problem(where, f"hold an old copy of {key}, {gone}; consolidate again", True)
+    names = [name for key in copies for name in [key.rpartition("/")[0]]]
+    for path in _paths_below(holder, whole):
+        if path not in names:
+            yield Problem(where, f"lack {path}, which is there; consolidate again", True)
+
+
+def _consolidated(node: Node) -> tuple[str, Mapping[str, Any] | None]:
+    """Return the address of consolidated metadata, and the copies by the path of the document."""
+    if node.zarr_format == 2:
+        copies = _object(read_document(node.place, ".zmetadata")).get("metadata")
+        return ".zmetadata", copies if isinstance(copies, Mapping) else None
+    held = _object(_object(read_document(node.place, "zarr.json")).get("consolidated_metadata")).get("metadata")
+    copies = {f"{key}/zarr.json": copy for key, copy in held.items()} if isinstance(held, Mapping) else None
+    return "consolidated_metadata", copies
+
+
+def _object(found: Any) -> JSON:
+    return found if isinstance(found, Mapping) else {}
+
+
+COMPARED = ("node_type", "shape", "data_type", "dtype", "chunks", "dimension_names", "attributes")
+"""Keys of documents that copies have as they are; libraries complete others. (A ``.zattrs`` has none of them.)"""
+
+
+def _said(found: Any) -> str:
+    known = {key: value for key, value in _object(found).items() if key in COMPARED and value not in (None, {}, [])}
+    is_zarr = "zarr_format" in _object(found)
+    return json.dumps(known if is_zarr else _object(found), sort_keys=True, default=str)
+
+
+def _paths_below(holder: Inspected, whole: Whole) -> Iterator[str]:
+    top = f"{holder.node.path}/" if holder.node.path else ""
+    for one in whole.values():
+        if one.node.attributes is not None and one.node.path.startswith(top):
+            yield from [one.node.path.removeprefix(top)] if one is not holder else []
+            for image in one.images:
+                paths = (level.dataset.path for level, _ in image.stored)
+                yield from (join_paths(one.node.path, path).removeprefix(top) for path in paths)
+
+
+LINKS: tuple[tuple[Versions, Callable[[Inspected, Whole], Findings]], ...] = (
+    (EVERY, _like_image),
+    (EVERY, _bare_between),
+    (EVERY, _source),
+    (EVERY, _acquisitions),
+    (EVERY, _field_counts),
+    (EVERY, _stale),
+)
+"""Functions of a group and all others, and the versions that they are of."""

@@ -1,0 +1,95 @@
+"""A stored image against its own metadata, its own pixels and its source: a list of `Problem`, never an exception.
+
+Any OME-Zarr can be verified, whoever wrote it: an image, its labels, a plate with all its wells. What `validate`
+calls errors is found first; then pixels are compared, image by image and block by block.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from daskome.inspection.compare import Comparison, compare, comparisons
+from daskome.inspection.validate import Inspected, findings, inspected
+from daskome.model.text import Progress
+from daskome.ome.problem import Problem, below, errors
+from daskome.stores.location import locate
+
+
+def verify(
+    target: Any,
+    *,
+    pixels: bool | int = False,
+    source: Any = None,
+    fs_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> list[Problem]:
+    """Return all that is wrong with a stored image, labels or plate; an empty list if nothing is.
+
+    Parameters
+    ----------
+    target : str, path, zarr.Group or zarr store
+        Of an image, labels, a well, a plate or a bioformats2raw layout, any version, whoever wrote it.
+        All images below it are verified with it.
+    pixels : bool or int
+        Whether to make each level again from the one below, by the method that the metadata name, and
+        compare. An int is the number of blocks per level that are looked at, evenly spread, the last
+        always among them. A method ``module:function`` is imported: only for stores you trust. What codecs
+        make of a value that keep less than all, such as BitRound, counts as that value.
+    source : array-like, optional
+        What level 0 of the target, an image, should equal, voxel by voxel: all blocks of it, or as many
+        as `pixels` says.
+    fs_options : dict, optional
+        For the file system of a URL.
+    progress : callable, optional
+        Called with blocks done and blocks in all after every block.
+
+    Returns
+    -------
+    list of Problem
+        The errors of `daskome.validate`, then those of pixels from fine to coarse.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument can't be; never for what is wrong with the image.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import write_image
+    >>> store = zarr.storage.MemoryStore()
+    >>> plan = write_image(np.ones((64, 64), "uint8"), store, [2], axes="yx")
+    >>> verify(store, pixels=True)
+    []
+    >>> zarr.open_array(store, path="s1")[3, 5] = 7
+    >>> print(*verify(store, pixels=True))
+    s1 y 0:32, x 0:32: 1 of 1,024 voxels differs; the first, y 3, x 5, is 7, but 1 in the mean of s0
+    """
+    wanted = None if isinstance(pixels, bool) else int(pixels)
+    if wanted is not None and wanted < 1:
+        raise ValueError(f"pixels={pixels}: give True, False, or at least 1 block per level")
+    found = inspected(locate(target, fs_options, read_only=True))
+    parts = list(_parts(found, pixels is not False, source))
+    return [
+        *errors(findings(found)),
+        *(part for part in parts if isinstance(part, Problem)),
+        *compare([part for part in parts if isinstance(part, Comparison)], wanted, progress),
+    ]
+
+
+def _parts(found: Sequence[Inspected], levels: bool, source: Any) -> Iterator[Comparison | Problem]:
+    """Yield what to compare in every image, and what keeps from it, with addresses from the target."""
+    for k, one in enumerate(found):
+        for i, image in enumerate(one.images):
+            yield from _below(one.node.path, comparisons(image, levels, source if k == i == 0 else None))
+    root = found[0].node
+    if source is not None and not found[0].images and root.attributes is not None:
+        yield Problem("pixels", "can't be compared with the source: the target is no image")
+
+
+def _below(path: str, parts: Iterator[Comparison | Problem]) -> Iterator[Comparison | Problem]:
+    for part in parts:
+        if isinstance(part, Problem):
+            yield from below(path, [part])
+        else:
+            yield replace(part, path=f"{path} {part.path}".strip())

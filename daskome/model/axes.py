@@ -1,0 +1,216 @@
+"""What the dimensions of an image mean."""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from numbers import Real
+from typing import Any
+
+TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+GUESSES = {2: "yx", 3: "zyx", 5: "tczyx"}
+AXIS_REST = ("discrete", "longName")
+"""What else an axis may say (OME-Zarr 0.6, section "axes")."""
+_PREFIXES = (
+    "atto centi deci exa femto giga hecto kilo mega micro milli nano peta pico tera yocto yotta zepto zetta".split()
+)
+UNITS = {
+    "space": frozenset(f"{p}meter" for p in ("", *_PREFIXES)) | {"angstrom", "foot", "inch", "mile", "parsec", "yard"},
+    "time": frozenset(f"{p}second" for p in ("", *_PREFIXES)) | {"day", "hour", "minute"},
+}
+"""The UDUNITS-2 names that OME-Zarr recommends (0.4 to 0.6, section "axes")."""
+ABBREVIATIONS = {
+    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometre", "micrometres"), "micrometer"),
+    **dict.fromkeys(("nm", "nanometre"), "nanometer"),
+    **dict.fromkeys(("mm", "millimetre"), "millimeter"),
+    **dict.fromkeys(("cm", "centimetre"), "centimeter"),
+    **dict.fromkeys(("m", "metre"), "meter"),
+    **dict.fromkeys(("å", "Å", "A"), "angstrom"),
+    **dict.fromkeys(("s", "sec"), "second"),
+    **dict.fromkeys(("ms", "msec"), "millisecond"),
+    **dict.fromkeys(("us", "µs", "usec"), "microsecond"),
+    **dict.fromkeys(("min",), "minute"),
+    **dict.fromkeys(("h", "hr"), "hour"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One dimension of an image: its name, type and physical unit; `rest` is what else is said of it (0.6).
+
+    Examples
+    --------
+    >>> Axis("z", "space", "micrometer")
+    Axis(name='z', type='space', unit='micrometer')
+    """
+
+    name: str
+    type: str | None = None
+    unit: str | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+
+    @property
+    def spatial(self) -> bool:
+        """Whether the axis is one of space; only these are downsampled."""
+        return self.type == "space"
+
+
+AxesLike = str | Iterable[str | Mapping[str, Any] | Axis]
+
+
+def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str | None = None) -> tuple[Axis, ...]:
+    """Return one `Axis` for each of the `ndim` dimensions.
+
+    Parameters
+    ----------
+    axes : str, iterable of names, dicts or `Axis`, optional
+        ``"zyx"``, ``["z", "y", "x"]`` or ``[{"name": "z", "type": "space", "unit": "micrometer"}, …]``.
+        Without it 2, 3 and 5 dimensions are taken for yx, zyx and tczyx.
+    ndim : int
+        The number of dimensions of the image.
+    units : dict of axis name to unit, or one unit for all axes of space, optional
+        UDUNITS-2 names as OME-Zarr asks for them; common abbreviations are spelt out.
+
+    Raises
+    ------
+    ValueError
+        If there are not `ndim` axes, names repeat, an axis or unit is unknown.
+
+    Examples
+    --------
+    >>> [axis.type for axis in parse_axes("cyx", 3)]
+    ['channel', 'space', 'space']
+    >>> parse_axes("yx", 2, "um")[0].unit
+    'micrometer'
+    """
+    if axes is None:
+        if ndim not in GUESSES:
+            raise ValueError(f"axes are needed for an image of {ndim} dimensions, as in axes='czyx' or axes='tzyx'")
+        axes = GUESSES[ndim]
+    if not isinstance(axes, Iterable):
+        raise ValueError(f"axes {axes!r}: give names, as in 'zyx', or a list of names or dicts")
+    parsed = tuple(_parse_axis(axis) for axis in axes)
+    if len(parsed) != ndim:
+        raise ValueError(f"axes {''.join(_names(parsed))!r} are {len(parsed)}, but the image has {ndim} dimensions")
+    repeated = sorted({name for name in _names(parsed) if _names(parsed).count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f"axes {_names(parsed)} repeat {', '.join(map(repr, repeated))}; every axis needs its own name"
+        )
+    return _with_units(parsed, units)
+
+
+def typed(axes: Iterable[Axis]) -> tuple[Axis, ...]:
+    """Return axes with the types that their names suggest, where they have none: OME-Zarr 0.3 stores names only.
+
+    >>> typed([Axis("t"), Axis("x", "space")])
+    (Axis(name='t', type='time', unit=None), Axis(name='x', type='space', unit=None))
+    """
+    return tuple(axis if axis.type else replace(axis, type=TYPES.get(axis.name)) for axis in axes)
+
+
+def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float) -> tuple[float, ...]:
+    """Return one number per axis from a sequence in their order, a dict by name, one number for space, or None.
+
+    Raises
+    ------
+    ValueError
+        If a name is not an axis, the length is not theirs, or a value is not a finite number.
+    """
+    if values is None:
+        return (default,) * len(axes)
+    if isinstance(values, Mapping):
+        reject_unknown(values, _names(axes), f"{what} for axis")
+        values = [values.get(axis.name, default) for axis in axes]
+    if isinstance(values, Real) and not isinstance(values, bool):
+        values = [values if axis.spatial else default for axis in axes]
+    if isinstance(values, str | bytes | bool | Set) or not isinstance(values, Iterable):
+        raise ValueError(f"{what} {values!r}: give one number, one for every axis in their order, or a dict by name")
+    numbers = tuple(_number(value, what) for value in values)
+    if len(numbers) != len(axes):
+        raise ValueError(f"{what} has {len(numbers)} values, but the axes are {''.join(_names(axes))!r}")
+    for axis, number in zip(axes, numbers, strict=True):
+        if not abs(number) < float("inf"):
+            raise ValueError(f"{what} of axis {axis.name!r} is {number}; it must be a finite number")
+    return numbers
+
+
+def reject_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Raise a ValueError that names the first unknown key and the nearest known one."""
+    known = list(known)
+    for key in given:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise ValueError(f"unknown {what} {key!r}{hint} Known: {', '.join(map(str, known))}")
+
+
+def reject_near_misses(given: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Raise a TypeError for a key that is almost a known one: a slip, where any other key is taken as it is.
+
+    >>> reject_near_misses(["pinhole"], ["scale"], "argument")
+    """
+    known = list(known)
+    for key in given:
+        near = get_close_matches(str(key), known, n=1, cutoff=0.75)
+        if near and key not in known:
+            raise TypeError(f"unknown {what} {key!r}; did you mean {near[0]!r}?")
+
+
+def _names(axes: Iterable[Axis]) -> list[str]:
+    return [axis.name for axis in axes]
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} has {value!r}, which is no number") from error
+
+
+def _parse_axis(axis: str | Mapping[str, Any] | Axis) -> Axis:
+    if isinstance(axis, Axis):
+        _check_text(axis.name, "name of an axis")
+        return axis
+    if isinstance(axis, str):
+        axis = {"name": axis}
+    if not isinstance(axis, Mapping):
+        raise ValueError(f"axis {axis!r} must be a name, a dict or an Axis")
+    reject_unknown(axis, ("name", "type", "unit", *AXIS_REST), "key of an axis")
+    name = axis.get("name")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"an axis needs a name: {dict(axis)}")
+    kind = axis.get("type") or TYPES.get(name)
+    if kind is None:
+        raise ValueError(f"axis {name!r} is none of t, c, z, y, x; say what it is: {{'name': {name!r}, 'type': …}}")
+    _check_text(kind, f"type of axis {name!r}")
+    return Axis(name, kind, axis.get("unit"), {key: axis[key] for key in AXIS_REST if key in axis})
+
+
+def _check_text(value: Any, what: str) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is {value!r}; it must be a str")
+
+
+def _with_units(axes: tuple[Axis, ...], units: Mapping[str, str] | str | None) -> tuple[Axis, ...]:
+    if isinstance(units, str):
+        units = {axis.name: units for axis in axes if axis.spatial}
+    units = {} if units is None else units
+    if not isinstance(units, Mapping):
+        raise ValueError(f"units {units!r}: give one for all axes of space, as in 'micrometer', or a dict by name")
+    reject_unknown(units, _names(axes), "unit for axis")
+    return tuple(replace(a, unit=_parse_unit(a, units.get(a.name, a.unit))) for a in axes)
+
+
+def _parse_unit(axis: Axis, unit: str | None) -> str | None:
+    if unit is None or unit == "":
+        return None
+    _check_text(unit, f"unit of axis {axis.name!r}")
+    unit = ABBREVIATIONS.get(unit, unit)
+    known = UNITS.get(axis.type or "")
+    if known is not None and unit not in known:
+        near = get_close_matches(unit, sorted(known), n=1)
+        raise ValueError(
+            f"unit {unit!r} of axis {axis.name!r} is not a unit of {axis.type} that OME-Zarr knows"
+            + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    return unit

@@ -1,0 +1,49 @@
+"""An image as planning knows it: shape, dtype, axes, voxel size and origin."""
+
+import re
+from dataclasses import dataclass
+from math import inf, isfinite
+
+from daskome.model.axes import Axis
+from daskome.model.regions import Shape
+
+DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
+ITEMSIZES = {"bool": 1} | {name: int(re.sub(r"\D", "", name)) // 8 for name in DTYPES[1:]}
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What is known of an image without its pixels; tuples are ordered like the axes."""
+
+    shape: Shape
+    dtype: str
+    axes: tuple[Axis, ...]
+    scale: tuple[float, ...]
+    translation: tuple[float, ...]
+    name: str = "image"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one voxel."""
+        return ITEMSIZES[self.dtype]
+
+
+def check_ndim(shape: Shape) -> None:
+    """Raise a ValueError for a number of dimensions that no OME-Zarr image can have."""
+    if not 2 <= len(shape) <= 5:
+        raise ValueError(f"an OME-Zarr image has 2 to 5 dimensions; shape {shape} has {len(shape)}")
+
+
+def check_image(image: Image) -> None:
+    """Raise a ValueError for a dtype, shape or scale that no OME-Zarr image can have."""
+    if image.dtype not in DTYPES:
+        raise ValueError(f"dtype {image.dtype} can't be stored as an image; convert it to one of {', '.join(DTYPES)}")
+    check_ndim(image.shape)
+    if 0 in image.shape:
+        raise ValueError(f"the image is empty: shape {image.shape} has an axis of length 0")
+    for axis, value in zip(image.axes, image.scale, strict=True):
+        if not 0 < value < inf:
+            raise ValueError(f"scale of axis {axis.name!r} is {value}; it must be finite and positive (OME-Zarr 0.6)")
+    for axis, value in zip(image.axes, image.translation, strict=True):
+        if not isfinite(value):
+            raise ValueError(f"translation of axis {axis.name!r} is {value}; it must be finite")

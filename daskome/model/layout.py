@@ -1,0 +1,285 @@
+"""How the arrays of a pyramid are stored: `storage_options`, checked and complete, one `Layout` per level."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite, prod
+from numbers import Integral
+from operator import index
+from typing import Any
+
+from daskome.model.axes import Axis, reject_unknown
+from daskome.model.regions import Shape, ceil_div
+
+CHUNK_VOXELS = 2**21
+"""A chunk holds at most this many voxels, unless the caller says otherwise: 128³, 1024² with room."""
+LONGEST_CHUNK = 1024
+SHARD_CHUNKS = 4
+"""``shards="auto"`` joins this many chunks along each axis of space."""
+OPTIONS = (
+    "chunks shards compressors compressor serializer filters fill_value order write_empty_chunks"
+    " chunk_key_encoding dimension_separator attributes config"
+).split()
+FIXED_OPTIONS = {
+    "shape": "it follows from the image and scale_factors",
+    "dtype": "it is the image's; convert the image first",
+    "data": "it is the image",
+    "store": "it is the target",
+    "name": "level paths are given by the pyramid",
+    "zarr_format": "it follows from fmt",
+    "dimension_names": "they are the axes",
+    "overwrite": "use the argument overwrite of the call",
+    "storage_options": "use the argument fs_options of the call",
+}
+LOSSLESS = frozenset(
+    "auto bytes blosc bz2 crc32 crc32c gzip lz4 lzma adler32 fletcher32 packbits shuffle transpose zlib zstd".split()
+)
+"""Codecs known to give back what they got. Any other may not: `BitRound`, `Quantize`, `Delta` of floats, JPEG, …"""
+StorageOptions = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayFormat:
+    """What a zarr format decides about an array.
+
+    Attributes
+    ----------
+    zarr_format : int
+        2 or 3.
+    separator, keys : str
+        Of the names of stored chunks.
+    codec : callable
+        The default compression for items of so many bytes, as JSON. v2 has Blosc with byte shuffle, since some of
+        its readers know no other. In v3 single bytes, which no shuffle helps, have plain zstd: it is smaller than
+        Blosc, which compresses block by block, and faster (`benchmarks.codecs`).
+    labels : str
+        That for labels, as `codec` reads it: a shuffle tears apart the long runs of one value that they are made of.
+    naming : callable
+        Names of the axes as arguments of ``zarr.create_array``.
+    refused : dict
+        Storage options that the format has not: the values that mean nothing, and what to do instead.
+    """
+
+    zarr_format: int
+    separator: str
+    keys: str
+    codec: Callable[[int], dict[str, Any]]
+    labels: str
+    naming: Callable[[list[str]], dict[str, Any]]
+    refused: Mapping[str, tuple[tuple[Any, ...], str]]
+
+
+def _zstd() -> dict[str, Any]:
+    return {"name": "zstd", "configuration": {"level": 1, "checksum": False}}
+
+
+def _blosc(itemsize: int) -> dict[str, Any]:
+    settings = {"cname": "zstd", "clevel": 1, "shuffle": "bitshuffle", "typesize": itemsize, "blocksize": 0}
+    return {"name": "blosc", "configuration": settings}
+
+
+ZARR_V2 = ArrayFormat(
+    2,
+    "/",
+    "v2",
+    lambda itemsize: {"id": "blosc", "cname": "zstd", "clevel": 1, "shuffle": 1, "blocksize": 0},
+    "blosc:zstd:1:noshuffle",
+    lambda names: {"attributes": {"_ARRAY_DIMENSIONS": names}},
+    {
+        "shards": ((None,), "zarr v2 (OME-Zarr 0.4 and older) has no shards; use fmt='0.5' or leave them out"),
+        "serializer": ((None, "auto"), "zarr v2 (OME-Zarr 0.4 and older) has no serializer; use fmt='0.5'"),
+    },
+)
+ZARR_V2_FLAT = replace(ZARR_V2, separator=".")
+"""As OME-Zarr 0.1 has it: all chunks of an array side by side."""
+ZARR_V3 = ArrayFormat(
+    3,
+    "/",
+    "default",
+    lambda itemsize: _zstd() if itemsize == 1 else _blosc(itemsize),
+    "zstd:1",
+    lambda names: {"dimension_names": names},
+    {"order": ((None, "C"), "zarr v3 arrays have no order; use filters=[zarr.codecs.TransposeCodec(order=…)]")},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one array is stored: chunks, shards, and the other arguments of ``zarr.create_array`` as JSON."""
+
+    chunks: Shape
+    shards: Shape | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def objects(self) -> Shape:
+        """The shape of one stored object: a shard, or a chunk where there are no shards."""
+        return self.shards or self.chunks
+
+    @property
+    def lossless(self) -> bool:
+        """Whether all codecs are known to give back what they got.
+
+        >>> Layout((64,), options={"filters": [{"id": "bitround", "keepbits": 3}]}).lossless
+        False
+        """
+        told = [self.options.get(key) or () for key in ("filters", "serializer", "compressors")]
+        codecs = [codec for some in told for codec in (some if isinstance(some, list | tuple) else [some])]
+        names = (codec.get("name", codec.get("id")) if isinstance(codec, Mapping) else codec for codec in codecs)
+        return LOSSLESS.issuperset(str(name).removeprefix("numcodecs.") for name in names)
+
+
+def options_per_level(storage_options: StorageOptions, n: int) -> list[dict[str, Any]]:
+    """Return one dict of options for each of `n` levels, its keys checked.
+
+    Raises
+    ------
+    ValueError
+        If a key is unknown or not the caller's to choose, or a list has not one dict per level.
+    """
+    if storage_options is None or isinstance(storage_options, Mapping):
+        storage_options = [storage_options or {}] * n
+    if len(storage_options) != n:
+        raise ValueError(f"storage_options has {len(storage_options)} entries, but the pyramid has {n} levels")
+    for options in storage_options:
+        for key in options:
+            if key in FIXED_OPTIONS:
+                raise ValueError(f"storage_options can't set {key!r}: {FIXED_OPTIONS[key]}")
+        reject_unknown(options, OPTIONS, "storage option")
+    return [dict(options) for options in storage_options]
+
+
+def parse_layout(
+    options: Mapping[str, Any], shape: Shape, axes: Sequence[Axis], itemsize: int, stored_as: ArrayFormat
+) -> Layout:
+    """Return the `Layout` of one array of `shape` from the caller's options.
+
+    Chunks longer than the array are cut to it, and shards to the chunks that exist.
+
+    Raises
+    ------
+    ValueError
+        If chunks or shards have the wrong length or are not positive, shards are not multiples of
+        chunks, or zarr v2 is asked for what it has not.
+    """
+    for key, (harmless, reason) in stored_as.refused.items():
+        if key in options and options[key] not in harmless:
+            raise ValueError(f"storage option {key!r}: {reason}")
+    default = _dividing(options.get("shards"), default_chunks(shape, axes), axes)
+    chunks = _edges(options.get("chunks"), default, axes, "chunks")
+    shards = _shards(options.get("shards"), chunks, axes)
+    chunks = tuple(min(c, n) for c, n in zip(chunks, shape, strict=True))
+    if shards is not None:
+        shards = tuple(min(s // c * c, ceil_div(n, c) * c) for s, c, n in zip(shards, chunks, shape, strict=True))
+    return Layout(chunks, shards, _array_options(options, axes, itemsize, stored_as))
+
+
+def default_chunks(shape: Shape, axes: Sequence[Axis]) -> Shape:
+    """Return chunks of one time and channel, and as near a cube in space as the shape allows.
+
+    Examples
+    --------
+    >>> from daskome.model.axes import parse_axes
+    >>> default_chunks((3, 2, 2048, 2048, 2048), parse_axes("tczyx", 5))
+    (1, 1, 128, 128, 128)
+    >>> default_chunks((5, 4096, 4096), parse_axes("zyx", 3))
+    (5, 512, 512)
+    """
+    edge = LONGEST_CHUNK
+    while edge > 1 and prod(_cube(edge, shape, axes)) > CHUNK_VOXELS:
+        edge //= 2
+    return _cube(edge, shape, axes)
+
+
+def _cube(edge: int, shape: Shape, axes: Sequence[Axis]) -> Shape:
+    return tuple(min(edge, n) if axis.spatial else 1 for n, axis in zip(shape, axes, strict=True))
+
+
+def _edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> Shape:
+    """Return one edge length per axis from None, "auto", an int for space, a dict by name or a sequence."""
+    names = [axis.name for axis in axes]
+    if value is None or value == "auto":
+        return default
+    if isinstance(value, Mapping):
+        reject_unknown(value, names, f"axis in {what}")
+        value = [value.get(name, d) for name, d in zip(names, default, strict=True)]
+    elif isinstance(value, Integral):
+        value = [value if axis.spatial else d for axis, d in zip(axes, default, strict=True)]
+    try:
+        edges = tuple(index(v) for v in value)
+    except TypeError as error:
+        raise ValueError(
+            f"{what} {value!r} must be whole numbers: an int, a sequence, or a dict by axis name"
+        ) from error
+    if len(edges) != len(names):
+        raise ValueError(f"{what} {edges} has {len(edges)} values, but the axes are {''.join(names)!r}")
+    if min(edges) < 1:
+        raise ValueError(f"{what} {edges} must be positive")
+    return edges
+
+
+def _dividing(shards: Any, default: Shape, axes: Sequence[Axis]) -> Shape:
+    """Return the longest chunks, at most the default, of which shards that are given hold whole ones."""
+    if shards is None or shards == "auto":
+        return default
+    edges = _edges(shards, default, axes, "shards")
+    return tuple(next(c for c in range(min(d, s), 0, -1) if s % c == 0) for s, d in zip(edges, default, strict=True))
+
+
+def _shards(value: Any, chunks: Shape, axes: Sequence[Axis]) -> Shape | None:
+    if value is None:
+        return None
+    auto = tuple(c * SHARD_CHUNKS if axis.spatial else c for c, axis in zip(chunks, axes, strict=True))
+    shards = _edges(value, auto, axes, "shards")
+    for axis, s, c in zip(axes, shards, chunks, strict=True):
+        if s % c:
+            near = max(s // c, 1) * c
+            raise ValueError(
+                f"a shard holds whole chunks: axis {axis.name!r} has shards of {s} and chunks of {c};"
+                f" use shards of {near} or {near + c}"
+            )
+    return shards
+
+
+def _array_options(
+    options: Mapping[str, Any], axes: Sequence[Axis], itemsize: int, stored_as: ArrayFormat
+) -> dict[str, Any]:
+    """Return the rest of the arguments of `zarr.create_array`, complete and as JSON."""
+    none = ("compressor", "compressors", "filters")  # For these, None says something: there are none.
+    asked = {key: value for key, value in options.items() if value is not None or key in none}
+    given = {key: value for key, value in asked.items() if key not in ("chunks", "shards", *stored_as.refused)}
+    if "compressor" in given:
+        given.setdefault("compressors", given.pop("compressor"))
+    if "write_empty_chunks" in given:
+        given["config"] = {**(given.get("config") or {}), "write_empty_chunks": bool(given.pop("write_empty_chunks"))}
+    given.setdefault("compressors", stored_as.codec(itemsize))
+    separator = given.pop("dimension_separator", stored_as.separator)
+    given.setdefault("chunk_key_encoding", {"name": stored_as.keys, "separator": separator})
+    given["zarr_format"] = stored_as.zarr_format
+    for key, value in stored_as.naming([axis.name for axis in axes]).items():
+        given[key] = {**given.get(key, {}), **value} if isinstance(value, dict) else value
+    return {key: _json(value, key) for key, value in sorted(given.items())}
+
+
+def _json(value: Any, key: str) -> Any:
+    """Return codecs, NumPy scalars and enums as what JSON holds."""
+    if isinstance(value, float) and not isfinite(value):
+        return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): _json(v, key) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(v, key) for v in value]
+    for convert in ("get_config", "to_dict", "item"):
+        if hasattr(value, convert):
+            return _untuned(_json(getattr(value, convert)(), key), getattr(value, "_tunable_attrs", ()))
+    if hasattr(value, "value"):
+        return _json(value.value, key)
+    raise ValueError(f"storage option {key!r} can't be kept as JSON: {value!r}")
+
+
+def _untuned(config: Any, tunable: Iterable[str]) -> Any:
+    """Return a codec's JSON without what zarr is to choose by the dtype: Blosc's typesize, if the caller chose none."""
+    for name in tunable:
+        config["configuration"].pop(name, None)
+    return config

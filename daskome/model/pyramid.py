@@ -1,0 +1,213 @@
+"""Levels and pyramids: every shape, chunk, scale and translation is computed here and nowhere else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+
+from daskome.kernels.methods import Method
+from daskome.model import regions
+from daskome.model.axes import Axis
+from daskome.model.factors import Factors, ScaleFactors, level_scale, next_ratio, parse_factors
+from daskome.model.image import ITEMSIZES, Image, check_image
+from daskome.model.layout import ArrayFormat, Layout, StorageOptions, options_per_level, parse_layout
+from daskome.model.regions import Region, Shape, ceil_div, n_blocks
+
+BLOCK_NBYTES = 4 * 2**20
+"""Stored objects smaller than this are written several at a time, neighbours in space together."""
+FRAME_NBYTES = 2**18
+"""Only objects smaller than this are written together with those of other times and channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One array of a pyramid. All tuples are ordered like the axes.
+
+    Attributes
+    ----------
+    path : str
+        Where the array lies, relative to the image's group.
+    shape : tuple of int
+        In voxels.
+    layout : Layout
+        Chunks, shards, codecs.
+    write_chunks : tuple of int
+        What one task writes: a whole multiple of a stored object.
+    read_chunks : tuple of int
+        What one task reads of the stored level, or of its image: chunks as large as these, and not more.
+    factors : tuple of float
+        How many voxels of level 0 one voxel spans; whole numbers unless the levels were made elsewhere.
+    scale, translation : tuple of float
+        Size of a voxel, and position of the centre of the first one, in the units of the axes.
+    """
+
+    path: str
+    shape: Shape
+    layout: Layout
+    write_chunks: Shape
+    read_chunks: Shape
+    factors: tuple[float, ...]
+    scale: tuple[float, ...]
+    translation: tuple[float, ...]
+
+    @property
+    def voxels(self) -> int:
+        """The number of voxels."""
+        return prod(self.shape)
+
+    @property
+    def n_objects(self) -> int:
+        """How many stored objects (shards, or chunks) hold the array."""
+        return prod(n_blocks(self.shape, self.layout.objects))
+
+
+@dataclass(frozen=True, slots=True)
+class Pyramid:
+    """One multiscale image: what all its levels share, and the levels from fine to coarse."""
+
+    name: str
+    axes: tuple[Axis, ...]
+    dtype: str
+    method: Method
+    levels: tuple[Level, ...]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one voxel."""
+        return ITEMSIZES[self.dtype]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all levels, uncompressed."""
+        return sum(level.voxels for level in self.levels) * self.itemsize
+
+    def factors(self, k: int) -> Factors:
+        """Return the factors that lead from level k - 1 to level k."""
+        fine, coarse = self.levels[k - 1].factors, self.levels[k].factors
+        return tuple(round(b / a) for a, b in zip(fine, coarse, strict=True))
+
+    def reads(self, k: int, region: Region) -> Region:
+        """Return the region of level k - 1 that one of level k is made from, with the halo that the method looks at."""
+        factors, below = self.factors(k), self.levels[k - 1].shape
+        return regions.with_halo(regions.finer(region, factors, below), tuple(map(self.method.halo, factors)), below)
+
+
+def image_pyramid(
+    image: Image, method: Method, scale_factors: ScaleFactors, storage_options: StorageOptions, stored_as: ArrayFormat
+) -> Pyramid:
+    """Return the pyramid that daskome makes of an image.
+
+    Raises
+    ------
+    ValueError
+        For a dtype, shape, scale, factor or storage option that can't be; the message says what can.
+    """
+    check_image(image)
+    options = storage_options if isinstance(storage_options, Mapping) else next(iter(storage_options or ()), {})
+    chunks = parse_layout(options_per_level(options, 1)[0], image.shape, image.axes, image.itemsize, stored_as).chunks
+    factors = parse_factors(scale_factors, image, chunks)
+    shapes = [tuple(ceil_div(n, f) for n, f in zip(image.shape, fs, strict=True)) for fs in factors]
+    return _pyramid(image, method, shapes, factors, storage_options, stored_as)
+
+
+def given_pyramid(
+    levels: Sequence[Image], method: Method, storage_options: StorageOptions, stored_as: ArrayFormat
+) -> Pyramid:
+    """Return the pyramid of levels that the caller has already, from fine to coarse.
+
+    Raises
+    ------
+    ValueError
+        If there are none, they differ in dtype or dimensions, or one does not shrink in space.
+    """
+    _check_levels(levels)
+    image, shapes = levels[0], [level.shape for level in levels]
+    factors: list[tuple[float, ...]] = [(1,) * len(image.shape)]
+    for fine, coarse in pairwise(shapes):
+        factors.append(tuple(map(next_ratio, factors[-1], image.shape, fine, coarse)))
+    return _pyramid(image, method, shapes, factors, storage_options, stored_as)
+
+
+def level_translation(
+    translation: tuple[float, ...], scale: tuple[float, ...], factors: tuple[float, ...], method: Method
+) -> tuple[float, ...]:
+    """Return where the centre of a level's first voxel lies (OME-Zarr 0.6, "pixel centre"; see `Method.offset`)."""
+    return tuple(t + method.offset(f) * s for t, s, f in zip(translation, scale, factors, strict=True))
+
+
+def write_block(shape: Shape, objects: Shape, axes: Sequence[Axis], itemsize: int) -> Shape:
+    """Return how much one task writes: stored objects, doubled along the shortest axis up to `BLOCK_NBYTES`.
+
+    >>> from daskome.model.axes import parse_axes
+    >>> write_block((500, 500, 500), (64, 64, 64), parse_axes("zyx", 3), 2)
+    (128, 128, 128)
+    """
+    block = list(objects)
+    while True:
+        nbytes = prod(block) * itemsize
+        limit = {True: BLOCK_NBYTES, False: FRAME_NBYTES}
+        growing = [i for i, n in enumerate(shape) if block[i] < n and 2 * nbytes <= limit[axes[i].spatial]]
+        if not growing:
+            return tuple(block)
+        block[min(growing, key=lambda i: (not axes[i].spatial, block[i], -i))] *= 2
+
+
+def _pyramid(
+    image: Image,
+    method: Method,
+    shapes: Sequence[Shape],
+    factors: Sequence[tuple[float, ...]],
+    storage_options: StorageOptions,
+    stored_as: ArrayFormat,
+) -> Pyramid:
+    options = options_per_level(storage_options, len(shapes))
+    levels = [
+        _level(f"s{k}", image, method, shape, fs, parse_layout(o, shape, image.axes, image.itemsize, stored_as))
+        for k, (shape, fs, o) in enumerate(zip(shapes, factors, options, strict=True))
+    ]
+    return Pyramid(image.name, image.axes, image.dtype, method, tuple(levels))
+
+
+def _level(path: str, image: Image, method: Method, shape: Shape, factors: tuple[float, ...], lay: Layout) -> Level:
+    return Level(
+        path=path,
+        shape=shape,
+        layout=lay,
+        write_chunks=write_block(shape, lay.objects, image.axes, image.itemsize),
+        read_chunks=write_block(shape, lay.chunks, image.axes, image.itemsize),
+        factors=factors,
+        scale=level_scale(image.scale, factors),
+        translation=level_translation(image.translation, image.scale, factors, method),
+    )
+
+
+def _check_levels(levels: Sequence[Image]) -> None:
+    if not levels:
+        raise ValueError("the pyramid has no levels")
+    first = levels[0]
+    check_image(first)
+    for k, (fine, coarse) in enumerate(pairwise(levels), start=1):
+        if coarse.dtype != first.dtype:
+            raise ValueError(f"level {k} has dtype {coarse.dtype}, but level 0 has {first.dtype}; they must be equal")
+        if coarse.axes != first.axes:
+            raise ValueError(f"level {k} has axes {coarse.axes}, but level 0 has {first.axes}; they must be equal")
+        if not shrinks(fine.shape, coarse.shape):
+            raise ValueError(
+                f"level {k} of shape {coarse.shape} does not shrink from level {k - 1} of shape {fine.shape};"
+                " give levels from fine to coarse"
+            )
+        _check_only_space_shrinks(k, fine, coarse)
+
+
+def _check_only_space_shrinks(k: int, fine: Image, coarse: Image) -> None:
+    for axis, before, after in zip(fine.axes, fine.shape, coarse.shape, strict=True):
+        if after != before and not axis.spatial:
+            raise ValueError(
+                f"level {k} has {after} along axis {axis.name!r} of type {axis.type}, but level {k - 1} has {before};"
+                " only space is downsampled"
+            )
+
+
+def shrinks(fine: Shape, coarse: Shape) -> bool:
+    """Return whether a level is smaller than the one before, and longer along no axis."""
+    return fine != coarse and min(coarse) > 0 and all(b <= a for a, b in zip(fine, coarse, strict=True))

@@ -1,0 +1,122 @@
+"""Integer geometry: regions, grids, and how factors carry one into another.
+
+A region is one ``(start, stop)`` pair per axis, in voxels of the level it lies in.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from math import prod
+
+Region = tuple[tuple[int, int], ...]
+Shape = tuple[int, ...]
+
+
+def ceil_div(a: int, b: int) -> int:
+    """Return a / b rounded up.
+
+    >>> ceil_div(7, 2)
+    4
+    """
+    return -(-a // b)
+
+
+def n_blocks(shape: Sequence[int], blocks: Sequence[int]) -> Shape:
+    """Return how many blocks cover `shape` along each axis."""
+    return tuple(ceil_div(n, b) for n, b in zip(shape, blocks, strict=True))
+
+
+def size(region: Region) -> int:
+    """Return the number of voxels in a region."""
+    return prod(stop - start for start, stop in region)
+
+
+def shape_of(region: Region) -> Shape:
+    """Return the shape of a region."""
+    return tuple(stop - start for start, stop in region)
+
+
+def slices(region: Region) -> tuple[slice, ...]:
+    """Return the region as an index."""
+    return tuple(slice(start, stop) for start, stop in region)
+
+
+def whole(shape: Sequence[int]) -> Region:
+    """Return the region that covers `shape`."""
+    return tuple((0, n) for n in shape)
+
+
+def position(index: int, grid: Sequence[int]) -> Shape:
+    """Return where in a grid the block of an index lies, counted in C order.
+
+    >>> position(7, (2, 2, 3))
+    (1, 0, 1)
+    """
+    found: list[int] = []
+    for count in reversed(grid):
+        index, last = divmod(index, count)
+        found.append(last)
+    return tuple(reversed(found))
+
+
+def block(index: Sequence[int], blocks: Sequence[int], shape: Sequence[int]) -> Region:
+    """Return the region of one block of a grid, cut by the edge of `shape`.
+
+    >>> block((1, 0), (64, 64), (100, 50))
+    ((64, 100), (0, 50))
+    """
+    return tuple((i * b, min((i + 1) * b, n)) for i, b, n in zip(index, blocks, shape, strict=True))
+
+
+def blocks_of(region: Region, blocks: Sequence[int]) -> Iterator[Region]:
+    """Yield the parts of a region between the lines of the grid of `blocks`."""
+    spans = [list(spans_of(a, b, size)) for (a, b), size in zip(region, blocks, strict=True)]
+    yield from product(*spans)
+
+
+def spans_of(start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
+    """Yield the parts of ``start:stop`` between multiples of `step`.
+
+    >>> list(spans_of(3, 10, 4))
+    [(3, 4), (4, 8), (8, 10)]
+    """
+    while start < stop:
+        end = min((start // step + 1) * step, stop)
+        yield start, end
+        start = end
+
+
+def coarser(region: Region, factors: Sequence[int]) -> Region:
+    """Return the region one level up; starts are multiples of the factors, ragged ends round up.
+
+    >>> coarser(((4, 9),), (2,))
+    ((2, 5),)
+    """
+    return tuple((start // f, ceil_div(stop, f)) for (start, stop), f in zip(region, factors, strict=True))
+
+
+def finer(region: Region, factors: Sequence[int], shape: Sequence[int]) -> Region:
+    """Return the region of the level below, of `shape`, that a region is made from.
+
+    >>> finer(((2, 5),), (2,), (9,))
+    ((4, 9),)
+    """
+    return tuple((start * f, min(stop * f, n)) for (start, stop), f, n in zip(region, factors, shape, strict=True))
+
+
+def with_halo(region: Region, halo: Sequence[int], shape: Sequence[int]) -> Region:
+    """Return the region with `halo` voxels more on either side, cut by the edges of `shape`."""
+    return tuple((max(a - h, 0), min(b + h, n)) for (a, b), h, n in zip(region, halo, shape, strict=True))
+
+
+def margins(outer: Region, inner: Region) -> tuple[tuple[int, int], ...]:
+    """Return how far `outer` reaches beyond `inner`, before and after, per axis."""
+    return tuple((a - c, d - b) for (c, d), (a, b) in zip(outer, inner, strict=True))
+
+
+def format_region(region: Region, names: Sequence[str]) -> str:
+    """Return a region as users write it.
+
+    >>> format_region(((0, 4), (2, 8)), "yx")
+    'y 0:4, x 2:8'
+    """
+    return ", ".join(f"{name} {a}:{b}" for name, (a, b) in zip(names, region, strict=True))

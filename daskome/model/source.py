@@ -1,0 +1,143 @@
+"""An image to be read, and what it says of itself, without a pixel being read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from daskome.model.chunks import Chunks, regular_chunks
+from daskome.model.regions import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an image comes from, so that other processes find it; never how to log in there.
+
+    Attributes
+    ----------
+    path : str
+        As `daskome.read` takes it; empty if only this process has the image.
+    stamp : str
+        What changes when a file does.
+    expanded : tuple of int
+        Where axes of length 1 were put in.
+    """
+
+    path: str = ""
+    stamp: str = ""
+    expanded: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An image, and what it says of itself.
+
+    Attributes
+    ----------
+    array : array-like
+        Has shape, dtype and slicing.
+    chunks : tuple of sequence of int
+        The sizes of the pieces in which it is stored or computed, per axis.
+    dims : tuple of str, optional
+        Names of the axes.
+    scale, translation : dict of str to float
+        By name of the axis; of those that are known.
+    units : dict of str to str
+    name : str, optional
+    irregular : tuple of str
+        Axes with coordinates that are not regular and rising: these have no scale, so the caller must give one.
+    origin : Origin
+    copies : int
+        How often a chunk is in memory beside the result while it is read: none, or encoded and decoded, or computed.
+    shared : tuple
+        Keys of a Dask graph that all its blocks need: computed once, before they are.
+    repeated : tuple of int
+        Axes along which its blocks, far apart, compute the same.
+    """
+
+    array: Any
+    chunks: Chunks
+    dims: tuple[str, ...] | None = None
+    scale: Mapping[str, float] = field(default_factory=dict)
+    translation: Mapping[str, float] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    irregular: tuple[str, ...] = ()
+    origin: Origin = Origin()
+    copies: int = 2
+    shared: tuple[Any, ...] = ()
+    repeated: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """The shape, as whole numbers."""
+        return tuple(map(int, self.array.shape))
+
+    @property
+    def dtype(self) -> str:
+        """The name of the dtype, whatever its byte order."""
+        return str(np.dtype(self.array.dtype).newbyteorder("=").name)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """An image that is not there: its shape, dtype and chunks, which is all that planning needs.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : str
+    chunks : tuple of int, optional
+        The pieces in which it will be stored. Without them it can be cut anywhere, as a NumPy array can.
+
+    Examples
+    --------
+    >>> import daskome
+    >>> petabyte = daskome.Volume((100_000, 100_000, 100_000), "uint8", chunks=(128, 128, 128))
+    >>> daskome.plan_image(petabyte, memory="8GB").amplification
+    1.0
+    """
+
+    shape: Shape
+    dtype: str
+    chunks: Shape | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _lengths(self.shape, "shape"))
+        object.__setattr__(self, "dtype", _dtype(self.dtype))
+        if self.chunks is not None:
+            object.__setattr__(self, "chunks", _lengths(self.chunks, "chunks"))
+            if len(self.chunks) != len(self.shape):
+                raise ValueError(f"chunks {self.chunks} must have one length for each of shape {self.shape}")
+
+    @property
+    def source(self) -> Source:
+        """The volume as a source."""
+        return Source(self, regular_chunks(self.shape, self.chunks or (1,) * len(self.shape)))
+
+    def __getitem__(self, region: Any) -> Any:
+        """Raise a TypeError: there are no pixels."""
+        raise TypeError(NO_PIXELS)
+
+
+NO_PIXELS = "this volume is only described, to be planned (daskome.Volume); it has no pixels that could be written"
+
+
+def _lengths(values: Any, what: str) -> Shape:
+    """Return whole, positive numbers."""
+    try:
+        found = tuple(index(value) for value in values)
+    except TypeError as error:
+        raise ValueError(f"{what} {values!r} must be whole numbers, one per axis, as in (512, 2048, 2048)") from error
+    if min(found, default=1) < 1:
+        raise ValueError(f"{what} {found} must be positive")
+    return found
+
+
+def _dtype(value: Any) -> str:
+    try:
+        return str(np.dtype(value).newbyteorder("=").name)
+    except TypeError as error:
+        raise ValueError(f"dtype {value!r} is not known; it is a name such as uint8, uint16 or float32") from error

@@ -1,0 +1,114 @@
+"""Numbers, sizes, durations and tables as people read them."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+
+Progress = Callable[[int, int], None]
+UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+DURATIONS = (
+    (1.0, "under 1 s", 1.0),
+    (120.0, "{:.0f} s", 1.0),
+    (7200.0, "{:.0f} min", 60.0),
+    (172800.0, "{:.1f} h", 3600.0),
+    (float("inf"), "{:,.1f} days", 86400.0),
+)
+"""Below so many seconds, a time is said so, in units of so many seconds."""
+
+
+def format_nbytes(n: float) -> str:
+    """Return a number of bytes with its unit.
+
+    >>> format_nbytes(1536), format_nbytes(7)
+    ('1.5 KiB', '7 B')
+    """
+    unit = 0
+    while n >= 1024 and unit < len(UNITS) - 1:
+        n, unit = n / 1024, unit + 1
+    return f"{n:.{int(unit > 0 and n < 100)}f} {UNITS[unit]}"
+
+
+def parse_nbytes(text: int | str) -> int:
+    """Return the number of bytes that a text says, as Dask reads it: GB are powers of 1000, GiB of 1024.
+
+    Raises
+    ------
+    ValueError
+        If it is no positive number of bytes.
+
+    Examples
+    --------
+    >>> parse_nbytes("8GB"), parse_nbytes("1.5 GiB"), parse_nbytes(512)
+    (8000000000, 1610612736, 512)
+    """
+    parts = re.fullmatch(r"(\d*\.?\d+(?:e[+-]?\d+)?)\s*(?:([kmgtpe])(i?))?b?", str(text).strip(), re.IGNORECASE)
+    number, power, binary = parts.groups() if parts else ("0", None, None)
+    base = 1024 if binary else 1000
+    found = int(float(number) * base ** " kmgtpe".index((power or " ").lower()))
+    if found < 1:
+        raise ValueError(f"{text!r} is no number of bytes; give one such as '8GB', '500 MiB' or 2000000000")
+    return found
+
+
+def format_duration(seconds: float) -> str:
+    """Return a time as people say it.
+
+    >>> format_duration(0.2), format_duration(90), format_duration(7200), format_duration(1e6)
+    ('under 1 s', '90 s', '2.0 h', '11.6 days')
+    """
+    form, unit = next(((form, unit) for limit, form, unit in DURATIONS if seconds < limit))
+    return form.format(seconds / unit)
+
+
+def pluralize(n: int, noun: str) -> str:
+    """Return a number of things.
+
+    >>> pluralize(1, "unit"), pluralize(2000, "unit")
+    ('1 unit', '2,000 units')
+    """
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def format_ranges(numbers: Iterable[int]) -> str:
+    """Return rising whole numbers, those that follow each other as one.
+
+    >>> format_ranges([0, 1, 2, 7])
+    '0-2,7'
+    """
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][-1] + 1:
+            found[-1] = [found[-1][0], number]
+        else:
+            found.append([number])
+    return ",".join("-".join(map(str, run)) for run in found)
+
+
+def format_numbers(values: Sequence[float]) -> str:
+    """Return one number per axis.
+
+    >>> format_numbers((1, 0.5))
+    '1, 0.5'
+    """
+    return ", ".join(f"{value:.10g}" if isinstance(value, float) else str(value) for value in values)
+
+
+def format_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in columns.
+
+    >>> print(format_table("brain", ["level", "shape"], [["s0", "8, 8"]]))
+    brain
+      level  shape
+      s0     8, 8
+    """
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
+    return "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+def format_html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as HTML."""
+    cells = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
+    heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    return f"<table><caption>{escape(title)}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,190 @@
+"""The nouns of OME-Zarr metadata: what a group says, in no version's words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from daskome._version import __version__
+from daskome.model.axes import GUESSES, Axis, typed
+from daskome.model.pyramid import Pyramid
+from daskome.ome.image_label import ImageLabel
+from daskome.ome.omero import Omero
+from daskome.ome.plate import Plate, Well
+
+JSON = dict[str, Any]
+Numbers = tuple[float, ...]
+COORDINATES = "coordinates"
+"""Where ``multiscales[].metadata`` keeps, in the form of 0.4, the axes and scales that 0.1 to 0.3 can't store."""
+TCZYX = tuple(Axis(name) for name in GUESSES[5])
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One level as the metadata know it; None for a scale or translation that they don't state."""
+
+    path: str
+    scale: Numbers | None = None
+    translation: Numbers | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedDataset:
+    """One level with a scale and a translation: ones and zeros where the metadata state none."""
+
+    path: str
+    scale: Numbers
+    translation: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinateSystem:
+    """A coordinate system: its name, and its axes."""
+
+    name: str
+    axes: tuple[Axis, ...]
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Multiscale:
+    """One multiscale image as the metadata know it, whatever their version.
+
+    Attributes
+    ----------
+    datasets : tuple of Dataset
+        From fine to coarse.
+    systems : tuple of CoordinateSystem
+        Only 0.6 can have several.
+    name : str, optional
+    method : str, optional
+        The ``type``.
+    metadata : dict, optional
+        How it was made.
+    intrinsic : int
+        Which of the systems the levels lie in.
+    rest : dict
+        What else is said.
+    """
+
+    datasets: tuple[Dataset, ...]
+    systems: tuple[CoordinateSystem, ...]
+    name: str | None = None
+    method: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    intrinsic: int = 0
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def system(self) -> CoordinateSystem:
+        """The system that the levels lie in."""
+        return self.systems[self.intrinsic]
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes, with the types that their names suggest where none are stated."""
+        return typed(self.system.axes)
+
+    @property
+    def placed(self) -> tuple[PlacedDataset, ...]:
+        """The datasets with a scale and a translation each, what applies to all of them (0.4, 0.5) included."""
+        ones, zeros = (1.0,) * len(self.axes), (0.0,) * len(self.axes)
+        placed = (PlacedDataset(d.path, d.scale or ones, d.translation or zeros) for d in self.datasets)
+        return tuple(_after(level, self.rest.get("coordinateTransformations")) for level in placed)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """All that OME-Zarr says of one group; None or empty for what it is not.
+
+    Attributes
+    ----------
+    multiscales : tuple of Multiscale
+    omero : Omero, optional
+    image_label : ImageLabel, optional
+    labels : tuple of str, optional
+        Paths of label images, in a group of labels.
+    plate : Plate, optional
+    well : Well, optional
+    layout : int, optional
+        ``bioformats2raw.layout``.
+    series : tuple of str, optional
+        Paths of images, in the group ``OME`` of that layout.
+    stated : tuple of str, optional
+        Which objects state the version; None: those that should.
+    """
+
+    multiscales: tuple[Multiscale, ...] = ()
+    omero: Omero | None = None
+    image_label: ImageLabel | None = None
+    labels: tuple[str, ...] | None = None
+    plate: Plate | None = None
+    well: Well | None = None
+    layout: int | None = None
+    series: tuple[str, ...] | None = None
+    stated: tuple[str, ...] | None = None
+
+
+def image_metadata(
+    pyramid: Pyramid,
+    omero: Omero | None = None,
+    image_label: ImageLabel | None = None,
+    name: str | None = None,
+    how: Mapping[str, Any] | None = None,
+    rest: Mapping[str, Any] | None = None,
+) -> Metadata:
+    """Return what the group of an image says.
+
+    Parameters
+    ----------
+    pyramid : Pyramid
+    omero : Omero, optional
+    image_label : ImageLabel, optional
+        What makes it a label image.
+    name : str, optional
+        If not that of the pyramid.
+    how : dict, optional
+        What the caller adds to the ``metadata`` of the multiscale.
+    rest : dict, optional
+        What else the multiscale says.
+    """
+    multiscale = Multiscale(
+        tuple(Dataset(level.path, level.scale, _unless_zero(level.translation)) for level in pyramid.levels),
+        (CoordinateSystem("physical", pyramid.axes),),
+        name or pyramid.name,
+        pyramid.method.name,
+        {**_how(pyramid), **(how or {})},
+        rest=rest or {},
+    )
+    return Metadata((multiscale,), omero, image_label)
+
+
+def _how(pyramid: Pyramid) -> JSON:
+    method, where = pyramid.method.name, pyramid.method.address
+    if len(pyramid.levels) == 1:
+        return {"description": "one level, not downsampled", "method": where, "version": __version__}
+    windows = "x".join(f"{b / a:g}" for a, b in zip(pyramid.levels[0].factors, pyramid.levels[1].factors, strict=True))
+    factors = [dict(zip((a.name for a in pyramid.axes), level.factors, strict=True)) for level in pyramid.levels[1:]]
+    return {
+        "description": f"{method} of {windows} windows",
+        "method": where,
+        "version": __version__,
+        "kwargs": {"scale_factors": factors},
+    }
+
+
+def _unless_zero(translation: Numbers) -> Numbers | None:
+    return translation if any(translation) else None
+
+
+def _after(level: PlacedDataset, transforms: Any) -> PlacedDataset:
+    """Return a level with the transformations of its multiscale, which come after its own (0.4 and 0.5)."""
+    for step in transforms if isinstance(transforms, list) else ():
+        vector = step.get(step.get("type")) if isinstance(step, Mapping) and "output" not in step else None
+        if isinstance(vector, list) and len(vector) == len(level.scale):
+            factors = vector if step["type"] == "scale" else [1] * len(vector)
+            shifts = vector if step["type"] == "translation" else [0] * len(vector)
+            scale = tuple(s * f for s, f in zip(level.scale, factors, strict=True))
+            translation = tuple(t * f + d for t, f, d in zip(level.translation, factors, shifts, strict=True))
+            level = replace(level, scale=scale, translation=translation)
+    return level

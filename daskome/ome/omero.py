@@ -1,0 +1,206 @@
+"""Channels, and how viewers first show them: the ``omero`` object of OME-Zarr."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from daskome.model.axes import Axis, reject_near_misses
+
+JSON = dict[str, Any]
+Window = tuple[float, float, float, float]
+WINDOW = ("min", "max", "start", "end")
+STYLE: Mapping[str, Any] = {"coefficient": 1, "family": "linear", "inverted": False}
+"""What every channel says besides, unless the caller says otherwise: readers fail where it is missing."""
+COLORS = {False: ["FFFFFF"] * 6, True: ["0000FF", "00FF00", "FF0000", "FF00FF", "00FFFF", "FFFF00"]}
+"""Of one channel, and of several."""
+
+
+def _style() -> Mapping[str, Any]:
+    return dict(STYLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """How viewers first show a channel (section "omero").
+
+    Attributes
+    ----------
+    label : str, optional
+    color : str, optional
+        Six hexadecimal digits, RRGGBB.
+    window : tuple of four floats, optional
+        min, max, start, end; None: measured on the coarsest level when it has been written.
+    active : bool, optional
+    rest : dict
+        What else is said: coefficient, family, inverted, …
+    """
+
+    label: str | None
+    color: str | None = "FFFFFF"
+    window: Window | None = None
+    active: bool | None = True
+    rest: Mapping[str, Any] = field(default_factory=_style, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Omero:
+    """The ``omero`` object: the channels, and what else it says (``id``, ``name``, ``rdefs``)."""
+
+    channels: tuple[Channel, ...] | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def shown(self) -> "Omero":
+        """The same with a window for every channel, from 0 to 1 where none is known."""
+        windows = (channel.window or (0, 1, 0, 1) for channel in self.channels or ())
+        channels = (replace(c, window=window) for c, window in zip(self.channels or (), windows, strict=True))
+        return replace(self, channels=None if self.channels is None else tuple(channels))
+
+    def to_json(self) -> JSON:
+        """Return the object as it stands in the metadata."""
+        channels = {} if self.channels is None else {"channels": list(map(_to_json, self.channels))}
+        return {**channels, **self.rest}
+
+
+def read_omero(found: Mapping[str, Any]) -> Omero:
+    """Return what an ``omero`` object says; `Omero.to_json` gives it back unchanged.
+
+    Raises
+    ------
+    ValueError
+        If it can't be read.
+    """
+    if not isinstance(found, Mapping):
+        raise ValueError(f"omero {found!r} is no object")
+    rest = dict(found)
+    channels = rest.pop("channels") if isinstance(rest.get("channels"), list) else None
+    return Omero(None if channels is None else tuple(map(_read_channel, channels)), rest)
+
+
+def parse_omero(
+    omero: Mapping[str, Any] | None, channels: Any, axes: Sequence[Axis], shape: Sequence[int], name: str
+) -> Omero | None:
+    """Return the whole ``omero`` object of an image from what the caller says of it; None if that is nothing.
+
+    Parameters
+    ----------
+    omero : dict, optional
+        As the specification has it; what is missing is added.
+    channels : True, sequence of names, dicts or `Channel`, optional
+        Instead of those in `omero`.
+    axes, shape
+        Of the image.
+    name : str
+        Of the image.
+
+    Raises
+    ------
+    ValueError
+        For channels that can't be (`parse_channels`).
+    """
+    if omero is not None and not isinstance(omero, Mapping):
+        omero = _of_object(omero)
+    given = dict(omero or {})
+    listed = given.pop("channels", None)
+    if channels is None and listed is None:
+        channels = bool(given) or None
+    parsed = parse_channels(listed if channels is None else channels, axes, shape)
+    if not parsed:
+        return None
+    middle = {axis.name: n // 2 for axis, n in zip(axes, shape, strict=True)}
+    model = "color" if len(parsed) > 1 else "greyscale"
+    rdefs = {"defaultT": 0, "defaultZ": middle.get("z", 0), "model": model}
+    return Omero(parsed, {"id": 1, "name": name, "rdefs": rdefs, **given})
+
+
+def _of_object(omero: Any) -> JSON:
+    """Return the ``omero`` of others' classes, such as ome-zarr-models' and ome_zarr's."""
+    for convert in ("model_dump", "to_dict", "dict"):
+        if hasattr(omero, convert):
+            return dict(getattr(omero, convert)())
+    raise ValueError(f"omero {omero!r}: give a dict as the specification has it, section 'omero'")
+
+
+def parse_channels(channels: Any, axes: Sequence[Axis], shape: Sequence[int]) -> tuple[Channel, ...]:
+    """Return one `Channel` per channel of the image from True, names, dicts or `Channel` objects.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many as the image has, a colour is no RRGGBB, or a window is not four or two numbers.
+    TypeError
+        If a key is almost a known one.
+
+    Examples
+    --------
+    >>> from daskome.model.axes import parse_axes
+    >>> [c.color for c in parse_channels(["DAPI", "GFP"], parse_axes("cyx", 3), (2, 64, 64))]
+    ['0000FF', '00FF00']
+    """
+    if channels is None or channels is False:
+        return ()
+    n = n_channels(axes, shape)
+    if channels is True:
+        channels = [f"channel {i}" for i in range(n)]
+    if isinstance(channels, str | bytes | Mapping) or not hasattr(channels, "__len__"):
+        raise ValueError(f"channels {channels!r}: give True, or a list of names, dicts or Channel objects")
+    if len(channels) != n:
+        raise ValueError(f"{len(channels)} channels are given, but the image has {n} (section 'omero')")
+    return tuple(_parse_channel(channel, COLORS[n > 1][i % 6]) for i, channel in enumerate(channels))
+
+
+def n_channels(axes: Sequence[Axis], shape: Sequence[int]) -> int:
+    """Return how many channels an image has: the length of its channel axis, or 1."""
+    return next((n for axis, n in zip(axes, shape, strict=True) if axis.type == "channel"), 1)
+
+
+def _parse_channel(channel: Any, color: str) -> Channel:
+    if isinstance(channel, Channel):
+        channel = {**channel.rest, **{key: getattr(channel, key) for key in ("label", "color", "window", "active")}}
+    if isinstance(channel, str):
+        return Channel(channel, color)
+    if not isinstance(channel, Mapping):
+        raise ValueError(f"channel {channel!r} must be a name, a dict or a Channel object")
+    own = ("label", "color", "window", "active")
+    reject_near_misses(channel, (*own, *STYLE, "name", "id"), "key of a channel")
+    color = str(channel.get("color") or channel.get("color", color)).lstrip("#").upper()
+    if len(color) != 6 or not set(color) <= set("0123456789ABCDEF"):
+        raise ValueError(f"colour {channel['color']!r} of a channel is not six hexadecimal digits, RRGGBB")
+    label = str(channel.get("label") or channel.get("name") or "")
+    rest = {key: value for key, value in channel.items() if key not in (*own, "name")}
+    active = bool(channel.get("active", True))
+    return Channel(label, color, _parse_window(channel.get("window")), active, {**STYLE, **rest})
+
+
+def _parse_window(window: Any) -> Window | None:
+    if window is None:
+        return None
+    if isinstance(window, Mapping):
+        start, end = window.get("start", window.get("min")), window.get("end", window.get("max"))
+        window = (window.get("min", start), window.get("max", end), start, end)
+    elif hasattr(window, "__len__") and len(window) == 2:
+        window = (*window, *window)
+    numbers = [getattr(v, "item", lambda v=v: v)() for v in window] if hasattr(window, "__len__") else []
+    if len(numbers) != 4 or not all(isinstance(v, int | float) and abs(v) < float("inf") for v in numbers):
+        raise ValueError(f"window {window!r} of a channel must be min, max, start, end as finite numbers")
+    low, high, start, end = numbers
+    return (low, high, start, end)
+
+
+def _to_json(channel: Channel) -> JSON:
+    own = {"label": channel.label, "color": channel.color, "active": channel.active}
+    found: JSON = {key: value for key, value in own.items() if value is not None}
+    if channel.window:
+        found["window"] = dict(zip(WINDOW, channel.window, strict=True))
+    return {**found, **channel.rest}
+
+
+def _read_channel(found: Mapping[str, Any]) -> Channel:
+    """Return a channel; what is not as expected stays in its `rest`."""
+    rest = dict(found)
+    label, color = (rest.pop(key) if isinstance(rest.get(key), str) else None for key in ("label", "color"))
+    active = rest.pop("active") if isinstance(rest.get("active"), bool) else None
+    window = rest.get("window")
+    whole = isinstance(window, Mapping) and set(window) == set(WINDOW)
+    numbers = _parse_window(rest.pop("window")) if whole else None
+    return Channel(label, color, numbers, active, rest)

@@ -1,0 +1,275 @@
+"""Plates and wells: the ``plate`` and ``well`` objects of OME-Zarr."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlateWell:
+    """A well as its plate lists it: its path, and what else is said of it."""
+
+    path: str
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """The ``plate`` object; None for what is not said.
+
+    Attributes
+    ----------
+    rows, columns : tuple of str
+        Names, all of them, with wells or without.
+    wells : tuple of PlateWell
+    name : str, optional
+    field_count : int, optional
+        The largest number of fields in a well.
+    acquisitions : tuple of dict, optional
+        Each with an ``id``.
+    rest : dict
+        What else is said.
+    """
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    wells: tuple[PlateWell, ...]
+    name: str | None = None
+    field_count: int | None = None
+    acquisitions: tuple[Mapping[str, Any], ...] | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def to_json(self, indexed: bool) -> JSON:
+        """Return the object as it stands in the metadata, wells with their indices or without (0.1 to 0.3)."""
+        found: JSON = {
+            "name": self.name,
+            "field_count": self.field_count,
+            "acquisitions": None if self.acquisitions is None else [dict(a) for a in self.acquisitions],
+            "rows": [{"name": name} for name in self.rows],
+            "columns": [{"name": name} for name in self.columns],
+            "wells": [
+                {"path": well.path, **(self.indices(well.path) if indexed else {}), **well.rest} for well in self.wells
+            ],
+        }
+        return {**{key: value for key, value in found.items() if value is not None}, **self.rest}
+
+    def indices(self, path: str) -> JSON:
+        """Return where a well stands, as far as rows and columns know its path."""
+        row, _, column = path.partition("/")
+        pairs = (("rowIndex", self.rows, row), ("columnIndex", self.columns, column))
+        return {key: names.index(name) for key, names, name in pairs if name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """An image of a well as the well lists it."""
+
+    path: str
+    acquisition: int | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Well:
+    """The ``well`` object."""
+
+    images: tuple[Field, ...]
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def to_json(self) -> JSON:
+        """Return the object as it stands in the metadata."""
+        return {"images": [_field(image) for image in self.images], **self.rest}
+
+
+def read_plate(found: Mapping[str, Any], indexed: bool) -> Plate:
+    """Return what a ``plate`` object says; `Plate.to_json` gives it back unchanged. What it can't hold is in `rest`.
+
+    Raises
+    ------
+    ValueError
+        If it can't be read.
+    """
+    rest = dict(_object(found, "plate"))
+    names = {key: tuple(str(item["name"]) for item in _objects(rest.get(key), f"plate/{key}")) for key in SIDES}
+    wells = _objects(rest.pop("wells", None), "plate/wells")
+    plate = Plate(names["rows"], names["columns"], ())
+    for key in SIDES:
+        if rest[key] == [{"name": name} for name in names[key]]:
+            del rest[key]
+    return Plate(
+        names["rows"],
+        names["columns"],
+        tuple(_read_well(plate, well, indexed) for well in wells),
+        rest.pop("name") if isinstance(rest.get("name"), str) else None,
+        rest.pop("field_count") if isinstance(rest.get("field_count"), int) else None,
+        tuple(rest.pop("acquisitions")) if isinstance(rest.get("acquisitions"), list) else None,
+        rest,
+    )
+
+
+def read_well(found: Mapping[str, Any]) -> Well:
+    """Return what a ``well`` object says; `Well.to_json` gives it back unchanged.
+
+    Raises
+    ------
+    ValueError
+        If it can't be read.
+    """
+    rest = dict(_object(found, "well"))
+    images = _objects(rest.pop("images", None), "well/images")
+    return Well(tuple(_read_field(image) for image in images), rest)
+
+
+def parse_plate(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    wells: Sequence[str | Mapping[str, Any]],
+    acquisitions: Sequence[Mapping[str, Any]] | None = None,
+    field_count: int | None = None,
+    name: str | None = None,
+) -> Plate:
+    """Return a plate as the caller describes it.
+
+    Parameters
+    ----------
+    rows, columns : sequence of str or dict with name
+    wells : sequence of str or dict
+        Paths such as ``"A/1"``, or dicts with ``path`` and, if at all, the right indices.
+
+    Raises
+    ------
+    ValueError
+        If a well has no path, or indices that contradict it. (`daskome.ome.rules.agreement` checks the rest.)
+
+    Examples
+    --------
+    >>> parse_plate("AB", ["1", "2"], ["B/1"]).to_json(indexed=True)["wells"]
+    [{'path': 'B/1', 'rowIndex': 1, 'columnIndex': 0}]
+    """
+    names = [tuple(str(side["name"] if isinstance(side, Mapping) else side) for side in s) for s in (rows, columns)]
+    plate = Plate(names[0], names[1], ())
+    return Plate(
+        names[0],
+        names[1],
+        tuple(_parse_well(plate, well) for well in wells),
+        name,
+        field_count,
+        tuple(dict(a) for a in acquisitions) if acquisitions else None,
+    )
+
+
+def parse_well(images: Sequence[str | Mapping[str, Any]]) -> Well:
+    """Return a well as the caller describes it: paths of its images, or dicts with path and acquisition.
+
+    Raises
+    ------
+    ValueError
+        If an image has no path.
+
+    Examples
+    --------
+    >>> parse_well(["0", {"path": "1", "acquisition": 2}]).to_json()
+    {'images': [{'path': '0'}, {'path': '1', 'acquisition': 2}]}
+    """
+    return Well(tuple(_read_field({"path": image} if isinstance(image, str) else image) for image in images))
+
+
+def joined(old: Plate, new: Plate) -> Plate:
+    """Return a plate with the wells of two; names that only one has come where they belong, if names are in order.
+
+    >>> joined(parse_plate("AC", ["1", "2"], ["A/1"]), parse_plate("B", ["10"], ["B/10"])).rows
+    ('A', 'B', 'C')
+    """
+    wells = {well.path: well for well in (*old.wells, *new.wells)}
+    acquisitions = _joined_acquisitions(old.acquisitions or (), new.acquisitions or ())
+    counts = [count for count in (old.field_count, new.field_count) if count is not None]
+    sides = {key: _joined(getattr(old, key), getattr(new, key), key in old.rest) for key in SIDES}
+    more = {
+        key: [*old.rest[key], *({"name": name} for name in names[len(getattr(old, key)) :])]
+        for key, names in sides.items()
+        if key in old.rest
+    }
+    return Plate(
+        sides["rows"],
+        sides["columns"],
+        tuple(wells.values()),
+        new.name or old.name,
+        max(counts, default=None),
+        acquisitions or None,
+        {**old.rest, **new.rest, **more},
+    )
+
+
+def _joined_acquisitions(
+    old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], ...]:
+    """Return acquisitions by their ids; what was said of one stays where nothing is said now but what follows."""
+    whole: dict[str, Mapping[str, Any]] = {str(item.get("id")): item for item in old}
+    for item in new:
+        before = whole.get(str(item.get("id")), {})
+        told = {key: v for key, v in item.items() if not (key == "name" and v == str(item.get("id")) and key in before)}
+        counts = [n for n in (before.get("maximumfieldcount"), item.get("maximumfieldcount")) if isinstance(n, int)]
+        most = {"maximumfieldcount": max(counts)} if counts else {}
+        whole[str(item.get("id"))] = {**before, **told, **most}
+    return tuple(whole.values())
+
+
+def natural(name: str) -> tuple[int, str]:
+    """Return what sorts rows A to Z before AA, and columns 2 before 10."""
+    return len(name), name
+
+
+SIDES = ("rows", "columns")
+
+
+def _joined(old: tuple[str, ...], new: tuple[str, ...], as_is: bool) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys((*old, *new)))
+    ordered = list(old) == sorted(old, key=natural) and not as_is
+    return tuple(sorted(names, key=natural)) if ordered else names
+
+
+def _parse_well(plate: Plate, well: str | Mapping[str, Any]) -> PlateWell:
+    if isinstance(well, str):
+        return PlateWell(well)
+    if not isinstance(well, Mapping) or not isinstance(well.get("path"), str):
+        raise ValueError(f"well {well!r}: give a path such as 'A/1', or a dict with one (section 'plate')")
+    indices = plate.indices(well["path"])
+    for key, index in indices.items():
+        if well.get(key, index) != index:
+            raise ValueError(f"well {well['path']!r} has {key} {well[key]!r}, but it is {index} (section 'plate')")
+    return PlateWell(well["path"], {k: v for k, v in well.items() if k not in ("path", *indices)})
+
+
+def _read_well(plate: Plate, found: Mapping[str, Any], indexed: bool) -> PlateWell:
+    path = found["path"]
+    own = {"path": path, **(plate.indices(str(path)) if indexed else {})}
+    return PlateWell(str(path), {key: value for key, value in found.items() if own.get(key, _NOTHING) != value})
+
+
+def _read_field(found: Mapping[str, Any]) -> Field:
+    if not isinstance(found, Mapping) or not isinstance(found.get("path"), str):
+        raise ValueError(f"image {found!r} of a well: give its path, or a dict with one (section 'well')")
+    rest = {key: value for key, value in found.items() if key not in ("path", "acquisition")}
+    return Field(found["path"], found.get("acquisition"), rest)
+
+
+def _field(image: Field) -> JSON:
+    acquisition = {} if image.acquisition is None else {"acquisition": image.acquisition}
+    return {"path": image.path, **acquisition, **image.rest}
+
+
+def _object(found: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{what} {found!r} is no object")
+    return found
+
+
+def _objects(found: Any, what: str) -> list[Mapping[str, Any]]:
+    if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
+        raise ValueError(f"{what} {found!r} is no list of objects")
+    return found
+
+
+_NOTHING = object()

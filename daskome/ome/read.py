@@ -1,0 +1,181 @@
+"""Attributes of a group to the nouns of `daskome.ome.metadata`, whatever the version."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from daskome.model.axes import Axis
+from daskome.ome.detect import KINDS, STATING, likely_version, objects_of, ome_of, version_in
+from daskome.ome.image_label import read_image_label
+from daskome.ome.metadata import COORDINATES, JSON, CoordinateSystem, Dataset, Metadata, Multiscale, Numbers
+from daskome.ome.omero import read_omero
+from daskome.ome.plate import joined, read_plate, read_well
+from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version
+
+LARGEST = 1.7e308
+"""JSON has whole numbers of any size; what is larger is no float."""
+
+
+def read_metadata(found: Mapping[str, Any]) -> Metadata:
+    """Return what a group's attributes say of OME-Zarr; `attributes` gives it back unchanged.
+
+    Raises
+    ------
+    ValueError
+        If it stands there in a form that can't be read.
+    """
+    ome = ome_of(found)
+    likely = VERSIONS.get(version_in(found) or likely_version(found), DEFAULT_VERSION)
+    try:
+        return _read(ome, likely)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"metadata of version {likely.name} can't be read: {error!r}") from error
+
+
+def read_multiscale(found: Mapping[str, Any]) -> Multiscale:
+    """Return the first multiscale image that a group's attributes describe.
+
+    Raises
+    ------
+    ValueError
+        If they describe none, or in a form that can't be read.
+    """
+    if not ome_of(found).get("multiscales"):
+        raise ValueError("the group has no multiscales metadata: it is no OME-Zarr image, or an unfinished one")
+    return read_metadata(found).multiscales[0]
+
+
+def merged(found: Mapping[str, Any], new: Metadata) -> Metadata:
+    """Return what a group is to say whose attributes are there already: lists of labels and of wells grow."""
+    if new.labels is None and new.plate is None:
+        return new
+    old = read_metadata({key: found[key] for key in ("ome", *KINDS) if key in found})
+    labels = new.labels if old.labels is None or new.labels is None else (*old.labels, *new.labels)
+    plate = new.plate if old.plate is None or new.plate is None else joined(old.plate, new.plate)
+    return replace(new, labels=labels and tuple(dict.fromkeys(labels)), plate=plate)
+
+
+def with_levels(found: Mapping[str, Any], new: Metadata) -> Metadata:
+    """Return what an image says by now, with the levels that were added to it; what was edited meanwhile stays."""
+    old, made = read_metadata(found), new.multiscales[0]
+    first = replace(
+        old.multiscales[0], datasets=made.datasets, method=made.method, metadata=made.metadata, rest=made.rest
+    )
+    return replace(old, multiscales=(first, *old.multiscales[1:]))
+
+
+def _read(found: Mapping[str, Any], version: Version) -> Metadata:
+    ome = {key: found[key] for key in KINDS if key in found}
+    says = [key for key in STATING if key in ome and _all_state(ome, key, version.name)]
+    stated = None if says == [key for key in version.stated if key in ome] else tuple(says)
+    ome |= {key: _silent(ome[key]) for key in says}
+    return Metadata(
+        tuple(_read_multiscale(multiscale, version) for multiscale in _list(ome.get("multiscales", ()))),
+        read_omero(ome["omero"]) if "omero" in ome else None,
+        read_image_label(ome["image-label"]) if "image-label" in ome else None,
+        _texts(ome["labels"]) if "labels" in ome else None,
+        read_plate(ome["plate"], version.indexed) if "plate" in ome else None,
+        read_well(ome["well"]) if "well" in ome else None,
+        ome.get("bioformats2raw.layout"),
+        _texts(ome["series"]) if "series" in ome else None,
+        stated,
+    )
+
+
+def _list(found: Any) -> Sequence[Any]:
+    if not isinstance(found, list | tuple):
+        raise TypeError(f"{found!r} is no list")
+    return found
+
+
+def _texts(found: Any) -> tuple[str, ...]:
+    if not all(isinstance(item, str) for item in _list(found)):
+        raise TypeError(f"{found!r} is no list of paths")
+    return tuple(found)
+
+
+def _all_state(ome: Mapping[str, Any], key: str, name: str) -> bool:
+    objects = list(objects_of(ome, key))
+    return bool(objects) and all(item.get("version") == name for item in objects)
+
+
+def _silent(found: Any) -> Any:
+    """Return objects without the version they state."""
+    if isinstance(found, list):
+        return [_silent(item) for item in found]
+    return {key: value for key, value in found.items() if key != "version"}
+
+
+def _read_multiscale(found: Mapping[str, Any], version: Version) -> Multiscale:
+    rest = with_coordinates(found)
+    name, method = (rest.pop(key) if isinstance(rest.get(key), str) else None for key in ("name", "type"))
+    metadata = rest.pop("metadata") if isinstance(rest.get("metadata"), Mapping) else None
+    raw = _list(rest.pop("datasets"))
+    systems, intrinsic = _read_systems(rest, raw, version)
+    datasets = tuple(_read_dataset(dataset) for dataset in raw)
+    return Multiscale(datasets, systems, name, method, metadata, intrinsic, rest)
+
+
+def with_coordinates(found: Mapping[str, Any]) -> JSON:
+    """Return a multiscale as it stands in the metadata, with axes and scales that its ``metadata`` keep for it."""
+    metadata = found.get("metadata")
+    kept = metadata.get(COORDINATES) if isinstance(metadata, Mapping) else None
+    if not isinstance(metadata, Mapping) or not isinstance(kept, Mapping):
+        return dict(found)
+    rest = {key: value for key, value in metadata.items() if key != COORDINATES}
+    transforms = [{"coordinateTransformations": t} for t in kept["coordinateTransformations"]]
+    datasets = [{**d, **t} for d, t in zip(found["datasets"], transforms, strict=True)]
+    whole = {**found, "metadata": rest, "axes": kept["axes"], "datasets": datasets}
+    return whole if rest else {key: value for key, value in whole.items() if key != "metadata"}
+
+
+def _read_systems(
+    rest: JSON, datasets: Sequence[Mapping[str, Any]], version: Version
+) -> tuple[tuple[CoordinateSystem, ...], int]:
+    """Take the axes out of the rest of a multiscale: the systems, and which of them the levels lie in."""
+    if "coordinateSystems" not in rest:
+        missing = "axes" not in rest and version.every_axis
+        axes = version.every_axis if missing else tuple(map(_read_axis, _list(rest.pop("axes"))))
+        return (CoordinateSystem("physical", axes),), 0
+    systems = tuple(map(_read_system, _list(rest.pop("coordinateSystems"))))
+    outputs = [t.get("output") for dataset in datasets for t in dataset.get("coordinateTransformations", ())]
+    names = [output.get("name") for output in outputs if isinstance(output, Mapping)]
+    if not systems:
+        raise TypeError("there are no coordinateSystems")
+    return systems, next((i for i, system in enumerate(systems) if system.name in names), 0)
+
+
+def _read_system(found: Mapping[str, Any]) -> CoordinateSystem:
+    rest = {key: value for key, value in found.items() if key not in ("name", "axes")}
+    return CoordinateSystem(str(found["name"]), tuple(map(_read_axis, _list(found["axes"]))), rest)
+
+
+def _read_axis(found: Any) -> Axis:
+    if isinstance(found, str):
+        return Axis(found)
+    rest = dict(found)
+    kind, unit = (rest.pop(key) if rest.get(key) and isinstance(rest[key], str) else None for key in ("type", "unit"))
+    return Axis(str(rest.pop("name")), kind, unit, rest)
+
+
+def _read_dataset(found: Mapping[str, Any]) -> Dataset:
+    vectors: dict[str, Numbers] = {}
+    for transform in _steps(_list(found.get("coordinateTransformations", ()))):
+        if transform["type"] in ("scale", "translation"):
+            vectors[transform["type"]] = tuple(_number(v) for v in _list(transform[transform["type"]]))
+    rest = {key: value for key, value in found.items() if key not in ("path", "coordinateTransformations")}
+    return Dataset(str(found["path"]), vectors.get("scale"), vectors.get("translation"), rest)
+
+
+def _steps(transforms: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield transformations, those of a sequence one by one."""
+    for transform in transforms:
+        yield from _steps(_list(transform["transformations"])) if transform["type"] == "sequence" else [transform]
+
+
+def _number(value: Any) -> float:
+    """Return a number as it is; a bool or text is none."""
+    huge = isinstance(value, int) and abs(value) > LARGEST
+    if huge or isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number that can be stored")
+    return value

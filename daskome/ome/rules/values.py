@@ -1,0 +1,131 @@
+"""Kinds of values that keys hold: a predicate, and how a message names it."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Kinds of values
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a value may be.
+
+    Attributes
+    ----------
+    what : str
+        As messages say it.
+    holds : callable
+        Whether a value is that.
+    items : Kind, optional
+        What the items of a list are.
+    fields : str
+        Which of `OBJECTS` it is; "" for none.
+    """
+
+    what: str
+    holds: Callable[[Any], bool]
+    items: "Kind | None" = None
+    fields: str = ""
+
+
+def is_list(value: Any) -> bool:
+    """Whether a value is a list."""
+    return isinstance(value, list | tuple)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; booleans are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_integer(value: Any) -> bool:
+    """JSON has one kind of number: 1.0 is an integer."""
+    return is_number(value) and (isinstance(value, int) or value.is_integer())
+
+
+def _integer_from(least: int, most: float = float("inf")) -> Callable[[Any], bool]:
+    return lambda value: is_integer(value) and least <= value <= most
+
+
+def _is_inside(value: Any) -> bool:
+    """Whether it is a relative path, none of whose parts consists of dots only, which zarr gives no node as a name."""
+    return _is_name(value) and value[0] != "/" and all(part.strip(".") or not part for part in value.split("/"))
+
+
+def _is_relative(value: Any) -> bool:
+    return _is_name(value) and value[0] != "/" and "://" not in value
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def is_square(value: Any) -> bool:
+    """Whether a value is a square matrix of 2 to 5 rows of numbers."""
+    rows = value if is_list(value) else ()
+    return 2 <= len(rows) <= 5 and all(is_list(r) and len(r) == len(rows) and all(map(is_number, r)) for r in rows)
+
+
+def are_axes(least: int, most: int) -> Callable[[Any], bool]:
+    """Return a test for lists of different axis indices, of at least and at most so many."""
+    index = _integer_from(0, 4)
+    return lambda v: is_list(v) and least <= len(v) <= most and all(map(index, v)) and len(set(v)) == len(v)
+
+
+def _pattern(pattern: str) -> Callable[[Any], bool]:
+    matches = re.compile(pattern).fullmatch
+    return lambda value: isinstance(value, str) and matches(value) is not None
+
+
+def one_of(*values: Any) -> Kind:
+    """Return the kind of a string that is one of these."""
+    return Kind(_or(values), lambda value: isinstance(value, str) and value in values)
+
+
+def _or(values: Iterable[Any]) -> str:
+    *most, last = map(repr, values)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def object_of(fields: str, what: str = "an object") -> Kind:
+    """Return the kind of an object whose fields stand in a table."""
+    return Kind(what, lambda value: isinstance(value, Mapping), fields=fields)
+
+
+def list_of(what: str, items: Kind, least: int = 0, most: float = float("inf")) -> Kind:
+    """Return the kind of a list of items of one kind."""
+    return Kind(f"a list of {what}", lambda value: is_list(value) and least <= len(value) <= most, items)
+
+
+def absent(why: str) -> Kind:
+    """Return the kind of a key that must be left out, and why."""
+    return Kind(f"left out: {why}", lambda value: False)
+
+
+STRING = Kind("a string", lambda value: isinstance(value, str))
+NAME = Kind("a string that is not empty", _is_name)
+BOOLEAN = Kind("true or false", lambda value: isinstance(value, bool))
+NUMBER = Kind("a number", is_number)
+INTEGER = Kind("an integer", is_integer)
+INDEX = Kind("an integer from 0", _integer_from(0))
+COUNT = Kind("an integer above 0", _integer_from(1))
+BYTE = Kind("an integer from 0 to 255", _integer_from(0, 255))
+SIZE = Kind("a number above 0, as no pixel has another size", lambda value: is_number(value) and value > 0)
+INSIDE = Kind("a path inside the group, such as 's0'", _is_inside)
+RELATIVE = Kind("a relative path, such as '../../'", _is_relative)
+COLOR = Kind("six hexadecimal digits, RRGGBB", _pattern("[0-9A-Fa-f]{6}"))
+ALPHANUMERIC = Kind("letters and digits", _pattern("[A-Za-z0-9]+"))
+FIELD = Kind(
+    "letters, digits, '_', '-' and '.', neither dots alone nor with '__' at its start",
+    _pattern(r"(?!__)(?!\.+$)[A-Za-z0-9_.-]+"),
+)
+WELL_PATH = Kind("row/column, such as 'A/1'", _pattern("[A-Za-z0-9]+/[A-Za-z0-9]+"))
+LAYOUT = Kind("3", lambda value: is_number(value) and value == 3)
+NUMBERS = list_of("numbers", NUMBER)
+SCALE = list_of("numbers", SIZE)
+AXIS_NAME = one_of(*"tczyx")
+INTERPOLATION = one_of("nearest", "linear", "cubic")
+RELEASE = Kind("'0.6', that of the release", lambda value: value != "0.6rc0")
+INPUT_OUTPUT = "only the outermost transformation has input and output"

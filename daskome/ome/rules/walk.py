@@ -1,0 +1,199 @@
+"""Walk the attributes of a group along the tables, and yield what the specification forbids or advises against.
+
+`validate` reads stored attributes with these rules, writers those they are about to write. Versions differ by the
+sets in the rows only. Nothing raises, whatever JSON it is given: a value of the wrong type is a problem, and ends its
+branch.
+"""
+
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from typing import Any, NamedTuple
+
+from daskome.ome.problem import Problem, errors
+from daskome.ome.rules.addresses import key_address, shown_value, type_of
+from daskome.ome.rules.agreement import CHECKS
+from daskome.ome.rules.objects import OBJECTS, PARAMETERS, Rule
+from daskome.ome.rules.values import Kind, is_list, object_of
+from daskome.ome.rules.versions import JSON, KNOWN, UNDER_OME
+
+KINDS = {
+    "multiscales": "image",
+    "image-label": "image-label",
+    "labels": "labels",
+    "plate": "plate",
+    "well": "well",
+    "bioformats2raw.layout": "bioformats2raw",
+    "series": "bioformats2raw",
+}
+OME_KEYS = (*KINDS, "omero")
+"""Keys by which a group is known to hold OME-Zarr metadata."""
+OF_AN_IMAGE = ("omero", "image-label")
+
+
+def find_problems(attributes: JSON, version: str, *, label: bool = False) -> Iterator[Problem]:
+    """Yield what the specification forbids, or advises against, in the attributes of one group.
+
+    Parameters
+    ----------
+    attributes : dict
+        As they are stored: those of 0.5 and later stand under ``ome``.
+    version : str
+        The version to check against, "0.1" to "0.6".
+    label : bool
+        Whether the group is listed as a label image.
+
+    Yields
+    ------
+    Problem
+        With an address inside the OME-Zarr metadata; a warning where readers fail, or the word is SHOULD.
+
+    Examples
+    --------
+    >>> for problem in find_problems({"well": {"images": [{"path": "A 1"}]}}, "0.4"):
+    ...     print(problem.warning, problem)
+    True well/version: is missing; it should be '0.4' (section 'well')
+    False well/images/0/path: is 'A 1'; it must be letters and digits (section 'well')
+    """
+    if version not in KNOWN:
+        yield Problem("version", f"{shown_value(version)} is none of {', '.join(KNOWN)}", section="version")
+        return
+    if not isinstance(attributes, Mapping):
+        yield Problem("attributes", f"are {shown_value(attributes)}; they must be an object", section="multiscales")
+        return
+    yield from _finite(attributes)
+    misplaced = list(_placed(attributes, version))
+    yield from misplaced
+    ome = attributes.get("ome") if version in UNDER_OME else attributes
+    if isinstance(ome, Mapping):
+        yield from _walk(ome, version)
+        # What stands in the wrong place is not missing too.
+        yield from () if misplaced else _complete(ome, version, label)
+
+
+def check_attributes(attributes: JSON, version: str) -> None:
+    """Raise a ValueError that lists all that the specification forbids in the attributes of one group.
+
+    Raises
+    ------
+    ValueError
+        With one line for each `Problem` that is no warning.
+
+    Examples
+    --------
+    >>> check_attributes({"ome": {"version": "0.5", "labels": ["/nuclei"]}}, "0.5")
+    Traceback (most recent call last):
+    ValueError: labels/0: is '/nuclei'; it must be a path inside the group, such as 's0' (section 'labels')
+    """
+    forbidden = errors(find_problems(attributes, version))
+    if forbidden:
+        raise ValueError("\n".join(map(str, forbidden)))
+
+
+def kinds_of(attributes: JSON) -> tuple[str, ...]:
+    """Return what a group's attributes say it is: image, image-label, labels, plate, well, bioformats2raw.
+
+    Examples
+    --------
+    >>> kinds_of({"multiscales": [], "image-label": {}})
+    ('image', 'image-label')
+    """
+    ome = attributes.get("ome", attributes) if isinstance(attributes, Mapping) else {}
+    held = [kind for key, kind in KINDS.items() if key in ome] if isinstance(ome, Mapping) else []
+    return tuple(dict.fromkeys(held))
+
+
+class Node(NamedTuple):
+    """A value, where it stands, and what it has to be."""
+
+    where: str
+    value: Any
+    kind: Kind
+    section: str
+    lax: bool = False
+
+
+def _walk(ome: JSON, version: str) -> Iterator[Problem]:
+    """Yield what the rows and functions say; with a stack, as JSON may be nested deeper than functions can be."""
+    todo = [Node("", ome, object_of("ome"), "multiscales")]
+    while todo:
+        node = todo.pop()
+        if isinstance(node.value, float) and not isfinite(node.value):
+            continue  # `_finite` has said so
+        if not node.kind.holds(node.value):
+            message = f"is {shown_value(node.value)}; it {'should' if node.lax else 'must'} be {node.kind.what}"
+            yield Problem(node.where, message, node.lax, node.section)
+            continue
+        yield from _missing(node, version)
+        for versions, function in CHECKS.get(node.kind.fields, ()):
+            yield from function(node.value, node.where, version) if version in versions else ()
+        todo.extend(reversed([*_children(node, version)]))
+
+
+def _missing(node: Node, version: str) -> Iterator[Problem]:
+    for rule in _rules(node, version):
+        needed = version in rule.must or version in rule.should
+        if needed and rule.key not in node.value:
+            warning = version not in rule.must
+            message = f"is missing; it {'should' if warning else 'must'} be {rule.kind.what}"
+            yield Problem(key_address(node.where, rule.key), message, warning, rule.section or node.section)
+
+
+def _children(node: Node, version: str) -> Iterator[Node]:
+    if node.kind.items:
+        for i, item in enumerate(node.value):
+            yield node._replace(where=key_address(node.where, i), value=item, kind=node.kind.items)
+    for rule in _rules(node, version):
+        if rule.key in node.value:
+            section, lax = rule.section or node.section, version in rule.lax
+            yield Node(key_address(node.where, rule.key), node.value[rule.key], rule.kind, section, lax)
+
+
+def _rules(node: Node, version: str) -> Iterator[Rule]:
+    if node.kind.fields:
+        more = PARAMETERS.get(node.kind.fields, {}).get(type_of(node.value), ())
+        rules = (*OBJECTS[node.kind.fields], *more)
+        yield from (rule for rule in rules if version in rule.versions)
+
+
+# The group as a whole
+
+
+def _finite(attributes: JSON) -> Iterator[Problem]:
+    todo = [("" if key == "ome" else str(key), value) for key, value in attributes.items()][::-1]
+    while todo:
+        where, value = todo.pop()
+        if isinstance(value, float) and not isfinite(value):
+            yield Problem(where, f"{value} is no JSON; readers that keep to it can't open the group")
+        elif isinstance(value, Mapping) or is_list(value):
+            pairs = list(value.items() if isinstance(value, Mapping) else enumerate(value))
+            todo.extend((key_address(where, key), item) for key, item in reversed(pairs))
+
+
+def _placed(attributes: JSON, version: str) -> Iterator[Problem]:
+    ome = attributes.get("ome")
+    inside = [key for key in OME_KEYS if isinstance(ome, Mapping) and key in ome]
+    outside = [key for key in OME_KEYS if key in attributes]
+    if version not in UNDER_OME:
+        if inside:
+            yield Problem("ome", f"{inside[0]!r} of {version} must stand at the top level", bool(outside), "version")
+        return
+    for key in outside:
+        yield Problem(key, f"stands at the top level; {version} has it under 'ome'", bool(inside), "version")
+    if "ome" in attributes and not isinstance(ome, Mapping):
+        yield Problem("ome", f"is {shown_value(ome)}; it must be an object", section="version")
+    elif "ome" not in attributes and not outside:
+        yield Problem("ome", f"is missing; {version} has all metadata in this object", section="version")
+
+
+def _complete(ome: JSON, version: str, label: bool) -> Iterator[Problem]:
+    """Yield what the group has to hold."""
+    known = [rule.key for rule in OBJECTS["ome"] if version in rule.versions and rule.key != "version"]
+    if not label and not any(key in ome for key in known):
+        where = "ome" if version in UNDER_OME else "attributes"
+        yield Problem(where, f"there is none of {', '.join(known)}; the group is no OME-Zarr", section="multiscales")
+    of_image = [key for key in OF_AN_IMAGE if key in ome]
+    if (of_image or label) and "multiscales" not in ome:
+        what = f"{of_image[0]!r} describes an image" if of_image else "a label image is an image"
+        yield Problem("multiscales", f"is missing; {what}", section="multiscales")
+    if label and version in UNDER_OME and "image-label" not in ome:
+        yield Problem("image-label", "is missing; it should say that this is a label image", True, "image-label")

@@ -1,0 +1,68 @@
+"""The nouns of `daskome.ome.metadata` to the attributes of a group, as a row of `VERSIONS` says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from daskome.ome.metadata import COORDINATES, JSON, Dataset, Metadata, Multiscale
+from daskome.ome.versions import Version, axis_dicts, scale_then_translation
+
+
+def to_attributes(version: Version, metadata: Metadata) -> JSON:
+    """Return the attributes of a group, to be merged into those it has.
+
+    Parameters
+    ----------
+    version : Version
+        A row of `VERSIONS`.
+    metadata : Metadata
+    """
+    ome = _ome(version, metadata)
+    beside = {key: value for m in metadata.multiscales[:1] for key, value in version.beside(m).items()}
+    return {**beside, **(ome if version.root is None else {version.root: {"version": version.name, **ome}})}
+
+
+# ---- what is written
+
+
+def _ome(version: Version, metadata: Metadata) -> JSON:
+    """Return all objects, with the version where it belongs."""
+    rows: JSON = {
+        "multiscales": [_multiscale(version, m) for m in metadata.multiscales] or None,
+        "omero": metadata.omero and metadata.omero.to_json(),
+        "image-label": metadata.image_label and metadata.image_label.to_json(),
+        "labels": metadata.labels if metadata.labels is None else list(metadata.labels),
+        "plate": metadata.plate and metadata.plate.to_json(version.indexed),
+        "well": metadata.well and metadata.well.to_json(),
+        "bioformats2raw.layout": metadata.layout,
+        "series": metadata.series if metadata.series is None else list(metadata.series),
+    }
+    found = {key: value for key, value in rows.items() if value is not None}
+    for key in version.stated if metadata.stated is None else metadata.stated:
+        found |= {key: _stating(found[key], version.name)} if key in found else {}
+    return found
+
+
+def _stating(found: Any, name: str) -> Any:
+    return [_stating(item, name) for item in found] if isinstance(found, list) else {"version": name, **found}
+
+
+def _multiscale(version: Version, multiscale: Multiscale) -> JSON:
+    said: JSON = {"name": multiscale.name, "type": multiscale.method, "metadata": _metadata(version, multiscale)}
+    found = {key: value for key, value in said.items() if value is not None} | version.axes(multiscale)
+    found["datasets"] = [_dataset(version, dataset, multiscale.system.name) for dataset in multiscale.datasets]
+    return {**found, **multiscale.rest}
+
+
+def _dataset(version: Version, dataset: Dataset, system: str) -> JSON:
+    transforms = version.transforms and version.transforms(dataset, system)
+    return {"path": dataset.path, **({"coordinateTransformations": transforms} if transforms else {}), **dataset.rest}
+
+
+def _metadata(version: Version, multiscale: Multiscale) -> Mapping[str, Any] | None:
+    """Return the ``metadata``; where axes and scales have no place of their own, they are kept in it."""
+    said = any(d.scale for d in multiscale.datasets) or any(a.type or a.unit for a in multiscale.system.axes)
+    if version.transforms is not None or not said:
+        return multiscale.metadata
+    kept = axis_dicts(multiscale)
+    kept["coordinateTransformations"] = [scale_then_translation(dataset, "") for dataset in multiscale.datasets]
+    return {**(multiscale.metadata or {}), COORDINATES: kept}

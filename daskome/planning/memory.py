@@ -1,0 +1,106 @@
+"""Predict the peak memory of a unit before it runs. `benchmarks/memory.py` compares it with what is measured.
+
+A unit goes through its region block by block, depth first, so only one block of each level is in memory::
+
+    source     [ pieces read: encoded and decoded ] [ what is read and waits for blocks to come ]
+    level 0    [ block ]───────▶ [ its objects, encoded ]
+    level 1    [ parts of one block, waiting ]
+    level 2    [ parts of one block, waiting ]
+
+The peak is the larger of two moments: a piece is being read, or the block of some level is being encoded, while
+parts of all coarser levels wait.
+"""
+
+from collections.abc import Sequence
+from math import lcm, prod
+
+from daskome.model.pyramid import Level, Pyramid
+from daskome.model.regions import Shape
+from daskome.planning.work import SourceChunks
+
+HEAP = 1.25
+"""How much more than is asked of it an allocator holds, for the gaps between chunks: measured up to 22 %."""
+MAPPED = 1.05
+"""The same of chunks from `MAPPED_NBYTES` on, which lie in memory of their own."""
+MAPPED_NBYTES = 32 * 2**20
+"""Glibc never puts what is larger into the heap."""
+READ_NBYTES = 16 * 2**20
+"""So much of the chunks of an image is decoded at a time (`daskome.sources.pieces.READ_NBYTES`)."""
+OBJECTS_AT_ONCE = 10
+"""How many chunks zarr encodes beside each other (its ``async.concurrency``)."""
+UNIT_MEM = 8 * 2**20
+"""The graph of a unit, and what kernels work with."""
+
+
+def steps_of(pyramid: Pyramid, first: int) -> Shape:
+    """Return how many voxels of what a pass reads make one of its first level, per axis."""
+    return pyramid.factors(first) if first else (1,) * len(pyramid.axes)
+
+
+def halo_of(pyramid: Pyramid, first: int) -> Shape:
+    """Return how far a pass reads around its units, in voxels of what it reads; nothing, if it doesn't."""
+    halo = tuple(map(pyramid.method.halo, steps_of(pyramid, first)))
+    return halo if any(halo) else ()
+
+
+def unit_memory(
+    pyramid: Pyramid, first: int, levels: Sequence[Level], span: Shape, read: Shape, pieces: SourceChunks
+) -> int:
+    """Return the peak of one unit that writes such levels, a temporary copy too, in bytes.
+
+    Either a piece is being read, or a block of some level is joined from its parts, or encoded; meanwhile parts of
+    all coarser levels wait, and what was read of the source waits for blocks to come.
+    """
+    steps = steps_of(pyramid, first)
+    blocks = [prod(level.write_chunks) for level in levels]
+    block = tuple(map(lcm, levels[0].write_chunks if first == 0 else read, steps))
+    live = _live(read, block, span)
+    if halo_of(pyramid, first):
+        live *= 2  # pieces as they are stored, and joined
+    consumed = first == 0 and all(b % r == 0 for b, r in zip(block, read, strict=True))
+    decoded = pieces.copies * _decoded(read, span, pieces.longest, pyramid.itemsize)
+    if any(r > c for r, c in zip(read, pieces.longest, strict=True)):
+        decoded = max(decoded, min(live, READ_NBYTES * 2 // pyramid.itemsize))  # some pieces are joined
+    reading = live + decoded + sum(blocks[1:])
+    writing = max(
+        own + max(live if k == 0 and consumed else own, _encoded(level, own)) + sum(blocks[k + 1 :])
+        for k, (level, own) in enumerate(zip(levels, blocks, strict=True))
+    )
+    held = MAPPED if prod(pieces.longest) * pyramid.itemsize >= MAPPED_NBYTES else HEAP
+    return int(held * (UNIT_MEM + max(reading, writing + (0 if consumed else live)) * pyramid.itemsize))
+
+
+def _live(read: Shape, block: Shape, span: Shape) -> int:
+    """Return how many voxels of the source wait at most: what covers a block, and what the next row of blocks shares.
+
+    Units go from row to row of blocks, the first axis slowest.
+    """
+    covers = [min(_cover(r, b), s) for r, b, s in zip(read, block, span, strict=True)]
+    shared = [i for i, (r, b) in enumerate(zip(read, block, strict=True)) if r % b and b % r and covers[i] < span[i]]
+    return prod(covers) + sum(prod(covers[:i]) * read[i] * prod(span[i + 1 :]) for i in shared)
+
+
+def _decoded(read: Shape, span: Shape, longest: Shape, itemsize: int) -> int:
+    """Return how many voxels of whole chunks are decoded beside each other: those of a piece, or of a batch of them."""
+    touched = prod(_cover(c, min(r, s)) if c < r else c for c, r, s in zip(longest, read, span, strict=True))
+    return min(touched, max(READ_NBYTES // itemsize, prod(longest)))
+
+
+def _encoded(level: Level, block: int) -> int:
+    """Return how many voxels the objects of a block take while they are encoded.
+
+    A chunk is copied into one buffer and compressed into another. A shard, of which there is one at a time, waits for
+    all its chunks, and is then joined.
+    """
+    chunks = min(block, OBJECTS_AT_ONCE * prod(level.layout.chunks))
+    return 2 * chunks if level.layout.shards is None else chunks + 2 * min(block, prod(level.layout.shards))
+
+
+def _cover(read: int, block: int) -> int:
+    """Return how much is kept of the pieces of length `read` that a block of length `block` touches.
+
+    Of those that don't nest with it, parts are cut out, at one end at least a whole one.
+    """
+    if read % block == 0 or block % read == 0:
+        return max(read, block)
+    return block + read

@@ -1,0 +1,134 @@
+"""A plan in words and tables, for terminals and notebooks: the dry run that people read."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from daskome.model.pyramid import Level, Pyramid
+from daskome.model.text import (
+    format_duration,
+    format_html_table,
+    format_nbytes,
+    format_numbers,
+    format_table,
+    pluralize,
+)
+from daskome.planning import cost
+from daskome.planning.work import PROCESS_MEM, Pass
+
+if TYPE_CHECKING:
+    from daskome.planning.plan import Group, Plan
+
+
+STAGE = ["stage", "levels", "units", "reads", "largest", "time", "bound by"]
+ROW = ["level", "shape", "chunks", "shards", "factors", "scale", "translation", "bytes", "objects"]
+
+
+def plan_text(plan: "Plan", rate: float) -> str:
+    """Return a plan as text; `rate` is how many bytes of pixels one thread processes per second."""
+    tables = [format_table(title, head, rows) for title, head, rows in _tables(plan, rate)]
+    return "\n".join([*tables, *_totals(plan, rate)])
+
+
+def plan_html(plan: "Plan") -> str:
+    """Return a plan as HTML, at the usual rate."""
+    tables = "".join(format_html_table(title, head, rows) for title, head, rows in _tables(plan, cost.RATE))
+    return tables + "<p>" + "<br>".join(map(escape, _totals(plan, cost.RATE))) + "</p>"
+
+
+def _tables(plan: "Plan", rate: float) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    for index, pyramid in enumerate(plan.pyramids):
+        groups = [group for group in plan.groups if group.pyramid == index and not group.temporary]
+        if not groups:
+            continue
+        axes = "".join(axis.name for axis in pyramid.axes)
+        look = f"{axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {plan.version}"
+        title = f"{_names(groups, pyramid)}: {look}"
+        yield title, ROW, [_level_row(level, pyramid.itemsize) for level in pyramid.levels]
+    yield "stages, each after the one before", STAGE, [_stage_row(plan, k, rate) for k in range(len(plan.stages))]
+
+
+def _stage_row(plan: "Plan", k: int, rate: float) -> list[str]:
+    """Return a stage as the cells of a table under `STAGE`."""
+    passes, load, parallel = plan.stages[k].passes, plan.loads[k], plan.capacity.parallel
+    paths = {path: None for work in passes for path in plan.paths(work)}
+    bound = "its units" if load.units < parallel else "threads"
+    cells = [format_nbytes(load.nbytes), format_nbytes(load.largest), format_duration(load.seconds(parallel, rate))]
+    return [str(k), ", ".join(paths), f"{load.units:,}", *cells, bound]
+
+
+def _copied(plan: "Plan") -> list[str]:
+    """Return the paths of the levels that have temporary copies."""
+    works = (work for stage in plan.stages for work in stage.passes if work.leaves is not None)
+    return list(dict.fromkeys(plan.pyramid(work).levels[work.stop].path for work in works))
+
+
+def _totals(plan: "Plan", rate: float) -> list[str]:
+    workers, threads = plan.capacity.workers, plan.capacity.threads
+    return [
+        f"{format_nbytes(plan.nbytes)} in {pluralize(plan.n_objects, 'stored object')}"
+        f" ({plan.n_puts:,} PUT requests); {pluralize(plan.n_units, 'unit')} in"
+        f" {pluralize(len(plan.stages), 'stage')}, each one task of a scheduler",
+        f"{pluralize(workers, 'worker')} of {pluralize(threads, 'thread')}: peak memory"
+        f" {format_nbytes(plan.memory)} each ({format_nbytes(PROCESS_MEM)}, and"
+        f" {format_nbytes(plan.thread_memory)} per thread)",
+        f"the source is read {plan.amplification:.2f} times" if plan.n_images else "the coarsest level is read",
+        *_staging(plan),
+        *_sharing(plan),
+        f"takes {format_duration(cost.seconds(plan.loads, plan.capacity.parallel, rate))}, if a thread reads,"
+        f" downsamples and writes {rate / 1e6:.4g} MB/s of pixels",
+    ]
+
+
+def _sharing(plan: "Plan") -> Iterator[str]:
+    """Yield what units of images that Dask computes have in common."""
+    works = {work.image: work for work in plan.image_passes}.values()
+    if shared := sum(work.shared for work in works):
+        yield f"{pluralize(shared, 'result')} that all units need: computed once, before them"
+    along = {plan.pyramid(work).axes[axis].name for work in works for axis in _repeating(plan, work)}
+    if along:
+        yield (
+            f"units side by side along {', '.join(sorted(along))} compute the same parts of the image, each anew:"
+            " persist() or store what they share first"
+        )
+
+
+def _repeating(plan: "Plan", work: Pass) -> list[int]:
+    return [axis for axis in work.repeated if plan.grid(work)[axis] > 1]
+
+
+def _staging(plan: "Plan") -> Iterator[str]:
+    """Yield what temporary copies of images cost, or would spare."""
+    if plan.temporary:
+        what = [*["the image"] * any(plan.groups[work.group].temporary for work in plan.image_passes), *_copied(plan)]
+        head = "a temporary copy" if len(plan.temporary) == 1 else "temporary copies"
+        yield (
+            f"{head} of {', '.join(what)}, {format_nbytes(plan.temporary_nbytes)} in"
+            f" {pluralize(plan.temporary_objects, 'object')}: written once, read once, removed at the end"
+        )
+    offers = [(work.offer, plan.pyramid(work)) for work in plan.image_passes if work.offer is not None]
+    if offers:
+        size = sum(pyramid.levels[0].voxels * pyramid.itemsize for _, pyramid in offers)
+        yield (
+            f"staging=True (--staging) would read it {max(offer for offer, _ in offers):.2f} times, through a"
+            f" temporary copy of {format_nbytes(size)} that is written once and read once"
+        )
+
+
+def _names(groups: Sequence["Group"], pyramid: Pyramid) -> str:
+    """Return the names of the images that look alike."""
+    names = [group.path or pyramid.name for group in groups]
+    return ", ".join(names) if len(names) <= 2 else f"{pluralize(len(names), 'image')}, {names[0]} … {names[-1]}"
+
+
+def _level_row(level: Level, itemsize: int) -> list[str]:
+    """Return a level as the cells of a table under `ROW`."""
+    shards = format_numbers(level.layout.shards) if level.layout.shards else "–"
+    return [
+        level.path,
+        *(format_numbers(n) for n in (level.shape, level.layout.chunks)),
+        shards,
+        *(format_numbers(n) for n in (level.factors, level.scale, level.translation)),
+        format_nbytes(level.voxels * itemsize),
+        f"{level.n_objects:,}",
+    ]

@@ -1,0 +1,74 @@
+"""Which zarr arrays a source reads, however deep in a graph or an adapter they are."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import zarr
+
+from daskome.model import regions
+from daskome.model.source import Source
+from daskome.sources.views import Reopenable
+
+SOME_TASKS, SOME_VALUES = 256, 256
+"""At most so many tasks of a layer, evenly spread, and values in a task are looked at: a graph may have millions."""
+MAX_DEPTH = 8
+"""So many adapters may be around an array."""
+
+
+def stored_at(source: Source) -> list[Any]:
+    """Return the zarr arrays that the source is, or that its graph reads."""
+    array = _unwrapped(source.array)
+    if isinstance(array, da.Array):
+        layers = array.__dask_graph__().layers.values()
+        found = [_unwrapped(value) for layer in layers for value in _literals(layer)]
+    else:
+        found = [array]
+    return list({id(value): value for value in found if isinstance(value, zarr.Array)}.values())
+
+
+def _unwrapped(array: Any) -> Any:
+    """Return the zarr or Dask array behind views and adapters such as those of xarray; else the innermost array."""
+    for _ in range(MAX_DEPTH):
+        if isinstance(array, zarr.Array | da.Array | np.ndarray):
+            break
+        opened = None if isinstance(array, Reopenable) else getattr(array, "array", None)
+        inner = getattr(array, "_array", None) if opened is None else opened
+        if inner is None:
+            break
+        array = inner
+    return array
+
+
+def _literals(layer: Any) -> Iterator[Any]:
+    """Yield what a layer of a graph holds as it is, as far as some of its tasks show it.
+
+    `da.from_array` puts arrays into keys of their own, called original-…, or into every task; optimization puts
+    these with others into one layer, and tasks into tasks.
+    """
+    mapping = getattr(layer, "mapping", {})
+    yield from (pair[0] for pair in getattr(layer, "indices", ()) if pair[1] is None)
+    step = max(regions.ceil_div(len(mapping), SOME_TASKS), 1)
+    own = [mapping[key] for key in mapping if isinstance(key, str) and key.startswith("original-")]
+    for task in (getattr(layer, "task", None), *own, *islice(mapping.values(), 0, None, step)):
+        yield from _held(task)
+
+
+def _held(task: Any) -> Iterator[Any]:
+    """Yield what a task holds: what it is, its value or its arguments, and those of the tasks inside it."""
+    waiting = deque([task])
+    for _ in range(SOME_VALUES):
+        if not waiting:
+            return
+        value = waiting.popleft()
+        if type(value).__module__.startswith("dask."):
+            value = getattr(value, "value", [*getattr(value, "args", ()), getattr(value, "kwargs", None) or {}])
+        if isinstance(value, Mapping):
+            waiting.extend(islice(value.values(), SOME_VALUES))
+        elif isinstance(value, tuple | list):
+            waiting.extend(value[:SOME_VALUES])
+        else:
+            yield value

@@ -1,0 +1,43 @@
+"""HDF5: one dataset of a file."""
+
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import h5py
+import numpy as np
+
+from daskome.model.source import Source
+from daskome.sources.adapt import as_source, open_hdf5
+from daskome.sources.readers.axes_and_sizes import Sizes, known_dims, sized
+from daskome.sources.readers.inputs import Input, listed
+
+
+def read(given: Input) -> Source:
+    """Return the dataset that is asked for, or the only one that may be an image."""
+    with h5py.File(given.path, "r") as file:
+        part = _dataset(given, file)
+        sizes = _element_size(file[part])
+        dims = known_dims([dim.label for dim in file[part].dims])
+    return sized(replace(as_source(open_hdf5(given.path, part)), dims=dims), sizes)
+
+
+def _dataset(given: Input, file: Any) -> str:
+    if isinstance(file.get(given.part or "/"), h5py.Dataset):
+        return given.part
+    found: dict[str, Any] = {}
+    file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+    images = [name for name, item in found.items() if len(item.shape or ()) > 1]
+    if len(images) == 1 and not given.part:
+        return images[0]
+    problem = f"has no dataset {given.part}" if given.part else f"has {len(images)} datasets"
+    example = f"{PurePosixPath(given.path).name}::name"
+    datasets = listed([f"{name} {item.shape} {item.dtype}" for name, item in found.items()], "datasets")
+    raise ValueError(f"{given.path} {problem}; give one after ::, as in {example}, of {datasets}")
+
+
+def _element_size(dataset: Any) -> Sizes:
+    """Return the sizes of voxels that ilastik, Fiji and others note, as z, y, x in micrometers."""
+    sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
+    axes = "zyx" if len(sizes) == 3 else ""
+    return {axis: (float(size), "micrometer") for axis, size in zip(axes, sizes, strict=False)}

@@ -1,0 +1,12 @@
+"""NumPy's own files, mapped into memory."""
+
+import numpy as np
+
+from daskome.model.source import Source
+from daskome.sources.adapt import as_source
+from daskome.sources.readers.inputs import Input
+
+
+def read(given: Input) -> Source:
+    """Return the array of a ``.npy`` file."""
+    return as_source(np.load(given.path, mmap_mode="r"))

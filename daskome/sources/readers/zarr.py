@@ -1,0 +1,126 @@
+"""zarr: an OME-Zarr image, of which level 0 is taken, one of its levels, or any other array."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import zarr
+
+from daskome.model.source import Source
+from daskome.ome.detect import ome_keys
+from daskome.ome.metadata import Multiscale, PlacedDataset
+from daskome.ome.read import read_multiscale
+from daskome.sources.adapt import as_source
+from daskome.sources.readers.axes_and_sizes import known_dims, known_unit
+from daskome.sources.readers.inputs import Input, listed
+from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, read_attributes
+from daskome.stores.location import locate
+
+JSON = Mapping[str, Any]
+Array = zarr.Array[Any]
+
+
+def read(given: Input) -> Source:
+    """Return the array or image that is at a path or URL."""
+    place = locate(given.path, given.fs_options, read_only=True)
+    array = find_array(place)
+    if array is not None:
+        return _level(given, array) or replace(as_source(array), dims=_dims(array))
+    group = find_group(place)
+    if group is not None:
+        return _image(given.path, group)
+    if given.is_url:
+        raise FileNotFoundError(f"{given.path}: there is no zarr array or group")
+    raise ValueError(f"{given.path} is a folder, but no zarr array or group; of folders only these are read")
+
+
+def _image(path: str, group: zarr.Group) -> Source:
+    """Return level 0 of the image that a group is."""
+    attributes = group.attrs.asdict()
+    _check_finished(path, attributes)
+    try:
+        multiscale = read_multiscale(attributes)
+        dataset = multiscale.placed[0]
+    except (ValueError, IndexError) as error:
+        what = (
+            f"can't be read as OME-Zarr ({error})" if "multiscales" in ome_keys(attributes) else "is no OME-Zarr image"
+        )
+        raise ValueError(f"{path} {what}; give one of {_members(group)}") from error
+    array = find_array(group.store_path / dataset.path)
+    if array is None:
+        raise FileNotFoundError(f"{path}: level {dataset.path} that its metadata name is missing")
+    return _described(path, array, multiscale, dataset)
+
+
+def _level(given: Input, array: Array) -> Source | None:
+    """Return an array described by the OME-Zarr image of which it is a level; None where it is none."""
+    for parent, path in _parents(given.path):
+        attributes = _attributes(parent, given.fs_options)
+        _check_finished(parent, attributes)
+        with suppress(ValueError):
+            multiscale = read_multiscale(attributes)
+            for dataset in multiscale.placed:
+                if dataset.path.strip("/") == path:
+                    return _described(parent, array, multiscale, dataset)
+    return None
+
+
+def _parents(path: str) -> Iterator[tuple[str, str]]:
+    """Yield the two folders above a path, and the path in each.
+
+    >>> list(_parents("s3://bucket/a.zarr/0"))
+    [('s3://bucket/a.zarr', '0'), ('s3://bucket', 'a.zarr/0')]
+    """
+    for up in (1, 2):
+        parent, *rest = path.rstrip("/").rsplit("/", up)
+        if parent and not parent.endswith(("/", ":")):
+            yield parent, "/".join(rest)
+
+
+def _attributes(path: str, fs_options: Mapping[str, Any]) -> JSON:
+    """Return the attributes of a group; none where there is none, or it can't be read."""
+    with suppress(Exception):
+        return read_attributes(locate(path, fs_options, read_only=True)) or {}
+    return {}
+
+
+def _check_finished(path: str, attributes: JSON) -> None:
+    if UNFINISHED_KEY in attributes:
+        raise ValueError(f"{path} holds an unfinished image: daskome has not written all of it; finish that first")
+
+
+def _described(path: str, array: Array, multiscale: Multiscale, dataset: PlacedDataset) -> Source:
+    names = tuple(axis.name for axis in multiscale.axes)
+    if not len(names) == array.ndim == len(dataset.scale) == len(dataset.translation):
+        raise ValueError(f"{path}: its metadata have axes {names}, but level {dataset.path} is {array.shape}")
+    units = {axis.name: known_unit(axis.name, axis.unit) for axis in multiscale.axes}
+    return replace(
+        as_source(array),
+        dims=names,
+        scale=dict(zip(names, dataset.scale, strict=True)),
+        translation=dict(zip(names, dataset.translation, strict=True)),
+        units={name: unit for name, unit in units.items() if unit},
+        name=(multiscale.name or "").strip("/") or PurePosixPath(path).name.removesuffix(".zarr").removesuffix(".ome"),
+    )
+
+
+def _dims(array: Array) -> tuple[str, ...] | None:
+    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    return known_dims(names) if isinstance(names, list | tuple) and len(names) == array.ndim else None
+
+
+def _members(group: zarr.Group) -> str:
+    """Return the arrays and images in a group, as text."""
+    if not group.store.supports_listing:
+        return "the arrays in it (its store can't list them)"
+    found = [_member(path, member) for path, member in list_members(group, max_depth=2)]
+    return listed(list(filter(None, found)), "arrays")
+
+
+def _member(path: str, member: zarr.Group | Array) -> str:
+    if isinstance(member, zarr.Array):
+        return f"{path} {member.shape} {member.dtype}"
+    ome = member.attrs.get("ome", member.attrs)
+    return f"{path} (an OME-Zarr image)" if isinstance(ome, Mapping) and "multiscales" in ome else ""

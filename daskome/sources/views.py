@@ -1,0 +1,229 @@
+"""Array-likes around array-likes: a window, a file that is opened where it is read, axes put in, values scaled."""
+
+import mmap
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from daskome.model import regions
+from daskome.model.chunks import Chunks, spans_within
+from daskome.model.regions import Region, Shape
+from daskome.model.source import NO_PIXELS, Source, Volume
+from daskome.stores import sync_codecs
+
+Array = np.ndarray[Any, Any]
+MAPPED_NBYTES = 2**20
+"""Of a memory map, about so much is read before it is let go; the kernel maps some more around it."""
+
+
+def check_has_pixels(source: Source) -> None:
+    """Raise a TypeError if an image is only described."""
+    array = source.array
+    if isinstance(array.array if isinstance(array, ExpandedArray) else array, Volume):
+        raise TypeError(NO_PIXELS)
+
+
+class ExpandedArray:
+    """An array-like with axes of length 1 put in."""
+
+    def __init__(self, array: Any, where: tuple[int, ...]) -> None:
+        self.array = array
+        self.where = where
+        sizes = iter(array.shape)
+        self.ndim = len(array.shape) + len(where)
+        self.shape = tuple(1 if i in where else int(next(sizes)) for i in range(self.ndim))
+        self.dtype = array.dtype
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+        """Return a part of the array."""
+        inner = tuple(part for i, part in enumerate(index) if i not in self.where)
+        return np.expand_dims(np.asarray(self.array[inner]), self.where)
+
+
+def expand_axes(source: Source, where: tuple[int, ...]) -> Source:
+    """Return an image with axes of length 1 put in where they are to stand."""
+    if not where:
+        return source
+    array, sizes = source.array, iter(source.chunks)
+    index = tuple(None if i in where else slice(None) for i in range(len(source.shape) + len(where)))
+    chunks = tuple((1,) if part is None else next(sizes) for part in index)
+    own = [i for i, part in enumerate(index) if part is not None]
+    repeated = tuple(own[axis] for axis in source.repeated)
+    # NumPy and Dask arrays know how to; of others only slices are asked.
+    whole = array[index] if hasattr(array, "__array_function__") else ExpandedArray(array, where)
+    origin = replace(source.origin, expanded=where)
+    return replace(source, array=whole, chunks=chunks, dims=None, origin=origin, repeated=repeated)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Some axes of an array-like, in another order, itself an array-like; the axes left out have length 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> View(np.zeros((1, 64, 48, 3)), (3, 1, 2)).shape
+    (3, 64, 48)
+    """
+
+    array: Any
+    order: tuple[int, ...]
+
+    @property
+    def shape(self) -> Shape:
+        """The lengths of the axes in their order."""
+        return tuple(int(self.array.shape[axis]) for axis in self.order)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the array."""
+        found: np.dtype[Any] = np.dtype(self.array.dtype)
+        return found
+
+    def __getitem__(self, index: tuple[slice, ...]) -> Array:
+        """Return a part, by one slice per axis."""
+        inner = [slice(0, 1)] * len(self.array.shape)
+        for axis, part in zip(self.order, index, strict=True):
+            inner[axis] = part
+        dropped = [axis for axis in range(len(inner)) if axis not in self.order]
+        found: Array = np.asarray(self.array[tuple(inner)]).transpose(*self.order, *dropped)
+        return found.reshape(found.shape[: len(self.order)])
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """Stored numbers as the values that they stand for, ``stored * slope + inter``, in the dtype that nibabel gives."""
+
+    array: Any
+    slope: float
+    inter: float
+
+    @property
+    def shape(self) -> Shape:
+        """That of the stored numbers."""
+        return tuple(map(int, self.array.shape))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the values, which depends on that of the stored numbers and the size of slope and inter."""
+        found: np.dtype[Any] = self._scaled(np.zeros((1,), self.array.dtype)).dtype
+        return found
+
+    def __getitem__(self, index: Any) -> Array:
+        """Return the values of a part."""
+        return self._scaled(np.asarray(self.array[index]))
+
+    def _scaled(self, stored: Array) -> Array:
+        from nibabel.volumeutils import apply_read_scaling
+
+        return np.asarray(apply_read_scaling(stored, self.slope, self.inter))
+
+
+class Window:
+    """A region of an array-like, itself one: so the graph of a unit knows nothing of the rest of the image.
+
+    Of large chunks it reads `batches` one after the other, each of so many voxels per axis, into one result.
+    """
+
+    __slots__ = ("array", "batches", "dtype", "ndim", "region", "shape")
+
+    def __init__(self, array: Any, region: Region, batches: Chunks | None = None) -> None:
+        self.array = array
+        self.region = region
+        self.shape = regions.shape_of(region)
+        self.batches = batches or tuple((n,) for n in self.shape)
+        self.ndim = len(region)
+        self.dtype = np.dtype(array.dtype).newbyteorder("=")
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+        """Return a part of the region."""
+        wanted = tuple((i.start, i.stop) for i in index)
+        parts = list(product(*(spans_within(sizes, *span) for sizes, span in zip(self.batches, wanted, strict=True))))
+        if len(parts) == 1:
+            return self._read(wanted)
+        found = np.empty(regions.shape_of(wanted), self.dtype)
+        for part in parts:
+            found[tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(part, wanted, strict=True))] = self._read(part)
+        return found
+
+    def _read(self, part: Region) -> np.ndarray[Any, Any]:
+        inner = tuple(slice(a + start, a + stop) for (a, _), (start, stop) in zip(self.region, part, strict=True))
+        return as_declared(sync_codecs.read(self.array, inner), self.dtype, regions.shape_of(part))
+
+
+class Reopenable:
+    """An array-like in a file, which other processes open for themselves."""
+
+    def __init__(self, opener: Callable[[], Any], array: Any = None) -> None:
+        self._opener = opener
+        self._array = array
+
+    @property
+    def array(self) -> Any:
+        """The array-like, opened when first needed."""
+        if self._array is None:
+            self._array = self._opener()
+        return self._array
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.array, name)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a part of the array."""
+        return self.array[index]
+
+    def __reduce__(self) -> tuple[type, tuple[Callable[[], Any]]]:
+        return type(self), (self._opener,)
+
+
+class Mapped(Reopenable):
+    """A memory map of a file. What is read is copied bit by bit, and the map let go each time.
+
+    Otherwise all of the file that was ever read counts as memory of the process, and Dask pauses workers for it.
+    """
+
+    def __getitem__(self, index: Any) -> np.ndarray[Any, Any]:
+        """Return a part of the array, in memory."""
+        part = np.asarray(self.array[index])
+        if not part.ndim:
+            return part.copy()
+        found = np.empty(part.shape, part.dtype)
+        for some in _bits(part):
+            found[some] = part[some]
+            self._let_go()
+        return found
+
+    def _let_go(self) -> None:
+        """Unmap all pages; not of a map whose changes are its own, for these would be lost."""
+        pages = self.array.base
+        if sys.platform == "linux" and isinstance(pages, mmap.mmap) and self.array.mode != "c":
+            pages.madvise(mmap.MADV_DONTNEED)
+
+
+def _bits(part: np.ndarray[Any, Any]) -> Iterator[tuple[slice, ...]]:
+    """Yield parts of an array along its slowest axis, each of which spans about `MAPPED_NBYTES` of its file."""
+    steps = [abs(stride) for stride in part.strides]
+    axis = max(range(part.ndim), key=steps.__getitem__)
+    others = ((s, n) for i, (s, n) in enumerate(zip(steps, part.shape, strict=True)) if i != axis)
+    spanned = part.itemsize + sum(s * max(n - 1, 0) for s, n in others)
+    for start, stop in regions.spans_of(0, part.shape[axis], max(MAPPED_NBYTES // spanned, 1)):
+        yield (slice(None),) * axis + (slice(start, stop),)
+
+
+def as_declared(block: Any, declared: np.dtype[Any], shape: Shape | None = None) -> np.ndarray[Any, Any]:
+    """Return a block as NumPy, if it has the dtype and shape that its image declares: others would fit silently."""
+    if np.ma.is_masked(block):
+        raise TypeError("a block of the image has masked values; fill them first, as in image.filled(0)")
+    block = np.asarray(block)
+    if block.dtype.newbyteorder("=") != declared:
+        raise TypeError(f"a block of the image is {block.dtype}, but the image says {declared}; use image.astype(…)")
+    if shape is not None and block.shape != shape:
+        raise ValueError(f"a block of the image has shape {block.shape}, but {shape} was asked for")
+    found: np.ndarray[Any, Any] = block.astype(declared, copy=False)
+    return found

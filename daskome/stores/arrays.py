@@ -1,0 +1,93 @@
+"""The zarr arrays of a pyramid: created in memory first, opened to be written, read back as stored."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any, Literal
+
+import numcodecs
+import zarr
+from zarr.core.sync import sync
+from zarr.storage import MemoryStore, StorePath
+
+from daskome.model.pyramid import Level, Pyramid
+from daskome.stores import sync_codecs
+
+
+def open_levels(place: StorePath, pyramid: Pyramid) -> list[zarr.Array[Any]]:
+    """Return the arrays of a pyramid in its group, to be written."""
+    return [_open_array(place / level.path, level) for level in pyramid.levels]
+
+
+def delete_shards(array: zarr.Array[Any], index: Sequence[slice]) -> None:
+    """Delete the shards that hold a part of an array."""
+    spans = [range(s.start // n, -(-s.stop // n)) for s, n in zip(index, array.shards or array.chunks, strict=True)]
+    for where in product(*spans):
+        sync((array.store_path / array.metadata.encode_chunk_key(where)).delete())
+
+
+def as_stored(array: zarr.Array[Any], block: Any) -> Any:
+    """Return voxels from the first of a chunk on as they come back from an array: codecs may keep less than all."""
+    one = zarr.create_array(
+        MemoryStore(),
+        shape=block.shape,
+        chunks=array.chunks,
+        dtype=block.dtype,
+        filters=array.filters or None,
+        serializer=array.serializer or "auto",
+        compressors=array.compressors or None,
+        fill_value=array.fill_value,
+        zarr_format=array.metadata.zarr_format,
+    )
+    one[...] = block
+    return one[...]
+
+
+def one_chunk(block: Any, compressor: Any, zarr_format: Literal[2, 3]) -> zarr.Array[Any]:
+    """Return an empty array in memory that stores voxels as one chunk, whatever is in them."""
+    array = zarr.create_array(
+        MemoryStore(),
+        shape=block.shape,
+        chunks=block.shape,
+        dtype=block.dtype,
+        compressors=_revived(compressor),
+        zarr_format=zarr_format,
+        config={"write_empty_chunks": True},
+    )
+    return sync_codecs.with_sync_codecs(array)
+
+
+def chunk_nbytes(array: zarr.Array[Any]) -> int:
+    """Return how many bytes the first chunk of an array takes where it is stored."""
+    place = array.store_path / array.metadata.encode_chunk_key((0,) * array.ndim)
+    return sync(place.store.getsize(place.path))
+
+
+def create_array(store: MemoryStore, path: str, pyramid: Pyramid, level: Level) -> None:
+    """Create the array of a level in memory, as zarr makes it."""
+    zarr.create_array(
+        store,
+        name=path,
+        shape=level.shape,
+        dtype=pyramid.dtype,
+        chunks=level.layout.chunks,
+        shards=level.layout.shards,
+        **{key: _revived(value) for key, value in level.layout.options.items()},
+    )
+
+
+def _revived(option: Any) -> Any:
+    """Return the codecs of zarr v2, which have an id, as objects; zarr takes those of v3 as JSON."""
+    if isinstance(option, list):
+        return [_revived(value) for value in option]
+    return numcodecs.get_codec(dict(option)) if isinstance(option, Mapping) and "id" in option else option
+
+
+def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:
+    """Return an array to write, with those options that zarr does not keep in its metadata."""
+    config, stored_as = (level.layout.options.get(key) for key in ("config", "zarr_format"))
+
+    def open_() -> zarr.Array[Any]:  # With the format, zarr asks a cloud for one document instead of three.
+        array = zarr.open_array(store=place.store, path=place.path, mode="r+", zarr_format=stored_as)
+        return array.with_config(config) if config else array
+
+    return sync_codecs.open_sync(place.store, open_)

@@ -1,0 +1,169 @@
+"""What is finished of a plan, beside its images while they are made; through zarr's stores alone, so it works on any.
+
+::
+
+    .daskome/current                 the id of the run that is under way
+    .daskome/<id>/plan.json          the plan, and where its images come from
+    .daskome/<id>/<stage>/<index>    one small record per finished unit
+    .daskome/<id>/failed/<unit>      why a unit failed for good
+
+A plan that is started anew gets a new id, so records of processes that still follow the old one count for nothing.
+Every unit asks whether its run is still under way, so that has to be a small file, however long the plan is. It is
+written last and deleted first: whenever a process is killed, either a whole plan is under way, or none.
+
+Version 0.1 kept id and plan together in ``.daskome/plan.json``. What it has begun is found, and goes on.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+from uuid import uuid4
+
+from zarr.core.sync import sync
+from zarr.storage import StorePath
+
+from daskome.model.source import Origin
+from daskome.planning.plan import Plan, Unit
+from daskome.planning.serialize import from_json
+from daskome.stores.documents import list_names, read_text, write_text
+
+JOURNAL = ".daskome"
+CURRENT = "current"
+PLAN = "plan.json"
+FAILED = "failed"
+SAMPLE = 64
+"""So many records are read to tell how fast units are finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """One start of a plan: the group that keeps the journal (`Plan.home`), and what tells it from other starts."""
+
+    home: StorePath
+    id: str
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the store can keep a journal; zip files can't take back what they hold."""
+        return bool(self.home.store.supports_deletes)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """A plan that has been started, and what its images are."""
+
+    journal: Journal
+    plan: Plan
+    origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished unit: when, in seconds since 1970, and after how many seconds of work."""
+
+    time: float
+    seconds: float
+
+
+def new_journal(home: StorePath) -> Journal:
+    """Return a journal that no other start has."""
+    return Journal(home, uuid4().hex)
+
+
+def save_run(journal: Journal, plan: Plan, origins: Sequence[Origin]) -> None:
+    """Note a plan whose arrays are made: from now on its units can be written."""
+    if journal.keeps:
+        images = [asdict(origin) for origin in origins]
+        text = json.dumps({"id": journal.id, "images": images, "plan": json.loads(plan.to_json())})
+        write_text(_records(journal) / PLAN, text)
+        write_text(journal.home / JOURNAL / CURRENT, journal.id)
+
+
+def find_run(home: StorePath) -> SavedRun | None:
+    """Return the plan that was started at a group and is not finished; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If another version of daskome has started it, in a form of its own.
+    """
+    current = read_text(home / JOURNAL / CURRENT)
+    text = read_text(home / JOURNAL / PLAN) if current is None else read_text(_records(Journal(home, current)) / PLAN)
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+        plan = Plan.from_json(json.dumps(found["plan"]))
+        return SavedRun(Journal(home, found["id"]), plan, tuple(from_json(Origin, image) for image in found["images"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{home}: the journal can't be read ({error}); overwrite=True starts anew") from error
+
+
+def is_current(journal: Journal) -> bool:
+    """Whether nobody has started anew what a journal belongs to."""
+    return not journal.keeps or _current(journal.home) == journal.id
+
+
+def _current(home: StorePath) -> str | None:
+    """Return the id of the run that is under way at a group."""
+    current = read_text(home / JOURNAL / CURRENT)
+    old = read_text(home / JOURNAL / PLAN) if current is None else None
+    return current if old is None else str(json.loads(old)["id"])
+
+
+def record(journal: Journal, unit: Unit, done: Record) -> None:
+    """Note that a unit is finished."""
+    if journal.keeps:
+        write_text(_records(journal) / unit.key, json.dumps(asdict(done)))
+
+
+def fail(journal: Journal, unit: Unit, reason: str) -> None:
+    """Note that a unit failed for good, and why; if even that fails, the unit is still missing."""
+    if journal.keeps:
+        with suppress(Exception):
+            write_text(_records(journal) / FAILED / unit.key.replace("/", "-"), reason)
+
+
+def finished_indices(journal: Journal, stage: int) -> frozenset[int]:
+    """Return the indices of the units of a stage that are finished."""
+    return frozenset(map(int, filter(str.isdecimal, list_names(_records(journal) / str(stage)))))
+
+
+def failures(journal: Journal) -> dict[str, str]:
+    """Return why units failed for good, by their keys; some may have been written since."""
+    folder = _records(journal) / FAILED
+    return {
+        name.replace("-", "/"): read_text(folder / name) or "" for name in sorted(list_names(folder)) if "." not in name
+    }
+
+
+def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Record]:
+    """Yield some records of a stage, evenly spread over `indices`."""
+    step = max(len(indices) // SAMPLE, 1)
+    for index in indices[::step]:
+        text = read_text(_records(journal) / f"{stage}/{index}")
+        if text:
+            found: Mapping[str, Any] = json.loads(text)
+            yield Record(**{f.name: found[f.name] for f in fields(Record)})
+
+
+def delete_journal(home: StorePath) -> None:
+    """Delete the journal that a group keeps, what makes it current first: records without that count for nothing."""
+    if home.store.supports_deletes:
+        for name in (CURRENT, PLAN):
+            with suppress(FileNotFoundError):  # Another process, with a part of its own, has just done so.
+                sync((home / JOURNAL / name).delete())
+        with suppress(FileNotFoundError):
+            sync((home / JOURNAL).delete_dir())
+
+
+def _records(journal: Journal) -> StorePath:
+    return journal.home / JOURNAL / journal.id
+
+
+def now() -> float:
+    """Return the time, in seconds since 1970."""
+    return time.time()

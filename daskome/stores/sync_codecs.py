@@ -1,0 +1,120 @@
+"""Stored objects encoded and written, or read, by the thread that needs them, where zarr allows it.
+
+zarr hands every chunk to an event loop that all threads share, and from there to a thread of another pool: with two
+threads that write, a third of the time goes into waiting for each other. Since 3.3 zarr has a pipeline that needs no
+event loop, for stores that don't either. Elsewhere everything goes zarr's ordinary way.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.buffer.cpu import Buffer, NDBuffer
+from zarr.core.buffer import BufferPrototype
+from zarr.registry import register_pipeline
+from zarr.storage import LocalStore, MemoryStore
+
+try:
+    from zarr.core.codec_pipeline import FusedCodecPipeline
+except ImportError:  # before zarr 3.3
+    FusedCodecPipeline = None  # type: ignore[assignment, misc]
+ZARRS_OWN = ("zarr.core.codec_pipeline.BatchedCodecPipeline", "zarr.core.codec_pipeline.FusedCodecPipeline")
+"""Another pipeline, such as that of zarrs, is the user's choice, and stays."""
+SAMPLES_PER_AXIS = 8
+"""So many voxels are looked at along each axis before all are."""
+LOCK = Lock()
+"""Arrays learn their pipeline from zarr's configuration, which all threads share."""
+
+
+if FusedCodecPipeline is not None:
+
+    class DirectPipeline(FusedCodecPipeline):
+        """Codecs that run at once, in the thread that calls; on an event loop, as zarr's own."""
+
+        async def read(self, batch_info: Any, out: Any, drop_axes: tuple[int, ...] = ()) -> Any:
+            """Read and decode stored objects."""
+            if _on_loop() or self.sync_transform is None:
+                return await super().read(batch_info, out, drop_axes)
+            return self.read_sync(batch_info, out, drop_axes)
+
+        async def write(self, batch_info: Any, value: Any, drop_axes: tuple[int, ...] = ()) -> None:
+            """Encode and write stored objects."""
+            if _on_loop() or self.sync_transform is None:
+                return await super().write(batch_info, value, drop_axes)
+            return self.write_sync(batch_info, value, drop_axes)
+
+    register_pipeline(DirectPipeline)
+
+
+def open_sync(store: Any, open_: Callable[[], "zarr.Array[Any]"]) -> "zarr.Array[Any]":
+    """Return an array that `open_` opens, with codecs that run at once if its store can do without an event loop."""
+    with LOCK:
+        chosen = zarr.config.get("codec_pipeline.path")
+        if FusedCodecPipeline is None or type(store) not in (LocalStore, MemoryStore) or chosen not in ZARRS_OWN:
+            return open_()
+        with zarr.config.set({"codec_pipeline.path": f"{__name__}.DirectPipeline"}):
+            return open_()
+
+
+def with_sync_codecs(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
+    """Return an open array as `opened` would open it, without a look at its store."""
+    return open_sync(array.store, lambda: array.with_config({}))
+
+
+class Voxels(NDBuffer):
+    """Voxels on their way into a store. zarr leaves out chunks of the fill value; a few voxels tell most others apart.
+
+    To look at all of them takes zarr as long as to read them from memory; of uint8 ten times that.
+    """
+
+    def all_equal(self, other: Any, equal_nan: bool = True) -> bool:
+        """Whether all voxels equal a value."""
+        some = np.asarray(self._data)[tuple(slice(None, None, max(n // SAMPLES_PER_AXIS, 1)) for n in self.shape)]
+        return NDBuffer(some).all_equal(other, equal_nan) and super().all_equal(other, equal_nan)
+
+
+VOXELS = BufferPrototype(Buffer, Voxels)
+
+
+def write(array: "zarr.Array[Any]", index: Sequence[slice], value: Any) -> None:
+    """Write a part of an array. On an event loop, zarr takes only its own buffers within shards."""
+    if not _run_inline(array, lambda: array.async_array.setitem(tuple(index), value, prototype=VOXELS)):
+        array.set_basic_selection(tuple(index), value, prototype=None if array.shards else VOXELS)
+
+
+def read(array: Any, index: Sequence[slice]) -> Any:
+    """Return a part of an array-like."""
+    if isinstance(array, zarr.Array) and (found := _run_inline(array, lambda: array.async_array.getitem(tuple(index)))):
+        return found[0]
+    return array[tuple(index)]
+
+
+def _run_inline(array: "zarr.Array[Any]", begin: Callable[[], Coroutine[Any, Any, Any]]) -> tuple[Any, ...]:
+    """Run a coroutine that waits for nothing to its end and return its result; nothing if it has to wait."""
+    pipeline = array.async_array.codec_pipeline
+    if FusedCodecPipeline is None or not isinstance(pipeline, DirectPipeline) or not pipeline.sync_transform:
+        return ()
+    if _on_loop():
+        return ()
+    coroutine = begin()
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return (end.value,)
+    except RuntimeError as error:
+        if "event loop" not in str(error):
+            raise
+    finally:
+        coroutine.close()
+    return ()
+
+
+def _on_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Convert what is stored to another version of OME-Zarr: documents are rewritten, pixels stay as they are."""

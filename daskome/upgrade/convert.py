@@ -1,0 +1,204 @@
+"""Convert a hierarchy to another version of OME-Zarr, in place: documents change, pixels do not."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from zarr.core.buffer import default_buffer_prototype
+from zarr.storage import StorePath
+
+from daskome.model.json_values import to_plain_json
+from daskome.ome.detect import likely_version, ome_keys, ome_of, version_in
+from daskome.ome.problem import Problem
+from daskome.ome.versions import Version, find_version
+from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
+from daskome.stores.journal import JOURNAL
+from daskome.stores.location import locate, parent_of
+from daskome.upgrade.documents import Work, try_conversion, upgrade_work, work_in_place
+from daskome.upgrade.groups import Group, read_group
+from daskome.upgrade.tree import JSON, V3, Tree, build_tree, gather, read_nodes
+from daskome.upgrade.zarr_v3 import separator
+
+
+def convert_metadata(
+    target: Any, version: Any, *, fs_options: Mapping[str, Any] | None = None, dry_run: bool = False
+) -> list[str]:
+    r"""Convert an OME-Zarr hierarchy to another version, without reading or writing a pixel.
+
+    All groups below the target follow: labels, wells, series. From 0.4 or older to 0.5 or newer, arrays get
+    documents of zarr v3 that read the same chunks. Everything is checked before the first write. If the call is
+    killed, call it again: readers see the old version until all is there, and the next call finishes what is left.
+
+    0.1 to 0.3 have no place for voxel sizes and positions: the lines returned say what readers lose. It is kept in the
+    ``metadata`` of the multiscale, from where a later upgrade restores it.
+
+    Parameters
+    ----------
+    target : str, path, zarr.Group or zarr store
+        The root of the hierarchy: an image, a plate, or a bioformats2raw layout.
+    version : str or object with a version
+        "0.1" to "0.6".
+    fs_options : dict, optional
+        For the file system of a URL.
+    dry_run : bool
+        Write nothing; return what would be done.
+
+    Returns
+    -------
+    list of str
+        What has been done: groups and arrays, what is lost, and what had to be inferred.
+
+    Raises
+    ------
+    ValueError
+        With all that stands against it, one line each: what the version can't hold, codecs that zarr v3 has not,
+        an image that is unfinished, a target inside a hierarchy of another version, a store that is read-only.
+    FileNotFoundError
+        If there is no zarr group.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import write_image
+    >>> store = zarr.storage.MemoryStore()
+    >>> plan = write_image(np.ones((64, 50), "uint8"), store, [2], axes="yx", fmt="0.4")
+    >>> print(*convert_metadata(store, "0.5"), sep="\n")
+    image: OME-Zarr 0.4 to 0.5
+    documents of zarr v3 for 1 group and 2 arrays, instead of those of v2
+    >>> zarr.open_group(store, mode="r").attrs["ome"]["version"]
+    '0.5'
+    >>> convert_metadata(store, "0.5")
+    ['OME-Zarr 0.5 already: nothing to do']
+    """
+    row = find_version(version)
+    place = locate(target, fs_options, read_only=dry_run)
+    if not dry_run:
+        _check_writable(place)
+    work = _work(place, row)
+    if not dry_run and (work.writes or work.deletes):
+        _perform(place, work)
+        reload_attributes(target)
+    return list(work.lines)
+
+
+def _work(place: StorePath, target: Version) -> Work:
+    """Return what is to be done; raise for all that stands against it."""
+    tree = build_tree(place)
+    _check_finished(tree)
+    if not any(ome_keys(group.attributes(tree.zarr_format)) for group in tree.groups):
+        raise ValueError(f"{place} holds no OME-Zarr, so there is nothing to convert")
+    _check_formats(place, tree, target)
+    refusals: list[Problem] = []
+    groups = [try_conversion(refusals, group.path, read_group, tree, group.path, target) for group in tree.groups]
+    whole = [group for group in groups if group is not None]
+    in_place = tree.zarr_format == target.arrays.zarr_format
+    work = (work_in_place if in_place else upgrade_work)(tree, whole, target, refusals)
+    for stage in work.writes:
+        for key, document in stage.items():
+            try_conversion(
+                refusals, "", to_plain_json, document, key
+            )  # What is no JSON would fail in the middle of the writes.
+    if refusals:
+        raise ValueError("\n".join([f"{place} can't be converted to OME-Zarr {target.name}:", *map(str, refusals)]))
+    if work.writes:
+        _check_root(place, target)
+    return replace(work, lines=_told(tree, whole, work, target))
+
+
+def _check_finished(tree: Tree) -> None:
+    for group in tree.groups:
+        if UNFINISHED_KEY in group.attributes(tree.zarr_format) or JOURNAL in group.names:
+            raise ValueError(f"{group.path or 'the image'} is unfinished: finish writing it, or write it again, first")
+
+
+def _check_formats(place: StorePath, tree: Tree, target: Version) -> None:
+    if tree.zarr_format > target.arrays.zarr_format:
+        raise ValueError(
+            f"{place} is in zarr v3, and OME-Zarr {target.name} is in v2, which can't describe arrays of v3 (section"
+            f" 'storage'); write the image again with fmt={target.name!r}"
+        )
+    halfway = [n.path or "root" for n in tree.nodes.values() if V3 in n.documents] if tree.zarr_format == 2 else []
+    if halfway and target.arrays.zarr_format == 2:
+        raise ValueError(
+            f"{place} has begun to be converted to zarr v3, as {halfway[-1]}/zarr.json shows; finish that first, as"
+            " with version '0.5'"
+        )
+
+
+def _check_root(place: StorePath, target: Version) -> None:
+    """Raise if the place lies in a hierarchy of another version: all of it has one version (section "version")."""
+    root, above = None, parent_of(place)
+    while above is not None:
+        node = read_nodes(above, [""])[0]
+        zarr_format = 3 if node.is_group(3) else 2
+        if not node.is_group(zarr_format):
+            break
+        found = node.attributes(zarr_format)
+        root = (above, version_in(found) or likely_version(found)) if ome_keys(found) else root
+        above = parent_of(above)
+    if root is not None and root[1] != target.name:
+        raise ValueError(
+            f"{place} is part of {root[0]}, which is of OME-Zarr {root[1]}, and a hierarchy has one version (section"
+            " 'version'); convert that instead"
+        )
+
+
+def _check_writable(place: StorePath) -> None:
+    if place.read_only or not place.store.supports_writes:
+        raise ValueError(f"{place} is read-only; nothing is written")
+    if not place.store.supports_deletes:
+        raise ValueError(f"{place} is a store where nothing can be replaced, such as a zip file; copy it out first")
+
+
+# ---- in words, and in the store
+
+
+def _told(tree: Tree, groups: Sequence[Group], work: Work, target: Version) -> tuple[str, ...]:
+    """Return all that is done, lost, inferred or left."""
+    if not work.writes and not work.deletes:
+        return (f"OME-Zarr {target.name} already: nothing to do",)
+    lines = [f"{_called(tree, group)}: {line}" for group in groups for line in group.lines]
+    if not work.writes:
+        lines.append(f"OME-Zarr {target.name} already: what is left of zarr v2 is deleted")
+    elif not lines:
+        lines.append(f"OME-Zarr {target.name} already: copies in consolidated metadata are brought up to date")
+    elif tree.zarr_format != target.arrays.zarr_format:
+        keys = [key for stage in work.writes for key in stage]
+        arrays = sum(tree.array(key.rpartition("/")[0]) is not None for key in keys)
+        counts = f"{_count(len(keys) - arrays, 'group')} and {_count(arrays, 'array')}"
+        lines.append(f"documents of zarr v3 for {counts}, instead of those of v2")
+    return (*lines, *_separators(tree, groups, target), *work.lines)
+
+
+def _called(tree: Tree, group: Group) -> str:
+    return group.path or ("image" if "multiscales" in ome_of(group.attributes) else "root")
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _separators(tree: Tree, groups: Sequence[Group], target: Version) -> Iterator[str]:
+    """Yield whose chunks are named otherwise than the target has it: zarr says how, but some readers don't ask."""
+    wanted = target.arrays.separator
+    for group in groups if tree.zarr_format == target.arrays.zarr_format == 2 else ():
+        found = {separator(array) for path in group.names if (array := tree.array(path))} - {wanted}
+        if found and group.changed:
+            yield (
+                f"{_called(tree, group)}: chunks stay named with {found.pop()!r}, as .zarray says; readers that take"
+                f" OME-Zarr {target.name} for {wanted!r} miss them"
+            )
+
+
+def _perform(place: StorePath, work: Work) -> None:
+    """Write and delete, stage by stage."""
+    for stage in work.writes:
+        gather([_put(place / key, document) for key, document in stage.items()])
+    for keys in work.deletes:
+        gather([(place / key).delete() for key in keys])
+
+
+async def _put(place: StorePath, document: JSON) -> None:
+    text = json.dumps(document, indent=2, allow_nan=False)
+    await place.set(default_buffer_prototype().buffer.from_bytes(text.encode()))

@@ -1,0 +1,154 @@
+"""What a conversion must know of each group: its attributes, its arrays' shapes and dtypes."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from daskome.model.regions import Shape
+from daskome.ome.detect import KINDS, likely_version, ome_keys, ome_of, version_in
+from daskome.ome.metadata import Metadata, Multiscale
+from daskome.ome.read import read_metadata
+from daskome.ome.versions import VERSIONS, Version
+from daskome.ome.write import to_attributes as ome_attributes
+from daskome.stores.location import join_paths
+from daskome.upgrade.metadata import convert_attributes
+from daskome.upgrade.tree import JSON, Tree
+
+ONE_DTYPE = frozenset({"0.6"})
+"""Versions where all levels have the same data type."""
+INTEGER_LABELS = frozenset({"0.5", "0.6"})
+"""Versions whose text says that labels are integers and nothing else."""
+DIMENSIONS = "_ARRAY_DIMENSIONS"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group of a tree as the target has it.
+
+    Attributes
+    ----------
+    path : str
+    attributes : dict
+        All of them, new.
+    names : dict
+        Of the axes of each of its levels, by path of the array.
+    beside : dict
+        What its levels say as it does, in zarr v2.
+    changed : bool
+        Whether it was of another version.
+    lines : tuple of str
+        What is lost, and what was inferred.
+    """
+
+    path: str
+    attributes: JSON
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    beside: JSON = field(default_factory=dict)
+    changed: bool = False
+    lines: tuple[str, ...] = ()
+
+
+# ---- one group
+
+
+def read_group(tree: Tree, path: str, target: Version) -> Group:
+    """Return a group as the target has it, checked."""
+    found = tree.attributes(path)
+    unlisted = _unlisted(tree, path) if target.root is not None else ()
+    if unlisted:
+        listing = _merged(found, ome_attributes(target, Metadata(labels=unlisted)), target)
+        return Group(path, listing, changed=True, lines=(f"labels {', '.join(unlisted)} are listed",))
+    if not ome_keys(found):
+        return Group(path, found)
+    name = version_in(found) or likely_version(found)
+    if name not in VERSIONS:
+        raise ValueError(f"version {name!r} is none of {', '.join(VERSIONS)}")
+    metadata = read_metadata(found)
+    names = _names(path, metadata)
+    if name == target.name:
+        return Group(path, found, names)
+    shapes = [[_shape(tree, join_paths(path, d.path)) for d in m.datasets] for m in metadata.multiscales]
+    new, lines = convert_attributes(metadata, VERSIONS[name], target, shapes)
+    _check_dtypes(tree, path, new, target)
+    changed = _merged(found, ome_attributes(target, new), target)
+    beside = next((target.beside(multiscale) for multiscale in new.multiscales), {})
+    told = (f"OME-Zarr {name} to {target.name}", *lines) if changed != found else tuple(lines)
+    return Group(path, changed, names, beside, changed != found, told)
+
+
+def _unlisted(tree: Tree, path: str) -> tuple[str, ...]:
+    """Return the label images of a group of labels without a list, which older versions allow."""
+    image, _, name = path.rpartition("/")
+    if name != "labels" or ome_keys(tree.attributes(path)) or "multiscales" not in ome_of(tree.attributes(image)):
+        return ()
+    images = (p for p in tree.nodes if is_below(p, [path]) and "multiscales" in ome_of(tree.attributes(p)))
+    return tuple(p.removeprefix(f"{path}/") for p in images)
+
+
+def _names(path: str, metadata: Metadata) -> dict[str, tuple[str, ...]]:
+    """Return the names of the axes of each level, by the path of its array."""
+    pairs = ((join_paths(path, d.path), m) for m in metadata.multiscales for d in m.datasets)
+    return {array: _axis_names(m) for array, m in pairs}
+
+
+def _axis_names(multiscale: Multiscale) -> tuple[str, ...]:
+    return tuple(axis.name for axis in multiscale.axes)
+
+
+def _shape(tree: Tree, path: str) -> Shape:
+    array = tree.array(path)
+    if array is None:
+        raise ValueError(f"lists level {path}, but there is no array (section 'multiscales')")
+    return tuple(array["shape"])
+
+
+def _check_dtypes(tree: Tree, path: str, metadata: Metadata, target: Version) -> None:
+    """Raise for data types of levels that the target forbids."""
+    for multiscale in metadata.multiscales:
+        paths = [join_paths(path, dataset.path) for dataset in multiscale.datasets]
+        dtypes = {str(_dtype(tree, array)): None for array in paths}
+        if len(dtypes) > 1 and target.name in ONE_DTYPE:
+            raise ValueError(
+                f"levels have data types {', '.join(dtypes)}; OME-Zarr {target.name} has one for all (section"
+                " 'multiscales'); write the image again"
+            )
+        if metadata.image_label is not None and target.name in INTEGER_LABELS:
+            _check_integers(dtypes, target)
+
+
+def _dtype(tree: Tree, path: str) -> Any:
+    array = tree.array(path) or {}
+    return array.get("dtype", array.get("data_type"))
+
+
+def _check_integers(dtypes: Iterable[str], target: Version) -> None:
+    """Raise unless all data types, by their names in zarr v2 or v3, are of integers."""
+    for dtype in dtypes:
+        if not dtype.lstrip("<>|").startswith(("i", "u")):
+            raise ValueError(
+                f"labels are {dtype!r}; OME-Zarr {target.name} has integers only (section 'labels'); write them again"
+            )
+
+
+def _merged(found: Mapping[str, Any], new: JSON, target: Version) -> JSON:
+    """Return new attributes beside those that are others', also those that others have put under ``ome``."""
+    ours = () if "ome" in found else KINDS
+    gone = {"ome", *ours, *((DIMENSIONS,) if "multiscales" in ome_of(found) else ())}
+    beside = {key: value for key, value in found.items() if key not in gone}
+    under = found.get("ome")
+    rest = {k: v for k, v in under.items() if k not in ("version", *KINDS)} if isinstance(under, Mapping) else {}
+    if target.root is not None and rest:
+        new = {**new, target.root: {**rest, **new[target.root]}}
+    return {**beside, **new}
+
+
+def upwards(path: str) -> Iterator[str]:
+    """Yield a path and those above it, the root excepted."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def is_below(path: str, tops: Iterable[str]) -> bool:
+    """Whether a path is one of these, or below one."""
+    return not set(upwards(path)).isdisjoint(tops)

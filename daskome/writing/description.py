@@ -1,0 +1,227 @@
+"""What a caller asks for, made whole and checked: the image, and the metadata of its group. No store is looked at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from daskome._caller import warn
+from daskome.kernels.methods import find_method
+from daskome.model.axes import AxesLike, parse_axes, per_axis
+from daskome.model.codecs import parse_codec
+from daskome.model.factors import ScaleFactors
+from daskome.model.image import Image, check_ndim
+from daskome.model.json_values import to_plain_json
+from daskome.model.layout import StorageOptions
+from daskome.model.source import Source
+from daskome.ome.detect import ome_keys
+from daskome.ome.image_label import ImageLabel
+from daskome.ome.metadata import Metadata, image_metadata
+from daskome.ome.omero import parse_omero
+from daskome.ome.read import read_metadata
+from daskome.ome.rules.walk import check_attributes
+from daskome.ome.versions import Version, unsupported
+from daskome.ome.write import to_attributes
+from daskome.planning import build
+from daskome.planning.build import plan_image
+from daskome.planning.plan import Describe, Plan
+from daskome.planning.work import SourceChunks, Workers
+from daskome.sources.views import expand_axes
+
+RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets", "version")
+"""What a multiscale says that follows from the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """What a caller says of an image, beside its pixels; None for what is left to the image itself.
+
+    Attributes are the arguments of `daskome.write_image`; `rest` are those it does not know.
+    """
+
+    name: str | None = None
+    axes: AxesLike | None = None
+    scale: Any = None
+    translation: Any = None
+    axes_units: Mapping[str, str] | str | None = None
+    channels: Any = None
+    omero: Mapping[str, Any] | None = None
+    image_label: ImageLabel | None = None
+    method: Any = None
+    scale_factors: ScaleFactors = "auto"
+    storage_options: StorageOptions = None
+    rest: Mapping[str, Any] | None = None
+
+    def plan(self, source: Source, version: Version, capacity: Workers) -> tuple[Plan, Source]:
+        """Return the plan of an image that is downsampled, and what is read.
+
+        Raises
+        ------
+        ValueError
+            For anything that can't be written as asked.
+        """
+        own = self.image(source)
+        where = missing_axes(own, version)
+        image, source = with_missing_axes(own, where, version), expand_axes(source, where)
+        plan = plan_image(
+            image,
+            _pieces(source),
+            find_method(self.method or "mean"),
+            version,
+            scale_factors=self.scale_factors,
+            storage_options=padded(self._storage_options(version), where),
+            describe=self.describe(version, image),
+            capacity=capacity,
+        )
+        return plan, source
+
+    def plan_levels(self, sources: Sequence[Source], version: Version, capacity: Workers) -> tuple[Plan, list[Source]]:
+        """Return the plan of an image all of whose levels are given, and what is read.
+
+        Raises
+        ------
+        ValueError
+            For levels that can't be those of one image.
+        """
+        if not sources:
+            raise ValueError("the pyramid has no levels")
+        own = [self.image(source) for source in sources]
+        where = missing_axes(own[0], version)
+        levels = [with_missing_axes(level, where, version) for level in own]
+        whole = [expand_axes(source, where) for source in sources]
+        plan = build.plan_levels(
+            levels,
+            list(map(_pieces, whole)),
+            find_method(self.method or "mean"),
+            version,
+            storage_options=padded(self._storage_options(version), where),
+            describe=self.describe(version, levels[0]),
+            capacity=capacity,
+        )
+        return plan, whole
+
+    def _storage_options(self, version: Version) -> StorageOptions:
+        """Return the storage options; those of labels with the compressor that suits them."""
+        if self.image_label is None:
+            return self.storage_options
+        return compressed(self.storage_options, parse_codec(version.arrays.labels, version.arrays))
+
+    def image(self, source: Source) -> Image:
+        """Return an image as the caller describes it, and where the caller doesn't, as it describes itself."""
+        check_ndim(source.shape)
+        known = {axis.name for axis in parse_axes(self.axes or source.dims, len(source.shape))}
+        for axis in known.intersection(source.irregular):
+            if self.scale is None or (isinstance(self.scale, Mapping) and axis not in self.scale):
+                raise ValueError(f"coordinate {axis!r} is not regular and rising; drop it, or pass scale=")
+        own = {k: v for k, v in source.units.items() if k in known}
+        units = own if self.axes_units is None else self.axes_units
+        parsed = parse_axes(self.axes or source.dims, len(source.shape), units)
+        sizes, origin = ({k: v for k, v in d.items() if k in known} for d in (source.scale, source.translation))
+        return Image(
+            source.shape,
+            source.dtype,
+            parsed,
+            per_axis(sizes if self.scale is None else self.scale, parsed, "scale", 1.0),
+            per_axis(origin if self.translation is None else self.translation, parsed, "translation", 0.0),
+            self.name or source.name or "image",
+        )
+
+    def describe(self, version: Version, image: Image) -> Describe:
+        """Return what makes the metadata of a pyramid's group, checked, so that nothing is written that must not be.
+
+        Raises
+        ------
+        ValueError
+            For what the specification forbids, and what is no JSON.
+        """
+        rest = dict(self.rest or {})
+        how = rest.pop("metadata", None)
+        if how is not None and not isinstance(how, Mapping):
+            raise ValueError(
+                f"metadata {how!r} must be a dict: it tells how the image was made (section 'multiscales')"
+            )
+        for key in rest:
+            if key in RESERVED:
+                raise ValueError(f"metadata can't set {key!r}: it follows from the image and the other arguments")
+        omero = parse_omero(self.omero, self.channels, image.axes, image.shape, image.name)
+        made = partial(image_metadata, omero=omero, image_label=self.image_label, name=self.name, how=how, rest=rest)
+        return lambda pyramid: checked(version, made(pyramid))
+
+
+def _pieces(source: Source) -> SourceChunks:
+    return SourceChunks(source.chunks, source.copies, shared=len(source.shared), repeated=source.repeated)
+
+
+def missing_axes(image: Image, version: Version) -> tuple[int, ...]:
+    """Return where axes are to be put in: 0.1 and 0.2 know images of five dimensions only."""
+    names, own = [axis.name for axis in version.every_axis], [axis.name for axis in image.axes]
+    in_order = [name for name in names if name in own] == own
+    return tuple(i for i, name in enumerate(names) if name not in own) if in_order else ()
+
+
+def with_missing_axes(image: Image, where: tuple[int, ...], version: Version) -> Image:
+    """Return an image with axes of length 1 put in."""
+    if not where:
+        return image
+    axes = parse_axes([axis.name for axis in version.every_axis], len(version.every_axis))
+    return replace(
+        image,
+        shape=_spread(image.shape, where, (1,) * len(axes)),
+        axes=_spread(image.axes, where, axes),
+        scale=_spread(image.scale, where, (1.0,) * len(axes)),
+        translation=_spread(image.translation, where, (0.0,) * len(axes)),
+    )
+
+
+def _spread(values: Sequence[Any], where: tuple[int, ...], default: Sequence[Any]) -> tuple[Any, ...]:
+    own = iter(values)
+    return tuple(default[i] if i in where else next(own) for i in range(len(values) + len(where)))
+
+
+def compressed(options: StorageOptions, compressor: Mapping[str, Any]) -> StorageOptions:
+    """Return storage options with a compressor where they name none."""
+    if options is not None and not isinstance(options, Mapping):
+        return [{"compressors": compressor, **one} if "compressor" not in one else one for one in options]
+    own = options or {}
+    return own if "compressor" in own else {"compressors": compressor, **own}
+
+
+def padded(options: StorageOptions, where: tuple[int, ...]) -> StorageOptions:
+    """Return storage options whose chunks and shards have a 1 for every axis that is put in."""
+    if not where or options is None:
+        return options
+    if isinstance(options, Mapping):
+        return _padded(options, where)
+    return [_padded(one, where) for one in options]
+
+
+def _padded(options: Mapping[str, Any], where: tuple[int, ...]) -> dict[str, Any]:
+    ones = (1,) * (len(where) + 5)
+    short = [k for k in ("chunks", "shards") if isinstance(options.get(k), list | tuple)]
+    short = [key for key in short if len(options[key]) + len(where) == 5]
+    return {**options, **{key: _spread(options[key], where, ones) for key in short}}
+
+
+def checked(version: Version, metadata: Metadata) -> Metadata:
+    """Return metadata as they come back from JSON.
+
+    Raises
+    ------
+    ValueError
+        That lists all that the specification forbids, and names what is no JSON.
+    """
+    found: dict[str, Any] = to_plain_json(to_attributes(version, metadata), "metadata")
+    shown = replace(metadata, omero=metadata.omero and metadata.omero.shown)
+    check_attributes(to_plain_json(to_attributes(version, shown), "metadata"), version.name)
+    return read_metadata(found) if ome_keys(found) else metadata
+
+
+def warn_of_loss(version: Version, metadata: Metadata) -> None:
+    """Warn of what a version can't store of an image."""
+    for multiscale in metadata.multiscales:
+        losses = unsupported(version, multiscale)
+        if losses:
+            warn(
+                f"OME-Zarr {version.name} can't store {', '.join(losses)}: readers will not know it. It is kept in the"
+                " metadata of the multiscale; fmt='0.4' or newer stores it"
+            )

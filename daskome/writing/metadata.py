@@ -1,0 +1,391 @@
+"""The calls that write metadata alone, for groups whose arrays are there or are written by others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import zarr
+from zarr.storage import StorePath
+
+from daskome.inspection.stored_image import is_inside
+from daskome.model.axes import AxesLike, Axis, parse_axes
+from daskome.model.json_values import to_plain_json
+from daskome.ome.detect import ome_keys, ome_of
+from daskome.ome.image_label import LABELS, ImageLabel, parse_image_label
+from daskome.ome.metadata import Metadata
+from daskome.ome.omero import Omero, parse_omero
+from daskome.ome.plate import parse_plate, parse_well
+from daskome.ome.read import read_metadata
+from daskome.ome.rules.walk import check_attributes
+from daskome.ome.versions import Version
+from daskome.stores import publish
+from daskome.stores.groups import (
+    find_array,
+    find_group,
+    read_attributes,
+    reconsolidate,
+    reload_attributes,
+    write_attributes,
+)
+from daskome.stores.location import address_of, locate
+from daskome.writing.description import checked, warn_of_loss
+from daskome.writing.labels import check_name
+from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
+from daskome.writing.target import choose_version
+
+
+@accepts_ome_zarr_calls
+def write_multiscales_metadata(
+    group: Any,
+    datasets: Sequence[Mapping[str, Any] | str],
+    fmt: Any = None,
+    axes: AxesLike | None = None,
+    axes_units: Mapping[str, str] | str | None = None,
+    name: str | None = None,
+    **metadata: Any,
+) -> None:
+    """Write the metadata of an image whose levels are there, or are written by others.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+        Of the image.
+    datasets : sequence of dict or str
+        From fine to coarse: ``{"path": "s0", "coordinateTransformations": [{"type": "scale", "scale": [1, 1]}]}``;
+        or paths alone, for 0.1 to 0.3.
+    fmt : str or object with a version, optional
+        That of the group, if not given.
+    axes, axes_units
+        As in `daskome.write_image`; without axes, those that the arrays name, or are guessed from their dimensions.
+    name : str, optional
+    **metadata
+        ``omero``, ``metadata`` (how it was made), ``type``, and whatever else the multiscale is to say.
+
+    Raises
+    ------
+    ValueError
+        For what the specification forbids, before anything is written.
+
+    Examples
+    --------
+    >>> import zarr
+    >>> from daskome import write_multiscales_metadata
+    >>> group = zarr.create_group(zarr.storage.MemoryStore())
+    >>> array = group.create_array("s0", shape=(8, 8), dtype="uint8", dimension_names=["y", "x"])
+    >>> scale = {"type": "scale", "scale": [0.5, 0.5]}
+    >>> write_multiscales_metadata(group, [{"path": "s0", "coordinateTransformations": [scale]}], axes="yx")
+    >>> group.attrs["ome"]["multiscales"][0]["axes"]
+    [{'name': 'y', 'type': 'space'}, {'name': 'x', 'type': 'space'}]
+    """
+    place, version = _target(group, fmt)
+    listed = [{"path": dataset} if isinstance(dataset, str) else dict(dataset) for dataset in datasets]
+    paths = [str(dataset["path"]) for dataset in listed if is_inside(dataset.get("path"))]
+    array = next(filter(None, (find_array(place / path) for path in paths)), None)
+    parsed = _axes(axes, axes_units, array, listed)
+    version.check_axes(parsed)
+    rest = dict(metadata)
+    omero = rest.pop("omero", None)
+    said = {"name": name or "image", "axes": [_axis_dict(axis) for axis in parsed], "datasets": listed}
+    whole = _read_as_given({"multiscales": [{**rest, **said}]}, version)
+    shape = (1,) * len(parsed) if array is None else array.shape
+    whole = replace(whole, omero=_omero(omero, parsed, shape, name or "image"))
+    warn_of_loss(version, whole)
+    _write(place, version, whole)
+    reload_attributes(group)
+
+
+@accepts_ome_zarr_calls
+def write_plate_metadata(
+    group: Any,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    wells: Sequence[str | Mapping[str, Any]],
+    fmt: Any = None,
+    acquisitions: Sequence[Mapping[str, Any]] | None = None,
+    field_count: int | None = None,
+    name: str | None = None,
+) -> None:
+    """Write the metadata of a plate. `daskome.write_plate` writes a plate with its images.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+        Of the plate.
+    rows, columns : sequence of str
+        Names of all rows and columns, letters and digits.
+    wells : sequence of str or dict
+        Paths such as "A/1"; or dicts with ``path`` and, if at all, the right ``rowIndex`` and ``columnIndex``.
+        Wells that the plate lists already stay.
+    fmt : str or object with a version, optional
+        That of the group, if not given.
+    acquisitions : sequence of dict, optional
+        Each with an ``id``, and a ``name`` and ``maximumfieldcount`` if possible.
+    field_count : int, optional
+        The largest number of fields in a well.
+    name : str, optional
+
+    Raises
+    ------
+    ValueError
+        For what the specification forbids, section "plate", before anything is written.
+
+    Examples
+    --------
+    >>> import zarr
+    >>> from daskome import write_plate_metadata
+    >>> group = zarr.create_group(zarr.storage.MemoryStore())
+    >>> write_plate_metadata(group, ["A", "B"], ["1"], ["B/1"])
+    >>> group.attrs["ome"]["plate"]["wells"]
+    [{'path': 'B/1', 'rowIndex': 1, 'columnIndex': 0}]
+    """
+    place, version = _target(group, fmt)
+    plate = parse_plate(rows, columns, wells, acquisitions, field_count, name)
+    _write(place, version, checked(version, Metadata(plate=plate)))
+    reload_attributes(group)
+
+
+@accepts_ome_zarr_calls
+def write_well_metadata(group: Any, images: Sequence[str | Mapping[str, Any]], fmt: Any = None) -> None:
+    """Write the metadata of a well.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+        Of the well.
+    images : sequence of str or dict
+        Paths of its images, such as "0"; or dicts with ``path`` and the id of the ``acquisition``.
+    fmt : str or object with a version, optional
+        That of the group, if not given.
+
+    Raises
+    ------
+    ValueError
+        For what the specification forbids, section "well", before anything is written.
+
+    Examples
+    --------
+    >>> import zarr
+    >>> from daskome import write_well_metadata
+    >>> group = zarr.create_group(zarr.storage.MemoryStore())
+    >>> write_well_metadata(group, ["0", "1"])
+    >>> group.attrs["ome"]["well"]["images"]
+    [{'path': '0'}, {'path': '1'}]
+    """
+    place, version = _target(group, fmt)
+    _write(place, version, checked(version, Metadata(well=parse_well(images))))
+    reload_attributes(group)
+
+
+@accepts_ome_zarr_calls
+def write_label_metadata(
+    group: Any,
+    name: str,
+    colors: Any = None,
+    properties: Any = None,
+    fmt: Any = None,
+    **metadata: Any,
+) -> None:
+    """Say what the values of a label image mean, and list it among the labels.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+        The group ``labels`` that holds the label image, or the group of the image above it.
+    name : str
+        Of the label image.
+    colors : sequence of dict, or dict of label value to colour, optional
+        ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}, …]`` or ``{1: (255, 0, 0, 255)}``.
+    properties : sequence of dict, or dict of label value to dict, optional
+        ``[{"label-value": 1, "area": 7}, …]`` or ``{1: {"area": 7}}``.
+    fmt : str or object with a version, optional
+        That of the group, if not given.
+    **metadata
+        ``source``, and whatever else the ``image-label`` is to say.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such label image.
+    ValueError
+        For what the specification forbids, section "image-label", before anything is written.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import write_label_metadata, write_labels
+    >>> store = zarr.storage.MemoryStore()
+    >>> plan = write_labels(np.ones((8, 8), "uint8"), store, "cells", axes="yx")
+    >>> write_label_metadata(store, "cells", colors={1: (255, 0, 0, 255)}, properties={1: {"area": 64}})
+    >>> zarr.open_group(store, path="labels/cells", mode="r").attrs["ome"]["image-label"]["properties"]
+    [{'label-value': 1, 'area': 64}]
+    """
+    place, version = _target(group, fmt)
+    label = parse_image_label(colors, properties, **metadata)
+    check_name(name)
+    is_labels = address_of(place)[-1] == LABELS
+    parent = place if is_labels else place / LABELS
+    found = read_attributes(parent / name) or {}
+    if "multiscales" not in ome_keys(found):
+        raise FileNotFoundError(f"{place} has no label image {name!r}; write it first, as with write_labels")
+    old = read_metadata(found)
+    image = checked(version, replace(old, image_label=_updated(old.image_label, label, "source" in metadata)))
+    labels = checked(version, Metadata(labels=(name,)))
+    _write(parent / name, version, image)
+    _write(parent, version, labels)
+    reload_attributes(group)
+
+
+def _updated(old: ImageLabel | None, new: ImageLabel, says_source: bool) -> ImageLabel:
+    """Return what is said now of a label image, and what was said before where nothing is said now."""
+    if old is None:
+        return new
+    return ImageLabel(
+        old.colors if new.colors is None else new.colors,
+        old.properties if new.properties is None else new.properties,
+        new.source if says_source or old.source is None else old.source,
+        {**old.rest, **new.rest},
+    )
+
+
+def get_metadata(group: Any) -> dict[str, Any]:
+    """Return what a group says of OME-Zarr: what stands under ``ome``, or for 0.4 and older at the top level.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+    """
+    return dict(ome_of(read_attributes(locate(group)) or {}))
+
+
+def add_metadata(group: Any, metadata: Mapping[str, Any], fmt: Any = None) -> None:
+    """Merge entries into what a group says of OME-Zarr, in one write.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+    metadata : dict
+        Such as ``{"omero": {…}}``, in the form of the version.
+    fmt : str or object with a version, optional
+        That of the group, if not given.
+
+    Raises
+    ------
+    ValueError
+        For what the specification forbids, and what is no JSON, before anything is written.
+    """
+    place, version = _target(group, fmt)
+    new: dict[str, Any] = to_plain_json(dict(ome_of(metadata)), "metadata")
+    found = read_attributes(place) or {}
+    whole = {**found, **new} if version.root is None else _under(found, version, new)
+    if ome_keys(whole):
+        check_attributes(whole, version.name)
+    write_attributes(place, version, whole)
+    reload_attributes(group)
+
+
+def check_group_fmt(group: Any, fmt: Any = None, mode: str = "a") -> tuple[zarr.Group, Version]:
+    """Return a group, made if it isn't there, and the version that is written to it.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+    fmt : str or object with a version, optional
+        That of the group, if not given.
+    mode : str
+        ``"a"`` or ``"r+"`` to write, ``"r"`` to read.
+
+    Raises
+    ------
+    ValueError
+        If the group is of a zarr format that the version can't have.
+    """
+    place, version = _target(group, fmt)
+    if mode.startswith(("a", "w")) and find_group(place) is None:
+        write_attributes(place, version, {})
+    found = find_group(place, writable=mode != "r")
+    if found is None:
+        raise FileNotFoundError(f"there is no zarr group at {place}")
+    return found, version
+
+
+def check_format(group: zarr.Group, fmt: Any = None) -> Version:
+    """Return the version that is written to a group.
+
+    Raises
+    ------
+    ValueError
+        If the group is of a zarr format that the version can't have.
+    """
+    return _target(group, fmt)[1]
+
+
+def _target(group: Any, fmt: Any) -> tuple[StorePath, Version]:
+    place = locate(group)
+    version = choose_version(fmt, place)
+    found = find_group(place)
+    if found is not None and found.metadata.zarr_format != version.arrays.zarr_format:
+        raise ValueError(
+            f"{place} is a zarr v{found.metadata.zarr_format} group, but OME-Zarr {version.name} is in"
+            f" v{version.arrays.zarr_format}; leave fmt out to follow the group"
+        )
+    return place, version
+
+
+def _write(place: StorePath, version: Version, metadata: Metadata) -> None:
+    _check_kind(place, metadata)
+    publish.publish_group(place, version, metadata)
+    reconsolidate(place)
+
+
+def _check_kind(place: StorePath, metadata: Metadata) -> None:
+    """Raise a FileExistsError for a group that is something else: an image, a plate and a well are three groups."""
+    new = {"multiscales": metadata.multiscales, "plate": metadata.plate, "well": metadata.well}
+    others = [kind for kind, said in new.items() if not said and kind in ome_keys(read_attributes(place) or {})]
+    if others and any(new.values()):
+        raise FileExistsError(
+            f"{place} holds {others[0]} metadata; images, plates and wells go into groups of their own"
+        )
+
+
+def _under(found: Mapping[str, Any], version: Version, new: Mapping[str, Any]) -> dict[str, Any]:
+    return {**found, "ome": {"version": version.name, **ome_of({"ome": {}, **found}), **new}}
+
+
+def _axes(
+    axes: AxesLike | None, units: Mapping[str, str] | str | None, array: Any, listed: Sequence[Mapping[str, Any]]
+) -> tuple[Axis, ...]:
+    """Return the axes as the caller says, or as the array names them; as many as it or its scale has dimensions."""
+    names = getattr(getattr(array, "metadata", None), "dimension_names", None)
+    scales = [t["scale"] for d in listed for t in d.get("coordinateTransformations", ()) if "scale" in t]
+    given = axes if isinstance(axes, str) or axes is None else list(axes)
+    ndim = array.ndim if array is not None else next(map(len, (*scales, given or ())), 0)
+    return parse_axes(given or (names if names and all(names) else None), ndim, units)
+
+
+def _read_as_given(found: Mapping[str, Any], version: Version) -> Metadata:
+    """Return metadata that the caller spells as 0.5 or 0.6 do, checked as such, and then as the version's own."""
+    plain_form: dict[str, Any] = to_plain_json(found, "metadata")
+    datasets = plain_form["multiscales"][0]["datasets"]
+    placed = [t for d in datasets for t in d.get("coordinateTransformations", ())]
+    if placed or version.transforms is not None:
+        steps = [{**d, "coordinateTransformations": _inner(d.get("coordinateTransformations", ()))} for d in datasets]
+        check_attributes(
+            {"ome": {"version": "0.5", "multiscales": [{**found["multiscales"][0], "datasets": steps}]}}, "0.5"
+        )
+    return checked(version, read_metadata(plain_form))
+
+
+def _inner(transforms: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return transformations as 0.5 has them: what is in a sequence, without input and output."""
+    steps = [step for t in transforms for step in t.get("transformations", [t])]
+    return [{key: value for key, value in step.items() if key not in ("input", "output")} for step in steps]
+
+
+def _omero(omero: Any, axes: Sequence[Axis], shape: Sequence[int], name: str) -> Omero | None:
+    whole = parse_omero(omero, None, axes, shape, name)
+    return whole and whole.shown
+
+
+def _axis_dict(axis: Axis) -> dict[str, Any]:
+    pairs = {"name": axis.name, "type": axis.type, "unit": axis.unit}
+    return {**{key: value for key, value in pairs.items() if value}, **axis.rest}

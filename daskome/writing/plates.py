@@ -1,0 +1,189 @@
+"""A whole plate as one plan: its wells, and the images in them, each put under its path."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zarr.storage import StorePath
+
+from daskome.model.source import Source
+from daskome.ome.detect import ome_keys
+from daskome.ome.metadata import Metadata
+from daskome.ome.plate import Field, Plate, Well, joined, natural, parse_plate
+from daskome.ome.read import read_metadata
+from daskome.ome.versions import Version
+from daskome.planning.build import together
+from daskome.planning.plan import Group, Plan
+from daskome.planning.work import Workers
+from daskome.sources.adapt import as_source
+from daskome.sources.views import expand_axes
+from daskome.stores.groups import read_attributes
+from daskome.writing.description import ImageOptions, checked, missing_axes
+
+
+@dataclass(frozen=True, slots=True)
+class PlateImage:
+    """One image of a plate: its well, its path in it, its acquisition, and the image."""
+
+    well: str
+    path: str
+    acquisition: int | None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class WholePlate:
+    """A plate as its caller asks for it, or the wells that are to be added to one."""
+
+    plate: Plate
+    images: tuple[PlateImage, ...]
+
+    def groups(self, version: Version) -> list[Group]:
+        """Return the groups that hold no image: wells, rows, and the plate."""
+        wells: dict[str, list[Field]] = {}
+        for image in self.images:
+            wells.setdefault(image.well, []).append(Field(image.path, image.acquisition))
+        rows = dict.fromkeys(path.partition("/")[0] for path in wells)
+        return [
+            *(Group(path, checked(version, Metadata(well=Well(tuple(fields))))) for path, fields in wells.items()),
+            *(Group(row, Metadata()) for row in rows),
+            Group("", checked(version, Metadata(plate=self.plate))),
+        ]
+
+    def plan(self, asked: ImageOptions, version: Version, capacity: Workers) -> tuple[Plan, list[Source]]:
+        """Return the plan of all images, and what is read. Images that are alike are planned once."""
+        groups, many = self.groups(version), replace(capacity, images=len(self.images))
+        plans: dict[Any, Plan] = {}
+        parts, sources = [], []
+        for image in self.images:
+            own = asked.image(image.source)
+            key = (replace(own, name=""), image.source.chunks, image.source.copies)
+            if key not in plans:
+                plans[key], _ = asked.plan(image.source, version, many)
+            parts.append((f"{image.well}/{image.path}", plans[key]))
+            sources.append(expand_axes(image.source, missing_axes(own, version)))
+        return _named(together(parts, groups)), sources
+
+
+def whole_plate(
+    wells: Mapping[Any, Any],
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str | int] | None = None,
+    acquisitions: Sequence[Mapping[str, Any]] | None = None,
+    name: str | None = None,
+) -> WholePlate:
+    """Return a plate from a mapping of its wells to their images.
+
+    Raises
+    ------
+    ValueError
+        If there are no wells, a well has no images, or a name can't be.
+    """
+    if not isinstance(wells, Mapping) or not wells:
+        raise ValueError("a plate needs wells: give a dict such as {'A/1': [image, …], …}")
+    images = tuple(image for key, value in wells.items() for image in _fields(_path(key), value))
+    paths = list(dict.fromkeys(image.well for image in images))
+    sides = [sorted({path.split("/")[i] for path in paths}, key=natural) for i in (0, 1)]
+    given = [None if side is None else [str(n) for n in side] for side in (rows, columns)]
+    plate = parse_plate(
+        sides[0] if given[0] is None else given[0],
+        sides[1] if given[1] is None else given[1],
+        paths,
+        _acquisitions(images, acquisitions),
+        max(Counter(image.well for image in images).values()),
+        name,
+    )
+    return WholePlate(plate, images)
+
+
+def check_new_wells(place: StorePath, whole: WholePlate, overwrite: bool) -> None:
+    """Raise for wells that can't join a plate: it has them already, it is none, or they lack acquisitions."""
+    found = read_attributes(place)
+    if found is None:
+        _check_acquisitions(whole, whole.plate)
+        return
+    kinds = [kind for kind in ome_keys(found) if kind != "plate"]
+    if kinds:
+        raise FileExistsError(f"{place} holds {', '.join(kinds)}; a plate goes into a group of its own")
+    old = read_metadata(found).plate
+    there = {well.path for well in old.wells} if old else set()
+    both = [well.path for well in whole.plate.wells if well.path in there]
+    if both and not overwrite:
+        raise FileExistsError(f"{place} has wells {', '.join(both[:10])} already; overwrite=True replaces them")
+    both_plates = joined(old, whole.plate) if old else whole.plate
+    _check_acquisitions(whole, both_plates)
+    if old and len(both_plates.acquisitions or ()) > 1:
+        _check_old_wells(place, [well.path for well in old.wells if well.path not in both])
+
+
+def _check_old_wells(place: StorePath, paths: Sequence[str]) -> None:
+    """Raise a ValueError for wells that are there and don't say of which acquisition their images are."""
+    for path in paths:
+        well = read_metadata(read_attributes(place / path) or {}).well
+        if well and any(image.acquisition is None for image in well.images):
+            raise ValueError(
+                f"with several acquisitions, every image of the plate must say of which it is, but those of well {path}"
+                " don't (section 'well')"
+            )
+
+
+def _check_acquisitions(whole: WholePlate, plate: Plate) -> None:
+    """Raise a ValueError for images that don't say which of several acquisitions they are of."""
+    silent = [f"{image.well}/{image.path}" for image in whole.images if image.acquisition is None]
+    if len(plate.acquisitions or ()) > 1 and silent:
+        raise ValueError(
+            f"image {silent[0]} doesn't say of which of the plate's {len(plate.acquisitions or ())} acquisitions it is"
+            " (section 'well'); give a dict from the id of an acquisition to its images"
+        )
+
+
+def _path(key: Any) -> str:
+    """Return the path of a well from "A/1" or ("A", 1)."""
+    path = "/".join(map(str, key)) if isinstance(key, tuple) else key
+    if not isinstance(path, str) or len(path.split("/")) != 2 or not all(path.split("/")):
+        raise ValueError(f"well {key!r} must be row and column: 'A/1' or ('A', 1) (section 'plate')")
+    return path
+
+
+def _fields(well: str, value: Any) -> Iterator[PlateImage]:
+    """Yield the images of a well: of one, of a list of them, or of a dict with a list per acquisition."""
+    by_acquisition = value if isinstance(value, Mapping) else {None: value}
+    number = 0
+    for acquisition, images in by_acquisition.items():
+        for image in images if isinstance(images, list | tuple) else [images]:
+            yield PlateImage(well, str(number), acquisition, _source(image, f"{well}/{number}"))
+            number += 1
+    if not number:
+        raise ValueError(f"well {well!r} has no images; leave it out (section 'plate')")
+
+
+def _source(image: Any, path: str) -> Source:
+    try:
+        return as_source(image)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"image {path}: {error}") from error
+
+
+def _acquisitions(
+    images: Sequence[PlateImage], given: Sequence[Mapping[str, Any]] | None
+) -> Sequence[Mapping[str, Any]] | None:
+    """Return the acquisitions that images have, each with the largest number of its images in a well."""
+    counts = Counter((image.acquisition, image.well) for image in images if image.acquisition is not None)
+    most: dict[Any, int] = {}
+    for (number, _), n in counts.items():
+        most[number] = max(most.get(number, 0), n)
+    found = {number: {"id": number, "name": str(number), "maximumfieldcount": n} for number, n in most.items()}
+    said = [{**found.get(item.get("id"), {}), **item} for item in given or ()]
+    return [*said, *(item for number, item in found.items() if number not in [one.get("id") for one in said])] or None
+
+
+def _named(plan: Plan) -> Plan:
+    """Return a plan whose images are named by their paths."""
+    return replace(plan, groups=tuple(_with_name(group) for group in plan.groups))
+
+
+def _with_name(group: Group) -> Group:
+    named = [m if m.name != "image" else replace(m, name=group.path) for m in group.metadata.multiscales]
+    multiscales = tuple(named)
+    return replace(group, metadata=replace(group.metadata, multiscales=multiscales))

@@ -1,0 +1,292 @@
+"""Parts of a plan in processes that know nothing of each other."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from click.testing import CliRunner, Result
+
+import daskome
+from daskome.cli.main import main
+from daskome.execution.batch.schedulers import SCHEDULERS, part_of_array
+from daskome.stores import journal as journals
+from tests.cuboid import OPTIONS, VALUES
+from tests.written import contents, is_image
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    np.save(tmp_path / "image.npy", VALUES)
+    return tmp_path / "image.npy"
+
+
+def command(*words: Any) -> Result:
+    return CliRunner().invoke(main, list(map(str, words)))
+
+
+def spawn(*words: Any, **environment: str) -> "subprocess.Popen[bytes]":
+    path = {"PYTHONPATH": str(Path(daskome.__file__).parents[1])}
+    line = [sys.executable, "-W", "ignore", "-m", "daskome", *map(str, words)]
+    return subprocess.Popen(line, env=os.environ | path | environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+@pytest.fixture
+def begun(tmp_path: Path, image: Path, tiny_blocks: None) -> Path:
+    plan = daskome.write_image(daskome.read(image), tmp_path / "a", compute="init", **OPTIONS)
+    assert plan.n_units > 10
+    assert len(plan.stages) > 1
+    return tmp_path / "a"
+
+
+NO_BYTES = ("GB", "0", "-1", "1 XB", "much", "", -1, 0)
+CALLS: dict[str, Callable[[Path, Any], Any]] = {
+    "write_image": lambda begun, memory: daskome.write_image(VALUES, begun.with_name("b"), memory=memory),
+    "plan_image": lambda begun, memory: daskome.plan_image(VALUES, memory=memory),
+    "run_part": lambda begun, memory: daskome.run_part(begun, memory=memory),
+    "batch_script": lambda begun, memory: daskome.batch_script(begun, memory=memory),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_memory_is_read_alike_by_every_call(begun: Path, call: Callable[[Path, Any], Any]) -> None:
+    before = contents(begun)
+    for memory in NO_BYTES:
+        with pytest.raises(ValueError, match="'8GB'"):
+            call(begun, memory)
+    assert contents(begun) == before
+    assert not begun.with_name("b").exists()
+    for memory in ("8GB", "8 gb", "8e9", 8_000_000_000, "8000MB", "7.5GiB"):
+        call(begun, memory)
+        shutil.rmtree(begun.with_name("b"), ignore_errors=True)
+
+
+def test_parts_in_any_order_make_the_whole(begun: Path, expected: dict[str, bytes]) -> None:
+    stages = len(daskome.status(begun).stages)
+    for stage in range(stages):
+        parts = list(range(5))
+        random.Random(stage).shuffle(parts)
+        for i in (*parts, parts[0]):
+            assert not is_image(begun)
+            daskome.run_part(begun, stage=stage, part=(i, 5))
+    assert daskome.status(begun).missing == ()
+    daskome.finish(begun)
+    assert contents(begun) == expected
+
+
+def test_without_a_stage_all_is_run(begun: Path, expected: dict[str, bytes]) -> None:
+    assert daskome.run_part(begun).missing == ()
+    daskome.finish(begun)
+    assert contents(begun) == expected
+
+
+def test_write_with_resume_goes_on_with_what_init_began(begun: Path, image: Path, expected: dict[str, bytes]) -> None:
+    daskome.run_part(begun, stage=0, part=(1, 3))
+    daskome.write_image(daskome.read(image), begun, resume=True, **OPTIONS)
+    assert contents(begun) == expected
+
+
+def test_a_dask_image_is_given_again(tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]) -> None:
+    array = da.from_array(VALUES, chunks=20)
+    daskome.write_image(array, tmp_path / "a", compute="init", name="image", **OPTIONS)
+    with pytest.raises(ValueError, match=r"give it again: run_part\(group, image"):
+        daskome.run_part(tmp_path / "a", stage=0)
+    with pytest.raises(ValueError, match="was planned"):
+        daskome.run_part(tmp_path / "a", array.astype("uint16"), stage=0)
+    daskome.run_part(tmp_path / "a", array)
+    daskome.finish(tmp_path / "a")
+    assert contents(tmp_path / "a") == expected
+
+
+@pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 can't store")
+def test_axes_that_were_put_in_are_put_in_again(tmp_path: Path, image: Path) -> None:
+    options: dict[str, Any] = {**OPTIONS, "fmt": "0.2", "storage_options": {"chunks": 16}}
+    daskome.write_image(daskome.read(image), tmp_path / "whole", **options)
+    daskome.write_image(daskome.read(image), tmp_path / "a", compute="init", **options)
+    daskome.run_part(tmp_path / "a")
+    daskome.finish(tmp_path / "a")
+    assert contents(tmp_path / "a") == contents(tmp_path / "whole")
+
+
+def test_labels_are_parts_too(tmp_path: Path, tiny_blocks: None) -> None:
+    cells = da.from_array(VALUES // 1000, chunks=20)
+    for name in ("whole", "a"):
+        daskome.write_image(VALUES, tmp_path / name, axes="zyx", **OPTIONS)
+    daskome.write_labels(cells, tmp_path / "whole", "cells")
+    daskome.write_labels(cells, tmp_path / "a", "cells", compute="init")
+    with pytest.raises(FileNotFoundError, match="is finished"):
+        daskome.status(tmp_path / "a")
+    with pytest.raises(ValueError, match="labels of an image; give that, and the name"):
+        daskome.status(tmp_path / "a" / "labels" / "cells")
+    assert daskome.run_part(tmp_path / "a", cells, labels="cells").missing == ()
+    daskome.finish(tmp_path / "a", labels="cells")
+    assert contents(tmp_path / "a") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"stage": 1}, r"stage 1 reads what stage 0 writes.*\n.*stage 0: \d+ units, 0-\d+"),
+        ({"part": (0, 2)}, "of which stage"),
+        ({"stage": 9}, "no stage 9"),
+        ({"stage": 0, "part": (2, 2)}, "counted from 0 to 1"),
+        ({"stage": 0, "part": (-1, 2)}, "no part -1"),
+        ({"memory": "100MB"}, "need .* of memory"),
+    ],
+)
+def test_what_can_not_be_is_refused_before_anything_is_written(begun: Path, how: dict[str, Any], said: str) -> None:
+    before = contents(begun)
+    with pytest.raises(ValueError, match=said):
+        daskome.run_part(begun, **how)
+    assert contents(begun) == before
+
+
+def test_a_file_that_changed_is_no_longer_written(begun: Path, image: Path) -> None:
+    os.utime(image, (1e9, 1e9))
+    with pytest.raises(ValueError, match=r"image\.npy has changed since"):
+        daskome.run_part(begun, stage=0)
+
+
+def test_finishing_too_early_lists_what_is_missing(begun: Path) -> None:
+    daskome.run_part(begun, stage=0, part=(1, 3))
+    missing = daskome.status(begun).missing
+    with pytest.raises(daskome.WriteError, match=r"stage 0: \d+ units, 0-\d+, \d+-\d+\n  stage 1: .*\n") as refusal:
+        daskome.finish(begun)
+    assert f"{len([key for key in missing if key.startswith('0/')])} units" in str(refusal.value)
+    assert not is_image(begun)
+
+
+def test_status_counts(tmp_path: Path, tiny_blocks: None) -> None:
+    def broken(block: np.ndarray[Any, Any], block_info: Any = None) -> np.ndarray[Any, Any]:
+        if block_info[0]["chunk-location"] == (0, 0, 0):
+            raise OSError("this plane is lost")
+        return block
+
+    array = da.from_array(VALUES, chunks=20)
+    bad = array.map_blocks(broken, dtype=array.dtype, meta=np.empty((0, 0, 0), array.dtype))
+    daskome.write_image(array, tmp_path / "a", compute="init", **OPTIONS)
+    assert daskome.status(tmp_path / "a").seconds_left is None
+    with pytest.raises(daskome.WriteError):
+        daskome.run_part(tmp_path / "a", bad, stage=0, retries=0)
+    found = daskome.status(tmp_path / "a")
+    first = found.stages[0]
+    assert 0 < first.failed == len(first.missing) < first.units
+    assert first.done == first.units - first.failed
+    assert 0 < first.nbytes_done < first.nbytes
+    assert found.seconds_left is not None
+    assert "this plane is lost" in repr(found)
+    daskome.run_part(tmp_path / "a", array, stage=0)
+    assert daskome.status(tmp_path / "a").failures == {}
+
+
+def test_the_commands(tmp_path: Path, image: Path, expected: dict[str, bytes]) -> None:
+    out = tmp_path / "b"
+    start = command("init", image, out, "--scale-factors", "2,4,8", "--chunks", 8)
+    assert start.exit_code == 0, start.output
+    assert "begun; next: daskome script" in start.output
+    assert command("finish", out).exit_code == 1
+    assert command("run", out, "--stage", 0, "--part", "2/2").exit_code == 2
+    assert command("run", out, "--part", "x/2").exit_code == 2
+    assert command("run", out, "--stage", 0, "--part", "2/2", "--one-based", "-q").output == ""
+    assert command("run", out, "-q").exit_code == 0
+    found = json.loads(command("status", out, "--json").stdout)
+    assert [stage["missing"] for stage in found["stages"]] == [[]] * len(found["stages"])
+    assert "every unit is done" in command("status", out).output
+    assert command("finish", out).exit_code == 0
+    assert command("status", out).exit_code == 2
+    assert contents(out) == expected
+
+
+def test_a_part_by_the_job_array(monkeypatch: pytest.MonkeyPatch, begun: Path) -> None:
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+    assert command("run", begun, "--stage", 0, "--part", "auto/3", "-q").exit_code == 0
+    units = daskome.status(begun).stages[0].units
+    missing = set(daskome.status(begun).stages[0].missing)
+    assert set(range(units)) - missing == set(range(units // 3, units * 2 // 3))
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    refused = command("run", begun, "--stage", 0, "--part", "auto/3")
+    assert (refused.exit_code, "none of 3 parts, counted from 0" in refused.output) == (2, True)
+    assert command("run", begun, "--stage", 0, "--part", "auto/3", "--one-based", "-q").exit_code == 0
+
+
+@pytest.mark.parametrize(("name", "row"), SCHEDULERS.items())
+def test_scripts_are_shell(begun: Path, name: str, row: Any) -> None:
+    text = daskome.batch_script(begun, name, jobs=4, hours=2, options=["--partition=long run"])
+    assert subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True).stderr == ""
+    assert text.count("daskome run") == len(daskome.status(begun).stages)
+    assert "'--partition=long run'" in text
+    assert part_of_array({row.index: str(row.first + 2)}, 4) == (2, 4)
+    with pytest.raises(ValueError, match="none of 4 parts"):
+        part_of_array({row.index: str(row.first + 4)}, 4)
+
+
+def test_no_job_array_says_which_part() -> None:
+    with pytest.raises(ValueError, match="SLURM_ARRAY_TASK_ID"):
+        part_of_array({}, 4)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Begin something of seconds, so that processes can be killed in it."""
+    np.save(tmp_path / "large.npy", np.random.default_rng(0).integers(0, 999, (320, 320, 320), "uint16"))
+    options = ("--chunks", 16, "--scale-factors", "2,4", "-q")
+    assert command("write", tmp_path / "large.npy", tmp_path / "whole", *options).exit_code == 0
+    assert command("init", tmp_path / "large.npy", tmp_path / "b", *options).exit_code == 0
+    return tmp_path / "b"
+
+
+@pytest.mark.slow
+def test_sigterm_ends_after_the_unit_in_hand_with_a_status_of_its_own(large: Path) -> None:
+    process = spawn("run", large, "--threads", 1)
+    deadline = time.monotonic() + 60
+    while not any(large.rglob(f"{journals.JOURNAL}/*/0/*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors.decode()
+    assert "stopped by SIGTERM; run it again" in errors.decode()
+    found = daskome.status(large)
+    assert 0 < found.stages[0].done < found.stages[0].units
+    daskome.run_part(large)
+    daskome.finish(large)
+    assert contents(large) == contents(large.parent / "whole")
+
+
+@pytest.mark.slow
+def test_parts_at_the_same_time_one_twice_and_some_killed(large: Path) -> None:
+    draw = random.Random(3)
+    for stage in range(len(daskome.status(large).stages)):
+        parts = [0, 1, 2, 3, 2]
+        draw.shuffle(parts)
+        for pair in (parts[:2], parts[2:4], parts[4:]):
+            running = [spawn("run", large, "--stage", stage, "--part", f"{i}/4", "-q") for i in pair]
+            time.sleep(draw.uniform(1, 3))
+            running[0].kill()
+            for process in running:
+                process.communicate(timeout=120)
+        for i in range(4):
+            again = spawn("run", large, "--stage", stage, "--part", f"{i}/4", "-q")
+            again.communicate(timeout=120)
+            assert again.returncode == 0
+    assert not is_image(large)
+    daskome.finish(large)
+    assert contents(large) == contents(large.parent / "whole")
+
+
+def test_a_store_that_is_open_is_a_target_too(tiny_blocks: None) -> None:
+    store = zarr.storage.MemoryStore()
+    daskome.write_image(VALUES, store, axes="zyx", compute="init", **OPTIONS)
+    daskome.run_part(store, VALUES)
+    daskome.finish(store)
+    assert daskome.verify(store, pixels=True, source=VALUES) == []

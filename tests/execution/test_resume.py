@@ -1,0 +1,374 @@
+"""Going on with what was begun: the same bytes as undisturbed, no unit done twice, no pyramid made of two images."""
+
+import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+
+import daskome
+from daskome.kernels.methods import METHODS, find_method
+from daskome.stores import journal as journals
+from daskome.stores.location import locate
+from tests.cuboid import OPTIONS, SHAPE, VALUES, image
+from tests.written import contents, is_image
+
+SHARDED: dict[str, Any] = {"scale_factors": [2, 4], "storage_options": {"chunks": 4, "shards": 8}}
+
+
+def failing(array: da.Array, after: int) -> da.Array:
+    """Return an image that can't be read any more after so many blocks."""
+    read = [0]
+
+    def block(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        read[0] += 1
+        if read[0] > after:
+            raise OSError("the lights went out")
+        return values
+
+    return array.map_blocks(block, dtype=array.dtype, meta=np.empty((0,) * array.ndim, array.dtype))
+
+
+def interrupt(write: Any, target: Any, array: da.Array, **options: Any) -> int:
+    """Write some of an image, and return how many units are finished."""
+    with pytest.raises(daskome.WriteError, match="resume=True"):
+        write(failing(array, 9), target, retries=0, **options)
+    return len(done(target))
+
+
+def done(folder: Path) -> list[str]:
+    """Return the units that journals below a folder say are finished."""
+    found = [path for path in folder.rglob(f"{journals.JOURNAL}/*/*/*") if path.name.isdecimal()]
+    return [f"{path.parent.name}/{path.name}" for path in found]
+
+
+@pytest.fixture(params=[OPTIONS, SHARDED, {**OPTIONS, "fmt": "0.4"}, {**OPTIONS, "fmt": "0.2"}])
+def options(request: pytest.FixtureRequest, tiny_blocks: None) -> dict[str, Any]:
+    found: dict[str, Any] = request.param
+    return found
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 can't store")
+def test_a_resumed_image_has_the_bytes_of_an_undisturbed_one(tmp_path: Path, options: dict[str, Any]) -> None:
+    daskome.write_image(image(), tmp_path / "whole", **options)
+    assert interrupt(daskome.write_image, tmp_path / "a", image(), **options) > 3
+    assert not is_image(tmp_path / "a")
+    daskome.write_image(image(), tmp_path / "a", resume=True, **options)
+    assert contents(tmp_path / "a") == contents(tmp_path / "whole")
+
+
+def test_finished_units_are_left_out(tmp_path: Path, tiny_blocks: None) -> None:
+    there = interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
+    seen: list[int] = []
+    plan = daskome.write_image(
+        image(), tmp_path / "a", resume=True, progress=lambda n, total: seen.append(n), **OPTIONS
+    )
+    assert len(seen) == plan.n_units - there
+    assert seen[-1] == plan.nbytes + plan.temporary_nbytes
+
+
+def test_it_can_be_resumed_later(tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]) -> None:
+    interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
+    daskome.write_image(image(), tmp_path / "a", resume=True, compute=False, **OPTIONS).compute(scheduler="threads")
+    assert contents(tmp_path / "a") == expected
+    again = daskome.write_image(image(), tmp_path / "a", resume=True, compute=False, **OPTIONS)
+    again.compute(scheduler="threads")
+    assert contents(tmp_path / "a") == expected
+
+
+def test_where_nothing_was_begun_it_begins(tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]) -> None:
+    daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
+    assert contents(tmp_path / "a") == expected
+
+
+def _written_before(folder: Path) -> None:
+    """Let metadata name the method as the first versions of daskome did."""
+    for document in [folder / "zarr.json", *folder.rglob("plan.json")]:
+        text = document.read_text()
+        assert "daskome.scale.mean" in text or document.name == "zarr.json"
+        document.write_text(text.replace("daskome.scale.mean", "daskome.methods:mean"))
+
+
+def test_the_old_name_of_a_method_is_the_same_method(tmp_path: Path, tiny_blocks: None) -> None:
+    interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
+    _written_before(tmp_path / "a")
+    daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
+    _written_before(tmp_path / "a")
+    before = contents(tmp_path / "a")
+    daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
+    assert contents(tmp_path / "a") == before
+    with pytest.raises(ValueError, match="asked for"):
+        daskome.write_image(image(), tmp_path / "a", resume=True, method="max", **OPTIONS)
+    assert find_method("daskome.methods:mean") is METHODS["mean"]
+    daskome.write_labels(image(), tmp_path / "a", "cells", axes="zyx")
+    daskome.add_levels(tmp_path / "a", [16])
+    daskome.convert_metadata(tmp_path / "a", "0.6")
+    assert [p for p in daskome.verify(tmp_path / "a", pixels=True) if not p.warning] == []
+
+
+def test_a_finished_image_is_left_alone_and_that_is_said(
+    tmp_path: Path, tiny_blocks: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    daskome.write_image(image(), tmp_path / "a", **OPTIONS)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    with caplog.at_level(logging.WARNING):
+        daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
+    assert "finished already; nothing is left to do" in caplog.text
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+CHANGES: list[tuple[dict[str, Any], str]] = [
+    ({"scale_factors": [2, 4]}, "levels: 4 there, 3 asked for"),
+    ({"method": "max"}, "'mean' there, 'max' asked for"),
+    ({"storage_options": {"chunks": 16}}, r"\[8, 8, 8\] there, \[16, 16, 16\] asked for"),
+    ({"name": "heart"}, "'image' there, 'heart' asked for"),
+    ({"scale": 2.0}, "scale"),
+    ({"fmt": "0.6"}, "'0.5' there, '0.6' asked for|coordinateSystems"),
+]
+
+
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize(("change", "said"), CHANGES)
+def test_other_settings_are_refused_and_told(
+    tmp_path: Path, tiny_blocks: None, change: dict[str, Any], said: str, finished: bool
+) -> None:
+    if finished:
+        daskome.write_image(image(), tmp_path / "a", **OPTIONS)
+    else:
+        interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
+    before = contents(tmp_path / "a")
+    said = said if not finished else "there, .* asked for|nothing asked for"
+    with pytest.raises(ValueError, match=said):
+        daskome.write_image(image(), tmp_path / "a", resume=True, **{**OPTIONS, **change})
+    assert contents(tmp_path / "a") == before
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_another_image_is_refused(tmp_path: Path, tiny_blocks: None, finished: bool) -> None:
+    if finished:
+        daskome.write_image(image(), tmp_path / "a", **OPTIONS)
+    else:
+        interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
+    before = contents(tmp_path / "a")
+    with pytest.raises(ValueError, match="the image has changed since unit"):
+        daskome.write_image(image() + np.uint32(1), tmp_path / "a", resume=True, **OPTIONS)
+    assert contents(tmp_path / "a") == before
+
+
+def test_a_file_that_changed_is_refused(tmp_path: Path, tiny_blocks: None) -> None:
+    np.save(tmp_path / "a.npy", VALUES)
+    source = daskome.read(tmp_path / "a.npy")
+    daskome.write_image(source, tmp_path / "a", compute="init", **OPTIONS)
+    os.utime(tmp_path / "a.npy", (1e9, 1e9))
+    with pytest.raises(ValueError, match=r"a\.npy has changed since writing began"):
+        daskome.write_image(daskome.read(tmp_path / "a.npy"), tmp_path / "a", resume=True, **OPTIONS)
+
+
+def test_codecs_that_lose_something_are_no_change(tmp_path: Path, tiny_blocks: None) -> None:
+    import numcodecs
+
+    lossy = {"chunks": 8, "filters": [numcodecs.BitRound(3)]}
+    values = da.from_array(np.random.default_rng(0).random(SHAPE, "float32"), chunks=16)
+    options: dict[str, Any] = {"scale_factors": [2], "storage_options": lossy, "fmt": "0.4"}
+    interrupt(daskome.write_image, tmp_path / "a", values, **options)
+    daskome.write_image(values, tmp_path / "a", resume=True, **options)
+    assert is_image(tmp_path / "a")
+
+
+def test_resume_and_overwrite_contradict_each_other(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="give one of them"):
+        daskome.write_image(image(), tmp_path / "a", resume=True, overwrite=True)
+    assert not (tmp_path / "a").exists()
+
+
+def test_units_too_large_for_less_memory_are_refused_with_the_numbers(tmp_path: Path) -> None:
+    large = da.zeros((512, 512, 512), dtype="uint16", chunks=512)
+    daskome.write_image(large, tmp_path / "a", compute="init")
+    with pytest.raises(ValueError, match=r"need .* of memory|needs .* of memory"):
+        daskome.write_image(large, tmp_path / "a", resume=True, memory="200MB")
+
+
+def test_the_last_journal_counts_for_nothing_after_a_new_start(tmp_path: Path, tiny_blocks: None) -> None:
+    """A process of the old start that is still alive neither writes nor notes anything any more."""
+    plan = daskome.write_image(image(), tmp_path / "a", compute="init", **OPTIONS)
+    old = journals.find_run(locate(tmp_path / "a"))
+    assert old is not None
+    from daskome.execution import runner as run
+    from daskome.sources.adapt import as_source
+
+    stale = next(run.unit_tasks(run.Run(plan, [as_source(image())], locate(tmp_path / "a"), old.journal), 0, [0]))
+    daskome.write_image(image(), tmp_path / "a", overwrite=True, compute="init", **OPTIONS)
+    with pytest.raises(daskome.WriteError, match="started anew"):
+        stale()
+    assert done(tmp_path / "a") == []
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("rubbish", [b"", bytes(50), b"PK"], ids=["empty", "zeros", "short"])
+def test_torn_shards_are_written_whole(tmp_path: Path, tiny_blocks: None, rubbish: bytes) -> None:
+    values = da.from_array(VALUES[:20, :28, :44], chunks=16)  # The last shards reach beyond the edge: zarr reads them.
+    daskome.write_image(values, tmp_path / "whole", **SHARDED)
+    daskome.write_image(values, tmp_path / "a", compute="init", **SHARDED)
+    torn = tmp_path / "a" / "s0" / "c" / "2" / "2" / "2"
+    torn.parent.mkdir(parents=True)
+    torn.write_bytes(rubbish)
+    daskome.write_image(values, tmp_path / "a", resume=True, **SHARDED)
+    assert contents(tmp_path / "a") == contents(tmp_path / "whole")
+
+
+def test_leftovers_of_killed_processes_go(tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]) -> None:
+    interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
+    (tmp_path / "a" / "s0" / "c" / "0" / "0" / "0.d41d8cd98f00b204e9800998ecf8427e.partial").write_bytes(b"half")
+    daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
+    assert contents(tmp_path / "a") == expected
+
+
+def test_killed_between_publishing_and_forgetting(tmp_path: Path, tiny_blocks: None) -> None:
+    daskome.write_image(image(), tmp_path / "a", **OPTIONS)
+    whole = contents(tmp_path / "a")
+    leftover = tmp_path / "a" / journals.JOURNAL / "0123" / "0"
+    leftover.mkdir(parents=True)
+    (leftover / "0").write_text("{}")
+    daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
+    assert contents(tmp_path / "a") == whole
+
+
+def test_labels_go_on(tmp_path: Path, tiny_blocks: None) -> None:
+    cells = image() // np.uint32(1000)
+    for name in ("whole", "a"):
+        daskome.write_image(image(), tmp_path / name, **OPTIONS)
+    daskome.write_labels(cells, tmp_path / "whole", "cells", storage_options={"chunks": 8})
+    interrupt(daskome.write_labels, tmp_path / "a", cells, name="cells", storage_options={"chunks": 8})
+    daskome.write_labels(cells, tmp_path / "a", "cells", resume=True, storage_options={"chunks": 8})
+    assert contents(tmp_path / "a") == contents(tmp_path / "whole")
+
+
+def test_a_plan_that_was_begun_is_the_same_when_read(tmp_path: Path, tiny_blocks: None) -> None:
+    plan = daskome.write_image(image(), tmp_path / "a", compute="init", **OPTIONS)
+    begun = journals.find_run(locate(tmp_path / "a"))
+    assert begun is not None
+    assert begun.plan == plan
+    assert begun.plan.to_json() == plan.to_json()
+    assert not is_image(tmp_path / "a")
+
+
+WRITER = """
+import sys, time
+import numpy as np, dask.array as da, daskome
+from daskome import copies, passes, pyramid
+pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
+passes.TAIL_NBYTES, passes.UNIT_NBYTES, copies.LEFT_NBYTES = 2**12, 2**14, 2**12
+values = np.arange(24 * 32 * 48, dtype="uint32").reshape(24, 32, 48)
+
+def slowly(block):
+    time.sleep(0.02)
+    with open(sys.argv[2], "a") as log:
+        log.write("x")
+    return block
+
+def lazy(chunks=16):
+    image = da.from_array(values, chunks=chunks)
+    return image.map_blocks(slowly, dtype=image.dtype, meta=np.empty((0, 0, 0), image.dtype))
+"""
+ONE_IMAGE = """
+print("ready", flush=True)
+daskome.write_image(lazy(), sys.argv[1], [2, 4, 8], storage_options={"chunks": 8}, resume=True)
+"""
+A_PLATE = """
+print("ready", flush=True)
+wells = {f"{row}/{column}": [lazy(48), lazy(48)] for row in "ABC" for column in (1, 2)}
+daskome.write_plate(wells, sys.argv[1], [2], storage_options={"chunks": 16}, resume=True, axes="zyx")
+"""
+
+
+def killed(code: str, target: Path, log: Path, seconds: float, units: int = 10**9) -> bool:
+    """Run a program and kill it after some time, or so many finished units; return whether it ended by itself."""
+    environment = os.environ | {"PYTHONPATH": str(Path(daskome.__file__).parents[1]), "DASK_NUM_WORKERS": "2"}
+    command = [sys.executable, "-W", "ignore", "-c", WRITER + code, str(target), str(log)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None and len(done(target)) < units:
+        early = is_image(target) and (target / journals.JOURNAL / journals.CURRENT).exists()
+        assert not early or whole_journal(target), "a reader saw an image before its last unit was written"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), errors.decode()
+    return process.returncode == 0
+
+
+def whole_journal(target: Path) -> bool:
+    begun = journals.find_run(locate(target))
+    return begun is None or len(done(target)) >= begun.plan.n_units
+
+
+@pytest.mark.slow
+def test_killed_at_50_moments_it_ends_with_the_same_bytes(tmp_path: Path, tiny_blocks: None) -> None:
+    plan = daskome.write_image(image(), tmp_path / "whole", **OPTIONS)
+    started = time.monotonic()
+    assert killed(ONE_IMAGE, tmp_path / "undisturbed", tmp_path / "log", 300)
+    takes = time.monotonic() - started
+    draw, kills, ended = random.Random(1), 0, 0
+    while kills < 50:
+        target, log, mine = tmp_path / f"a{ended}", tmp_path / f"log{ended}", 0
+        while not killed(ONE_IMAGE, target, log, draw.uniform(0.0, takes)):
+            mine += 1
+        kills, ended = kills + mine, ended + 1
+        assert contents(target) == contents(tmp_path / "whole")
+        # A unit reads one block; each kill loses at most one unit per thread. Each resume compares some, too.
+        assert len(log.read_text()) <= plan.count(0) + mine * 2 + (mine + 1) * 8
+    assert kills >= 50
+
+
+@pytest.mark.slow
+def test_a_plate_that_is_killed_goes_on(tmp_path: Path) -> None:
+    assert killed(A_PLATE, tmp_path / "whole", tmp_path / "log", 300)
+    for units in (1, 4, 7):
+        assert not killed(A_PLATE, tmp_path / "a", tmp_path / "log", 300, units)
+        assert not is_image(tmp_path / "a" / "A" / "1" / "0")
+    assert killed(A_PLATE, tmp_path / "a", tmp_path / "log", 300)
+    assert contents(tmp_path / "a") == contents(tmp_path / "whole")
+    assert daskome.verify(tmp_path / "a" / "A" / "1" / "0", pixels=True) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_a_clear_error_and_is_gone_on_with_once_there_is_space(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    noise = da.random.default_rng(0).integers(0, 2**16, (256, 256, 256), dtype="uint16", chunks=64)
+    try:
+        with pytest.raises(daskome.WriteError, match="No space left on device"):
+            daskome.write_image(noise, disk / "a", [2], storage_options={"chunks": 64}, retries=0)
+        assert not is_image(disk / "a")
+        subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
+        daskome.write_image(noise, disk / "a", [2], storage_options={"chunks": 64}, resume=True)
+        daskome.write_image(noise, tmp_path / "whole", [2], storage_options={"chunks": 64})
+        assert contents(disk / "a") == contents(tmp_path / "whole")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_the_journal_is_json_without_surprises(tmp_path: Path, tiny_blocks: None) -> None:
+    interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
+    folder = tmp_path / "a" / journals.JOURNAL
+    found = json.loads((folder / (folder / journals.CURRENT).read_text() / journals.PLAN).read_text())
+    assert set(found) == {"id", "images", "plan"}
+    assert zarr.open_group(tmp_path / "a", mode="r").attrs["daskome"]["unfinished"]

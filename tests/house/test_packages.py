@@ -1,0 +1,172 @@
+"""The house: packages import only from those below them, and only who has to knows Dask, zarr or a file system."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[2] / "daskome"
+STOREYS = (
+    ("__main__",),
+    ("cli",),
+    ("__init__",),
+    ("writer", "format", "scale"),
+    ("writing",),
+    ("inspection",),
+    ("execution",),
+    ("sources", "upgrade"),
+    ("stores",),
+    ("planning",),
+    ("ome",),
+    ("model",),
+    ("kernels",),
+    ("_version", "_caller"),
+)
+"""From the top down. Who stands beside another does not import it."""
+ARITHMETIC = ("planning", "ome", "model", "kernels")
+DASK = ("cli", "writer", "scale", "writing", "inspection", "execution", "sources")
+DISTRIBUTED = ("cli/main.py", "execution/cluster.py", "execution/executors.py")
+URLS = ("stores/location.py", "stores/s3.py", "stores/azure.py")
+WORLD = {"dask", "distributed", "fsspec", "s3fs", "zarr"}
+OPTIONAL = {"PIL", "h5py", "nibabel", "s3fs", "tifffile", "xarray"}
+
+STOREY = {name: number for number, names in enumerate(STOREYS) for name in names}
+FILES = {path.relative_to(HOUSE).as_posix(): ast.parse(path.read_text("utf-8")) for path in HOUSE.rglob("*.py")}
+
+
+def room(file: str) -> str:
+    """Return the package, or the module at the top, to which a file belongs."""
+    return file.split("/")[0].removesuffix(".py")
+
+
+def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a tree, but for what only type checkers read."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"):
+            yield from at_run_time(child)
+
+
+def imports(file: str) -> Iterator[str]:
+    """Yield what a file imports, at the top and inside functions, by full name."""
+    for node in at_run_time(FILES[file]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(file: str) -> set[str]:
+    """Return the packages of daskome that a file imports."""
+    parts = [name.split(".") for name in imports(file)]
+    return {names[1] if names[1] in STOREY else "__init__" for names in parts if names[0] == "daskome" and names[1:]}
+
+
+def foreign(file: str) -> set[str]:
+    """Return the packages of others that a file imports."""
+    return {name.split(".")[0] for name in imports(file)} - {"daskome"}
+
+
+def test_every_package_has_a_storey() -> None:
+    assert {room(file) for file in FILES} == set(STOREY)
+
+
+def test_imports_only_point_down() -> None:
+    up = [
+        f"{file} imports {other}"
+        for file in FILES
+        for other in own(file) - {room(file)}
+        if STOREY[other] <= STOREY[room(file)]
+    ]
+    assert not up
+
+
+def test_arithmetic_knows_neither_dask_nor_a_store() -> None:
+    assert not [file for file in FILES if room(file) in ARITHMETIC and foreign(file) & WORLD]
+
+
+def test_few_know_dask() -> None:
+    assert not [file for file in FILES if "dask" in foreign(file) and room(file) not in DASK]
+    assert not [file for file in FILES if "distributed" in foreign(file) and file not in DISTRIBUTED]
+
+
+def test_only_the_location_opens_urls() -> None:
+    assert not [f for f in FILES if f not in URLS and foreign(f) & {"fsspec", "s3fs", "aiobotocore", "aiohttp"}]
+    calls = {f: {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} for f, tree in FILES.items()}
+    assert [file for file, names in calls.items() if "from_url" in names] == ["stores/location.py"]
+
+
+def test_only_the_unit_graph_writes_pixels() -> None:
+    calls = {f: {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} for f, tree in FILES.items()}
+    assert [file for file, names in calls.items() if "to_zarr" in names] == ["execution/unit_graph.py"]
+    assert not [file for file, names in calls.items() if "store" in names and "da.store(" in (HOUSE / file).read_text()]
+
+
+def test_optional_packages_are_imported_where_they_are_needed() -> None:
+    """Inside functions, so that all else works without them."""
+    for file, tree in FILES.items():
+        names = {a.name.split(".")[0] for node in tree.body if isinstance(node, ast.Import) for a in node.names}
+        names |= {str(node.module).split(".")[0] for node in tree.body if isinstance(node, ast.ImportFrom)}
+        assert not names & OPTIONAL, file
+
+
+def test_packages_and_files_are_small() -> None:
+    """A package of over 2,500 lines, or a file of over 500, is two; but for the signatures of the public calls."""
+    lines = {file: (HOUSE / file).read_text().count("\n") for file in FILES}
+    assert not {file: n for file, n in lines.items() if n > 500 and file != "writer.py"}
+    sizes = {name: sum(n for file, n in lines.items() if room(file) == name) for name in STOREY}
+    assert not {name: n for name, n in sizes.items() if n > 2500}
+
+
+def test_packages_say_what_they_are_for() -> None:
+    assert not [file for file, tree in FILES.items() if not ast.get_docstring(tree)]
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Return which of the packages of the world a fresh Python has imported after a statement."""
+    code = f"{statement}\nimport sys\nprint(*({{*{sorted(WORLD | OPTIONAL)}}} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HOUSE.parent)
+    return set(run.stdout.split())
+
+
+def test_a_plan_is_made_without_dask_and_zarr() -> None:
+    planned = """
+from daskome.kernels.methods import METHODS
+from daskome.model.axes import parse_axes
+from daskome.model.image import Image
+from daskome.ome.metadata import image_metadata
+from daskome.ome.versions import VERSIONS
+from daskome.ome.write import to_attributes
+from daskome.planning.build import plan_image
+from daskome.planning.work import SourceChunks
+image = Image((64, 64), "uint8", parse_axes("yx", 2), (1.0, 1.0), (0.0, 0.0))
+plan = plan_image(image, SourceChunks(((64,), (64,))), METHODS["mean"], VERSIONS["0.5"], scale_factors=[2])
+type(plan).from_json(plan.to_json())
+to_attributes(VERSIONS["0.5"], image_metadata(plan.pyramids[0]))
+"""
+    assert loaded_after(planned) == set()
+
+
+@pytest.mark.parametrize(
+    "statement", ["import daskome", "from daskome import __version__", "import daskome; dir(daskome)"]
+)
+def test_importing_daskome_alone_imports_neither_dask_nor_zarr(statement: str) -> None:
+    assert loaded_after(statement) == set()
+
+
+def test_the_command_waits_for_nothing_it_does_not_need() -> None:
+    assert loaded_after("import daskome.cli") == set()
+
+
+def test_all_there_is_works_without_optional_packages() -> None:
+    modules = (file.removesuffix(".py").replace("/", ".") for file in FILES if "__main__" not in file)
+    names = ", ".join(f"daskome.{module}".removesuffix(".__init__") for module in modules)
+    assert loaded_after(f"import {names}") & OPTIONAL <= {"s3fs", "xarray"}  # fsspec and Dask may load these
+
+
+def test_the_check_sees_dask_and_zarr() -> None:
+    assert {"dask", "zarr"} <= loaded_after("from daskome import write_image")

@@ -1,0 +1,241 @@
+"""Images as callers have them: where they are stored, what they say of themselves, and what they may return."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from dask.highlevelgraph import HighLevelGraph
+
+from daskome.model.source import Source
+from daskome.sources.adapt import as_source
+from daskome.sources.pieces import source_piece
+from daskome.sources.provenance import stored_at
+from daskome.sources.views import Window
+
+VALUES = np.arange(64, dtype="uint16").reshape(8, 8)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """Return a group with one array, ``s0``."""
+    group = zarr.create_group(tmp_path / "a.zarr")
+    group.create_array("s0", data=VALUES, chunks=(4, 4), dimension_names=["y", "x"])
+    return tmp_path / "a.zarr"
+
+
+def opened(path: Path, **options: Any) -> Any:
+    xarray = pytest.importorskip("xarray")
+    return xarray.open_zarr(path, consolidated=False, **options)["s0"]
+
+
+class View:
+    """An array-like around another."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, len(array.shape)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._array[index]
+
+
+def array(path: Path) -> Any:
+    return zarr.open_array(path / "s0", mode="r")
+
+
+# ---- where they are stored
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        array,
+        lambda p: View(array(p)),
+        lambda p: View(Window(array(p), ((0, 4), (0, 4)))),
+        lambda p: Source(View(View(array(p))), ((8,), (8,))),
+        lambda p: da.from_array(array(p)),
+        lambda p: da.from_array(array(p), inline_array=True),
+        lambda p: da.from_array(View(array(p)), chunks=4),
+        lambda p: da.from_array(View(array(p)), chunks=4, inline_array=True),
+        lambda p: da.from_zarr(array(p)),
+        lambda p: da.from_zarr(str(p / "s0")),
+        lambda p: da.from_zarr(f"file://{p}", component="s0"),
+        lambda p: da.from_zarr(str(p / "s0")) + 1 - 1,
+        lambda p: da.from_zarr(str(p / "s0"))[1:5, ::2],
+        lambda p: da.from_zarr(str(p / "s0")).rechunk((8, 3)),
+        lambda p: da.stack([da.from_zarr(str(p / "s0"))] * 3),
+        lambda p: da.stack([da.zeros((8, 8), chunks=2, dtype="u2"), da.from_array(array(p), inline_array=True)]),
+        lambda p: da.from_zarr(str(p / "s0")).map_blocks(np.negative),
+        lambda p: da.zeros((8, 8), chunks=4).map_blocks(lambda block, other: block, other=array(p)),
+        lambda p: Source(opened(p, chunks=None).variable._data, ((8,), (8,))),
+        lambda p: opened(p, chunks={}),
+        lambda p: opened(p, chunks={}) + 1 - 1,
+        lambda p: dask.optimize(opened(p, chunks={}) + 1)[0],
+    ],
+)
+@pytest.mark.parametrize("optimized", [False, True])
+def test_the_zarr_array_is_found(stored: Path, make: Callable[[Path], Any], optimized: bool) -> None:
+    image = make(stored)
+    if optimized:
+        (image,) = dask.optimize(image)
+    found = stored_at(as_source(image))
+    assert found
+    assert all(isinstance(a, zarr.Array) and a.shape == (8, 8) for a in found)
+
+
+def test_all_zarr_arrays_are_found(tmp_path: Path) -> None:
+    parts = [zarr.create_array(tmp_path / str(i), data=VALUES) for i in range(3)]
+    for inline in (True, False):
+        image = da.concatenate([da.from_array(part, inline_array=inline) for part in parts])
+        for graph in (image, *dask.optimize(image)):
+            assert {str(a.store_path) for a in stored_at(as_source(graph))} == {str(p.store_path) for p in parts}
+
+
+@pytest.mark.parametrize("image", [VALUES, View(VALUES), da.from_array(VALUES), da.zeros((9, 9), chunks=2) + 1])
+def test_other_images_are_stored_nowhere(image: Any) -> None:
+    assert stored_at(as_source(image)) == []
+
+
+def test_a_graph_of_a_million_tasks_is_not_walked() -> None:
+    task = [[("other", i, j) for i in range(300)] for j in range(300)]
+    graph = {("x", i, 0): (np.block, task) for i in range(10**6)}
+    image = da.Array(HighLevelGraph.from_collections("x", graph), "x", ((1,) * 10**6, (1,)), "u1")
+    source = Source(image, ((1,), (1,)))
+    start = time.process_time()
+    assert stored_at(source) == []
+    assert time.process_time() - start < 10  # a walk would take days
+
+
+# ---- coordinates
+
+
+def labelled(**coords: Any) -> Any:
+    xarray = pytest.importorskip("xarray")
+    return xarray.DataArray(np.zeros((3, 1, 4, 5), "uint8"), dims=list("czyx"), coords=coords)
+
+
+def test_regular_coordinates_are_scale_and_translation() -> None:
+    source = as_source(labelled(y=[1.0, 1.5, 2.0, 2.5], x=range(5)))
+    assert source.scale == {"y": 0.5, "x": 1.0}
+    assert source.translation == {"y": 1.0, "x": 0.0}
+    assert source.irregular == ()
+
+
+def test_nanometers_in_meters_are_not_regular_just_for_being_small() -> None:
+    source = as_source(labelled(y=[0, 1e-9, 3e-9, 4e-9], x=np.arange(5) * 2e-9))
+    assert source.irregular == ("y",)
+    assert source.scale == {"x": pytest.approx(2e-9)}
+    assert source.translation == {"x": 0.0}
+
+
+@pytest.mark.parametrize("values", [[3, 2, 1, 0], [0, 1, 1, 2], [0, 1, 2, 4], [0, 0, 0, 0], [0, 1, float("nan"), 3]])
+def test_irregular_coordinates_are_named(values: list[float]) -> None:
+    source = as_source(labelled(y=values, x=range(5)))
+    assert source.irregular == ("y",)
+    assert source.scale == {"x": 1.0}
+
+
+def test_channels_have_no_scale() -> None:
+    source = as_source(labelled(c=[405, 488, 647]))
+    assert (source.scale, source.translation, source.irregular) == ({}, {}, ())
+    assert as_source(labelled(c=["a", "b", "d"])).irregular == ()
+
+
+def test_one_value_is_a_position() -> None:
+    source = as_source(labelled(z=("z", [7.5], {"units": "micrometer"})))
+    assert (source.scale, source.translation, source.irregular) == ({}, {"z": 7.5}, ())
+    assert source.units == {"z": "micrometer"}
+
+
+# ---- what they return
+
+
+class Other:
+    """An array-like that says one thing and returns another."""
+
+    def __init__(self, found: Any, dtype: str = "uint8", shape: tuple[int, ...] = (4, 4)) -> None:
+        self.found, self.dtype, self.shape = found, np.dtype(dtype), shape
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.found
+
+
+WHOLE = ((0, 4), (0, 4))
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "message"),
+    [
+        (np.full((4, 4), 300, "uint16"), TypeError, "a block of the image is uint16, but the image says uint8"),
+        (np.ones((4, 4)), TypeError, "is float64, but the image says uint8"),
+        (np.ones((4, 1), "uint8"), ValueError, r"shape \(4, 1\), but \(4, 4\) was asked for"),
+        (np.uint8(3), ValueError, r"shape \(\), but \(4, 4\)"),
+        (np.ma.masked_equal(np.zeros((4, 4), "uint8"), 0), TypeError, "masked values; fill them"),
+    ],
+)
+def test_what_is_not_as_declared_is_refused(found: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        source_piece(as_source(Other(found)), WHOLE, (4, 4)).compute(scheduler="sync")
+
+
+def test_any_byte_order_is_as_declared() -> None:
+    for declared, returned in (("<u2", ">u2"), (">u2", "<u2"), (">f4", ">f4")):
+        values = np.arange(16).reshape(4, 4).astype(returned)
+        found = source_piece(as_source(Other(values, declared)), WHOLE, (4, 4)).compute(scheduler="sync")
+        assert found.dtype.isnative
+        np.testing.assert_array_equal(found, values)
+
+
+def test_a_masked_array_without_masked_values_is_as_good_as_any() -> None:
+    part = source_piece(as_source(Other(np.ones((4, 4), "uint8").view(np.ma.MaskedArray))), WHOLE, (4, 4))
+    assert part.compute(scheduler="sync").sum() == 16
+
+
+def test_masked_arrays_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"fill them first, as in image\.filled\(0\)"):
+        as_source(np.ma.masked_equal(VALUES, 3))
+
+
+def test_of_a_dataset_a_variable_is_to_be_chosen() -> None:
+    xarray = pytest.importorskip("xarray")
+    with pytest.raises(TypeError, match="xarray Dataset; choose one of its variables: 'a', 'b'"):
+        as_source(xarray.Dataset({"a": ("x", [1]), "b": ("x", [2])}))
+
+
+# ---- memory maps
+
+
+def mapped_nbytes() -> int:
+    """Return how much of the memory of this process are pages of files."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssFile"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is asked of Linux")
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_memory_map_does_not_fill_memory(tmp_path: Path, order: Any) -> None:
+    values = np.asarray(np.arange(2**25, dtype=">u2").reshape(128, 512, 512), order=order)  # 64 MiB
+    np.save(tmp_path / "a.npy", values)
+    source = as_source(np.load(tmp_path / "a.npy", mmap_mode="r"))
+    before = mapped_nbytes()
+    for start in range(0, 128, 32):
+        region = ((start, start + 32), (0, 512), (0, 512))
+        piece = source_piece(source, region, (32, 128, 128)).compute(scheduler="sync")
+        assert np.array_equal(piece, values[start : start + 32])
+    assert mapped_nbytes() - before < 24 * 2**20
+
+
+def test_changes_of_a_memory_map_that_are_its_own_are_kept(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", VALUES)
+    image = np.load(tmp_path / "a.npy", mmap_mode="c")
+    image[0] = 7
+    for _ in range(2):
+        found = source_piece(as_source(image), ((0, 8), (0, 8)), (4, 4)).compute(scheduler="sync")
+        assert (found[0] == 7).all()

@@ -1,0 +1,166 @@
+"""Nothing existing is harmed by a mistake: what is at a target, and what of it goes."""
+
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from distributed import Client
+
+import daskome
+from tests.written import contents, is_image, levels
+
+CUBE = np.arange(24000, dtype="uint16").reshape(20, 30, 40)
+
+
+def foreign_image(path: Path, level: str = "0") -> None:
+    """Write a v3 image as others name its levels."""
+    group = zarr.create_group(path)
+    group.create_array(level, data=CUBE)
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [
+            {
+                "axes": [{"name": n, "type": "space"} for n in "zyx"],
+                "datasets": [{"path": level, "coordinateTransformations": [{"type": "scale", "scale": [1, 1, 1]}]}],
+            }
+        ],
+    }
+
+
+def test_a_source_that_is_a_level_of_the_image_to_be_replaced_is_kept(tmp_path: Path) -> None:
+    foreign_image(tmp_path / "a")
+    before = contents(tmp_path / "a")
+    source = zarr.open_array(tmp_path / "a" / "0", mode="r")
+    for image in (
+        source,
+        da.from_zarr(source),
+        da.from_zarr(str(tmp_path / "a" / "0")) + 0,
+        daskome.read(str(tmp_path / "a")),
+    ):
+        with pytest.raises(ValueError, match="overlaps the source"):
+            daskome.write_image(image, tmp_path / "a", overwrite=True)
+    assert contents(tmp_path / "a") == before
+
+
+def test_levels_of_other_names_go_when_the_image_is_replaced(tmp_path: Path) -> None:
+    foreign_image(tmp_path / "a")
+    daskome.write_image(CUBE + 1, tmp_path / "a", [2], overwrite=True)
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["s0", "s1", "zarr.json"]
+
+
+@pytest.mark.parametrize("url", ["{}", "file://{}"])
+def test_one_place_has_one_address(tmp_path: Path, url: str) -> None:
+    daskome.write_image(CUBE, tmp_path / "a", [2])
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    image = da.from_zarr(url.format(tmp_path / "a" / "s0")) + 0
+    stores = [
+        zarr.storage.LocalStore(tmp_path / "a"),
+        zarr.storage.FsspecStore.from_url(f"file://{tmp_path}/a"),
+        zarr.storage.LoggingStore(zarr.storage.LocalStore(tmp_path / "a")),
+    ]
+    for target in (tmp_path / "a", tmp_path / "link", tmp_path / "a" / "s0" / "deep", *stores):
+        with pytest.raises(ValueError, match="overlaps the source"):
+            daskome.write_image(image, target, overwrite=True)
+    np.testing.assert_array_equal(levels(tmp_path / "a")[0], CUBE)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_array_is_never_in_the_way_of_a_level(tmp_path: Path, overwrite: bool) -> None:
+    zarr.create_group(tmp_path / "a").create_group("s0").create_array("data", data=CUBE)
+    before = contents(tmp_path / "a")
+    with pytest.raises(FileExistsError, match="no array"):
+        daskome.write_image(CUBE, tmp_path / "a", [2], overwrite=overwrite)
+    assert contents(tmp_path / "a") == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_group_of_another_zarr_format_keeps_what_it_holds(tmp_path: Path, overwrite: bool) -> None:
+    zarr.create_group(tmp_path / "a", zarr_format=2).create_array("other", data=CUBE)
+    before = contents(tmp_path / "a")
+    with pytest.raises(FileExistsError, match="holds other besides"):
+        daskome.write_image(CUBE, tmp_path / "a", [2], fmt="0.5", overwrite=overwrite)
+    assert contents(tmp_path / "a") == before
+
+
+@pytest.mark.parametrize(
+    "found", [{"ome": {"version": "0.5", "plate": {}}}, {"well": {}}, {"bioformats2raw.layout": 3}]
+)
+def test_plates_and_the_like_are_no_place_for_an_image(tmp_path: Path, found: dict[str, Any]) -> None:
+    zarr.create_group(tmp_path / "a", attributes=found)
+    with pytest.raises(FileExistsError, match="group of its own"):
+        daskome.write_image(CUBE, tmp_path / "a", overwrite=True)
+
+
+def test_what_else_is_under_ome_is_kept(tmp_path: Path) -> None:
+    group = zarr.create_group(tmp_path / "a", attributes={"ome": {"version": "0.5", "_creator": "me"}})
+    for _ in range(2):
+        daskome.write_image(CUBE, group, [2], overwrite=True)
+        assert zarr.open_group(tmp_path / "a", mode="r").attrs["ome"]["_creator"] == "me"
+        assert is_image(tmp_path / "a")
+
+
+def test_no_level_of_an_unfinished_image_stays(tmp_path: Path) -> None:
+    def broken(block: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        raise OSError("no")
+
+    image = da.from_array(CUBE, chunks=10).map_blocks(broken, dtype="uint16", meta=np.empty((0, 0, 0), "uint16"))
+    with pytest.raises(daskome.WriteError):
+        daskome.write_image(image, tmp_path / "a", [2, 4, 8], retries=0)
+    assert (tmp_path / "a" / "s3").exists()
+    daskome.write_image(CUBE, tmp_path / "a", None, fmt="0.4", overwrite=True)
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [".zattrs", ".zgroup", "s0"]
+
+
+def test_what_came_between_planning_and_computing_is_seen(tmp_path: Path) -> None:
+    first = daskome.write_image(CUBE, tmp_path / "a", [2], compute=False)
+    second = daskome.write_image(CUBE + 1, tmp_path / "a", [2], compute=False)
+    first.compute()
+    for lazy in (second, first):
+        with pytest.raises(FileExistsError, match="overwrite=True"):
+            lazy.compute()
+    np.testing.assert_array_equal(levels(tmp_path / "a")[0], CUBE)
+
+
+def test_a_delayed_tries_again_and_names_what_fails(tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    def hiccup(block: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        tries.append(1)
+        raise OSError("no such luck")
+
+    image = da.from_array(CUBE, chunks=-1).map_blocks(hiccup, dtype="uint16", meta=np.empty((0, 0, 0), "uint16"))
+    lazy = daskome.write_image(image, tmp_path / "a", None, retries=3, compute=False)
+    with pytest.raises(daskome.WriteError, match=r"unit 0/0 .*z 0:20.*no such luck"):
+        lazy.compute(scheduler="sync")
+    assert len(tries) == 4
+    assert not is_image(tmp_path / "a")
+
+
+def test_a_delayed_of_a_persisted_image_and_stores_in_memory(tmp_path: Path) -> None:
+    with Client(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0"):
+        image = da.from_array(CUBE, chunks=10).persist()
+        daskome.write_image(image, tmp_path / "a", [2], compute=False).compute()
+        np.testing.assert_array_equal(levels(tmp_path / "a")[0], CUBE)
+        memory = zarr.storage.MemoryStore()
+        wrapped = zarr.storage.LoggingStore(memory)
+        daskome.write_image(image, wrapped, [2])
+        np.testing.assert_array_equal(levels(memory)[0], CUBE)
+        with pytest.raises(ValueError, match="other processes can't write"):
+            daskome.write_image(CUBE, zarr.storage.MemoryStore(), compute=False).compute()
+
+
+def test_what_a_kill_leaves_while_arrays_are_made_is_no_obstacle(tmp_path: Path) -> None:
+    """LocalStore writes a file beside the one that is to be, and renames it."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "zarr.json.123.partial").write_text("{")
+    mark = {"unfinished": True, "levels": ["s0", "s1", "../b"]}
+    zarr.create_group(tmp_path / "b", attributes={"daskome": mark})
+    (tmp_path / "b" / "s0").mkdir()
+    (tmp_path / "b" / "s0" / "zarr.json.123.partial").write_text("{")
+    for name in "ab":
+        daskome.write_image(CUBE, tmp_path / name, [2], overwrite=True)
+        np.testing.assert_array_equal(levels(tmp_path / name)[0], CUBE)
+    assert not list((tmp_path / "b" / "s0").glob("*.partial"))

@@ -1,0 +1,364 @@
+"""Labels: where they lie, what they say, what they must be; the image stays whole and as it is."""
+
+import json
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from zarr.storage import MemoryStore
+
+import daskome
+from daskome.ome.image_label import ImageLabel, colored, parse_image_label, read_image_label
+from daskome.stores import publish
+from tests.written import contents, is_image, levels
+
+IMAGE = np.random.default_rng(0).integers(0, 1000, (20, 64, 65)).astype("uint16")
+CELLS = np.random.default_rng(1).integers(0, 4, (20, 64, 65)).astype("uint8")
+ALL = ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6"]
+
+
+def ome(target: Any, path: str = "") -> dict[str, Any]:
+    found = zarr.open_group(target, path=path, mode="r").attrs.asdict()
+    return dict(found.get("ome", found))
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    daskome.write_image(
+        IMAGE, tmp_path / "a", [2, {"y": 4, "x": 4, "z": 2}], scale=(2, 0.5, 0.25), axes="zyx", axes_units="um"
+    )
+    return tmp_path / "a"
+
+
+def without_labels(found: dict[str, bytes]) -> dict[str, bytes]:
+    return {key: value for key, value in found.items() if not key.startswith("labels")}
+
+
+# ---- labels of an image that is there
+
+
+def test_labels_follow_their_image_and_leave_it_as_it_is(image: Path) -> None:
+    before = contents(image)
+    plan = daskome.write_labels(CELLS, image, "cells", colors={1: (255, 0, 0, 255)}, properties={1: {"area": 7}})
+    assert without_labels(contents(image)) == before
+    found, own = ome(image, "labels/cells"), ome(image)
+    assert found["multiscales"][0]["axes"] == own["multiscales"][0]["axes"]
+    assert [d["coordinateTransformations"] for d in found["multiscales"][0]["datasets"]] == [
+        d["coordinateTransformations"] for d in own["multiscales"][0]["datasets"]
+    ]
+    assert found["multiscales"][0]["type"] == "mode"
+    assert found["image-label"] == {
+        "version": "0.5",
+        "colors": [{"label-value": 1, "rgba": [255, 0, 0, 255]}],
+        "properties": [{"label-value": 1, "area": 7}],
+        "source": {"image": "../../"},
+    }
+    assert ome(image, "labels") == {"version": "0.5", "labels": ["cells"]}
+    assert plan.home == "labels/cells"
+    assert daskome.verify(image, pixels=True) == []
+    np.testing.assert_array_equal(levels(image / "labels/cells")[0], CELLS)
+
+
+def test_several_labels_are_listed_and_kept(image: Path) -> None:
+    for name in ("cells", "nuclei", "a.b-c_1"):
+        daskome.write_labels(CELLS, image, name)
+    assert ome(image, "labels")["labels"] == ["cells", "nuclei", "a.b-c_1"]
+    before = contents(image / "labels/nuclei")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        daskome.write_labels(CELLS, image, "cells")
+    daskome.write_labels(CELLS + 1, image, "cells", overwrite=True)
+    np.testing.assert_array_equal(levels(image / "labels/cells")[0], CELLS + 1)
+    assert contents(image / "labels/nuclei") == before
+    assert ome(image, "labels")["labels"] == ["cells", "nuclei", "a.b-c_1"]
+
+
+def test_labels_of_others_stay_listed(image: Path) -> None:
+    zarr.open_group(image).create_group(
+        "labels", attributes={"ome": {"version": "0.5", "labels": ["theirs"]}, "mine": 1}
+    )
+    daskome.write_labels(CELLS, image, "cells")
+    assert ome(image, "labels")["labels"] == ["theirs", "cells"]
+    assert zarr.open_group(image, path="labels", mode="r").attrs["mine"] == 1
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_labels_are_in_the_version_of_their_image(version: str) -> None:
+    store = MemoryStore()
+    daskome.write_image(IMAGE, store, [2], axes="zyx", fmt=version)
+    daskome.write_labels(CELLS, store, "cells")
+    assert daskome.verify(store, pixels=True) == []
+    assert daskome.validate(store, version) == [] or all(p.warning for p in daskome.validate(store, version))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "labels"), [((2, 20, 64, 65), "czyx", CELLS), ((2, 20, 64, 65), "czyx", CELLS[None]), ((3, 20, 64, 65), "tzyx", CELLS[None])]
+)  # fmt: skip
+def test_labels_may_have_fewer_axes_or_be_one_along_some(shape: tuple[int, ...], axes: str, labels: Any) -> None:
+    store = MemoryStore()
+    daskome.write_image(da.zeros(shape, dtype="uint16"), store, [2], axes=axes, scale={"z": 3})
+    plan = daskome.write_labels(labels, store, "cells")
+    pyramid = plan.pyramids[0]
+    assert [axis.name for axis in pyramid.axes] == list(axes)[len(axes) - labels.ndim :]
+    assert pyramid.levels[0].scale[pyramid.axes.index(next(a for a in pyramid.axes if a.name == "z"))] == 3
+
+
+def test_what_the_caller_says_comes_first(image: Path) -> None:
+    plan = daskome.write_labels(CELLS, image, "cells", scale=(9, 9, 9), axes_units="mm", method="max", axes="zyx")
+    level, axis = plan.pyramids[0].levels[0], plan.pyramids[0].axes[0]
+    assert (level.scale, axis.unit, plan.pyramids[0].method.name) == ((9, 9, 9), "millimeter", "max")
+
+
+def test_colours_for_every_value_are_made_when_asked_for(image: Path) -> None:
+    daskome.write_labels(da.from_array(CELLS, chunks=16), image, "cells", colors=True)
+    colors = ome(image, "labels/cells")["image-label"]["colors"]
+    assert [color["label-value"] for color in colors] == [1, 2, 3]
+    assert len({tuple(color["rgba"]) for color in colors}) == 3
+    assert daskome.label_values(CELLS) == [1, 2, 3]
+
+
+def test_nothing_is_read_twice_unless_colours_are_asked_for(image: Path) -> None:
+    reads: list[int] = []
+
+    def block(block_info: Any = None) -> np.ndarray:
+        reads.append(1)
+        return CELLS
+
+    lazy = da.map_blocks(block, dtype="uint8", chunks=((20,), (64,), (65,)), meta=np.empty((0,) * 3, "uint8"))
+    daskome.write_labels(lazy, image, "cells")
+    assert len(reads) == 1
+
+
+def test_a_failed_write_leaves_the_image_whole_and_nothing_listed(image: Path) -> None:
+    def broken(block: np.ndarray) -> np.ndarray:
+        raise RuntimeError("gone")
+
+    before = contents(image)
+    with pytest.raises(daskome.WriteError):
+        daskome.write_labels(
+            da.from_array(CELLS, chunks=16).map_blocks(broken, dtype="uint8"), image, "cells", retries=0
+        )
+    assert without_labels(contents(image)) == before
+    assert not is_image(image / "labels/cells")
+    assert ome(image, "labels")["labels"] == []
+    assert [problem for problem in daskome.validate(image) if not problem.warning] == []
+    daskome.write_labels(CELLS, image, "cells", overwrite=True)
+    assert daskome.verify(image, pixels=True) == []
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_an_image_is_valid_while_its_first_labels_are_made(version: str, tmp_path: Path) -> None:
+    models = pytest.importorskip("ome_zarr_models") if version in ("0.4", "0.5", "0.6") else None
+    seen: list[Any] = []
+
+    def look(block: np.ndarray, block_info: Any = None) -> np.ndarray:
+        if block_info:
+            seen.append([problem for problem in daskome.validate(path) if not problem.warning])
+            seen.append(
+                [] if models is None or models.open_ome_zarr(path, version=version).labels is not None else None
+            )
+        return block
+
+    path = tmp_path / "a"
+    daskome.write_image(IMAGE[None, None] if version in ("0.1", "0.2") else IMAGE, path, None, fmt=version)
+    lazy = da.from_array(CELLS, chunks=-1).map_blocks(look, dtype="uint8", meta=np.empty((0,) * 3, "uint8"))
+    daskome.write_labels(lazy, path, "cells", axes="zyx")
+    assert seen
+    assert all(found == [] for found in seen)
+
+
+def _write(image: Path, name: str, start: Any) -> None:
+    start.wait()
+    daskome.write_labels(CELLS, image, name)
+
+
+def test_two_processes_add_labels_at_the_same_time(image: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(2)
+    processes = [context.Process(target=_write, args=(image, name, start)) for name in ("a", "b")]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert sorted(ome(image, "labels")["labels"]) == ["a", "b"]
+    assert daskome.verify(image, pixels=True) == []
+
+
+def test_consolidated_metadata_are_made_anew(image: Path) -> None:
+    with pytest.warns(UserWarning, match="Consolidated"):
+        zarr.consolidate_metadata(str(image))
+    daskome.write_labels(CELLS, image, "cells")
+    group = zarr.open_consolidated(str(image))
+    assert group["labels/cells/s0"].shape == CELLS.shape
+
+
+def test_an_open_group_knows_what_was_written() -> None:
+    """Its memory of attributes would be written over the new ones."""
+    group = zarr.create_group(MemoryStore())
+    daskome.write_image(IMAGE, group, [2], axes="zyx")
+    group.attrs["mine"] = 1
+    assert is_image(group.store)
+    daskome.write_labels(CELLS, group, "cells")
+    assert ome(group.store, "labels")["labels"] == ["cells"]
+
+
+def test_labels_alone_can_be_written_again_after_a_failure(tmp_path: Path) -> None:
+    lazy = da.from_array(CELLS, chunks=16)
+    with pytest.raises(daskome.WriteError):
+        daskome.write_labels(lazy.map_blocks(lambda block: 1 / 0, dtype="uint8"), tmp_path / "a", "cells", retries=0)
+    daskome.write_labels(CELLS, tmp_path / "a", "others")
+    daskome.write_labels(CELLS, tmp_path / "a", "cells", overwrite=True)
+    assert ome(tmp_path / "a", "labels")["labels"] == ["others", "cells"]
+
+
+# ---- together with an image
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_labels_come_together_with_an_image(version: str) -> None:
+    store = MemoryStore()
+    plan = daskome.write_image(
+        IMAGE, store, [2], axes="zyx", fmt=version,
+        labels={"cells": CELLS, "nuclei": {"labels": CELLS + 1, "colors": {1: [1, 2, 3, 4]}, "method": "max"}},
+    )  # fmt: skip
+    assert [group.path for group in plan.groups] == ["", "labels/cells", "labels/nuclei", "labels"]
+    assert daskome.verify(store, pixels=True) == []
+    assert ome(store, "labels")["labels"] == ["cells", "nuclei"]
+    np.testing.assert_array_equal(np.squeeze(levels_of(store, "labels/nuclei")[0]), CELLS + 1)
+
+
+def levels_of(store: Any, path: str) -> list[Any]:
+    group = zarr.open_group(store, path=path, mode="r")
+    return [np.asarray(group[d["path"]][...]) for d in ome(store, path)["multiscales"][0]["datasets"]]
+
+
+def test_the_image_is_published_after_its_labels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    order: list[str] = []
+    published = publish.publish_group
+    monkeypatch.setattr(
+        publish, "publish_group", lambda place, *rest: (order.append(place.path), published(place, *rest))
+    )
+    daskome.write_image(IMAGE, tmp_path / "a", [2], axes="zyx", labels={"cells": CELLS})
+    assert order == ["labels/cells", "labels", ""]
+
+
+def test_together_later() -> None:
+    store = MemoryStore()
+    later = daskome.write_image(IMAGE, store, [2], axes="zyx", labels={"cells": CELLS}, compute=False)
+    with dask.config.set(scheduler="threads"):
+        (plan,) = dask.compute(*later)
+    assert len(plan.images) == 2
+    assert daskome.verify(store, pixels=True) == []
+
+
+def test_levels_of_labels_that_are_there() -> None:
+    store = MemoryStore()
+    daskome.write_image(IMAGE, store, [2], axes="zyx")
+    given = [CELLS, CELLS[::2, ::2, ::2]]
+    daskome.write_multiscale_labels(given, store, "cells", method="nearest")
+    for found, expected in zip(levels_of(store, "labels/cells"), given, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_labels_of_an_image_whose_levels_are_rounded_down() -> None:
+    """Others drop the last voxel of odd sizes; labels of such an image need its sizes."""
+    store, sizes = MemoryStore(), [IMAGE, IMAGE[::2, ::2, :64:2]]
+    daskome.write_multiscale(sizes, store, axes="zyx")
+    with pytest.raises(
+        ValueError, match=r"would be 33 along axis 'x', but the image is 32; .* write_multiscale_labels"
+    ):
+        daskome.write_labels(CELLS, store, "cells")
+    daskome.write_multiscale_labels([CELLS, CELLS[::2, ::2, :64:2]], store, "cells", method="nearest")
+    assert [problem for problem in daskome.validate(store) if not problem.warning] == []
+
+
+def test_labels_written_as_an_image_are_like_labels() -> None:
+    store = MemoryStore()
+    daskome.write_image(IMAGE, store, [2, 4], axes="zyx")
+    plan = daskome.write_image(CELLS, zarr.storage.StorePath(store, "labels/cells"), axes="zyx")
+    assert plan.pyramids[0].method.name == "mode"
+    assert len(plan.pyramids[0].levels) == 3
+
+
+# ---- what labels must be
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"name": "a/b"}, ValueError, "without a slash.*section 'labels'"),
+        ({"name": ""}, ValueError, "without a slash"),
+        ({"name": ".."}, ValueError, "without a slash"),
+        ({"name": 5}, (ValueError, TypeError), "name|order"),
+        ({"labels": CELLS.astype("float32")}, ValueError, "labels are float32.*section 'labels'"),
+        ({"labels": CELLS.astype(bool)}, ValueError, "labels are bool"),
+        ({"labels": CELLS[:, :32]}, ValueError, "would be 32 along axis 'y', but the image is 64"),
+        ({"scale_factors": [2]}, ValueError, "would have 2 levels, but the image has 3.*section 'labels'"),
+        ({"scale_factors": None}, ValueError, "would have 1 levels"),
+        ({"colors": [{"rgba": [1, 2, 3, 4]}]}, ValueError, "label-value.*section 'image-label'"),
+        ({"colors": {1: [1, 2, 3]}}, ValueError, "rgba.*section 'image-label'"),
+        ({"colors": {1: [1, 2, 3, 256]}}, ValueError, "rgba"),
+        ({"colors": [{"label-value": 1}, {"label-value": 1}]}, ValueError, "label-value"),
+        ({"colors": [{"label-value": 1.5}]}, ValueError, "label-value"),
+        ({"colors": 5}, (ValueError, TypeError), "colors|order"),
+        ({"properties": [{"area": 7}]}, ValueError, "label-value"),
+        ({"properties": {1: {"area": object()}}}, ValueError, "image-label/properties/0/area is <object.*no JSON"),
+        ({"fmt": "0.4"}, ValueError, "is in OME-Zarr 0.5.*section 'version'"),
+        ({"fmt": "0.6"}, ValueError, "is in OME-Zarr 0.5.*section 'version'"),
+        ({"scale_factors": [2, 4]}, ValueError, "level s2 of labels 'cells' would be 5 along axis 'z'"),
+        ({"colours": {1: [1, 2, 3, 4]}}, TypeError, "did you mean 'colors'"),
+    ],
+)
+def test_labels_that_cannot_be(image: Path, change: dict[str, Any], error: Any, message: str) -> None:
+    before = contents(image)
+    arguments = {"labels": CELLS, "name": "cells", **change}
+    with pytest.raises(error, match=message):
+        daskome.write_labels(group=image, **arguments)
+    assert contents(image) == before
+
+
+def test_labels_of_an_unfinished_image_are_refused(image: Path) -> None:
+    group = zarr.open_group(image)
+    group.attrs.put({"daskome": {"unfinished": True}})
+    with pytest.raises(ValueError, match="unfinished image"):
+        daskome.write_labels(CELLS, image, "cells")
+
+
+# ---- nouns
+
+
+def test_colours_are_far_apart_and_the_background_is_clear() -> None:
+    found = colored(range(100))
+    assert found[0] == (0, 0, 0, 0)
+    assert len(set(found.values())) == 100
+    assert colored([7]) == {7: found[7]}
+
+
+@pytest.mark.parametrize(
+    ("colors", "expected"),
+    [
+        (None, None), ([], None), ({}, None),
+        ({1: (1, 2, 3, 4)}, ({"label-value": 1, "rgba": [1, 2, 3, 4]},)),
+        ([{"label-value": 1, "rgba": (1, 2, 3, 4)}], ({"label-value": 1, "rgba": (1, 2, 3, 4)},)),
+    ],
+)  # fmt: skip
+def test_forms_of_colours(colors: Any, expected: Any) -> None:
+    assert parse_image_label(colors).colors == expected
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {}, {"colors": []}, {"colors": [{"label-value": 1}], "x": 1}, {"source": {"image": "../"}},
+        {"properties": 5}, {"colors": [5]}, {"source": "a"},
+    ],
+)  # fmt: skip
+def test_what_others_say_comes_back_unchanged(found: dict[str, Any]) -> None:
+    assert read_image_label(found).to_json() == found
+    assert json.loads(json.dumps(found)) == found
+    assert isinstance(read_image_label(found), ImageLabel)
