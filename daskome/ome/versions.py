@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from daskome.model.axes import Axis, reject_unknown
 from daskome.model.layout import ZARR_V2, ZARR_V2_FLAT, ZARR_V3, ArrayFormat
+from daskome.ome.axes_rule import check_axes
 from daskome.ome.detect import STATING, objects_of, ome_of
 from daskome.ome.metadata import JSON, TCZYX, Dataset, Multiscale
 
@@ -45,8 +46,8 @@ class Version:
         The objects that state the version, besides `root`.
     every_axis : tuple of Axis
         Axes that each image has, of length 1 if need be; empty for those that it likes.
-    check_axes : callable
-        Raises for axes that the version forbids.
+    fixed_axes : bool
+        Whether images have the axes t, c, z, y, x only, in this order.
     axes : AxesForm
         How a multiscale states its axes.
     named_systems : bool
@@ -78,7 +79,7 @@ class Version:
     root: str | None
     stated: tuple[str, ...]
     every_axis: tuple[Axis, ...]
-    check_axes: Callable[[Sequence[Axis]], None]
+    fixed_axes: bool
     axes: AxesForm
     named_systems: bool
     array_axes: bool
@@ -90,6 +91,10 @@ class Version:
     whole_channels: bool
     indexed: bool
     named_acquisitions: bool
+
+    def check_axes(self, axes: Sequence[Axis]) -> None:
+        """Raise a ValueError for axes that an image of this version must not have."""
+        check_axes(axes, fixed=self.fixed_axes)
 
 
 def find_version(fmt: Any) -> Version:
@@ -138,36 +143,6 @@ def unsupported(version: Version, multiscale: Multiscale) -> list[str]:
         ("unit", [f"{a.name}={a.unit}" for a in multiscale.axes if a.unit]),
     ]
     return [f"{what} ({', '.join(values)})" for what, values in rows if values]
-
-
-def _check_axes(axes: Sequence[Axis]) -> None:
-    """Raise for what the specification, 0.4 and later, section "axes", forbids."""
-    names = [axis.name for axis in axes]
-    space = [axis.name for axis in axes if axis.spatial]
-    rank = [{"time": 0, "space": 2}.get(axis.type or "", 1) for axis in axes]
-    if not 2 <= len(space) <= 3:
-        raise ValueError(f"axes {names}: an image has 2 or 3 axes of space, not {len(space)} (section 'axes')")
-    if rank.count(0) > 1 or rank.count(1) > 1:
-        raise ValueError(f"axes {names}: at most one axis of time, and one of channel or another type (section 'axes')")
-    if rank != sorted(rank):
-        raise ValueError(
-            f"axes {names} must be in the order time, channel, space; transpose the image to match (section 'axes')"
-        )
-    known = [name for name in space if name in "zyx"]
-    if known != sorted(known, reverse=True):
-        raise ValueError(f"axes {names} must be in the order z, y, x; transpose the image to match (section 'axes')")
-
-
-def _check_named(axes: Sequence[Axis]) -> None:
-    """Raise for what 0.1 to 0.3 forbid: other axes than t, c, z, y, x, or these in another order."""
-    names = [axis.name for axis in axes]
-    known = [axis.name for axis in TCZYX if axis.name in names]
-    if names != known:
-        raise ValueError(
-            f"axes {names}: OME-Zarr 0.3 and older has t, c, z, y, x only, in this order (section 'axes');"
-            " use fmt='0.4' or newer, or transpose the image"
-        )
-    _check_axes(axes)
 
 
 def _nothing(multiscale: Multiscale) -> JSON:
@@ -232,7 +207,7 @@ _05 = Version(
     root="ome",
     stated=("image-label", "plate", "well"),
     every_axis=(),
-    check_axes=_check_axes,
+    fixed_axes=False,
     axes=AXIS_OBJECTS,
     named_systems=False,
     array_axes=False,
@@ -259,7 +234,7 @@ _03 = replace(
     _04,
     name="0.3",
     preferred=False,
-    check_axes=_check_named,
+    fixed_axes=True,
     axes=AXIS_NAMES,
     named_arrays=True,
     transforms=None,

@@ -146,7 +146,7 @@ def _check_axes(multiscale: Multiscale, target: Version) -> None:
             f"axes {names}: OME-Zarr {target.name} has images of {', '.join(every)} only, and axes can't be put in"
             f" without writing the image again (section 'axes'); write it with fmt={target.name!r}, or convert to 0.3"
         )
-    if target.transforms is None:
+    if target.fixed_axes:
         target.check_axes(multiscale.axes)
 
 

@@ -647,13 +647,19 @@ def test_axes_that_the_specification_allows(version: str, names: Any) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ("x", "an image has 2 or 3 axes of space, not 1"),
-        ("tcx", "2 or 3 axes of space, not 1"),
-        ("tc", "2 or 3 axes of space, not 0"),
-        (["a:space", "z", "y", "x"], "2 or 3 axes of space, not 4"),
-        (["t", "u:time", "y", "x"], "at most one axis of time"),
-        (["c", "d:channel", "y", "x"], "one of channel or another type"),
-        (["c", "q:angle", "y", "x"], "one of channel or another type"),
+        ("x", "have 1 of space; an image has 2 or 3"),
+        ("tcx", "have 1 of space; an image has 2 or 3"),
+        ("tc", "have 0 of space; an image has 2 or 3"),
+        (["a:space", "z", "y", "x"], "have 4 of space; an image has 2 or 3"),
+        (["t", "u:time", "y", "x"], "have 2 of time and 0 of channel"),
+        (
+            ["c", "d:channel", "y", "x"],
+            "have 0 of time and 2 of channel or other types; an image has at most one of each",
+        ),
+        (
+            ["c", "q:angle", "y", "x"],
+            "have 0 of time and 2 of channel or other types; an image has at most one of each",
+        ),
         ("ctyx", "must be in the order time, channel, space; transpose the image to match"),
         ("yxc", "order time, channel, space"),
         ("zcyx", "order time, channel, space"),

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from daskome.model.axes import UNITS
+from daskome.ome.axes_rule import FIXED_AXES, fixed_axes_problem, image_axes_problem
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.problem import Problem
 from daskome.ome.rules.addresses import items_of, key_address, objects_of, shown_value, texts_of, type_of
@@ -15,8 +16,6 @@ from daskome.ome.rules.values import INDEX, SIZE, is_integer, is_list, is_number
 from daskome.ome.rules.versions import EVERY, JSON, Versions, only, since
 from daskome.ome.versions import Version
 
-TYPE_RANKS = {"time": 0, "space": 2}
-"""The order of axes by their type; channels and all other types stand between."""
 # What a row can't say: functions of an object, its address and the version
 
 Findings = Iterator[Problem]
@@ -90,46 +89,23 @@ def _array_dimensions(ome: JSON, where: str, version: Version) -> Findings:
         yield Problem("_ARRAY_DIMENSIONS", f"differ from the axes {shown_value(''.join(axes))}", True, "axes")
 
 
-def _axes_in_order(multiscale: JSON, where: str, version: Version) -> Findings:
-    names = [name for name in items_of(multiscale, "axes") if name in tuple("tczyx")]
-    if names != sorted(names, key="tczyx".index):
-        message = f"{''.join(names)!r} must be in the order tczyx; transpose the image to match"
-        yield Problem(key_address(where, "axes"), message, section="axes")
+def _fixed_axes(multiscale: JSON, where: str, version: Version) -> Findings:
+    """Axes are in order (0.3); that names are known, and differ, other rules say."""
+    names = [name for name in items_of(multiscale, "axes") if isinstance(name, str) and name in FIXED_AXES]
+    problem = fixed_axes_problem(names, key_address(where, "axes"))
+    yield from [problem] if problem else []
 
 
-def _axes(value: JSON, where: str, version: Version) -> Findings:
-    """Yield what is wrong with the number and order of the types of axes; axes of arrays are free."""
-    kinds = [type_of(axis) for _, axis in objects_of(value, "axes")]
-    if not kinds or (kinds.count("array") >= 2 and version.array_axes):
-        yield from _mixed(kinds, where)
-        return
-    space, time = kinds.count("space"), kinds.count("time")
-    if not 2 <= space <= 3:
-        yield Problem(key_address(where, "axes"), f"{space} are of space; an image has 2 or 3", section="axes")
-    elif time > 1 or len(kinds) - time - space > 1:
-        message = (
-            f"at most one is of time, and one of channel or another type; not {', '.join(map(shown_value, kinds))}"
-        )
-        yield Problem(key_address(where, "axes"), message, section="axes")
-    else:
-        yield from _order_of_axes(value, where)
-
-
-def _mixed(kinds: list[str], where: str) -> Findings:
-    if 2 <= kinds.count("space") <= 3:
-        yield Problem(key_address(where, "axes"), "axes of arrays and of space don't stand together", section="axes")
-
-
-def _order_of_axes(value: JSON, where: str) -> Findings:
-    axes = [axis for _, axis in objects_of(value, "axes")]
-    ranks = [TYPE_RANKS.get(type_of(axis), 1) for axis in axes]
-    space = [axis.get("name") for axis in axes if type_of(axis) == "space"]
-    known = [name for name in space if name in ("z", "y", "x")]
-    if ranks != sorted(ranks):
-        message = "must be in the order time, channel, space; transpose the image to match"
-        yield Problem(key_address(where, "axes"), message, section="axes")
-    elif known != sorted(known, reverse=True):
-        yield Problem(key_address(where, "axes"), "of space should be in the order z, y, x", True, "axes")
+def _image_axes(value: JSON, where: str, version: Version) -> Findings:
+    """Axes are those of an image, in number and order; axes of arrays are free (0.6)."""
+    where = key_address(where, "axes")
+    axes = [(axis.get("name"), type_of(axis)) for _, axis in objects_of(value, "axes")]
+    kinds = [kind for _, kind in axes]
+    of_arrays = version.array_axes and kinds.count("array") >= 2
+    problem = None if of_arrays or not axes else image_axes_problem(axes, where)
+    if of_arrays and 2 <= kinds.count("space") <= 3:
+        problem = Problem(where, "are of type 'array' and 'space'; an image has one or the other", section="axes")
+    yield from [problem] if problem else []
 
 
 def _unit(axis: JSON, where: str, version: Version) -> Findings:
@@ -342,8 +318,8 @@ CHECKS: Mapping[str, Sequence[Check]] = {
     "ome": ((EVERY, _unique("ome")), (EVERY, _multiscales_differ), (only("0.3"), _array_dimensions)),
     "multiscale": (
         (EVERY, _unique("multiscale")),
-        (only("0.3"), _axes_in_order),
-        (OF_LEVELS, _axes),
+        (only("0.3"), _fixed_axes),
+        (OF_LEVELS, _image_axes),
         (OF_LEVELS, _ONE_SCALE),
         (OF_LEVELS, _lengths),
         (since("0.4"), _fine_to_coarse),
@@ -354,7 +330,7 @@ CHECKS: Mapping[str, Sequence[Check]] = {
     ),
     "dataset": ((OF_LEVELS, _ONE_SCALE), (since("0.6"), _level_input)),
     "axis": ((EVERY, _unit),),
-    "coordinateSystem": ((EVERY, _unique("coordinateSystem")), (EVERY, _axes)),
+    "coordinateSystem": ((EVERY, _unique("coordinateSystem")), (EVERY, _image_axes)),
     "level transformation": ((EVERY, _pair),),
     "link": ((EVERY, _either),),
     "any": ((EVERY, _either),),
