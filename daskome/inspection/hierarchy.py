@@ -8,8 +8,9 @@ from typing import Any
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
-from daskome.inspection.stored_image import is_inside, read_document, reason
+from daskome.inspection.stored_image import read_document, reason
 from daskome.ome.detect import ome_of
+from daskome.ome.paths import is_inside
 from daskome.ome.rules.walk import kinds_of
 from daskome.stores.groups import UNFINISHED_KEY, find_group
 from daskome.stores.location import join_paths

@@ -20,6 +20,7 @@ from daskome.model.regions import ceil_div
 from daskome.ome.detect import ome_of, version_in
 from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero
+from daskome.ome.paths import is_inside
 from daskome.ome.problem import Problem
 from daskome.ome.read import read_multiscale, with_coordinates
 from daskome.ome.versions import VERSIONS, Version, likely_version, version_of
@@ -332,12 +333,6 @@ def _find_level(
         return replace(level, array=_open(place / dataset.path)), None
     except Exception as error:
         return level, Problem(_address(k, index), reason(error))
-
-
-def is_inside(path: Any) -> bool:
-    """Return whether a path leads to something inside a group."""
-    parts = path.split("/") if isinstance(path, str) else [""]
-    return bool(parts[0]) and all(part.strip(".") or not part for part in parts)
 
 
 def _document_of_array(place: StorePath) -> JSON:

@@ -7,13 +7,13 @@ from typing import Any
 import zarr
 from zarr.storage import StorePath
 
-from daskome.inspection.stored_image import is_inside
 from daskome.model.axes import AxesLike, Axis, parse_axes
 from daskome.model.json_values import to_plain_json
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS, ImageLabel, parse_image_label
 from daskome.ome.metadata import Metadata
 from daskome.ome.omero import Omero, parse_omero
+from daskome.ome.paths import is_inside
 from daskome.ome.plate import parse_plate, parse_well
 from daskome.ome.read import read_metadata
 from daskome.ome.rules.walk import check_attributes
