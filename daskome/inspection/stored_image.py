@@ -15,12 +15,12 @@ from daskome.kernels.methods import METHODS, Method
 from daskome.model.axes import Axis
 from daskome.model.image import DTYPES
 from daskome.model.layout import Layout
+from daskome.model.paths import is_inside
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.regions import ceil_div
 from daskome.ome.detect import ome_of, version_in
 from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero
-from daskome.ome.paths import is_inside
 from daskome.ome.problem import Problem
 from daskome.ome.read import read_multiscale, with_coordinates
 from daskome.ome.versions import VERSIONS, Version, likely_version, version_of

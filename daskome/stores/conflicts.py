@@ -8,8 +8,8 @@ import zarr
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, StorePath
 
+from daskome.model.paths import paths_inside
 from daskome.ome.metadata import Metadata
-from daskome.ome.paths import paths_inside
 from daskome.planning.plan import Group, Plan
 from daskome.stores.create import array_documents, zarr_format
 from daskome.stores.documents import list_names

@@ -11,8 +11,8 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome.model.paths import paths_inside
 from daskome.ome.detect import ome_of
-from daskome.ome.paths import paths_inside
 from daskome.stores.location import join_paths
 
 JSON = dict[str, Any]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from daskome.ome.paths import is_inside
+from daskome.model.paths import is_inside
 
 # Kinds of values
 
