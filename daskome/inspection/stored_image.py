@@ -14,6 +14,7 @@ from zarr.storage import StorePath
 from daskome.kernels.methods import METHODS, Method
 from daskome.model.axes import Axis
 from daskome.model.image import DTYPES
+from daskome.model.json_values import JSONObject
 from daskome.model.layout import Layout
 from daskome.model.paths import is_inside
 from daskome.model.pyramid import Level, Pyramid, write_block
@@ -27,7 +28,6 @@ from daskome.ome.versions import VERSIONS, Version, likely_version, version_of
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
 from daskome.stores.location import locate
 
-JSON = Mapping[str, Any]
 Array = zarr.Array[Any]
 Numbers = tuple[float, ...]
 FACTOR_MAX = 1024
@@ -58,7 +58,7 @@ class StoredLevel:
     dataset: PlacedDataset
     kinds: tuple[str, ...]
     array: Array | None
-    document: JSON = field(default_factory=dict, hash=False)
+    document: JSONObject = field(default_factory=dict, hash=False)
     multiscale: int = 0
 
     @property
@@ -90,7 +90,7 @@ class StoredImage:
     """
 
     zarr_format: int
-    attributes: JSON
+    attributes: JSONObject
     multiscale: Multiscale
     levels: tuple[StoredLevel, ...]
     problems: tuple[Problem, ...]
@@ -103,7 +103,7 @@ class StoredImage:
         return f"multiscales/{self.index}"
 
     @property
-    def ome(self) -> JSON:
+    def ome(self) -> JSONObject:
         """The attributes of OME-Zarr."""
         return ome_of(self.attributes)
 
@@ -173,7 +173,7 @@ def read_stored_image(place: StorePath) -> StoredImage | Problem:
 
 
 def stored_image_of(
-    place: StorePath, zarr_format: int, attributes: JSON, index: int = 0, against: Version | None = None
+    place: StorePath, zarr_format: int, attributes: JSONObject, index: int = 0, against: Version | None = None
 ) -> StoredImage | Problem:
     """Return the image that the attributes of a group describe, as far as it can be read, or why it can't.
 
@@ -291,7 +291,7 @@ def reason(error: BaseException) -> str:
     return str(error) if isinstance(error, ValueError) and str(error) else repr(error)
 
 
-def _with_first(attributes: JSON, index: int) -> JSON:
+def _with_first(attributes: JSONObject, index: int) -> JSONObject:
     """Return attributes whose first multiscale is the one that stands at `index`."""
     ome = ome_of(attributes)
     if not index or not isinstance(ome.get("multiscales"), list):
@@ -300,7 +300,7 @@ def _with_first(attributes: JSON, index: int) -> JSON:
     return {**attributes, "ome": rest} if "ome" in attributes else rest
 
 
-def _expanded(attributes: JSON) -> JSON:
+def _expanded(attributes: JSONObject) -> JSONObject:
     """Return attributes whose first multiscale says itself what its ``metadata`` keep for it."""
     multiscales = ome_of(attributes).get("multiscales") or ()
     first = [with_coordinates(multiscale) for multiscale in multiscales[:1]]
@@ -308,7 +308,7 @@ def _expanded(attributes: JSON) -> JSON:
     return whole if first and "ome" not in attributes else attributes
 
 
-def _read(attributes: JSON, datasets: Sequence[Any]) -> Multiscale:
+def _read(attributes: JSONObject, datasets: Sequence[Any]) -> Multiscale:
     """Read a multiscale with these datasets only, so that each problem stands alone."""
     ome = dict(ome_of(attributes))
     only = [{**multiscale, "datasets": datasets} for multiscale in (ome.get("multiscales") or ())[:1]]
@@ -317,7 +317,7 @@ def _read(attributes: JSON, datasets: Sequence[Any]) -> Multiscale:
 
 
 def _find_level(
-    place: StorePath, attributes: JSON, index: int, k: int, raw: Any
+    place: StorePath, attributes: JSONObject, index: int, k: int, raw: Any
 ) -> tuple[StoredLevel | None, Problem | None]:
     """Return a level and its array; or the level alone, or nothing, with the reason why."""
     try:
@@ -335,7 +335,7 @@ def _find_level(
         return level, Problem(_address(k, index), reason(error))
 
 
-def _document_of_array(place: StorePath) -> JSON:
+def _document_of_array(place: StorePath) -> JSONObject:
     found = (read_document(place, name) for name in ("zarr.json", ".zarray"))
     return next((one for one in found if isinstance(one, dict)), {})
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from daskome.model.axes import Axis
+from daskome.model.json_values import JSONDict
 from daskome.ome.detect import OME_KEYS, STATING, objects_of, ome_of, version_in
 from daskome.ome.image_label import read_image_label
 from daskome.ome.metadata import (
     COORDINATES,
     DEFAULT_SYSTEM,
-    JSON,
     CoordinateSystem,
     Dataset,
     Metadata,
@@ -131,7 +131,7 @@ def _read_multiscale(found: Mapping[str, Any], version: Version) -> Multiscale:
     return Multiscale(datasets, systems, name, method, metadata, intrinsic, rest)
 
 
-def with_coordinates(found: Mapping[str, Any]) -> JSON:
+def with_coordinates(found: Mapping[str, Any]) -> JSONDict:
     """Return a multiscale as it stands in the metadata, with axes and scales that its ``metadata`` keep for it."""
     metadata = found.get("metadata")
     kept = metadata.get(COORDINATES) if isinstance(metadata, Mapping) else None
@@ -145,7 +145,7 @@ def with_coordinates(found: Mapping[str, Any]) -> JSON:
 
 
 def _read_systems(
-    rest: JSON, datasets: Sequence[Mapping[str, Any]], version: Version
+    rest: JSONDict, datasets: Sequence[Mapping[str, Any]], version: Version
 ) -> tuple[tuple[CoordinateSystem, ...], int]:
     """Take the axes out of the rest of a multiscale: the systems, and which of them the levels lie in."""
     if "coordinateSystems" not in rest:
