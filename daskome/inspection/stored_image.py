@@ -23,7 +23,7 @@ from daskome.ome.detect import ome_of, version_in
 from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero
 from daskome.ome.problem import Problem
-from daskome.ome.read import read_multiscale, with_coordinates
+from daskome.ome.read import read_multiscale_at, with_coordinates
 from daskome.ome.versions import VERSIONS, Version, likely_version, version_of
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
 from daskome.stores.location import locate
@@ -190,9 +190,8 @@ def stored_image_of(
         What to check it against, whatever it states.
     """
     try:
-        attributes = _expanded(_with_first(attributes, index))
-        multiscale = _read(attributes, [])
-        datasets = list(ome_of(attributes)["multiscales"][0]["datasets"])
+        multiscale = read_multiscale_at(attributes, index, [])
+        datasets = list(with_coordinates(ome_of(attributes)["multiscales"][index])["datasets"])
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return Problem("multiscales", reason(error))
     found = [_find_level(place, attributes, index, k, dataset) for k, dataset in enumerate(datasets)]
@@ -291,37 +290,12 @@ def reason(error: BaseException) -> str:
     return str(error) if isinstance(error, ValueError) and str(error) else repr(error)
 
 
-def _with_first(attributes: JSONObject, index: int) -> JSONObject:
-    """Return attributes whose first multiscale is the one that stands at `index`."""
-    ome = ome_of(attributes)
-    if not index or not isinstance(ome.get("multiscales"), list):
-        return attributes
-    rest = {**ome, "multiscales": ome["multiscales"][index:]}
-    return {**attributes, "ome": rest} if "ome" in attributes else rest
-
-
-def _expanded(attributes: JSONObject) -> JSONObject:
-    """Return attributes whose first multiscale says itself what its ``metadata`` keep for it."""
-    multiscales = ome_of(attributes).get("multiscales") or ()
-    first = [with_coordinates(multiscale) for multiscale in multiscales[:1]]
-    whole = {**attributes, "multiscales": [*first, *multiscales[1:]]}
-    return whole if first and "ome" not in attributes else attributes
-
-
-def _read(attributes: JSONObject, datasets: Sequence[Any]) -> Multiscale:
-    """Read a multiscale with these datasets only, so that each problem stands alone."""
-    ome = dict(ome_of(attributes))
-    only = [{**multiscale, "datasets": datasets} for multiscale in (ome.get("multiscales") or ())[:1]]
-    alone = {key: ome[key] for key in ("version",) if key in ome} | {"multiscales": only}
-    return read_multiscale({"ome": alone} if "ome" in attributes else alone)
-
-
 def _find_level(
     place: StorePath, attributes: JSONObject, index: int, k: int, raw: Any
 ) -> tuple[StoredLevel | None, Problem | None]:
     """Return a level and its array; or the level alone, or nothing, with the reason why."""
     try:
-        dataset = _read(attributes, [raw]).placed[0]
+        dataset = read_multiscale_at(attributes, index, [raw]).placed[0]
         kinds = tuple(str(transform["type"]) for transform in raw.get("coordinateTransformations", ()))
     except Exception as error:  # Whatever a broken document makes zarr raise is a finding.
         return None, Problem(_address(k, index), reason(error))

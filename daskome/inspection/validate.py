@@ -232,7 +232,7 @@ def _like_image(label: Inspected, whole: Whole) -> Findings:
 
 
 def _n_levels(found: StoredImage) -> int:
-    return len(ome_of(found.attributes)["multiscales"][0]["datasets"])
+    return len(ome_of(found.attributes)["multiscales"][found.index]["datasets"])
 
 
 def _bare_between(label: Inspected, whole: Whole) -> Findings:
