@@ -1,4 +1,4 @@
-"""Any value as plain JSON, or an error that names what is not."""
+"""Values of JSON: any value as plain JSON, tests of its types, and values as messages show them."""
 
 import reprlib
 from collections.abc import Mapping
@@ -38,3 +38,35 @@ def to_plain_json(value: Any, where: str) -> Any:
     if isinstance(value, list | tuple):
         return [to_plain_json(item, f"{where}/{i}") for i, item in enumerate(value)]
     raise ValueError(f"{where} is {reprlib.repr(value)} of type {type(value).__name__}, which is no JSON")
+
+
+def is_list(value: Any) -> bool:
+    """Whether a value is a list."""
+    return isinstance(value, list | tuple)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; booleans are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_integer(value: Any) -> bool:
+    """JSON has one kind of number: 1.0 is an integer."""
+    return is_number(value) and (isinstance(value, int) or value.is_integer())
+
+
+def shown_value(value: Any) -> str:
+    """Return a value as messages show it: short, and without looking into what may be nested too deeply."""
+    if isinstance(value, str):
+        return repr(value) if len(value) <= 60 else f"{value[:57]!r}…"
+    if isinstance(value, Mapping):
+        return "an object" if value else "an empty object"
+    if is_list(value):
+        return f"a list of {len(value)}" if value else "an empty list"
+    if isinstance(value, bool | None):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "an integer of more than 64 bits"
+    return (
+        f"{value!r}" if isinstance(value, int | float) else f"of type {type(value).__name__}, which JSON does not have"
+    )

@@ -1,5 +1,6 @@
-"""What OME-Zarr says, as data: the nouns of its metadata, one row per version, the rules of the specification.
+"""OME-Zarr as data: the nouns of its metadata, one row per version, and the rules of the specification.
 
-Attributes are read into nouns and written from nouns; the row of a version (`VERSIONS`) decides how. Neither Dask, zarr
-nor a file system is imported here.
+*Attributes* are the JSON of a group as it is stored. `read` turns them into the nouns of `metadata`, `write` turns those
+back, in the form of a *version*: a row of `versions.VERSIONS`, whose flags hold all that differs. A *rule* (`rules`) says
+what a key must hold, or how keys relate; a *problem* is one finding, with its address. No Dask, zarr or file system here.
 """

@@ -4,29 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daskome.model.json_values import JSONObject
-from daskome.ome.rules.values import is_list
 
 
 def key_address(where: str, key: str | int) -> str:
     """Return where a key of an object, or an item of a list, stands in a document."""
     return f"{where}/{key}" if where else str(key)
-
-
-def shown_value(value: Any) -> str:
-    """Return a value as messages show it: short, and without looking into what may be nested too deeply."""
-    if isinstance(value, str):
-        return repr(value) if len(value) <= 60 else f"{value[:57]!r}…"
-    if isinstance(value, Mapping):
-        return "an object" if value else "an empty object"
-    if is_list(value):
-        return f"a list of {len(value)}" if value else "an empty list"
-    if isinstance(value, bool | None):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int) and value.bit_length() > 64:
-        return "an integer of more than 64 bits"
-    return (
-        f"{value!r}" if isinstance(value, int | float) else f"of type {type(value).__name__}, which JSON does not have"
-    )
 
 
 def type_of(value: JSONObject) -> str:

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from daskome.model.axes import UNITS
 from daskome.model.axes_rule import FIXED_AXES, AxesFault, fixed_axes_fault, image_axes_fault
-from daskome.model.json_values import JSONObject
+from daskome.model.json_values import JSONObject, is_integer, is_list, is_number, shown_value
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.problem import Problem
-from daskome.ome.rules.addresses import items_of, key_address, objects_of, shown_value, texts_of, type_of
+from daskome.ome.rules.addresses import items_of, key_address, objects_of, texts_of, type_of
 from daskome.ome.rules.objects import EITHER, OF_LEVELS, VECTORS
-from daskome.ome.rules.values import INDEX, SIZE, is_integer, is_list, is_number
+from daskome.ome.rules.values import INDEX, SIZE
 from daskome.ome.rules.versions import EVERY, Versions, only, since
 from daskome.ome.versions import Version
 

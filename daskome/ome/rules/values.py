@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from daskome.model.json_values import is_integer, is_list, is_number
 from daskome.model.paths import is_inside
 
 # Kinds of values
@@ -30,21 +31,6 @@ class Kind:
     holds: Callable[[Any], bool]
     items: "Kind | None" = None
     fields: str = ""
-
-
-def is_list(value: Any) -> bool:
-    """Whether a value is a list."""
-    return isinstance(value, list | tuple)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a number; booleans are not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_integer(value: Any) -> bool:
-    """JSON has one kind of number: 1.0 is an integer."""
-    return is_number(value) and (isinstance(value, int) or value.is_integer())
 
 
 def _integer_from(least: int, most: float = float("inf")) -> Callable[[Any], bool]:

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any, NamedTuple
 
-from daskome.model.json_values import JSONObject
+from daskome.model.json_values import JSONObject, is_list, shown_value
 from daskome.ome.detect import OME_KEYS
 from daskome.ome.problem import Problem, errors
-from daskome.ome.rules.addresses import key_address, shown_value, type_of
+from daskome.ome.rules.addresses import key_address, type_of
 from daskome.ome.rules.agreement import CHECKS
 from daskome.ome.rules.objects import OBJECTS, PARAMETERS, Rule
-from daskome.ome.rules.values import Kind, is_list, object_of
+from daskome.ome.rules.values import Kind, object_of
 from daskome.ome.versions import VERSIONS, Version
 
 OF_AN_IMAGE = ("omero", "image-label")
