@@ -11,6 +11,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from dask.callbacks import Callback
 from zarr.storage import LocalStore, MemoryStore, StorePath, WrapperStore
 
 import daskome
@@ -121,6 +122,27 @@ def test_colours_for_every_value_are_made_when_asked_for(image: Path) -> None:
     assert [color["label-value"] for color in colors] == [1, 2, 3]
     assert len({tuple(color["rgba"]) for color in colors}) == 3
     assert daskome.label_values(CELLS) == [1, 2, 3]
+
+
+class Sizes(Callback):  # type: ignore[misc]
+    """How many tasks each graph had that Dask was given."""
+
+    def __init__(self) -> None:
+        self.found: list[int] = []
+
+    def _start(self, dsk: Any) -> None:
+        self.found.append(len(dsk))
+
+
+def test_values_are_found_in_graphs_that_do_not_grow() -> None:
+    """A petabyte has 60 million blocks of 256³."""
+    largest = []
+    for n in (600, 1200):
+        cells = da.from_array(np.arange(256 * n, dtype="uint32").reshape(1, 1, -1) // 100, chunks=(1, 1, 256))
+        with Sizes() as sizes:
+            assert daskome.label_values(cells) == list(range(1, 256 * n // 100))
+        largest.append(max(sizes.found))
+    assert largest[0] == largest[1]
 
 
 def test_nothing_is_read_twice_unless_colours_are_asked_for(image: Path) -> None:
