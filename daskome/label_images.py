@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, islice, pairwise, product
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
+from dask.delayed import delayed
 from zarr.storage import StorePath
 
-from daskome import occupied, storage
+from daskome import cones, occupied, storage
 from daskome.asked import Asked
 from daskome.axes import Axis
 from daskome.found import Found, find, pyramid_of
@@ -17,7 +20,8 @@ from daskome.metadata import Metadata, Version, ome_keys, ome_of
 from daskome.plan import Capacity, Group, Plan
 from daskome.problem import Problem
 from daskome.pyramid import Image, Pyramid, ScaleFactors
-from daskome.sources import Source, as_source, cut
+from daskome.regions import gathered
+from daskome.sources import Source, as_source, cut, ready
 
 LABELS = "labels"
 DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -137,10 +141,29 @@ def label_values(labels: Any) -> list[int]:
     >>> label_values(np.array([[0, 3], [3, 7]], "uint16"))
     [3, 7]
     """
-    source = as_source(labels)
-    whole = tuple((0, n) for n in source.shape)
-    found = da.unique(cut(source, whole, (256,) * len(whole))).compute()
-    return [int(value) for value in np.asarray(found) if value]
+    source, found = ready(as_source(labels), cones.computed), set[int]()
+    pieces = _pieces(source)
+    while some := list(islice(pieces, PIECES_AT_ONCE)):
+        found.update(*dask.compute(*map(_values, some)))
+    return sorted(found - {0})
+
+
+def _pieces(source: Source) -> Iterator[da.Array]:
+    """Yield a label image in pieces of whole source chunks, one at a time: a petabyte has millions."""
+    sides = [pairwise(accumulate(gathered(sizes, PIECE), initial=0)) for sizes in source.chunks]
+    for region in product(*sides):
+        yield cut(source, region, (PIECE,) * len(region))
+
+
+@delayed(pure=False)  # type: ignore[untyped-decorator]
+def _values(piece: Any) -> list[int]:
+    return [int(value) for value in np.unique(piece)]
+
+
+PIECE = 256
+"""Voxels along each axis of what is looked at in one task; more where source chunks are larger."""
+PIECES_AT_ONCE = 256
+"""Pieces whose tasks are in one graph, so that it doesn't grow with the image."""
 
 
 def image_at(place: StorePath) -> Pyramid | None:

@@ -10,8 +10,8 @@ import os
 import reprlib
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -24,7 +24,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
-from daskome import direct, journal as journals
+from daskome import direct, journal as journals, locking
 from daskome.journal import Journal
 from daskome.layout import ArrayFormat
 from daskome.metadata import Metadata, Version, attributes as ome_attributes, find_version, merged, ome_keys, ome_of
@@ -220,21 +220,42 @@ def delete_shards(array: zarr.Array[Any], index: Sequence[slice]) -> None:
 def publish(place: StorePath, version: Version, metadata: Metadata) -> None:
     """Turn what is finished into an image, a plate, …: the attributes of its group, in one write.
 
-    Lists of labels and of wells grow. Another process may have read such a list before we wrote ours, and write it
-    without what we added; so we look again, and add it again.
+    Lists of labels and of wells grow, and several processes may add to one. In a folder, and in what no other process
+    can reach, one after the other does. Elsewhere, as on S3 and NFS, another process may have read the list before
+    we wrote ours, and write it without what we added; so we look again twice, and add it again. What is left: it is
+    lost if another takes longer than `WAITS` from reading the list to writing it, and began before we wrote.
     """
-    for wait in WAITS:
-        found = attributes(place)
-        whole = _published(found or {}, version, metadata)
-        if whole != found:
-            _set_attributes(place, version.arrays, whole, last=True)
-        if metadata.labels is None and metadata.plate is None:
-            return
-        time.sleep(wait)
+    if metadata.labels is None and metadata.plate is None:
+        _publish(place, version, metadata)
+        return
+    with _alone(place) as alone:
+        for wait in (0,) if alone else WAITS:
+            _publish(place, version, metadata)
+            time.sleep(wait)
 
 
 WAITS = (0.05, 0.1, 0)
-"""Seconds after writing a list that grows until it is looked at again."""
+"""Seconds after writing a list that grows until it is looked at again, where processes can't take turns."""
+
+
+def _publish(place: StorePath, version: Version, metadata: Metadata) -> None:
+    found = attributes(place)
+    whole = _published(found or {}, version, metadata)
+    if whole != found:
+        _set_attributes(place, version.arrays, whole, last=True)
+
+
+@contextmanager
+def _alone(place: StorePath) -> Iterator[bool]:
+    """Add to the lists at a place alone, if that can be. Yield whether it is so."""
+    store = _unwrapped(place.store)
+    with locking.HERE:
+        if isinstance(store, LocalStore):
+            (store.root / place.path).mkdir(parents=True, exist_ok=True)
+            with locking.held(store.root / place.path) as alone:
+                yield alone
+        else:
+            yield is_local_to_process(place)
 
 
 def _published(found: JSON, version: Version, metadata: Metadata) -> JSON:

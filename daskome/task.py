@@ -11,12 +11,17 @@ from uuid import uuid4
 from dask.delayed import Delayed, delayed
 from zarr.storage import StorePath
 
-from daskome import cones, jobs, journal as journals, occupied, run, storage
+from daskome import cones, jobs, journal as journals, occupied, run, storage, table
 from daskome.journal import Journal
 from daskome.metadata import merged
 from daskome.plan import Plan
 from daskome.run import Start
 from daskome.sources import Origin, Source, ready, stored_at
+
+MOST_UNITS = 100_000
+"""How many units one graph may hold: it takes minutes and a GiB to make, whoever computes it."""
+UNIT_NBYTES = 14 * 2**10
+"""What a unit takes in such a graph, measured, if its image is in a store; more if Dask makes it."""
 
 log = logging.getLogger("daskome")
 
@@ -74,7 +79,14 @@ class Task:
         return self.plan
 
     def later(self) -> "Later":
-        """Return a graph that does the same: a task per unit, a barrier per stage."""
+        """Return a graph that does the same: a task per unit, a barrier per stage.
+
+        Raises
+        ------
+        ValueError
+            For more units than a graph should hold.
+        """
+        self._check_one_graph()
         start = self._start()
         start = replace(start, sources=[ready(source, cones.lazily) for source in start.sources])
         create = partial(_create, replace(self, sources=()), start.journal, self._origins())
@@ -85,6 +97,16 @@ class Task:
             barrier = _delay("barrier", _all_done)(units)
         done = _delay("finish", _finish, replace(start, sources=()), self.finished)(barrier)
         return Later(done.key, done.dask)
+
+    def _check_one_graph(self) -> None:
+        n = 0 if self.finished else self.plan.n_units
+        if n > MOST_UNITS:
+            raise ValueError(
+                f"compute=False would make one Dask graph of {n:,} units, about {table.nbytes(n * UNIT_NBYTES)} of it"
+                f" before the first is written; at most {MOST_UNITS:,} are put into one. Write now, with compute=True,"
+                " which keeps a few at a time; or begin with compute='init', then let any number of processes or tasks"
+                " call daskome.run_part, and one daskome.finish"
+            )
 
     def _start(self) -> Start:
         return Start(self.plan, self.sources, self.place, self.journal or journals.fresh(self.home))

@@ -149,8 +149,9 @@ def write_image(
     progress : callable, optional
         Called with bytes written and bytes in all after every unit.
     compute : bool or "init"
-        If False, return a `Delayed` that does everything, publishing included. If "init", make the empty arrays and
-        the journal only: `run_part`, in as many processes as you like, and `finish` do the rest.
+        If False, return a `Delayed` that does everything, publishing included; it holds a task for each unit, so more
+        than 100,000 units are an error. If "init", make the empty arrays and the journal only: `run_part`, in as many
+        processes as you like, and `finish` do the rest.
     **metadata
         What else the multiscale is to say; ``metadata``, a dict, says how the image was made.
 

@@ -11,7 +11,7 @@ import pytest
 
 HOUSE = Path(__file__).parent.parent / "daskome"
 FLOORS = {
-    **dict.fromkeys(["_version", "axes", "caller", "methods", "nouns", "problem", "regions", "table"], 0),
+    **dict.fromkeys(["_version", "axes", "caller", "locking", "methods", "nouns", "problem", "regions", "table"], 0),
     "resampling": -0.5,
     "cones": 0.7,
     "direct": 0.7,

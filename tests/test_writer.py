@@ -401,6 +401,15 @@ def test_levels_that_do_not_fit_are_refused(tmp_path: Path, pyramid: Any, said: 
     assert not (tmp_path / "a").exists()
 
 
+def test_one_graph_of_everything_is_refused_where_it_would_not_fit(tmp_path: Path) -> None:
+    """Each unit is a task of it, before the first is written: a petabyte's would take days and all memory."""
+    image = zarr.create_array(zarr.storage.MemoryStore(), shape=(60_000,) * 3, chunks=(128,) * 3, dtype="uint8")
+    units = f"{daskome.plan_image(image, axes='zyx').n_units:,}"
+    with pytest.raises(ValueError, match=f"one Dask graph of {units} units.*GiB.*compute='init'"):
+        daskome.write_image(image, tmp_path / "a", axes="zyx", compute=False)
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize("scheduler", ["threads", "sync", "processes"])
 def test_compute_false_does_everything_later(tmp_path: Path, tiny_blocks: None, scheduler: str) -> None:
     lazy = daskome.write_image(
