@@ -10,7 +10,7 @@ import os
 import reprlib
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
@@ -204,9 +204,9 @@ def _make(place: StorePath, plan: Plan, group: Group, documents: Mapping[str, An
         sync((place / key).set(document))
 
 
-def open_levels(place: StorePath, pyramid: Pyramid) -> list[zarr.Array[Any]]:
-    """Return the arrays of a pyramid in its group, to be written."""
-    return [_open_array(place / level.path, level) for level in pyramid.levels]
+def open_levels(place: StorePath, levels: Iterable[Level]) -> list[zarr.Array[Any]]:
+    """Return the arrays of levels in their group, to be written."""
+    return [_open_array(place / level.path, level) for level in levels]
 
 
 def delete_shards(array: zarr.Array[Any], index: Sequence[slice]) -> None:
@@ -341,7 +341,7 @@ def one_chunk(block: Any, compressor: Any, zarr_format: Literal[2, 3]) -> zarr.A
         zarr_format=zarr_format,
         config={"write_empty_chunks": True},
     )
-    return direct.again(array)
+    return direct.opened(array)
 
 
 def chunk_nbytes(array: zarr.Array[Any]) -> int:
@@ -545,9 +545,6 @@ def _revived(option: Any) -> Any:
 def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:
     """Return an array to write, with those options that zarr does not keep in its metadata."""
     config, stored_as = (level.layout.options.get(key) for key in ("config", "zarr_format"))
-
-    def open_() -> zarr.Array[Any]:  # With the format, zarr asks a cloud for one document instead of three.
-        array = zarr.open_array(store=place.store, path=place.path, mode="r+", zarr_format=stored_as)
-        return array.with_config(config) if config else array
-
-    return direct.opened(place.store, open_)
+    # With the format, zarr asks a cloud for one document instead of three.
+    array = zarr.open_array(store=place.store, path=place.path, mode="r+", zarr_format=stored_as)
+    return direct.opened(array.with_config(config) if config else array)
