@@ -22,7 +22,7 @@ import zarr
 from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, ZipStore
 
 from daskome import direct, journal as journals
 from daskome.journal import Journal
@@ -31,6 +31,7 @@ from daskome.metadata import Metadata, Version, attributes as ome_attributes, fi
 from daskome.plan import Group, Plan
 from daskome.pyramid import Level, Pyramid
 from daskome.sources import Origin, Source
+from daskome.wrappers import unwrapped
 
 JSON = dict[str, Any]
 MARK = "daskome"
@@ -261,7 +262,7 @@ def renew(target: Any) -> None:
 
 def sweep(place: StorePath, plan: Plan) -> None:
     """Delete what killed processes have left of files that were never finished. Other stores write whole objects."""
-    store = _unwrapped(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, LocalStore):
         for group, pyramid in plan.images:
             for level in pyramid.levels[group.kept :]:
@@ -369,7 +370,7 @@ def _is_consolidated(place: StorePath) -> bool:
 
 def is_local_to_process(place: StorePath) -> bool:
     """Whether no other process can write there: stores in memory, and zip files."""
-    store = _unwrapped(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, FsspecStore):
         return "memory" in (store.fs.protocol, *store.fs.protocol)
     return isinstance(store, MemoryStore | ZipStore) or type(getattr(store, "store", None)).__name__ == "MemoryStore"
@@ -392,7 +393,7 @@ def foreign(found: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def address(place: StorePath) -> tuple[str, ...]:
     """Return what tells two places apart, whatever kind of store leads there: for files, the resolved path."""
-    store = _unwrapped(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, LocalStore):
         return (store.root / place.path).resolve().parts
     if isinstance(store, FsspecStore):
@@ -411,7 +412,7 @@ def origin(source: Source) -> Origin:
 
 def url(place: StorePath) -> str:
     """Return the path or URL under which another process finds a place; empty where it can't. It says no secrets."""
-    store = _unwrapped(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, LocalStore):
         return (store.root / place.path).absolute().as_posix()
     if isinstance(store, FsspecStore) and not is_local_to_process(place):
@@ -423,7 +424,7 @@ def above(place: StorePath) -> StorePath | None:
     """Return the place above one, to be read, also above its store if that is of files; None where there is none."""
     if place.path:
         return StorePath(place.store, place.path.rpartition("/")[0])
-    store = _unwrapped(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, LocalStore) and store.root.absolute().parent != store.root.absolute():
         return StorePath(LocalStore(store.root.absolute().parent, read_only=True))
     if isinstance(store, FsspecStore) and "/" in store.path.strip("/"):
@@ -431,16 +432,9 @@ def above(place: StorePath) -> StorePath | None:
     return None
 
 
-def _unwrapped(store: Any) -> Any:
-    """Return the store inside wrappers, such as those that log."""
-    while isinstance(store, WrapperStore):
-        store = store._store
-    return store
-
-
 def _mode(place: StorePath, writable: bool = False) -> Literal["r", "r+"]:
     """Return the mode that opens what is there. A zip file that is open for writing can't be opened as "r"."""
-    return "r+" if writable or (isinstance(place.store, ZipStore) and not place.read_only) else "r"
+    return "r+" if writable or (isinstance(unwrapped(place.store), ZipStore) and not place.read_only) else "r"
 
 
 def join(*paths: str) -> str:

@@ -23,6 +23,7 @@ FLOORS = {
     "passes": 2.7,
     "staging": 2.8,
     "plan": 3,
+    "wrappers": 3.4,
     "journal": 3.5,
     "asked": 3.3,
     **dict.fromkeys(["azure", "s3"], 3.8),
