@@ -26,12 +26,11 @@ def replaceable(place: StorePath, plan: Plan, overwrite: bool) -> list[str]:
     PermissionError, NotADirectoryError
         If the place can't be written.
     ValueError
-        If zarr refuses an array as planned.
+        If the plan needs a temporary copy, which the store can't delete.
     """
     _check_writable(place)
     if plan.temporary and not place.store.supports_deletes:
         raise ValueError(f"{place} is in a store that can't delete a temporary copy of the image; leave staging out")
-    storage.rehearse(plan)
     missing: set[str] = set()
     old: list[str] = []
     for group in sorted(plan.groups, key=lambda group: group.path.count("/")):

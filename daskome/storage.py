@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numcodecs
 import zarr
 from zarr.abc.store import Store
-from zarr.core.buffer import default_buffer_prototype
+from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, ZipStore
 
@@ -93,7 +93,11 @@ def find_array(place: StorePath) -> zarr.Array[Any] | None:
         return None
 
 
-def rehearse(plan: Plan) -> list[dict[str, Any]]:
+Documents = Mapping[str, Buffer]
+"""The documents of arrays, by their keys in the group of their pyramid."""
+
+
+def rehearse(plan: Plan) -> list[Documents]:
     """Return, per pyramid of a plan, the documents of its arrays: what zarr refuses, it refuses here, in memory.
 
     Raises
@@ -108,7 +112,7 @@ def _kept(plan: Plan, pyramid: int) -> int:
     return min(group.kept for group in plan.groups if group.pyramid == pyramid)
 
 
-def _rehearsed(pyramid: Pyramid, kept: int) -> dict[str, Any]:
+def _rehearsed(pyramid: Pyramid, kept: int) -> Documents:
     store = MemoryStore()
     for level in pyramid.levels[kept:]:
         try:
@@ -130,13 +134,22 @@ def _try_codecs(pyramid: Pyramid, level: Level) -> None:
     array[...] = 0 if array.fill_value else 1
 
 
-def create(place: StorePath, plan: Plan, old: Sequence[str], journal: Journal, origins: Sequence[Origin] = ()) -> None:
+def create(
+    place: StorePath,
+    plan: Plan,
+    documents: Sequence[Documents],
+    old: Sequence[str],
+    journal: Journal,
+    origins: Sequence[Origin] = (),
+) -> None:
     """Make the groups and arrays of a plan, empty; groups of images are marked as unfinished.
 
     Parameters
     ----------
     place : StorePath
     plan : Plan
+    documents : sequence of dict
+        Those of its arrays (`rehearse`).
     old : sequence of str
         Levels of the images that are there, which go (`daskome.occupied.replaceable`). What made them
         images goes before them, so no reader takes a mixture for whole. Nothing else is touched.
@@ -145,7 +158,7 @@ def create(place: StorePath, plan: Plan, old: Sequence[str], journal: Journal, o
     origins : sequence of Origin
         Where the images of the plan come from, for the journal.
     """
-    documents, fingerprint = rehearse(plan), plan.fingerprint
+    fingerprint = plan.fingerprint
     for group in reversed([group for group in plan.groups if not group.temporary]):
         replaced = [path for path in old if _is_in(path, group.path)]
         _begin(place / group.path, plan, group, _mark(plan, group, replaced, fingerprint))
@@ -193,7 +206,7 @@ def _mark(plan: Plan, group: Group, old: Sequence[str], fingerprint: str) -> JSO
     return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*own, *replaced})}
 
 
-def _make(place: StorePath, plan: Plan, group: Group, documents: Mapping[str, Any]) -> None:
+def _make(place: StorePath, plan: Plan, group: Group, documents: Documents) -> None:
     """Make the arrays of a group, and take away documents that would contradict it."""
     stale = [] if group.pyramid is None or group.kept else _stale_documents(place, plan)
     unfinished = attributes(place) if stale else None

@@ -237,7 +237,7 @@ def plan_image(
     asked = Asked(*described, None, method, scale_factors, storage_options, metadata)
     plan, sources = _image_plan(image, asked, labels, place, version, workers)
     if place is not None:
-        Task(plan, sources, place, overwrite).check()
+        Task(plan, sources, place, overwrite).checked()
     return plan
 
 
@@ -611,7 +611,8 @@ def _image_plan(
     image: Any, asked: Asked, labels: Mapping[str, Any] | None, place: StorePath | None, version: Version, who: Capacity
 ) -> tuple[Plan, list[Source]]:
     """Return the plan of an image, with its labels if there are any, and what is read."""
-    plan, source = _like_neighbours(asked, as_source(image), place).plan(as_source(image), version, who)
+    source = as_source(image)
+    plan, source = _like_neighbours(asked, source, place).plan(source, version, who)
     warn_of_loss(version, plan.groups[0].metadata)
     if labels is not None and not isinstance(labels, Mapping):
         raise ValueError("labels come with an image as a dict from their names to arrays, as in {'cells': array}")
@@ -687,7 +688,7 @@ def _done(plan: Plan, sources: Sequence[Source], place: StorePath, group: Any, h
         if how.overwrite:
             raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
         task = resumed(task)
-    task.check()
+    task = task.checked()
     if how.compute is False:
         return task.later()
     try:
