@@ -33,7 +33,7 @@ from daskome.sources import Source, as_source, cut, ready
 
 log = logging.getLogger("daskome")
 Progress = Callable[[int, int], None]
-Part = tuple[int, Iterable[int]]
+Part = tuple[int, Sequence[int]]
 """A stage, and the indices of some of its units, rising."""
 Copy = tuple[StorePath, Pyramid]
 """A temporary copy: its group, and its pyramid of one level."""
@@ -119,7 +119,7 @@ def run(start: Start, retries: int = 2, progress: Progress | None = None, parts:
         How often a unit that fails is tried again.
     progress : callable, optional
         Called with bytes written and bytes in all, uncompressed, after every unit.
-    parts : sequence of (int, iterable of int), optional
+    parts : sequence of (int, sequence of int), optional
         Stages and units; all if not given.
 
     Raises
@@ -129,12 +129,8 @@ def run(start: Start, retries: int = 2, progress: Progress | None = None, parts:
     """
     plan = start.plan
     todo = [(stage, start.missing(stage, indices)) for stage, indices in parts or _whole(plan)]
-    total = (
-        plan.nbytes + plan.temporary_nbytes
-        if parts is None
-        else sum(nbytes(plan, stage, indices) for stage, indices in parts)
-    )
-    done = total - sum(nbytes(plan, stage, indices) for stage, indices in todo) if progress else 0
+    total = sum(plan.nbytes_of(stage, indices) for stage, indices in parts or _whole(plan)) if progress else 0
+    done = total - sum(plan.nbytes_of(stage, indices) for stage, indices in todo) if progress else 0
     with pool(start.place, plan, start.journal) as workers:
         start = _ready(start, todo)
         for stage, indices in todo:
@@ -153,11 +149,6 @@ def _ready(start: Start, todo: Sequence[tuple[int, list[int]]]) -> Start:
 
 def _whole(plan: Plan) -> list[Part]:
     return [(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
-
-
-def nbytes(plan: Plan, stage: int, indices: Iterable[int]) -> int:
-    """Return how many bytes units write, uncompressed."""
-    return sum(map(plan.writes, plan.units(stage, indices)))
 
 
 def jobs(start: Start, stage: int, indices: Iterable[int]) -> Iterator[Job]:
