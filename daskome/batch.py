@@ -5,6 +5,7 @@ machine that reaches the store; each may be killed and started again. `finish` p
 """
 
 import sys
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -425,14 +426,17 @@ def _status(begun: Begun) -> Status:
 
 
 def _is_in(key: str, missing: Sequence[Sequence[int]]) -> bool:
+    """Whether a unit is among those that are missing, which rise: a petabyte has millions."""
     stage, _, index = key.partition("/")
-    return int(index) in missing[int(stage)]
+    indices = missing[int(stage)]
+    where = bisect_left(indices, int(index))
+    return where < len(indices) and indices[where] == int(index)
 
 
 def _stage_status(plan: Plan, k: int, missing: tuple[int, ...], failures: Mapping[str, str]) -> StageStatus:
-    units, nbytes = plan.count(k), run.nbytes(plan, k, range(plan.count(k)))
+    units, nbytes = plan.count(k), plan.nbytes_of(k)
     failed = sum(key.startswith(f"{k}/") for key in failures)
-    return StageStatus(units, units - len(missing), failed, nbytes, nbytes - run.nbytes(plan, k, missing), missing)
+    return StageStatus(units, units - len(missing), failed, nbytes, nbytes - plan.nbytes_of(k, missing), missing)
 
 
 def _rates(begun: Begun, stages: Sequence[StageStatus]) -> Iterator[float]:

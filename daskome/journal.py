@@ -24,11 +24,12 @@ from uuid import uuid4
 
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import FsspecStore, StorePath, WrapperStore
+from zarr.storage import FsspecStore, StorePath
 
 from daskome.nouns import from_json
 from daskome.plan import Plan, Unit
 from daskome.sources import Origin
+from daskome.wrappers import unwrapped
 
 JOURNAL = ".daskome"
 CURRENT = "current"
@@ -169,9 +170,7 @@ def now() -> float:
 
 def names(folder: StorePath) -> list[str]:
     """Return what is in a folder, now: file systems of objects remember lists that other processes have changed."""
-    store: Any = folder.store
-    while isinstance(store, WrapperStore):
-        store = store._store
+    store = unwrapped(folder.store)
     if isinstance(store, FsspecStore):
         store.fs.invalidate_cache()
     with suppress(FileNotFoundError, NotADirectoryError):

@@ -13,9 +13,11 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from itertools import islice
 from queue import SimpleQueue
+from typing import Any
 
 import dask
 import dask.array as da
+import zarr
 from dask.local import get_sync
 from zarr.storage import StorePath
 
@@ -25,20 +27,18 @@ from daskome.journal import Journal, Record
 from daskome.metadata import find_version, with_levels
 from daskome.plan import Group, Plan, Unit
 from daskome.pools import Pool, pool
-from daskome.pyramid import Pyramid
+from daskome.pyramid import Level, Pyramid
 from daskome.regions import Region
 from daskome.sources import Source, as_source, cut, ready
 
 log = logging.getLogger("daskome")
 Progress = Callable[[int, int], None]
-Part = tuple[int, Iterable[int]]
+Part = tuple[int, Sequence[int]]
 """A stage, and the indices of some of its units, rising."""
 Copy = tuple[StorePath, Pyramid]
 """A temporary copy: its group, and its pyramid of one level."""
 BACK_OFF = 0.25
 """Seconds to wait before a unit is tried again, about; four times as long each time."""
-STAGED = "s0"
-"""The one level of a temporary copy."""
 LOSSES = 20
 """So often a unit may be lost with the worker that had it, without being the reason."""
 HOPELESS = 10
@@ -72,7 +72,7 @@ class Job:
     place: StorePath
     journal: Journal
     wait: float = 0
-    staged: StorePath | None = None
+    staged: Copy | None = None
     leaves: Copy | None = None
 
     def __call__(self) -> None:
@@ -81,16 +81,32 @@ class Job:
         if not journals.is_current(self.journal):
             raise WriteError(f"{self.place} is not being written any more: it was finished, or started anew elsewhere")
         begun = journals.now()
-        arrays = storage.open_levels(self.place, self.pyramid)
-        piece = self.piece
-        if piece is None:
-            below = arrays[self.unit.work.first - 1] if self.staged is None else storage.find_array(self.staged)
-            piece = cut(as_source(below), self.reads, self.unit.work.read_chunks)
-        written = arrays[self.unit.work.first : self.unit.work.stop]
-        if self.leaves is not None:
-            written += storage.open_levels(*self.leaves)
-        dask.compute(graph.stores(self.unit, self.pyramid, piece, written), scheduler=get_sync)
+        dask.compute(graph.stores(self.unit, self.pyramid, self._piece(), self._written()), scheduler=get_sync)
         journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - begun))
+
+    def _piece(self) -> da.Array:
+        """Return what the unit reads: of its image, of a temporary copy, or of the level below."""
+        if self.piece is not None:
+            return self.piece
+        work, levels = self.unit.work, self.pyramid.levels
+        place, below = (self.place, levels[work.first - 1]) if self.staged is None else _only(self.staged)
+        (array,) = storage.open_levels(place, [below])
+        return cut(as_source(array), self.reads, work.read_chunks)
+
+    def _written(self) -> list[zarr.Array[Any]]:
+        """Return the arrays that the unit writes, and no others: each costs a request where stores are far away."""
+        own = self.pyramid.levels[self.unit.work.first : self.unit.work.stop]
+        arrays = storage.open_levels(self.place, own)
+        if self.leaves is not None:
+            place, copy = _only(self.leaves)
+            arrays += storage.open_levels(place, [copy])
+        return arrays
+
+
+def _only(copy: Copy) -> tuple[StorePath, Level]:
+    """Return the group of a temporary copy, and its one level."""
+    place, pyramid = copy
+    return place, pyramid.levels[0]
 
 
 def run(start: Start, retries: int = 2, progress: Progress | None = None, parts: Sequence[Part] | None = None) -> None:
@@ -102,8 +118,9 @@ def run(start: Start, retries: int = 2, progress: Progress | None = None, parts:
     retries : int
         How often a unit that fails is tried again.
     progress : callable, optional
-        Called with bytes written and bytes in all, uncompressed, after every unit.
-    parts : sequence of (int, iterable of int), optional
+        Called with bytes written and bytes in all, uncompressed: before the first unit, with what was there already,
+        and after every unit.
+    parts : sequence of (int, sequence of int), optional
         Stages and units; all if not given.
 
     Raises
@@ -113,14 +130,12 @@ def run(start: Start, retries: int = 2, progress: Progress | None = None, parts:
     """
     plan = start.plan
     todo = [(stage, start.missing(stage, indices)) for stage, indices in parts or _whole(plan)]
-    total = (
-        plan.nbytes + plan.temporary_nbytes
-        if parts is None
-        else sum(nbytes(plan, stage, indices) for stage, indices in parts)
-    )
-    done = total - sum(nbytes(plan, stage, indices) for stage, indices in todo) if progress else 0
+    total = sum(plan.nbytes_of(stage, indices) for stage, indices in parts or _whole(plan)) if progress else 0
+    done = total - sum(plan.nbytes_of(stage, indices) for stage, indices in todo) if progress else 0
     with pool(start.place, plan, start.journal) as workers:
         start = _ready(start, todo)
+        if progress:
+            progress(done, total)
         for stage, indices in todo:
             for unit in finished(start, jobs(start, stage, indices), workers, retries):
                 done += plan.writes(unit)
@@ -139,11 +154,6 @@ def _whole(plan: Plan) -> list[Part]:
     return [(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
 
 
-def nbytes(plan: Plan, stage: int, indices: Iterable[int]) -> int:
-    """Return how many bytes units write, uncompressed."""
-    return sum(map(plan.writes, plan.units(stage, indices)))
-
-
 def jobs(start: Start, stage: int, indices: Iterable[int]) -> Iterator[Job]:
     """Yield the jobs of some units of a stage, each made when it is asked for."""
     plan = start.plan
@@ -151,8 +161,7 @@ def jobs(start: Start, stage: int, indices: Iterable[int]) -> Iterator[Job]:
         work, reads = unit.work, plan.reads(unit)
         piece = None if work.image is None else cut(start.sources[work.image], reads, work.read_chunks)
         group = start.place / plan.groups[work.group].path
-        read, leaves = (None if n is None else _copy(start, n) for n in (work.staged, work.leaves))
-        staged = read and read[0] / STAGED
+        staged, leaves = (None if n is None else _copy(start, n) for n in (work.staged, work.leaves))
         yield Job(unit, reads, piece, plan.pyramid(work), group, start.journal, staged=staged, leaves=leaves)
 
 
@@ -174,7 +183,7 @@ def finish(start: Start) -> None:
         metadata = group.metadata
         if group.pyramid is not None and not group.kept and metadata.omero:
             pyramid = plan.pyramids[group.pyramid]
-            coarsest = storage.open_levels(place / group.path, pyramid)[-1]
+            (coarsest,) = storage.open_levels(place / group.path, pyramid.levels[-1:])
             channels = display.measured(metadata.omero.channels or (), coarsest, pyramid)
             metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
         if group.kept:

@@ -294,7 +294,7 @@ def _reopenable(image: Any) -> Any:
     if isinstance(image, da.Array):
         return cones.made(image)
     if isinstance(image, zarr.Array):
-        return direct.again(image)
+        return direct.opened(image)
     if isinstance(image, np.memmap) and isinstance(image.base, mmap.mmap) and image.filename is not None:
         order: Any = "C" if image.flags.c_contiguous else "F"
         return Mapped(partial(np.memmap, image.filename, image.dtype, "r", image.offset, image.shape, order), image)

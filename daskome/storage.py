@@ -10,7 +10,7 @@ import os
 import reprlib
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import product
@@ -20,9 +20,9 @@ from typing import Any, Literal
 import numcodecs
 import zarr
 from zarr.abc.store import Store
-from zarr.core.buffer import default_buffer_prototype
+from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, ZipStore
 
 from daskome import direct, journal as journals, locking
 from daskome.journal import Journal
@@ -32,6 +32,7 @@ from daskome.methods import short_name
 from daskome.plan import Group, Plan
 from daskome.pyramid import Level, Pyramid
 from daskome.sources import Origin, Source
+from daskome.wrappers import unwrapped
 
 JSON = dict[str, Any]
 MARK = "daskome"
@@ -93,7 +94,11 @@ def find_array(place: StorePath) -> zarr.Array[Any] | None:
         return None
 
 
-def rehearse(plan: Plan) -> list[dict[str, Any]]:
+Documents = Mapping[str, Buffer]
+"""The documents of arrays, by their keys in the group of their pyramid."""
+
+
+def rehearse(plan: Plan) -> list[Documents]:
     """Return, per pyramid of a plan, the documents of its arrays: what zarr refuses, it refuses here, in memory.
 
     Raises
@@ -108,7 +113,7 @@ def _kept(plan: Plan, pyramid: int) -> int:
     return min(group.kept for group in plan.groups if group.pyramid == pyramid)
 
 
-def _rehearsed(pyramid: Pyramid, kept: int) -> dict[str, Any]:
+def _rehearsed(pyramid: Pyramid, kept: int) -> Documents:
     store = MemoryStore()
     for level in pyramid.levels[kept:]:
         try:
@@ -130,13 +135,22 @@ def _try_codecs(pyramid: Pyramid, level: Level) -> None:
     array[...] = 0 if array.fill_value else 1
 
 
-def create(place: StorePath, plan: Plan, old: Sequence[str], journal: Journal, origins: Sequence[Origin] = ()) -> None:
+def create(
+    place: StorePath,
+    plan: Plan,
+    documents: Sequence[Documents],
+    old: Sequence[str],
+    journal: Journal,
+    origins: Sequence[Origin] = (),
+) -> None:
     """Make the groups and arrays of a plan, empty; groups of images are marked as unfinished.
 
     Parameters
     ----------
     place : StorePath
     plan : Plan
+    documents : sequence of dict
+        Those of its arrays (`rehearse`).
     old : sequence of str
         Levels of the images that are there, which go (`daskome.occupied.replaceable`). What made them
         images goes before them, so no reader takes a mixture for whole. Nothing else is touched.
@@ -145,7 +159,7 @@ def create(place: StorePath, plan: Plan, old: Sequence[str], journal: Journal, o
     origins : sequence of Origin
         Where the images of the plan come from, for the journal.
     """
-    documents, fingerprint = rehearse(plan), plan.fingerprint
+    fingerprint = plan.fingerprint
     for group in reversed([group for group in plan.groups if not group.temporary]):
         replaced = [path for path in old if _is_in(path, group.path)]
         _begin(place / group.path, plan, group, _mark(plan, group, replaced, fingerprint))
@@ -193,7 +207,7 @@ def _mark(plan: Plan, group: Group, old: Sequence[str], fingerprint: str) -> JSO
     return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*own, *replaced})}
 
 
-def _make(place: StorePath, plan: Plan, group: Group, documents: Mapping[str, Any]) -> None:
+def _make(place: StorePath, plan: Plan, group: Group, documents: Documents) -> None:
     """Make the arrays of a group, and take away documents that would contradict it."""
     stale = [] if group.pyramid is None or group.kept else _stale_documents(place, plan)
     unfinished = attributes(place) if stale else None
@@ -205,9 +219,9 @@ def _make(place: StorePath, plan: Plan, group: Group, documents: Mapping[str, An
         sync((place / key).set(document))
 
 
-def open_levels(place: StorePath, pyramid: Pyramid) -> list[zarr.Array[Any]]:
-    """Return the arrays of a pyramid in its group, to be written."""
-    return [_open_array(place / level.path, level) for level in pyramid.levels]
+def open_levels(place: StorePath, levels: Iterable[Level]) -> list[zarr.Array[Any]]:
+    """Return the arrays of levels in their group, to be written."""
+    return [_open_array(place / level.path, level) for level in levels]
 
 
 def delete_shards(array: zarr.Array[Any], index: Sequence[slice]) -> None:
@@ -283,7 +297,7 @@ def renew(target: Any) -> None:
 
 def sweep(place: StorePath, plan: Plan) -> None:
     """Delete what killed processes have left of files that were never finished. Other stores write whole objects."""
-    store = _unwrapped(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, LocalStore):
         for group, pyramid in plan.images:
             for level in pyramid.levels[group.kept :]:
@@ -368,7 +382,7 @@ def one_chunk(block: Any, compressor: Any, zarr_format: Literal[2, 3]) -> zarr.A
         zarr_format=zarr_format,
         config={"write_empty_chunks": True},
     )
-    return direct.again(array)
+    return direct.opened(array)
 
 
 def chunk_nbytes(array: zarr.Array[Any]) -> int:
@@ -396,7 +410,7 @@ def _is_consolidated(place: StorePath) -> bool:
 
 def is_local_to_process(place: StorePath) -> bool:
     """Whether no other process can write there: stores in memory, and zip files."""
-    store = _unwrapped(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, FsspecStore):
         return "memory" in (store.fs.protocol, *store.fs.protocol)
     return isinstance(store, MemoryStore | ZipStore) or type(getattr(store, "store", None)).__name__ == "MemoryStore"
@@ -419,7 +433,7 @@ def foreign(found: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def address(place: StorePath) -> tuple[str, ...]:
     """Return what tells two places apart, whatever kind of store leads there: for files, the resolved path."""
-    store = _unwrapped(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, LocalStore):
         return (store.root / place.path).resolve().parts
     if isinstance(store, FsspecStore):
@@ -438,7 +452,7 @@ def origin(source: Source) -> Origin:
 
 def url(place: StorePath) -> str:
     """Return the path or URL under which another process finds a place; empty where it can't. It says no secrets."""
-    store = _unwrapped(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, LocalStore):
         return (store.root / place.path).absolute().as_posix()
     if isinstance(store, FsspecStore) and not is_local_to_process(place):
@@ -450,7 +464,7 @@ def above(place: StorePath) -> StorePath | None:
     """Return the place above one, to be read, also above its store if that is of files; None where there is none."""
     if place.path:
         return StorePath(place.store, place.path.rpartition("/")[0])
-    store = _unwrapped(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, LocalStore) and store.root.absolute().parent != store.root.absolute():
         return StorePath(LocalStore(store.root.absolute().parent, read_only=True))
     if isinstance(store, FsspecStore) and "/" in store.path.strip("/"):
@@ -458,16 +472,9 @@ def above(place: StorePath) -> StorePath | None:
     return None
 
 
-def _unwrapped(store: Any) -> Any:
-    """Return the store inside wrappers, such as those that log."""
-    while isinstance(store, WrapperStore):
-        store = store._store
-    return store
-
-
 def _mode(place: StorePath, writable: bool = False) -> Literal["r", "r+"]:
     """Return the mode that opens what is there. A zip file that is open for writing can't be opened as "r"."""
-    return "r+" if writable or (isinstance(place.store, ZipStore) and not place.read_only) else "r"
+    return "r+" if writable or (isinstance(unwrapped(place.store), ZipStore) and not place.read_only) else "r"
 
 
 def join(*paths: str) -> str:
@@ -572,9 +579,6 @@ def _revived(option: Any) -> Any:
 def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:
     """Return an array to write, with those options that zarr does not keep in its metadata."""
     config, stored_as = (level.layout.options.get(key) for key in ("config", "zarr_format"))
-
-    def open_() -> zarr.Array[Any]:  # With the format, zarr asks a cloud for one document instead of three.
-        array = zarr.open_array(store=place.store, path=place.path, mode="r+", zarr_format=stored_as)
-        return array.with_config(config) if config else array
-
-    return direct.opened(place.store, open_)
+    # With the format, zarr asks a cloud for one document instead of three.
+    array = zarr.open_array(store=place.store, path=place.path, mode="r+", zarr_format=stored_as)
+    return direct.opened(array.with_config(config) if config else array)

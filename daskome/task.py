@@ -31,6 +31,7 @@ class Task:
     """What is written, from what, where, and what may be replaced there.
 
     `journal` is that of the start which it continues; None: it starts anew. If it is `finished`, nothing is to be done.
+    `documents` are those of its arrays, once zarr has been asked whether it takes them (`checked`).
     """
 
     plan: Plan
@@ -40,20 +41,32 @@ class Task:
     retries: int = 2
     journal: Journal | None = None
     finished: bool = False
+    documents: Sequence[storage.Documents] = ()
 
     @property
     def home(self) -> StorePath:
         """The group that keeps the journal."""
         return self.place / self.plan.home
 
-    def check(self) -> None:
-        """Raise for what is in the way, or read while it is written."""
+    def checked(self) -> "Task":
+        """Return the task, ready to be carried out; raise for what is in the way, or read while it is written.
+
+        Raises
+        ------
+        ValueError
+            If zarr refuses an array as planned, or the target overlaps what is read.
+        FileExistsError, PermissionError, NotADirectoryError
+            As `daskome.occupied.replaceable`.
+        """
         occupied.check_apart(self.place, self.plan, [a for source in self.sources for a in stored_at(source)])
-        if self.journal is None and not self.finished:
-            occupied.replaceable(self.place, self.plan, self.overwrite)
-            for group in self.plan.groups:
-                if group.metadata.labels is not None or group.metadata.plate is not None:
-                    merged(storage.attributes(self.place / group.path) or {}, group.metadata)
+        if self.journal is not None or self.finished:
+            return self
+        documents = storage.rehearse(self.plan)
+        occupied.replaceable(self.place, self.plan, self.overwrite)
+        for group in self.plan.groups:
+            if group.metadata.labels is not None or group.metadata.plate is not None:
+                merged(storage.attributes(self.place / group.path) or {}, group.metadata)
+        return replace(self, documents=documents)
 
     def init(self) -> Start:
         """Make what is to be filled, unless it is made; what is there may have changed since it was checked."""
@@ -65,7 +78,7 @@ class Task:
     def create(self, journal: Journal, origins: Sequence[Origin]) -> None:
         """Make what is to be filled."""
         old = occupied.replaceable(self.place, self.plan, self.overwrite)
-        storage.create(self.place, self.plan, old, journal, origins)
+        storage.create(self.place, self.plan, self.documents, old, journal, origins)
 
     def now(self, progress: run.Progress | None) -> Plan:
         """Write, and publish."""

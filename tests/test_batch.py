@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner, Result
+from zarr.storage import MemoryStore, StorePath
 
 import daskome
 from daskome import journal
@@ -24,6 +25,7 @@ from daskome.cli import main
 from daskome.schedulers import SCHEDULERS, part_of_array
 from tests.cuboid import OPTIONS, VALUES
 from tests.stores import contents, is_image
+from tests.strategies import volume
 
 
 @pytest.fixture
@@ -290,3 +292,27 @@ def test_a_store_that_is_open_is_a_target_too(tiny_blocks: None) -> None:
     daskome.run_part(store, VALUES)
     daskome.finish(store)
     assert daskome.verify(store, pixels=True, source=VALUES) == []
+
+
+def test_how_far_a_petabyte_is_takes_no_look_at_its_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = StorePath(MemoryStore())
+    begun = journal.Begun(journal.fresh(place), volume(102_400, 1024, "uint8").plan(), ())
+    plan = begun.plan
+    assert plan.n_units > 100_000
+    journal.begin(begun.journal, plan, ())
+    done = range(7, plan.count(0), 1000)
+    for unit in plan.units(0, done):
+        journal.record(begun.journal, unit, journal.Record(1.0, 1.0))
+    journal.fail(begun.journal, next(plan.units(0, [3])), "no such tape")
+    journal.fail(begun.journal, next(plan.units(0, [7])), "written since")
+    written = plan.nbytes_of(0, done)
+
+    def made(*args: Any) -> Any:
+        raise AssertionError("a unit was made")
+
+    monkeypatch.setattr(type(plan), "_unit", made)
+    found = daskome.status(place)
+    assert sum(stage.nbytes for stage in found.stages) == plan.nbytes + plan.temporary_nbytes
+    assert [stage.nbytes_done for stage in found.stages] == [written, *[0] * (len(plan.stages) - 1)]
+    assert found.failures == {"0/3": "no such tape"}
+    assert sum(stage.failed for stage in found.stages) == 1

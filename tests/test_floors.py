@@ -25,6 +25,7 @@ FLOORS = {
     "staging": 2.8,
     "report": 2.9,
     "plan": 3,
+    "wrappers": 3.4,
     "journal": 3.5,
     "asked": 3.3,
     **dict.fromkeys(["azure", "s3"], 3.8),

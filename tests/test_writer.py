@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import zarr
 from dask.delayed import Delayed
 
 import daskome
+from daskome import cones
 from tests.stores import contents, is_image, levels
 
 RNG = np.random.default_rng(0)
@@ -487,3 +489,22 @@ def test_levels_outside_their_group_are_refused(path: str) -> None:
     with pytest.raises(ValueError, match=r"must be a path inside the group, such as 's0' \(section 'multiscales'\)"):
         daskome.write_multiscales_metadata(store, [dataset], axes="yx")
     assert not store._store_dict
+
+
+def test_an_image_is_looked_at_once_and_zarr_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph of an image may be large, and each trial array takes milliseconds: twelve for four levels were made."""
+    seen: Counter[str] = Counter()
+
+    def counting(module: Any, name: str) -> None:
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, **kw: (seen.update([name]), function(*args, **kw))[1])
+
+    counting(cones, "sharing")
+    counting(zarr, "create_array")
+    image = da.from_array(CUBE, chunks=10)
+    plan = daskome.write_image(image, zarr.storage.MemoryStore(), [2, 4, 8])
+    assert seen == {"sharing": 1, "create_array": 2 * len(plan.pyramids[0].levels)}
+    seen.clear()
+    labels = {"cells": da.from_array(CUBE, chunks=10)}
+    daskome.write_image(image, zarr.storage.MemoryStore(), [2], labels=labels, compute=False).compute()
+    assert seen == {"sharing": 2, "create_array": 8}
