@@ -142,17 +142,16 @@ def test_a_delayed_tries_again_and_names_what_fails(tmp_path: Path) -> None:
     assert not is_image(tmp_path / "a")
 
 
-def test_a_delayed_of_a_persisted_image_and_stores_in_memory(tmp_path: Path) -> None:
-    with Client(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0"):
-        image = da.from_array(CUBE, chunks=10).persist()
-        daskome.write_image(image, tmp_path / "a", [2], compute=False).compute()
-        np.testing.assert_array_equal(levels(tmp_path / "a")[0], CUBE)
-        memory = zarr.storage.MemoryStore()
-        wrapped = zarr.storage.LoggingStore(memory)
-        daskome.write_image(image, wrapped, [2])
-        np.testing.assert_array_equal(levels(memory)[0], CUBE)
-        with pytest.raises(ValueError, match="other processes can't write"):
-            daskome.write_image(CUBE, zarr.storage.MemoryStore(), compute=False).compute()
+def test_a_delayed_of_a_persisted_image_and_stores_in_memory(tmp_path: Path, client: Client) -> None:
+    image = da.from_array(CUBE, chunks=10).persist()
+    daskome.write_image(image, tmp_path / "a", [2], compute=False).compute()
+    np.testing.assert_array_equal(levels(tmp_path / "a")[0], CUBE)
+    memory = zarr.storage.MemoryStore()
+    wrapped = zarr.storage.LoggingStore(memory)
+    daskome.write_image(image, wrapped, [2])
+    np.testing.assert_array_equal(levels(memory)[0], CUBE)
+    with pytest.raises(ValueError, match="other processes can't write"):
+        daskome.write_image(CUBE, zarr.storage.MemoryStore(), compute=False).compute()
 
 
 def test_what_a_kill_leaves_while_arrays_are_made_is_no_obstacle(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import daskome
 from daskome import storage
@@ -70,14 +70,10 @@ def test_a_store_that_the_caller_opened(tmp_path: Path, s3: S3) -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_writes_there(tmp_path: Path, s3: S3, tiny_blocks: None) -> None:
+def test_a_cluster_writes_there(tmp_path: Path, s3: S3, client: Client, tiny_blocks: None) -> None:
     url = f"s3://{s3.bucket()}/a"
     daskome.write_image(image(), tmp_path / "a", **OPTIONS)
-    with (
-        LocalCluster(2, processes=True, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
-        Client(cluster),
-    ):
-        daskome.write_image(image(), url, fs_options=s3.options, **OPTIONS)
+    daskome.write_image(image(), url, fs_options=s3.options, **OPTIONS)
     assert s3.contents(url) == contents(tmp_path / "a")
 
 

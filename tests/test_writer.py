@@ -415,12 +415,12 @@ def test_one_graph_of_everything_is_refused_where_it_would_not_fit(tmp_path: Pat
 @pytest.mark.parametrize("scheduler", ["threads", "sync", "processes"])
 def test_compute_false_does_everything_later(tmp_path: Path, tiny_blocks: None, scheduler: str) -> None:
     lazy = daskome.write_image(
-        da.from_array(CUBE, chunks=8), tmp_path / "a", [2, 4, 8], compute=False, storage_options={"chunks": 4}
+        da.from_array(CUBE, chunks=16), tmp_path / "a", [2, 4, 8], compute=False, storage_options={"chunks": 8}
     )
     assert isinstance(lazy, Delayed)
     assert not (tmp_path / "a").exists()
-    plan = lazy.compute(scheduler=scheduler)
-    daskome.write_image(CUBE, tmp_path / "b", [2, 4, 8], storage_options={"chunks": 4})
+    plan = lazy.compute(scheduler=scheduler, num_workers=2)
+    daskome.write_image(CUBE, tmp_path / "b", [2, 4, 8], storage_options={"chunks": 8})
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert plan.n_units > 1
 
