@@ -273,7 +273,7 @@ class Plan:
         chosen = None if indices is None else np.asarray(indices, np.int64)
         total = first = 0
         for work in self.stages[stage].passes:
-            stop = first + prod(self._grid(work))
+            stop = first + prod(self.grid(work))
             own = None if chosen is None else chosen[slice(*np.searchsorted(chosen, (first, stop)))] - first
             total += self._voxels(work, own) * self.pyramid(work).itemsize
             first = stop
@@ -343,7 +343,7 @@ class Plan:
 
     def _voxels(self, work: Pass, indices: NDArray[np.int64] | None) -> int:
         """Return how many voxels units of a pass write, all or some: the products of their lengths along the axes."""
-        grid = self._grid(work)
+        grid = self.grid(work)
         if indices is None or len(indices) == prod(grid):
             levels = self.pyramid(work).levels[work.first : work.stop + (work.leaves is not None)]
             return sum(level.voxels for level in levels)

@@ -262,7 +262,7 @@ def _publish(place: StorePath, version: Version, metadata: Metadata) -> None:
 @contextmanager
 def _alone(place: StorePath) -> Iterator[bool]:
     """Add to the lists at a place alone, if that can be. Yield whether it is so."""
-    store = _unwrapped(place.store)
+    store = unwrapped(place.store)
     with locking.HERE:
         if isinstance(store, LocalStore):
             (store.root / place.path).mkdir(parents=True, exist_ok=True)
