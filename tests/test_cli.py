@@ -513,7 +513,7 @@ except SystemExit as done:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "options",
     [
