@@ -248,7 +248,7 @@ def large(tmp_path: Path) -> Path:
     return tmp_path / "b"
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_sigterm_ends_after_the_unit_in_hand_with_a_status_of_its_own(large: Path) -> None:
     process = spawn("run", large, "--threads", 1)
     deadline = time.monotonic() + 60
@@ -265,7 +265,7 @@ def test_sigterm_ends_after_the_unit_in_hand_with_a_status_of_its_own(large: Pat
     assert contents(large) == contents(large.parent / "whole")
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_parts_at_the_same_time_one_twice_and_some_killed(large: Path) -> None:
     draw = random.Random(3)
     for stage in range(len(daskome.status(large).stages)):

@@ -544,7 +544,7 @@ except SystemExit as done:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "options",
     [

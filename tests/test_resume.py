@@ -342,7 +342,7 @@ def whole_journal(target: Path) -> bool:
     return begun is None or len(done(target)) >= begun.plan.n_units
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_killed_at_50_moments_it_ends_with_the_same_bytes(tmp_path: Path, tiny_blocks: None) -> None:
     plan = daskome.write_image(image(), tmp_path / "whole", **OPTIONS)
     started = time.monotonic()
@@ -360,7 +360,7 @@ def test_killed_at_50_moments_it_ends_with_the_same_bytes(tmp_path: Path, tiny_b
     assert kills >= 50
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_plate_that_is_killed_goes_on(tmp_path: Path) -> None:
     assert killed(A_PLATE, tmp_path / "whole", tmp_path / "log", 300)
     for units in (1, 4, 7):
@@ -371,7 +371,7 @@ def test_a_plate_that_is_killed_goes_on(tmp_path: Path) -> None:
     assert daskome.verify(tmp_path / "a" / "A" / "1" / "0", pixels=True) == []
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk_is_a_clear_error_and_is_gone_on_with_once_there_is_space(tmp_path: Path) -> None:
     disk = tmp_path / "disk"

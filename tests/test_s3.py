@@ -52,7 +52,7 @@ def test_the_bytes_are_those_on_disk(tmp_path: Path, s3: S3, options: dict[str, 
     assert [p for p in daskome.validate(url, fs_options=s3.options) if not p.warning] == []
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_plate_and_its_upgrade(tmp_path: Path, s3: S3) -> None:
     url, field = f"s3://{s3.bucket()}/p", VALUES[:2]
     wells = {"A/1": [field], "B/2": [field, field]}
@@ -69,7 +69,7 @@ def test_a_store_that_the_caller_opened(tmp_path: Path, s3: S3) -> None:
     assert s3.contents(url) == contents(tmp_path / "a")
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_cluster_writes_there(tmp_path: Path, s3: S3, client: Client, tiny_blocks: None) -> None:
     url = f"s3://{s3.bucket()}/a"
     daskome.write_image(image(), tmp_path / "a", **OPTIONS)
@@ -77,7 +77,7 @@ def test_a_cluster_writes_there(tmp_path: Path, s3: S3, client: Client, tiny_blo
     assert s3.contents(url) == contents(tmp_path / "a")
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_parts_there_with_options_of_their_own(tmp_path: Path, s3: S3, tiny_blocks: None) -> None:
     bucket = s3.bucket()
     source, url = f"s3://{bucket}/source", f"s3://{bucket}/a"
