@@ -358,7 +358,7 @@ def test_the_rate_of_a_resumed_run_is_that_of_this_run_alone(monkeypatch: pytest
         assert progress is not None
         progress(3 * 2**30, 4 * 2**30)  # planned and made for 1000 s before
         progress(3 * 2**30 + 2**27, 4 * 2**30)
-        assert bars[0].item_show_func(None) == "3.1 GiB of 4.0 GiB, 16 MiB/s, 56 s left"
+        assert bars[0].item_show_func(None) == "3.1 GiB of 4.0 GiB, 16.0 MiB/s, 56 s left"
         assert (bars[0].pos, bars[0].length) == (3 * 2**30 + 2**27, 4 * 2**30)
 
 
