@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -717,27 +717,52 @@ def _threads(threads: int | None) -> Iterator[None]:
 
 @contextmanager
 def _bar(label: str, quiet: bool, unit: str = "bytes") -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what draws a progress bar with amount, rate and time left; or None, to draw none."""
+    """Yield what draws a progress bar with amount, rate and time left; or None, to draw none.
+
+    Where bytes are written, the first call says what was there before: neither rate nor time left are about that.
+    """
     if quiet:
         yield None
         return
-    start = time.monotonic()
-    with click.progressbar(length=1, label=label, file=sys.stderr, show_percent=True, show_eta=True) as bar:
-        bar.item_show_func = lambda _: _rate(bar.pos, bar.length or 1, time.monotonic() - start, unit)
+    pace = _Pace(unit, None if unit == "bytes" else 0)
+    with click.progressbar(length=1, label=label, file=sys.stderr, show_percent=True, show_eta=False) as bar:
+        bar.item_show_func = lambda _: pace.text(bar.pos, bar.length or 1, time.monotonic())
 
         def progress(done: int, total: int) -> None:
+            pace.begin(done, time.monotonic())
             bar.length = total
             bar.update(done - bar.pos)
 
         yield progress
 
 
-def _rate(done: int, total: int, seconds: float, unit: str) -> str:
-    """Return how far it is, and how fast.
+@dataclass(slots=True)
+class _Pace:
+    """How fast something goes on, from when it began, and from what was there `before`, once that is known."""
 
-    >>> _rate(2**20, 2**21, 2.0, "bytes")
-    '1.0 MiB of 2.0 MiB, 512 KiB/s'
-    """
-    if unit != "bytes":
-        return f"{done:,} of {total:,} {unit}"
-    return f"{table.nbytes(done)} of {table.nbytes(total)}, {table.nbytes(done / max(seconds, 1e-6))}/s"
+    unit: str
+    before: int | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def begin(self, done: int, now: float) -> None:
+        """Note where it begins, unless that is known."""
+        if self.before is None:
+            self.before, self.began = done, now
+
+    def text(self, done: int, total: int, now: float) -> str:
+        """Return how far it is, how fast, and how long it will take.
+
+        >>> pace = _Pace("bytes")
+        >>> pace.begin(2**30, 100.0)
+        >>> pace.text(2**30, 2**31, 100.0)
+        '1.0 GiB of 2.0 GiB'
+        >>> pace.text(2**30 + 2**20, 2**31, 102.0)
+        '1.0 GiB of 2.0 GiB, 512 KiB/s, 34 min left'
+        """
+        mine, seconds = done - (self.before or 0), max(now - self.began, 1e-6)
+        words = [f"{done:,} of {total:,} {self.unit}"]
+        if self.unit == "bytes":
+            words = [f"{table.nbytes(done)} of {table.nbytes(total)}"]
+            words += [f"{table.nbytes(mine / seconds)}/s"] if mine > 0 else []
+        words += [f"{table.duration(seconds * (total - done) / mine)} left"] if mine > 0 and done < total else []
+        return ", ".join(words)

@@ -118,7 +118,8 @@ def run(start: Start, retries: int = 2, progress: Progress | None = None, parts:
     retries : int
         How often a unit that fails is tried again.
     progress : callable, optional
-        Called with bytes written and bytes in all, uncompressed, after every unit.
+        Called with bytes written and bytes in all, uncompressed: before the first unit, with what was there already,
+        and after every unit.
     parts : sequence of (int, sequence of int), optional
         Stages and units; all if not given.
 
@@ -133,6 +134,8 @@ def run(start: Start, retries: int = 2, progress: Progress | None = None, parts:
     done = total - sum(plan.nbytes_of(stage, indices) for stage, indices in todo) if progress else 0
     with pool(start.place, plan, start.journal) as workers:
         start = _ready(start, todo)
+        if progress:
+            progress(done, total)
         for stage, indices in todo:
             for unit in finished(start, jobs(start, stage, indices), workers, retries):
                 done += plan.writes(unit)

@@ -141,7 +141,8 @@ def write_image(
     retries : int
         How often a unit of work that fails is tried again.
     progress : callable, optional
-        Called with bytes written and bytes in all after every unit.
+        Called with bytes written and bytes in all: before the first unit, with what was there already, and after every
+        unit.
     compute : bool or "init"
         If False, return a `Delayed` that does everything, publishing included. If "init", make the empty arrays and
         the journal only: `run_part`, in as many processes as you like, and `finish` do the rest.

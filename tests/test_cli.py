@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import click
 import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner, Result
 
 import daskome
+from daskome import cli
 from daskome.cli import main
 from daskome.plan import Capacity
 from tests.stores import contents, is_image, levels
@@ -329,6 +332,21 @@ def test_verify_says_what_it_compared(tmp_path: Path, npy: Path, options: list[s
     done = daskome_("verify", tmp_path / "a", *[str(npy) if o == "IN" else o for o in options])
     assert done.exit_code == 0
     assert done.output.rstrip().endswith(said.replace("IN", str(npy)) + (" (see --pixels)" if "others" in said else ""))
+
+
+def test_the_rate_of_a_resumed_run_is_that_of_this_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It began with what was there: a GiB in no time, gigabytes a second, and soon done."""
+    bars: list[Any] = []
+    made = click.progressbar
+    monkeypatch.setattr(click, "progressbar", lambda *args, **kw: (bars.append(made(*args, **kw)), bars[-1])[1])
+    clock = iter([1000.0, 1008.0, 1008.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with cli._bar("writing", quiet=False) as progress:
+        assert progress is not None
+        progress(3 * 2**30, 4 * 2**30)  # planned and made for 1000 s before
+        progress(3 * 2**30 + 2**27, 4 * 2**30)
+        assert bars[0].item_show_func(None) == "3.1 GiB of 4.0 GiB, 16.0 MiB/s, 56 s left"
+        assert (bars[0].pos, bars[0].length) == (3 * 2**30 + 2**27, 4 * 2**30)
 
 
 class NoCredentialsError(Exception):

@@ -17,8 +17,10 @@ import pytest
 import zarr
 
 import daskome
-from daskome import journal, storage
+from daskome import journal, run, storage
+from daskome.images import Volume
 from tests.stores import contents, is_image
+from tests.strategies import volume
 
 VALUES = np.arange(48**3, dtype="uint32").reshape(48, 48, 48)
 OPTIONS: dict[str, Any] = {"scale_factors": [2, 4, 8], "storage_options": {"chunks": 8}}
@@ -77,8 +79,33 @@ def test_finished_units_are_left_out(tmp_path: Path, tiny_blocks: None) -> None:
     plan = daskome.write_image(
         image(), tmp_path / "a", resume=True, progress=lambda n, total: seen.append(n), **OPTIONS
     )
-    assert len(seen) == plan.n_units - there
+    assert len(seen) == 1 + plan.n_units - there
     assert seen[-1] == plan.nbytes + plan.temporary_nbytes
+
+
+def test_progress_begins_with_what_was_there(tmp_path: Path, tiny_blocks: None) -> None:
+    interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
+    there = sum(stage.nbytes_done for stage in daskome.status(tmp_path / "a").stages)
+    seen: list[int] = []
+    daskome.write_image(image(), tmp_path / "a", resume=True, progress=lambda n, total: seen.append(n), **OPTIONS)
+    assert seen[0] == there > 0
+
+
+def test_where_it_begins_no_unit_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A petabyte has millions of units; how many bytes they write is arithmetic."""
+    plan = volume(102_400, 1024, "uint8").plan()
+    made: list[int] = []
+    unit = type(plan)._unit
+    monkeypatch.setattr(type(plan), "_unit", lambda *args: (made.append(1), unit(*args))[1])
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    place = storage.locate(tmp_path / "a")
+    source = Volume((102_400,) * 3, "uint8", (1024,) * 3).source
+    with pytest.raises(KeyboardInterrupt):
+        run.run(run.Start(plan, [source], place, journal.fresh(place)), progress=stop)
+    assert len(made) <= len(plan.stages)
 
 
 def test_it_can_be_resumed_later(tmp_path: Path, tiny_blocks: None) -> None:
@@ -185,7 +212,6 @@ def test_the_last_journal_counts_for_nothing_after_a_new_start(tmp_path: Path, t
     plan = daskome.write_image(image(), tmp_path / "a", compute="init", **OPTIONS)
     old = journal.find(storage.locate(tmp_path / "a"))
     assert old is not None
-    from daskome import run
     from daskome.sources import as_source
 
     stale = next(run.jobs(run.Start(plan, [as_source(image())], storage.locate(tmp_path / "a"), old.journal), 0, [0]))

@@ -160,8 +160,8 @@ def test_progress_counts_all_bytes_of_all_levels(tmp_path: Path, tiny_blocks: No
     seen: list[tuple[int, int]] = []
     plan = daskome.write_image(image(), tmp_path / "a", progress=lambda *done: seen.append(done), **OPTIONS)
     total = plan.nbytes + plan.temporary_nbytes
-    assert [expected for _, expected in seen] == [total] * plan.n_units
-    assert seen[-1][0] == total
+    assert [expected for _, expected in seen] == [total] * (1 + plan.n_units)
+    assert (seen[0][0], seen[-1][0]) == (0, total)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
