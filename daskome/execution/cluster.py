@@ -24,7 +24,7 @@ from daskome._version import __version__
 from daskome.execution.unit_task import Job, WriteError, is_remote, run_with_payload, split_payload
 from daskome.model.text import format_nbytes
 from daskome.planning.plan import Plan
-from daskome.stores import journal as journals
+from daskome.stores import journal as journals, sync_codecs
 from daskome.stores.journal import Journal
 
 log = logging.getLogger("daskome")
@@ -54,6 +54,16 @@ def memory_limit(client: Any) -> int | None:
     """Return the smallest limit of the workers in bytes, if they have any."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return min((int(worker["memory_limit"]) for worker in workers if worker.get("memory_limit")), default=None)
+
+
+def concurrency(client: Any) -> int | None:
+    """Return how many chunks zarr encodes beside each other on the workers, at most; None: all of a block.
+
+    What can't say so does not count: whether workers can write is looked at later.
+    """
+    answers = [*client.run(sync_codecs.concurrency, on_error="return").values()]
+    limits = [answer for answer in answers if isinstance(answer, int)]
+    return None if None in answers else max(limits) if limits else sync_codecs.concurrency()
 
 
 @dataclass(slots=True)

@@ -17,13 +17,16 @@ from daskome.execution.cluster import (
     SPILL_FRACTION,
     active_client,
     cluster_executor,
+    concurrency,
     memory_limit,
     threads_per_worker,
 )
 from daskome.execution.unit_task import Job, run_here
 from daskome.model.text import parse_nbytes
+from daskome.planning.memory import AT_ONCE
 from daskome.planning.plan import Plan
 from daskome.planning.work import Workers
+from daskome.stores import sync_codecs
 from daskome.stores.journal import Journal
 from daskome.stores.location import is_local_to_process
 
@@ -70,13 +73,23 @@ def available_workers(place: StorePath | None = None, memory: int | str | None =
     client = _client(place)
     threads = threads_per_worker(client) if client else [n_threads()]
     nbytes = _memory(client) if memory is None else parse_nbytes(memory)
-    return Workers(max(len(threads), 1), max([*threads, 1]), nbytes)
+    return Workers(max(len(threads), 1), max([*threads, 1]), nbytes, at_once=_at_once(place, client))
 
 
 def _memory(client: Any) -> int:
     """Return the bytes that a worker process may use: what its limit leaves before Dask spills, or the machine's."""
     limit = memory_limit(client) if client else None
     return _machine() if limit is None else min(int(SPILL_FRACTION * limit), _machine())
+
+
+def _at_once(place: StorePath | None, client: Any) -> int | None:
+    """Return how many chunks of a block will be encoded beside each other: as zarr is set where they are written.
+
+    Files and memory are written one chunk after the other; what is planned for zarr's default is enough for them.
+    """
+    if place is not None and sync_codecs.needs_no_loop(place.store):
+        return AT_ONCE
+    return concurrency(client) if client and place is not None else sync_codecs.concurrency()
 
 
 @contextmanager

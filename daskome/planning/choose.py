@@ -54,6 +54,7 @@ class PassCandidates:
     pieces: SourceChunks
     read: Shape
     copies: Mapping[int, Pyramid | None]
+    at_once: int | None
 
     def passes(self, stop: int, unit: Shape) -> Iterator[Pass]:
         """Yield the passes in such units: the one that leaves a copy, if one can, and the one that doesn't.
@@ -69,6 +70,7 @@ class PassCandidates:
         halo, span = halo_of(pyramid, first), span_of(pyramid, first, unit)
         if halo:
             read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
+        levels = (*pyramid.levels[first:stop], *copy)
         return Pass(
             group=0,
             image=pieces.image,
@@ -77,7 +79,7 @@ class PassCandidates:
             unit=unit,
             read_chunks=read,
             amplification=prod(map(read_amplification, pieces.chunks, span, halo or (0,) * len(span))),
-            memory=unit_memory(pyramid, first, (*pyramid.levels[first:stop], *copy), span, read, pieces),
+            memory=unit_memory(pyramid, first, levels, span, read, pieces, self.at_once),
             staged=pieces.staged,
             shared=pieces.shared,
             repeated=pieces.repeated,
@@ -91,7 +93,8 @@ def best_pass(pyramid: Pyramid, first: int, last: int, pieces: SourceChunks, cap
     limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if pieces.made else 1))
     budget, stops = capacity.thread_memory, range(first + 1, last + 1)
     copies = {stop: next_level_copy(pyramid, stop) for stop in stops if capacity.deletes}
-    step = PassCandidates(pyramid, first, pieces, _read_chunks(pyramid, first, pieces.chunks), copies)
+    read = _read_chunks(pyramid, first, pieces.chunks)
+    step = PassCandidates(pyramid, first, pieces, read, copies, capacity.at_once)
     shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(pyramid, first, stop, pieces.chunks, limit)]
     candidates = [work for stop, unit in shapes for work in step.passes(stop, unit)]
     if min((work.amplification for work in candidates if work.memory <= budget), default=inf) >= FINE_SHAPES_ABOVE:

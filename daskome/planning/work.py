@@ -5,6 +5,7 @@ from math import inf
 
 from daskome.model.chunks import Chunks, longest_chunk
 from daskome.model.regions import Shape
+from daskome.planning.memory import AT_ONCE
 
 PROCESS_MEM = 190 * 2**20
 """Python, NumPy, Dask, distributed and zarr, imported: measured 150 to 175 MiB."""
@@ -16,7 +17,8 @@ class Workers:
 
     `images` is how many images like the one that is planned they write side by side: where there are many, none
     need be cut for the workers' sake. `staging` says that there is room for a temporary copy of an image; `deletes`,
-    that the store of the target can delete, so that levels can have temporary copies, which are small.
+    that the store of the target can delete, so that levels can have temporary copies, which are small. `at_once` is how
+    many chunks of a block zarr encodes beside each other there, as it is set where they write; None: all of them.
     """
 
     workers: int = 1
@@ -25,6 +27,7 @@ class Workers:
     images: int = 1
     staging: bool = False
     deletes: bool = True
+    at_once: int | None = AT_ONCE
 
     @property
     def parallel(self) -> int:

@@ -10,14 +10,12 @@ import numpy as np
 from daskome.model import regions
 from daskome.model.chunks import batches, chunks_within, consolidated, longest_chunk, split_bands
 from daskome.model.regions import Region, Shape
-from daskome.model.source import Source
+from daskome.model.source import READ_NBYTES, Source
 from daskome.sources.dask_graphs import restrict, with_values
 from daskome.sources.views import Window, as_declared
 
 Compute = Callable[[Any, Sequence[Any]], Mapping[Any, Any]]
 """Gets results of a graph, now (`cones.computed`) or later (`cones.lazily`)."""
-READ_NBYTES = 16 * 2**20
-"""Of chunks of an array-like, so many bytes are read at a time; zarr's event loop decodes ten of any size at once."""
 BAND_NBYTES = 16 * 2**20
 """Chunks of a Dask array that are to be joined are first cut into bands that, joined, hold at most so much."""
 
