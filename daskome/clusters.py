@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import dask
 
-from daskome import jobs, journal as journals, table
+from daskome import direct, jobs, journal as journals, table
 from daskome._version import __version__
 from daskome.jobs import Job, WriteError
 from daskome.journal import Journal
@@ -53,6 +53,16 @@ def memory_limit(client: Any) -> int | None:
     """Return the smallest limit of the workers in bytes, if they have any."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return min((int(worker["memory_limit"]) for worker in workers if worker.get("memory_limit")), default=None)
+
+
+def concurrency(client: Any) -> int | None:
+    """Return how many chunks zarr encodes beside each other on the workers, at most; None: all of a block.
+
+    What can't say so does not count: whether workers can write is looked at later.
+    """
+    answers = [*client.run(direct.concurrency, on_error="return").values()]
+    limits = [answer for answer in answers if isinstance(answer, int)]
+    return None if None in answers else max(limits) if limits else direct.concurrency()
 
 
 @dataclass(slots=True)

@@ -25,6 +25,8 @@ except ImportError:  # before zarr 3.3
 
 ZARRS_OWN = (BatchedCodecPipeline, FusedCodecPipeline)
 """Another pipeline, such as that of zarrs, is the user's choice, and stays."""
+NO_LOOP = (LocalStore, MemoryStore)
+"""Stores that answer without an event loop; those that wrap them need one."""
 SOME = 8
 """So many voxels are looked at along each axis before all are."""
 
@@ -56,11 +58,25 @@ def opened(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
     make every thread wait for the slowest store. So the pipeline that zarr has chosen is replaced, without a lock.
     """
     pipeline = array.async_array.codec_pipeline
-    if FusedCodecPipeline is None or type(array.store) not in (LocalStore, MemoryStore) or _is_chosen(pipeline):
+    if FusedCodecPipeline is None or type(array.store) not in NO_LOOP or _is_chosen(pipeline):
         return array
     array = array.with_config({})  # a copy: the caller keeps what it has
     object.__setattr__(array.async_array, "codec_pipeline", _direct(array))
     return array
+
+
+def needs_no_loop(store: Any) -> bool:
+    """Whether arrays in a store are `opened` with codecs that run at once, one chunk after the other."""
+    chosen = zarr.config.get("codec_pipeline.path").rpartition(".")[2] not in {
+        getattr(p, "__name__", "") for p in ZARRS_OWN
+    }
+    return FusedCodecPipeline is not None and type(store) in (LocalStore, MemoryStore) and not chosen
+
+
+def concurrency() -> int | None:
+    """Return how many chunks zarr encodes beside each other elsewhere, in this process; None: all of a block."""
+    limit = zarr.config.get("async.concurrency")
+    return None if limit is None else int(limit)
 
 
 def _is_chosen(pipeline: Any) -> bool:

@@ -10,6 +10,9 @@ import numpy as np
 from daskome import regions
 from daskome.regions import Chunks, Shape
 
+READ_NBYTES = 16 * 2**20
+"""Of chunks of an array-like, so many bytes are read and decoded at a time, however many zarr would decode at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:

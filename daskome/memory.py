@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import inf, lcm, prod
 
 from daskome import regions
+from daskome.images import READ_NBYTES
 from daskome.pyramid import Level, Pyramid
 from daskome.regions import Chunks, Shape
 
@@ -17,10 +18,8 @@ MAPPED = 1.05
 """The same of chunks from `MAPPED_NBYTES` on, which lie in memory of their own."""
 MAPPED_NBYTES = 32 * 2**20
 """Glibc never puts what is larger into the heap."""
-READ_NBYTES = 16 * 2**20
-"""So much of the chunks of an image is decoded at a time (`daskome.sources.READ_NBYTES`)."""
-OBJECTS_AT_ONCE = 10
-"""How many chunks zarr encodes beside each other (its ``async.concurrency``)."""
+AT_ONCE = 10
+"""How many chunks zarr encodes beside each other, if it is not set otherwise (its ``async.concurrency``)."""
 UNIT_MEM = 8 * 2**20
 """The graph of a unit, and what kernels work with."""
 PROCESS_MEM = 190 * 2**20
@@ -33,7 +32,8 @@ class Capacity:
 
     `images` is how many images like the one that is planned they write side by side: where there are many, none
     need be cut for the workers' sake. `staging` says that there is room for a temporary copy of an image; `deletes`,
-    that the store of the target can delete, so that levels can have temporary copies, which are small.
+    that the store of the target can delete, so that levels can have temporary copies, which are small. `at_once` is how
+    many chunks of a block zarr encodes beside each other there, as it is set where they write; None: all of them.
     """
 
     workers: int = 1
@@ -42,6 +42,7 @@ class Capacity:
     images: int = 1
     staging: bool = False
     deletes: bool = True
+    at_once: int | None = AT_ONCE
 
     @property
     def parallel(self) -> int:
@@ -100,7 +101,15 @@ def halo_of(pyramid: Pyramid, first: int) -> Shape:
     return halo if any(halo) else ()
 
 
-def unit_memory(pyramid: Pyramid, first: int, levels: Sequence[Level], span: Shape, read: Shape, pieces: Pieces) -> int:
+def unit_memory(
+    pyramid: Pyramid,
+    first: int,
+    levels: Sequence[Level],
+    span: Shape,
+    read: Shape,
+    pieces: Pieces,
+    at_once: int | None = AT_ONCE,
+) -> int:
     """Return the peak of one unit that writes such levels, a temporary copy too, in bytes.
 
     Either a piece is being read, or a block of some level is joined from its parts, or encoded; meanwhile parts of
@@ -118,11 +127,18 @@ def unit_memory(pyramid: Pyramid, first: int, levels: Sequence[Level], span: Sha
         decoded = max(decoded, min(live, READ_NBYTES * 2 // pyramid.itemsize))  # some pieces are joined
     reading = live + decoded + sum(blocks[1:])
     writing = max(
-        own + max(live if k == 0 and consumed else own, _encoded(level, own)) + sum(blocks[k + 1 :])
+        own + max(live if k == 0 and consumed else own, _encoded(level, own, at_once)) + sum(blocks[k + 1 :])
         for k, (level, own) in enumerate(zip(levels, blocks, strict=True))
     )
     held = MAPPED if prod(pieces.longest) * pyramid.itemsize >= MAPPED_NBYTES else HEAP
     return int(held * (UNIT_MEM + max(reading, writing + (0 if consumed else live)) * pyramid.itemsize))
+
+
+def encoding_memory(pyramid: Pyramid, levels: Sequence[Level], at_once: int | None, planned: int | None) -> int:
+    """Return how much more a unit takes, at most, where zarr encodes other numbers of chunks at once than planned."""
+    blocks = [(level, prod(level.write_chunks)) for level in levels]
+    more = (_encoded(level, own, at_once) - _encoded(level, own, planned) for level, own in blocks)
+    return int(HEAP * max(0, *more) * pyramid.itemsize)
 
 
 def _live(read: Shape, block: Shape, span: Shape) -> int:
@@ -141,13 +157,13 @@ def _decoded(read: Shape, span: Shape, longest: Shape, itemsize: int) -> int:
     return min(touched, max(READ_NBYTES // itemsize, prod(longest)))
 
 
-def _encoded(level: Level, block: int) -> int:
+def _encoded(level: Level, block: int, at_once: int | None) -> int:
     """Return how many voxels the objects of a block take while they are encoded.
 
     A chunk is copied into one buffer and compressed into another. A shard, of which there is one at a time, waits for
     all its chunks, and is then joined.
     """
-    chunks = min(block, OBJECTS_AT_ONCE * prod(level.layout.chunks))
+    chunks = block if at_once is None else min(block, at_once * prod(level.layout.chunks))
     return 2 * chunks if level.layout.shards is None else chunks + 2 * min(block, prod(level.layout.shards))
 
 

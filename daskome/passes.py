@@ -154,6 +154,7 @@ class Step:
     pieces: Pieces
     read: Shape
     copies: Mapping[int, Pyramid | None]
+    at_once: int | None
 
     def passes(self, stop: int, unit: Shape) -> Iterator[Pass]:
         """Yield the passes in such units: the one that leaves a copy, if one can, and the one that doesn't.
@@ -169,6 +170,7 @@ class Step:
         halo, span = halo_of(pyramid, first), span_of(pyramid, first, unit)
         if halo:
             read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
+        levels = (*pyramid.levels[first:stop], *copy)
         return Pass(
             group=0,
             image=pieces.image,
@@ -177,7 +179,7 @@ class Step:
             unit=unit,
             read_chunks=read,
             amplification=prod(map(regions.amplification, pieces.chunks, span, halo or (0,) * len(span))),
-            memory=unit_memory(pyramid, first, (*pyramid.levels[first:stop], *copy), span, read, pieces),
+            memory=unit_memory(pyramid, first, levels, span, read, pieces, self.at_once),
             staged=pieces.staged,
             shared=pieces.shared,
             repeated=pieces.repeated,
@@ -191,7 +193,8 @@ def best_pass(pyramid: Pyramid, first: int, last: int, pieces: Pieces, capacity:
     limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if pieces.made else 1))
     budget, stops = capacity.thread_memory, range(first + 1, last + 1)
     copies = {stop: left_copy(pyramid, stop) for stop in stops if capacity.deletes}
-    step = Step(pyramid, first, pieces, _read_chunks(pyramid, first, pieces.chunks), copies)
+    read = _read_chunks(pyramid, first, pieces.chunks)
+    step = Step(pyramid, first, pieces, read, copies, capacity.at_once)
     shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(pyramid, first, stop, pieces.chunks, limit)]
     candidates = [work for stop, unit in shapes for work in step.passes(stop, unit)]
     if min((work.amplification for work in candidates if work.memory <= budget), default=inf) >= OFTEN:

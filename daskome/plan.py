@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from daskome import cost, regions, report
 from daskome.copies import STAGING
 from daskome.layout import StorageOptions
-from daskome.memory import PROCESS_MEM, Capacity, Pieces
+from daskome.memory import AT_ONCE, PROCESS_MEM, Capacity, Pieces, encoding_memory
 from daskome.metadata import Metadata, Version, image_metadata
 from daskome.methods import Method, find_method
 from daskome.nouns import from_json, to_json
@@ -188,6 +188,15 @@ class Plan:
         """Return the predicted peak of a process with so many threads, in bytes."""
         return PROCESS_MEM + threads * self.thread_memory
 
+    def memory_at(self, capacity: Capacity) -> int:
+        """Return the predicted peak of one of other workers than those for which it was planned, in bytes, at most."""
+        works = [(self.pyramid(work), work) for stage in self.stages for work in stage.passes]
+        more = (
+            encoding_memory(pyramid, pyramid.levels[work.first : work.stop], capacity.at_once, self.capacity.at_once)
+            for pyramid, work in works
+        )
+        return self.memory_of(capacity.threads) + capacity.threads * max(more, default=0)
+
     @property
     def loads(self) -> list[cost.Load]:
         """What each stage asks of workers."""
@@ -201,6 +210,7 @@ class Plan:
     def fingerprint(self) -> str:
         """What identifies the bytes that the plan leaves on disk, whoever writes them, and in which units."""
         found = replace(self.lasting, stages=(), capacity=Capacity()).to_dict()
+        del found["capacity"]["at_once"]  # 0.1.0 has begun images without it
         return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
@@ -315,6 +325,7 @@ class Plan:
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise ValueError(f"this is no plan of format {FORMAT}; another version of daskome may have made it")
         try:
+            found["capacity"].setdefault("at_once", AT_ONCE)  # 0.1.0 has planned without it
             return from_json(cls, found, {Method: find_method})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is no whole plan: {error!r}") from error

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import dask
 from zarr.storage import StorePath
 
-from daskome import clusters, storage, table
+from daskome import clusters, direct, storage, table
 from daskome.jobs import Job, run_here
 from daskome.journal import Journal
+from daskome.memory import AT_ONCE
 from daskome.plan import Capacity, Plan
 
 
@@ -60,13 +61,23 @@ def capacity(place: StorePath | None = None, memory: int | str | None = None) ->
     client = _client(place)
     threads = clusters.threads(client) if client else [n_threads()]
     nbytes = _memory(client) if memory is None else table.parsed_nbytes(memory)
-    return Capacity(max(len(threads), 1), max([*threads, 1]), nbytes)
+    return Capacity(max(len(threads), 1), max([*threads, 1]), nbytes, at_once=_at_once(place, client))
 
 
 def _memory(client: Any) -> int:
     """Return the bytes that a worker process may use: what its limit leaves before Dask spills, or the machine's."""
     limit = clusters.memory_limit(client) if client else None
     return _machine() if limit is None else min(int(clusters.SAFE * limit), _machine())
+
+
+def _at_once(place: StorePath | None, client: Any) -> int | None:
+    """Return how many chunks of a block will be encoded beside each other: as zarr is set where they are written.
+
+    Files and memory are written one chunk after the other; what is planned for zarr's default is enough for them.
+    """
+    if place is not None and direct.needs_no_loop(place.store):
+        return AT_ONCE
+    return clusters.concurrency(client) if client and place is not None else direct.concurrency()
 
 
 @contextmanager

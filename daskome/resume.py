@@ -61,14 +61,23 @@ def fitting(plan: Plan, capacity: Capacity) -> Plan:
     ValueError
         If its units need more memory than they have.
     """
-    plan = replace(plan, capacity=capacity)
-    if capacity.memory is not None and plan.memory > capacity.memory:
+    memory = plan.memory_at(capacity)
+    if capacity.memory is not None and memory > capacity.memory:
         raise ValueError(
-            f"the units in which this was begun need {table.nbytes(plan.memory)} of memory for"
+            f"the units in which this was begun need {table.nbytes(memory)} of memory for"
             f" {table.count(capacity.threads, 'thread')}, but a worker has {table.nbytes(capacity.memory)}; use fewer"
-            " threads or larger workers, or start anew with overwrite=True"
+            f" threads or larger workers{_fewer(plan, capacity)}, or start anew with overwrite=True"
         )
-    return plan
+    return replace(plan, capacity=capacity)
+
+
+def _fewer(plan: Plan, capacity: Capacity) -> str:
+    """Return what else would do, if zarr encodes more chunks at once here than where it was planned."""
+    return (
+        ""
+        if plan.memory_at(capacity) == plan.memory_of(capacity.threads)
+        else (f", zarr's async.concurrency of {plan.capacity.at_once}, for which it was planned")
+    )
 
 
 def _lines(begun: Plan, asked: Plan) -> list[str]:

@@ -19,7 +19,7 @@ import zarr
 
 from daskome import cones, direct, regions
 from daskome.axes import TYPES
-from daskome.images import Origin, Source, expanded
+from daskome.images import READ_NBYTES, Origin, Source, expanded
 from daskome.regions import Chunks, Region, Shape
 
 Compute = Callable[[Any, Sequence[Any]], Mapping[Any, Any]]
@@ -28,8 +28,6 @@ SOME_TASKS, SOME_VALUES = 256, 256
 """At most so many tasks of a layer, evenly spread, and values in a task are looked at: a graph may have millions."""
 MAX_DEPTH = 8
 """So many adapters may be around an array."""
-READ_NBYTES = 16 * 2**20
-"""Of chunks of an array-like, so many bytes are read at a time; zarr's event loop decodes ten of any size at once."""
 MAPPED_NBYTES = 2**20
 """Of a memory map, about so much is read before it is let go; the kernel maps some more around it."""
 BAND_NBYTES = 16 * 2**20

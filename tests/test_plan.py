@@ -435,6 +435,24 @@ def test_smaller_objects_need_no_more_memory(smaller: dict[str, int]) -> None:
     assert replace(case, storage_options=smaller).plan().memory <= case.plan().memory
 
 
+def test_memory_is_that_of_as_many_chunks_at_once_as_zarr_is_set_to() -> None:
+    case = volume(1024, storage_options={"chunks": 64, "shards": 256})
+    plans = [replace(case, capacity=Capacity(at_once=n)).plan() for n in (1, 10, 32, None)]
+    predicted = [plan.thread_memory for plan in plans]
+    assert predicted == sorted(set(predicted))
+    for n, plan in zip((1, 10, 32, None), plans, strict=True):
+        assert plans[1].memory_at(Capacity(at_once=n)) >= plan.memory
+    assert plans[1].memory_at(Capacity(2, 3)) == plans[1].memory_of(3)
+
+
+def test_plans_of_version_0_1_0_are_read() -> None:
+    plan = volume().plan()
+    found = json.loads(plan.to_json())
+    del found["capacity"]["at_once"]
+    assert Plan.from_json(json.dumps(found)) == plan
+    assert replace(plan, capacity=Capacity(at_once=64)).fingerprint == plan.fingerprint
+
+
 def test_a_refusal_names_the_numbers_and_the_way_out() -> None:
     case = volume(storage_options={"chunks": 256}, capacity=Capacity(2, 3, 200 * MIB))
     with pytest.raises(ValueError, match=r"'brain' needs .* MiB of memory, but a thread has 3\.3 MiB; give memory='"):
