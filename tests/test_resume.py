@@ -327,13 +327,8 @@ def killed(write: Any, target: Path, log: Path, seconds: float, units: int = 10*
     process = FORKS.Process(target=write, args=(target, log))
     process.start()
     deadline = time.monotonic() + seconds
-<<<<<<< HEAD
-    while time.monotonic() < deadline and process.poll() is None and len(done(target)) < units:
-        early = is_image(target) and (target / journal.JOURNAL / journal.CURRENT).exists()
-=======
     while time.monotonic() < deadline and process.is_alive() and len(done(target)) < units:
-        early = is_image(target) and (target / journal.JOURNAL / "plan.json").exists()
->>>>>>> suite
+        early = is_image(target) and (target / journal.JOURNAL / journal.CURRENT).exists()
         assert not early or whole_journal(target), "a reader saw an image before its last unit was written"
         time.sleep(0.002)
     process.kill()
