@@ -267,7 +267,8 @@ def test_a_plan_that_was_begun_is_the_same_when_read(tmp_path: Path, tiny_blocks
 WRITER = """
 import sys, time
 import numpy as np, dask.array as da, daskome
-from daskome import copies, passes, pyramid
+from daskome.model import pyramid
+from daskome.planning import choose as passes, temporary_copies as copies
 pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
 passes.TAIL_NBYTES, passes.UNIT_NBYTES, copies.LEFT_NBYTES = 2**12, 2**14, 2**12
 values = np.arange(24 * 32 * 48, dtype="uint32").reshape(24, 32, 48)
@@ -300,7 +301,7 @@ def killed(code: str, target: Path, log: Path, seconds: float, units: int = 10**
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     assert process.stdout is not None
     assert process.stderr is not None
-    process.stdout.readline()
+    assert process.stdout.readline() == b"ready\n"
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None and len(done(target)) < units:
         early = is_image(target) and (target / journals.JOURNAL / journals.CURRENT).exists()

@@ -148,7 +148,8 @@ SLOW_WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np, dask.array as da, daskome
-from daskome import copies, passes, pyramid
+from daskome.model import pyramid
+from daskome.planning import choose as passes, temporary_copies as copies
 pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
 passes.TAIL_NBYTES, passes.UNIT_NBYTES, copies.LEFT_NBYTES = 2**12, 2**14, 2**12
 
@@ -176,7 +177,7 @@ def test_killed_at_any_point_it_is_no_image_and_can_be_written_again(
         [sys.executable, script, tmp_path / "a"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
     )
     assert process.stdout is not None
-    process.stdout.readline()
+    assert process.stdout.readline() == b"ready\n"
     while not (tmp_path / "a" / "s0").exists() and process.poll() is None:
         time.sleep(0.001)
     deadline = time.monotonic() + when
