@@ -1,4 +1,4 @@
-"""Who runs jobs: threads of this process, or the workers of the active Dask cluster."""
+"""Who runs unit tasks: threads of this process, or the workers of the active Dask cluster."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +20,7 @@ from daskome.execution.cluster import (
     memory_limit,
     threads_per_worker,
 )
-from daskome.execution.unit_task import Job, run_here
+from daskome.execution.unit_task import UnitTask, run_here
 from daskome.model.text import parse_nbytes
 from daskome.planning.plan import Plan
 from daskome.planning.work import Workers
@@ -29,30 +29,30 @@ from daskome.stores.location import is_local_to_process
 
 
 class Executor(Protocol):
-    """Where jobs run."""
+    """Where unit tasks run."""
 
-    def submit(self, job: Job) -> "Future[None]":
-        """Submit a job."""
+    def submit(self, task: UnitTask) -> "Future[None]":
+        """Submit a task."""
         ...
 
     def window(self) -> int:
-        """Return how many jobs may be submitted at a time."""
+        """Return how many tasks may be submitted at a time."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadExecutor:
-    """Threads of this process as a place where jobs run."""
+    """Threads of this process as a place where unit tasks run."""
 
     executor: ThreadPoolExecutor
     n: int
 
-    def submit(self, job: Job) -> "Future[None]":
-        """Submit a job."""
-        return self.executor.submit(run_here, job)
+    def submit(self, task: UnitTask) -> "Future[None]":
+        """Submit a task."""
+        return self.executor.submit(run_here, task)
 
     def window(self) -> int:
-        """Return how many jobs may be submitted at a time."""
+        """Return how many tasks may be submitted at a time."""
         return IN_FLIGHT * self.n
 
 
@@ -81,7 +81,7 @@ def _memory(client: Any) -> int:
 
 @contextmanager
 def open_executor(place: StorePath, plan: Plan, journal: Journal) -> Iterator[Executor]:
-    """Yield where jobs run: the active `distributed.Client`, or threads if there is none that can reach `place`.
+    """Yield where unit tasks run: the active `distributed.Client`, or threads if there is none that can reach `place`.
 
     Raises
     ------

@@ -121,9 +121,9 @@ def record(journal: Journal, unit: Unit, done: Record) -> None:
 
 
 def fail(journal: Journal, unit: Unit, reason: str) -> None:
-    """Note that a unit failed for good, and why; if even that fails, the unit is still missing."""
-    if journal.keeps:
-        with suppress(Exception):
+    """Note that a unit failed for good, and why; if even that fails, or the run is over, the unit is only missing."""
+    with suppress(Exception):
+        if journal.keeps and is_current(journal):
             write_text(_records(journal) / FAILED / unit.key.replace("/", "-"), reason)
 
 

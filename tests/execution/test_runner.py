@@ -17,6 +17,7 @@ import zarr
 from distributed import Client
 
 import daskome
+from daskome.execution.attempt import BACK_OFF
 from tests.cuboid import OPTIONS, image
 from tests.written import contents, is_image, levels
 
@@ -120,6 +121,18 @@ def test_a_unit_that_fails_for_good_is_named_and_nothing_is_published(
     assert np.count_nonzero(group["s0"][...]) == image().size - 8 * 16 * 16 - 1
     with pytest.raises(FileExistsError, match="unfinished image; overwrite=True"):
         daskome.write_image(image(), tmp_path / "a", **OPTIONS)
+
+
+@pytest.mark.parametrize("compute", [True, False])
+def test_a_failure_is_noted_and_retries_wait(tmp_path: Path, tiny_blocks: None, compute: bool) -> None:
+    """One rule, whether units are written now or as tasks of a graph."""
+    with pytest.raises(daskome.WriteError, match="hiccuped"), dask.config.set(scheduler="threads", num_workers=2):
+        dask.compute(daskome.write_image(hiccup(tmp_path, 99), tmp_path / "a", retries=2, compute=compute, **OPTIONS))
+    (reason,) = daskome.status(tmp_path / "a").failures.values()
+    assert "hiccuped" in reason
+    first, second, third = sorted(int(path.name) for path in (tmp_path / "tries").iterdir())
+    assert second - first > 0.5 * BACK_OFF * 1e9
+    assert third - second > 0.5 * 4 * BACK_OFF * 1e9
 
 
 def test_a_disk_that_is_full_is_an_error_and_no_image(tmp_path: Path) -> None:
