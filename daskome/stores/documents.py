@@ -11,7 +11,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, StorePath
 
-from daskome.stores.location import unwrap_store
+from daskome.stores.wrappers import unwrapped
 
 
 def read_text(path: StorePath) -> str | None:
@@ -62,7 +62,7 @@ async def put_text(path: StorePath, text: str) -> None:
 
 async def fetch_names(folder: StorePath) -> list[str]:
     """As `list_names`. File systems of objects remember lists that other processes have changed since."""
-    store = unwrap_store(folder.store)
+    store = unwrapped(folder.store)
     if isinstance(store, FsspecStore):
         store.fs.invalidate_cache()
     with suppress(FileNotFoundError, NotADirectoryError):

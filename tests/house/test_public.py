@@ -27,6 +27,7 @@ NAMES = [
     "finish",
     "label_values",
     "plan_image",
+    "preview",
     "read",
     "run_part",
     "status",
