@@ -1,4 +1,4 @@
-"""The active Dask cluster: what it has, whether it can write, and how jobs get to its workers.
+"""The active Dask cluster: what it has, whether it can write, and how unit tasks get to its workers.
 
 Before the first unit, every worker is asked whether it sees the target and has the same daskome. A unit is one task,
 named ``daskome-from-image``, ``-from-copy`` or ``-from-level``, in a span named after the image; two per thread are on
@@ -21,7 +21,7 @@ from uuid import uuid4
 import dask
 
 from daskome._version import __version__
-from daskome.execution.unit_task import Job, WriteError, is_remote, run_with_payload, split_payload
+from daskome.execution.unit_task import UnitTask, WriteError, is_remote, run_with_payload, split_payload
 from daskome.model.text import format_nbytes
 from daskome.planning.plan import Plan
 from daskome.stores import journal as journals, sync_codecs
@@ -68,23 +68,23 @@ def concurrency(client: Any) -> int | None:
 
 @dataclass(slots=True)
 class ClusterExecutor:
-    """A client as a place where jobs run, and what of it is asked anew from time to time."""
+    """The workers of a client, which run unit tasks; the number of their threads is looked up from time to time."""
 
     client: Any
     submitted: Callable[..., "Future[None]"]
     _window: int = 0
     _asked: float = -inf
 
-    def submit(self, job: Job) -> "Future[None]":
-        """Submit a job. Arrays in memory travel beside it: those here are scattered, those on workers stay there.
+    def submit(self, task: UnitTask) -> "Future[None]":
+        """Submit a task. Its payload travels beside it: arrays here are scattered, those on workers stay there.
 
         Raises
         ------
         WriteError
             If the scheduler is gone.
         """
-        bare, keys, values = split_payload(job)
-        name = f"daskome-from-{job.unit.work.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
+        bare, keys, values = split_payload(task)
+        name = f"daskome-from-{task.unit.work.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
         try:
             there = [value if is_remote(value) else self.client.scatter(value, hash=False) for value in values]
             return self.submitted(run_with_payload, bare, keys, there, key=name)
@@ -156,11 +156,6 @@ def cluster_executor(client: Any, plan: Plan, journal: Journal) -> Iterator[Clus
         executor.shutdown(wait=False)
 
 
-def is_lost(error: BaseException) -> bool:
-    """Whether a job, or what it needs, was lost with a worker: it says nothing of the job."""
-    return isinstance(error, CancelledError)
-
-
 def _lost() -> "Future[None]":
     future: Future[None] = Future()
     future.cancel()
@@ -168,7 +163,7 @@ def _lost() -> "Future[None]":
 
 
 def is_killed(error: BaseException) -> bool:
-    """Whether workers died while they ran a job."""
+    """Whether workers died while they ran a task."""
     return type(error).__name__ == "KilledWorker"
 
 

@@ -10,8 +10,6 @@
 A unit that fails for good is named; the others of its stage finish; then the call fails.
 """
 
-import logging
-import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
@@ -21,7 +19,8 @@ from queue import SimpleQueue
 
 from zarr.storage import StorePath
 
-from daskome.execution.cluster import is_killed, is_lost
+from daskome.execution.attempt import Attempt
+from daskome.execution.cluster import is_killed
 from daskome.execution.executors import Executor, open_executor
 from daskome.execution.unit_task import Copy, UnitTask, WriteError
 from daskome.model.source import Source
@@ -32,15 +31,10 @@ from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores import journal as journals
 from daskome.stores.journal import Journal
 
-log = logging.getLogger("daskome")
 Part = tuple[int, Sequence[int]]
 """A stage, and the indices of some of its units, rising."""
-BACK_OFF = 0.25
-"""Seconds to wait before a unit is tried again, about; four times as long each time."""
-MAX_LOSSES = 20
-"""So often a unit may be lost with the worker that had it, without being the reason."""
 MAX_FAILURES_IN_A_ROW = 10
-"""After so many failures for good without a success between them, no further units are tried: the disk is full, …"""
+"""After this many failures for good without a success between them no further units are tried: the disk is full, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +99,7 @@ def _whole(plan: Plan) -> list[Part]:
 
 
 def unit_tasks(start: Run, stage: int, indices: Iterable[int]) -> Iterator[UnitTask]:
-    """Yield the jobs of some units of a stage, each made when it is asked for."""
+    """Yield the tasks of some units of a stage, each made when it is needed."""
     plan = start.plan
     for unit in plan.units(stage, indices):
         work, reads = unit.work, plan.reads(unit)
@@ -121,26 +115,8 @@ def _copy(start: Run, number: int) -> Copy:
     return start.place / group.path, start.plan.pyramids[group.pyramid or 0]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A job, and what has become of it so far."""
-
-    job: UnitTask
-    failures: int = 0
-    losses: int = 0
-
-    def after(self, error: BaseException, retries: int) -> "Attempt | None":
-        """Return what to do after it has not succeeded: try again, later after a failure; None: it failed for good."""
-        if is_lost(error) and self.losses < MAX_LOSSES:
-            return replace(self, losses=self.losses + 1)
-        if self.failures >= retries:
-            return None
-        wait = BACK_OFF * 4**self.failures * random.uniform(0.5, 1.5)
-        return replace(self, job=replace(self.job, wait=wait), failures=self.failures + 1)
-
-
 def finished_units(start: Run, todo: Iterator[UnitTask], workers: Executor, retries: int) -> Iterator[Unit]:
-    """Run jobs in a sliding window, and yield each unit as it is finished."""
+    """Run unit tasks in a sliding window, and yield each unit as it is finished."""
     ended: SimpleQueue[Future[None]] = SimpleQueue()
     running: dict[Future[None], Attempt] = {}
     again: deque[Attempt] = deque()
@@ -149,7 +125,7 @@ def finished_units(start: Run, todo: Iterator[UnitTask], workers: Executor, retr
     while True:
         room = workers.window() - len(running) - len(again) if in_a_row < MAX_FAILURES_IN_A_ROW else 0
         for entry in (*again, *map(Attempt, islice(todo, max(room, 0)))):
-            future = workers.submit(entry.job)
+            future = workers.submit(entry.task)
             running[future] = entry
             future.add_done_callback(ended.put)
         again.clear()
@@ -157,24 +133,21 @@ def finished_units(start: Run, todo: Iterator[UnitTask], workers: Executor, retr
             break
         future = ended.get()
         entry, error = running.pop(future), _error(future)
-        unit, name = entry.job.unit, start.plan.describe(entry.job.unit)
+        unit, name = entry.task.unit, start.plan.describe(entry.task.unit)
         if error is None:
             in_a_row = 0
             yield unit
-        elif in_a_row < MAX_FAILURES_IN_A_ROW and (next_try := entry.after(error, retries)):
-            log.warning("%s failed, trying again: %r", name, error)
-            again.append(next_try)
+        elif following := entry.after(error, name, retries, hopeless=in_a_row >= MAX_FAILURES_IN_A_ROW):
+            again.append(following)
         else:
             in_a_row += 1
-            log.error("%s failed for good: %r", name, error)
-            journals.fail(start.journal, unit, repr(error))
             failed.append((unit, error))
     if failed:
         raise WriteError(_failure(start.plan, failed, any(True for _ in todo))) from failed[0][1]
 
 
 def _error(future: "Future[None]") -> BaseException | None:
-    """Return why a job did not succeed, cancellation included."""
+    """Return why a task did not succeed, cancellation included."""
     try:
         return future.exception()
     except CancelledError as error:

@@ -12,9 +12,10 @@ from dask.delayed import Delayed, delayed
 from zarr.storage import StorePath
 
 from daskome.execution import runner
+from daskome.execution.attempt import run_with_retries
 from daskome.execution.publish import publish_plan
 from daskome.execution.runner import Run
-from daskome.execution.unit_task import UnitTask, run_with_retries, split_payload
+from daskome.execution.unit_task import UnitTask, split_payload
 from daskome.model.source import Origin, Source
 from daskome.model.text import Progress, format_nbytes
 from daskome.ome.read import merged
@@ -117,7 +118,7 @@ class Write:
         barrier = _delay("create", create, os.getpid())(None)
         for stage in () if self.finished else range(len(self.plan.stages)):
             missing = start.missing(stage) if self.journal else range(self.plan.count(stage))
-            units = [self._unit(job, barrier) for job in runner.unit_tasks(start, stage, missing)]
+            units = [self._unit(task, barrier) for task in runner.unit_tasks(start, stage, missing)]
             barrier = _delay("barrier", _all_done)(units)
         done = _delay("finish", _finish, replace(start, sources=()), self.finished)(barrier)
         return DelayedWrite(done.key, done.dask)
@@ -138,11 +139,11 @@ class Write:
     def _origins(self) -> list[Origin]:
         return [origin_of(source) for source in self.sources]
 
-    def _unit(self, job: UnitTask, barrier: Delayed) -> Delayed:
-        """Return a unit as a task; what its image holds in memory comes to it as arguments."""
-        bare, keys, values = split_payload(job)
-        name = f"from-{job.unit.work.reading}"
-        return _delay(name, run_with_retries, bare, keys, self.plan.describe(job.unit), self.retries)(values, barrier)
+    def _unit(self, task: UnitTask, barrier: Delayed) -> Delayed:
+        """Return a unit as a task of a Dask graph; its payload comes to it as arguments."""
+        bare, keys, values = split_payload(task)
+        name = f"from-{task.unit.work.reading}"
+        return _delay(name, run_with_retries, bare, keys, self.plan.describe(task.unit), self.retries)(values, barrier)
 
 
 class DelayedWrite(Delayed):  # type: ignore[misc]

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.inspection.stored_image import is_inside, read_document, reason
 from daskome.ome.detect import ome_of
 from daskome.ome.rules.walk import kinds_of
+from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group
 from daskome.stores.location import join_paths
 
@@ -161,12 +161,8 @@ def _is_in(path: Any, name: str) -> bool:
 
 def _names(place: StorePath) -> list[str]:
     """Return the names below a place, as far as the store can tell."""
-
-    async def listed() -> list[str]:
-        return [name async for name in place.store.list_dir(place.path)]
-
     try:
-        return sorted(name.rstrip("/") for name in sync(listed()) if not name.startswith("."))
+        return sorted(name for name in list_names(place) if not name.startswith("."))
     except Exception:
         return []
 

@@ -1,6 +1,5 @@
 """What is there: a stored image as far as it can be read, whoever wrote it. What can't be read is a `Problem`."""
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +7,6 @@ from math import isfinite
 from typing import Any
 
 import zarr
-from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.kernels.methods import METHODS, Method
@@ -23,6 +21,7 @@ from daskome.ome.omero import Channel, read_omero
 from daskome.ome.problem import Problem
 from daskome.ome.read import read_multiscale, with_coordinates
 from daskome.ome.versions import VERSIONS, Version, version_of
+from daskome.stores.documents import read_json
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
 from daskome.stores.location import locate
 
@@ -205,8 +204,7 @@ def stored_image_of(
 def read_document(place: StorePath, name: str) -> Any:
     """Return a JSON document as it is stored, or None if it isn't there, or is no JSON."""
     try:
-        buffer = sync((place / name).get())
-        return None if buffer is None else json.loads(buffer.to_bytes())
+        return read_json(place / name)
     except (ValueError, OSError, RecursionError):
         return None
 

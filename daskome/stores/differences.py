@@ -4,8 +4,6 @@ import json
 import reprlib
 from typing import Any
 
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.kernels.methods import short_name
@@ -14,6 +12,7 @@ from daskome.ome.versions import find_version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan
 from daskome.stores.create import array_documents
+from daskome.stores.documents import read_json
 from daskome.stores.groups import read_attributes
 from daskome.stores.location import join_paths
 
@@ -30,9 +29,8 @@ def differences(place: StorePath, plan: Plan) -> list[str]:
         wanted = ome_of(ome_attributes(version, group.metadata)).get("multiscales")
         found += differing(join_paths(group.path, "multiscales"), ome_of(there).get("multiscales"), wanted)
         for key, document in documents[group.pyramid or 0].items():
-            stored = sync((place / group.path / key).get(default_buffer_prototype()))
-            is_there = None if stored is None else json.loads(stored.to_bytes())
-            found += differing(join_paths(group.path, key), is_there, json.loads(document.to_bytes()))
+            stored = read_json(place / group.path / key)
+            found += differing(join_paths(group.path, key), stored, json.loads(document.to_bytes()))
     return found
 
 

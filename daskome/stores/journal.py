@@ -16,10 +16,9 @@ Version 0.1 kept id and plan together in ``.daskome/plan.json``. What it has beg
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 from uuid import uuid4
 
 from zarr.core.sync import sync
@@ -28,7 +27,7 @@ from zarr.storage import StorePath
 from daskome.model.source import Origin
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
-from daskome.stores.documents import list_names, read_text, write_text
+from daskome.stores.documents import list_names, read_json, read_text, write_text
 
 JOURNAL = ".daskome"
 CURRENT = "current"
@@ -91,13 +90,13 @@ def find_run(home: StorePath) -> SavedRun | None:
         If another version of daskome has started it, in a form of its own.
     """
     current = read_text(home / JOURNAL / CURRENT)
-    text = read_text(home / JOURNAL / PLAN) if current is None else read_text(_records(Journal(home, current)) / PLAN)
-    if text is None:
-        return None
+    folder = home / JOURNAL if current is None else _records(Journal(home, current))
     try:
-        found = json.loads(text)
-        plan = Plan.from_json(json.dumps(found["plan"]))
-        return SavedRun(Journal(home, found["id"]), plan, tuple(from_json(Origin, image) for image in found["images"]))
+        saved = read_json(folder / PLAN)
+        if saved is None:
+            return None
+        plan = Plan.from_json(json.dumps(saved["plan"]))
+        return SavedRun(Journal(home, saved["id"]), plan, tuple(from_json(Origin, image) for image in saved["images"]))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{home}: the journal can't be read ({error}); overwrite=True starts anew") from error
 
@@ -110,8 +109,8 @@ def is_current(journal: Journal) -> bool:
 def _current(home: StorePath) -> str | None:
     """Return the id of the run that is under way at a group."""
     current = read_text(home / JOURNAL / CURRENT)
-    old = read_text(home / JOURNAL / PLAN) if current is None else None
-    return current if old is None else str(json.loads(old)["id"])
+    old = read_json(home / JOURNAL / PLAN) if current is None else None
+    return current if old is None else str(old["id"])
 
 
 def record(journal: Journal, unit: Unit, done: Record) -> None:
@@ -121,9 +120,9 @@ def record(journal: Journal, unit: Unit, done: Record) -> None:
 
 
 def fail(journal: Journal, unit: Unit, reason: str) -> None:
-    """Note that a unit failed for good, and why; if even that fails, the unit is still missing."""
-    if journal.keeps:
-        with suppress(Exception):
+    """Note that a unit failed for good, and why; if even that fails, or the run is over, the unit is only missing."""
+    with suppress(Exception):
+        if journal.keeps and is_current(journal):
             write_text(_records(journal) / FAILED / unit.key.replace("/", "-"), reason)
 
 
@@ -144,10 +143,9 @@ def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Re
     """Yield some records of a stage, evenly spread over `indices`."""
     step = max(len(indices) // SAMPLE, 1)
     for index in indices[::step]:
-        text = read_text(_records(journal) / f"{stage}/{index}")
-        if text:
-            found: Mapping[str, Any] = json.loads(text)
-            yield Record(**{f.name: found[f.name] for f in fields(Record)})
+        record = read_json(_records(journal) / f"{stage}/{index}")
+        if record is not None:
+            yield Record(**{f.name: record[f.name] for f in fields(Record)})
 
 
 def delete_journal(home: StorePath) -> None:

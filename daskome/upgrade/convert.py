@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import StorePath
 
 from daskome.model.json_values import to_plain_json
 from daskome.ome.detect import likely_version, ome_keys, ome_of, version_in
 from daskome.ome.problem import Problem
 from daskome.ome.versions import Version, find_version
+from daskome.stores.documents import put_text
 from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import locate, parent_of
@@ -200,5 +200,4 @@ def _perform(place: StorePath, work: Work) -> None:
 
 
 async def _put(place: StorePath, document: JSON) -> None:
-    text = json.dumps(document, indent=2, allow_nan=False)
-    await place.set(default_buffer_prototype().buffer.from_bytes(text.encode()))
+    await put_text(place, json.dumps(document, indent=2, allow_nan=False))

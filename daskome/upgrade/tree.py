@@ -1,17 +1,16 @@
 """All zarr documents below a place, read once, as a tree."""
 
 import asyncio
-import json
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.ome.detect import ome_of
+from daskome.stores.documents import fetch_json, fetch_names
 from daskome.stores.location import join_paths
 
 JSON = dict[str, Any]
@@ -152,20 +151,14 @@ def read_nodes(place: StorePath, paths: Sequence[str]) -> list[Node]:
 
 async def _document(place: StorePath) -> JSON | None:
     """Return a document, None where there is none."""
-    found = await place.get(default_buffer_prototype())
-    if found is None:
-        return None
-    try:
-        document = json.loads(found.to_bytes())
-    except ValueError as error:
-        raise ValueError(f"{place} is no JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ValueError(f"{place} is no object")
+    document: JSON | None = await fetch_json(place)
+    if document is not None and not isinstance(document, dict):
+        raise ValueError(f"{place} is not a JSON object")
     return document
 
 
 async def _listed(place: StorePath) -> tuple[str, ...]:
-    return tuple(sorted([name.strip("/") async for name in place.store.list_dir(place.path)]))
+    return tuple(sorted(await fetch_names(place)))
 
 
 def gather(requests: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:

@@ -19,6 +19,7 @@ from zarr.storage import StorePath
 
 import daskome
 from daskome.execution import runner
+from daskome.execution.attempt import BACK_OFF
 from daskome.execution.publish import publish_plan
 from daskome.sources.adapt import as_source
 from daskome.stores import journal as journals
@@ -127,6 +128,18 @@ def test_a_unit_that_fails_for_good_is_named_and_nothing_is_published(
         daskome.write_image(image(), tmp_path / "a", **OPTIONS)
 
 
+@pytest.mark.parametrize("compute", [True, False])
+def test_a_failure_is_noted_and_retries_wait(tmp_path: Path, tiny_blocks: None, compute: bool) -> None:
+    """One rule, whether units are written now or as tasks of a graph."""
+    with pytest.raises(daskome.WriteError, match="hiccuped"), dask.config.set(scheduler="threads", num_workers=2):
+        dask.compute(daskome.write_image(hiccup(tmp_path, 99), tmp_path / "a", retries=2, compute=compute, **OPTIONS))
+    (reason,) = daskome.status(tmp_path / "a").failures.values()
+    assert "hiccuped" in reason
+    first, second, third = sorted(int(path.name) for path in (tmp_path / "tries").iterdir())
+    assert second - first > 0.5 * BACK_OFF * 1e9
+    assert third - second > 0.5 * 4 * BACK_OFF * 1e9
+
+
 def test_a_disk_that_is_full_is_an_error_and_no_image(tmp_path: Path) -> None:
     class Full(zarr.storage.MemoryStore):
         async def set(self, key: str, value: Any, byte_range: Any = None) -> None:
@@ -153,7 +166,8 @@ SLOW_WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np, dask.array as da, daskome
-from daskome import copies, passes, pyramid
+from daskome.model import pyramid
+from daskome.planning import choose as passes, temporary_copies as copies
 pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
 passes.TAIL_NBYTES, passes.UNIT_NBYTES, copies.LEFT_NBYTES = 2**12, 2**14, 2**12
 
@@ -181,7 +195,7 @@ def test_killed_at_any_point_it_is_no_image_and_can_be_written_again(
         [sys.executable, script, tmp_path / "a"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
     )
     assert process.stdout is not None
-    process.stdout.readline()
+    assert process.stdout.readline() == b"ready\n"
     while not (tmp_path / "a" / "s0").exists() and process.poll() is None:
         time.sleep(0.001)
     deadline = time.monotonic() + when
