@@ -22,7 +22,7 @@ from daskome.planning.build import plan_image
 from daskome.planning.choose import TAIL_NBYTES, UNIT_NBYTES
 from daskome.planning.plan import Plan
 from daskome.planning.temporary_copies import LEFT_NBYTES
-from daskome.planning.work import PROCESS_MEM, SourceChunks, Workers
+from daskome.planning.work import PROCESS_MEM, PlanOptions, SourceChunks, Workers
 
 law = partial(settings, deadline=None, derandomize=True)
 
@@ -65,7 +65,8 @@ class Case:
     version: str = "0.5"
     scale_factors: Any = "auto"
     storage_options: Any = None
-    capacity: Workers = field(default_factory=Workers)
+    workers: Workers = field(default_factory=Workers)
+    deletes: bool = True
     grain: Grain = field(default_factory=Grain)
 
     def plan(self) -> Plan:
@@ -78,7 +79,7 @@ class Case:
                 VERSIONS[self.version],
                 scale_factors=self.scale_factors,
                 storage_options=self.storage_options,
-                capacity=self.capacity,
+                options=PlanOptions(self.workers, deletes=self.deletes),
             )
 
 
@@ -98,7 +99,7 @@ positions = st.floats(-1e3, 1e3)
 methods = st.sampled_from(list(METHODS))
 dtypes = st.sampled_from(DTYPES)
 versions = st.sampled_from(["0.4", "0.5"])
-capacities = st.builds(Workers, st.integers(1, 4), st.integers(1, 4))
+worker_counts = st.builds(Workers, st.integers(1, 4), st.integers(1, 4))
 grains = st.sampled_from([Grain()]) | st.builds(
     Grain,
     block=st.sampled_from([1, 64, 500]),
@@ -190,7 +191,7 @@ def cases(draw: st.DrawFn, method: st.SearchStrategy[str] = methods) -> Case:
     stored: Any = draw(options(image.shape, version == "0.5"))
     if wanted != "auto" and draw(st.booleans()):
         stored = [draw(options(shape, version == "0.5")) for shape in shapes]
-    grain, workers = draw(fine_grains | fine_grains | fine_grains | grains), draw(capacities)
+    grain, workers = draw(fine_grains | fine_grains | fine_grains | grains), draw(worker_counts)
     case = Case(image, draw(source_chunks(image.shape)), draw(method), version, wanted, stored, workers, grain)
     return tight(case, draw(st.sampled_from([1, 0.9, 0.6, 0.3])))
 
@@ -199,8 +200,8 @@ def tight(case: Case, share: float) -> Case:
     """Return the case with that share of the memory that it would take, or unbounded if it can't be planned so."""
     if share == 1:
         return case
-    memory = PROCESS_MEM + int(share * case.capacity.threads * case.plan().thread_memory)
-    bounded = replace(case, capacity=replace(case.capacity, memory=memory))
+    memory = PROCESS_MEM + int(share * case.workers.threads * case.plan().thread_memory)
+    bounded = replace(case, workers=replace(case.workers, memory=memory))
     with suppress(ValueError):
         bounded.plan()
         return bounded

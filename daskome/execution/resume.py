@@ -48,7 +48,7 @@ def resumed(task: Write) -> Write:
     begun = journals.find_run(task.home)
     if begun:
         _check_same(task, _lines(begun.plan, task.plan), "was begun")
-        plan = fitting(begun.plan, task.plan.capacity)
+        plan = fitting(begun.plan, task.plan.workers)
         check_stamps(begun, task.sources)
         _check_pixels(Run(plan, task.sources, task.place, begun.journal), _finished_units(plan, begun.journal))
         return replace(task, plan=plan, journal=begun.journal)
@@ -61,7 +61,7 @@ def resumed(task: Write) -> Write:
     return _finished(task) if "multiscales" in ome_keys(found) else task
 
 
-def fitting(plan: Plan, capacity: Workers) -> Plan:
+def fitting(plan: Plan, workers: Workers) -> Plan:
     """Return a plan for other workers than those for which it was made.
 
     Raises
@@ -69,11 +69,11 @@ def fitting(plan: Plan, capacity: Workers) -> Plan:
     ValueError
         If its units need more memory than they have.
     """
-    plan = replace(plan, capacity=capacity)
-    if capacity.memory is not None and plan.memory > capacity.memory:
+    plan = replace(plan, workers=workers)
+    if workers.memory is not None and plan.memory > workers.memory:
         raise ValueError(
             f"the units in which this was begun need {format_nbytes(plan.memory)} of memory for"
-            f" {pluralize(capacity.threads, 'thread')}, but a worker has {format_nbytes(capacity.memory)}; use fewer"
+            f" {pluralize(workers.threads, 'thread')}, but a worker has {format_nbytes(workers.memory)}; use fewer"
             " threads or larger workers, or start anew with overwrite=True"
         )
     return plan

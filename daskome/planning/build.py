@@ -14,7 +14,7 @@ from daskome.ome.versions import Version
 from daskome.planning.cascade import choose_route, copies_written, copying_pass, plan_passes
 from daskome.planning.plan import Describe, Group, Plan, Stage
 from daskome.planning.temporary_copies import STAGING
-from daskome.planning.work import Pass, SourceChunks, Workers
+from daskome.planning.work import Pass, PlanOptions, SourceChunks, Workers
 
 
 def plan_image(
@@ -26,7 +26,7 @@ def plan_image(
     scale_factors: ScaleFactors = "auto",
     storage_options: StorageOptions = None,
     describe: Describe = image_metadata,
-    capacity: Workers | None = None,
+    options: PlanOptions | None = None,
 ) -> Plan:
     """Return the plan for one image that is read once and downsampled on the way.
 
@@ -41,8 +41,8 @@ def plan_image(
         As in `daskome.write_image`.
     describe : callable
         From the pyramid to what its group says.
-    capacity : Workers, optional
-        The workers that will write it; one of one thread and any memory if not given.
+    options : PlanOptions, optional
+        Who will write it, and what the plan may do for that.
 
     Raises
     ------
@@ -51,9 +51,9 @@ def plan_image(
     """
     version.check_axes(image.axes)
     pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays)
-    capacity = capacity or Workers()
-    passes, copies = choose_route(pyramid, replace(pieces, image=0), capacity)
-    return _plan_of(version, Group("", describe(pyramid), 0), [pyramid, *copies], passes, capacity)
+    options = options or PlanOptions()
+    passes, copies = choose_route(pyramid, replace(pieces, image=0), options)
+    return _plan_of(version, Group("", describe(pyramid), 0), [pyramid, *copies], passes, options.workers)
 
 
 def plan_levels(
@@ -64,33 +64,33 @@ def plan_levels(
     *,
     storage_options: StorageOptions = None,
     describe: Describe = image_metadata,
-    capacity: Workers | None = None,
+    options: PlanOptions | None = None,
 ) -> Plan:
     """Return the plan for levels that the caller has already: all of them independent, in one stage."""
     pyramid = given_pyramid(levels, method, storage_options, version.arrays)
     version.check_axes(pyramid.axes)
-    capacity = capacity or Workers()
-    passes = tuple(copying_pass(pyramid, k, replace(own, image=k), capacity) for k, own in enumerate(pieces))
-    return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), (Stage(passes),), capacity)
+    options = options or PlanOptions()
+    passes = tuple(copying_pass(pyramid, k, replace(own, image=k), options) for k, own in enumerate(pieces))
+    return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), (Stage(passes),), options.workers)
 
 
 def plan_more_levels(
-    pyramid: Pyramid, kept: int, version: Version, metadata: Metadata, capacity: Workers | None = None
+    pyramid: Pyramid, kept: int, version: Version, metadata: Metadata, options: PlanOptions | None = None
 ) -> Plan:
     """Return the plan that adds to the first `kept` levels of a pyramid, which are stored, the others."""
-    capacity = capacity or Workers()
-    passes = plan_passes(pyramid, SourceChunks(()), capacity, kept)
+    options = options or PlanOptions()
+    passes = plan_passes(pyramid, SourceChunks(()), options, kept)
     return _plan_of(
-        version, Group("", metadata, 0, kept), [pyramid, *copies_written(pyramid, passes)], passes, capacity
+        version, Group("", metadata, 0, kept), [pyramid, *copies_written(pyramid, passes)], passes, options.workers
     )
 
 
 def _plan_of(
-    version: Version, group: Group, pyramids: Sequence[Pyramid], passes: Sequence[Pass], capacity: Workers
+    version: Version, group: Group, pyramids: Sequence[Pyramid], passes: Sequence[Pass], workers: Workers
 ) -> Plan:
     """Return the plan of a group with the first pyramid; the others are temporary copies, in the order of groups."""
     copies = (Group(f"{STAGING}/{k}", Metadata(), 1 + k, temporary=True) for k in range(len(pyramids) - 1))
-    return Plan(version.name, (group, *copies), tuple(pyramids), tuple(Stage((work,)) for work in passes), capacity)
+    return Plan(version.name, (group, *copies), tuple(pyramids), tuple(Stage((work,)) for work in passes), workers)
 
 
 def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) -> Plan:
@@ -99,7 +99,7 @@ def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) ->
     Parameters
     ----------
     parts : sequence of (str, Plan)
-        All of one version and capacity. What is equal by identity is kept once, so that a plate of a
+        All of one version, for the same workers. What is equal by identity is kept once, so that a plate of a
         thousand like images has one pyramid.
     groups : sequence of Group
         Without pyramids, which are published after those of the parts.
@@ -124,7 +124,7 @@ def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) ->
             (*made, *groups),
             tuple(pyramid for _, pyramid in pyramids.values()),
             tuple(Stage(tuple(passes)) for passes in stages),
-            whole.capacity,
+            whole.workers,
         )
     )
 

@@ -21,7 +21,7 @@ from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
 from daskome.planning.choose import best_pass
 from daskome.planning.temporary_copies import next_level_copy, temporary_level
-from daskome.planning.work import Pass, SourceChunks, Workers
+from daskome.planning.work import Pass, PlanOptions, SourceChunks
 
 STAGED_ABOVE = 4
 """From more than so many times on that an image would be read, a temporary copy is offered."""
@@ -32,7 +32,7 @@ STAGED_DOUBLINGS = 4
 
 
 def plan_passes(
-    pyramid: Pyramid, pieces: SourceChunks, capacity: Workers, first: int = 0, copies: int = 0
+    pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions, first: int = 0, copies: int = 0
 ) -> list[Pass]:
     """Return passes that write the levels from `first` on, level 0 from its pieces, others from what is stored.
 
@@ -42,12 +42,12 @@ def plan_passes(
         return []
     if first:
         pieces = _stored(pyramid.levels[first - 1])
-    work = best_pass(pyramid, first, last_nested(pyramid, first), pieces, capacity)
+    work = best_pass(pyramid, first, last_nested(pyramid, first), pieces, options)
     if work.leaves is None:
-        return [work, *plan_passes(pyramid, pieces, capacity, work.stop, copies)]
+        return [work, *plan_passes(pyramid, pieces, options, work.stop, copies)]
     rest, number = replace(pyramid, levels=pyramid.levels[work.stop :]), copies + 1
     (copy,) = copies_written(pyramid, [work])
-    further = plan_passes(rest, _stored(copy.levels[0], number), capacity, copies=number)
+    further = plan_passes(rest, _stored(copy.levels[0], number), options, copies=number)
     above = (replace(w, first=w.first + work.stop, stop=w.stop + work.stop) for w in further)
     return [replace(work, leaves=number), *above]
 
@@ -62,10 +62,10 @@ def _stored(level: Level, staged: int | None = None) -> SourceChunks:
     return SourceChunks(regular_chunks(level.shape, level.layout.chunks), staged=staged, made=True)
 
 
-def copying_pass(pyramid: Pyramid, k: int, pieces: SourceChunks, capacity: Workers) -> Pass:
+def copying_pass(pyramid: Pyramid, k: int, pieces: SourceChunks, options: PlanOptions) -> Pass:
     """Return the pass that writes level k as the caller has it."""
     alone = replace(pyramid, levels=(pyramid.levels[k],))
-    return replace(best_pass(alone, 0, 1, pieces, capacity), first=k, stop=k + 1)
+    return replace(best_pass(alone, 0, 1, pieces, options), first=k, stop=k + 1)
 
 
 def last_nested(pyramid: Pyramid, first: int) -> int:
@@ -117,40 +117,40 @@ class StagedRoute:
         return [self.copy, *copies_written(pyramid, self.passes)]
 
 
-def choose_route(pyramid: Pyramid, pieces: SourceChunks, capacity: Workers) -> tuple[list[Pass], list[Pyramid]]:
+def choose_route(pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions) -> tuple[list[Pass], list[Pyramid]]:
     """Return the passes that write a pyramid from an image, and the temporary copies that they go by, in their order.
 
     One of the image is the first, if it would else be read over `STAGED_ABOVE` times, and a copy is allowed. What it
     would spare is noted where it isn't.
     """
     try:
-        direct = plan_passes(pyramid, pieces, capacity)
+        direct = plan_passes(pyramid, pieces, options)
     except ValueError as error:
-        staged = _staged(pyramid, pieces, capacity)
+        staged = _staged(pyramid, pieces, options)
         if staged is None:
             raise
-        if not capacity.staging:
+        if not options.staging:
             raise ValueError(f"{error}; or staging=True (--staging), for a temporary copy of the image") from error
         return staged.passes, staged.copies(pyramid)
     often = direct[0].amplification
-    staged = _staged(pyramid, pieces, capacity) if often > STAGED_ABOVE else None
+    staged = _staged(pyramid, pieces, options) if often > STAGED_ABOVE else None
     if staged is None or staged.moves >= often:
         return direct, copies_written(pyramid, direct)
-    if not capacity.staging:
+    if not options.staging:
         offering = [replace(direct[0], offer=staged.passes[0].amplification), *direct[1:]]
         return offering, copies_written(pyramid, direct)
     return staged.passes, staged.copies(pyramid)
 
 
-def _staged(pyramid: Pyramid, pieces: SourceChunks, capacity: Workers) -> StagedRoute | None:
+def _staged(pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions) -> StagedRoute | None:
     """Return the best temporary copy; None if there is none within the memory."""
     found = []
     for chunks in _staged_chunks(pyramid, pieces):
         with suppress(ValueError):
             copy = temporary_level(pyramid, 0, chunks)
-            write = replace(best_pass(copy, 0, 1, pieces, capacity), group=1)
+            write = replace(best_pass(copy, 0, 1, pieces, options), group=1)
             own = SourceChunks(regular_chunks(pyramid.levels[0].shape, chunks), staged=1)
-            found.append(StagedRoute(copy, [write, *plan_passes(pyramid, own, capacity, copies=1)]))
+            found.append(StagedRoute(copy, [write, *plan_passes(pyramid, own, options, copies=1)]))
     return min(found, key=attrgetter("rank"), default=None)
 
 

@@ -22,7 +22,7 @@ from daskome.model.regions import Shape
 from daskome.model.text import format_nbytes, pluralize
 from daskome.planning.memory import halo_of, steps_of, unit_memory
 from daskome.planning.temporary_copies import next_level_copy
-from daskome.planning.work import PROCESS_MEM, Pass, SourceChunks, Workers
+from daskome.planning.work import PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
 
 UNIT_NBYTES = 512 * 2**20
 """Units are grown while they read at most this much: some seconds of work, a few thousand units per TiB.
@@ -84,13 +84,13 @@ class PassCandidates:
         )
 
 
-def best_pass(pyramid: Pyramid, first: int, last: int, pieces: SourceChunks, capacity: Workers) -> Pass:
+def best_pass(pyramid: Pyramid, first: int, last: int, pieces: SourceChunks, options: PlanOptions) -> Pass:
     """Return the pass from level `first` that is fastest, within the memory, and then writes most levels."""
-    parallel = max(capacity.parallel // capacity.images, 1)
-    share = _nbytes_read(pyramid, first) * capacity.images // (UNITS_PER_THREAD * capacity.parallel)
+    workers, stops = options.workers, range(first + 1, last + 1)
+    parallel, budget = max(workers.parallel // options.images, 1), workers.thread_memory
+    share = _nbytes_read(pyramid, first) * options.images // (UNITS_PER_THREAD * workers.parallel)
     limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if pieces.made else 1))
-    budget, stops = capacity.thread_memory, range(first + 1, last + 1)
-    copies = {stop: next_level_copy(pyramid, stop) for stop in stops if capacity.deletes}
+    copies = {stop: next_level_copy(pyramid, stop) for stop in stops if options.deletes}
     step = PassCandidates(pyramid, first, pieces, _read_chunks(pyramid, first, pieces.chunks), copies)
     shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(pyramid, first, stop, pieces.chunks, limit)]
     candidates = [work for stop, unit in shapes for work in step.passes(stop, unit)]
@@ -99,7 +99,7 @@ def best_pass(pyramid: Pyramid, first: int, last: int, pieces: SourceChunks, cap
         candidates += [work for unit in finer for work in step.passes(first + 1, unit)]
     fitting = [work for work in candidates if work.memory <= budget]
     if not fitting:
-        raise ValueError(_refusal(pyramid, pieces, min(work.memory for work in candidates), capacity))
+        raise ValueError(_refusal(pyramid, pieces, min(work.memory for work in candidates), workers))
     best = min(fitting, key=lambda work: _cost(pyramid, work, limit, parallel))
     return _extended(step, best, range(best.stop + 1, last + 1), budget)
 
@@ -116,16 +116,16 @@ def _extended(step: PassCandidates, work: Pass, stops: Iterable[int], budget: fl
     return work
 
 
-def _refusal(pyramid: Pyramid, pieces: SourceChunks, least: int, capacity: Workers) -> str:
+def _refusal(pyramid: Pyramid, pieces: SourceChunks, least: int, workers: Workers) -> str:
     """Return why no unit fits in memory, and what would do."""
     chunk = prod(pieces.longest) * pyramid.itemsize
     stored = max(prod(level.layout.objects) for level in pyramid.levels) * pyramid.itemsize
     ways = "smaller chunks or shards" if stored >= chunk else f"smaller chunks of the image (now {_mem(chunk)} each)"
-    fewer = "use fewer threads, or " if capacity.threads > 1 else "or "
+    fewer = "use fewer threads, or " if workers.threads > 1 else "or "
     return (
         f"one unit of {pyramid.name!r} needs {_mem(least)} of memory, but a thread has"
-        f" {_mem(capacity.thread_memory)}; give memory={_enough(PROCESS_MEM + capacity.threads * least)!r} for"
-        f" {pluralize(capacity.threads, 'thread')}, {fewer}{ways}"
+        f" {_mem(workers.thread_memory)}; give memory={_enough(PROCESS_MEM + workers.threads * least)!r} for"
+        f" {pluralize(workers.threads, 'thread')}, {fewer}{ways}"
     )
 
 

@@ -26,7 +26,7 @@ from daskome.planning.report import plan_html, plan_text
 from daskome.planning.serialize import from_json, to_json
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
-FORMAT = 6
+FORMAT = 7
 """The form of a plan as JSON, and what it means: a job begun under another is refused, not finished differently."""
 Describe = Callable[[Pyramid], Metadata]
 
@@ -92,7 +92,7 @@ class Plan:
     groups : tuple of Group
     pyramids : tuple of Pyramid
     stages : tuple of Stage
-    capacity : Workers
+    workers : Workers
         The workers for which it was planned. More or fewer may run it.
     """
 
@@ -100,7 +100,7 @@ class Plan:
     groups: tuple[Group, ...]
     pyramids: tuple[Pyramid, ...]
     stages: tuple[Stage, ...]
-    capacity: Workers
+    workers: Workers
 
     def __repr__(self) -> str:
         return self.text()
@@ -178,7 +178,7 @@ class Plan:
     @property
     def memory(self) -> int:
         """Predicted peak of one worker process, in bytes."""
-        return self.memory_of(self.capacity.threads)
+        return self.memory_of(self.workers.threads)
 
     def memory_of(self, threads: int) -> int:
         """Return the predicted peak of a process with so many threads, in bytes."""
@@ -196,7 +196,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """What identifies the bytes that the plan leaves on disk, whoever writes them, and in which units."""
-        found = replace(self.lasting, stages=(), capacity=Workers()).to_dict()
+        found = replace(self.lasting, stages=(), workers=Workers()).to_dict()
         return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:32]
 
     @property

@@ -50,7 +50,7 @@ def _tables(plan: "Plan", rate: float) -> Iterator[tuple[str, list[str], list[li
 
 def _stage_row(plan: "Plan", k: int, rate: float) -> list[str]:
     """Return a stage as the cells of a table under `STAGE`."""
-    passes, load, parallel = plan.stages[k].passes, plan.loads[k], plan.capacity.parallel
+    passes, load, parallel = plan.stages[k].passes, plan.loads[k], plan.workers.parallel
     paths = {path: None for work in passes for path in plan.paths(work)}
     bound = "its units" if load.units < parallel else "threads"
     cells = [format_nbytes(load.nbytes), format_nbytes(load.largest), format_duration(load.seconds(parallel, rate))]
@@ -64,7 +64,7 @@ def _copied(plan: "Plan") -> list[str]:
 
 
 def _totals(plan: "Plan", rate: float) -> list[str]:
-    workers, threads = plan.capacity.workers, plan.capacity.threads
+    workers, threads = plan.workers.count, plan.workers.threads
     return [
         f"{format_nbytes(plan.nbytes)} in {pluralize(plan.n_objects, 'stored object')}"
         f" ({plan.n_puts:,} PUT requests); {pluralize(plan.n_units, 'unit')} in"
@@ -75,7 +75,7 @@ def _totals(plan: "Plan", rate: float) -> list[str]:
         f"the source is read {plan.amplification:.2f} times" if plan.n_images else "the coarsest level is read",
         *_staging(plan),
         *_sharing(plan),
-        f"takes {format_duration(cost.seconds(plan.loads, plan.capacity.parallel, rate))}, if a thread reads,"
+        f"takes {format_duration(cost.seconds(plan.loads, plan.workers.parallel, rate))}, if a thread reads,"
         f" downsamples and writes {rate / 1e6:.4g} MB/s of pixels",
     ]
 

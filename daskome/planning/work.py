@@ -12,29 +12,56 @@ PROCESS_MEM = 190 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Who will write: worker processes, the threads of each, and the memory of each in bytes, if it is bounded.
+    """Who will write a plan: `count` processes of so many `threads` each.
 
-    `images` is how many images like the one that is planned they write side by side: where there are many, none
-    need be cut for the workers' sake. `staging` says that there is room for a temporary copy of an image; `deletes`,
-    that the store of the target can delete, so that levels can have temporary copies, which are small.
+    Attributes
+    ----------
+    count, threads : int
+    memory : int, optional
+        Bytes that each process may use; without it, memory is not bounded.
+
+    Examples
+    --------
+    >>> Workers(4, threads=2).parallel
+    8
     """
 
-    workers: int = 1
+    count: int = 1
     threads: int = 1
     memory: int | None = None
-    images: int = 1
-    staging: bool = False
-    deletes: bool = True
 
     @property
     def parallel(self) -> int:
-        """How many units run at a time."""
-        return self.workers * self.threads
+        """The number of units that run at a time."""
+        return self.count * self.threads
 
     @property
     def thread_memory(self) -> float:
-        """What one unit may use, in bytes."""
+        """The bytes that one unit may use."""
         return inf if self.memory is None else max((self.memory - PROCESS_MEM) / self.threads, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What a planner must know besides the image and its target: for whom it plans, and what it may do.
+
+    Attributes
+    ----------
+    workers : Workers
+        Units are made for them: small enough for their memory, and enough of them for all threads.
+    images : int
+        How many images like this one are written side by side. Many images keep all threads busy as they are, so
+        none has to be cut into more units for that.
+    staging : bool
+        Whether there is room for a temporary copy of the image.
+    deletes : bool
+        Whether the store of the target can delete. If so, levels may have temporary copies, which are small.
+    """
+
+    workers: Workers = Workers()
+    images: int = 1
+    staging: bool = False
+    deletes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

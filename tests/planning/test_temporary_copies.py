@@ -129,8 +129,8 @@ def test_without_memory_for_a_copy_there_is_none(monkeypatch: pytest.MonkeyPatch
     monkeypatch.undo()
     case = volume(1024, storage_options={"chunks": 64, "shards": 512})
     least = next(case.plan().units(0)).work.memory
-    assert copied(replace(case, capacity=Workers(memory=PROCESS_MEM + least)).plan()) == ["s1"]
-    assert copied(replace(case, capacity=Workers(memory=PROCESS_MEM + least - 1)).plan()) == []
+    assert copied(replace(case, workers=Workers(memory=PROCESS_MEM + least)).plan()) == ["s1"]
+    assert copied(replace(case, workers=Workers(memory=PROCESS_MEM + least - 1)).plan()) == []
 
 
 # ---- where it lies meanwhile
