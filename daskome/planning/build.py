@@ -50,8 +50,8 @@ def plan_image(
         For anything that can't be written as asked, or not within the memory of a worker.
     """
     version.check_axes(image.axes)
-    pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays)
     options = options or PlanOptions()
+    pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays, options.limits)
     passes, copies = choose_route(pyramid, replace(pieces, image=0), options)
     return _plan_of(version, Group("", describe(pyramid), 0), [pyramid, *copies], passes, options.workers)
 
@@ -67,9 +67,9 @@ def plan_levels(
     options: PlanOptions | None = None,
 ) -> Plan:
     """Return the plan for levels that the caller has already: all of them independent, in one stage."""
-    pyramid = given_pyramid(levels, method, storage_options, version.arrays)
-    version.check_axes(pyramid.axes)
     options = options or PlanOptions()
+    pyramid = given_pyramid(levels, method, storage_options, version.arrays, options.limits)
+    version.check_axes(pyramid.axes)
     passes = tuple(copying_pass(pyramid, k, replace(own, image=k), options) for k, own in enumerate(pieces))
     return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), (Stage(passes),), options.workers)
 
@@ -81,7 +81,11 @@ def plan_more_levels(
     options = options or PlanOptions()
     passes = plan_passes(pyramid, SourceChunks(()), options, kept)
     return _plan_of(
-        version, Group("", metadata, 0, kept), [pyramid, *copies_written(pyramid, passes)], passes, options.workers
+        version,
+        Group("", metadata, 0, kept),
+        [pyramid, *copies_written(pyramid, passes, options.limits)],
+        passes,
+        options.workers,
     )
 
 

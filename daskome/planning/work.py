@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from daskome.model.chunks import Chunks, longest_chunk
+from daskome.model.limits import Limits, default_limits
 from daskome.model.regions import Shape
 
 PROCESS_MEM = 190 * 2**20
@@ -56,12 +57,14 @@ class PlanOptions:
         Whether there is room for a temporary copy of the image.
     deletes : bool
         Whether the store of the target can delete. If so, levels may have temporary copies, which are small.
+    limits : Limits
     """
 
     workers: Workers = Workers()
     images: int = 1
     staging: bool = False
     deletes: bool = True
+    limits: Limits = field(default_factory=default_limits)
 
 
 @dataclass(frozen=True, slots=True)

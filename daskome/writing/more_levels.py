@@ -46,8 +46,9 @@ def plan_added(
     old = pyramid_of(found)
     base = old.levels[-1]
     image = Image(base.shape, old.dtype, old.axes, base.scale, base.translation, old.name)
-    storage = _like(found) if storage_options is None else storage_options
-    more = image_pyramid(image, method, _relative(scale_factors, old), _with_base(storage), version.arrays).levels[1:]
+    factors = _relative(scale_factors, old)
+    storage = _with_base(_like(found) if storage_options is None else storage_options)
+    more = image_pyramid(image, method, factors, storage, version.arrays, options.limits).levels[1:]
     if not more:
         raise ValueError(f"{old.name!r} has all its levels: the coarsest, {base.shape}, fits in one chunk")
     n = len(old.levels)

@@ -267,9 +267,8 @@ def test_a_plan_that_was_begun_is_the_same_when_read(tmp_path: Path, tiny_blocks
 WRITER = """
 import sys, time
 import numpy as np, dask.array as da, daskome
-from daskome import copies, passes, pyramid
-pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
-passes.TAIL_NBYTES, passes.UNIT_NBYTES, copies.LEFT_NBYTES = 2**12, 2**14, 2**12
+from daskome.model import limits
+limits.LIMITS = limits.Limits(1, 1, unit_nbytes=2**14, tail_nbytes=2**12, copied_nbytes=2**12)
 values = np.arange(24 * 32 * 48, dtype="uint32").reshape(24, 32, 48)
 
 def slowly(block):

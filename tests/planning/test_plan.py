@@ -18,6 +18,7 @@ from daskome.kernels.methods import METHODS
 from daskome.model.axes import parse_axes
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.image import Image
+from daskome.model.limits import Limits
 from daskome.model.regions import Region, ceil_div, coarser, slices
 from daskome.ome.image_label import parse_image_label
 from daskome.ome.metadata import Metadata, image_metadata
@@ -25,12 +26,11 @@ from daskome.ome.omero import parse_omero
 from daskome.ome.plate import parse_plate, parse_well
 from daskome.ome.versions import VERSIONS
 from daskome.planning.build import plan_image, plan_levels, together
-from daskome.planning.choose import LARGEST_UNIT, UNIT_NBYTES, UNITS_PER_THREAD, PassCandidates, _read_chunks, _time
+from daskome.planning.choose import PassCandidates, _read_chunks, _time
 from daskome.planning.plan import FORMAT, Group, Plan, Unit
 from daskome.planning.work import PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
 from tests.strategies import (
     Case,
-    Grain,
     cases,
     equal_chunks,
     images,
@@ -263,8 +263,8 @@ def test_a_source_in_the_chunks_of_the_target_is_read_once(case: Case, data: st.
 @given(case=cases(), data=st.data())
 def test_one_thread_reads_equal_source_chunks_once_if_memory_allows(case: Case, data: st.DataObject) -> None:
     chunks = tuple(data.draw(equal_chunks(n)) for n in case.image.shape)
-    grain = replace(case.grain, unit=UNIT_NBYTES)
-    plan = replace(case, source_chunks=chunks, workers=Workers(), grain=grain).plan()
+    limits = replace(case.limits, unit_nbytes=Limits().unit_nbytes)
+    plan = replace(case, source_chunks=chunks, workers=Workers(), limits=limits).plan()
     assert plan.amplification <= 1.1
 
 
@@ -308,7 +308,7 @@ def test_chunks_that_do_not_nest_are_cut_into_units_for_all_threads(
 ) -> None:
     plan = sourced(shape, chunks, threads).plan()
     assert plan.count(0) >= threads
-    assert prod(passes(plan)[0].unit) * 2 <= LARGEST_UNIT * UNIT_NBYTES
+    assert prod(passes(plan)[0].unit) * 2 <= Limits().largest_unit_nbytes
     assert 1 < plan.amplification < 2
     assert f"the source is read {plan.amplification:.2f} times" in repr(plan)
 
@@ -340,12 +340,12 @@ def test_without_copies_levels_of_large_shards_are_written_together_where_there_
 
 
 def test_a_large_unit_is_chosen_only_for_what_it_saves() -> None:
-    unit = UNIT_NBYTES
-    assert _time(1.0, 4 * unit, 99 * unit, unit, 1) == 1
-    assert _time(1.0, 16 * unit, 99 * unit, unit, 1) == 2
-    assert _time(2.0, 2 * unit, 8 * unit, unit, 4) == 1.5
-    assert _time(1.0, 4 * unit, 8 * unit, unit, 4) == 2
-    assert _time(1.0, unit, unit, unit, 4) == 1  # too little to be worth dividing
+    unit, large = 10, 40
+    assert _time(1.0, 4 * unit, 99 * unit, 1, unit, large) == 1
+    assert _time(1.0, 16 * unit, 99 * unit, 1, unit, large) == 2
+    assert _time(2.0, 2 * unit, 8 * unit, 4, unit, large) == 1.5
+    assert _time(1.0, 4 * unit, 8 * unit, 4, unit, large) == 2
+    assert _time(1.0, unit, unit, 4, unit, large) == 1  # too little to be worth dividing
 
 
 def test_small_levels_are_left_to_one_unit_however_many_threads_there_are() -> None:
@@ -359,7 +359,7 @@ def test_planes_are_read_as_seldom_as_memory_allows(memory: int) -> None:
     plan, chunks, pieces = case.plan(), case.source_chunks, SourceChunks(case.source_chunks)
     read = _read_chunks(plan.pyramids[0], 0, chunks)
     units = ((128, y, x) for y, x in product(range(128, 2049, 128), repeat=2))
-    step = PassCandidates(plan.pyramids[0], 0, pieces, read, {})
+    step = PassCandidates(plan.pyramids[0], 0, pieces, read, {}, Limits())
     every = [work for unit in units for work in step.passes(1, unit)]
     least = min(work.amplification for work in every if work.memory <= case.workers.thread_memory)
     assert plan.amplification == least
@@ -530,7 +530,7 @@ def test_the_fingerprint_does_not_know_the_workers(case: Case, workers: int, thr
 
 def test_the_fingerprint_does_not_know_the_units() -> None:
     case = volume(300)
-    plan, other = case.plan(), replace(case, grain=Grain(unit=2**20)).plan()
+    plan, other = case.plan(), replace(case, limits=Limits(unit_nbytes=2**20)).plan()
     assert other.stages != plan.stages
     assert other.fingerprint == plan.fingerprint
 
@@ -609,7 +609,7 @@ def test_a_few_thousand_units_per_tebibyte() -> None:
 def test_few_units_are_made_for_few_threads_and_enough_for_many() -> None:
     few, many = (volume(1024, workers=Workers(1, t)).plan() for t in (1, 16))
     assert few.n_units <= many.n_units
-    assert many.count(0) >= 16 * UNITS_PER_THREAD
+    assert many.count(0) >= 16 * Limits().units_per_thread
 
 
 # ---- what it prints
