@@ -116,16 +116,15 @@ def unit_tasks(start: Run, stage: int, indices: Iterable[int]) -> Iterator[UnitT
     for unit in plan.units(stage, indices):
         work, reads = unit.work, plan.reads(unit)
         piece = None if work.image is None else source_piece(start.sources[work.image], reads, work.read_chunks)
-        group = start.place / plan.groups[work.group].path
-        read, leaves = (None if n is None else _copy(start, n) for n in (work.staged, work.leaves))
-        staged = read and read[0] / STAGED
+        group = start.place / work.group
+        staged = None if work.reads_copy is None else start.place / work.reads_copy / STAGED
+        leaves = None if work.writes_copy is None else _copy(start, work.writes_copy)
         yield UnitTask(unit, reads, piece, plan.pyramid(work), group, start.journal, staged=staged, leaves=leaves)
 
 
-def _copy(start: Run, number: int) -> Copy:
-    """Return a temporary copy by the number of its group."""
-    group = start.plan.groups[number]
-    return start.place / group.path, start.plan.pyramids[group.pyramid or 0]
+def _copy(start: Run, path: str) -> Copy:
+    """Return a temporary copy by the path of its group."""
+    return start.place / path, start.plan.pyramid_at(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,39 +20,38 @@ from daskome.model.limits import Limits
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
 from daskome.planning.choose import best_pass
-from daskome.planning.temporary_copies import next_level_copy, temporary_level
+from daskome.planning.temporary_copies import copy_path, next_level_copy, temporary_level
 from daskome.planning.work import Pass, PlanOptions, SourceChunks
 
 
 def plan_passes(
-    pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions, first: int = 0, copies: int = 0
+    pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions, first: int = 0, n_copies: int = 0
 ) -> list[Pass]:
     """Return passes that write the levels from `first` on, level 0 from its pieces, others from what is stored.
 
-    That is the level below, or a temporary copy; so many `copies` there are already.
+    That is the level below, or a temporary copy, of which there are `n_copies` already.
     """
     if first >= len(pyramid.levels):
         return []
     if first:
         pieces = _stored(pyramid.levels[first - 1])
-    work = best_pass(pyramid, first, last_nested(pyramid, first), pieces, options)
-    if work.leaves is None:
-        return [work, *plan_passes(pyramid, pieces, options, work.stop, copies)]
-    rest, number = replace(pyramid, levels=pyramid.levels[work.stop :]), copies + 1
+    work = best_pass(pyramid, first, last_nested(pyramid, first), pieces, options, n_copies)
+    if work.writes_copy is None:
+        return [work, *plan_passes(pyramid, pieces, options, work.stop, n_copies)]
+    coarser = replace(pyramid, levels=pyramid.levels[work.stop :])
     (copy,) = copies_written(pyramid, [work], options.limits)
-    further = plan_passes(rest, _stored(copy.levels[0], number), options, copies=number)
-    above = (replace(w, first=w.first + work.stop, stop=w.stop + work.stop) for w in further)
-    return [replace(work, leaves=number), *above]
+    further = plan_passes(coarser, _stored(copy.levels[0], work.writes_copy), options, n_copies=n_copies + 1)
+    return [work, *(replace(w, first=w.first + work.stop, stop=w.stop + work.stop) for w in further)]
 
 
 def copies_written(pyramid: Pyramid, passes: Iterable[Pass], limits: Limits) -> list[Pyramid]:
     """Return the temporary copies of levels that passes leave, each a pyramid of one level."""
-    found = (next_level_copy(pyramid, work.stop, limits) for work in passes if work.leaves is not None)
+    found = (next_level_copy(pyramid, work.stop, limits) for work in passes if work.writes_copy is not None)
     return [copy for copy in found if copy]
 
 
-def _stored(level: Level, staged: int | None = None) -> SourceChunks:
-    return SourceChunks(regular_chunks(level.shape, level.layout.chunks), staged=staged, made=True)
+def _stored(level: Level, reads_copy: str | None = None) -> SourceChunks:
+    return SourceChunks(regular_chunks(level.shape, level.layout.chunks), reads_copy=reads_copy, made=True)
 
 
 def copying_pass(pyramid: Pyramid, k: int, pieces: SourceChunks, options: PlanOptions) -> Pass:
@@ -129,7 +128,7 @@ def choose_route(pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions) -
     if staged is None or staged.moves >= often:
         return direct, copies_written(pyramid, direct, options.limits)
     if not options.staging:
-        offering = [replace(direct[0], offer=staged.passes[0].amplification), *direct[1:]]
+        offering = [replace(direct[0], staged_amplification=staged.passes[0].amplification), *direct[1:]]
         return offering, copies_written(pyramid, direct, options.limits)
     return staged.passes, staged.copies(pyramid, options.limits)
 
@@ -140,9 +139,9 @@ def _staged(pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions) -> Sta
     for chunks in _staged_chunks(pyramid, pieces, options.limits):
         with suppress(ValueError):
             copy = temporary_level(pyramid, 0, chunks)
-            write = replace(best_pass(copy, 0, 1, pieces, options), group=1)
-            own = SourceChunks(regular_chunks(pyramid.levels[0].shape, chunks), staged=1)
-            found.append(StagedRoute(copy, [write, *plan_passes(pyramid, own, options, copies=1)]))
+            write = replace(best_pass(copy, 0, 1, pieces, options), group=copy_path(0))
+            own = SourceChunks(regular_chunks(pyramid.levels[0].shape, chunks), reads_copy=copy_path(0))
+            found.append(StagedRoute(copy, [write, *plan_passes(pyramid, own, options, n_copies=1)]))
     return min(found, key=lambda route: route.rank(options.limits), default=None)
 
 

@@ -22,7 +22,7 @@ from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
 from daskome.model.text import format_nbytes, pluralize
 from daskome.planning.memory import halo_of, steps_of, unit_memory
-from daskome.planning.temporary_copies import next_level_copy
+from daskome.planning.temporary_copies import copy_path, next_level_copy
 from daskome.planning.work import PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
 
 READ_SHARE = 0.5
@@ -38,15 +38,13 @@ class PassCandidates:
     pieces: SourceChunks
     read: Shape
     copies: Mapping[int, Pyramid | None]
+    copy_path: str
     limits: Limits
 
     def passes(self, stop: int, unit: Shape) -> Iterator[Pass]:
-        """Yield the passes in such units: the one that leaves a copy, if one can, and the one that doesn't.
-
-        `cascade` puts the number of the copy's group into `leaves`.
-        """
+        """Yield the passes in such units: the one that leaves a copy, if one can, and the one that doesn't."""
         if copy := self.copies.get(stop):
-            yield replace(self._pass(stop, unit, copy.levels), leaves=0)
+            yield replace(self._pass(stop, unit, copy.levels), writes_copy=self.copy_path)
         yield self._pass(stop, unit)
 
     def _pass(self, stop: int, unit: Shape, copy: tuple[Level, ...] = ()) -> Pass:
@@ -55,7 +53,7 @@ class PassCandidates:
         if halo:
             read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
         return Pass(
-            group=0,
+            group="",
             image=pieces.image,
             first=first,
             stop=stop,
@@ -63,20 +61,27 @@ class PassCandidates:
             read_chunks=read,
             amplification=prod(map(read_amplification, pieces.chunks, span, halo or (0,) * len(span))),
             memory=unit_memory(pyramid, first, (*pyramid.levels[first:stop], *copy), span, read, pieces),
-            staged=pieces.staged,
+            reads_copy=pieces.reads_copy,
             shared=pieces.shared,
             repeated=pieces.repeated,
         )
 
 
-def best_pass(pyramid: Pyramid, first: int, last: int, pieces: SourceChunks, options: PlanOptions) -> Pass:
-    """Return the pass from level `first` that is fastest, within the memory, and then writes most levels."""
+def best_pass(
+    pyramid: Pyramid, first: int, last: int, pieces: SourceChunks, options: PlanOptions, n_copies: int = 0
+) -> Pass:
+    """Return the pass from level `first` that is fastest, within the memory, and then writes most levels.
+
+    A temporary copy that it writes is numbered `n_copies`: there are that many already.
+    """
     workers, limits, stops = options.workers, options.limits, range(first + 1, last + 1)
     parallel, budget = max(workers.parallel // options.images, 1), workers.thread_memory
     share = _nbytes_read(pyramid, first) * options.images // (limits.units_per_thread * workers.parallel)
     limit = min(limits.unit_nbytes, max(share, limits.tail_nbytes if pieces.made else 1))
     copies = {stop: next_level_copy(pyramid, stop, limits) for stop in stops if options.deletes}
-    step = PassCandidates(pyramid, first, pieces, _read_chunks(pyramid, first, pieces.chunks), copies, limits)
+    step = PassCandidates(
+        pyramid, first, pieces, _read_chunks(pyramid, first, pieces.chunks), copies, copy_path(n_copies), limits
+    )
     shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(step, stop, limit)]
     candidates = [work for stop, unit in shapes for work in step.passes(stop, unit)]
     if (
@@ -135,9 +140,9 @@ def _cost(step: PassCandidates, work: Pass, limit: int, parallel: int) -> tuple[
     pyramid, largest = step.pyramid, step.limits.largest_unit_nbytes
     read = prod(work.unit) * prod(steps_of(pyramid, work.first)) * pyramid.itemsize
     total = _nbytes_read(pyramid, work.first)
-    again = 0 if work.stop == len(pyramid.levels) or work.leaves is not None else _nbytes_read(pyramid, work.stop)
+    again = 0 if work.stop == len(pyramid.levels) or work.writes_copy is not None else _nbytes_read(pyramid, work.stop)
     time = _time(work.amplification, read, total, parallel, limit, largest) + READ_SHARE * round(again / total)
-    return round(time, 1), max(read, limit), -work.stop, work.leaves is None, work.memory
+    return round(time, 1), max(read, limit), -work.stop, work.writes_copy is None, work.memory
 
 
 def _time(amplification: float, read: int, total: int, parallel: int, limit: int, largest: int) -> float:

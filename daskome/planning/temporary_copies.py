@@ -13,6 +13,11 @@ STAGING = ".daskome/staging"
 """Where temporary copies lie: in the folder of the journal, beside it."""
 
 
+def copy_path(number: int) -> str:
+    """Return the path of the group of a temporary copy, relative to the group that keeps the journal."""
+    return f"{STAGING}/{number}"
+
+
 def temporary_level(pyramid: Pyramid, k: int, chunks: Shape) -> Pyramid:
     """Return the pyramid of one level, stored in such chunks, that keeps level k of another for a while."""
     own = pyramid.levels[k]

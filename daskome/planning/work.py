@@ -78,8 +78,8 @@ class SourceChunks:
     copies : int
         How often a piece is in memory beside the result while it is read: encoded and decoded, or computed
         (`daskome.sources.adapt.Source.copies`).
-    image, staged : int, optional
-        As in `Pass`.
+    image : int, optional
+    reads_copy : str, optional
     shared : int
     repeated : tuple of int
         As in `Pass`.
@@ -92,7 +92,7 @@ class SourceChunks:
     chunks: Chunks
     copies: int = 2
     image: int | None = None
-    staged: int | None = None
+    reads_copy: str | None = None
     shared: int = 0
     repeated: tuple[int, ...] = ()
     made: bool = False
@@ -108,8 +108,8 @@ class Pass:
 
     Attributes
     ----------
-    group : int
-        Which of the plan's groups it writes to.
+    group : str
+        The path of the group that it writes to.
     image : int or None
         Which image is read; None: the stored level below `first`.
     first, stop : int
@@ -122,19 +122,19 @@ class Pass:
         How often the average voxel is read; 1.0 is once.
     memory : int
         Peak bytes of one unit.
-    staged : int, optional
-        The group of the temporary copy that is read, of an image or of level `first`.
-    leaves : int, optional
-        The group of the temporary copy of level `stop` that is written too.
-    offer : float, optional
-        How often the image would be read with such a copy, if there is none and it would pay.
+    reads_copy : str, optional
+        The path of the group of the temporary copy that is read, of an image or of level `first`.
+    writes_copy : str, optional
+        The path of the group of the temporary copy of level `stop` that is written too.
+    staged_amplification : float, optional
+        How often the image would be read with a temporary copy of it, if there is none and it would pay.
     shared : int
         How many results of the image all units need; they are computed once, before these.
     repeated : tuple of int
         Axes along which units compute the same parts of the image.
     """
 
-    group: int
+    group: str
     image: int | None
     first: int
     stop: int
@@ -142,18 +142,18 @@ class Pass:
     read_chunks: Shape
     amplification: float
     memory: int
-    staged: int | None = None
-    leaves: int | None = None
-    offer: float | None = None
+    reads_copy: str | None = None
+    writes_copy: str | None = None
+    staged_amplification: float | None = None
     shared: int = 0
     repeated: tuple[int, ...] = ()
 
     @property
     def reads_below(self) -> bool:
         """Whether what is read is the level below the first."""
-        return self.image is None and self.staged is None
+        return self.image is None and self.reads_copy is None
 
     @property
     def reading(self) -> str:
         """What is read, in a word: image, copy or level."""
-        return "level" if self.reads_below else "image" if self.staged is None else "copy"
+        return "level" if self.reads_below else "image" if self.reads_copy is None else "copy"

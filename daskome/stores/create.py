@@ -31,19 +31,18 @@ from daskome.stores.journal import Journal
 from daskome.stores.location import join_paths
 
 
-def array_documents(plan: Plan) -> list[dict[str, Any]]:
-    """Return, per pyramid of a plan, the documents of its arrays: what zarr refuses, it refuses here, in memory.
+def array_documents(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Return, by the paths of a plan's groups, the documents of their arrays: what zarr refuses, it refuses here.
 
     Raises
     ------
     ValueError
         That names the level.
     """
-    return [_rehearsed(pyramid, _kept(plan, index)) for index, pyramid in enumerate(plan.pyramids)]
-
-
-def _kept(plan: Plan, pyramid: int) -> int:
-    return min(group.kept for group in plan.groups if group.pyramid == pyramid)
+    images = [*plan.images, *plan.temporary]
+    alike = {(id(pyramid), group.kept): (pyramid, group.kept) for group, pyramid in images}
+    documents = {key: _rehearsed(*value) for key, value in alike.items()}
+    return {group.path: documents[id(pyramid), group.kept] for group, pyramid in images}
 
 
 def _rehearsed(pyramid: Pyramid, kept: int) -> dict[str, Any]:
@@ -94,7 +93,7 @@ def create_arrays(
         for path in old:
             sync((place / path).delete_dir())
     for group in reversed(plan.groups):
-        _make(place / group.path, plan, group, {} if group.pyramid is None else documents[group.pyramid])
+        _make(place / group.path, plan, group, {} if group.pyramid is None else documents[group.path])
     journals.save_run(journal, plan, origins)
 
 
@@ -128,7 +127,7 @@ def _make_group(place: StorePath, plan: Plan, group: Group) -> None:
 
 def _mark(plan: Plan, group: Group, old: Sequence[str], fingerprint: str) -> JSON:
     """Return what says that a group is unfinished, and which arrays in it are the plan's."""
-    own = [] if group.pyramid is None else [level.path for level in plan.pyramids[group.pyramid].levels]
+    own = [] if group.pyramid is None else [level.path for level in group.pyramid.levels]
     replaced = [path.removeprefix(join_paths(group.path, "")) for path in old] if group.path else list(old)
     return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*own, *replaced})}
 

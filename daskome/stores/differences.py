@@ -29,7 +29,7 @@ def differences(place: StorePath, plan: Plan) -> list[str]:
         there = read_attributes(place / group.path) or {}
         wanted = ome_of(ome_attributes(version, group.metadata)).get("multiscales")
         found += differing(join_paths(group.path, "multiscales"), ome_of(there).get("multiscales"), wanted)
-        for key, document in documents[group.pyramid or 0].items():
+        for key, document in documents[group.path].items():
             stored = sync((place / group.path / key).get(default_buffer_prototype()))
             is_there = None if stored is None else json.loads(stored.to_bytes())
             found += differing(join_paths(group.path, key), is_there, json.loads(document.to_bytes()))

@@ -242,7 +242,9 @@ def check_amplification(case: Case) -> None:
         chunks, shape = case.source_chunks, case.image.shape
         if work.image is None:
             own = (
-                plan.pyramids[0].levels[work.first - 1] if work.staged is None else plan.pyramids[work.staged].levels[0]
+                plan.pyramids[0].levels[work.first - 1]
+                if work.reads_copy is None
+                else plan.pyramid_at(work.reads_copy).levels[0]
             )
             shape, chunks = own.shape, tuple(map(regular, own.shape, own.layout.chunks))
         assert work.amplification == pytest.approx(read_amplification(plan, work, chunks, shape))
@@ -359,7 +361,7 @@ def test_planes_are_read_as_seldom_as_memory_allows(memory: int) -> None:
     plan, chunks, pieces = case.plan(), case.source_chunks, SourceChunks(case.source_chunks)
     read = _read_chunks(plan.pyramids[0], 0, chunks)
     units = ((128, y, x) for y, x in product(range(128, 2049, 128), repeat=2))
-    step = PassCandidates(plan.pyramids[0], 0, pieces, read, {}, Limits())
+    step = PassCandidates(plan.pyramids[0], 0, pieces, read, {}, "", Limits())
     every = [work for unit in units for work in step.passes(1, unit)]
     least = min(work.amplification for work in every if work.memory <= case.workers.thread_memory)
     assert plan.amplification == least

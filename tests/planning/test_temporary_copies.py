@@ -38,9 +38,9 @@ def copied(plan: Plan) -> list[str]:
     """Return the levels of which passes leave copies, each read by the next pass."""
     works = [work for stage in plan.stages for work in stage.passes]
     for work, following in pairwise(works):
-        assert work.leaves == following.staged
+        assert work.writes_copy == following.reads_copy
         assert following.first == work.stop
-    return [plan.pyramid(work).levels[work.stop].path for work in works if work.leaves is not None]
+    return [plan.pyramid(work).levels[work.stop].path for work in works if work.writes_copy is not None]
 
 
 def without(values: Any, folder: Path, **options: Any) -> dict[str, bytes]:
