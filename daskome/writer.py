@@ -22,7 +22,7 @@ from daskome.ome.problem import Problem
 from daskome.ome.versions import Version
 from daskome.planning.build import together
 from daskome.planning.plan import Plan
-from daskome.planning.work import Workers
+from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.views import check_has_pixels
 from daskome.stores.groups import reload_attributes
@@ -636,7 +636,7 @@ def _image_plan(
     labels: Mapping[str, Any] | None,
     place: StorePath | None,
     version: Version,
-    who: Workers,
+    who: PlanOptions,
 ) -> tuple[Plan, list[Source]]:
     """Return the plan of an image, with its labels if there are any, and what is read."""
     source = as_source(image)
@@ -653,7 +653,7 @@ def _image_plan(
     return together(parts, listing), [source, *(source for _, sources in planned for source in sources)]
 
 
-def _added_to_labels(place: StorePath, plan: Plan, version: Version, who: Workers) -> Iterator[tuple[str, Plan]]:
+def _added_to_labels(place: StorePath, plan: Plan, version: Version, who: PlanOptions) -> Iterator[tuple[str, Plan]]:
     """Yield the paths and plans of an image's labels, which must have as many levels as it (section "labels")."""
     (group, pyramid), *_ = plan.images
     for path, found in stored_labels(place):

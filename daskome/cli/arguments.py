@@ -53,7 +53,7 @@ def tried_codecs(source: str | None, options: dict[str, Any]) -> Any:
 def _planned_for_others(source: str | None, target: str | None, options: dict[str, Any]) -> Any:
     """Return the plan for other workers than there are here. Without IN, neither Dask nor zarr need be imported."""
     from daskome.ome.versions import DEFAULT_VERSION, find_version
-    from daskome.planning.work import Workers
+    from daskome.planning.work import PlanOptions, Workers
     from daskome.writing.description import ImageOptions, warn_of_loss
 
     if target is not None:
@@ -64,9 +64,8 @@ def _planned_for_others(source: str | None, target: str | None, options: dict[st
     version = find_version(options["fmt"]) if options["fmt"] else DEFAULT_VERSION
     memory = None if options["memory"] is None else parse_nbytes(options["memory"])
     asked = ImageOptions(**_asked(options))
-    found, _ = asked.plan(
-        image, version, Workers(options["workers"] or 1, options["threads"] or 1, memory, staging=options["staging"])
-    )
+    workers = Workers(options["workers"] or 1, options["threads"] or 1, memory)
+    found, _ = asked.plan(image, version, PlanOptions(workers, staging=options["staging"]))
     warn_of_loss(version, found.groups[0].metadata)
     return found
 

@@ -23,9 +23,8 @@ from daskome.execution.cluster import (
 )
 from daskome.execution.unit_task import UnitTask, run_here
 from daskome.model.text import parse_nbytes
-from daskome.planning.memory import AT_ONCE
 from daskome.planning.plan import Plan
-from daskome.planning.work import Workers
+from daskome.planning.work import AT_ONCE, Workers
 from daskome.stores import sync_codecs
 from daskome.stores.journal import Journal
 from daskome.stores.location import is_local_to_process
@@ -80,7 +79,7 @@ def available_workers(target: StorePath | None = None, memory: int | str | None 
     client = _client(target)
     threads = threads_per_worker(client) if client else [n_threads()]
     nbytes = _memory(client) if memory is None else parse_nbytes(memory)
-    return Workers(max(len(threads), 1), max([*threads, 1]), nbytes, at_once=_at_once(place, client))
+    return Workers(max(len(threads), 1), max([*threads, 1]), nbytes, at_once=_at_once(target, client))
 
 
 def _memory(client: Any) -> int:

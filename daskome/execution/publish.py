@@ -81,9 +81,8 @@ def publish_plan(start: Run) -> None:
     for group in sorted(lasting, key=_depth, reverse=place.store.supports_deletes):
         metadata = group.metadata
         if group.pyramid is not None and not group.kept and metadata.omero:
-            pyramid = plan.pyramids[group.pyramid]
-            (coarsest,) = open_levels(place / group.path, pyramid.levels[-1:])
-            channels = with_display_windows(metadata.omero.channels or (), coarsest, pyramid)
+            (coarsest,) = open_levels(place / group.path, group.pyramid.levels[-1:])
+            channels = with_display_windows(metadata.omero.channels or (), coarsest, group.pyramid)
             metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
         if group.kept:
             metadata = with_levels(read_attributes(place / group.path) or {}, metadata)

@@ -48,7 +48,7 @@ def resumed(task: Write) -> Write:
     begun = journals.find_run(task.home)
     if begun:
         _check_same(task, _lines(begun.plan, task.plan), "was begun")
-        plan = fitting(begun.plan, task.plan.capacity)
+        plan = fitting(begun.plan, task.plan.workers)
         check_stamps(begun, task.sources)
         _check_pixels(Run(plan, task.sources, task.place, begun.journal), _finished_units(plan, begun.journal))
         return replace(task, plan=plan, journal=begun.journal)
@@ -61,7 +61,7 @@ def resumed(task: Write) -> Write:
     return _finished(task) if "multiscales" in ome_keys(found) else task
 
 
-def fitting(plan: Plan, capacity: Workers) -> Plan:
+def fitting(plan: Plan, workers: Workers) -> Plan:
     """Return a plan for other workers than those for which it was made.
 
     Raises
@@ -69,22 +69,22 @@ def fitting(plan: Plan, capacity: Workers) -> Plan:
     ValueError
         If its units need more memory than they have.
     """
-    memory = plan.memory_at(capacity)
-    if capacity.memory is not None and memory > capacity.memory:
+    memory = plan.memory_at(workers)
+    if workers.memory is not None and memory > workers.memory:
         raise ValueError(
             f"the units in which this was begun need {format_nbytes(memory)} of memory for"
-            f" {pluralize(capacity.threads, 'thread')}, but a worker has {format_nbytes(capacity.memory)}; use fewer"
-            f" threads or larger workers{_fewer(plan, capacity)}, or start anew with overwrite=True"
+            f" {pluralize(workers.threads, 'thread')}, but a worker has {format_nbytes(workers.memory)}; use fewer"
+            f" threads or larger workers{_fewer(plan, workers)}, or start anew with overwrite=True"
         )
-    return replace(plan, capacity=capacity)
+    return replace(plan, workers=workers)
 
 
-def _fewer(plan: Plan, capacity: Workers) -> str:
+def _fewer(plan: Plan, workers: Workers) -> str:
     """Return what else would do, if zarr encodes more chunks at once here than where it was planned."""
     return (
         ""
-        if plan.memory_at(capacity) == plan.memory_of(capacity.threads)
-        else (f", zarr's async.concurrency of {plan.capacity.at_once}, for which it was planned")
+        if plan.memory_at(workers) == plan.memory_of(workers.threads)
+        else (f", zarr's async.concurrency of {plan.workers.at_once}, for which it was planned")
     )
 
 
@@ -127,8 +127,8 @@ def _finished(task: Write) -> Write:
     plan = task.plan
     every = [(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
     units = (unit for stage, indices in every for unit in plan.units(stage, _spread(indices)))
-    lasting = (unit for unit in units if not plan.groups[unit.work.group].temporary)
-    _check_pixels(Run(plan, task.sources, task.place, Journal(task.home, "")), _of_images(plan, lasting))
+    lasting = (unit for unit in units if not plan.is_temporary(unit.work))
+    _check_pixels(Run(plan, task.sources, task.place, Journal(task.home, "")), lasting)
     return replace(task, finished=True)
 
 
@@ -138,8 +138,10 @@ def _finished_units(plan: Plan, journal: Journal) -> Iterator[Unit]:
             yield from plan.units(stage, _spread(sorted(journals.finished_indices(journal, stage))))
 
 
-def _of_images(plan: Plan, units: Iterator[Unit]) -> Iterator[Unit]:
-    return (unit for unit in units if plan.image_of(unit.work) is not None)
+def _of_images(plan: Plan, units: Iterator[Unit]) -> Iterator[tuple[Unit, int]]:
+    """Yield those units that are made from an image, with the number of the image."""
+    images = ((unit, plan.image_of(unit.work)) for unit in units)
+    return ((unit, image) for unit, image in images if image is not None)
 
 
 def _spread(indices: Sequence[int]) -> Sequence[int]:
@@ -148,22 +150,22 @@ def _spread(indices: Sequence[int]) -> Sequence[int]:
 
 def _check_pixels(start: Run, units: Iterator[Unit]) -> None:
     """Raise a ValueError if what is stored of finished units is not what the images hold."""
-    for unit in islice(_of_images(start.plan, units), 4 * SAMPLE):
-        if not _holds(start, unit):
+    for unit, image in islice(_of_images(start.plan, units), 4 * SAMPLE):
+        if not _holds(start, unit, image):
             raise ValueError(
                 f"the image has changed since {start.plan.describe(unit)} was written to {start.place}; a pyramid must"
                 " not be made of two images: overwrite=True starts anew"
             )
 
 
-def _holds(start: Run, unit: Unit) -> bool:
-    """Whether the chunk in the middle of a unit is stored as the image has it."""
+def _holds(start: Run, unit: Unit, image: int) -> bool:
+    """Whether the chunk in the middle of a unit is stored as the image with this number has it."""
     work, plan = unit.work, start.plan
-    pyramid, place = plan.pyramid(work), start.place / plan.groups[work.group].path
+    pyramid, place = plan.pyramid(work), start.place / work.group
     level = pyramid.levels[work.first]
     region = _middle(unit.regions[0], level.layout.chunks)
     (array,) = open_levels(place, [level])
-    expected = _pixels(start.sources[plan.image_of(work) or 0], region, level.layout.chunks)
+    expected = _pixels(start.sources[image], region, level.layout.chunks)
     same = partial(_same, np.asarray(array[regions.slices(region)]))
     return same(expected) or same(as_stored(array, expected))
 

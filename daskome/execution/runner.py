@@ -104,15 +104,14 @@ def unit_tasks(start: Run, stage: int, indices: Iterable[int]) -> Iterator[UnitT
     for unit in plan.units(stage, indices):
         work, reads = unit.work, plan.reads(unit)
         piece = None if work.image is None else source_piece(start.sources[work.image], reads, work.read_chunks)
-        group = start.place / plan.groups[work.group].path
-        staged, leaves = (None if n is None else _copy(start, n) for n in (work.staged, work.leaves))
+        group = start.place / work.group
+        staged, leaves = (None if path is None else _copy(start, path) for path in (work.reads_copy, work.writes_copy))
         yield UnitTask(unit, reads, piece, plan.pyramid(work), group, start.journal, staged=staged, leaves=leaves)
 
 
-def _copy(start: Run, number: int) -> Copy:
-    """Return a temporary copy by the number of its group."""
-    group = start.plan.groups[number]
-    return start.place / group.path, start.plan.pyramids[group.pyramid or 0]
+def _copy(start: Run, path: str) -> Copy:
+    """Return a temporary copy by the path of its group."""
+    return start.place / path, start.plan.pyramid_at(path)
 
 
 def finished_units(start: Run, todo: Iterator[UnitTask], workers: Executor, retries: int) -> Iterator[Unit]:

@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -53,7 +53,7 @@ class Write:
     retries: int = 2
     journal: Journal | None = None
     finished: bool = False
-    documents: Sequence[Documents] = ()
+    documents: Mapping[str, Documents] = field(default_factory=dict)
 
     @property
     def home(self) -> StorePath:

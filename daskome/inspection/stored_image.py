@@ -13,6 +13,7 @@ from daskome.kernels.methods import METHODS, Method
 from daskome.model.axes import Axis
 from daskome.model.image import DTYPES
 from daskome.model.layout import Layout
+from daskome.model.limits import default_limits
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.regions import ceil_div
 from daskome.ome.detect import likely_version, ome_of, version_in
@@ -367,8 +368,8 @@ def _level(dataset: PlacedDataset, array: Array, factors: Numbers, axes: Sequenc
         dataset.path,
         shape,
         layout,
-        write_block(shape, layout.objects, axes, itemsize),
-        write_block(shape, layout.chunks, axes, itemsize),
+        write_block(shape, layout.objects, axes, itemsize, default_limits()),
+        write_block(shape, layout.chunks, axes, itemsize, default_limits()),
         factors,
         dataset.scale,
         dataset.translation,

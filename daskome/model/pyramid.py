@@ -11,12 +11,8 @@ from daskome.model.axes import Axis
 from daskome.model.factors import Factors, ScaleFactors, level_scale, next_ratio, parse_factors
 from daskome.model.image import ITEMSIZES, Image, check_image
 from daskome.model.layout import ArrayFormat, Layout, StorageOptions, options_per_level, parse_layout
+from daskome.model.limits import Limits, default_limits
 from daskome.model.regions import Region, Shape, ceil_div, n_blocks
-
-BLOCK_NBYTES = 4 * 2**20
-"""Stored objects smaller than this are written several at a time, neighbours in space together."""
-FRAME_NBYTES = 2**18
-"""Only objects smaller than this are written together with those of other times and channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +89,12 @@ class Pyramid:
 
 
 def image_pyramid(
-    image: Image, method: Method, scale_factors: ScaleFactors, storage_options: StorageOptions, stored_as: ArrayFormat
+    image: Image,
+    method: Method,
+    scale_factors: ScaleFactors,
+    storage_options: StorageOptions,
+    stored_as: ArrayFormat,
+    limits: Limits | None = None,
 ) -> Pyramid:
     """Return the pyramid that daskome makes of an image.
 
@@ -107,11 +108,15 @@ def image_pyramid(
     chunks = parse_layout(options_per_level(options, 1)[0], image.shape, image.axes, image.itemsize, stored_as).chunks
     factors = parse_factors(scale_factors, image, chunks)
     shapes = [tuple(ceil_div(n, f) for n, f in zip(image.shape, fs, strict=True)) for fs in factors]
-    return _pyramid(image, method, shapes, factors, storage_options, stored_as)
+    return _pyramid(image, method, shapes, factors, storage_options, stored_as, limits or default_limits())
 
 
 def given_pyramid(
-    levels: Sequence[Image], method: Method, storage_options: StorageOptions, stored_as: ArrayFormat
+    levels: Sequence[Image],
+    method: Method,
+    storage_options: StorageOptions,
+    stored_as: ArrayFormat,
+    limits: Limits | None = None,
 ) -> Pyramid:
     """Return the pyramid of levels that the caller has already, from fine to coarse.
 
@@ -125,7 +130,7 @@ def given_pyramid(
     factors: list[tuple[float, ...]] = [(1,) * len(image.shape)]
     for fine, coarse in pairwise(shapes):
         factors.append(tuple(map(next_ratio, factors[-1], image.shape, fine, coarse)))
-    return _pyramid(image, method, shapes, factors, storage_options, stored_as)
+    return _pyramid(image, method, shapes, factors, storage_options, stored_as, limits or default_limits())
 
 
 def level_translation(
@@ -135,17 +140,17 @@ def level_translation(
     return tuple(t + method.offset(f) * s for t, s, f in zip(translation, scale, factors, strict=True))
 
 
-def write_block(shape: Shape, objects: Shape, axes: Sequence[Axis], itemsize: int) -> Shape:
-    """Return how much one task writes: stored objects, doubled along the shortest axis up to `BLOCK_NBYTES`.
+def write_block(shape: Shape, objects: Shape, axes: Sequence[Axis], itemsize: int, limits: Limits) -> Shape:
+    """Return how much one task writes: stored objects, doubled along the shortest axis up to the limits.
 
     >>> from daskome.model.axes import parse_axes
-    >>> write_block((500, 500, 500), (64, 64, 64), parse_axes("zyx", 3), 2)
+    >>> write_block((500, 500, 500), (64, 64, 64), parse_axes("zyx", 3), 2, Limits())
     (128, 128, 128)
     """
     block = list(objects)
     while True:
         nbytes = prod(block) * itemsize
-        limit = {True: BLOCK_NBYTES, False: FRAME_NBYTES}
+        limit = {True: limits.block_nbytes, False: limits.frame_nbytes}
         growing = [i for i, n in enumerate(shape) if block[i] < n and 2 * nbytes <= limit[axes[i].spatial]]
         if not growing:
             return tuple(block)
@@ -159,22 +164,31 @@ def _pyramid(
     factors: Sequence[tuple[float, ...]],
     storage_options: StorageOptions,
     stored_as: ArrayFormat,
+    limits: Limits,
 ) -> Pyramid:
     options = options_per_level(storage_options, len(shapes))
     levels = [
-        _level(f"s{k}", image, method, shape, fs, parse_layout(o, shape, image.axes, image.itemsize, stored_as))
+        _level(f"s{k}", image, method, shape, fs, parse_layout(o, shape, image.axes, image.itemsize, stored_as), limits)
         for k, (shape, fs, o) in enumerate(zip(shapes, factors, options, strict=True))
     ]
     return Pyramid(image.name, image.axes, image.dtype, method, tuple(levels))
 
 
-def _level(path: str, image: Image, method: Method, shape: Shape, factors: tuple[float, ...], lay: Layout) -> Level:
+def _level(
+    path: str,
+    image: Image,
+    method: Method,
+    shape: Shape,
+    factors: tuple[float, ...],
+    layout: Layout,
+    limits: Limits,
+) -> Level:
     return Level(
         path=path,
         shape=shape,
-        layout=lay,
-        write_chunks=write_block(shape, lay.objects, image.axes, image.itemsize),
-        read_chunks=write_block(shape, lay.chunks, image.axes, image.itemsize),
+        layout=layout,
+        write_chunks=write_block(shape, layout.objects, image.axes, image.itemsize, limits),
+        read_chunks=write_block(shape, layout.chunks, image.axes, image.itemsize, limits),
         factors=factors,
         scale=level_scale(image.scale, factors),
         translation=level_translation(image.translation, image.scale, factors, method),

@@ -17,32 +17,16 @@ from math import inf, lcm, prod, sqrt
 
 from daskome.model import regions
 from daskome.model.chunks import Chunks, Sizes, longest_chunk, longest_consolidated, read_amplification
+from daskome.model.limits import Limits
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
 from daskome.model.text import format_nbytes, pluralize
 from daskome.planning.memory import halo_of, steps_of, unit_memory
-from daskome.planning.temporary_copies import next_level_copy
-from daskome.planning.work import PROCESS_MEM, Pass, SourceChunks, Workers
+from daskome.planning.temporary_copies import copy_path, next_level_copy
+from daskome.planning.work import AT_ONCE, PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
 
-UNIT_NBYTES = 512 * 2**20
-"""Units are grown while they read at most this much: some seconds of work, a few thousand units per TiB.
-Larger are those that a block forces, and those that spare reading source chunks again (see `LARGEST_UNIT`)."""
-LARGEST_UNIT = 4
-"""How many times `UNIT_NBYTES` a unit may read before it counts as slow: a retry loses all of it."""
 READ_SHARE = 0.5
 """How much of a pass's time is spent on reading; the rest is spent on downsampling, compressing and writing."""
-UNITS_PER_THREAD = 4
-"""With fewer units than this per thread, units are made smaller, so that all threads finish together."""
-SOME_DOUBLINGS = 4
-"""How often a block is doubled, at most, towards source chunks that don't nest with it."""
-DOUBLINGS = 8
-"""How often a block is doubled, at most, towards source chunks that are not read whole for lack of memory."""
-FEW_SHAPES = 256
-"""Up to so many shapes of units, there are such between the doublings too."""
-FINE_SHAPES_ABOVE = 2
-"""From so many times on that the source would be read, units are shaped more finely to what memory allows."""
-TAIL_NBYTES = 256 * 2**20
-"""Coarse levels together this small are left to one unit: about a second of work, instead of another stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +38,14 @@ class PassCandidates:
     pieces: SourceChunks
     read: Shape
     copies: Mapping[int, Pyramid | None]
-    at_once: int | None
+    copy_path: str
+    limits: Limits
+    at_once: int | None = AT_ONCE
 
     def passes(self, stop: int, unit: Shape) -> Iterator[Pass]:
-        """Yield the passes in such units: the one that leaves a copy, if one can, and the one that doesn't.
-
-        `cascade` puts the number of the copy's group into `leaves`.
-        """
+        """Yield the passes in such units: the one that leaves a copy, if one can, and the one that doesn't."""
         if copy := self.copies.get(stop):
-            yield replace(self._pass(stop, unit, copy.levels), leaves=0)
+            yield replace(self._pass(stop, unit, copy.levels), writes_copy=self.copy_path)
         yield self._pass(stop, unit)
 
     def _pass(self, stop: int, unit: Shape, copy: tuple[Level, ...] = ()) -> Pass:
@@ -72,7 +55,7 @@ class PassCandidates:
             read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
         levels = (*pyramid.levels[first:stop], *copy)
         return Pass(
-            group=0,
+            group="",
             image=pieces.image,
             first=first,
             stop=stop,
@@ -80,30 +63,38 @@ class PassCandidates:
             read_chunks=read,
             amplification=prod(map(read_amplification, pieces.chunks, span, halo or (0,) * len(span))),
             memory=unit_memory(pyramid, first, levels, span, read, pieces, self.at_once),
-            staged=pieces.staged,
+            reads_copy=pieces.reads_copy,
             shared=pieces.shared,
             repeated=pieces.repeated,
         )
 
 
-def best_pass(pyramid: Pyramid, first: int, last: int, pieces: SourceChunks, capacity: Workers) -> Pass:
-    """Return the pass from level `first` that is fastest, within the memory, and then writes most levels."""
-    parallel = max(capacity.parallel // capacity.images, 1)
-    share = _nbytes_read(pyramid, first) * capacity.images // (UNITS_PER_THREAD * capacity.parallel)
-    limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if pieces.made else 1))
-    budget, stops = capacity.thread_memory, range(first + 1, last + 1)
-    copies = {stop: next_level_copy(pyramid, stop) for stop in stops if capacity.deletes}
+def best_pass(
+    pyramid: Pyramid, first: int, last: int, pieces: SourceChunks, options: PlanOptions, n_copies: int = 0
+) -> Pass:
+    """Return the pass from level `first` that is fastest, within the memory, and then writes most levels.
+
+    A temporary copy that it writes is numbered `n_copies`: there are that many already.
+    """
+    workers, limits, stops = options.workers, options.limits, range(first + 1, last + 1)
+    parallel, budget = max(workers.parallel // options.images, 1), workers.thread_memory
+    share = _nbytes_read(pyramid, first) * options.images // (limits.units_per_thread * workers.parallel)
+    limit = min(limits.unit_nbytes, max(share, limits.tail_nbytes if pieces.made else 1))
+    copies = {stop: next_level_copy(pyramid, stop, limits) for stop in stops if options.deletes}
     read = _read_chunks(pyramid, first, pieces.chunks)
-    step = PassCandidates(pyramid, first, pieces, read, copies, capacity.at_once)
-    shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(pyramid, first, stop, pieces.chunks, limit)]
+    step = PassCandidates(pyramid, first, pieces, read, copies, copy_path(n_copies), limits, workers.at_once)
+    shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(step, stop, limit)]
     candidates = [work for stop, unit in shapes for work in step.passes(stop, unit)]
-    if min((work.amplification for work in candidates if work.memory <= budget), default=inf) >= FINE_SHAPES_ABOVE:
-        finer = _unit_shapes(pyramid, first, first + 1, pieces.chunks, limit, DOUBLINGS)
+    if (
+        min((work.amplification for work in candidates if work.memory <= budget), default=inf)
+        >= limits.fine_shapes_above
+    ):
+        finer = _unit_shapes(step, first + 1, limit, fine=True)
         candidates += [work for unit in finer for work in step.passes(first + 1, unit)]
     fitting = [work for work in candidates if work.memory <= budget]
     if not fitting:
-        raise ValueError(_refusal(pyramid, pieces, min(work.memory for work in candidates), capacity))
-    best = min(fitting, key=lambda work: _cost(pyramid, work, limit, parallel))
+        raise ValueError(_refusal(pyramid, pieces, min(work.memory for work in candidates), workers))
+    best = min(fitting, key=lambda work: _cost(step, work, limit, parallel))
     return _extended(step, best, range(best.stop + 1, last + 1), budget)
 
 
@@ -119,16 +110,16 @@ def _extended(step: PassCandidates, work: Pass, stops: Iterable[int], budget: fl
     return work
 
 
-def _refusal(pyramid: Pyramid, pieces: SourceChunks, least: int, capacity: Workers) -> str:
+def _refusal(pyramid: Pyramid, pieces: SourceChunks, least: int, workers: Workers) -> str:
     """Return why no unit fits in memory, and what would do."""
     chunk = prod(pieces.longest) * pyramid.itemsize
     stored = max(prod(level.layout.objects) for level in pyramid.levels) * pyramid.itemsize
     ways = "smaller chunks or shards" if stored >= chunk else f"smaller chunks of the image (now {_mem(chunk)} each)"
-    fewer = "use fewer threads, or " if capacity.threads > 1 else "or "
+    fewer = "use fewer threads, or " if workers.threads > 1 else "or "
     return (
         f"one unit of {pyramid.name!r} needs {_mem(least)} of memory, but a thread has"
-        f" {_mem(capacity.thread_memory)}; give memory={_enough(PROCESS_MEM + capacity.threads * least)!r} for"
-        f" {pluralize(capacity.threads, 'thread')}, {fewer}{ways}"
+        f" {_mem(workers.thread_memory)}; give memory={_enough(PROCESS_MEM + workers.threads * least)!r} for"
+        f" {pluralize(workers.threads, 'thread')}, {fewer}{ways}"
     )
 
 
@@ -141,20 +132,21 @@ def _enough(nbytes: int) -> str:
     return f"{regions.ceil_div(nbytes, 2**20)} MiB"
 
 
-def _cost(pyramid: Pyramid, work: Pass, limit: int, parallel: int) -> tuple[float, int, int, bool, int]:
+def _cost(step: PassCandidates, work: Pass, limit: int, parallel: int) -> tuple[float, int, int, bool, int]:
     """Return what the best pass has least of: time, then bytes over `limit` per unit, levels left, and memory.
 
     The next pass reads the last level of this one: all there is once more, if that is the image itself, unless there
     is a copy of the one after that.
     """
+    pyramid, largest = step.pyramid, step.limits.largest_unit_nbytes
     read = prod(work.unit) * prod(steps_of(pyramid, work.first)) * pyramid.itemsize
     total = _nbytes_read(pyramid, work.first)
-    again = 0 if work.stop == len(pyramid.levels) or work.leaves is not None else _nbytes_read(pyramid, work.stop)
-    time = _time(work.amplification, read, total, limit, parallel) + READ_SHARE * round(again / total)
-    return round(time, 1), max(read, limit), -work.stop, work.leaves is None, work.memory
+    again = 0 if work.stop == len(pyramid.levels) or work.writes_copy is not None else _nbytes_read(pyramid, work.stop)
+    time = _time(work.amplification, read, total, parallel, limit, largest) + READ_SHARE * round(again / total)
+    return round(time, 1), max(read, limit), -work.stop, work.writes_copy is None, work.memory
 
 
-def _time(amplification: float, read: int, total: int, limit: int, parallel: int) -> float:
+def _time(amplification: float, read: int, total: int, parallel: int, limit: int, largest: int) -> float:
     """Estimate the time of a pass of units that read `read` bytes of `total`; 1 is the best there is.
 
     Only the `READ_SHARE` part of it is repeated by amplification, but all of it is stretched by fewer units than
@@ -164,7 +156,7 @@ def _time(amplification: float, read: int, total: int, limit: int, parallel: int
     again = 1 + (amplification - 1) * READ_SHARE
     if read <= limit:
         return again
-    return again * max(parallel * read / total, 1) * sqrt(max(read / (LARGEST_UNIT * UNIT_NBYTES), 1))
+    return again * max(parallel * read / total, 1) * sqrt(max(read / largest, 1))
 
 
 def span_of(pyramid: Pyramid, first: int, unit: Shape) -> Shape:
@@ -177,25 +169,29 @@ def _nbytes_read(pyramid: Pyramid, first: int) -> int:
     return pyramid.levels[max(first - 1, 0)].voxels * pyramid.itemsize
 
 
-def _unit_shapes(
-    pyramid: Pyramid, first: int, stop: int, source_chunks: Chunks, limit: int, doublings: int = 0
-) -> Iterable[Shape]:
+def _unit_shapes(step: PassCandidates, stop: int, limit: int, fine: bool = False) -> Iterable[Shape]:
     """Return what a unit can cover: the block of the top level, grown along any axes towards whole source chunks.
 
-    What is too large is offered only in the first and the last length of each axis, so that there are few; unless
-    lengths between them, so many `doublings`, are asked for.
+    Of shapes that are too large, only those of the first and the last length of each axis are tried, so that there are
+    few; unless all are wanted, and `fine` steps between them.
     """
+    pyramid, first, limits = step.pyramid, step.first, step.limits
     shape, steps = pyramid.levels[first].shape, steps_of(pyramid, first)
     root = _root(pyramid, first, stop)
-    lengths = [_lengths(*axis, doublings) for axis in zip(root, steps, source_chunks, shape, strict=True)]
-    if doublings and prod(map(len, lengths)) <= FEW_SHAPES:
+    doublings = limits.fine_doublings if fine else limits.doublings
+    axes = zip(root, steps, step.pieces.chunks, shape, strict=True)
+    lengths = [
+        [root, n] if len(chunks) == 1 and not fine else _lengths(root, step, chunks, n, doublings)
+        for root, step, chunks, n in axes
+    ]
+    if fine and prod(map(len, lengths)) <= limits.fine_shapes:
         lengths = [sorted({*options, *_between(options)}) for options in lengths]
     ends = set(product(*((options[0], options[-1]) for options in lengths)))
     nbytes = prod(steps) * pyramid.itemsize
-    largest = LARGEST_UNIT * UNIT_NBYTES // nbytes
-    units = [unit for unit in product(*lengths) if doublings or prod(unit) <= largest or unit in ends]
+    largest = limits.largest_unit_nbytes // nbytes
+    units = [unit for unit in product(*lengths) if fine or prod(unit) <= largest or unit in ends]
     grown = units if halo_of(pyramid, first) else [_grown(unit, shape, limit // nbytes) for unit in units]
-    return dict.fromkeys([*grown, *(units if doublings else ())])  # growing may take memory
+    return dict.fromkeys([*grown, *(units if fine else ())])  # growing may take memory
 
 
 def _lengths(root: int, step: int, chunks: Sizes, n: int, doublings: int) -> list[int]:
@@ -205,12 +201,10 @@ def _lengths(root: int, step: int, chunks: Sizes, n: int, doublings: int) -> lis
     so shorter ones come between: these read the chunks on their borders twice, fewer of them the longer they are.
     """
     longest = longest_chunk(chunks)
-    if len(chunks) == 1 and not doublings:
-        return [root, n]
     if root * step % longest == 0 and len(chunks) > 1:
         return [root]
     fitted = min(lcm(root * step, longest) // step, n)
-    lengths = (root * 2**k for k in range(max(doublings, SOME_DOUBLINGS) + 1))
+    lengths = (root * 2**k for k in range(doublings + 1))
     doubled = takewhile(lambda length: length < fitted, lengths)
     return list(dict.fromkeys([root, *doubled, n, fitted]))
 

@@ -17,7 +17,7 @@ from math import lcm, prod
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
 from daskome.model.source import READ_NBYTES
-from daskome.planning.work import SourceChunks
+from daskome.planning.work import AT_ONCE, SourceChunks
 
 HEAP = 1.25
 """How much more than is asked of it an allocator holds, for the gaps between chunks: measured up to 22 %."""
@@ -25,8 +25,6 @@ MAPPED = 1.05
 """The same of chunks from `MAPPED_NBYTES` on, which lie in memory of their own."""
 MAPPED_NBYTES = 32 * 2**20
 """Glibc never puts what is larger into the heap."""
-AT_ONCE = 10
-"""How many chunks zarr encodes beside each other, if it is not set otherwise (its ``async.concurrency``)."""
 UNIT_MEM = 8 * 2**20
 """The graph of a unit, and what kernels work with."""
 

@@ -9,7 +9,7 @@ order and no communication, and can be repeated.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from math import prod
 from operator import attrgetter
@@ -25,12 +25,12 @@ from daskome.model.regions import Region, Shape
 from daskome.ome.metadata import Metadata
 from daskome.planning import cost
 from daskome.planning.choose import span_of
-from daskome.planning.memory import AT_ONCE, encoding_memory
+from daskome.planning.memory import encoding_memory
 from daskome.planning.report import plan_html, plan_text
 from daskome.planning.serialize import from_json, to_json
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
-FORMAT = 6
+FORMAT = 7
 """The form of a plan as JSON, and what it means: a job begun under another is refused, not finished differently."""
 Describe = Callable[[Pyramid], Metadata]
 
@@ -44,17 +44,17 @@ class Group:
     path : str
     metadata : Metadata
         What is published when all is written.
-    pyramid : int, optional
-        Which of the plan's pyramids lies in it.
+    pyramid : Pyramid, optional
+        The image that lies in it. Groups of like images share one, so that a plate of thousands stays small.
     kept : int
-        So many of the pyramid's levels, the finest, are there already, and stay as they are.
+        How many of the pyramid's levels, the finest, are there already, and stay as they are.
     temporary : bool
         Whether it is only read again, and goes with the journal (see `STAGING`).
     """
 
     path: str
     metadata: Metadata
-    pyramid: int | None = None
+    pyramid: Pyramid | None = None
     kept: int = 0
     temporary: bool = False
 
@@ -94,17 +94,21 @@ class Plan:
     version : str
         Of OME-Zarr.
     groups : tuple of Group
-    pyramids : tuple of Pyramid
+        Each of those with pyramids has a path of its own.
     stages : tuple of Stage
-    capacity : Workers
+    workers : Workers
         The workers for which it was planned. More or fewer may run it.
     """
 
     version: str
     groups: tuple[Group, ...]
-    pyramids: tuple[Pyramid, ...]
     stages: tuple[Stage, ...]
-    capacity: Workers
+    workers: Workers
+    _held: dict[str, tuple[Group, Pyramid]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        held = ((group, group.pyramid) for group in self.groups)
+        object.__setattr__(self, "_held", {group.path: (group, p) for group, p in held if p is not None})
 
     def __repr__(self) -> str:
         return self.text()
@@ -147,16 +151,12 @@ class Plan:
     @property
     def lasting(self) -> "Plan":
         """The plan without its temporary copies; its stages are not to be run."""
-        groups = tuple(group for group in self.groups if not group.temporary)
-        numbers = sorted({group.pyramid for group in groups if group.pyramid is not None})
-        kept = (g if g.pyramid is None else replace(g, pyramid=numbers.index(g.pyramid)) for g in groups)
-        return replace(self, groups=tuple(kept), pyramids=tuple(self.pyramids[i] for i in numbers))
+        return replace(self, groups=tuple(group for group in self.groups if not group.temporary))
 
     @property
     def temporary(self) -> list[tuple[Group, Pyramid]]:
         """The groups that hold a temporary copy of an image, and its pyramid of one level."""
-        held = [(group, group.pyramid) for group in self.groups if group.temporary]
-        return [(group, self.pyramids[number]) for group, number in held if number is not None]
+        return [(group, pyramid) for group, pyramid in self._held.values() if group.temporary]
 
     @property
     def temporary_nbytes(self) -> int:
@@ -182,20 +182,20 @@ class Plan:
     @property
     def memory(self) -> int:
         """Predicted peak of one worker process, in bytes."""
-        return self.memory_of(self.capacity.threads)
+        return self.memory_of(self.workers.threads)
 
     def memory_of(self, threads: int) -> int:
         """Return the predicted peak of a process with so many threads, in bytes."""
         return PROCESS_MEM + threads * self.thread_memory
 
-    def memory_at(self, capacity: Workers) -> int:
+    def memory_at(self, workers: Workers) -> int:
         """Return the predicted peak of one of other workers than those for which it was planned, in bytes, at most."""
         works = [(self.pyramid(work), work) for stage in self.stages for work in stage.passes]
         more = (
-            encoding_memory(pyramid, pyramid.levels[work.first : work.stop], capacity.at_once, self.capacity.at_once)
+            encoding_memory(pyramid, pyramid.levels[work.first : work.stop], workers.at_once, self.workers.at_once)
             for pyramid, work in works
         )
-        return self.memory_of(capacity.threads) + capacity.threads * max(more, default=0)
+        return self.memory_of(workers.threads) + workers.threads * max(more, default=0)
 
     @property
     def loads(self) -> list[cost.Load]:
@@ -209,8 +209,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """What identifies the bytes that the plan leaves on disk, whoever writes them, and in which units."""
-        found = replace(self.lasting, stages=(), capacity=Workers()).to_dict()
-        del found["capacity"]["at_once"]  # 0.1.0 has begun images without it
+        found = replace(self.lasting, stages=(), workers=Workers()).to_dict()
         return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
@@ -221,24 +220,35 @@ class Plan:
     @property
     def images(self) -> list[tuple[Group, Pyramid]]:
         """The groups that hold a pyramid for good, and that."""
-        held = [(group, group.pyramid) for group in self.groups if not group.temporary]
-        return [(group, self.pyramids[number]) for group, number in held if number is not None]
+        return [(group, pyramid) for group, pyramid in self._held.values() if not group.temporary]
+
+    @property
+    def pyramids(self) -> tuple[Pyramid, ...]:
+        """The pyramids of all groups, in their order; one that several groups share is there once."""
+        return tuple({id(pyramid): pyramid for _, pyramid in self._held.values()}.values())
 
     @property
     def home(self) -> str:
         """The path of the group that keeps the journal: the deepest that all images lie in."""
-        common = zip(*(group.path.split("/") for group, _ in self.images), strict=False)
-        return "/".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, common))
+        return common_path([group.path for group, _ in self.images])
 
     def pyramid(self, work: Pass) -> Pyramid:
         """Return the pyramid that a pass writes."""
-        return self.pyramids[self.groups[work.group].pyramid or 0]
+        return self.pyramid_at(work.group)
+
+    def pyramid_at(self, path: str) -> Pyramid:
+        """Return the pyramid of the group with this path."""
+        return self._held[path][1]
 
     def image_of(self, work: Pass) -> int | None:
         """Return which image a pass reads, itself or a temporary copy of it; None: a level that was made."""
-        if work.staged is None:
+        if work.reads_copy is None:
             return work.image
-        return next((w.image for stage in self.stages for w in stage.passes if w.group == work.staged), None)
+        return next((w.image for stage in self.stages for w in stage.passes if w.group == work.reads_copy), None)
+
+    def is_temporary(self, work: Pass) -> bool:
+        """Return whether what a pass writes is a temporary copy of an image."""
+        return self._held[work.group][0].temporary
 
     def count(self, stage: int) -> int:
         """Return how many units a stage has."""
@@ -294,12 +304,12 @@ class Plan:
         pyramid = self.pyramid(unit.work)
         paths = self.paths(unit.work)
         where = regions.format_region(unit.regions[0], [axis.name for axis in pyramid.axes])
-        name = self.groups[unit.work.group].path or pyramid.name
+        name = unit.work.group or pyramid.name
         return f"unit {unit.key} ({name}: {', '.join(paths)}; {where} of {paths[0]})"
 
     def paths(self, work: Pass) -> list[str]:
         """Return the paths of the levels that a pass writes."""
-        if self.groups[work.group].temporary:
+        if self.is_temporary(work):
             return ["copy"]
         return [level.path for level in self.pyramid(work).levels[work.first : work.stop]]
 
@@ -309,8 +319,10 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as what JSON knows."""
-        found: dict[str, Any] = to_json(self, {Method: attrgetter("name")})
-        return found
+        pyramids = self.pyramids
+        numbers = {id(pyramid): k for k, pyramid in enumerate(pyramids)}
+        plan: dict[str, Any] = to_json(self, {Pyramid: lambda pyramid: numbers[id(pyramid)]})
+        return {**plan, "pyramids": to_json(pyramids, {Method: attrgetter("name")})}
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
@@ -325,9 +337,9 @@ class Plan:
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise ValueError(f"this is no plan of format {FORMAT}; another version of daskome may have made it")
         try:
-            found["capacity"].setdefault("at_once", AT_ONCE)  # 0.1.0 has planned without it
-            return from_json(cls, found, {Method: find_method})
-        except (KeyError, TypeError, AttributeError) as error:
+            pyramids = from_json(tuple[Pyramid, ...], found["pyramids"], {Method: find_method})
+            return from_json(cls, found, {Pyramid: pyramids.__getitem__})
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"this is no whole plan: {error!r}") from error
 
     @property
@@ -349,14 +361,14 @@ class Plan:
         written = [regions.block(position, work.unit, pyramid.levels[work.first].shape)]
         for k in range(work.first + 1, work.stop):
             written.append(regions.coarser(written[-1], pyramid.factors(k)))
-        left = () if work.leaves is None else (regions.coarser(written[-1], pyramid.factors(work.stop)),)
+        left = () if work.writes_copy is None else (regions.coarser(written[-1], pyramid.factors(work.stop)),)
         return Unit(stage, index, work, tuple(written), left)
 
     def _voxels(self, work: Pass, indices: NDArray[np.int64] | None) -> int:
         """Return how many voxels units of a pass write, all or some: the products of their lengths along the axes."""
         grid = self.grid(work)
         if indices is None or len(indices) == prod(grid):
-            levels = self.pyramid(work).levels[work.first : work.stop + (work.leaves is not None)]
+            levels = self.pyramid(work).levels[work.first : work.stop + (work.writes_copy is not None)]
             return sum(level.voxels for level in levels)
         where = np.unravel_index(indices, grid)
         sizes = (
@@ -371,7 +383,7 @@ class Plan:
         shape = pyramid.levels[work.first].shape
         axes: list[Region] = [tuple(regions.spans_of(0, n, step)) for n, step in zip(shape, work.unit, strict=True)]
         yield axes
-        for k in range(work.first + 1, work.stop + (work.leaves is not None)):
+        for k in range(work.first + 1, work.stop + (work.writes_copy is not None)):
             axes = [
                 regions.coarser(spans, (f,) * len(spans)) for spans, f in zip(axes, pyramid.factors(k), strict=True)
             ]
@@ -385,3 +397,22 @@ class Plan:
         largest = (min(s, n) for s, n in zip(span, shape, strict=True))
         nbytes = pyramid.itemsize * work.amplification
         return prod(shape) * nbytes, prod(largest) * nbytes
+
+
+def join(*paths: str) -> str:
+    """Return paths of groups as one; the target itself, where a plan is written, has the path "".
+
+    >>> join("", "labels", "cells"), join("", "")
+    ('labels/cells', '')
+    """
+    return "/".join(filter(None, paths))
+
+
+def common_path(paths: Sequence[str]) -> str:
+    """Return the path of the deepest group that all groups lie in, or are.
+
+    >>> common_path(["A/1/0", "A/1/1"]), common_path(["A/1/0", "B/2/0"]), common_path(["labels/cells"])
+    ('A/1', '', 'labels/cells')
+    """
+    names = zip(*(path.split("/") for path in paths), strict=False)
+    return "/".join(alike[0] for alike in takewhile(lambda alike: len(set(alike)) == 1, names))

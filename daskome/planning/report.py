@@ -37,10 +37,11 @@ def plan_html(plan: "Plan") -> str:
 
 
 def _tables(plan: "Plan", rate: float) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    for index, pyramid in enumerate(plan.pyramids):
-        groups = [group for group in plan.groups if group.pyramid == index and not group.temporary]
-        if not groups:
-            continue
+    alike: dict[int, list[Group]] = {}
+    for group, pyramid in plan.images:
+        alike.setdefault(id(pyramid), []).append(group)
+    for groups in alike.values():
+        pyramid = plan.pyramid_at(groups[0].path)
         axes = "".join(axis.name for axis in pyramid.axes)
         look = f"{axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {plan.version}"
         title = f"{_names(groups, pyramid)}: {look}"
@@ -50,7 +51,7 @@ def _tables(plan: "Plan", rate: float) -> Iterator[tuple[str, list[str], list[li
 
 def _stage_row(plan: "Plan", k: int, rate: float) -> list[str]:
     """Return a stage as the cells of a table under `STAGE`."""
-    passes, load, parallel = plan.stages[k].passes, plan.loads[k], plan.capacity.parallel
+    passes, load, parallel = plan.stages[k].passes, plan.loads[k], plan.workers.parallel
     paths = {path: None for work in passes for path in plan.paths(work)}
     bound = "its units" if load.units < parallel else "threads"
     cells = [format_nbytes(load.nbytes), format_nbytes(load.largest), format_duration(load.seconds(parallel, rate))]
@@ -59,12 +60,12 @@ def _stage_row(plan: "Plan", k: int, rate: float) -> list[str]:
 
 def _copied(plan: "Plan") -> list[str]:
     """Return the paths of the levels that have temporary copies."""
-    works = (work for stage in plan.stages for work in stage.passes if work.leaves is not None)
+    works = (work for stage in plan.stages for work in stage.passes if work.writes_copy is not None)
     return list(dict.fromkeys(plan.pyramid(work).levels[work.stop].path for work in works))
 
 
 def _totals(plan: "Plan", rate: float) -> list[str]:
-    workers, threads = plan.capacity.workers, plan.capacity.threads
+    workers, threads = plan.workers.count, plan.workers.threads
     return [
         f"{format_nbytes(plan.nbytes)} in {pluralize(plan.n_objects, 'stored object')}"
         f" ({plan.n_puts:,} PUT requests); {pluralize(plan.n_units, 'unit')} in"
@@ -75,7 +76,7 @@ def _totals(plan: "Plan", rate: float) -> list[str]:
         f"the source is read {plan.amplification:.2f} times" if plan.n_images else "the coarsest level is read",
         *_staging(plan),
         *_sharing(plan),
-        f"takes {format_duration(cost.seconds(plan.loads, plan.capacity.parallel, rate))}, if a thread reads,"
+        f"takes {format_duration(cost.seconds(plan.loads, plan.workers.parallel, rate))}, if a thread reads,"
         f" downsamples and writes {rate / 1e6:.4g} MB/s of pixels",
     ]
 
@@ -100,13 +101,14 @@ def _repeating(plan: "Plan", work: Pass) -> list[int]:
 def _staging(plan: "Plan") -> Iterator[str]:
     """Yield what temporary copies of images cost, or would spare."""
     if plan.temporary:
-        what = [*["the image"] * any(plan.groups[work.group].temporary for work in plan.image_passes), *_copied(plan)]
+        what = [*["the image"] * any(plan.is_temporary(work) for work in plan.image_passes), *_copied(plan)]
         head = "a temporary copy" if len(plan.temporary) == 1 else "temporary copies"
         yield (
             f"{head} of {', '.join(what)}, {format_nbytes(plan.temporary_nbytes)} in"
             f" {pluralize(plan.temporary_objects, 'object')}: written once, read once, removed at the end"
         )
-    offers = [(work.offer, plan.pyramid(work)) for work in plan.image_passes if work.offer is not None]
+    passes = plan.image_passes
+    offers = [(a, plan.pyramid(w)) for w in passes if (a := w.staged_amplification) is not None]
     if offers:
         size = sum(pyramid.levels[0].voxels * pyramid.itemsize for _, pyramid in offers)
         yield (

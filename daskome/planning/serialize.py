@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_type_hints = lru_cache(get_type_hints)
 
 
 def to_json(value: Any, special: Mapping[type, Callable[[Any], Any]] | None = None) -> Any:
@@ -19,7 +21,7 @@ def to_json(value: Any, special: Mapping[type, Callable[[Any], Any]] | None = No
     if type(value) in special:
         return special[type(value)](value)
     if is_dataclass(value):
-        return {f.name: to_json(getattr(value, f.name), special) for f in fields(value)}
+        return {f.name: to_json(getattr(value, f.name), special) for f in fields(value) if f.init}
     if isinstance(value, Mapping):
         return {str(k): to_json(v, special) for k, v in value.items()}
     return [to_json(v, special) for v in value] if isinstance(value, tuple | list) else value
@@ -50,8 +52,8 @@ def _build(hint: Any, value: Any, special: Mapping[type, Callable[[Any], Any]]) 
     if hint in special:
         return special[hint](value)
     if is_dataclass(hint) and isinstance(hint, type):
-        hints = get_type_hints(hint)
-        return hint(**{f.name: _build(hints[f.name], value[f.name], special) for f in fields(hint)})
+        hints = _type_hints(hint)
+        return hint(**{f.name: _build(hints[f.name], value[f.name], special) for f in fields(hint) if f.init})
     if get_origin(hint) is UnionType:
         inner = next(h for h in get_args(hint) if h is not type(None))
         return None if value is None else _build(inner, value, special)

@@ -5,13 +5,17 @@ from math import prod
 
 from daskome.model.image import Image
 from daskome.model.layout import ZARR_V3
+from daskome.model.limits import Limits
 from daskome.model.pyramid import Pyramid, image_pyramid
 from daskome.model.regions import Shape, ceil_div
 
 STAGING = ".daskome/staging"
 """Where temporary copies lie: in the folder of the journal, beside it."""
-LEFT_NBYTES = 64 * 2**20
-"""A pass leaves a copy of the level after its last one if that, which would else be read for it, is so large."""
+
+
+def copy_path(number: int) -> str:
+    """Return the path of the group of a temporary copy, relative to the group that keeps the journal."""
+    return f"{STAGING}/{number}"
 
 
 def temporary_level(pyramid: Pyramid, k: int, chunks: Shape) -> Pyramid:
@@ -25,7 +29,7 @@ def temporary_level(pyramid: Pyramid, k: int, chunks: Shape) -> Pyramid:
     return replace(copy, levels=(level,))
 
 
-def next_level_copy(pyramid: Pyramid, stop: int) -> Pyramid | None:
+def next_level_copy(pyramid: Pyramid, stop: int, limits: Limits) -> Pyramid | None:
     """Return the copy of level `stop` that a pass up to there can leave for the next; None if it can't, or needn't.
 
     A chunk of it is what a block of the last level becomes, so whoever writes that block writes the chunk.
@@ -37,7 +41,7 @@ def next_level_copy(pyramid: Pyramid, stop: int) -> Pyramid | None:
     alone = below.layout.lossless and not any(map(pyramid.method.halo, factors))
     if not alone or any(c % f and c < n for c, f, n in blocks):
         return None
-    if prod(below.shape) * pyramid.itemsize < LEFT_NBYTES:
+    if prod(below.shape) * pyramid.itemsize < limits.copied_nbytes:
         return None
     return temporary_level(
         pyramid, stop, tuple(min(ceil_div(c, f), n) for (c, f, _), n in zip(blocks, level.shape, strict=True))

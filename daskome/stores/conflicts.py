@@ -65,7 +65,7 @@ def _replaceable(place: StorePath, plan: Plan, group: Group, overwrite: bool) ->
         if found is not None and not group.kept:
             _check_kind(place, found, overwrite)
             old = levels_there(place, found)
-        new = [level.path for level in plan.pyramids[group.pyramid].levels[group.kept :]]
+        new = [level.path for level in group.pyramid.levels[group.kept :]]
         old += [path for path in new if path not in old and _is_in_the_way(place, path, overwrite)]
     _check_format(place, plan, old)
     return old

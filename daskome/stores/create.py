@@ -1,6 +1,6 @@
 """Create the groups and arrays of a plan, empty and marked as unfinished."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -30,19 +30,18 @@ from daskome.stores.journal import Journal
 from daskome.stores.location import join_paths
 
 
-def array_documents(plan: Plan) -> list[Documents]:
-    """Return, per pyramid of a plan, the documents of its arrays: what zarr refuses, it refuses here, in memory.
+def array_documents(plan: Plan) -> dict[str, Documents]:
+    """Return, by the paths of a plan's groups, the documents of their arrays: what zarr refuses, it refuses here.
 
     Raises
     ------
     ValueError
         That names the level.
     """
-    return [_rehearsed(pyramid, _kept(plan, index)) for index, pyramid in enumerate(plan.pyramids)]
-
-
-def _kept(plan: Plan, pyramid: int) -> int:
-    return min(group.kept for group in plan.groups if group.pyramid == pyramid)
+    images = [*plan.images, *plan.temporary]
+    alike = {(id(pyramid), group.kept): (pyramid, group.kept) for group, pyramid in images}
+    documents = {key: _rehearsed(*value) for key, value in alike.items()}
+    return {group.path: documents[id(pyramid), group.kept] for group, pyramid in images}
 
 
 def _rehearsed(pyramid: Pyramid, kept: int) -> Documents:
@@ -70,7 +69,7 @@ def _try_codecs(pyramid: Pyramid, level: Level) -> None:
 def create_arrays(
     place: StorePath,
     plan: Plan,
-    documents: Sequence[Documents],
+    documents: Mapping[str, Documents],
     old: Sequence[str],
     journal: Journal,
     origins: Sequence[Origin] = (),
@@ -81,8 +80,8 @@ def create_arrays(
     ----------
     place : StorePath
     plan : Plan
-    documents : sequence of dict
-        Those of its arrays (`rehearse`).
+    documents : mapping of str to dict
+        Those of its arrays, by the paths of groups (`array_documents`).
     old : sequence of str
         Levels of the images that are there, which go (`daskome.stores.conflicts.arrays_to_replace`). What made them
         images goes before them, so no reader takes a mixture for whole. Nothing else is touched.
@@ -100,7 +99,7 @@ def create_arrays(
         for path in old:
             sync((place / path).delete_dir())
     for group in reversed(plan.groups):
-        _make(place / group.path, plan, group, {} if group.pyramid is None else documents[group.pyramid])
+        _make(place / group.path, plan, group, {} if group.pyramid is None else documents[group.path])
     journals.save_run(journal, plan, origins)
 
 
@@ -134,7 +133,7 @@ def _make_group(place: StorePath, plan: Plan, group: Group) -> None:
 
 def _mark(plan: Plan, group: Group, old: Sequence[str], fingerprint: str) -> JSON:
     """Return what says that a group is unfinished, and which arrays in it are the plan's."""
-    own = [] if group.pyramid is None else [level.path for level in plan.pyramids[group.pyramid].levels]
+    own = [] if group.pyramid is None else [level.path for level in group.pyramid.levels]
     replaced = [path.removeprefix(join_paths(group.path, "")) for path in old] if group.path else list(old)
     return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*own, *replaced})}
 

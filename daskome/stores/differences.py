@@ -28,7 +28,7 @@ def differences(place: StorePath, plan: Plan) -> list[str]:
         there = read_attributes(place / group.path) or {}
         wanted = ome_of(ome_attributes(version, group.metadata)).get("multiscales")
         found += differing(join_paths(group.path, "multiscales"), ome_of(there).get("multiscales"), wanted)
-        for key, document in documents[group.pyramid or 0].items():
+        for key, document in documents[group.path].items():
             stored = read_json(place / group.path / key)
             found += differing(join_paths(group.path, key), stored, json.loads(document.to_bytes()))
     return found

@@ -18,7 +18,7 @@ from daskome.model.source import Source
 from daskome.model.text import format_html_table, format_numbers, format_table, pluralize
 from daskome.ome.versions import DEFAULT_VERSION, find_version
 from daskome.planning.plan import Plan
-from daskome.planning.work import Workers
+from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
 from daskome.sources.views import check_has_pixels
@@ -138,7 +138,7 @@ def try_codecs(
     """
     source, version = as_source(image), DEFAULT_VERSION if fmt is None else find_version(fmt)
     check_has_pixels(source)
-    plan, _ = ImageOptions(axes=axes, storage_options={"chunks": chunks}).plan(source, version, Workers())
+    plan, _ = ImageOptions(axes=axes, storage_options={"chunks": chunks}).plan(source, version, PlanOptions())
     stored_as = version.arrays
     codecs = {name: parse_codec(name, stored_as) for name in compressors}
     blocks = list(_blocks(plan, source))

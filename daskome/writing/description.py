@@ -25,7 +25,7 @@ from daskome.ome.write import to_attributes
 from daskome.planning import build
 from daskome.planning.build import plan_image
 from daskome.planning.plan import Describe, Plan
-from daskome.planning.work import SourceChunks, Workers
+from daskome.planning.work import PlanOptions, SourceChunks
 from daskome.sources.views import expand_axes
 
 RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets", "version")
@@ -52,7 +52,7 @@ class ImageOptions:
     storage_options: StorageOptions = None
     rest: Mapping[str, Any] | None = None
 
-    def plan(self, source: Source, version: Version, capacity: Workers) -> tuple[Plan, Source]:
+    def plan(self, source: Source, version: Version, options: PlanOptions) -> tuple[Plan, Source]:
         """Return the plan of an image that is downsampled, and what is read.
 
         Raises
@@ -71,11 +71,13 @@ class ImageOptions:
             scale_factors=self.scale_factors,
             storage_options=padded(self._storage_options(version), where),
             describe=self.describe(version, image),
-            capacity=capacity,
+            options=options,
         )
         return plan, source
 
-    def plan_levels(self, sources: Sequence[Source], version: Version, capacity: Workers) -> tuple[Plan, list[Source]]:
+    def plan_levels(
+        self, sources: Sequence[Source], version: Version, options: PlanOptions
+    ) -> tuple[Plan, list[Source]]:
         """Return the plan of an image all of whose levels are given, and what is read.
 
         Raises
@@ -96,7 +98,7 @@ class ImageOptions:
             version,
             storage_options=padded(self._storage_options(version), where),
             describe=self.describe(version, levels[0]),
-            capacity=capacity,
+            options=options,
         )
         return plan, whole
 

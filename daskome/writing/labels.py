@@ -24,7 +24,7 @@ from daskome.ome.metadata import Metadata
 from daskome.ome.problem import Problem
 from daskome.ome.versions import Version
 from daskome.planning.plan import Group, Plan
-from daskome.planning.work import Workers
+from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.dask_graphs import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
@@ -60,7 +60,7 @@ class LabelImage:
         """Where it lies in the group of its image."""
         return f"{LABELS}/{self.name}"
 
-    def plan(self, image: Pyramid | None, version: Version, capacity: Workers) -> tuple[Plan, list[Source]]:
+    def plan(self, image: Pyramid | None, version: Version, options: PlanOptions) -> tuple[Plan, list[Source]]:
         """Return the plan of the label image alone, and what is read.
 
         Parameters
@@ -77,10 +77,10 @@ class LabelImage:
         whole = asked.image(self.sources[0])
         _check_dtype(whole)
         if self.given:
-            plan, sources = asked.plan_levels(self.sources, version, capacity)
+            plan, sources = asked.plan_levels(self.sources, version, options)
         else:
             asked = replace(asked, scale_factors=factors_like(asked.scale_factors, whole, image))
-            plan, source = asked.plan(self.sources[0], version, capacity)
+            plan, source = asked.plan(self.sources[0], version, options)
             sources = [source]
         if image is not None:
             _check_like(plan.pyramids[0], image)

@@ -16,14 +16,14 @@ from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.planning.build import plan_more_levels
 from daskome.planning.plan import Plan
-from daskome.planning.work import Workers
+from daskome.planning.work import PlanOptions
 from daskome.writing.description import checked
 
 
 def plan_added(
     found: StoredImage,
     version: Version,
-    capacity: Workers,
+    options: PlanOptions,
     method: Method,
     scale_factors: ScaleFactors,
     storage_options: StorageOptions,
@@ -34,7 +34,7 @@ def plan_added(
     ----------
     found : StoredImage
         The image, all of whose levels can be read.
-    version, capacity, method
+    version, options, method
     scale_factors, storage_options
         Of the new levels, as in `daskome.add_levels`.
 
@@ -46,14 +46,15 @@ def plan_added(
     old = pyramid_of(found)
     base = old.levels[-1]
     image = Image(base.shape, old.dtype, old.axes, base.scale, base.translation, old.name)
-    options = _like(found) if storage_options is None else storage_options
-    more = image_pyramid(image, method, _relative(scale_factors, old), _with_base(options), version.arrays).levels[1:]
+    factors = _relative(scale_factors, old)
+    storage = _with_base(_like(found) if storage_options is None else storage_options)
+    more = image_pyramid(image, method, factors, storage, version.arrays, options.limits).levels[1:]
     if not more:
         raise ValueError(f"{old.name!r} has all its levels: the coarsest, {base.shape}, fits in one chunk")
     n = len(old.levels)
     levels = [_added(level, base, n + k, n) for k, level in enumerate(more)]
     whole = replace(old, method=method, levels=(*old.levels, *levels))
-    return plan_more_levels(whole, len(old.levels), version, _metadata(found, whole, version), capacity)
+    return plan_more_levels(whole, len(old.levels), version, _metadata(found, whole, version), options)
 
 
 def _like(found: StoredImage) -> Mapping[str, Any]:

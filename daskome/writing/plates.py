@@ -15,7 +15,7 @@ from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.planning.build import together
 from daskome.planning.plan import Group, Plan
-from daskome.planning.work import Workers
+from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.views import expand_axes
 from daskome.stores.groups import read_attributes
@@ -51,9 +51,9 @@ class WholePlate:
             Group("", checked(version, Metadata(plate=self.plate))),
         ]
 
-    def plan(self, asked: ImageOptions, version: Version, capacity: Workers) -> tuple[Plan, list[Source]]:
+    def plan(self, asked: ImageOptions, version: Version, options: PlanOptions) -> tuple[Plan, list[Source]]:
         """Return the plan of all images, and what is read. Images that are alike are planned once."""
-        groups, many = self.groups(version), replace(capacity, images=len(self.images))
+        groups, many = self.groups(version), replace(options, images=len(self.images))
         plans: dict[Any, Plan] = {}
         parts, sources = [], []
         for image in self.images:

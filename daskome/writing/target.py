@@ -1,6 +1,5 @@
 """What a caller asks for, as far as it depends on the world: the version of what is there, and who will write."""
 
-from dataclasses import replace
 from typing import Any
 
 from zarr.storage import StorePath
@@ -8,7 +7,7 @@ from zarr.storage import StorePath
 from daskome.execution.executors import available_workers
 from daskome.ome.detect import version_in
 from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version, find_version, version_of
-from daskome.planning.work import Workers
+from daskome.planning.work import PlanOptions
 from daskome.stores.groups import find_group, read_attributes
 
 
@@ -37,8 +36,7 @@ def check_same_version(place: StorePath, version: Version) -> None:
         )
 
 
-def target_workers(place: StorePath | None, memory: int | str | None, staging: bool = False) -> Workers:
-    """Return who would write there, each with so much memory, and whether there is room for temporary copies."""
-    return replace(
-        available_workers(place, memory), staging=staging, deletes=place is None or place.store.supports_deletes
-    )
+def target_workers(place: StorePath | None, memory: int | str | None, staging: bool = False) -> PlanOptions:
+    """Return who would write there, each with this much memory, and whether a plan may use temporary copies."""
+    deletes = place is None or place.store.supports_deletes
+    return PlanOptions(available_workers(place, memory), staging=staging, deletes=deletes)

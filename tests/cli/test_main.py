@@ -491,11 +491,11 @@ def test_what_is_not_there_is_planned_as_python_plans_it(npy: Path) -> None:
         "5",
         "--json",
     ]
-    capacity = Workers(3, 5, 4 * 10**9)
+    workers = Workers(3, 5, 4 * 10**9)
     described = daskome_("plan", "--shape", "20,30,40", "--dtype", "uint16", *options)
     plan = daskome.Plan.from_json(described.output)
     own = daskome.plan_image(CUBE, scale_factors=[2, 4], storage_options={"chunks": 8})
-    assert (plan.pyramids, plan.capacity) == (own.pyramids, capacity)
+    assert (plan.pyramids, plan.workers) == (own.pyramids, workers)
     assert daskome.Plan.from_json(daskome_("plan", npy, *options).output) == plan
 
 

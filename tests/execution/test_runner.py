@@ -166,10 +166,8 @@ SLOW_WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np, dask.array as da, daskome
-from daskome.model import pyramid
-from daskome.planning import choose as passes, temporary_copies as copies
-pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
-passes.TAIL_NBYTES, passes.UNIT_NBYTES, copies.LEFT_NBYTES = 2**12, 2**14, 2**12
+from daskome.model import limits
+limits.LIMITS = limits.Limits(1, 1, unit_nbytes=2**14, tail_nbytes=2**12, copied_nbytes=2**12)
 
 def slowly(block):
     time.sleep(0.2)  # Twelve blocks in two threads: more than a second, so that it is killed before its end.

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 from daskome.kernels.methods import METHODS
-from daskome.model import pyramid
 from daskome.model.axes import parse_axes
 from daskome.model.factors import parse_factors
 from daskome.model.image import DTYPES, ITEMSIZES, Image, check_image, check_ndim
 from daskome.model.layout import ZARR_V2, ZARR_V3
-from daskome.model.pyramid import BLOCK_NBYTES, FRAME_NBYTES, given_pyramid, image_pyramid, write_block
+from daskome.model.limits import Limits
+from daskome.model.pyramid import given_pyramid, image_pyramid, write_block
 from daskome.model.regions import Shape, ceil_div
 from tests.strategies import factors, images, law, methods, options, per
 
@@ -87,13 +87,11 @@ def test_what_a_task_writes_and_reads_are_whole_objects(image: Image, data: st.D
 
 
 @law(max_examples=200)
-@given(image=images(), data=st.data(), block=st.sampled_from([1, 100, 4000, BLOCK_NBYTES]))
+@given(image=images(), data=st.data(), block=st.sampled_from([1, 100, 4000, Limits().block_nbytes]))
 def test_blocks_grow_to_a_size_and_not_beyond(image: Image, data: st.DataObject, block: int) -> None:
     objects = data.draw(per(image.shape, lambda n: st.integers(1, n)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyramid, "BLOCK_NBYTES", block)
-        patch.setattr(pyramid, "FRAME_NBYTES", block // 4)
-        found = write_block(image.shape, objects, image.axes, image.itemsize)
+    limits = Limits(block_nbytes=block, frame_nbytes=block // 4)
+    found = write_block(image.shape, objects, image.axes, image.itemsize, limits)
     nbytes = prod(found) * image.itemsize
     assert nbytes <= max(block, prod(objects) * image.itemsize)
     for b, o, n, axis in zip(found, objects, image.shape, image.axes, strict=True):
@@ -116,8 +114,8 @@ def test_blocks_grow_to_a_size_and_not_beyond(image: Image, data: st.DataObject,
     ],
 )
 def test_blocks(shape: Shape, objects: Shape, axes: str, itemsize: int, expected: Shape) -> None:
-    assert write_block(shape, objects, parse_axes(axes, len(axes)), itemsize) == expected
-    assert FRAME_NBYTES < BLOCK_NBYTES
+    assert write_block(shape, objects, parse_axes(axes, len(axes)), itemsize, Limits()) == expected
+    assert Limits().frame_nbytes < Limits().block_nbytes
 
 
 # ---- factors

@@ -19,7 +19,7 @@ from daskome.ome.image_label import ImageLabel, colored, parse_image_label, read
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import VERSIONS
 from daskome.stores import publish
-from daskome.stores.groups import read_attributes, time
+from daskome.stores.groups import read_attributes
 from tests.written import contents, is_image, levels
 
 IMAGE = np.random.default_rng(0).integers(0, 1000, (20, 64, 65)).astype("uint16")
@@ -212,7 +212,7 @@ def test_many_add_to_a_list_and_none_waits_for_a_clock(
     place = StorePath(stores[kind])
     names = [f"n{k}" for k in range(30)]
     waits: list[float] = []
-    monkeypatch.setattr(time, "sleep", waits.append)
+    monkeypatch.setattr(publish.time, "sleep", waits.append)
     with ThreadPoolExecutor(8) as pool:
         for _ in pool.map(lambda name: publish.publish_group(place, VERSIONS["0.5"], Metadata(labels=(name,))), names):
             pass

@@ -15,6 +15,7 @@ import daskome
 from daskome.execution.executors import available_workers
 from daskome.ome.plate import Plate, PlateWell, joined, parse_plate, parse_well, read_plate
 from daskome.ome.versions import VERSIONS
+from daskome.planning.work import PlanOptions
 from daskome.stores import journal as journals
 from daskome.stores.groups import UNFINISHED_KEY
 from daskome.writing.description import ImageOptions
@@ -105,7 +106,7 @@ def test_thousands_of_images_are_bounded_work(tmp_path: Path) -> None:
     field = da.zeros((8, 8), dtype="uint8", chunks=8)
     wells = {f"{row}/{column}": [field] * 4 for row in "ABCDEFGHIJKLMNOP" for column in range(1, 25)}
     start = time.process_time()
-    plan = whole_plate(wells).plan(ImageOptions(axes="yx"), VERSIONS["0.5"], available_workers())[0]
+    plan = whole_plate(wells).plan(ImageOptions(axes="yx"), VERSIONS["0.5"], PlanOptions(available_workers()))[0]
     assert time.process_time() - start < 20
     assert (len(plan.images), len(plan.pyramids), plan.n_units, len(plan.stages)) == (1536, 1, 1536, 1)
     assert type(plan).from_json(plan.to_json()) == plan

@@ -83,7 +83,7 @@ def batch_script(
     begun = saved_run(locate(group, fs_options), labels)
     start = Run(begun.plan, [], target_of(begun), begun.journal)
     missing = [start.missing(stage) for stage in range(len(begun.plan.stages))]
-    n = threads or begun.plan.capacity.threads
+    n = threads or begun.plan.workers.threads
     mib = ceil_div(_job_memory(begun.plan, n, memory), 2**20)
     target = (_reachable(begun, missing), *(("--labels", labels) if labels else ()))
     daskome = tuple(command) or (sys.executable, "-m", "daskome")
