@@ -158,9 +158,9 @@ class UnitTask:
         arrays = open_levels(self.place, self.pyramid)
         piece = self.piece
         if piece is None:
-            below = arrays[self.unit.work.first - 1] if self.staged is None else find_array(self.staged)
-            piece = source_piece(as_source(below), self.reads, self.unit.work.read_chunks)
-        written = arrays[self.unit.work.first : self.unit.work.stop]
+            below = arrays[self.unit.pass_.first - 1] if self.staged is None else find_array(self.staged)
+            piece = source_piece(as_source(below), self.reads, self.unit.pass_.read_chunks)
+        written = arrays[self.unit.pass_.first : self.unit.pass_.stop]
         if self.leaves is not None:
             written += open_levels(*self.leaves)
         dask.compute(unit_graph.stores(self.unit, self.pyramid, piece, written), scheduler=get_sync)

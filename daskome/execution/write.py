@@ -106,7 +106,7 @@ class Write:
     def _unit(self, job: UnitTask, barrier: Delayed) -> Delayed:
         """Return a unit as a task; what its image holds in memory comes to it as arguments."""
         bare, keys, values = split_payload(job)
-        name = f"from-{job.unit.work.reading}"
+        name = f"from-{job.unit.pass_.reading}"
         return _delay(name, run_with_retries, bare, keys, self.plan.describe(job.unit), self.retries)(values, barrier)
 
 
