@@ -84,7 +84,7 @@ class ClusterExecutor:
             If the scheduler is gone.
         """
         bare, keys, values = split_payload(task)
-        name = f"daskome-from-{task.unit.work.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
+        name = f"daskome-from-{task.unit.pass_.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
         try:
             there = [value if is_remote(value) else self.client.scatter(value, hash=False) for value in values]
             return self.submitted(run_with_payload, bare, keys, there, key=name)

@@ -127,7 +127,7 @@ def _finished(task: Write) -> Write:
     plan = task.plan
     every = [(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
     units = (unit for stage, indices in every for unit in plan.units(stage, _spread(indices)))
-    lasting = (unit for unit in units if not plan.is_temporary(unit.work))
+    lasting = (unit for unit in units if not plan.is_temporary(unit.pass_))
     _check_pixels(Run(plan, task.sources, task.place, Journal(task.home, "")), lasting)
     return replace(task, finished=True)
 
@@ -140,7 +140,7 @@ def _finished_units(plan: Plan, journal: Journal) -> Iterator[Unit]:
 
 def _of_images(plan: Plan, units: Iterator[Unit]) -> Iterator[tuple[Unit, int]]:
     """Yield those units that are made from an image, with the number of the image."""
-    images = ((unit, plan.image_of(unit.work)) for unit in units)
+    images = ((unit, plan.image_of(unit.pass_)) for unit in units)
     return ((unit, image) for unit, image in images if image is not None)
 
 
@@ -160,7 +160,7 @@ def _check_pixels(start: Run, units: Iterator[Unit]) -> None:
 
 def _holds(start: Run, unit: Unit, image: int) -> bool:
     """Whether the chunk in the middle of a unit is stored as the image with this number has it."""
-    work, plan = unit.work, start.plan
+    work, plan = unit.pass_, start.plan
     pyramid, place = plan.pyramid(work), start.place / work.group
     level = pyramid.levels[work.first]
     region = _middle(unit.regions[0], level.layout.chunks)

@@ -89,7 +89,7 @@ def run(start: Run, retries: int = 2, progress: Progress | None = None, parts: S
 
 def _ready(start: Run, todo: Sequence[tuple[int, list[int]]]) -> Run:
     """Compute what all units of an image need, for those images of which there are units to do."""
-    read = {unit.work.image for stage, indices in todo for unit in start.plan.units(stage, indices[:1])}
+    read = {unit.pass_.image for stage, indices in todo for unit in start.plan.units(stage, indices[:1])}
     sources = [with_shared_results(s, compute_shared) if i in read else s for i, s in enumerate(start.sources)]
     return replace(start, sources=sources)
 
@@ -102,7 +102,7 @@ def unit_tasks(start: Run, stage: int, indices: Iterable[int]) -> Iterator[UnitT
     """Yield the tasks of some units of a stage, each made when it is needed."""
     plan = start.plan
     for unit in plan.units(stage, indices):
-        work, reads = unit.work, plan.reads(unit)
+        work, reads = unit.pass_, plan.reads(unit)
         piece = None if work.image is None else source_piece(start.sources[work.image], reads, work.read_chunks)
         group = start.place / work.group
         staged, leaves = (None if path is None else _copy(start, path) for path in (work.reads_copy, work.writes_copy))

@@ -39,7 +39,7 @@ def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.
     arrays : sequence of zarr.Array
         Where each of its regions lies.
     """
-    work, blocks, written = unit.work, [], (*unit.regions, *unit.left)
+    work, blocks, written = unit.pass_, [], (*unit.regions, *unit.copied)
     for k, (region, array) in enumerate(zip(written, arrays, strict=True), start=work.first):
         if k > work.first or work.reads_below:
             piece = coarsen(piece, pyramid, k, region)

@@ -68,14 +68,14 @@ class UnitTask:
         """Return what the unit reads: of its image, of a temporary copy, or of the level below."""
         if self.piece is not None:
             return self.piece
-        work, levels = self.unit.work, self.pyramid.levels
+        work, levels = self.unit.pass_, self.pyramid.levels
         place, below = (self.place, levels[work.first - 1]) if self.staged is None else _only_level(self.staged)
         (array,) = open_levels(place, [below])
         return source_piece(as_source(array), self.reads, work.read_chunks)
 
     def _written(self) -> list[zarr.Array[Any]]:
         """Return the arrays that the unit writes, and no others: each costs a request where stores are far away."""
-        own = self.pyramid.levels[self.unit.work.first : self.unit.work.stop]
+        own = self.pyramid.levels[self.unit.pass_.first : self.unit.pass_.stop]
         arrays = open_levels(self.place, own)
         if self.leaves is not None:
             place, copy = _only_level(self.leaves)

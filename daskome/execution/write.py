@@ -142,7 +142,7 @@ class Write:
     def _unit(self, task: UnitTask, barrier: Delayed) -> Delayed:
         """Return a unit as a task of a Dask graph; its payload comes to it as arguments."""
         bare, keys, values = split_payload(task)
-        name = f"from-{task.unit.work.reading}"
+        name = f"from-{task.unit.pass_.reading}"
         return _delay(name, run_with_retries, bare, keys, self.plan.describe(task.unit), self.retries)(values, barrier)
 
 

@@ -52,7 +52,7 @@ class Source:
     irregular : tuple of str
         Axes with coordinates that are not regular and rising: these have no scale, so the caller must give one.
     origin : Origin
-    copies : int
+    buffer_copies : int
         How often a chunk is in memory beside the result while it is read: none, or encoded and decoded, or computed.
     shared : tuple
         Keys of a Dask graph that all its blocks need: computed once, before they are.
@@ -69,7 +69,7 @@ class Source:
     name: str | None = None
     irregular: tuple[str, ...] = ()
     origin: Origin = Origin()
-    copies: int = 2
+    buffer_copies: int = 2
     shared: tuple[Any, ...] = ()
     repeated: tuple[int, ...] = ()
 

@@ -19,7 +19,7 @@ from daskome.planning.work import Pass, PlanOptions, SourceChunks, Workers
 
 def plan_image(
     image: Image,
-    pieces: SourceChunks,
+    source: SourceChunks,
     method: Method,
     version: Version,
     *,
@@ -33,8 +33,8 @@ def plan_image(
     Parameters
     ----------
     image : Image
-    pieces : SourceChunks
-        In which the image is stored or computed.
+    source : SourceChunks
+        The chunks in which the image is stored or computed.
     method : Method
     version : Version
     scale_factors, storage_options
@@ -52,13 +52,13 @@ def plan_image(
     version.check_axes(image.axes)
     options = options or PlanOptions()
     pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays, options.limits)
-    passes, copies = choose_route(pyramid, replace(pieces, image=0), options)
+    passes, copies = choose_route(pyramid, replace(source, image=0), options)
     return _plan_of(version, Group("", describe(pyramid), pyramid), copies, passes, options.workers)
 
 
 def plan_levels(
     levels: Sequence[Image],
-    pieces: Sequence[SourceChunks],
+    sources: Sequence[SourceChunks],
     method: Method,
     version: Version,
     *,
@@ -70,7 +70,7 @@ def plan_levels(
     options = options or PlanOptions()
     pyramid = given_pyramid(levels, method, storage_options, version.arrays, options.limits)
     version.check_axes(pyramid.axes)
-    passes = tuple(copying_pass(pyramid, k, replace(own, image=k), options) for k, own in enumerate(pieces))
+    passes = tuple(copying_pass(pyramid, k, replace(source, image=k), options) for k, source in enumerate(sources))
     return Plan(version.name, (Group("", describe(pyramid), pyramid),), (Stage(passes),), options.workers)
 
 

@@ -25,7 +25,7 @@ from daskome.planning.work import Pass, PlanOptions, SourceChunks
 
 
 def plan_passes(
-    pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions, first: int = 0, n_copies: int = 0
+    pyramid: Pyramid, source: SourceChunks, options: PlanOptions, first: int = 0, n_copies: int = 0
 ) -> list[Pass]:
     """Return passes that write the levels from `first` on, level 0 from its pieces, others from what is stored.
 
@@ -34,30 +34,30 @@ def plan_passes(
     if first >= len(pyramid.levels):
         return []
     if first:
-        pieces = _stored(pyramid.levels[first - 1])
-    work = best_pass(pyramid, first, last_nested(pyramid, first), pieces, options, n_copies)
-    if work.writes_copy is None:
-        return [work, *plan_passes(pyramid, pieces, options, work.stop, n_copies)]
-    coarser = replace(pyramid, levels=pyramid.levels[work.stop :])
-    (copy,) = copies_written(pyramid, [work], options.limits)
-    further = plan_passes(coarser, _stored(copy.levels[0], work.writes_copy), options, n_copies=n_copies + 1)
-    return [work, *(replace(w, first=w.first + work.stop, stop=w.stop + work.stop) for w in further)]
+        source = _stored(pyramid.levels[first - 1])
+    pass_ = best_pass(pyramid, first, last_nested(pyramid, first), source, options, n_copies)
+    if pass_.writes_copy is None:
+        return [pass_, *plan_passes(pyramid, source, options, pass_.stop, n_copies)]
+    coarser = replace(pyramid, levels=pyramid.levels[pass_.stop :])
+    (copy,) = copies_written(pyramid, [pass_], options.limits)
+    further = plan_passes(coarser, _stored(copy.levels[0], pass_.writes_copy), options, n_copies=n_copies + 1)
+    return [pass_, *(replace(w, first=w.first + pass_.stop, stop=w.stop + pass_.stop) for w in further)]
 
 
 def copies_written(pyramid: Pyramid, passes: Iterable[Pass], limits: Limits) -> list[Pyramid]:
     """Return the temporary copies of levels that passes leave, each a pyramid of one level."""
-    found = (next_level_copy(pyramid, work.stop, limits) for work in passes if work.writes_copy is not None)
+    found = (next_level_copy(pyramid, pass_.stop, limits) for pass_ in passes if pass_.writes_copy is not None)
     return [copy for copy in found if copy]
 
 
 def _stored(level: Level, reads_copy: str | None = None) -> SourceChunks:
-    return SourceChunks(regular_chunks(level.shape, level.layout.chunks), reads_copy=reads_copy, made=True)
+    return SourceChunks(regular_chunks(level.shape, level.layout.chunks), reads_copy=reads_copy, of_level=True)
 
 
-def copying_pass(pyramid: Pyramid, k: int, pieces: SourceChunks, options: PlanOptions) -> Pass:
+def copying_pass(pyramid: Pyramid, k: int, source: SourceChunks, options: PlanOptions) -> Pass:
     """Return the pass that writes level k as the caller has it."""
     alone = replace(pyramid, levels=(pyramid.levels[k],))
-    return replace(best_pass(alone, 0, 1, pieces, options), first=k, stop=k + 1)
+    return replace(best_pass(alone, 0, 1, source, options), first=k, stop=k + 1)
 
 
 def last_nested(pyramid: Pyramid, first: int) -> int:
@@ -108,23 +108,23 @@ class StagedRoute:
         return [self.copy, *copies_written(pyramid, self.passes, limits)]
 
 
-def choose_route(pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions) -> tuple[list[Pass], list[Pyramid]]:
+def choose_route(pyramid: Pyramid, source: SourceChunks, options: PlanOptions) -> tuple[list[Pass], list[Pyramid]]:
     """Return the passes that write a pyramid from an image, and the temporary copies that they go by, in their order.
 
     If the image would be read more than `Limits.staged_above` times otherwise, the first copy is one of the image,
     provided that is allowed; where it is not, the pass notes what a copy would save.
     """
     try:
-        direct = plan_passes(pyramid, pieces, options)
+        direct = plan_passes(pyramid, source, options)
     except ValueError as error:
-        staged = _staged(pyramid, pieces, options)
+        staged = _staged(pyramid, source, options)
         if staged is None:
             raise
         if not options.staging:
             raise ValueError(f"{error}; or staging=True (--staging), for a temporary copy of the image") from error
         return staged.passes, staged.copies(pyramid, options.limits)
     often = direct[0].amplification
-    staged = _staged(pyramid, pieces, options) if often > options.limits.staged_above else None
+    staged = _staged(pyramid, source, options) if often > options.limits.staged_above else None
     if staged is None or staged.moves >= often:
         return direct, copies_written(pyramid, direct, options.limits)
     if not options.staging:
@@ -133,25 +133,25 @@ def choose_route(pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions) -
     return staged.passes, staged.copies(pyramid, options.limits)
 
 
-def _staged(pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions) -> StagedRoute | None:
+def _staged(pyramid: Pyramid, source: SourceChunks, options: PlanOptions) -> StagedRoute | None:
     """Return the best temporary copy; None if there is none within the memory."""
     found = []
-    for chunks in _staged_chunks(pyramid, pieces, options.limits):
+    for chunks in _staged_chunks(pyramid, source, options.limits):
         with suppress(ValueError):
             copy = temporary_level(pyramid, 0, chunks)
-            write = replace(best_pass(copy, 0, 1, pieces, options), group=copy_path(0))
+            write = replace(best_pass(copy, 0, 1, source, options), group=copy_path(0))
             own = SourceChunks(regular_chunks(pyramid.levels[0].shape, chunks), reads_copy=copy_path(0))
             found.append(StagedRoute(copy, [write, *plan_passes(pyramid, own, options, n_copies=1)]))
     return min(found, key=lambda route: route.rank(options.limits), default=None)
 
 
-def _staged_chunks(pyramid: Pyramid, pieces: SourceChunks, limits: Limits) -> list[Shape]:
+def _staged_chunks(pyramid: Pyramid, source: SourceChunks, limits: Limits) -> list[Shape]:
     """Return in which chunks a temporary copy may be stored.
 
     Per axis they are as long as those of the image or as blocks of the target, whichever are shorter, or a few times
     that: so a unit can write whole ones of what it reads once, and another read them once.
     """
-    axes = zip(pieces.longest, pyramid.levels[0].write_chunks, pyramid.levels[0].shape, strict=True)
+    axes = zip(source.longest, pyramid.levels[0].write_chunks, pyramid.levels[0].shape, strict=True)
     lengths = [
         sorted({min(min(s, b) * 2**k, max(s, b), n) for k in range(limits.staged_doublings)}) for s, b, n in axes
     ]

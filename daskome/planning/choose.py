@@ -35,7 +35,7 @@ class PassCandidates:
 
     pyramid: Pyramid
     first: int
-    pieces: SourceChunks
+    source: SourceChunks
     read: Shape
     copies: Mapping[int, Pyramid | None]
     copy_path: str
@@ -49,28 +49,28 @@ class PassCandidates:
         yield self._pass(stop, unit)
 
     def _pass(self, stop: int, unit: Shape, copy: tuple[Level, ...] = ()) -> Pass:
-        pyramid, first, pieces, read = self.pyramid, self.first, self.pieces, self.read
+        pyramid, first, source, read = self.pyramid, self.first, self.source, self.read
         halo, span = halo_of(pyramid, first), span_of(pyramid, first, unit)
         if halo:
             read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
         levels = (*pyramid.levels[first:stop], *copy)
         return Pass(
             group="",
-            image=pieces.image,
+            image=source.image,
             first=first,
             stop=stop,
             unit=unit,
             read_chunks=read,
-            amplification=prod(map(read_amplification, pieces.chunks, span, halo or (0,) * len(span))),
-            memory=unit_memory(pyramid, first, levels, span, read, pieces, self.at_once),
-            reads_copy=pieces.reads_copy,
-            shared=pieces.shared,
-            repeated=pieces.repeated,
+            amplification=prod(map(read_amplification, source.chunks, span, halo or (0,) * len(span))),
+            unit_memory=unit_memory(pyramid, first, levels, span, read, source, self.at_once),
+            reads_copy=source.reads_copy,
+            shared=source.shared,
+            repeated=source.repeated,
         )
 
 
 def best_pass(
-    pyramid: Pyramid, first: int, last: int, pieces: SourceChunks, options: PlanOptions, n_copies: int = 0
+    pyramid: Pyramid, first: int, last: int, source: SourceChunks, options: PlanOptions, n_copies: int = 0
 ) -> Pass:
     """Return the pass from level `first` that is fastest, within the memory, and then writes most levels.
 
@@ -79,40 +79,40 @@ def best_pass(
     workers, limits, stops = options.workers, options.limits, range(first + 1, last + 1)
     parallel, budget = max(workers.parallel // options.images, 1), workers.thread_memory
     share = _nbytes_read(pyramid, first) * options.images // (limits.units_per_thread * workers.parallel)
-    limit = min(limits.unit_nbytes, max(share, limits.tail_nbytes if pieces.made else 1))
+    limit = min(limits.unit_nbytes, max(share, limits.tail_nbytes if source.of_level else 1))
     copies = {stop: next_level_copy(pyramid, stop, limits) for stop in stops if options.deletes}
-    read = _read_chunks(pyramid, first, pieces.chunks)
-    step = PassCandidates(pyramid, first, pieces, read, copies, copy_path(n_copies), limits, workers.at_once)
+    read = _read_chunks(pyramid, first, source.chunks)
+    step = PassCandidates(pyramid, first, source, read, copies, copy_path(n_copies), limits, workers.at_once)
     shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(step, stop, limit)]
-    candidates = [work for stop, unit in shapes for work in step.passes(stop, unit)]
+    candidates = [pass_ for stop, unit in shapes for pass_ in step.passes(stop, unit)]
     if (
-        min((work.amplification for work in candidates if work.memory <= budget), default=inf)
+        min((pass_.amplification for pass_ in candidates if pass_.unit_memory <= budget), default=inf)
         >= limits.fine_shapes_above
     ):
         finer = _unit_shapes(step, first + 1, limit, fine=True)
-        candidates += [work for unit in finer for work in step.passes(first + 1, unit)]
-    fitting = [work for work in candidates if work.memory <= budget]
+        candidates += [pass_ for unit in finer for pass_ in step.passes(first + 1, unit)]
+    fitting = [pass_ for pass_ in candidates if pass_.unit_memory <= budget]
     if not fitting:
-        raise ValueError(_refusal(pyramid, pieces, min(work.memory for work in candidates), workers))
-    best = min(fitting, key=lambda work: _cost(step, work, limit, parallel))
+        raise ValueError(_refusal(pyramid, source, min(pass_.unit_memory for pass_ in candidates), workers))
+    best = min(fitting, key=lambda pass_: _cost(step, pass_, limit, parallel))
     return _extended(step, best, range(best.stop + 1, last + 1), budget)
 
 
-def _extended(step: PassCandidates, work: Pass, stops: Iterable[int], budget: float) -> Pass:
+def _extended(step: PassCandidates, pass_: Pass, stops: Iterable[int], budget: float) -> Pass:
     """Return a pass that writes more levels, as far as their blocks nest in its units, and memory allows."""
-    shape = step.pyramid.levels[work.first].shape
+    shape = step.pyramid.levels[pass_.first].shape
     for stop in stops:
-        root = zip(_root(step.pyramid, work.first, stop), work.unit, shape, strict=True)
-        further = next((more for more in step.passes(stop, work.unit) if more.memory <= budget), None)
+        root = zip(_root(step.pyramid, pass_.first, stop), pass_.unit, shape, strict=True)
+        further = next((more for more in step.passes(stop, pass_.unit) if more.unit_memory <= budget), None)
         if further is None or not all(u % r == 0 or u >= n for r, u, n in root):
             break
-        work = further
-    return work
+        pass_ = further
+    return pass_
 
 
-def _refusal(pyramid: Pyramid, pieces: SourceChunks, least: int, workers: Workers) -> str:
+def _refusal(pyramid: Pyramid, source: SourceChunks, least: int, workers: Workers) -> str:
     """Return why no unit fits in memory, and what would do."""
-    chunk = prod(pieces.longest) * pyramid.itemsize
+    chunk = prod(source.longest) * pyramid.itemsize
     stored = max(prod(level.layout.objects) for level in pyramid.levels) * pyramid.itemsize
     ways = "smaller chunks or shards" if stored >= chunk else f"smaller chunks of the image (now {_mem(chunk)} each)"
     fewer = "use fewer threads, or " if workers.threads > 1 else "or "
@@ -132,18 +132,19 @@ def _enough(nbytes: int) -> str:
     return f"{regions.ceil_div(nbytes, 2**20)} MiB"
 
 
-def _cost(step: PassCandidates, work: Pass, limit: int, parallel: int) -> tuple[float, int, int, bool, int]:
+def _cost(step: PassCandidates, pass_: Pass, limit: int, parallel: int) -> tuple[float, int, int, bool, int]:
     """Return what the best pass has least of: time, then bytes over `limit` per unit, levels left, and memory.
 
     The next pass reads the last level of this one: all there is once more, if that is the image itself, unless there
     is a copy of the one after that.
     """
     pyramid, largest = step.pyramid, step.limits.largest_unit_nbytes
-    read = prod(work.unit) * prod(steps_of(pyramid, work.first)) * pyramid.itemsize
-    total = _nbytes_read(pyramid, work.first)
-    again = 0 if work.stop == len(pyramid.levels) or work.writes_copy is not None else _nbytes_read(pyramid, work.stop)
-    time = _time(work.amplification, read, total, parallel, limit, largest) + READ_SHARE * round(again / total)
-    return round(time, 1), max(read, limit), -work.stop, work.writes_copy is None, work.memory
+    read = prod(pass_.unit) * prod(steps_of(pyramid, pass_.first)) * pyramid.itemsize
+    total = _nbytes_read(pyramid, pass_.first)
+    is_last = pass_.stop == len(pyramid.levels)
+    again = 0 if is_last or pass_.writes_copy is not None else _nbytes_read(pyramid, pass_.stop)
+    time = _time(pass_.amplification, read, total, parallel, limit, largest) + READ_SHARE * round(again / total)
+    return round(time, 1), max(read, limit), -pass_.stop, pass_.writes_copy is None, pass_.unit_memory
 
 
 def _time(amplification: float, read: int, total: int, parallel: int, limit: int, largest: int) -> float:
@@ -179,7 +180,7 @@ def _unit_shapes(step: PassCandidates, stop: int, limit: int, fine: bool = False
     shape, steps = pyramid.levels[first].shape, steps_of(pyramid, first)
     root = _root(pyramid, first, stop)
     doublings = limits.fine_doublings if fine else limits.doublings
-    axes = zip(root, steps, step.pieces.chunks, shape, strict=True)
+    axes = zip(root, steps, step.source.chunks, shape, strict=True)
     lengths = [
         [root, n] if len(chunks) == 1 and not fine else _lengths(root, step, chunks, n, doublings)
         for root, step, chunks, n in axes

@@ -46,7 +46,7 @@ def unit_memory(
     levels: Sequence[Level],
     span: Shape,
     read: Shape,
-    pieces: SourceChunks,
+    source: SourceChunks,
     at_once: int | None = AT_ONCE,
 ) -> int:
     """Return the peak of one unit that writes such levels, a temporary copy too, in bytes.
@@ -61,15 +61,15 @@ def unit_memory(
     if halo_of(pyramid, first):
         live *= 2  # pieces as they are stored, and joined
     consumed = first == 0 and all(b % r == 0 for b, r in zip(block, read, strict=True))
-    decoded = pieces.copies * _decoded(read, span, pieces.longest, pyramid.itemsize)
-    if any(r > c for r, c in zip(read, pieces.longest, strict=True)):
+    decoded = source.buffer_copies * _decoded(read, span, source.longest, pyramid.itemsize)
+    if any(r > c for r, c in zip(read, source.longest, strict=True)):
         decoded = max(decoded, min(live, READ_NBYTES * 2 // pyramid.itemsize))  # some pieces are joined
     reading = live + decoded + sum(blocks[1:])
     writing = max(
         own + max(live if k == 0 and consumed else own, _encoded(level, own, at_once)) + sum(blocks[k + 1 :])
         for k, (level, own) in enumerate(zip(levels, blocks, strict=True))
     )
-    held = MAPPED if prod(pieces.longest) * pyramid.itemsize >= MAPPED_NBYTES else HEAP
+    held = MAPPED if prod(source.longest) * pyramid.itemsize >= MAPPED_NBYTES else HEAP
     return int(held * (UNIT_MEM + max(reading, writing + (0 if consumed else live)) * pyramid.itemsize))
 
 

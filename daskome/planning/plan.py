@@ -70,14 +70,14 @@ class Stage:
 class Unit:
     """One independent job: a pass, and the region of each level that it writes, from `Pass.first` on.
 
-    `left` is the region of level `Pass.stop` that it leaves in a temporary copy.
+    `copied` is the region of level `Pass.stop` that it writes to a temporary copy.
     """
 
     stage: int
     index: int
-    work: Pass
+    pass_: Pass
     regions: tuple[Region, ...]
-    left: tuple[Region, ...] = ()
+    copied: tuple[Region, ...] = ()
 
     @property
     def key(self) -> str:
@@ -177,7 +177,7 @@ class Plan:
     @property
     def thread_memory(self) -> int:
         """Predicted peak of one unit, in bytes."""
-        return max((work.memory for stage in self.stages for work in stage.passes), default=0)
+        return max((pass_.unit_memory for stage in self.stages for pass_ in stage.passes), default=0)
 
     @property
     def memory(self) -> int:
@@ -200,7 +200,7 @@ class Plan:
     @property
     def loads(self) -> list[cost.Load]:
         """What each stage asks of workers."""
-        reads = [[self._nbytes_read(work) for work in stage.passes] for stage in self.stages]
+        reads = [[self._nbytes_read(pass_) for pass_ in stage.passes] for stage in self.stages]
         return [
             cost.Load(self.count(k), sum(total for total, _ in stage), max(largest for _, largest in stage))
             for k, stage in enumerate(reads)
@@ -215,7 +215,7 @@ class Plan:
     @property
     def n_images(self) -> int:
         """How many images are read."""
-        return 1 + max((work.image for work in self.image_passes if work.image is not None), default=-1)
+        return 1 + max((pass_.image for pass_ in self.image_passes if pass_.image is not None), default=-1)
 
     @property
     def images(self) -> list[tuple[Group, Pyramid]]:
@@ -232,27 +232,27 @@ class Plan:
         """The path of the group that keeps the journal: the deepest that all images lie in."""
         return common_path([group.path for group, _ in self.images])
 
-    def pyramid(self, work: Pass) -> Pyramid:
+    def pyramid(self, pass_: Pass) -> Pyramid:
         """Return the pyramid that a pass writes."""
-        return self.pyramid_at(work.group)
+        return self.pyramid_at(pass_.group)
 
     def pyramid_at(self, path: str) -> Pyramid:
         """Return the pyramid of the group with this path."""
         return self._held[path][1]
 
-    def image_of(self, work: Pass) -> int | None:
+    def image_of(self, pass_: Pass) -> int | None:
         """Return which image a pass reads, itself or a temporary copy of it; None: a level that was made."""
-        if work.reads_copy is None:
-            return work.image
-        return next((w.image for stage in self.stages for w in stage.passes if w.group == work.reads_copy), None)
+        if pass_.reads_copy is None:
+            return pass_.image
+        return next((w.image for stage in self.stages for w in stage.passes if w.group == pass_.reads_copy), None)
 
-    def is_temporary(self, work: Pass) -> bool:
+    def is_temporary(self, pass_: Pass) -> bool:
         """Return whether what a pass writes is a temporary copy of an image."""
-        return self._held[work.group][0].temporary
+        return self._held[pass_.group][0].temporary
 
     def count(self, stage: int) -> int:
         """Return how many units a stage has."""
-        return sum(prod(self.grid(work)) for work in self.stages[stage].passes)
+        return sum(prod(self.grid(pass_)) for pass_ in self.stages[stage].passes)
 
     def units(self, stage: int, indices: Iterable[int] | None = None) -> Iterator[Unit]:
         """Yield units of a stage, one at a time: a plan for a petabyte has millions.
@@ -267,19 +267,19 @@ class Plan:
         first = stop = 0
         for index in range(self.count(stage)) if indices is None else indices:
             while index >= stop:
-                work = next(passes)
-                grid = self.grid(work)
+                pass_ = next(passes)
+                grid = self.grid(pass_)
                 first, stop = stop, stop + prod(grid)
-            yield self._unit(stage, index, work, regions.position(index - first, grid))
+            yield self._unit(stage, index, pass_, regions.position(index - first, grid))
 
     def reads(self, unit: Unit) -> Region:
         """Return what a unit reads, in voxels of the image or of the stored level below."""
-        work, pyramid = unit.work, self.pyramid(unit.work)
-        return pyramid.reads(work.first, unit.regions[0]) if work.reads_below else unit.regions[0]
+        pass_, pyramid = unit.pass_, self.pyramid(unit.pass_)
+        return pyramid.reads(pass_.first, unit.regions[0]) if pass_.reads_below else unit.regions[0]
 
     def writes(self, unit: Unit) -> int:
         """Return how many bytes a unit writes, uncompressed."""
-        return sum(map(regions.size, (*unit.regions, *unit.left))) * self.pyramid(unit.work).itemsize
+        return sum(map(regions.size, (*unit.regions, *unit.copied))) * self.pyramid(unit.pass_).itemsize
 
     def nbytes_of(self, stage: int, indices: Sequence[int] | None = None) -> int:
         """Return how many bytes units of a stage write, uncompressed: arithmetic, for a petabyte has millions of units.
@@ -301,17 +301,17 @@ class Plan:
 
     def describe(self, unit: Unit) -> str:
         """Return which part of which levels a unit writes, as users write it."""
-        pyramid = self.pyramid(unit.work)
-        paths = self.paths(unit.work)
+        pyramid = self.pyramid(unit.pass_)
+        paths = self.paths(unit.pass_)
         where = regions.format_region(unit.regions[0], [axis.name for axis in pyramid.axes])
-        name = unit.work.group or pyramid.name
+        name = unit.pass_.group or pyramid.name
         return f"unit {unit.key} ({name}: {', '.join(paths)}; {where} of {paths[0]})"
 
-    def paths(self, work: Pass) -> list[str]:
+    def paths(self, pass_: Pass) -> list[str]:
         """Return the paths of the levels that a pass writes."""
-        if self.is_temporary(work):
+        if self.is_temporary(pass_):
             return ["copy"]
-        return [level.path for level in self.pyramid(work).levels[work.first : work.stop]]
+        return [level.path for level in self.pyramid(pass_).levels[pass_.first : pass_.stop]]
 
     def to_json(self) -> str:
         """Return the plan as JSON; `Plan.from_json` makes the same plan of it."""
@@ -345,57 +345,57 @@ class Plan:
     @property
     def image_passes(self) -> list[Pass]:
         """The passes that read an image, not a level or a copy of one."""
-        return [work for stage in self.stages for work in stage.passes if work.image is not None]
+        return [pass_ for stage in self.stages for pass_ in stage.passes if pass_.image is not None]
 
     def _levels(self) -> Iterator[tuple[Level, int]]:
         """Yield the levels that are written, with the size of their voxels in bytes."""
         for group, pyramid in self.images:
             yield from ((level, pyramid.itemsize) for level in pyramid.levels[group.kept :])
 
-    def grid(self, work: Pass) -> Shape:
+    def grid(self, pass_: Pass) -> Shape:
         """Return how many units a pass has along each axis."""
-        return regions.n_blocks(self.pyramid(work).levels[work.first].shape, work.unit)
+        return regions.n_blocks(self.pyramid(pass_).levels[pass_.first].shape, pass_.unit)
 
-    def _unit(self, stage: int, index: int, work: Pass, position: Shape) -> Unit:
-        pyramid = self.pyramid(work)
-        written = [regions.block(position, work.unit, pyramid.levels[work.first].shape)]
-        for k in range(work.first + 1, work.stop):
+    def _unit(self, stage: int, index: int, pass_: Pass, position: Shape) -> Unit:
+        pyramid = self.pyramid(pass_)
+        written = [regions.block(position, pass_.unit, pyramid.levels[pass_.first].shape)]
+        for k in range(pass_.first + 1, pass_.stop):
             written.append(regions.coarser(written[-1], pyramid.factors(k)))
-        left = () if work.writes_copy is None else (regions.coarser(written[-1], pyramid.factors(work.stop)),)
-        return Unit(stage, index, work, tuple(written), left)
+        copied = () if pass_.writes_copy is None else (regions.coarser(written[-1], pyramid.factors(pass_.stop)),)
+        return Unit(stage, index, pass_, tuple(written), copied)
 
-    def _voxels(self, work: Pass, indices: NDArray[np.int64] | None) -> int:
+    def _voxels(self, pass_: Pass, indices: NDArray[np.int64] | None) -> int:
         """Return how many voxels units of a pass write, all or some: the products of their lengths along the axes."""
-        grid = self.grid(work)
+        grid = self.grid(pass_)
         if indices is None or len(indices) == prod(grid):
-            levels = self.pyramid(work).levels[work.first : work.stop + (work.writes_copy is not None)]
+            levels = self.pyramid(pass_).levels[pass_.first : pass_.stop + (pass_.writes_copy is not None)]
             return sum(level.voxels for level in levels)
         where = np.unravel_index(indices, grid)
         sizes = (
             [np.array(regions.shape_of(spans))[i] for spans, i in zip(axes, where, strict=True)]
-            for axes in self._spans(work)
+            for axes in self._spans(pass_)
         )
         return sum(int(np.prod(lengths, axis=0).sum()) for lengths in sizes)
 
-    def _spans(self, work: Pass) -> Iterator[list[Region]]:
+    def _spans(self, pass_: Pass) -> Iterator[list[Region]]:
         """Yield, per level that a pass writes, the spans of its units along each axis."""
-        pyramid = self.pyramid(work)
-        shape = pyramid.levels[work.first].shape
-        axes: list[Region] = [tuple(regions.spans_of(0, n, step)) for n, step in zip(shape, work.unit, strict=True)]
+        pyramid = self.pyramid(pass_)
+        shape = pyramid.levels[pass_.first].shape
+        axes: list[Region] = [tuple(regions.spans_of(0, n, step)) for n, step in zip(shape, pass_.unit, strict=True)]
         yield axes
-        for k in range(work.first + 1, work.stop + (work.writes_copy is not None)):
+        for k in range(pass_.first + 1, pass_.stop + (pass_.writes_copy is not None)):
             axes = [
                 regions.coarser(spans, (f,) * len(spans)) for spans, f in zip(axes, pyramid.factors(k), strict=True)
             ]
             yield axes
 
-    def _nbytes_read(self, work: Pass) -> tuple[float, float]:
+    def _nbytes_read(self, pass_: Pass) -> tuple[float, float]:
         """Return the bytes that a pass reads, and its largest unit, uncompressed; what is read twice counts twice."""
-        pyramid = self.pyramid(work)
-        shape = pyramid.levels[work.first - work.reads_below].shape
-        span = span_of(pyramid, work.first, work.unit) if work.reads_below else work.unit
+        pyramid = self.pyramid(pass_)
+        shape = pyramid.levels[pass_.first - pass_.reads_below].shape
+        span = span_of(pyramid, pass_.first, pass_.unit) if pass_.reads_below else pass_.unit
         largest = (min(s, n) for s, n in zip(span, shape, strict=True))
-        nbytes = pyramid.itemsize * work.amplification
+        nbytes = pyramid.itemsize * pass_.amplification
         return prod(shape) * nbytes, prod(largest) * nbytes
 
 

@@ -52,7 +52,7 @@ def _tables(plan: "Plan", rate: float) -> Iterator[tuple[str, list[str], list[li
 def _stage_row(plan: "Plan", k: int, rate: float) -> list[str]:
     """Return a stage as the cells of a table under `STAGE`."""
     passes, load, parallel = plan.stages[k].passes, plan.loads[k], plan.workers.parallel
-    paths = {path: None for work in passes for path in plan.paths(work)}
+    paths = {path: None for pass_ in passes for path in plan.paths(pass_)}
     bound = "its units" if load.units < parallel else "threads"
     cells = [format_nbytes(load.nbytes), format_nbytes(load.largest), format_duration(load.seconds(parallel, rate))]
     return [str(k), ", ".join(paths), f"{load.units:,}", *cells, bound]
@@ -60,8 +60,8 @@ def _stage_row(plan: "Plan", k: int, rate: float) -> list[str]:
 
 def _copied(plan: "Plan") -> list[str]:
     """Return the paths of the levels that have temporary copies."""
-    works = (work for stage in plan.stages for work in stage.passes if work.writes_copy is not None)
-    return list(dict.fromkeys(plan.pyramid(work).levels[work.stop].path for work in works))
+    passes = (pass_ for stage in plan.stages for pass_ in stage.passes if pass_.writes_copy is not None)
+    return list(dict.fromkeys(plan.pyramid(pass_).levels[pass_.stop].path for pass_ in passes))
 
 
 def _totals(plan: "Plan", rate: float) -> list[str]:
@@ -83,10 +83,10 @@ def _totals(plan: "Plan", rate: float) -> list[str]:
 
 def _sharing(plan: "Plan") -> Iterator[str]:
     """Yield what units of images that Dask computes have in common."""
-    works = {work.image: work for work in plan.image_passes}.values()
-    if shared := sum(work.shared for work in works):
+    passes = {pass_.image: pass_ for pass_ in plan.image_passes}.values()
+    if shared := sum(pass_.shared for pass_ in passes):
         yield f"{pluralize(shared, 'result')} that all units need: computed once, before them"
-    along = {plan.pyramid(work).axes[axis].name for work in works for axis in _repeating(plan, work)}
+    along = {plan.pyramid(pass_).axes[axis].name for pass_ in passes for axis in _repeating(plan, pass_)}
     if along:
         yield (
             f"units side by side along {', '.join(sorted(along))} compute the same parts of the image, each anew:"
@@ -94,14 +94,14 @@ def _sharing(plan: "Plan") -> Iterator[str]:
         )
 
 
-def _repeating(plan: "Plan", work: Pass) -> list[int]:
-    return [axis for axis in work.repeated if plan.grid(work)[axis] > 1]
+def _repeating(plan: "Plan", pass_: Pass) -> list[int]:
+    return [axis for axis in pass_.repeated if plan.grid(pass_)[axis] > 1]
 
 
 def _staging(plan: "Plan") -> Iterator[str]:
     """Yield what temporary copies of images cost, or would spare."""
     if plan.temporary:
-        what = [*["the image"] * any(plan.is_temporary(work) for work in plan.image_passes), *_copied(plan)]
+        what = [*["the image"] * any(plan.is_temporary(pass_) for pass_ in plan.image_passes), *_copied(plan)]
         head = "a temporary copy" if len(plan.temporary) == 1 else "temporary copies"
         yield (
             f"{head} of {', '.join(what)}, {format_nbytes(plan.temporary_nbytes)} in"

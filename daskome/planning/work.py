@@ -80,27 +80,27 @@ class SourceChunks:
     ----------
     chunks : tuple of tuple of int
         The pieces in which it is stored or computed, per axis.
-    copies : int
+    buffer_copies : int
         How often a piece is in memory beside the result while it is read: encoded and decoded, or computed
-        (`daskome.sources.adapt.Source.copies`).
+        (`daskome.sources.adapt.Source.buffer_copies`).
     image : int, optional
     reads_copy : str, optional
     shared : int
     repeated : tuple of int
         As in `Pass`.
-    made : bool
-        Whether they are of a level that was made, not of an image.
+    of_level : bool
+        Whether it is a level, stored or copied, not an image.
     longest : tuple of int
         The longest piece along each axis.
     """
 
     chunks: Chunks
-    copies: int = 2
+    buffer_copies: int = 2
     image: int | None = None
     reads_copy: str | None = None
     shared: int = 0
     repeated: tuple[int, ...] = ()
-    made: bool = False
+    of_level: bool = False
     longest: Shape = field(init=False)
 
     def __post_init__(self) -> None:
@@ -125,7 +125,7 @@ class Pass:
         The longest pieces in which it is read, in voxels of what is read.
     amplification : float
         How often the average voxel is read; 1.0 is once.
-    memory : int
+    unit_memory : int
         Peak bytes of one unit.
     reads_copy : str, optional
         The path of the group of the temporary copy that is read, of an image or of level `first`.
@@ -146,7 +146,7 @@ class Pass:
     unit: Shape
     read_chunks: Shape
     amplification: float
-    memory: int
+    unit_memory: int
     reads_copy: str | None = None
     writes_copy: str | None = None
     staged_amplification: float | None = None

@@ -44,11 +44,11 @@ def as_source(image: Any) -> Source:
             raise TypeError(f"an image needs shape, dtype and slicing; {type(image).__name__} has no {attribute}")
     _check_known(image)
     source = Source(_reopenable(image), _chunks(image))
-    return replace(source, copies=_copies(source), **_sharing(source.array))
+    return replace(source, buffer_copies=_copies(source), **_sharing(source.array))
 
 
 def _copies(source: Source) -> int:
-    """Return `Source.copies`. Of a Dask array it is known only that what merely cuts an array makes none."""
+    """Return `Source.buffer_copies`. Of a Dask array it is known only that what merely cuts an array makes none."""
     if isinstance(source.array, np.ndarray):
         return 0
     if not isinstance(source.array, da.Array):
@@ -135,7 +135,7 @@ def _from_xarray(image: Any) -> Source:
         {dim: str(known[dim].attrs["units"]) for dim in numbers if known[dim].attrs.get("units")},
         str(image.name) if image.name else None,
         irregular,
-        copies=inner.copies,
+        buffer_copies=inner.buffer_copies,
         shared=inner.shared,
         repeated=inner.repeated,
     )

@@ -151,7 +151,7 @@ class ImageOptions:
 
 
 def _pieces(source: Source) -> SourceChunks:
-    return SourceChunks(source.chunks, source.copies, shared=len(source.shared), repeated=source.repeated)
+    return SourceChunks(source.chunks, source.buffer_copies, shared=len(source.shared), repeated=source.repeated)
 
 
 def missing_axes(image: Image, version: Version) -> tuple[int, ...]:

@@ -58,7 +58,7 @@ class WholePlate:
         parts, sources = [], []
         for image in self.images:
             own = asked.image(image.source)
-            key = (replace(own, name=""), image.source.chunks, image.source.copies)
+            key = (replace(own, name=""), image.source.chunks, image.source.buffer_copies)
             if key not in plans:
                 plans[key], _ = asked.plan(image.source, version, many)
             parts.append((f"{image.well}/{image.path}", plans[key]))

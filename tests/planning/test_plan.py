@@ -53,13 +53,13 @@ def units(plan: Plan) -> Iterator[Unit]:
 
 def passes(plan: Plan) -> list[Pass]:
     """Return the passes of all stages."""
-    return [work for stage in plan.stages for work in stage.passes]
+    return [pass_ for stage in plan.stages for pass_ in stage.passes]
 
 
 def written(plan: Plan) -> Iterator[tuple[Unit, int, Region]]:
     """Yield what is written: by which unit, of which level, which region."""
     for unit in units(plan):
-        for k, region in enumerate(unit.regions, start=unit.work.first):
+        for k, region in enumerate(unit.regions, start=unit.pass_.first):
             yield unit, k, region
 
 
@@ -106,8 +106,8 @@ def test_no_two_units_write_one_object(case: Case) -> None:
 def test_the_regions_of_a_unit_nest(case: Case) -> None:
     plan = case.plan()
     for unit in units(plan):
-        assert len(unit.regions) == unit.work.stop - unit.work.first
-        for k, (fine, coarse) in enumerate(pairwise(unit.regions), start=unit.work.first + 1):
+        assert len(unit.regions) == unit.pass_.stop - unit.pass_.first
+        for k, (fine, coarse) in enumerate(pairwise(unit.regions), start=unit.pass_.first + 1):
             assert coarse == coarser(fine, plan.pyramids[0].factors(k))
             assert all(a % f == 0 for (a, _), f in zip(fine, plan.pyramids[0].factors(k), strict=True))
 
@@ -132,8 +132,8 @@ def test_what_a_unit_reads_is_what_the_method_needs(case: Case) -> None:
     plan = case.plan()
     pyramid = plan.pyramids[0]
     for unit in units(plan):
-        first = unit.work.first
-        if not unit.work.reads_below:
+        first = unit.pass_.first
+        if not unit.pass_.reads_below:
             assert plan.reads(unit) == unit.regions[0]
             continue
         below, halo = pyramid.levels[first - 1].shape, pyramid.method.halo
@@ -151,23 +151,23 @@ def test_what_a_unit_reads_is_what_the_method_needs(case: Case) -> None:
 def test_passes_cover_the_levels_in_order_each_read_from_below(case: Case) -> None:
     plan = case.plan()
     assert [len(stage.passes) for stage in plan.stages] == [1] * len(plan.stages)
-    covered = [k for work in passes(plan) for k in range(work.first, work.stop)]
+    covered = [k for pass_ in passes(plan) for k in range(pass_.first, pass_.stop)]
     assert covered == list(range(len(plan.pyramids[0].levels)))
-    assert [work.image for work in passes(plan)] == [0] + [None] * (len(plan.stages) - 1)
+    assert [pass_.image for pass_ in passes(plan)] == [0] + [None] * (len(plan.stages) - 1)
 
 
 @law(max_examples=40)
 @given(case=cases(st.just("gaussian")))
 def test_a_halo_reaches_beyond_a_unit_so_every_level_is_read_from_the_store(case: Case) -> None:
     plan = case.plan()
-    assert [(work.first, work.stop) for work in passes(plan)] == [
+    assert [(pass_.first, pass_.stop) for pass_ in passes(plan)] == [
         (k, k + 1) for k in range(len(plan.pyramids[0].levels))
     ]
 
 
 def test_levels_that_nest_are_written_in_one_pass() -> None:
     plan = volume().plan()
-    assert [(work.first, work.stop) for work in passes(plan)] == [(0, 3), (3, 4)]
+    assert [(pass_.first, pass_.stop) for pass_ in passes(plan)] == [(0, 3), (3, 4)]
     assert volume(8192).plan().n_units < 2100
     assert len(volume(8192).plan().stages) == 3
 
@@ -195,7 +195,7 @@ def test_levels_of_the_caller_are_copied_in_one_stage(data: st.DataObject, first
     assert all(plan.reads(unit) == unit.regions[0] for unit in plan.units(0))
     writes = [np.zeros(level.shape, "u4") for level in levels]
     for unit, k, region in written(plan):
-        assert unit.work.first == k
+        assert unit.pass_.first == k
         assert all(a % s == 0 for (a, _), s in zip(region, plan.pyramids[0].levels[k].layout.objects, strict=True))
         writes[k][slices(region)] += 1
     assert all((level == 1).all() for level in writes)
@@ -210,12 +210,12 @@ def test_no_levels_are_refused() -> None:
 # ---- reading
 
 
-def read_amplification(plan: Plan, work: Pass, chunks: Chunks, shape: tuple[int, ...]) -> float:
+def read_amplification(plan: Plan, pass_: Pass, chunks: Chunks, shape: tuple[int, ...]) -> float:
     """Count how often the average voxel is read, if a unit reads every chunk that it needs something of."""
     edges = [np.cumsum((0, *sizes)) for sizes in chunks]
     total = 0
     for unit in units(plan):
-        if unit.work == work:
+        if unit.pass_ == pass_:
             spans = zip(plan.reads(unit), edges, strict=True)
             total += prod(
                 sum(int(b - a) for a, b in pairwise(axis) if a < stop and b > start) for (start, stop), axis in spans
@@ -238,17 +238,17 @@ def test_the_amplification_counts_halos(case: Case) -> None:
 def check_amplification(case: Case) -> None:
     """Hold every pass of a case to what counting finds."""
     plan = case.plan()
-    for work in passes(plan):
+    for pass_ in passes(plan):
         chunks, shape = case.source_chunks, case.image.shape
-        if work.image is None:
+        if pass_.image is None:
             own = (
-                plan.pyramids[0].levels[work.first - 1]
-                if work.reads_copy is None
-                else plan.pyramid_at(work.reads_copy).levels[0]
+                plan.pyramids[0].levels[pass_.first - 1]
+                if pass_.reads_copy is None
+                else plan.pyramid_at(pass_.reads_copy).levels[0]
             )
             shape, chunks = own.shape, tuple(map(regular, own.shape, own.layout.chunks))
-        assert work.amplification == pytest.approx(read_amplification(plan, work, chunks, shape))
-        assert work.amplification >= 1
+        assert pass_.amplification == pytest.approx(read_amplification(plan, pass_, chunks, shape))
+        assert pass_.amplification >= 1
     assert plan.amplification == pytest.approx(passes(plan)[0].amplification)
 
 
@@ -274,9 +274,9 @@ def test_one_thread_reads_equal_source_chunks_once_if_memory_allows(case: Case, 
 @given(case=cases())
 def test_pieces_are_not_longer_than_a_source_chunk_or_a_block(case: Case) -> None:
     plan = case.plan()
-    work = passes(plan)[0]
+    pass_ = passes(plan)[0]
     limits = plan.pyramids[0].levels[0].read_chunks
-    for read, sizes, limit in zip(work.read_chunks, case.source_chunks, limits, strict=True):
+    for read, sizes, limit in zip(pass_.read_chunks, case.source_chunks, limits, strict=True):
         assert 1 <= read <= max(*sizes, limit)
 
 
@@ -358,12 +358,12 @@ def test_small_levels_are_left_to_one_unit_however_many_threads_there_are() -> N
 @pytest.mark.parametrize("memory", [350, 450, 667, 900, 1200, 2000])
 def test_planes_are_read_as_seldom_as_memory_allows(memory: int) -> None:
     case = replace(sourced((256, 2048, 2048), (1, 2048, 2048), 1), workers=Workers(memory=memory * 2**20))
-    plan, chunks, pieces = case.plan(), case.source_chunks, SourceChunks(case.source_chunks)
+    plan, chunks, source = case.plan(), case.source_chunks, SourceChunks(case.source_chunks)
     read = _read_chunks(plan.pyramids[0], 0, chunks)
     units = ((128, y, x) for y, x in product(range(128, 2049, 128), repeat=2))
-    step = PassCandidates(plan.pyramids[0], 0, pieces, read, {}, "", Limits())
-    every = [work for unit in units for work in step.passes(1, unit)]
-    least = min(work.amplification for work in every if work.memory <= case.workers.thread_memory)
+    step = PassCandidates(plan.pyramids[0], 0, source, read, {}, "", Limits())
+    every = [pass_ for unit in units for pass_ in step.passes(1, unit)]
+    least = min(pass_.amplification for pass_ in every if pass_.unit_memory <= case.workers.thread_memory)
     assert plan.amplification == least
 
 
@@ -381,7 +381,7 @@ def test_a_source_that_does_not_fit_in_memory_is_read_again_and_the_plan_says_so
 @given(case=cases(), threads=st.lists(st.integers(1, 64), min_size=2, max_size=5))
 def test_memory_is_positive_and_grows_with_threads(case: Case, threads: list[int]) -> None:
     plan = case.plan()
-    assert all(work.memory > 0 for work in passes(plan))
+    assert all(pass_.unit_memory > 0 for pass_ in passes(plan))
     predicted = [replace(plan, workers=Workers(1, t)).memory for t in sorted(threads)]
     assert predicted == sorted(predicted)
     assert predicted[0] > PROCESS_MEM
@@ -719,8 +719,8 @@ def test_what_stages_read_is_what_their_units_read(case: Case) -> None:
     assume(not METHODS[case.method].halo(2))
     plan = case.plan()
     for stage, load in enumerate(plan.loads):
-        work = plan.stages[stage].passes[0]
-        found = [work.amplification * nbytes_read(plan, unit) for unit in plan.units(stage)]
+        pass_ = plan.stages[stage].passes[0]
+        found = [pass_.amplification * nbytes_read(plan, unit) for unit in plan.units(stage)]
         assert (load.units, load.nbytes, load.largest) == (
             len(found),
             pytest.approx(sum(found)),

@@ -36,11 +36,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def copied(plan: Plan) -> list[str]:
     """Return the levels of which passes leave copies, each read by the next pass."""
-    works = [work for stage in plan.stages for work in stage.passes]
-    for work, following in pairwise(works):
-        assert work.writes_copy == following.reads_copy
-        assert following.first == work.stop
-    return [plan.pyramid(work).levels[work.stop].path for work in works if work.writes_copy is not None]
+    works = [pass_ for stage in plan.stages for pass_ in stage.passes]
+    for pass_, following in pairwise(works):
+        assert pass_.writes_copy == following.reads_copy
+        assert following.first == pass_.stop
+    return [plan.pyramid(pass_).levels[pass_.stop].path for pass_ in works if pass_.writes_copy is not None]
 
 
 def without(values: Any, folder: Path, **options: Any) -> dict[str, bytes]:
@@ -95,7 +95,7 @@ def test_the_bytes_are_those_without(
 def test_no_level_is_read_again(tmp_path: Path, expected: dict[str, bytes]) -> None:
     plan = daskome.write_image(VALUES, tmp_path / "a", **OPTIONS)
     assert copied(plan) == ["s1", "s2"]
-    assert not any(work.reads_below for stage in plan.stages for work in stage.passes)
+    assert not any(pass_.reads_below for stage in plan.stages for pass_ in stage.passes)
     assert contents(tmp_path / "a") == expected
 
 
@@ -125,7 +125,7 @@ def test_of_every_level_in_large_shards_there_is_one(monkeypatch: pytest.MonkeyP
 def test_without_memory_for_a_copy_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     case = volume(1024, storage_options={"chunks": 64, "shards": 512})
-    least = next(case.plan().units(0)).work.memory
+    least = next(case.plan().units(0)).pass_.unit_memory
     assert copied(replace(case, workers=Workers(memory=PROCESS_MEM + least)).plan()) == ["s1"]
     assert copied(replace(case, workers=Workers(memory=PROCESS_MEM + least - 1)).plan()) == []
 
