@@ -117,7 +117,7 @@ def write_image(
         ``"module:function"``; or a function ``(windows, axis) -> values`` such as `numpy.max`. In a group
         of labels the default is mode: the mean of labels is none.
     fmt : str or object with a version, optional
-        The OME-Zarr version: "0.1" to "0.4" (zarr v2), "0.5" or "0.6" (zarr v3); that of an existing
+        The OME-Zarr version, such as "0.4" (zarr v2) or "0.5" (zarr v3, the default); that of an existing
         group. Older than 0.4, pixel sizes can't be stored where readers find them: a warning says so.
     axes : str or sequence of names or dicts, optional
         Such as "tczyx"; without it dims of an xarray, or yx, zyx and tczyx for 2, 3, 5 dimensions.

@@ -321,7 +321,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "axes twice": ({"axes": "zzx"}, "repeat 'z'"),
     "axes out of order": ({"axes": "cxy"}, "order z, y, x"),
     "space before channel": ({"axes": "yxc"}, "time, channel, space"),
-    "one axis of space": ({"axes": "tcx"}, "2 or 3 axes of space"),
+    "one axis of space": ({"axes": "tcx"}, "have 1 of space; an image has 2 or 3"),
     "unknown axis": ({"axes": "qyx"}, "'q'"),
     "shards": ({"storage_options": {"chunks": 8, "shards": 12}}, "shards of 8 or 16"),
     "options too few": ({"scale_factors": [2, 4], "storage_options": [{}, {}]}, "2 entries.*3 levels"),

@@ -223,7 +223,7 @@ def info(url: str, fs_options: tuple[Any, ...], as_json: bool) -> None:
 
 @main.command()
 @click.argument("url")
-@click.option("--version", help='To check against, "0.1" to "0.6"; by default what the store states.')
+@click.option("--version", help="OME-Zarr version to check against, such as 0.5; by default the stated one.")
 @click.option("--strict", is_flag=True, help="Warnings count as problems.")
 @click.option("--json", "as_json", is_flag=True, help="Print all problems as JSON.")
 @click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")

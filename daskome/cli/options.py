@@ -49,7 +49,7 @@ _DESCRIBE = [
         "--fmt",
         "--ome-version",
         "fmt",
-        help="OME-Zarr version: 0.5 (the default), 0.6 (zarr v3), 0.1 to 0.4 (zarr v2).",
+        help="OME-Zarr version, such as 0.4 (zarr v2), or 0.5 (zarr v3, the default).",
     ),
     click.option("--chunks", type=Values(int), help="Chunk shape: 128, or 64,256,256, or z=1,y=512,x=512."),
     click.option("--shards", type=Values(int), help="Shard shape, whole multiples of the chunks."),

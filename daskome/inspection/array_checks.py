@@ -1,6 +1,7 @@
 """What the arrays of an image have to fulfil: a function each in `CHECKS`, from `StoredImage` to problems.
 
-What the attributes alone have to say stands in `daskome.ome.rules`. Versions differ by the sets in the rows only.
+What the attributes alone have to say stands in `daskome.ome.rules`. How versions differ is in their rows,
+`daskome.ome.versions.Version`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,17 +15,9 @@ from daskome.model.pyramid import level_translation, shrinks
 from daskome.ome.metadata import PlacedDataset
 from daskome.ome.omero import n_channels
 from daskome.ome.problem import Problem
-from daskome.ome.versions import VERSIONS
+from daskome.ome.versions import Version
 
-Versions = frozenset[str]
 Findings = Iterator[Problem]
-EVERY: Versions = frozenset(VERSIONS)
-ZARR_V2: Versions = frozenset(name for name, version in VERSIONS.items() if version.arrays.zarr_format == 2)
-ZARR_V3: Versions = EVERY - ZARR_V2
-ONE_DTYPE: Versions = frozenset({"0.6"})
-"""Versions that want the same dtype at all levels; where it is another kind of number, all readers do."""
-NAMED: Versions = frozenset({"0.3", "0.5"})
-"""Versions where arrays have to name their axes."""
 SCALE_TOLERANCE = 1e-6
 """Relative: factors that went through float32 are no problem."""
 TRANSLATION_TOLERANCE = 1e-3
@@ -45,23 +38,23 @@ def array_problems(found: StoredImage, label: bool = False) -> Findings:
     label : bool
         Whether it is a label image.
     """
-    version = found.version.name if found.version else ""
-    for versions, check in (*CHECKS, *(LABEL_CHECKS if label else ())):
-        yield from check(found) if version in versions else ()
+    if found.version is not None:
+        for check in (*CHECKS, *(LABEL_CHECKS if label else ())):
+            yield from check(found, found.version)
 
 
-def _zarr_format(found: StoredImage) -> Findings:
+def _zarr_format(found: StoredImage, version: Version) -> Findings:
     for level, array in found.stored:
-        if found.version and array.metadata.zarr_format != found.version.arrays.zarr_format:
-            yield Problem(level.where, wrong_format(array.metadata.zarr_format, found.version.name))
+        if array.metadata.zarr_format != version.arrays.zarr_format:
+            yield Problem(level.where, wrong_format(array.metadata.zarr_format, version))
 
 
-def wrong_format(actual: int, version: str) -> str:
+def wrong_format(actual: int, version: Version) -> str:
     """Return what to say of a node whose zarr format is not that of the version."""
-    return f"is in zarr format {actual}; OME-Zarr {version} is in {VERSIONS[version].arrays.zarr_format}"
+    return f"is in zarr format {actual}; OME-Zarr {version.name} is in {version.arrays.zarr_format}"
 
 
-def _arrays(found: StoredImage) -> Findings:
+def _arrays(found: StoredImage, version: Version) -> Findings:
     told = {problem.where for problem in found.problems}
     for level in found.levels:
         if level.array is None and level.where not in told:
@@ -72,16 +65,15 @@ def _arrays(found: StoredImage) -> Findings:
             yield Problem(level.where, "the array is longer than any can be")
 
 
-def _ndims(found: StoredImage) -> Findings:
-    every = found.version.every_axis if found.version else ()
-    names = [axis.name for axis in every] or found.names
+def _ndims(found: StoredImage, version: Version) -> Findings:
+    names = [axis.name for axis in version.every_axis] or found.names
     for level, array in found.stored:
         if array.ndim != len(names):
             message = f"the array has {array.ndim} dimensions, but the axes are {names}"
             yield Problem(level.where, message, section="multiscales")
 
 
-def _dtypes(found: StoredImage) -> Findings:
+def _dtypes(found: StoredImage, version: Version) -> Findings:
     for level, array in found.stored:
         if array.dtype.kind not in "biufc":
             yield Problem(level.where, f"dtype {array.dtype} holds no numbers; it is none of {', '.join(DTYPES)}")
@@ -91,41 +83,41 @@ def _dtypes(found: StoredImage) -> Findings:
             yield Problem(level.where, f"dtype {array.dtype} can't be shown by {RARE[dtype_of(array)]}", True)
 
 
-def _same_dtype(found: StoredImage) -> Findings:
+def _same_dtype(found: StoredImage, version: Version) -> Findings:
     """One dtype at all levels (0.6, section "multiscales")."""
-    must = found.version is not None and found.version.name in ONE_DTYPE
     for level, array in found.stored[1:]:
         first, finest = found.stored[0]
         if dtype_of(array) != dtype_of(finest):
             other_kind = {array.dtype.kind, finest.dtype.kind} - {"i", "u"} and array.dtype.kind != finest.dtype.kind
             message = f"dtype {array.dtype} is not {finest.dtype}, that of {first.dataset.path}"
-            yield Problem(level.where, message, not (must or other_kind), "multiscales")
+            yield Problem(level.where, message, not (version.one_dtype or other_kind), "multiscales")
 
 
-def _dimension_names(found: StoredImage) -> Findings:
+def _dimension_names(found: StoredImage, version: Version) -> Findings:
     """``dimension_names`` (MUST in 0.5, section "multiscales"; not stated in 0.6)."""
-    for level, array in found.stored:
+    for level, array in found.stored if version.arrays.zarr_format == 3 else ():
         if array.metadata.zarr_format == 3:
-            yield from _names(found, level, "dimension_names", getattr(array.metadata, "dimension_names", None))
+            yield from _names(
+                found, version, level, "dimension_names", getattr(array.metadata, "dimension_names", None)
+            )
 
 
-def _array_dimensions(found: StoredImage) -> Findings:
+def _array_dimensions(found: StoredImage, version: Version) -> Findings:
     """``_ARRAY_DIMENSIONS`` (MUST in 0.3, section "axes"; an option in others)."""
-    must = found.version is not None and found.version.name in NAMED
-    for level, array in found.stored:
-        if array.metadata.zarr_format == 2 and (must or "_ARRAY_DIMENSIONS" in array.attrs):
-            yield from _names(found, level, "_ARRAY_DIMENSIONS", array.attrs.get("_ARRAY_DIMENSIONS"))
+    for level, array in found.stored if version.arrays.zarr_format == 2 else ():
+        if array.metadata.zarr_format == 2 and (version.named_arrays or "_ARRAY_DIMENSIONS" in array.attrs):
+            yield from _names(found, version, level, "_ARRAY_DIMENSIONS", array.attrs.get("_ARRAY_DIMENSIONS"))
 
 
-def _names(found: StoredImage, level: StoredLevel, key: str, names: Any) -> Findings:
+def _names(found: StoredImage, version: Version, level: StoredLevel, key: str, names: Any) -> Findings:
     listed = list(names) if isinstance(names, list | tuple) else []
     if listed != found.names:
-        warning = found.version is None or found.version.name not in NAMED
-        yield Problem(level.where, f"{key} of the array are {listed}, but the axes are {found.names}", warning, "axes")
+        message = f"{key} of the array are {listed}, but the axes are {found.names}"
+        yield Problem(level.where, message, not version.named_arrays, "axes")
 
 
-def _separators(found: StoredImage) -> Findings:
-    wanted = found.version.arrays.separator if found.version else "/"
+def _separators(found: StoredImage, version: Version) -> Findings:
+    wanted = version.arrays.separator
     for level, array in found.stored:
         keys = getattr(array.metadata, "chunk_key_encoding", None)
         separator = getattr(keys or array.metadata, "separator" if keys else "dimension_separator", "/")
@@ -135,7 +127,7 @@ def _separators(found: StoredImage) -> Findings:
             yield Problem(level.where, f"{message}, and show zeros", True)
 
 
-def _order(found: StoredImage) -> Findings:
+def _order(found: StoredImage, version: Version) -> Findings:
     """From fine to coarse (section "multiscales")."""
     levels = [(level, array) for level, array in found.stored if array.ndim == len(found.axes)]
     for (before, fine), (level, coarse) in pairwise(levels):
@@ -145,7 +137,7 @@ def _order(found: StoredImage) -> Findings:
             yield Problem(level.where, f"shape {coarse.shape} does not shrink from {was}", same, "multiscales")
 
 
-def _scales(found: StoredImage) -> Findings:
+def _scales(found: StoredImage, version: Version) -> Findings:
     for first, level, factors, believed in _downsampled(found):
         rows = zip(found.names, first.scale, level.dataset.scale, factors, believed, strict=True)
         for name, base, scale, factor, ratio in rows:
@@ -155,7 +147,7 @@ def _scales(found: StoredImage) -> Findings:
                 yield Problem(level.where, message, section="coordinateTransformations")
 
 
-def _translations(found: StoredImage) -> Findings:
+def _translations(found: StoredImage, version: Version) -> Findings:
     method = found.method
     if method is None:
         return
@@ -187,7 +179,7 @@ def _believed(stated: float, factor: float, of_shapes: float) -> float:
     return of_shapes if isclose(stated, of_shapes, rel_tol=SCALE_TOLERANCE) else factor
 
 
-def _omero(found: StoredImage) -> Findings:
+def _omero(found: StoredImage, version: Version) -> Findings:
     """As many channels as the image has (section "omero")."""
     omero = found.ome.get("omero")
     channels = omero.get("channels") if isinstance(omero, Mapping) else None
@@ -203,7 +195,7 @@ def _n_channels(found: StoredImage) -> int | None:
     return None if shape is None else n_channels(found.axes, shape)
 
 
-def _label_dtypes(found: StoredImage) -> Findings:
+def _label_dtypes(found: StoredImage, version: Version) -> Findings:
     """Integers only (MUST, section "labels")."""
     for level, array in found.stored:
         if array.dtype.kind not in LABEL_KINDS:
@@ -216,7 +208,7 @@ def _label_dtypes(found: StoredImage) -> Findings:
 # The documents of arrays, as they are stored
 
 
-def _documents(found: StoredImage) -> Findings:
+def _documents(found: StoredImage, version: Version) -> Findings:
     for level in found.levels:
         for zarr_format, warning, look in DOCUMENT_CHECKS:
             if level.document.get("zarr_format") == zarr_format:
@@ -315,21 +307,21 @@ DOCUMENT_CHECKS: tuple[tuple[int, bool, Callable[[JSON], Messages]], ...] = (
     (3, True, _shard_index),
 )
 """Of documents of a zarr format: whether it is a warning, and what looks at them."""
-Checks = tuple[tuple[Versions, Callable[[StoredImage], Findings]], ...]
+Checks = tuple[Callable[[StoredImage, Version], Findings], ...]
 CHECKS: Checks = (
-    (EVERY, _zarr_format),
-    (EVERY, _arrays),
-    (EVERY, _ndims),
-    (EVERY, _dtypes),
-    (EVERY, _same_dtype),
-    (ZARR_V3, _dimension_names),
-    (ZARR_V2, _array_dimensions),
-    (EVERY, _separators),
-    (EVERY, _order),
-    (EVERY, _scales),
-    (EVERY, _translations),
-    (EVERY, _omero),
-    (EVERY, _documents),
+    _zarr_format,
+    _arrays,
+    _ndims,
+    _dtypes,
+    _same_dtype,
+    _dimension_names,
+    _array_dimensions,
+    _separators,
+    _order,
+    _scales,
+    _translations,
+    _omero,
+    _documents,
 )
-LABEL_CHECKS: Checks = ((EVERY, _label_dtypes),)
+LABEL_CHECKS: Checks = (_label_dtypes,)
 """Of label images, besides."""

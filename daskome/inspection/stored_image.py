@@ -16,12 +16,12 @@ from daskome.model.layout import Layout
 from daskome.model.limits import default_limits
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.regions import ceil_div
-from daskome.ome.detect import likely_version, ome_of, version_in
+from daskome.ome.detect import ome_of, version_in
 from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero
 from daskome.ome.problem import Problem
 from daskome.ome.read import read_multiscale, with_coordinates
-from daskome.ome.versions import VERSIONS, Version, version_of
+from daskome.ome.versions import VERSIONS, Version, likely_version, version_of
 from daskome.stores.documents import read_json
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
 from daskome.stores.location import locate
@@ -109,7 +109,7 @@ class StoredImage:
     @property
     def stated(self) -> str:
         """The version that the metadata state, known or not; or the likeliest if they state none."""
-        return version_in(self.attributes) or likely_version(self.attributes)
+        return version_in(self.attributes) or likely_version(self.attributes).name
 
     @property
     def lacks_version(self) -> bool:

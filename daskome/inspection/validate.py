@@ -18,13 +18,11 @@ from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
 from daskome.model.text import Progress
-from daskome.ome.detect import likely_version, ome_of, version_in
+from daskome.ome.detect import ome_of, version_in
 from daskome.ome.problem import Problem, below
-from daskome.ome.rules.agreement import SAYING_ACQUISITION
 from daskome.ome.rules.values import COUNT
-from daskome.ome.rules.versions import EVERY, UNDER_OME, Versions
 from daskome.ome.rules.walk import find_problems
-from daskome.ome.versions import VERSIONS, Version, find_version, version_of
+from daskome.ome.versions import VERSIONS, Version, find_version, likely_version, version_of
 from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
 from daskome.stores.location import join_paths, locate
 
@@ -70,7 +68,7 @@ def validate(
         Of an image, a label image, labels, a plate, a well or a bioformats2raw layout, whoever wrote it.
         All that lies below it is checked with it.
     version : str, optional
-        "0.1" to "0.6", to check against; that which each group states, if not given.
+        To check against, such as "0.5"; that which each group states, if not given.
     fs_options : dict, optional
         For the file system of a URL.
     progress : callable, optional
@@ -130,9 +128,8 @@ def findings(found: Sequence[Inspected]) -> Findings:
     whole = {one.node.path: one for one in found}
     for one in found:
         yield from one.problems
-        for versions, agree in LINKS:
-            if one.version.name in versions and one.node.attributes is not None:
-                yield from below(one.node.path, agree(one, whole))
+        for agree in LINKS if one.node.attributes is not None else ():
+            yield from below(one.node.path, agree(one, whole))
 
 
 def _stated(node: Node) -> Version | None:
@@ -143,7 +140,7 @@ def _stated(node: Node) -> Version | None:
 
 def _likely(node: Node) -> Version:
     """Return the version that a group looks like."""
-    likely = VERSIONS[likely_version(node.attributes or {})]
+    likely = likely_version(node.attributes or {})
     return likely if node.zarr_format in (None, likely.arrays.zarr_format) else version_of(node.zarr_format or 3)
 
 
@@ -191,7 +188,7 @@ def _images(node: Node, version: Version, said: Sequence[Problem]) -> tuple[tupl
 
 def _of_group(node: Node, version: Version) -> Findings:
     if node.zarr_format != version.arrays.zarr_format:
-        yield Problem("group", wrong_format(node.zarr_format or 3, version.name))
+        yield Problem("group", wrong_format(node.zarr_format or 3, version))
     old = [name for name in V2_DOCUMENTS[:2] if node.zarr_format == 3 and read_document(node.place, name) is not None]
     if old:
         yield Problem("group", f"has {' and '.join(old)} beside zarr.json; readers may take either", True)
@@ -206,7 +203,7 @@ def _in_hierarchy(node: Node, above: Version | None) -> Findings:
     stated = version_in(node.attributes or {})
     if node.parent and above and stated and stated != above.name:
         message = f"is {stated!r}, but that of the group above is {above.name!r}; they must be the same"
-        yield Problem("version", message, above.name not in UNDER_OME, "version")
+        yield Problem("version", message, above.root is None, "version")
 
 
 ROLES = {"well": "well", "image": "image", "labels": "labels", "label": "image", "series": "bioformats2raw"}
@@ -248,7 +245,7 @@ def _bare_between(label: Inspected, whole: Whole) -> Findings:
         found = read_document(place, ".zattrs") or (read_document(place, "zarr.json") or {}).get("attributes")
         if found:
             message = f"the group {'/'.join(parts[:n])!r} above the label image must not have metadata"
-            yield Problem("group", message, label.version.name not in UNDER_OME, "labels")
+            yield Problem("group", message, label.version.root is None, "labels")
 
 
 def _source(label: Inspected, whole: Whole) -> Findings:
@@ -268,7 +265,7 @@ def _acquisitions(well: Inspected, whole: Whole) -> Findings:
         return
     listed = _entries(plate.node, "plate", "acquisitions")
     ids = [item.get("id") for _, item in listed]
-    warning = well.version.name not in SAYING_ACQUISITION
+    warning = not well.version.named_acquisitions
     for at, image in _entries(well.node, "well", "images"):
         given = image.get("acquisition")
         if given is None and len(ids) > 1:
@@ -357,12 +354,12 @@ def _paths_below(holder: Inspected, whole: Whole) -> Iterator[str]:
                 yield from (join_paths(one.node.path, path).removeprefix(top) for path in paths)
 
 
-LINKS: tuple[tuple[Versions, Callable[[Inspected, Whole], Findings]], ...] = (
-    (EVERY, _like_image),
-    (EVERY, _bare_between),
-    (EVERY, _source),
-    (EVERY, _acquisitions),
-    (EVERY, _field_counts),
-    (EVERY, _stale),
+LINKS: tuple[Callable[[Inspected, Whole], Findings], ...] = (
+    _like_image,
+    _bare_between,
+    _source,
+    _acquisitions,
+    _field_counts,
+    _stale,
 )
-"""Functions of a group and all others, and the versions that they are of."""
+"""What is checked of a group among all others."""

@@ -25,17 +25,6 @@ def version_in(found: Mapping[str, Any]) -> str | None:
     return next((version for version in stated if isinstance(version, str)), None)
 
 
-def likely_version(found: Mapping[str, Any]) -> str:
-    """Return the version that a group's attributes look like, where they state none."""
-    multiscale: Mapping[str, Any] = next(objects_of(ome_of(found), "multiscales"), {})
-    if "ome" in found:
-        return "0.6" if "coordinateSystems" in multiscale else "0.5"
-    axes = multiscale.get("axes")
-    if multiscale and not isinstance(axes, list):
-        return "0.2"
-    return "0.3" if axes and all(isinstance(axis, str) for axis in axes) else "0.4"
-
-
 STATING = ("multiscales", "omero", "image-label", "plate", "well")
 KINDS = (*STATING, "labels", "bioformats2raw.layout", "series")
 """What OME-Zarr may say of a group."""

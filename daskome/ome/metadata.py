@@ -13,6 +13,9 @@ from daskome.ome.plate import Plate, Well
 
 JSON = dict[str, Any]
 Numbers = tuple[float, ...]
+DEFAULT_SYSTEM = "physical"
+"""The name of the coordinate system of images that daskome writes, or whose version does not name it."""
+TRANSFORMS = "coordinateTransformations"
 COORDINATES = "coordinates"
 """Where ``multiscales[].metadata`` keeps, in the form of 0.4, the axes and scales that 0.1 to 0.3 can't store."""
 TCZYX = tuple(Axis(name) for name in GUESSES[5])
@@ -150,7 +153,7 @@ def image_metadata(
     """
     multiscale = Multiscale(
         tuple(Dataset(level.path, level.scale, _unless_zero(level.translation)) for level in pyramid.levels),
-        (CoordinateSystem("physical", pyramid.axes),),
+        (CoordinateSystem(DEFAULT_SYSTEM, pyramid.axes),),
         name or pyramid.name,
         pyramid.method.name,
         {**_how(pyramid), **(how or {})},

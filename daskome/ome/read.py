@@ -5,12 +5,21 @@ from dataclasses import replace
 from typing import Any
 
 from daskome.model.axes import Axis
-from daskome.ome.detect import KINDS, STATING, likely_version, objects_of, ome_of, version_in
+from daskome.ome.detect import KINDS, STATING, objects_of, ome_of, version_in
 from daskome.ome.image_label import read_image_label
-from daskome.ome.metadata import COORDINATES, JSON, CoordinateSystem, Dataset, Metadata, Multiscale, Numbers
+from daskome.ome.metadata import (
+    COORDINATES,
+    DEFAULT_SYSTEM,
+    JSON,
+    CoordinateSystem,
+    Dataset,
+    Metadata,
+    Multiscale,
+    Numbers,
+)
 from daskome.ome.omero import read_omero
 from daskome.ome.plate import joined, read_plate, read_well
-from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version
+from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version, likely_version
 
 LARGEST = 1.7e308
 """JSON has whole numbers of any size; what is larger is no float."""
@@ -25,7 +34,7 @@ def read_metadata(found: Mapping[str, Any]) -> Metadata:
         If it stands there in a form that can't be read.
     """
     ome = ome_of(found)
-    likely = VERSIONS.get(version_in(found) or likely_version(found), DEFAULT_VERSION)
+    likely = _version_for(found)
     try:
         return _read(ome, likely)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
@@ -62,6 +71,12 @@ def with_levels(found: Mapping[str, Any], new: Metadata) -> Metadata:
         old.multiscales[0], datasets=made.datasets, method=made.method, metadata=made.metadata, rest=made.rest
     )
     return replace(old, multiscales=(first, *old.multiscales[1:]))
+
+
+def _version_for(found: Mapping[str, Any]) -> Version:
+    """Return the version to read attributes with: the one they state, the default if that is unknown."""
+    stated = version_in(found)
+    return VERSIONS.get(stated, DEFAULT_VERSION) if stated else likely_version(found)
 
 
 def _read(found: Mapping[str, Any], version: Version) -> Metadata:
@@ -136,7 +151,7 @@ def _read_systems(
     if "coordinateSystems" not in rest:
         missing = "axes" not in rest and version.every_axis
         axes = version.every_axis if missing else tuple(map(_read_axis, _list(rest.pop("axes"))))
-        return (CoordinateSystem("physical", axes),), 0
+        return (CoordinateSystem(DEFAULT_SYSTEM, axes),), 0
     systems = tuple(map(_read_system, _list(rest.pop("coordinateSystems"))))
     outputs = [t.get("output") for dataset in datasets for t in dataset.get("coordinateTransformations", ())]
     names = [output.get("name") for output in outputs if isinstance(output, Mapping)]

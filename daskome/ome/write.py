@@ -48,7 +48,7 @@ def _stating(found: Any, name: str) -> Any:
 
 def _multiscale(version: Version, multiscale: Multiscale) -> JSON:
     said: JSON = {"name": multiscale.name, "type": multiscale.method, "metadata": _metadata(version, multiscale)}
-    found = {key: value for key, value in said.items() if value is not None} | version.axes(multiscale)
+    found = {key: value for key, value in said.items() if value is not None} | version.axes.write(multiscale)
     found["datasets"] = [_dataset(version, dataset, multiscale.system.name) for dataset in multiscale.datasets]
     return {**found, **multiscale.rest}
 

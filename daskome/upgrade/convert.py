@@ -8,9 +8,9 @@ from typing import Any
 from zarr.storage import StorePath
 
 from daskome.model.json_values import to_plain_json
-from daskome.ome.detect import likely_version, ome_keys, ome_of, version_in
+from daskome.ome.detect import ome_keys, ome_of, version_in
 from daskome.ome.problem import Problem
-from daskome.ome.versions import Version, find_version
+from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version
 from daskome.stores.documents import put_text
 from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
 from daskome.stores.journal import JOURNAL
@@ -38,7 +38,7 @@ def convert_metadata(
     target : str, path, zarr.Group or zarr store
         The root of the hierarchy: an image, a plate, or a bioformats2raw layout.
     version : str or object with a version
-        "0.1" to "0.6".
+        One of `daskome.ome.versions.VERSIONS`, such as "0.5".
     fs_options : dict, optional
         For the file system of a URL.
     dry_run : bool
@@ -122,7 +122,7 @@ def _check_formats(place: StorePath, tree: Tree, target: Version) -> None:
     if halfway and target.arrays.zarr_format == 2:
         raise ValueError(
             f"{place} has begun to be converted to zarr v3, as {halfway[-1]}/zarr.json shows; finish that first, as"
-            " with version '0.5'"
+            f" with version {DEFAULT_VERSION.name!r}"
         )
 
 
@@ -135,7 +135,7 @@ def _check_root(place: StorePath, target: Version) -> None:
         if not node.is_group(zarr_format):
             break
         found = node.attributes(zarr_format)
-        root = (above, version_in(found) or likely_version(found)) if ome_keys(found) else root
+        root = (above, version_in(found) or likely_version(found).name) if ome_keys(found) else root
         above = parent_of(above)
     if root is not None and root[1] != target.name:
         raise ValueError(

@@ -5,19 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daskome.model.regions import Shape
-from daskome.ome.detect import KINDS, likely_version, ome_keys, ome_of, version_in
+from daskome.ome.detect import KINDS, ome_keys, ome_of, version_in
 from daskome.ome.metadata import Metadata, Multiscale
 from daskome.ome.read import read_metadata
-from daskome.ome.versions import VERSIONS, Version
+from daskome.ome.versions import VERSIONS, Version, likely_version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.stores.location import join_paths
 from daskome.upgrade.metadata import convert_attributes
 from daskome.upgrade.tree import JSON, Tree
 
-ONE_DTYPE = frozenset({"0.6"})
-"""Versions where all levels have the same data type."""
-INTEGER_LABELS = frozenset({"0.5", "0.6"})
-"""Versions whose text says that labels are integers and nothing else."""
 DIMENSIONS = "_ARRAY_DIMENSIONS"
 
 
@@ -60,7 +56,7 @@ def read_group(tree: Tree, path: str, target: Version) -> Group:
         return Group(path, listing, changed=True, lines=(f"labels {', '.join(unlisted)} are listed",))
     if not ome_keys(found):
         return Group(path, found)
-    name = version_in(found) or likely_version(found)
+    name = version_in(found) or likely_version(found).name
     if name not in VERSIONS:
         raise ValueError(f"version {name!r} is none of {', '.join(VERSIONS)}")
     metadata = read_metadata(found)
@@ -107,12 +103,12 @@ def _check_dtypes(tree: Tree, path: str, metadata: Metadata, target: Version) ->
     for multiscale in metadata.multiscales:
         paths = [join_paths(path, dataset.path) for dataset in multiscale.datasets]
         dtypes = {str(_dtype(tree, array)): None for array in paths}
-        if len(dtypes) > 1 and target.name in ONE_DTYPE:
+        if len(dtypes) > 1 and target.one_dtype:
             raise ValueError(
                 f"levels have data types {', '.join(dtypes)}; OME-Zarr {target.name} has one for all (section"
                 " 'multiscales'); write the image again"
             )
-        if metadata.image_label is not None and target.name in INTEGER_LABELS:
+        if metadata.image_label is not None and target.integer_labels:
             _check_integers(dtypes, target)
 
 

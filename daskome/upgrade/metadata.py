@@ -12,7 +12,16 @@ from daskome.model.axes import typed
 from daskome.model.json_values import to_plain_json
 from daskome.model.regions import Shape, ceil_div
 from daskome.ome.detect import ome_keys
-from daskome.ome.metadata import CoordinateSystem, Dataset, Metadata, Multiscale, Numbers, PlacedDataset
+from daskome.ome.metadata import (
+    DEFAULT_SYSTEM,
+    TRANSFORMS,
+    CoordinateSystem,
+    Dataset,
+    Metadata,
+    Multiscale,
+    Numbers,
+    PlacedDataset,
+)
 from daskome.ome.omero import WINDOW, Channel, Omero, Window
 from daskome.ome.plate import Plate
 from daskome.ome.rules.walk import check_attributes
@@ -21,11 +30,6 @@ from daskome.ome.write import to_attributes
 
 Shapes = Sequence[Shape]
 Lines = list[str]
-WHOLE_CHANNELS = frozenset({"0.1", "0.2", "0.3", "0.4"})
-"""Versions whose schemas ask for a colour and a window of every channel (section "omero")."""
-LINKS = "coordinateTransformations"
-SYSTEM = "physical"
-"""The name of the coordinate system of versions that don't name it."""
 
 
 def convert_attributes(
@@ -52,8 +56,8 @@ def convert_attributes(
     >>> from daskome.ome.versions import VERSIONS
     >>> from daskome.ome.read import read_metadata
     >>> datasets = [{"path": "0"}, {"path": "1"}]
-    >>> given = {"multiscales": [{"version": "0.3", "type": "mean", "axes": ["y", "x"], "datasets": datasets}]}
-    >>> found = read_metadata(given)
+    >>> image = {"version": "0.3", "type": "mean", "axes": ["y", "x"], "datasets": datasets}
+    >>> found = read_metadata({"multiscales": [image]})
     >>> new, lines = convert_attributes(found, VERSIONS["0.3"], VERSIONS["0.5"], [[(64, 65), (32, 33)]])
     >>> new.multiscales[0].placed[1]
     PlacedDataset(path='1', scale=(2.0, 2.0), translation=(0.5, 0.5))
@@ -142,7 +146,7 @@ def _check_axes(multiscale: Multiscale, target: Version) -> None:
             f"axes {names}: OME-Zarr {target.name} has images of {', '.join(every)} only, and axes can't be put in"
             f" without writing the image again (section 'axes'); write it with fmt={target.name!r}, or convert to 0.3"
         )
-    if target.transforms is None:
+    if target.fixed_axes:
         target.check_axes(multiscale.axes)
 
 
@@ -190,14 +194,16 @@ def _said(multiscale: Multiscale, factors: Sequence[Numbers]) -> str:
 
 def _folded(multiscale: Multiscale, source: Version, target: Version, shapes: Shapes) -> tuple[Multiscale, Lines]:
     """Return an image without transformations of all levels (0.4, 0.5): these are in the levels' own."""
-    steps = multiscale.rest.get(LINKS)
+    steps = multiscale.rest.get(TRANSFORMS)
     is_shared = isinstance(steps, list) and not any("output" in step for step in steps if isinstance(step, Mapping))
     if not is_shared:
         return multiscale, []
     pairs = zip(multiscale.datasets, multiscale.placed, strict=True)
     datasets = tuple(_moved(dataset, placed) for dataset, placed in pairs)
-    rest = {key: value for key, value in multiscale.rest.items() if key != LINKS}
-    return replace(multiscale, datasets=datasets, rest=rest), [f"{LINKS} of the multiscale are folded into its levels"]
+    rest = {key: value for key, value in multiscale.rest.items() if key != TRANSFORMS}
+    return replace(multiscale, datasets=datasets, rest=rest), [
+        f"{TRANSFORMS} of the multiscale are folded into its levels"
+    ]
 
 
 def _moved(dataset: Dataset, placed: PlacedDataset) -> Dataset:
@@ -211,11 +217,11 @@ def _in_one_system(
     rest = {key: value for key, value in multiscale.rest.items() if key != "version"}
     systems = tuple(replace(system, axes=typed(system.axes)) for system in multiscale.systems)
     typed_one = replace(multiscale, systems=systems, rest=rest)
-    if "coordinateSystems" in target.axes(typed_one):
+    if target.named_systems:
         return typed_one, []
     lines = list(_lost_systems(typed_one, target))
-    only = CoordinateSystem(SYSTEM, typed_one.system.axes)
-    alone = {key: value for key, value in rest.items() if key != LINKS}
+    only = CoordinateSystem(DEFAULT_SYSTEM, typed_one.system.axes)
+    alone = {key: value for key, value in rest.items() if key != TRANSFORMS}
     return replace(typed_one, systems=(only,), intrinsic=0, rest=alone), lines
 
 
@@ -223,10 +229,10 @@ def _lost_systems(multiscale: Multiscale, target: Version) -> Iterator[str]:
     others = [repr(system.name) for system in multiscale.systems if system is not multiscale.system]
     if others:
         yield f"lost: {target.name} has no coordinate systems besides that of the levels, as {', '.join(others)}"
-    links = multiscale.rest.get(LINKS)
+    links = multiscale.rest.get(TRANSFORMS)
     if links:
         yield f"lost: {target.name} has no transformations between coordinate systems, {len(links)} of them"
-    if multiscale.system.name != SYSTEM:
+    if multiscale.system.name != DEFAULT_SYSTEM:
         yield f"lost: {target.name} has no name for the coordinate system {multiscale.system.name!r}"
     if multiscale.system.rest:
         yield f"lost: what is said of the coordinate system: {', '.join(multiscale.system.rest)}"
@@ -239,7 +245,7 @@ def _omero(omero: Omero | None, target: Version) -> tuple[Omero | None, Lines]:
     """Return the channels, with a colour and a window each where the target asks for them, and no half a window."""
     if omero is None or not omero.channels:
         return omero, []
-    whole = [_whole(channel, target.name in WHOLE_CHANNELS) for channel in omero.channels]
+    whole = [_whole(channel, target.whole_channels) for channel in omero.channels]
     filled = [str(i) for i, (old, new) in enumerate(zip(omero.channels, whole, strict=True)) if old != new]
     said = f"channels {', '.join(filled)}: color and window are completed, white and 0 to 1 where nothing is stated"
     return replace(omero, channels=tuple(whole)), [said] if filled else []

@@ -17,7 +17,7 @@ from daskome.ome.omero import Omero, parse_omero
 from daskome.ome.plate import parse_plate, parse_well
 from daskome.ome.read import read_metadata
 from daskome.ome.rules.walk import check_attributes
-from daskome.ome.versions import Version
+from daskome.ome.versions import FLAT_FORM, Version
 from daskome.stores import publish
 from daskome.stores.groups import (
     find_array,
@@ -370,7 +370,8 @@ def _read_as_given(found: Mapping[str, Any], version: Version) -> Metadata:
     if placed or version.transforms is not None:
         steps = [{**d, "coordinateTransformations": _inner(d.get("coordinateTransformations", ()))} for d in datasets]
         check_attributes(
-            {"ome": {"version": "0.5", "multiscales": [{**found["multiscales"][0], "datasets": steps}]}}, "0.5"
+            {"ome": {"version": FLAT_FORM.name, "multiscales": [{**found["multiscales"][0], "datasets": steps}]}},
+            FLAT_FORM.name,
         )
     return checked(version, read_metadata(plain_form))
 

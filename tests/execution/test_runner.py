@@ -249,7 +249,7 @@ def test_a_unit_opens_what_it_uses_and_no_more(n_levels: int, tiny_blocks: None)
         for job in runner.unit_tasks(start, stage, range(plan.count(stage))):
             store.keys.clear()
             job()
-            work = job.unit.work
+            work = job.unit.pass_
             opened = [key for key in store.keys if key.endswith(".json")]
             used = work.stop - work.first + (job.leaves is not None) + (job.piece is None)
             assert len(opened) == used

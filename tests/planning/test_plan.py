@@ -767,7 +767,12 @@ def test_a_unit_says_what_it_writes() -> None:
 
 @pytest.mark.parametrize(
     ("axes", "message"),
-    [("xyz", "order"), ("ctyx", "order time, channel, space"), ("tcx", "2 or 3 axes of space"), ("zxy", "z, y, x")],
+    [
+        ("xyz", "order"),
+        ("ctyx", "order time, channel, space"),
+        ("tcx", "have 1 of space; an image has 2 or 3"),
+        ("zxy", "z, y, x"),
+    ],
 )
 def test_axes_that_the_version_forbids_are_refused(axes: str, message: str) -> None:
     image = Image((8,) * len(axes), "uint8", parse_axes(axes, len(axes)), (1.0,) * len(axes), (0.0,) * len(axes))

@@ -7,25 +7,26 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from daskome.model.axes import UNITS
+from daskome.ome.axes_rule import FIXED_AXES, fixed_axes_problem, image_axes_problem
+from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.problem import Problem
 from daskome.ome.rules.addresses import items_of, key_address, objects_of, shown_value, texts_of, type_of
-from daskome.ome.rules.objects import EITHER, OF_LEVELS, TRANSFORMS, VECTORS
+from daskome.ome.rules.objects import EITHER, OF_LEVELS, VECTORS
 from daskome.ome.rules.values import INDEX, SIZE, is_integer, is_list, is_number
-from daskome.ome.rules.versions import EVERY, JSON, Versions, only, since, until
+from daskome.ome.rules.versions import EVERY, JSON, Versions, only, since
+from daskome.ome.versions import Version
 
-TYPE_RANKS = {"time": 0, "space": 2}
-"""The order of axes by their type; channels and all other types stand between."""
 # What a row can't say: functions of an object, its address and the version
 
 Findings = Iterator[Problem]
 
 
-def _unique(fields: str) -> Callable[[JSON, str, str], Findings]:
+def _unique(fields: str) -> Callable[[JSON, str, Version], Findings]:
     """Return the check of those rows of `UNIQUE` that are of an object."""
 
-    def repeated(value: JSON, where: str, version: str) -> Findings:
+    def repeated(value: JSON, where: str, version: Version) -> Findings:
         for row in UNIQUE:
-            if row.fields == fields and version in row.versions:
+            if row.fields == fields and version.name in row.versions:
                 yield from _repeated(value, where, row)
 
     return repeated
@@ -46,7 +47,7 @@ UNIQUE = (
     Unique("multiscale", "datasets", "path", "multiscales"),
     Unique("multiscale", "axes", "", "axes", only("0.3")),
     Unique("multiscale", "axes", "name", "axes", OF_LEVELS),
-    Unique("multiscale", "coordinateSystems", "name", "coordinateSystems", only("0.6")),
+    Unique("multiscale", "coordinateSystems", "name", "coordinateSystems", since("0.6")),
     Unique("coordinateSystem", "axes", "name", "axes"),
     Unique("image-label", "colors", "label-value", "image-label"),
     Unique("image-label", "properties", "label-value", "image-label", since("0.2")),
@@ -73,7 +74,7 @@ def _repeated(value: JSON, where: str, row: Unique) -> Findings:
             seen.setdefault(item, at)
 
 
-def _multiscales_differ(ome: JSON, where: str, version: str) -> Findings:
+def _multiscales_differ(ome: JSON, where: str, version: Version) -> Findings:
     found = objects_of(ome, "multiscales")
     for k, (at, multiscale) in enumerate(found):
         with suppress(RecursionError):
@@ -81,60 +82,33 @@ def _multiscales_differ(ome: JSON, where: str, version: str) -> Findings:
                 yield Problem(at, "stands here twice; leave one out", section="multiscales")
 
 
-def _array_dimensions(ome: JSON, where: str, version: str) -> Findings:
+def _array_dimensions(ome: JSON, where: str, version: Version) -> Findings:
     names, multiscales = ome.get("_ARRAY_DIMENSIONS"), objects_of(ome, "multiscales")
     axes = list(items_of(multiscales[0][1], "axes")) if multiscales else []
     if axes and all(isinstance(name, str) for name in axes) and is_list(names) and list(names or ()) != axes:
         yield Problem("_ARRAY_DIMENSIONS", f"differ from the axes {shown_value(''.join(axes))}", True, "axes")
 
 
-def _axes_in_order(multiscale: JSON, where: str, version: str) -> Findings:
-    names = [name for name in items_of(multiscale, "axes") if name in tuple("tczyx")]
-    if names != sorted(names, key="tczyx".index):
-        message = f"{''.join(names)!r} must be in the order tczyx; transpose the image to match"
-        yield Problem(key_address(where, "axes"), message, section="axes")
+def _fixed_axes(multiscale: JSON, where: str, version: Version) -> Findings:
+    """Axes are in order (0.3); that names are known, and differ, other rules say."""
+    names = [name for name in items_of(multiscale, "axes") if isinstance(name, str) and name in FIXED_AXES]
+    problem = fixed_axes_problem(names, key_address(where, "axes"))
+    yield from [problem] if problem else []
 
 
-ARRAY_AXES = only("0.6")
-"""Versions that know axes of type "array", for which the rules of images don't hold."""
+def _image_axes(value: JSON, where: str, version: Version) -> Findings:
+    """Axes are those of an image, in number and order; axes of arrays are free (0.6)."""
+    where = key_address(where, "axes")
+    axes = [(axis.get("name"), type_of(axis)) for _, axis in objects_of(value, "axes")]
+    kinds = [kind for _, kind in axes]
+    of_arrays = version.array_axes and kinds.count("array") >= 2
+    problem = None if of_arrays or not axes else image_axes_problem(axes, where)
+    if of_arrays and 2 <= kinds.count("space") <= 3:
+        problem = Problem(where, "are of type 'array' and 'space'; an image has one or the other", section="axes")
+    yield from [problem] if problem else []
 
 
-def _axes(value: JSON, where: str, version: str) -> Findings:
-    """Yield what is wrong with the number and order of the types of axes; axes of arrays are free."""
-    kinds = [type_of(axis) for _, axis in objects_of(value, "axes")]
-    if not kinds or (kinds.count("array") >= 2 and version in ARRAY_AXES):
-        yield from _mixed(kinds, where)
-        return
-    space, time = kinds.count("space"), kinds.count("time")
-    if not 2 <= space <= 3:
-        yield Problem(key_address(where, "axes"), f"{space} are of space; an image has 2 or 3", section="axes")
-    elif time > 1 or len(kinds) - time - space > 1:
-        message = (
-            f"at most one is of time, and one of channel or another type; not {', '.join(map(shown_value, kinds))}"
-        )
-        yield Problem(key_address(where, "axes"), message, section="axes")
-    else:
-        yield from _order_of_axes(value, where)
-
-
-def _mixed(kinds: list[str], where: str) -> Findings:
-    if 2 <= kinds.count("space") <= 3:
-        yield Problem(key_address(where, "axes"), "axes of arrays and of space don't stand together", section="axes")
-
-
-def _order_of_axes(value: JSON, where: str) -> Findings:
-    axes = [axis for _, axis in objects_of(value, "axes")]
-    ranks = [TYPE_RANKS.get(type_of(axis), 1) for axis in axes]
-    space = [axis.get("name") for axis in axes if type_of(axis) == "space"]
-    known = [name for name in space if name in ("z", "y", "x")]
-    if ranks != sorted(ranks):
-        message = "must be in the order time, channel, space; transpose the image to match"
-        yield Problem(key_address(where, "axes"), message, section="axes")
-    elif known != sorted(known, reverse=True):
-        yield Problem(key_address(where, "axes"), "of space should be in the order z, y, x", True, "axes")
-
-
-def _unit(axis: JSON, where: str, version: str) -> Findings:
+def _unit(axis: JSON, where: str, version: Version) -> Findings:
     unit, units = axis.get("unit"), UNITS.get(type_of(axis))
     example = {"space": "micrometer", "time": "second"}.get(type_of(axis))
     if units and "unit" not in axis:
@@ -148,10 +122,10 @@ def _unit(axis: JSON, where: str, version: str) -> Findings:
         yield Problem(key_address(where, "unit"), message, True, "axes")
 
 
-def _ordered(*kinds: Sequence[str], key: str = TRANSFORMS) -> Callable[[JSON, str, str], Findings]:
+def _ordered(*kinds: Sequence[str], key: str = TRANSFORMS) -> Callable[[JSON, str, Version], Findings]:
     """Return the check that the transformations under a key are of these types, in this order."""
 
-    def ordered(value: JSON, where: str, version: str) -> Findings:
+    def ordered(value: JSON, where: str, version: Version) -> Findings:
         found = [type_of(item) for _, item in objects_of(value, key)]
         if found and set(found) <= {"scale", "translation"} and found not in [list(kind) for kind in kinds]:
             wanted = " or ".join(", ".join(kind) for kind in kinds)
@@ -160,7 +134,7 @@ def _ordered(*kinds: Sequence[str], key: str = TRANSFORMS) -> Callable[[JSON, st
     return ordered
 
 
-def _pair(transformation: JSON, where: str, version: str) -> Findings:
+def _pair(transformation: JSON, where: str, version: Version) -> Findings:
     if type_of(transformation) == "sequence" and len(items_of(transformation, "transformations")) == 2:
         yield from _ordered(("scale", "translation"), key="transformations")(transformation, where, version)
 
@@ -175,7 +149,7 @@ def _vectors(value: JSON, where: str) -> Iterator[tuple[str, Sequence[Any]]]:
                 yield f"{inside}/{kind}", part[kind]
 
 
-def _lengths(multiscale: JSON, where: str, version: str) -> Findings:
+def _lengths(multiscale: JSON, where: str, version: Version) -> Findings:
     """Vectors have a number for each axis (0.4 and 0.5)."""
     n = len(items_of(multiscale, "axes"))
     for at, value in ((where, multiscale), *objects_of(multiscale, "datasets", where)):
@@ -189,7 +163,7 @@ def _of_length(n: int, vectors: Iterable[tuple[str, Sequence[Any]]]) -> Findings
             yield Problem(at, f"has {len(vector)} values, but there are {n} axes", section=TRANSFORMS)
 
 
-def _fine_to_coarse(multiscale: JSON, where: str, version: str) -> Findings:
+def _fine_to_coarse(multiscale: JSON, where: str, version: Version) -> Findings:
     levels = [(at, _scale_of(dataset, at)) for at, dataset in objects_of(multiscale, "datasets", where)]
     for (_, fine), (at, coarse) in pairwise(levels):
         smaller = [b < a for a, b in zip(fine, coarse, strict=False)]
@@ -215,7 +189,7 @@ def _outputs(multiscale: JSON) -> list[tuple[str, str]]:
     return [(at, name) for at, name in found if isinstance(name, str)]
 
 
-def _level_ends(multiscale: JSON, where: str, version: str) -> Findings:
+def _level_ends(multiscale: JSON, where: str, version: Version) -> Findings:
     """The input is the level itself, the output one coordinate system of the image, the same for all levels (0.6)."""
     systems, outputs = texts_of(multiscale, "coordinateSystems", "name"), _outputs(multiscale)
     for at, name in outputs:
@@ -228,7 +202,7 @@ def _level_ends(multiscale: JSON, where: str, version: str) -> Findings:
             yield Problem(key_address(where, at), f"{shown_value(name)} is not {first}", section=TRANSFORMS)
 
 
-def _level_input(dataset: JSON, where: str, version: str) -> Findings:
+def _level_input(dataset: JSON, where: str, version: Version) -> Findings:
     path = dataset.get("path")
     for at, _, source, _ in _linked(dataset):
         given = source.get("path")
@@ -237,7 +211,7 @@ def _level_input(dataset: JSON, where: str, version: str) -> Findings:
             yield Problem(f"{key_address(where, at)}/input/path", message, section=TRANSFORMS)
 
 
-def _level_lengths(multiscale: JSON, where: str, version: str) -> Findings:
+def _level_lengths(multiscale: JSON, where: str, version: Version) -> Findings:
     """Vectors have a number for each axis of the coordinate system (0.6)."""
     systems = objects_of(multiscale, "coordinateSystems")
     ndims = {s["name"]: len(items_of(s, "axes")) for _, s in systems if isinstance(s.get("name"), str)}
@@ -252,7 +226,7 @@ def _level_lengths(multiscale: JSON, where: str, version: str) -> Findings:
             yield from _of_length(n, [(f"{key_address(where, at)}/{kind}", item[kind])])
 
 
-def _link_ends(multiscale: JSON, where: str, version: str) -> Findings:
+def _link_ends(multiscale: JSON, where: str, version: Version) -> Findings:
     """Coordinate systems that transformations name are there, unless in another image (0.6)."""
     systems = texts_of(multiscale, "coordinateSystems", "name")
     for at, _, *ends in _linked(multiscale):
@@ -263,7 +237,7 @@ def _link_ends(multiscale: JSON, where: str, version: str) -> Findings:
                 yield Problem(f"{key_address(where, at)}/{side}/name", message, section=TRANSFORMS)
 
 
-def _connected(multiscale: JSON, where: str, version: str) -> Findings:
+def _connected(multiscale: JSON, where: str, version: Version) -> Findings:
     """Each coordinate system can be reached from that of the levels (0.6)."""
     outputs = [name for _, name in _outputs(multiscale)]
     if not outputs:
@@ -290,13 +264,13 @@ def _reached(start: set[str], edges: Sequence[tuple[str, str]]) -> set[str]:
     return reached
 
 
-def _either(transformation: JSON, where: str, version: str) -> Findings:
+def _either(transformation: JSON, where: str, version: Version) -> Findings:
     most, keys = EITHER.get(type_of(transformation), (0, ()))
     if keys and not 1 <= sum(key in transformation for key in keys) <= most:
         yield Problem(where, f"must have {'either ' if most == 1 else ''}{' or '.join(keys)}", section=TRANSFORMS)
 
 
-def _names_in_case(plate: JSON, where: str, version: str) -> Findings:
+def _names_in_case(plate: JSON, where: str, version: Version) -> Findings:
     for key in ("rows", "columns"):
         names = set(texts_of(plate, key, "name"))
         folded = Counter(name.casefold() for name in names)
@@ -307,64 +281,56 @@ def _names_in_case(plate: JSON, where: str, version: str) -> Findings:
                 yield Problem(f"{at}/name", message, True, "plate")
 
 
-FREE_PATHS = until("0.3")
-"""Versions whose text does not tie the path of a well to its row and column."""
-
-
-def _wells(plate: JSON, where: str, version: str) -> Findings:
+def _wells(plate: JSON, where: str, version: Version) -> Findings:
     sides = [("row", texts_of(plate, "rows", "name")), ("column", texts_of(plate, "columns", "name"))]
     for at, well in objects_of(plate, "wells", where):
         path = well.get("path")
         names = path.split("/") if isinstance(path, str) else []
-        if len(names) == 2 or (len(names) > 2 and version in FREE_PATHS):
+        if len(names) == 2 or (len(names) > 2 and not version.indexed):
             for name, (side, known) in zip(names[-2:], sides, strict=True):
                 yield from _well(well, at, version, name, side, known)
 
 
-def _well(well: JSON, where: str, version: str, name: str, side: str, known: list[str]) -> Findings:
+def _well(well: JSON, where: str, version: Version, name: str, side: str, known: list[str]) -> Findings:
     index = well.get(f"{side}Index")
     if name not in known and known:
         message = f"{shown_value(name)} is no {side} of the plate"
-        yield Problem(f"{where}/path", message, version in FREE_PATHS, "plate")
-    elif version not in FREE_PATHS and INDEX.holds(index) and known and index != known.index(name):
+        yield Problem(f"{where}/path", message, not version.indexed, "plate")
+    elif version.indexed and INDEX.holds(index) and known and index != known.index(name):
         message = f"is {shown_value(index)}, but {side} {shown_value(name)} is {known.index(name)}, counted from 0"
         yield Problem(f"{where}/{side}Index", message, section="plate")
 
 
-SAYING_ACQUISITION = since("0.4")
-"""Versions where it is a MUST."""
-
-
-def _acquisitions(well: JSON, where: str, version: str) -> Findings:
+def _acquisitions(well: JSON, where: str, version: Version) -> Findings:
     """Where a plate has several acquisitions, images say theirs; a well alone shows that only if others do."""
     images = objects_of(well, "images", where)
     given = {image["acquisition"] for _, image in images if is_integer(image.get("acquisition"))}
-    several = len(given) > 1 and version in SAYING_ACQUISITION
+    several = len(given) > 1 and version.named_acquisitions
     for at, image in images if given else ():
         if "acquisition" not in image:
             message = f"is missing; it {'must' if several else 'should'} be there, as other images have it"
             yield Problem(f"{at}/acquisition", message, not several, "well")
 
 
-Check = tuple[Versions, Callable[[JSON, str, str], Findings]]
+Check = tuple[Versions, Callable[[JSON, str, Version], Findings]]
 _ONE_SCALE = _ordered(("scale",), ("scale", "translation"))
 CHECKS: Mapping[str, Sequence[Check]] = {
     "ome": ((EVERY, _unique("ome")), (EVERY, _multiscales_differ), (only("0.3"), _array_dimensions)),
     "multiscale": (
         (EVERY, _unique("multiscale")),
-        (only("0.3"), _axes_in_order),
-        (OF_LEVELS, _axes),
+        (only("0.3"), _fixed_axes),
+        (OF_LEVELS, _image_axes),
         (OF_LEVELS, _ONE_SCALE),
         (OF_LEVELS, _lengths),
         (since("0.4"), _fine_to_coarse),
-        (only("0.6"), _level_ends),
-        (only("0.6"), _level_lengths),
-        (only("0.6"), _link_ends),
-        (only("0.6"), _connected),
+        (since("0.6"), _level_ends),
+        (since("0.6"), _level_lengths),
+        (since("0.6"), _link_ends),
+        (since("0.6"), _connected),
     ),
-    "dataset": ((OF_LEVELS, _ONE_SCALE), (only("0.6"), _level_input)),
+    "dataset": ((OF_LEVELS, _ONE_SCALE), (since("0.6"), _level_input)),
     "axis": ((EVERY, _unit),),
-    "coordinateSystem": ((EVERY, _unique("coordinateSystem")), (EVERY, _axes)),
+    "coordinateSystem": ((EVERY, _unique("coordinateSystem")), (EVERY, _image_axes)),
     "level transformation": ((EVERY, _pair),),
     "link": ((EVERY, _either),),
     "any": ((EVERY, _either),),

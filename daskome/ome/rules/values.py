@@ -1,7 +1,7 @@
 """Kinds of values that keys hold: a predicate, and how a message names it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,11 @@ def one_of(*values: Any) -> Kind:
     return Kind(_or(values), lambda value: isinstance(value, str) and value in values)
 
 
+def none_of(drafts: Sequence[str], release: str) -> Kind:
+    """Return the kind of a version that is not one of the drafts of a release."""
+    return Kind(f"{release!r}, that of the release", lambda value: value not in drafts)
+
+
 def _or(values: Iterable[Any]) -> str:
     *most, last = map(repr, values)
     return f"{', '.join(most)} or {last}" if most else last
@@ -127,5 +132,4 @@ NUMBERS = list_of("numbers", NUMBER)
 SCALE = list_of("numbers", SIZE)
 AXIS_NAME = one_of(*"tczyx")
 INTERPOLATION = one_of("nearest", "linear", "cubic")
-RELEASE = Kind("'0.6', that of the release", lambda value: value != "0.6rc0")
 INPUT_OUTPUT = "only the outermost transformation has input and output"
