@@ -16,7 +16,8 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import BufferPrototype, default_buffer_prototype
 from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.registry import register_pipeline
-from zarr.storage import LocalStore, MemoryStore
+
+from daskome.stores.kinds import waits_for_no_loop
 
 try:
     from zarr.core.codec_pipeline import FusedCodecPipeline
@@ -55,7 +56,7 @@ def open_sync(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
     make every thread wait for the slowest store. So the pipeline that zarr has chosen is replaced, without a lock.
     """
     pipeline = array.async_array.codec_pipeline
-    if FusedCodecPipeline is None or type(array.store) not in (LocalStore, MemoryStore) or _is_chosen(pipeline):
+    if FusedCodecPipeline is None or not waits_for_no_loop(array.store) or _is_chosen(pipeline):
         return array
     array = array.with_config({})  # a copy: the caller keeps what it has
     object.__setattr__(array.async_array, "codec_pipeline", _direct(array))
