@@ -204,7 +204,7 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     for overwrite in (False, True):
-        with pytest.raises(FileExistsError, match="no zarr group"):
+        with pytest.raises(FileExistsError, match="not a zarr group"):
             daskome.write_image(CUBE, tmp_path, overwrite=overwrite)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 

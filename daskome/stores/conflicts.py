@@ -6,15 +6,14 @@ from typing import Any
 
 import zarr
 from zarr.core.sync import sync
-from zarr.storage import LocalStore, StorePath
+from zarr.storage import StorePath
 
 from daskome.ome.metadata import Metadata
 from daskome.planning.plan import Group, Plan
 from daskome.stores.create import zarr_format
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, read_attributes
-from daskome.stores.location import address_of, join_paths
-from daskome.stores.wrappers import unwrapped
+from daskome.stores.location import address_of, folder_of, join_paths
 
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
 
@@ -121,23 +120,22 @@ def _dicts(values: Any) -> Sequence[Mapping[str, Any]]:
 def _check_writable(place: StorePath) -> None:
     if place.read_only:
         raise PermissionError(f"{place} is opened for reading only")
-    store = unwrapped(place.store)
-    if isinstance(store, LocalStore):
-        folder = next(parent for parent in (store.root, *store.root.parents) if parent.exists())
+    root = folder_of(StorePath(place.store))
+    if root is not None:
+        folder = next(parent for parent in (root, *root.parents) if parent.exists())
         if not folder.is_dir():
-            raise NotADirectoryError(f"{store.root} can't be made: {folder} is a file")
+            raise NotADirectoryError(f"{root} can't be made: {folder} is a file")
         if not os.access(folder, os.W_OK):
-            raise PermissionError(f"{store.root} can't be written: no permission in {folder}")
+            raise PermissionError(f"{root} can't be written: no permission in {folder}")
 
 
 def _check_nothing_else(place: StorePath) -> None:
     """A folder that is no zarr group holds other people's files, but for what zarr was writing when it was killed."""
-    store = unwrapped(place.store)
-    if isinstance(store, LocalStore):
-        folder = store.root / place.path
-        entries = {entry.name for entry in folder.iterdir() if entry.suffix != ".partial"} if folder.is_dir() else set()
+    folder = folder_of(place)
+    if folder is not None and folder.is_dir():
+        entries = {entry.name for entry in folder.iterdir() if entry.suffix != ".partial"}
         if entries and entries.isdisjoint(("zarr.json", ".zgroup")):  # Another process may have just made the group.
-            raise FileExistsError(f"{folder} holds files that are no zarr group; give a path that is free")
+            raise FileExistsError(f"{folder} holds files that are not a zarr group; give a path that is free")
 
 
 def _check_kind(place: StorePath, found: Mapping[str, Any], overwrite: bool) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import FsspecStore, StorePath
+from zarr.storage import StorePath
 
-from daskome.stores.wrappers import unwrapped
+from daskome.stores.kinds import kind_of
 
 
 def read_text(path: StorePath) -> str | None:
@@ -62,9 +62,8 @@ async def put_text(path: StorePath, text: str) -> None:
 
 async def fetch_names(folder: StorePath) -> list[str]:
     """As `list_names`. File systems of objects remember lists that other processes have changed since."""
-    store = unwrapped(folder.store)
-    if isinstance(store, FsspecStore):
-        store.fs.invalidate_cache()
+    kind, store = kind_of(folder)
+    kind.refresh(store)
     with suppress(FileNotFoundError, NotADirectoryError):
         return [name.strip("/") async for name in folder.store.list_dir(folder.path)]
     return []

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import zarr
-from zarr.storage import StorePath, ZipStore
+from zarr.storage import StorePath
 
 from daskome.model.layout import ArrayFormat
 from daskome.ome.detect import ome_keys
 from daskome.ome.versions import Version
-from daskome.stores.wrappers import unwrapped
+from daskome.stores.kinds import kind_of
 
 JSON = dict[str, Any]
 UNFINISHED_KEY = "daskome"
@@ -95,8 +95,8 @@ def attributes_of_others(found: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _mode(place: StorePath, writable: bool = False) -> Literal["r", "r+"]:
-    """Return the mode that opens what is there. A zip file that is open for writing can't be opened as "r"."""
-    return "r+" if writable or (isinstance(unwrapped(place.store), ZipStore) and not place.read_only) else "r"
+    """Return the mode that opens what is there."""
+    return "r+" if writable or (kind_of(place)[0].opens_to_write and not place.read_only) else "r"
 
 
 def zarr_format_of(arrays: ArrayFormat) -> Literal[2, 3]:

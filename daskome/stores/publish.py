@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zarr.storage import LocalStore, StorePath
+from zarr.storage import StorePath
 
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
@@ -13,9 +13,8 @@ from daskome.ome.versions import Version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan
 from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes, set_attributes
-from daskome.stores.location import is_local_to_process
+from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.locking import HERE, held
-from daskome.stores.wrappers import unwrapped
 
 PARTIAL = ".partial"
 """How the files end that zarr writes before it gives them their names; a process that is killed leaves them."""
@@ -52,14 +51,14 @@ def _publish(place: StorePath, version: Version, metadata: Metadata) -> None:
 @contextmanager
 def _alone(place: StorePath) -> Iterator[bool]:
     """Add to the lists at a place alone, if that can be. Yield whether it is so."""
-    store = unwrapped(place.store)
+    folder = folder_of(place)
     with HERE:
-        if isinstance(store, LocalStore):
-            (store.root / place.path).mkdir(parents=True, exist_ok=True)
-            with held(store.root / place.path) as alone:
-                yield alone
-        else:
+        if folder is None:
             yield is_local_to_process(place)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            with held(folder) as alone:
+                yield alone
 
 
 def _published(found: JSON, version: Version, metadata: Metadata) -> JSON:
@@ -74,10 +73,8 @@ def _published(found: JSON, version: Version, metadata: Metadata) -> JSON:
 
 def delete_partial_files(place: StorePath, plan: Plan) -> None:
     """Delete what killed processes have left of files that were never finished. Other stores write whole objects."""
-    store = unwrapped(place.store)
-    if isinstance(store, LocalStore):
-        for group, pyramid in plan.images:
-            for level in pyramid.levels[group.kept :]:
-                folder = store.root / place.path / group.path / level.path
-                for path in folder.rglob(f"*{PARTIAL}"):
-                    path.unlink(missing_ok=True)
+    for group, pyramid in plan.images:
+        for level in pyramid.levels[group.kept :]:
+            folder = folder_of(place / group.path / level.path)
+            for path in folder.rglob(f"*{PARTIAL}") if folder else ():
+                path.unlink(missing_ok=True)

@@ -16,7 +16,8 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import BufferPrototype, default_buffer_prototype
 from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.registry import register_pipeline
-from zarr.storage import LocalStore, MemoryStore
+
+from daskome.stores.kinds import waits_for_no_loop
 
 try:
     from zarr.core.codec_pipeline import FusedCodecPipeline
@@ -24,8 +25,6 @@ except ImportError:  # before zarr 3.3
     FusedCodecPipeline = None  # type: ignore[assignment, misc]
 ZARRS_OWN = (BatchedCodecPipeline, FusedCodecPipeline)
 """Another pipeline, such as that of zarrs, is the user's choice, and stays."""
-NO_LOOP = (LocalStore, MemoryStore)
-"""Stores that answer without an event loop; those that wrap them need one."""
 SAMPLES_PER_AXIS = 8
 """So many voxels are looked at along each axis before all are."""
 
@@ -57,7 +56,7 @@ def open_sync(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
     make every thread wait for the slowest store. So the pipeline that zarr has chosen is replaced, without a lock.
     """
     pipeline = array.async_array.codec_pipeline
-    if FusedCodecPipeline is None or type(array.store) not in NO_LOOP or _is_chosen(pipeline):
+    if FusedCodecPipeline is None or not waits_for_no_loop(array.store) or _is_chosen(pipeline):
         return array
     array = array.with_config({})  # a copy: the caller keeps what it has
     object.__setattr__(array.async_array, "codec_pipeline", _direct(array))
@@ -69,7 +68,7 @@ def needs_no_loop(store: Any) -> bool:
     chosen = zarr.config.get("codec_pipeline.path").rpartition(".")[2] not in {
         getattr(p, "__name__", "") for p in ZARRS_OWN
     }
-    return FusedCodecPipeline is not None and type(store) in (LocalStore, MemoryStore) and not chosen
+    return FusedCodecPipeline is not None and waits_for_no_loop(store) and not chosen
 
 
 def concurrency() -> int | None:
