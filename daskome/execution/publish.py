@@ -65,8 +65,8 @@ def _sample(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> np.ndarra
         for axis, n in zip(pyramid.axes, array.shape, strict=True)
     )
     blocks = list(regions.blocks_of(whole, pyramid.levels[-1].write_chunks))
-    step = regions.ceil_div(len(blocks), SAMPLE_BLOCKS)
-    values = np.concatenate([np.ravel(np.asarray(array[regions.slices(block)])) for block in blocks[::step]])
+    looked_at = (blocks[i] for i in regions.spread(len(blocks), SAMPLE_BLOCKS))
+    values = np.concatenate([np.ravel(np.asarray(array[regions.slices(block)])) for block in looked_at])
     return values[np.isfinite(values)]
 
 

@@ -145,7 +145,7 @@ def _of_images(plan: Plan, units: Iterator[Unit]) -> Iterator[tuple[Unit, int]]:
 
 
 def _spread(indices: Sequence[int]) -> Sequence[int]:
-    return indices[:: max(regions.ceil_div(len(indices), SAMPLE), 1)]
+    return [indices[i] for i in regions.spread(len(indices), SAMPLE)]
 
 
 def _check_pixels(start: Run, units: Iterator[Unit]) -> None:

@@ -1,14 +1,15 @@
 """An image as planning knows it: shape, dtype, axes, voxel size and origin."""
 
-import re
 from dataclasses import dataclass
 from math import inf, isfinite
+
+import numpy as np
 
 from daskome.model.axes import Axis
 from daskome.model.regions import Shape
 
 DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
-ITEMSIZES = {"bool": 1} | {name: int(re.sub(r"\D", "", name)) // 8 for name in DTYPES[1:]}
+ITEMSIZES = {name: np.dtype(name).itemsize for name in DTYPES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,15 @@ def ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
+def spread(n: int, most: int) -> range:
+    """Return at most `most` of the numbers below `n`, in equal steps from 0.
+
+    >>> list(spread(10, 4)), list(spread(3, 4))
+    ([0, 3, 6, 9], [0, 1, 2])
+    """
+    return range(0, n, max(ceil_div(n, most), 1))
+
+
 def n_blocks(shape: Sequence[int], blocks: Sequence[int]) -> Shape:
     """Return how many blocks cover `shape` along each axis."""
     return tuple(ceil_div(n, b) for n, b in zip(shape, blocks, strict=True))

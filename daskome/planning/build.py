@@ -1,4 +1,4 @@
-"""Make plans: for an image, for levels the caller has, for more levels, and several plans as one."""
+"""Make plans: for an image, for levels that exist already, for more levels, and for several plans together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -40,14 +40,14 @@ def plan_image(
     scale_factors, storage_options
         As in `daskome.write_image`.
     describe : callable
-        From the pyramid to what its group says.
+        Returns the metadata of the group that holds a pyramid.
     options : PlanOptions, optional
-        Who will write it, and what the plan may do for that.
+        Who will write the plan, and what it may do.
 
     Raises
     ------
     ValueError
-        For anything that can't be written as asked, or not within the memory of a worker.
+        If the image cannot be written with these options, or not within the memory of a worker.
     """
     version.check_axes(image.axes)
     options = options or PlanOptions()
@@ -66,7 +66,7 @@ def plan_levels(
     describe: Describe = image_metadata,
     options: PlanOptions | None = None,
 ) -> Plan:
-    """Return the plan for levels that the caller has already: all of them independent, in one stage."""
+    """Return the plan that writes levels which the caller has already made: independent passes, in one stage."""
     options = options or PlanOptions()
     pyramid = given_pyramid(levels, method, storage_options, version.arrays, options.limits)
     version.check_axes(pyramid.axes)
@@ -77,7 +77,7 @@ def plan_levels(
 def plan_more_levels(
     pyramid: Pyramid, kept: int, version: Version, metadata: Metadata, options: PlanOptions | None = None
 ) -> Plan:
-    """Return the plan that adds to the first `kept` levels of a pyramid, which are stored, the others."""
+    """Return the plan that writes the levels of a pyramid beyond the first `kept`, which are stored already."""
     options = options or PlanOptions()
     passes = plan_passes(pyramid, SourceChunks(()), options, kept)
     copies = copies_written(pyramid, passes, options.limits)
@@ -87,20 +87,20 @@ def plan_more_levels(
 def _plan_of(
     version: Version, group: Group, copies: Sequence[Pyramid], passes: Sequence[Pass], workers: Workers
 ) -> Plan:
-    """Return the plan of one group, and the temporary copies that its passes go by, in the order of their numbers."""
+    """Return the plan of one group and the temporary copies that its passes use, in the order of their numbers."""
     groups = [Group(copy_path(k), Metadata(), copy, temporary=True) for k, copy in enumerate(copies)]
     return Plan(version.name, (group, *groups), tuple(Stage((pass_,)) for pass_ in passes), workers)
 
 
 def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) -> Plan:
-    """Return plans, each put under a path, as one: their stages run side by side.
+    """Return one plan that holds several, each under a path; their stages run side by side.
 
     Parameters
     ----------
     parts : sequence of (str, Plan)
         All of one version, for the same workers.
     groups : sequence of Group
-        Without pyramids, which are published after those of the parts.
+        Groups without pyramids, to be published after those of the parts.
     """
     home = common_path([join(path, group.path) for path, plan in parts for group, _ in plan.images])
     n_copies, n_images = count(), 0
@@ -121,7 +121,7 @@ def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) ->
 
 
 def _moved(pass_: Pass, paths: Mapping[str, str], n_images: int) -> Pass:
-    """Return a pass over groups with other paths, and images that come after `n_images` others."""
+    """Return a pass whose groups have new paths, and whose image comes after `n_images` others."""
     return replace(
         pass_,
         group=paths[pass_.group],

@@ -1,12 +1,12 @@
-"""From a pyramid to its passes: how many levels each writes, and whether it goes by way of a temporary copy.
+"""Turn a pyramid into passes: how many levels each writes, and whether it uses a temporary copy.
 
 ::
 
     image ──▶ pass 0 ──▶ s0 s1 s2                      levels whose blocks nest are written from what is in memory
                            └──▶ pass 1 ──▶ s3 s4       the next pass reads back the level below it,
-                           └─copy of s3──▶             or a temporary copy that the pass before left for it
+                           └─copy of s3──▶             or a temporary copy that the previous pass wrote
 
-    image ──▶ temporary copy ──▶ s0 s1 …               where chunks of the image and of level 0 fit badly
+    image ──▶ temporary copy ──▶ s0 s1 …               where chunks of the image do not fit those of level 0
 """
 
 from collections.abc import Iterable
@@ -27,9 +27,10 @@ from daskome.planning.work import Pass, PlanOptions, SourceChunks
 def plan_passes(
     pyramid: Pyramid, source: SourceChunks, options: PlanOptions, first: int = 0, n_copies: int = 0
 ) -> list[Pass]:
-    """Return passes that write the levels from `first` on, level 0 from its pieces, others from what is stored.
+    """Return the passes that write the levels from `first` on.
 
-    That is the level below, or a temporary copy, of which there are `n_copies` already.
+    Level 0 is made from `source`, the others from the stored level below or from a temporary copy. There are
+    `n_copies` of these already.
     """
     if first >= len(pyramid.levels):
         return []
@@ -45,9 +46,9 @@ def plan_passes(
 
 
 def copies_written(pyramid: Pyramid, passes: Iterable[Pass], limits: Limits) -> list[Pyramid]:
-    """Return the temporary copies of levels that passes leave, each a pyramid of one level."""
-    found = (next_level_copy(pyramid, pass_.stop, limits) for pass_ in passes if pass_.writes_copy is not None)
-    return [copy for copy in found if copy]
+    """Return the temporary copies of levels that passes write, each a pyramid of one level."""
+    copies = (next_level_copy(pyramid, pass_.stop, limits) for pass_ in passes if pass_.writes_copy is not None)
+    return [copy for copy in copies if copy]
 
 
 def _stored(level: Level, reads_copy: str | None = None) -> SourceChunks:
@@ -55,13 +56,13 @@ def _stored(level: Level, reads_copy: str | None = None) -> SourceChunks:
 
 
 def copying_pass(pyramid: Pyramid, k: int, source: SourceChunks, options: PlanOptions) -> Pass:
-    """Return the pass that writes level k as the caller has it."""
+    """Return the pass that writes level k as the caller has made it."""
     alone = replace(pyramid, levels=(pyramid.levels[k],))
     return replace(best_pass(alone, 0, 1, source, options), first=k, stop=k + 1)
 
 
 def last_nested(pyramid: Pyramid, first: int) -> int:
-    """Return up to which level blocks nest from `first` on, so that one pass can write them all."""
+    """Return the end of the levels from `first` on whose blocks nest, so that one pass can write them all."""
     stop = first + 1
     while stop < len(pyramid.levels) and _nests(pyramid, stop):
         stop += 1
@@ -69,7 +70,7 @@ def last_nested(pyramid: Pyramid, first: int) -> int:
 
 
 def _nests(pyramid: Pyramid, k: int) -> bool:
-    """Whether a block of level k is made of whole blocks of level k - 1, as they are stored, and of nothing else."""
+    """Return whether a block of level k is made of whole blocks of level k - 1, as stored, and of nothing else."""
     fine, coarse, factors = pyramid.levels[k - 1], pyramid.levels[k], pyramid.factors(k)
     if any(map(pyramid.method.halo, factors)) or not fine.layout.lossless:
         return False
@@ -84,9 +85,9 @@ class StagedRoute:
     Attributes
     ----------
     copy : Pyramid
-        Of one level.
+        A pyramid of one level.
     passes : list of Pass
-        All there are: from the image to the copy, from there to the first levels, then the others.
+        All passes: from the image to the copy, from there to the first levels, then the others.
     """
 
     copy: Pyramid
@@ -94,7 +95,7 @@ class StagedRoute:
 
     @property
     def moves(self) -> float:
-        """How many times the image is moved: read, written to the copy, and read from there."""
+        """How many times the image is moved: read, written to the copy, and read from it."""
         write, read, *_ = self.passes
         return write.amplification + 1 + read.amplification
 
@@ -109,7 +110,7 @@ class StagedRoute:
 
 
 def choose_route(pyramid: Pyramid, source: SourceChunks, options: PlanOptions) -> tuple[list[Pass], list[Pyramid]]:
-    """Return the passes that write a pyramid from an image, and the temporary copies that they go by, in their order.
+    """Return the passes that write a pyramid from an image, and the temporary copies that they use, in order.
 
     If the image would be read more than `Limits.staged_above` times otherwise, the first copy is one of the image,
     provided that is allowed; where it is not, the pass notes what a copy would save.
@@ -123,9 +124,9 @@ def choose_route(pyramid: Pyramid, source: SourceChunks, options: PlanOptions) -
         if not options.staging:
             raise ValueError(f"{error}; or staging=True (--staging), for a temporary copy of the image") from error
         return staged.passes, staged.copies(pyramid, options.limits)
-    often = direct[0].amplification
-    staged = _staged(pyramid, source, options) if often > options.limits.staged_above else None
-    if staged is None or staged.moves >= often:
+    amplification = direct[0].amplification
+    staged = _staged(pyramid, source, options) if amplification > options.limits.staged_above else None
+    if staged is None or staged.moves >= amplification:
         return direct, copies_written(pyramid, direct, options.limits)
     if not options.staging:
         offering = [replace(direct[0], staged_amplification=staged.passes[0].amplification), *direct[1:]]
@@ -134,22 +135,22 @@ def choose_route(pyramid: Pyramid, source: SourceChunks, options: PlanOptions) -
 
 
 def _staged(pyramid: Pyramid, source: SourceChunks, options: PlanOptions) -> StagedRoute | None:
-    """Return the best temporary copy; None if there is none within the memory."""
-    found = []
+    """Return the route by the best temporary copy, or None if none fits in memory."""
+    routes = []
     for chunks in _staged_chunks(pyramid, source, options.limits):
         with suppress(ValueError):
             copy = temporary_level(pyramid, 0, chunks)
             write = replace(best_pass(copy, 0, 1, source, options), group=copy_path(0))
-            own = SourceChunks(regular_chunks(pyramid.levels[0].shape, chunks), reads_copy=copy_path(0))
-            found.append(StagedRoute(copy, [write, *plan_passes(pyramid, own, options, n_copies=1)]))
-    return min(found, key=lambda route: route.rank(options.limits), default=None)
+            copied = SourceChunks(regular_chunks(pyramid.levels[0].shape, chunks), reads_copy=copy_path(0))
+            routes.append(StagedRoute(copy, [write, *plan_passes(pyramid, copied, options, n_copies=1)]))
+    return min(routes, key=lambda route: route.rank(options.limits), default=None)
 
 
 def _staged_chunks(pyramid: Pyramid, source: SourceChunks, limits: Limits) -> list[Shape]:
-    """Return in which chunks a temporary copy may be stored.
+    """Return the shapes of chunks that a temporary copy may have.
 
-    Per axis they are as long as those of the image or as blocks of the target, whichever are shorter, or a few times
-    that: so a unit can write whole ones of what it reads once, and another read them once.
+    Per axis they are as long as the chunks of the image or the blocks of the target, whichever are shorter, or a few
+    times that. Then one unit can write whole chunks of what it reads once, and another can read them once.
     """
     axes = zip(source.longest, pyramid.levels[0].write_chunks, pyramid.levels[0].shape, strict=True)
     lengths = [

@@ -3,7 +3,7 @@
 ::
 
     candidates    every top level × every unit shape that holds whole blocks of it, with and without a copy
-        │         those over the memory of a thread are dropped
+        │         (those that need more memory than a thread has are dropped)
         ▼
     sort key      time, then bytes over the limit per unit, then levels left to later passes, then memory
         ▼
@@ -31,7 +31,7 @@ READ_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class PassCandidates:
-    """What the passes from a level have in common: what they read, in which pieces, and the copies they can leave."""
+    """What all passes from one level share: what they read, in which pieces, and the copies they can write."""
 
     pyramid: Pyramid
     first: int
@@ -43,7 +43,7 @@ class PassCandidates:
     at_once: int | None = AT_ONCE
 
     def passes(self, stop: int, unit: Shape) -> Iterator[Pass]:
-        """Yield the passes in such units: the one that leaves a copy, if one can, and the one that doesn't."""
+        """Yield the passes with units of this shape: one that writes a temporary copy, if possible, and one without."""
         if copy := self.copies.get(stop):
             yield replace(self._pass(stop, unit, copy.levels), writes_copy=self.copy_path)
         yield self._pass(stop, unit)
@@ -72,7 +72,7 @@ class PassCandidates:
 def best_pass(
     pyramid: Pyramid, first: int, last: int, source: SourceChunks, options: PlanOptions, n_copies: int = 0
 ) -> Pass:
-    """Return the pass from level `first` that is fastest, within the memory, and then writes most levels.
+    """Return the pass from level `first` that is fastest within the memory; of equal ones, the one with most levels.
 
     A temporary copy that it writes is numbered `n_copies`: there are that many already.
     """
@@ -85,10 +85,8 @@ def best_pass(
     step = PassCandidates(pyramid, first, source, read, copies, copy_path(n_copies), limits, workers.at_once)
     shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(step, stop, limit)]
     candidates = [pass_ for stop, unit in shapes for pass_ in step.passes(stop, unit)]
-    if (
-        min((pass_.amplification for pass_ in candidates if pass_.unit_memory <= budget), default=inf)
-        >= limits.fine_shapes_above
-    ):
+    amplifications = (pass_.amplification for pass_ in candidates if pass_.unit_memory <= budget)
+    if min(amplifications, default=inf) >= limits.fine_shapes_above:
         finer = _unit_shapes(step, first + 1, limit, fine=True)
         candidates += [pass_ for unit in finer for pass_ in step.passes(first + 1, unit)]
     fitting = [pass_ for pass_ in candidates if pass_.unit_memory <= budget]
@@ -99,7 +97,7 @@ def best_pass(
 
 
 def _extended(step: PassCandidates, pass_: Pass, stops: Iterable[int], budget: float) -> Pass:
-    """Return a pass that writes more levels, as far as their blocks nest in its units, and memory allows."""
+    """Return a pass extended by further levels, as far as their blocks nest in its units and memory allows."""
     shape = step.pyramid.levels[pass_.first].shape
     for stop in stops:
         root = zip(_root(step.pyramid, pass_.first, stop), pass_.unit, shape, strict=True)
@@ -111,7 +109,7 @@ def _extended(step: PassCandidates, pass_: Pass, stops: Iterable[int], budget: f
 
 
 def _refusal(pyramid: Pyramid, source: SourceChunks, least: int, workers: Workers) -> str:
-    """Return why no unit fits in memory, and what would do."""
+    """Return why no unit fits in memory, and what to do."""
     chunk = prod(source.longest) * pyramid.itemsize
     stored = max(prod(level.layout.objects) for level in pyramid.levels) * pyramid.itemsize
     ways = "smaller chunks or shards" if stored >= chunk else f"smaller chunks of the image (now {_mem(chunk)} each)"
@@ -135,8 +133,7 @@ def _enough(nbytes: int) -> str:
 def _cost(step: PassCandidates, pass_: Pass, limit: int, parallel: int) -> tuple[float, int, int, bool, int]:
     """Return what the best pass has least of: time, then bytes over `limit` per unit, levels left, and memory.
 
-    The next pass reads the last level of this one: all there is once more, if that is the image itself, unless there
-    is a copy of the one after that.
+    The next pass reads the last level of this one again, unless this one writes a temporary copy of the next level.
     """
     pyramid, largest = step.pyramid, step.limits.largest_unit_nbytes
     read = prod(pass_.unit) * prod(steps_of(pyramid, pass_.first)) * pyramid.itemsize
@@ -150,9 +147,9 @@ def _cost(step: PassCandidates, pass_: Pass, limit: int, parallel: int) -> tuple
 def _time(amplification: float, read: int, total: int, parallel: int, limit: int, largest: int) -> float:
     """Estimate the time of a pass of units that read `read` bytes of `total`; 1 is the best there is.
 
-    Only the `READ_SHARE` part of it is repeated by amplification, but all of it is stretched by fewer units than
-    threads, and (by the root) by units so large that a retry loses too much. A unit within `limit` is small enough.
-    The weights are rough: they are to keep a pass from becoming one unit, or from reading all again and again.
+    Amplification repeats only the `READ_SHARE` of it. Fewer units than threads stretch all of it, and so do units
+    larger than `largest` (by the square root), since a retry loses too much. A unit within `limit` is small enough.
+    The weights are rough: they keep a pass from becoming one unit, or from reading everything again and again.
     """
     again = 1 + (amplification - 1) * READ_SHARE
     if read <= limit:
@@ -161,7 +158,7 @@ def _time(amplification: float, read: int, total: int, parallel: int, limit: int
 
 
 def span_of(pyramid: Pyramid, first: int, unit: Shape) -> Shape:
-    """Return what a unit covers, in voxels of what its pass reads."""
+    """Return the shape that a unit covers, in voxels of what its pass reads."""
     return tuple(u * f for u, f in zip(unit, steps_of(pyramid, first), strict=True))
 
 
@@ -171,10 +168,10 @@ def _nbytes_read(pyramid: Pyramid, first: int) -> int:
 
 
 def _unit_shapes(step: PassCandidates, stop: int, limit: int, fine: bool = False) -> Iterable[Shape]:
-    """Return what a unit can cover: the block of the top level, grown along any axes towards whole source chunks.
+    """Return the shapes that a unit can have: the block of the top level, grown along any axes towards source chunks.
 
-    Of shapes that are too large, only those of the first and the last length of each axis are tried, so that there are
-    few; unless all are wanted, and `fine` steps between them.
+    Of shapes that are too large, only those with the first or the last length of each axis are tried, to keep them few.
+    With `fine`, all are tried, with steps between them.
     """
     pyramid, first, limits = step.pyramid, step.first, step.limits
     shape, steps = pyramid.levels[first].shape, steps_of(pyramid, first)
@@ -196,10 +193,10 @@ def _unit_shapes(step: PassCandidates, stop: int, limit: int, fine: bool = False
 
 
 def _lengths(root: int, step: int, chunks: Sizes, n: int, doublings: int) -> list[int]:
-    """Return how long a unit can be along one axis: `root` times something, or the whole axis.
+    """Return the lengths that a unit can have along one axis: multiples of `root`, or the whole axis.
 
-    The last one holds whole source chunks. Where they don't nest with the root, it may be (almost) the whole axis,
-    so shorter ones come between: these read the chunks on their borders twice, fewer of them the longer they are.
+    The last one holds whole source chunks. Where these do not nest with the root, it may be almost the whole axis, so
+    shorter ones are tried too. They read the chunks at their borders twice: the longer they are, the fewer of those.
     """
     longest = longest_chunk(chunks)
     if root * step % longest == 0 and len(chunks) > 1:
@@ -211,7 +208,7 @@ def _lengths(root: int, step: int, chunks: Sizes, n: int, doublings: int) -> lis
 
 
 def _between(lengths: Sequence[int]) -> Iterable[int]:
-    """Return what is half way between lengths that are doubled: of 1, 2, 4, 8 also 3, 6.
+    """Return the lengths half-way between doubled ones: between 2, 4 and 8, these are 3 and 6.
 
     >>> list(_between([128, 256, 512]))
     [384]
@@ -229,7 +226,7 @@ def _root(pyramid: Pyramid, first: int, stop: int) -> Shape:
 
 
 def _grown(unit: Shape, shape: Shape, voxels: int) -> Shape:
-    """Double a unit along its axis of most units while it holds no more than `voxels`: fewer, longer tasks."""
+    """Return a unit doubled along the axis with most units, while it holds no more than `voxels`: fewer but longer."""
     while True:
         axis = max(range(len(shape)), key=lambda i: regions.ceil_div(shape[i], unit[i]))
         double = tuple(min(2 * u, n) if i == axis else u for i, (u, n) in enumerate(zip(unit, shape, strict=True)))
@@ -239,6 +236,6 @@ def _grown(unit: Shape, shape: Shape, voxels: int) -> Shape:
 
 
 def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:
-    """Return the longest pieces to read: source chunks, gathered up to `Level.read_chunks`."""
+    """Return the longest pieces to read: source chunks, joined up to `Level.read_chunks`."""
     limits = pyramid.levels[max(first - 1, 0)].read_chunks
     return tuple(longest_consolidated(chunks, n) for chunks, n in zip(source_chunks, limits, strict=True))

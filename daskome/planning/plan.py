@@ -31,25 +31,25 @@ from daskome.planning.serialize import from_json, to_json
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
 FORMAT = 7
-"""The form of a plan as JSON, and what it means: a job begun under another is refused, not finished differently."""
+"""The format of a plan as JSON. A job that was begun with another format is refused, not finished differently."""
 Describe = Callable[[Pyramid], Metadata]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One zarr group that the plan makes: where, relative to the target, what it says, and the pyramid it holds.
+    """One zarr group that the plan makes: its path relative to the target, its metadata, and the pyramid it holds.
 
     Attributes
     ----------
     path : str
     metadata : Metadata
-        What is published when all is written.
+        What is published when everything is written.
     pyramid : Pyramid, optional
         The image that lies in it. Groups of like images share one, so that a plate of thousands stays small.
     kept : int
         How many of the pyramid's levels, the finest, are there already, and stay as they are.
     temporary : bool
-        Whether it is only read again, and goes with the journal (see `STAGING`).
+        Whether it is only read back, and deleted with the journal (see `STAGING`).
     """
 
     path: str
@@ -61,14 +61,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Passes that need nothing of each other."""
+    """Passes that do not depend on each other."""
 
     passes: tuple[Pass, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One independent job: a pass, and the region of each level that it writes, from `Pass.first` on.
+    """One independent piece of work: a pass, and the region of each level that it writes, from `Pass.first` on.
 
     `copied` is the region of level `Pass.stop` that it writes to a temporary copy.
     """
@@ -87,17 +87,17 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Plan:
-    """Everything that will be on disk, and the work to get there. Printing it is the dry run.
+    """Everything that will be on disk, and the work that puts it there. Printing it is the dry run.
 
     Attributes
     ----------
     version : str
-        Of OME-Zarr.
+        The version of OME-Zarr.
     groups : tuple of Group
         Each of those with pyramids has a path of its own.
     stages : tuple of Stage
     workers : Workers
-        The workers for which it was planned. More or fewer may run it.
+        The workers for which it was planned. More or fewer may carry it out.
     """
 
     version: str
@@ -128,17 +128,17 @@ class Plan:
 
     @property
     def n_units(self) -> int:
-        """How many units there are in all stages."""
+        """The number of units in all stages."""
         return sum(self.count(stage) for stage in range(len(self.stages)))
 
     @property
     def n_objects(self) -> int:
-        """How many chunks or shards will be stored, at most."""
+        """The number of chunks or shards that will be stored, at most."""
         return sum(level.n_objects for level, _ in self._levels())
 
     @property
     def n_puts(self) -> int:
-        """How many requests write it to an object store, at most: objects, a record per unit, and metadata."""
+        """The number of requests that write it to an object store, at most: objects, a record per unit, metadata."""
         held = [*self._levels(), *((level, copy.itemsize) for _, copy in self.temporary for level in copy.levels)]
         objects = sum(cost.puts(level.n_objects, prod(level.layout.objects) * itemsize) for level, itemsize in held)
         return objects + self.n_units + len(held) + 2 * len(self.groups)
@@ -150,12 +150,12 @@ class Plan:
 
     @property
     def lasting(self) -> "Plan":
-        """The plan without its temporary copies; its stages are not to be run."""
+        """The plan without its temporary copies. Its stages cannot be run."""
         return replace(self, groups=tuple(group for group in self.groups if not group.temporary))
 
     @property
     def temporary(self) -> list[tuple[Group, Pyramid]]:
-        """The groups that hold a temporary copy of an image, and its pyramid of one level."""
+        """The groups that hold a temporary copy, each with its pyramid of one level."""
         return [(group, pyramid) for group, pyramid in self._held.values() if group.temporary]
 
     @property
@@ -165,12 +165,12 @@ class Plan:
 
     @property
     def temporary_objects(self) -> int:
-        """How many objects are stored only until the end."""
+        """The number of objects that are stored only until the end."""
         return sum(level.n_objects for _, pyramid in self.temporary for level in pyramid.levels)
 
     @property
     def amplification(self) -> float:
-        """How often the average voxel of the images is read; 1.0 is once."""
+        """How many times the average voxel of the images is read; 1.0 is once."""
         reads = [(w.amplification, self.pyramid(w).levels[w.first].voxels) for w in self.image_passes]
         return sum(a * n for a, n in reads) / max(sum(n for _, n in reads), 1)
 
@@ -185,7 +185,7 @@ class Plan:
         return self.memory_of(self.workers.threads)
 
     def memory_of(self, threads: int) -> int:
-        """Return the predicted peak of a process with so many threads, in bytes."""
+        """Return the predicted peak of a process with this number of threads, in bytes."""
         return PROCESS_MEM + threads * self.thread_memory
 
     def memory_at(self, workers: Workers) -> int:
@@ -199,7 +199,7 @@ class Plan:
 
     @property
     def loads(self) -> list[cost.Load]:
-        """What each stage asks of workers."""
+        """The load of each stage."""
         reads = [[self._nbytes_read(pass_) for pass_ in stage.passes] for stage in self.stages]
         return [
             cost.Load(self.count(k), sum(total for total, _ in stage), max(largest for _, largest in stage))
@@ -208,23 +208,23 @@ class Plan:
 
     @property
     def fingerprint(self) -> str:
-        """What identifies the bytes that the plan leaves on disk, whoever writes them, and in which units."""
-        found = replace(self.lasting, stages=(), workers=Workers()).to_dict()
-        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:32]
+        """A hash of all that decides which bytes will be on disk. It knows neither workers nor units."""
+        document = replace(self.lasting, stages=(), workers=Workers()).to_dict()
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
     def n_images(self) -> int:
-        """How many images are read."""
+        """The number of images that are read."""
         return 1 + max((pass_.image for pass_ in self.image_passes if pass_.image is not None), default=-1)
 
     @property
     def images(self) -> list[tuple[Group, Pyramid]]:
-        """The groups that hold a pyramid for good, and that."""
+        """The groups that hold an image, each with its pyramid; no temporary copies."""
         return [(group, pyramid) for group, pyramid in self._held.values() if not group.temporary]
 
     @property
     def pyramids(self) -> tuple[Pyramid, ...]:
-        """The pyramids of all groups, in their order; one that several groups share is there once."""
+        """The pyramids of all groups, in their order. A pyramid that several groups share is listed once."""
         return tuple({id(pyramid): pyramid for _, pyramid in self._held.values()}.values())
 
     @property
@@ -241,7 +241,7 @@ class Plan:
         return self._held[path][1]
 
     def image_of(self, pass_: Pass) -> int | None:
-        """Return which image a pass reads, itself or a temporary copy of it; None: a level that was made."""
+        """Return which image a pass reads, directly or from a temporary copy; None if it reads a level."""
         if pass_.reads_copy is None:
             return pass_.image
         return next((w.image for stage in self.stages for w in stage.passes if w.group == pass_.reads_copy), None)
@@ -261,7 +261,7 @@ class Plan:
         ----------
         stage : int
         indices : iterable of int, optional
-            Which ones, rising; all if not given.
+            Which units, in rising order; all if not given.
         """
         passes = iter(self.stages[stage].passes)
         first = stop = 0
@@ -300,7 +300,7 @@ class Plan:
         return total
 
     def describe(self, unit: Unit) -> str:
-        """Return which part of which levels a unit writes, as users write it."""
+        """Return which part of which levels a unit writes, for people to read."""
         pyramid = self.pyramid(unit.pass_)
         paths = self.paths(unit.pass_)
         where = regions.format_region(unit.regions[0], [axis.name for axis in pyramid.axes])
@@ -314,11 +314,11 @@ class Plan:
         return [level.path for level in self.pyramid(pass_).levels[pass_.first : pass_.stop]]
 
     def to_json(self) -> str:
-        """Return the plan as JSON; `Plan.from_json` makes the same plan of it."""
+        """Return the plan as JSON, from which `Plan.from_json` makes the same plan."""
         return json.dumps({"format": FORMAT, **self.to_dict()}, allow_nan=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plan as what JSON knows."""
+        """Return the plan as a dict of JSON values, with a table of its pyramids to which groups refer by number."""
         pyramids = self.pyramids
         numbers = {id(pyramid): k for k, pyramid in enumerate(pyramids)}
         plan: dict[str, Any] = to_json(self, {Pyramid: lambda pyramid: numbers[id(pyramid)]})
@@ -331,16 +331,19 @@ class Plan:
         Raises
         ------
         ValueError
-            If it was written in another form, or names a method that can't be imported here.
+            If it has another format, or names a method that cannot be imported here.
         """
-        found = json.loads(text)
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise ValueError(f"this is no plan of format {FORMAT}; another version of daskome may have made it")
+        document = json.loads(text)
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise ValueError(
+                f"this is not a plan of format {FORMAT}; another version of daskome may have made it: plan again, or"
+                " finish with that version"
+            )
         try:
-            pyramids = from_json(tuple[Pyramid, ...], found["pyramids"], {Method: find_method})
-            return from_json(cls, found, {Pyramid: pyramids.__getitem__})
+            pyramids = from_json(tuple[Pyramid, ...], document["pyramids"], {Method: find_method})
+            return from_json(cls, document, {Pyramid: pyramids.__getitem__})
         except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise ValueError(f"this is no whole plan: {error!r}") from error
+            raise ValueError(f"this plan is damaged, so plan again: {error!r}") from error
 
     @property
     def image_passes(self) -> list[Pass]:
@@ -348,7 +351,7 @@ class Plan:
         return [pass_ for stage in self.stages for pass_ in stage.passes if pass_.image is not None]
 
     def _levels(self) -> Iterator[tuple[Level, int]]:
-        """Yield the levels that are written, with the size of their voxels in bytes."""
+        """Yield the levels that are written, each with the bytes of one voxel."""
         for group, pyramid in self.images:
             yield from ((level, pyramid.itemsize) for level in pyramid.levels[group.kept :])
 
@@ -390,7 +393,7 @@ class Plan:
             yield axes
 
     def _nbytes_read(self, pass_: Pass) -> tuple[float, float]:
-        """Return the bytes that a pass reads, and its largest unit, uncompressed; what is read twice counts twice."""
+        """Return the uncompressed bytes that a pass and its largest unit read; what is read twice counts twice."""
         pyramid = self.pyramid(pass_)
         shape = pyramid.levels[pass_.first - pass_.reads_below].shape
         span = span_of(pyramid, pass_.first, pass_.unit) if pass_.reads_below else pass_.unit

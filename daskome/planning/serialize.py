@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, equal to the type."""
+"""Turn frozen dataclasses into JSON values, and back into equal ones."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
@@ -11,7 +11,7 @@ _type_hints = lru_cache(get_type_hints)
 
 
 def to_json(value: Any, special: Mapping[type, Callable[[Any], Any]] | None = None) -> Any:
-    """Return dataclasses as dicts and tuples as lists, and those in `special` as it says.
+    """Return dataclasses as dicts and tuples as lists; `special` says how to convert other types.
 
     >>> from daskome.ome.problem import Problem
     >>> to_json((Problem("omero", "is missing"), 1))
@@ -28,15 +28,15 @@ def to_json(value: Any, special: Mapping[type, Callable[[Any], Any]] | None = No
 
 
 def from_json(cls: type[T], value: Any, special: Mapping[type, Callable[[Any], Any]] | None = None) -> T:
-    """Return the `cls` that ``dataclasses.asdict`` and JSON turned into `value`.
+    """Return the `cls` that `to_json` turned into `value`.
 
     Parameters
     ----------
     cls : type
-        A dataclass of dataclasses, tuples, options and plain JSON types.
+        A dataclass, or tuple, of dataclasses, tuples, optional values and plain JSON types.
     value : JSON
     special : dict of type to callable
-        How to make those that are not.
+        How to make values of other types.
 
     Examples
     --------
@@ -44,8 +44,8 @@ def from_json(cls: type[T], value: Any, special: Mapping[type, Callable[[Any], A
     >>> from_json(Problem, {"where": "omero", "message": "is missing", "warning": False, "section": None})
     Problem(where='omero', message='is missing', warning=False, section=None)
     """
-    found: T = _build(cls, value, special or {})
-    return found
+    built: T = _build(cls, value, special or {})
+    return built
 
 
 def _build(hint: Any, value: Any, special: Mapping[type, Callable[[Any], Any]]) -> Any:

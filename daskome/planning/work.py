@@ -1,4 +1,4 @@
-"""The nouns of work: the workers there are, the chunks of a source, and a pass over a pyramid."""
+"""The nouns of work: workers, options of a plan, the chunks of a source, and a pass over a pyramid."""
 
 from dataclasses import dataclass, field
 from math import inf
@@ -10,12 +10,12 @@ from daskome.model.regions import Shape
 AT_ONCE = 10
 """How many chunks zarr encodes beside each other, if it is not set otherwise (its ``async.concurrency``)."""
 PROCESS_MEM = 190 * 2**20
-"""Python, NumPy, Dask, distributed and zarr, imported: measured 150 to 175 MiB."""
+"""The memory of a process that has imported NumPy, Dask, distributed and zarr: measured 150 to 175 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Who will write a plan: `count` processes of so many `threads` each.
+    """Who will write a plan: `count` processes with `threads` each.
 
     Attributes
     ----------
@@ -81,8 +81,7 @@ class SourceChunks:
     chunks : tuple of tuple of int
         The pieces in which it is stored or computed, per axis.
     buffer_copies : int
-        How often a piece is in memory beside the result while it is read: encoded and decoded, or computed
-        (`daskome.sources.adapt.Source.buffer_copies`).
+        As in `daskome.model.source.Source`.
     image : int, optional
     reads_copy : str, optional
     shared : int
@@ -109,32 +108,33 @@ class SourceChunks:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One way over a pyramid: what is read once, and the levels that are written from it.
+    """One way over a pyramid: what is read, and the levels that are written from it.
 
     Attributes
     ----------
     group : str
         The path of the group that it writes to.
     image : int or None
-        Which image is read; None: the stored level below `first`.
+        Which image is read; None if it is the stored level below `first`, or a temporary copy.
     first, stop : int
         The levels that are written.
     unit : tuple of int
-        What one unit covers, in voxels of level `first`.
+        The shape that one unit covers, in voxels of level `first`.
     read_chunks : tuple of int
-        The longest pieces in which it is read, in voxels of what is read.
+        The longest pieces that are read at a time, in voxels of what is read.
     amplification : float
-        How often the average voxel is read; 1.0 is once.
+        How many times the average voxel is read; 1.0 is once.
     unit_memory : int
-        Peak bytes of one unit.
+        The peak memory of one unit, in bytes.
     reads_copy : str, optional
         The path of the group of the temporary copy that is read, of an image or of level `first`.
     writes_copy : str, optional
         The path of the group of the temporary copy of level `stop` that is written too.
     staged_amplification : float, optional
-        How often the image would be read with a temporary copy of it, if there is none and it would pay.
+        How many times the image would be read if there were a temporary copy of it; None if there is one, or it would
+        not pay.
     shared : int
-        How many results of the image all units need; they are computed once, before these.
+        How many results of the image's Dask graph all units need; they are computed once, before the units.
     repeated : tuple of int
         Axes along which units compute the same parts of the image.
     """
@@ -155,10 +155,10 @@ class Pass:
 
     @property
     def reads_below(self) -> bool:
-        """Whether what is read is the level below the first."""
+        """Whether the pass reads the stored level below its first."""
         return self.image is None and self.reads_copy is None
 
     @property
     def reading(self) -> str:
-        """What is read, in a word: image, copy or level."""
+        """What is read, in one word: image, copy or level."""
         return "level" if self.reads_below else "image" if self.reads_copy is None else "copy"

@@ -24,6 +24,7 @@ from uuid import uuid4
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome.model.regions import spread
 from daskome.model.source import Origin
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
@@ -141,9 +142,8 @@ def failures(journal: Journal) -> dict[str, str]:
 
 def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Record]:
     """Yield some records of a stage, evenly spread over `indices`."""
-    step = max(len(indices) // SAMPLE, 1)
-    for index in indices[::step]:
-        record = read_json(_records(journal) / f"{stage}/{index}")
+    for i in spread(len(indices), SAMPLE):
+        record = read_json(_records(journal) / f"{stage}/{indices[i]}")
         if record is not None:
             yield Record(**{f.name: record[f.name] for f in fields(Record)})
 
