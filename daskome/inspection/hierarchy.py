@@ -2,20 +2,21 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from zarr.storage import StorePath
 
-from daskome.inspection.stored_image import is_inside, read_document, reason
-from daskome.ome.detect import ome_of
-from daskome.ome.rules.walk import kinds_of
+from daskome.inspection.stored_image import read_document, reason
+from daskome.model.paths import is_inside
+from daskome.ome.detect import kinds_of, ome_of
+from daskome.ome.image_label import LABELS
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group
 from daskome.stores.location import join_paths
 
 JSON = Mapping[str, Any]
-LABELS, OME, LAYOUT = "labels", "OME", "bioformats2raw.layout"
+OME, LAYOUT = "OME", "bioformats2raw.layout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Node:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What the attributes say it is (`daskome.ome.rules.walk.kinds_of`)."""
+        """What the attributes say it is (`daskome.ome.detect.kinds_of`)."""
         return kinds_of(self.attributes or {})
 
     @property
@@ -108,14 +109,10 @@ def _opened(node: Node) -> Node:
             group = find_group(node.place)
         found = None if group is None else (group.metadata.zarr_format, group.attrs.asdict())
     except Exception as error:  # Whatever a broken document makes zarr raise is a finding.
-        return _with(node, trouble=f"can't be read: {reason(error)}")
+        return replace(node, trouble=f"can't be read: {reason(error)}")
     if found is None:
-        return _with(node, trouble=f"there is no zarr group at {node.place}")
-    return _with(node, zarr_format=found[0], attributes=found[1])
-
-
-def _with(node: Node, **found: Any) -> Node:
-    return Node(node.path, node.place, node.role, node.listed, node.parent, **found)
+        return replace(node, trouble=f"there is no zarr group at {node.place}")
+    return replace(node, zarr_format=found[0], attributes=found[1])
 
 
 def _children(node: Node) -> Iterator[Node]:
@@ -123,12 +120,12 @@ def _children(node: Node) -> Iterator[Node]:
     if node.attributes is None or UNFINISHED_KEY in node.attributes:
         return
     seen: set[str] = set()
-    for row in BELOW:
-        if row[0] in node.kinds and node.role in row[1]:
-            for path, listed in row[3](node):
+    for link in LINKS_BELOW:
+        if link.kind in node.kinds and node.role in link.roles:
+            for path, listed in link.children(node):
                 if is_inside(path) and path not in seen:
                     seen.add(path)
-                    yield Node(join_paths(node.path, path), node.place / path, row[2], listed, node)
+                    yield Node(join_paths(node.path, path), node.place / path, link.role, listed, node)
 
 
 Children = Iterator[tuple[str, str]]
@@ -195,12 +192,32 @@ def _ome_group(layout: Node) -> Children:
         yield OME, ""
 
 
-BELOW: tuple[tuple[str, tuple[str, ...], str, Callable[[Node], Children]], ...] = (
-    ("plate", ("",), "well", lambda plate: _entries(plate, "plate", "wells")),
-    ("well", ("", "well"), "image", lambda well: _entries(well, "well", "images")),
-    ("bioformats2raw", ("",), "series", _ome_group),
-    ("bioformats2raw", ("",), "image", _series),
-    ("image", ("", "image"), "labels", _labels),
-    ("labels", ("", "labels"), "label", _listed_labels),
+class LinkBelow(NamedTuple):
+    """What lies below a kind of group.
+
+    Attributes
+    ----------
+    kind : str
+        Of the group.
+    roles : tuple of str
+        Which the group may have itself.
+    role : str
+        Of what is below it.
+    children : callable
+        The paths of that, each with the address where it is listed.
+    """
+
+    kind: str
+    roles: tuple[str, ...]
+    role: str
+    children: Callable[[Node], Children]
+
+
+LINKS_BELOW = (
+    LinkBelow("plate", ("",), "well", lambda plate: _entries(plate, "plate", "wells")),
+    LinkBelow("well", ("", "well"), "image", lambda well: _entries(well, "well", "images")),
+    LinkBelow("bioformats2raw", ("",), "series", _ome_group),
+    LinkBelow("bioformats2raw", ("",), "image", _series),
+    LinkBelow("image", ("", "image"), "labels", _labels),
+    LinkBelow("labels", ("", "labels"), "label", _listed_labels),
 )
-"""Of a kind of group, in these roles: the role of what is below it, and the paths with where they are listed."""

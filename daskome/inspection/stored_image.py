@@ -14,6 +14,7 @@ from daskome.model.axes import Axis
 from daskome.model.image import DTYPES
 from daskome.model.layout import Layout
 from daskome.model.limits import default_limits
+from daskome.model.paths import is_inside
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.regions import ceil_div
 from daskome.ome.detect import ome_of, version_in
@@ -331,12 +332,6 @@ def _find_level(
         return replace(level, array=_open(place / dataset.path)), None
     except Exception as error:
         return level, Problem(_address(k, index), reason(error))
-
-
-def is_inside(path: Any) -> bool:
-    """Return whether a path leads to something inside a group."""
-    parts = path.split("/") if isinstance(path, str) else [""]
-    return bool(parts[0]) and all(part.strip(".") or not part for part in parts)
 
 
 def _document_of_array(place: StorePath) -> JSON:

@@ -19,7 +19,7 @@ from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
 from daskome.model.text import Progress
 from daskome.ome.detect import ome_of, version_in
-from daskome.ome.problem import Problem, below
+from daskome.ome.problem import Problem, below, errors
 from daskome.ome.rules.values import COUNT
 from daskome.ome.rules.walk import find_problems
 from daskome.ome.versions import VERSIONS, Version, find_version, likely_version, version_of
@@ -182,8 +182,7 @@ def _images(node: Node, version: Version, said: Sequence[Problem]) -> tuple[tupl
     found = [stored_image_of(node.place, node.zarr_format or 3, node.attributes or {}, i, version) for i in range(n)]
     images = tuple(one for one in found if isinstance(one, StoredImage))
     unread = [one for one in found if isinstance(one, Problem)] + [p for image in images for p in image.problems]
-    told = [problem.where for problem in said if not problem.warning]
-    return images, [problem for problem in unread if not any(where.startswith(problem.where) for where in told)]
+    return images, [problem for problem in unread if not any(map(problem.covers, errors(said)))]
 
 
 def _of_group(node: Node, version: Version) -> Findings:

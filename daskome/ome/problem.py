@@ -31,6 +31,16 @@ class Problem:
     warning: bool = False
     section: str | None = None
 
+    def covers(self, other: "Problem") -> bool:
+        """Return whether another problem lies at the same address, or below it.
+
+        >>> Problem("datasets/1", "").covers(Problem("datasets/1/path", ""))
+        True
+        >>> Problem("datasets/1", "").covers(Problem("datasets/10", ""))
+        False
+        """
+        return f"{other.where}/".startswith(f"{self.where}/")
+
     def __str__(self) -> str:
         section = f" (section {self.section!r})" if self.section else ""
         return f"{self.where}: {self.message}{section}"

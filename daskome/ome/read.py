@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from daskome.model.axes import Axis
-from daskome.ome.detect import KINDS, STATING, objects_of, ome_of, version_in
+from daskome.ome.detect import OME_KEYS, STATING, objects_of, ome_of, version_in
 from daskome.ome.image_label import read_image_label
 from daskome.ome.metadata import (
     COORDINATES,
@@ -58,7 +58,7 @@ def merged(found: Mapping[str, Any], new: Metadata) -> Metadata:
     """Return what a group is to say whose attributes are there already: lists of labels and of wells grow."""
     if new.labels is None and new.plate is None:
         return new
-    old = read_metadata({key: found[key] for key in ("ome", *KINDS) if key in found})
+    old = read_metadata({key: found[key] for key in ("ome", *OME_KEYS) if key in found})
     labels = new.labels if old.labels is None or new.labels is None else (*old.labels, *new.labels)
     plate = new.plate if old.plate is None or new.plate is None else joined(old.plate, new.plate)
     return replace(new, labels=labels and tuple(dict.fromkeys(labels)), plate=plate)
@@ -80,7 +80,7 @@ def _version_for(found: Mapping[str, Any]) -> Version:
 
 
 def _read(found: Mapping[str, Any], version: Version) -> Metadata:
-    ome = {key: found[key] for key in KINDS if key in found}
+    ome = {key: found[key] for key in OME_KEYS if key in found}
     says = [key for key in STATING if key in ome and _all_state(ome, key, version.name)]
     stated = None if says == [key for key in version.stated if key in ome] else tuple(says)
     ome |= {key: _silent(ome[key]) for key in says}

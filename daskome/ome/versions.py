@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from daskome.model.axes import Axis, reject_unknown
+from daskome.model.axes_rule import check_axes
 from daskome.model.layout import ZARR_V2, ZARR_V2_FLAT, ZARR_V3, ArrayFormat
-from daskome.ome.axes_rule import check_axes
 from daskome.ome.detect import STATING, objects_of, ome_of
 from daskome.ome.metadata import JSON, TCZYX, Dataset, Multiscale
 
@@ -164,19 +164,19 @@ def _array_dimensions(multiscale: Multiscale) -> JSON:
 
 def axis_dicts(multiscale: Multiscale) -> JSON:
     """Return the axes as objects (0.4 and 0.5)."""
-    return {"axes": [_axis_dict(axis) for axis in multiscale.system.axes]}
+    return {"axes": [axis_object(axis) for axis in multiscale.system.axes]}
 
 
 def _systems(multiscale: Multiscale) -> JSON:
     return {
         "coordinateSystems": [
-            {"name": system.name, "axes": [_axis_dict(axis) for axis in system.axes], **system.rest}
+            {"name": system.name, "axes": [axis_object(axis) for axis in system.axes], **system.rest}
             for system in multiscale.systems
         ]
     }
 
 
-def _axis_dict(axis: Axis) -> JSON:
+def axis_object(axis: Axis) -> JSON:
     """Return an axis without the keys it has no value for: readers fail on null and "" (section "axes")."""
     pairs = {"name": axis.name, "type": axis.type, "unit": axis.unit}
     return {**{key: value for key, value in pairs.items() if value}, **axis.rest}
@@ -201,62 +201,25 @@ AXIS_OBJECTS = AxesForm(axis_dicts, lambda stored: isinstance(stored.get("axes")
 SYSTEMS = AxesForm(_systems, lambda stored: "coordinateSystems" in stored)
 
 _05 = Version(
-    name="0.5",
-    preferred=True,
-    arrays=ZARR_V3,
-    root="ome",
-    stated=("image-label", "plate", "well"),
-    every_axis=(),
-    fixed_axes=False,
-    axes=AXIS_OBJECTS,
-    named_systems=False,
-    array_axes=False,
-    named_arrays=True,
-    one_dtype=False,
-    integer_labels=True,
-    transforms=scale_then_translation,
-    beside=_nothing,
-    whole_channels=False,
-    indexed=True,
-    named_acquisitions=True,
-)
+    name="0.5", preferred=True, arrays=ZARR_V3, root="ome", stated=("image-label", "plate", "well"),
+    every_axis=(), fixed_axes=False, axes=AXIS_OBJECTS, named_systems=False, array_axes=False,
+    named_arrays=True, one_dtype=False, integer_labels=True, transforms=scale_then_translation, beside=_nothing,
+    whole_channels=False, indexed=True, named_acquisitions=True,
+)  # fmt: skip
 _04 = replace(
-    _05,
-    name="0.4",
-    arrays=ZARR_V2,
-    root=None,
-    stated=STATING,
-    named_arrays=False,
-    integer_labels=False,
+    _05, name="0.4", arrays=ZARR_V2, root=None, stated=STATING, named_arrays=False, integer_labels=False,
     whole_channels=True,
-)
+)  # fmt: skip
 _03 = replace(
-    _04,
-    name="0.3",
-    preferred=False,
-    fixed_axes=True,
-    axes=AXIS_NAMES,
-    named_arrays=True,
-    transforms=None,
-    beside=_array_dimensions,
-    indexed=False,
-    named_acquisitions=False,
-)
+    _04, name="0.3", preferred=False, fixed_axes=True, axes=AXIS_NAMES, named_arrays=True, transforms=None,
+    beside=_array_dimensions, indexed=False, named_acquisitions=False,
+)  # fmt: skip
 _02 = replace(_03, name="0.2", every_axis=TCZYX, axes=NO_AXES, named_arrays=False, beside=_nothing)
 _01 = replace(_02, name="0.1", arrays=ZARR_V2_FLAT)
 _06 = replace(
-    _05,
-    name="0.6",
-    drafts=("0.6rc0",),
-    preferred=False,
-    stated=(),
-    axes=SYSTEMS,
-    named_systems=True,
-    array_axes=True,
-    named_arrays=False,
-    one_dtype=True,
-    transforms=_one_transform,
-)
+    _05, name="0.6", drafts=("0.6rc0",), preferred=False, stated=(), axes=SYSTEMS, named_systems=True, array_axes=True,
+    named_arrays=False, one_dtype=True, transforms=_one_transform,
+)  # fmt: skip
 VERSIONS: Mapping[str, Version] = {version.name: version for version in (_01, _02, _03, _04, _05, _06)}
 """Specification: https://ngff.openmicroscopy.org/. Each row is made from a neighbour by what changed between them.
 

@@ -8,6 +8,7 @@ import zarr
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome.model.paths import paths_inside
 from daskome.ome.metadata import Metadata
 from daskome.planning.plan import Group, Plan
 from daskome.stores.create import zarr_format
@@ -100,17 +101,12 @@ def levels_there(place: StorePath, found: Mapping[str, Any]) -> list[str]:
     Those that our own mark lists may be no arrays yet: a process can be killed while it makes them.
     """
     ome, mark = found.get("ome", found), found.get(UNFINISHED_KEY)
-    ours = _inside(mark.get("levels", ())) if isinstance(mark, Mapping) else []
+    ours = paths_inside(mark.get("levels", ())) if isinstance(mark, Mapping) else []
     told: list[Any] = []
     for multiscale in _dicts(ome.get("multiscales") if isinstance(ome, Mapping) else None):
         told += [dataset.get("path") for dataset in _dicts(multiscale.get("datasets"))]
-    theirs = [path for path in _inside(told) if path not in ours and find_array(place / path) is not None]
+    theirs = [path for path in paths_inside(told) if path not in ours and find_array(place / path) is not None]
     return ours + theirs
-
-
-def _inside(paths: Iterable[Any]) -> list[str]:
-    """Return those paths, once each, that don't lead out of a group."""
-    return [path for path in dict.fromkeys(map(str, paths)) if set(path.split("/")).isdisjoint(("", ".", ".."))]
 
 
 def _dicts(values: Any) -> Sequence[Mapping[str, Any]]:

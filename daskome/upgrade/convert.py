@@ -8,6 +8,7 @@ from typing import Any
 from zarr.storage import StorePath
 
 from daskome.model.json_values import to_plain_json
+from daskome.model.text import pluralize
 from daskome.ome.detect import ome_keys, ome_of, version_in
 from daskome.ome.problem import Problem
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version
@@ -166,17 +167,13 @@ def _told(tree: Tree, groups: Sequence[Group], work: Work, target: Version) -> t
     elif tree.zarr_format != target.arrays.zarr_format:
         keys = [key for stage in work.writes for key in stage]
         arrays = sum(tree.array(key.rpartition("/")[0]) is not None for key in keys)
-        counts = f"{_count(len(keys) - arrays, 'group')} and {_count(arrays, 'array')}"
+        counts = f"{pluralize(len(keys) - arrays, 'group')} and {pluralize(arrays, 'array')}"
         lines.append(f"documents of zarr v3 for {counts}, instead of those of v2")
     return (*lines, *_separators(tree, groups, target), *work.lines)
 
 
 def _called(tree: Tree, group: Group) -> str:
     return group.path or ("image" if "multiscales" in ome_of(group.attributes) else "root")
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _separators(tree: Tree, groups: Sequence[Group], target: Version) -> Iterator[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daskome.model.regions import Shape
-from daskome.ome.detect import KINDS, ome_keys, ome_of, version_in
+from daskome.ome.detect import OME_KEYS, ome_keys, ome_of, version_in
 from daskome.ome.metadata import Metadata, Multiscale
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import VERSIONS, Version, likely_version
@@ -128,11 +128,11 @@ def _check_integers(dtypes: Iterable[str], target: Version) -> None:
 
 def _merged(found: Mapping[str, Any], new: JSON, target: Version) -> JSON:
     """Return new attributes beside those that are others', also those that others have put under ``ome``."""
-    ours = () if "ome" in found else KINDS
+    ours = () if "ome" in found else OME_KEYS
     gone = {"ome", *ours, *((DIMENSIONS,) if "multiscales" in ome_of(found) else ())}
     beside = {key: value for key, value in found.items() if key not in gone}
     under = found.get("ome")
-    rest = {k: v for k, v in under.items() if k not in ("version", *KINDS)} if isinstance(under, Mapping) else {}
+    rest = {k: v for k, v in under.items() if k not in ("version", *OME_KEYS)} if isinstance(under, Mapping) else {}
     if target.root is not None and rest:
         new = {**new, target.root: {**rest, **new[target.root]}}
     return {**beside, **new}

@@ -9,6 +9,7 @@ from typing import Any
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome.model.paths import paths_inside
 from daskome.ome.detect import ome_of
 from daskome.stores.documents import fetch_json, fetch_names
 from daskome.stores.location import join_paths
@@ -120,9 +121,8 @@ def _inside(group: Node, zarr_format: int) -> set[str]:
         _paths(ome.get("well"), "images"),
     ]
     listed += [_paths(m, "datasets") for m in ome.get("multiscales") or () if isinstance(m, Mapping)]
-    paths = {str(path).strip("/") for path in chain.from_iterable(item for item in listed if isinstance(item, list))}
-    inside = {path for path in paths if path and ".." not in path.split("/")}
-    return inside | {name for name in group.names if not name.startswith(".")}
+    paths = chain.from_iterable(item for item in listed if isinstance(item, list))
+    return {*paths_inside(paths)} | {name for name in group.names if not name.startswith(".")}
 
 
 def _paths(found: Any, key: str) -> list[Any]:

@@ -7,9 +7,9 @@ from typing import Any
 import zarr
 from zarr.storage import StorePath
 
-from daskome.inspection.stored_image import is_inside
 from daskome.model.axes import AxesLike, Axis, parse_axes
 from daskome.model.json_values import to_plain_json
+from daskome.model.paths import is_inside
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS, ImageLabel, parse_image_label
 from daskome.ome.metadata import Metadata
@@ -17,7 +17,7 @@ from daskome.ome.omero import Omero, parse_omero
 from daskome.ome.plate import parse_plate, parse_well
 from daskome.ome.read import read_metadata
 from daskome.ome.rules.walk import check_attributes
-from daskome.ome.versions import FLAT_FORM, Version
+from daskome.ome.versions import FLAT_FORM, Version, axis_object
 from daskome.stores import publish
 from daskome.stores.groups import (
     find_array,
@@ -85,7 +85,7 @@ def write_multiscales_metadata(
     version.check_axes(parsed)
     rest = dict(metadata)
     omero = rest.pop("omero", None)
-    said = {"name": name or "image", "axes": [_axis_dict(axis) for axis in parsed], "datasets": listed}
+    said = {"name": name or "image", "axes": [axis_object(axis) for axis in parsed], "datasets": listed}
     whole = _read_as_given({"multiscales": [{**rest, **said}]}, version)
     shape = (1,) * len(parsed) if array is None else array.shape
     whole = replace(whole, omero=_omero(omero, parsed, shape, name or "image"))
@@ -385,8 +385,3 @@ def _inner(transforms: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _omero(omero: Any, axes: Sequence[Axis], shape: Sequence[int], name: str) -> Omero | None:
     whole = parse_omero(omero, None, axes, shape, name)
     return whole and whole.shown
-
-
-def _axis_dict(axis: Axis) -> dict[str, Any]:
-    pairs = {"name": axis.name, "type": axis.type, "unit": axis.unit}
-    return {**{key: value for key, value in pairs.items() if value}, **axis.rest}

@@ -13,11 +13,12 @@ from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 from ngff_zarr.validate import _schema_registry, load_schema, validate
 
+from daskome.ome.detect import kinds_of
 from daskome.ome.problem import Problem, errors
 from daskome.ome.rules.agreement import CHECKS, UNIQUE
 from daskome.ome.rules.objects import OBJECTS, PARAMETERS
 from daskome.ome.rules.versions import KNOWN
-from daskome.ome.rules.walk import check_attributes, find_problems, kinds_of
+from daskome.ome.rules.walk import check_attributes, find_problems
 from tests.strategies import law
 
 JSON = dict[str, Any]

@@ -48,8 +48,9 @@ def test_a_source_that_is_a_level_of_the_image_to_be_replaced_is_kept(tmp_path: 
     assert contents(tmp_path / "a") == before
 
 
-def test_levels_of_other_names_go_when_the_image_is_replaced(tmp_path: Path) -> None:
-    foreign_image(tmp_path / "a")
+@pytest.mark.parametrize("level", ["0", "0/"])
+def test_levels_of_other_names_go_when_the_image_is_replaced(tmp_path: Path, level: str) -> None:
+    foreign_image(tmp_path / "a", level)
     daskome.write_image(CUBE + 1, tmp_path / "a", [2], overwrite=True)
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["s0", "s1", "zarr.json"]
 

@@ -183,7 +183,7 @@ def test_what_old_versions_only_keep_is_told_and_comes_back(target: str) -> None
     [
         ("zyx", "0.2", r"axes \['z', 'y', 'x'\]: OME-Zarr 0\.2 has images of t, c, z, y, x only.*section 'axes'"),
         ("czyx", "0.1", r"write it with fmt='0\.1', or convert to 0\.3"),
-        ("uyx", "0.3", r"axes \['u', 'y', 'x'\]: OME-Zarr 0\.3 and older has t, c, z, y, x only.*section 'axes'"),
+        ("uyx", "0.3", r"axes \['u', 'y', 'x'\] must be t, c, z, y, x only.*section 'axes'"),
     ],
 )
 def test_axes_that_old_versions_have_not(axes: str, target: str, message: str) -> None:

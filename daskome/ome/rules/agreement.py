@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from daskome.model.axes import UNITS
-from daskome.ome.axes_rule import FIXED_AXES, fixed_axes_problem, image_axes_problem
+from daskome.model.axes_rule import FIXED_AXES, AxesFault, fixed_axes_fault, image_axes_fault
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.problem import Problem
 from daskome.ome.rules.addresses import items_of, key_address, objects_of, shown_value, texts_of, type_of
@@ -92,20 +92,23 @@ def _array_dimensions(ome: JSON, where: str, version: Version) -> Findings:
 def _fixed_axes(multiscale: JSON, where: str, version: Version) -> Findings:
     """Axes are in order (0.3); that names are known, and differ, other rules say."""
     names = [name for name in items_of(multiscale, "axes") if isinstance(name, str) and name in FIXED_AXES]
-    problem = fixed_axes_problem(names, key_address(where, "axes"))
-    yield from [problem] if problem else []
+    yield from _of_axes(where, fixed_axes_fault(names))
 
 
 def _image_axes(value: JSON, where: str, version: Version) -> Findings:
     """Axes are those of an image, in number and order; axes of arrays are free (0.6)."""
-    where = key_address(where, "axes")
     axes = [(axis.get("name"), type_of(axis)) for _, axis in objects_of(value, "axes")]
     kinds = [kind for _, kind in axes]
     of_arrays = version.array_axes and kinds.count("array") >= 2
-    problem = None if of_arrays or not axes else image_axes_problem(axes, where)
     if of_arrays and 2 <= kinds.count("space") <= 3:
-        problem = Problem(where, "are of type 'array' and 'space'; an image has one or the other", section="axes")
-    yield from [problem] if problem else []
+        yield from _of_axes(where, AxesFault("are of type 'array' and 'space'; an image has one or the other"))
+    elif axes and not of_arrays:
+        yield from _of_axes(where, image_axes_fault(axes))
+
+
+def _of_axes(where: str, fault: AxesFault | None) -> Findings:
+    if fault:
+        yield Problem(key_address(where, "axes"), fault.message, fault.is_advice, "axes")
 
 
 def _unit(axis: JSON, where: str, version: Version) -> Findings:
@@ -176,17 +179,29 @@ def _scale_of(dataset: JSON, where: str) -> Sequence[Any]:
     return found[0] if len(found) == 1 and all(map(SIZE.holds, found[0])) else ()
 
 
-def _linked(value: JSON) -> list[tuple[str, JSON, Any, Any]]:
-    """Return the transformations of an object with their addresses, inputs and outputs, where these are objects."""
-    found = [(at, item, item.get("input"), item.get("output")) for at, item in objects_of(value, TRANSFORMS)]
-    return [row for row in found if isinstance(row[2], Mapping) and isinstance(row[3], Mapping)]
+class Link(NamedTuple):
+    """A transformation from one coordinate system or level to another: its address, itself, and its two ends."""
+
+    where: str
+    transform: JSON
+    input: JSON
+    output: JSON
+
+
+def _links(value: JSON) -> list[Link]:
+    """Return the transformations of an object whose input and output are objects."""
+    return [
+        Link(where, item, item["input"], item["output"])
+        for where, item in objects_of(value, TRANSFORMS)
+        if isinstance(item.get("input"), Mapping) and isinstance(item.get("output"), Mapping)
+    ]
 
 
 def _outputs(multiscale: JSON) -> list[tuple[str, str]]:
     """Return the name of the coordinate system that each level ends in, with its address."""
     datasets = objects_of(multiscale, "datasets")
-    found = [(f"{at}/{way}/output/name", out.get("name")) for at, d in datasets for way, _, _, out in _linked(d)]
-    return [(at, name) for at, name in found if isinstance(name, str)]
+    pairs = [(f"{at}/{link.where}/output/name", link.output.get("name")) for at, d in datasets for link in _links(d)]
+    return [(at, name) for at, name in pairs if isinstance(name, str)]
 
 
 def _level_ends(multiscale: JSON, where: str, version: Version) -> Findings:
@@ -204,11 +219,11 @@ def _level_ends(multiscale: JSON, where: str, version: Version) -> Findings:
 
 def _level_input(dataset: JSON, where: str, version: Version) -> Findings:
     path = dataset.get("path")
-    for at, _, source, _ in _linked(dataset):
-        given = source.get("path")
-        if isinstance(path, str) and isinstance(given, str) and given != path:
-            message = f"{shown_value(given)} is not the path of the level, {shown_value(path)}"
-            yield Problem(f"{key_address(where, at)}/input/path", message, section=TRANSFORMS)
+    for link in _links(dataset):
+        stated = link.input.get("path")
+        if isinstance(path, str) and isinstance(stated, str) and stated != path:
+            message = f"{shown_value(stated)} is not the path of the level, {shown_value(path)}"
+            yield Problem(f"{key_address(where, link.where)}/input/path", message, section=TRANSFORMS)
 
 
 def _level_lengths(multiscale: JSON, where: str, version: Version) -> Findings:
@@ -216,25 +231,25 @@ def _level_lengths(multiscale: JSON, where: str, version: Version) -> Findings:
     systems = objects_of(multiscale, "coordinateSystems")
     ndims = {s["name"]: len(items_of(s, "axes")) for _, s in systems if isinstance(s.get("name"), str)}
     for at, dataset in objects_of(multiscale, "datasets", where):
-        names = [output.get("name") for _, _, _, output in _linked(dataset)]
+        names = [link.output.get("name") for link in _links(dataset)]
         n = ndims.get(names[0], 0) if names and isinstance(names[0], str) else 0
         yield from _of_length(n, _vectors(dataset, at))
-    for at, item, source, _ in _linked(multiscale):
-        name, kind = source.get("name"), type_of(item)
-        n = ndims.get(name, 0) if isinstance(name, str) and "path" not in source else 0
-        if kind in VECTORS and is_list(item.get(kind)):
-            yield from _of_length(n, [(f"{key_address(where, at)}/{kind}", item[kind])])
+    for link in _links(multiscale):
+        name, kind = link.input.get("name"), type_of(link.transform)
+        n = ndims.get(name, 0) if isinstance(name, str) and "path" not in link.input else 0
+        if kind in VECTORS and is_list(link.transform.get(kind)):
+            yield from _of_length(n, [(f"{key_address(where, link.where)}/{kind}", link.transform[kind])])
 
 
 def _link_ends(multiscale: JSON, where: str, version: Version) -> Findings:
     """Coordinate systems that transformations name are there, unless in another image (0.6)."""
     systems = texts_of(multiscale, "coordinateSystems", "name")
-    for at, _, *ends in _linked(multiscale):
-        for side, end in zip(("input", "output"), ends, strict=True):
+    for link in _links(multiscale):
+        for side, end in (("input", link.input), ("output", link.output)):
             name = end.get("name")
             if isinstance(name, str) and "path" not in end and systems and name not in systems:
                 message = f"{shown_value(name)} is no coordinate system of the image"
-                yield Problem(f"{key_address(where, at)}/{side}/name", message, section=TRANSFORMS)
+                yield Problem(f"{key_address(where, link.where)}/{side}/name", message, section=TRANSFORMS)
 
 
 def _connected(multiscale: JSON, where: str, version: Version) -> Findings:
@@ -242,7 +257,7 @@ def _connected(multiscale: JSON, where: str, version: Version) -> Findings:
     outputs = [name for _, name in _outputs(multiscale)]
     if not outputs:
         return
-    ends = [(source.get("name"), output.get("name")) for _, _, source, output in _linked(multiscale)]
+    ends = [(link.input.get("name"), link.output.get("name")) for link in _links(multiscale)]
     reached = _reached(set(outputs), [(a, b) for a, b in ends if isinstance(a, str) and isinstance(b, str)])
     for at, system in objects_of(multiscale, "coordinateSystems", where):
         name = system.get("name")

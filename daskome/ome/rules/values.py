@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from daskome.model.paths import is_inside
+
 # Kinds of values
 
 
@@ -47,11 +49,6 @@ def is_integer(value: Any) -> bool:
 
 def _integer_from(least: int, most: float = float("inf")) -> Callable[[Any], bool]:
     return lambda value: is_integer(value) and least <= value <= most
-
-
-def _is_inside(value: Any) -> bool:
-    """Whether it is a relative path, none of whose parts consists of dots only, which zarr gives no node as a name."""
-    return _is_name(value) and value[0] != "/" and all(part.strip(".") or not part for part in value.split("/"))
 
 
 def _is_relative(value: Any) -> bool:
@@ -118,7 +115,7 @@ INDEX = Kind("an integer from 0", _integer_from(0))
 COUNT = Kind("an integer above 0", _integer_from(1))
 BYTE = Kind("an integer from 0 to 255", _integer_from(0, 255))
 SIZE = Kind("a number above 0, as no pixel has another size", lambda value: is_number(value) and value > 0)
-INSIDE = Kind("a path inside the group, such as 's0'", _is_inside)
+INSIDE = Kind("a path inside the group, such as 's0'", is_inside)
 RELATIVE = Kind("a relative path, such as '../../'", _is_relative)
 COLOR = Kind("six hexadecimal digits, RRGGBB", _pattern("[0-9A-Fa-f]{6}"))
 ALPHANUMERIC = Kind("letters and digits", _pattern("[A-Za-z0-9]+"))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any, NamedTuple
 
+from daskome.ome.detect import OME_KEYS
 from daskome.ome.problem import Problem, errors
 from daskome.ome.rules.addresses import key_address, shown_value, type_of
 from daskome.ome.rules.agreement import CHECKS
@@ -17,17 +18,6 @@ from daskome.ome.rules.values import Kind, is_list, object_of
 from daskome.ome.rules.versions import JSON
 from daskome.ome.versions import VERSIONS, Version
 
-KINDS = {
-    "multiscales": "image",
-    "image-label": "image-label",
-    "labels": "labels",
-    "plate": "plate",
-    "well": "well",
-    "bioformats2raw.layout": "bioformats2raw",
-    "series": "bioformats2raw",
-}
-OME_KEYS = (*KINDS, "omero")
-"""Keys by which a group is known to hold OME-Zarr metadata."""
 OF_AN_IMAGE = ("omero", "image-label")
 
 
@@ -89,19 +79,6 @@ def check_attributes(attributes: JSON, version: str) -> None:
     forbidden = errors(find_problems(attributes, version))
     if forbidden:
         raise ValueError("\n".join(map(str, forbidden)))
-
-
-def kinds_of(attributes: JSON) -> tuple[str, ...]:
-    """Return what a group's attributes say it is: image, image-label, labels, plate, well, bioformats2raw.
-
-    Examples
-    --------
-    >>> kinds_of({"multiscales": [], "image-label": {}})
-    ('image', 'image-label')
-    """
-    ome = attributes.get("ome", attributes) if isinstance(attributes, Mapping) else {}
-    held = [kind for key, kind in KINDS.items() if key in ome] if isinstance(ome, Mapping) else []
-    return tuple(dict.fromkeys(held))
 
 
 class Node(NamedTuple):

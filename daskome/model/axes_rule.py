@@ -1,15 +1,22 @@
 """What OME-Zarr demands of the number and order of axes, for writers and for `daskome.validate` alike."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from daskome.model.axes import GUESSES, Axis
-from daskome.ome.problem import Problem
 
 FIXED_AXES = tuple(GUESSES[5])
 """The axes of 0.1 to 0.3, in their order."""
 TYPE_RANKS = {"time": 0, "space": 2}
 """The order of axes by their type; channels and all other types stand between."""
 TRANSPOSE = "transpose the image to match"
+
+
+class AxesFault(NamedTuple):
+    """What is wrong with the axes of an image, and whether the specification only advises against it."""
+
+    message: str
+    is_advice: bool = False
 
 
 def check_axes(axes: Sequence[Axis], *, fixed: bool) -> None:
@@ -28,21 +35,19 @@ def check_axes(axes: Sequence[Axis], *, fixed: bool) -> None:
     ValueError: axes ['z', 'x', 'y'] of space should be in the order z, y, x; transpose the image to match (section 'axes')
     """  # noqa: E501
     names = [axis.name for axis in axes]
-    of_version = fixed_axes_problem(names) if fixed else None
-    problem = of_version or image_axes_problem([(axis.name, axis.type or "") for axis in axes])
-    if problem:
-        raise ValueError(f"axes {names} {problem.message} (section {problem.section!r})")
+    fault = (fixed and fixed_axes_fault(names)) or image_axes_fault([(axis.name, axis.type or "") for axis in axes])
+    if fault:
+        raise ValueError(f"axes {names} {fault.message} (section 'axes')")
 
 
-def fixed_axes_problem(names: Sequence[str], where: str = "axes") -> Problem | None:
+def fixed_axes_fault(names: Sequence[str]) -> AxesFault | None:
     """Return what is wrong with the names of axes in 0.1 to 0.3; that they differ is another rule."""
     if list(dict.fromkeys(names)) == [name for name in FIXED_AXES if name in names]:
         return None
-    message = f"must be t, c, z, y, x only, in this order; use OME-Zarr 0.4 or newer, or {TRANSPOSE}"
-    return Problem(where, message, section="axes")
+    return AxesFault(f"must be t, c, z, y, x only, in this order; use OME-Zarr 0.4 or newer, or {TRANSPOSE}")
 
 
-def image_axes_problem(axes: Sequence[tuple[object, str]], where: str = "axes") -> Problem | None:
+def image_axes_fault(axes: Sequence[tuple[object, str]]) -> AxesFault | None:
     """Return the first thing that is wrong with the axes of an image, given as pairs of name and type."""
     ranks = [TYPE_RANKS.get(kind, 1) for _, kind in axes]
     n_time, n_other, n_space = map(ranks.count, range(3))
@@ -57,5 +62,4 @@ def image_axes_problem(axes: Sequence[tuple[object, str]], where: str = "axes") 
         (ranks == sorted(ranks), False, f"must be in the order time, channel, space; {TRANSPOSE}"),
         (zyx == sorted(zyx, reverse=True), True, f"of space should be in the order z, y, x; {TRANSPOSE}"),
     )
-    problems = (Problem(where, message, warning, "axes") for holds, warning, message in rows if not holds)
-    return next(problems, None)
+    return next((AxesFault(message, is_advice) for holds, is_advice, message in rows if not holds), None)
