@@ -162,10 +162,12 @@ def write_image(
     retries : int
         How often a unit of work that fails is tried again.
     progress : callable, optional
-        Called with bytes written and bytes in all after every unit.
+        Called with bytes written and bytes in all: before the first unit, with what was there already, and after every
+        unit.
     compute : bool or "init"
-        If False, return a `Delayed` that does everything, publishing included. If "init", make the empty arrays and
-        the journal only: `run_part`, in as many processes as you like, and `finish` do the rest.
+        If False, return a `Delayed` that does everything, publishing included; it holds a task for each unit, so more
+        than 100,000 units are an error. If "init", make the empty arrays and the journal only: `run_part`, in as many
+        processes as you like, and `finish` do the rest.
     **metadata
         What else the multiscale is to say; ``metadata``, a dict, says how the image was made.
 
@@ -258,7 +260,7 @@ def plan_image(
     asked = ImageOptions(*described, None, method, scale_factors, storage_options, metadata)
     plan, sources = _image_plan(image, asked, labels, place, version, workers)
     if place is not None:
-        Write(plan, sources, place, overwrite).check()
+        Write(plan, sources, place, overwrite).checked()
     return plan
 
 
@@ -637,7 +639,8 @@ def _image_plan(
     who: PlanOptions,
 ) -> tuple[Plan, list[Source]]:
     """Return the plan of an image, with its labels if there are any, and what is read."""
-    plan, source = _like_neighbours(asked, as_source(image), place).plan(as_source(image), version, who)
+    source = as_source(image)
+    plan, source = _like_neighbours(asked, source, place).plan(source, version, who)
     warn_of_loss(version, plan.groups[0].metadata)
     if labels is not None and not isinstance(labels, Mapping):
         raise ValueError("labels come with an image as a dict from their names to arrays, as in {'cells': array}")
@@ -713,7 +716,7 @@ def _done(plan: Plan, sources: Sequence[Source], place: StorePath, group: Any, h
         if how.overwrite:
             raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
         task = resumed(task)
-    task.check()
+    task = task.checked()
     if how.compute is False:
         return task.later()
     try:

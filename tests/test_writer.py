@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import zarr
 from dask.delayed import Delayed
 
 import daskome
+from daskome.sources import dask_graphs
 from tests.written import contents, is_image, levels
 
 RNG = np.random.default_rng(0)
@@ -401,15 +403,24 @@ def test_levels_that_do_not_fit_are_refused(tmp_path: Path, pyramid: Any, said: 
     assert not (tmp_path / "a").exists()
 
 
+def test_one_graph_of_everything_is_refused_where_it_would_not_fit(tmp_path: Path) -> None:
+    """Each unit is a task of it, before the first is written: a petabyte's would take days and all memory."""
+    image = zarr.create_array(zarr.storage.MemoryStore(), shape=(60_000,) * 3, chunks=(128,) * 3, dtype="uint8")
+    units = f"{daskome.plan_image(image, axes='zyx').n_units:,}"
+    with pytest.raises(ValueError, match=f"one Dask graph of {units} units.*GiB.*compute='init'"):
+        daskome.write_image(image, tmp_path / "a", axes="zyx", compute=False)
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize("scheduler", ["threads", "sync", "processes"])
 def test_compute_false_does_everything_later(tmp_path: Path, tiny_blocks: None, scheduler: str) -> None:
     lazy = daskome.write_image(
-        da.from_array(CUBE, chunks=8), tmp_path / "a", [2, 4, 8], compute=False, storage_options={"chunks": 4}
+        da.from_array(CUBE, chunks=16), tmp_path / "a", [2, 4, 8], compute=False, storage_options={"chunks": 8}
     )
     assert isinstance(lazy, Delayed)
     assert not (tmp_path / "a").exists()
-    plan = lazy.compute(scheduler=scheduler)
-    daskome.write_image(CUBE, tmp_path / "b", [2, 4, 8], storage_options={"chunks": 4})
+    plan = lazy.compute(scheduler=scheduler, num_workers=2)
+    daskome.write_image(CUBE, tmp_path / "b", [2, 4, 8], storage_options={"chunks": 8})
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert plan.n_units > 1
 
@@ -478,3 +489,22 @@ def test_levels_outside_their_group_are_refused(path: str) -> None:
     with pytest.raises(ValueError, match=r"must be a path inside the group, such as 's0' \(section 'multiscales'\)"):
         daskome.write_multiscales_metadata(store, [dataset], axes="yx")
     assert not store._store_dict
+
+
+def test_an_image_is_looked_at_once_and_zarr_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph of an image may be large, and each trial array takes milliseconds: twelve for four levels were made."""
+    seen: Counter[str] = Counter()
+
+    def counting(module: Any, name: str) -> None:
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, **kw: (seen.update([name]), function(*args, **kw))[1])
+
+    counting(dask_graphs, "sharing")
+    counting(zarr, "create_array")
+    image = da.from_array(CUBE, chunks=10)
+    plan = daskome.write_image(image, zarr.storage.MemoryStore(), [2, 4, 8])
+    assert seen == {"sharing": 1, "create_array": 2 * len(plan.pyramids[0].levels)}
+    seen.clear()
+    labels = {"cells": da.from_array(CUBE, chunks=10)}
+    daskome.write_image(image, zarr.storage.MemoryStore(), [2], labels=labels, compute=False).compute()
+    assert seen == {"sharing": 2, "create_array": 8}

@@ -1,9 +1,6 @@
 """The ``daskome`` command. It imports Dask and zarr only when there is work to do."""
 
 import json
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -364,15 +361,3 @@ def _checked(pixels: bool | int, source: str | None) -> str:
         return f"{first}, not the others (see --pixels)" if first else "not its pixels (see --pixels)"
     amount = "all pixels" if pixels is True else f"{pixels} blocks a level"
     return f"{amount}, {first}" if first else amount
-
-
-@contextmanager
-def warnings_as_messages() -> Iterator[None]:
-    """Print warnings as messages: the line that they point at is none that the user of a command has written."""
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        click.echo(f"warning: {message}", err=True)
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show
-        yield

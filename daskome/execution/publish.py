@@ -82,7 +82,7 @@ def publish_plan(start: Run) -> None:
         metadata = group.metadata
         if group.pyramid is not None and not group.kept and metadata.omero:
             pyramid = plan.pyramids[group.pyramid]
-            coarsest = open_levels(place / group.path, pyramid)[-1]
+            (coarsest,) = open_levels(place / group.path, pyramid.levels[-1:])
             channels = with_display_windows(metadata.omero.channels or (), coarsest, pyramid)
             metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
         if group.kept:

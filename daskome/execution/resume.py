@@ -153,7 +153,7 @@ def _holds(start: Run, unit: Unit) -> bool:
     pyramid, place = plan.pyramid(work), start.place / plan.groups[work.group].path
     level = pyramid.levels[work.first]
     region = _middle(unit.regions[0], level.layout.chunks)
-    array = open_levels(place, pyramid)[work.first]
+    (array,) = open_levels(place, [level])
     expected = _pixels(start.sources[plan.image_of(work) or 0], region, level.layout.chunks)
     same = partial(_same, np.asarray(array[regions.slices(region)]))
     return same(expected) or same(as_stored(array, expected))

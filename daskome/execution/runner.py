@@ -23,7 +23,7 @@ from zarr.storage import StorePath
 
 from daskome.execution.cluster import is_killed, is_lost
 from daskome.execution.executors import Executor, open_executor
-from daskome.execution.unit_task import STAGED, Copy, UnitTask, WriteError
+from daskome.execution.unit_task import Copy, UnitTask, WriteError
 from daskome.model.source import Source
 from daskome.model.text import Progress, format_nbytes, pluralize
 from daskome.planning.plan import Plan, Unit
@@ -33,7 +33,7 @@ from daskome.stores import journal as journals
 from daskome.stores.journal import Journal
 
 log = logging.getLogger("daskome")
-Part = tuple[int, Iterable[int]]
+Part = tuple[int, Sequence[int]]
 """A stage, and the indices of some of its units, rising."""
 BACK_OFF = 0.25
 """Seconds to wait before a unit is tried again, about; four times as long each time."""
@@ -68,8 +68,9 @@ def run(start: Run, retries: int = 2, progress: Progress | None = None, parts: S
     retries : int
         How often a unit that fails is tried again.
     progress : callable, optional
-        Called with bytes written and bytes in all, uncompressed, after every unit.
-    parts : sequence of (int, iterable of int), optional
+        Called with bytes written and bytes in all, uncompressed: before the first unit, with what was there already,
+        and after every unit.
+    parts : sequence of (int, sequence of int), optional
         Stages and units; all if not given.
 
     Raises
@@ -79,14 +80,12 @@ def run(start: Run, retries: int = 2, progress: Progress | None = None, parts: S
     """
     plan = start.plan
     todo = [(stage, start.missing(stage, indices)) for stage, indices in parts or _whole(plan)]
-    total = (
-        plan.nbytes + plan.temporary_nbytes
-        if parts is None
-        else sum(nbytes(plan, stage, indices) for stage, indices in parts)
-    )
-    done = total - sum(nbytes(plan, stage, indices) for stage, indices in todo) if progress else 0
+    total = sum(plan.nbytes_of(stage, indices) for stage, indices in parts or _whole(plan)) if progress else 0
+    done = total - sum(plan.nbytes_of(stage, indices) for stage, indices in todo) if progress else 0
     with open_executor(start.place, plan, start.journal) as workers:
         start = _ready(start, todo)
+        if progress:
+            progress(done, total)
         for stage, indices in todo:
             for unit in finished_units(start, unit_tasks(start, stage, indices), workers, retries):
                 done += plan.writes(unit)
@@ -105,11 +104,6 @@ def _whole(plan: Plan) -> list[Part]:
     return [(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
 
 
-def nbytes(plan: Plan, stage: int, indices: Iterable[int]) -> int:
-    """Return how many bytes units write, uncompressed."""
-    return sum(map(plan.writes, plan.units(stage, indices)))
-
-
 def unit_tasks(start: Run, stage: int, indices: Iterable[int]) -> Iterator[UnitTask]:
     """Yield the jobs of some units of a stage, each made when it is asked for."""
     plan = start.plan
@@ -117,8 +111,7 @@ def unit_tasks(start: Run, stage: int, indices: Iterable[int]) -> Iterator[UnitT
         work, reads = unit.work, plan.reads(unit)
         piece = None if work.image is None else source_piece(start.sources[work.image], reads, work.read_chunks)
         group = start.place / plan.groups[work.group].path
-        read, leaves = (None if n is None else _copy(start, n) for n in (work.staged, work.leaves))
-        staged = read and read[0] / STAGED
+        staged, leaves = (None if n is None else _copy(start, n) for n in (work.staged, work.leaves))
         yield UnitTask(unit, reads, piece, plan.pyramid(work), group, start.journal, staged=staged, leaves=leaves)
 
 

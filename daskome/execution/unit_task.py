@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import dask
 import dask.array as da
 import numpy as np
+import zarr
 from dask._task_spec import DataNode
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
@@ -20,14 +21,13 @@ from zarr.storage import StorePath
 
 from daskome.execution import unit_graph
 from daskome.execution.allocator import tune_allocator
-from daskome.model.pyramid import Pyramid
+from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Region
 from daskome.planning.plan import Unit
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
 from daskome.stores import journal as journals
 from daskome.stores.arrays import open_levels
-from daskome.stores.groups import find_array
 from daskome.stores.journal import Journal, Record
 
 log = logging.getLogger("daskome")
@@ -131,8 +131,6 @@ def _with_graph(job: AnyJob, graph: Mapping[Any, Any]) -> AnyJob:
 
 Copy = tuple[StorePath, Pyramid]
 """A temporary copy: its group, and its pyramid of one level."""
-STAGED = "s0"
-"""The one level of a temporary copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +144,7 @@ class UnitTask:
     place: StorePath
     journal: Journal
     wait: float = 0
-    staged: StorePath | None = None
+    staged: Copy | None = None
     leaves: Copy | None = None
 
     def __call__(self) -> None:
@@ -155,13 +153,29 @@ class UnitTask:
         if not journals.is_current(self.journal):
             raise WriteError(f"{self.place} is not being written any more: it was finished, or started anew elsewhere")
         begun = journals.now()
-        arrays = open_levels(self.place, self.pyramid)
-        piece = self.piece
-        if piece is None:
-            below = arrays[self.unit.work.first - 1] if self.staged is None else find_array(self.staged)
-            piece = source_piece(as_source(below), self.reads, self.unit.work.read_chunks)
-        written = arrays[self.unit.work.first : self.unit.work.stop]
-        if self.leaves is not None:
-            written += open_levels(*self.leaves)
-        dask.compute(unit_graph.stores(self.unit, self.pyramid, piece, written), scheduler=get_sync)
+        dask.compute(unit_graph.stores(self.unit, self.pyramid, self._piece(), self._written()), scheduler=get_sync)
         journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - begun))
+
+    def _piece(self) -> da.Array:
+        """Return what the unit reads: of its image, of a temporary copy, or of the level below."""
+        if self.piece is not None:
+            return self.piece
+        work, levels = self.unit.work, self.pyramid.levels
+        place, below = (self.place, levels[work.first - 1]) if self.staged is None else _only_level(self.staged)
+        (array,) = open_levels(place, [below])
+        return source_piece(as_source(array), self.reads, work.read_chunks)
+
+    def _written(self) -> list[zarr.Array[Any]]:
+        """Return the arrays that the unit writes, and no others: each costs a request where stores are far away."""
+        own = self.pyramid.levels[self.unit.work.first : self.unit.work.stop]
+        arrays = open_levels(self.place, own)
+        if self.leaves is not None:
+            place, copy = _only_level(self.leaves)
+            arrays += open_levels(place, [copy])
+        return arrays
+
+
+def _only_level(copy: Copy) -> tuple[StorePath, Level]:
+    """Return the group of a temporary copy, and its one level."""
+    place, pyramid = copy
+    return place, pyramid.levels[0]

@@ -43,6 +43,7 @@ def downsample(
 
     Examples
     --------
+    >>> from daskome.kernels.methods import METHODS
     >>> downsample(np.arange(10, dtype="u1").reshape(2, 5), (2, 2), METHODS["mean"])
     array([[3, 5, 6]], dtype=uint8)
     """

@@ -18,6 +18,7 @@ def parse_codec(text: str, stored_as: ArrayFormat) -> Any:
 
     Examples
     --------
+    >>> from daskome.model.layout import ZARR_V2, ZARR_V3
     >>> parse_codec("zstd:3", ZARR_V3)
     {'name': 'zstd', 'configuration': {'level': 3, 'checksum': False}}
     >>> parse_codec("blosc:lz4", ZARR_V2)

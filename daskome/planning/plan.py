@@ -8,12 +8,15 @@ order and no communication, and can be repeated.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from math import prod
 from operator import attrgetter
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from daskome.kernels.methods import Method, find_method
 from daskome.model import regions
@@ -257,6 +260,24 @@ class Plan:
         """Return how many bytes a unit writes, uncompressed."""
         return sum(map(regions.size, (*unit.regions, *unit.left))) * self.pyramid(unit.work).itemsize
 
+    def nbytes_of(self, stage: int, indices: Sequence[int] | None = None) -> int:
+        """Return how many bytes units of a stage write, uncompressed: arithmetic, for a petabyte has millions of units.
+
+        Parameters
+        ----------
+        stage : int
+        indices : sequence of int, optional
+            Which ones, rising; all if not given.
+        """
+        chosen = None if indices is None else np.asarray(indices, np.int64)
+        total = first = 0
+        for work in self.stages[stage].passes:
+            stop = first + prod(self.grid(work))
+            own = None if chosen is None else chosen[slice(*np.searchsorted(chosen, (first, stop)))] - first
+            total += self._voxels(work, own) * self.pyramid(work).itemsize
+            first = stop
+        return total
+
     def describe(self, unit: Unit) -> str:
         """Return which part of which levels a unit writes, as users write it."""
         pyramid = self.pyramid(unit.work)
@@ -318,6 +339,31 @@ class Plan:
             written.append(regions.coarser(written[-1], pyramid.factors(k)))
         left = () if work.leaves is None else (regions.coarser(written[-1], pyramid.factors(work.stop)),)
         return Unit(stage, index, work, tuple(written), left)
+
+    def _voxels(self, work: Pass, indices: NDArray[np.int64] | None) -> int:
+        """Return how many voxels units of a pass write, all or some: the products of their lengths along the axes."""
+        grid = self.grid(work)
+        if indices is None or len(indices) == prod(grid):
+            levels = self.pyramid(work).levels[work.first : work.stop + (work.leaves is not None)]
+            return sum(level.voxels for level in levels)
+        where = np.unravel_index(indices, grid)
+        sizes = (
+            [np.array(regions.shape_of(spans))[i] for spans, i in zip(axes, where, strict=True)]
+            for axes in self._spans(work)
+        )
+        return sum(int(np.prod(lengths, axis=0).sum()) for lengths in sizes)
+
+    def _spans(self, work: Pass) -> Iterator[list[Region]]:
+        """Yield, per level that a pass writes, the spans of its units along each axis."""
+        pyramid = self.pyramid(work)
+        shape = pyramid.levels[work.first].shape
+        axes: list[Region] = [tuple(regions.spans_of(0, n, step)) for n, step in zip(shape, work.unit, strict=True)]
+        yield axes
+        for k in range(work.first + 1, work.stop + (work.leaves is not None)):
+            axes = [
+                regions.coarser(spans, (f,) * len(spans)) for spans, f in zip(axes, pyramid.factors(k), strict=True)
+            ]
+            yield axes
 
     def _nbytes_read(self, work: Pass) -> tuple[float, float]:
         """Return the bytes that a pass reads, and its largest unit, uncompressed; what is read twice counts twice."""

@@ -110,7 +110,7 @@ def _reopenable(image: Any) -> Any:
     if isinstance(image, da.Array):
         return materialize(image)
     if isinstance(image, zarr.Array):
-        return sync_codecs.with_sync_codecs(image)
+        return sync_codecs.open_sync(image)
     if isinstance(image, np.memmap) and isinstance(image.base, mmap.mmap) and image.filename is not None:
         order: Any = "C" if image.flags.c_contiguous else "F"
         return Mapped(partial(np.memmap, image.filename, image.dtype, "r", image.offset, image.shape, order), image)

@@ -1,21 +1,25 @@
 """The zarr arrays of a pyramid: created in memory first, opened to be written, read back as stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
 
 import numcodecs
 import zarr
+from zarr.core.buffer import Buffer
 from zarr.core.sync import sync
 from zarr.storage import MemoryStore, StorePath
 
 from daskome.model.pyramid import Level, Pyramid
 from daskome.stores import sync_codecs
 
+Documents = Mapping[str, Buffer]
+"""The documents of arrays, by their keys in the group of their pyramid."""
 
-def open_levels(place: StorePath, pyramid: Pyramid) -> list[zarr.Array[Any]]:
-    """Return the arrays of a pyramid in its group, to be written."""
-    return [_open_array(place / level.path, level) for level in pyramid.levels]
+
+def open_levels(place: StorePath, levels: Iterable[Level]) -> list[zarr.Array[Any]]:
+    """Return the arrays of levels in their group, to be written."""
+    return [_open_array(place / level.path, level) for level in levels]
 
 
 def delete_shards(array: zarr.Array[Any], index: Sequence[slice]) -> None:
@@ -53,7 +57,7 @@ def one_chunk(block: Any, compressor: Any, zarr_format: Literal[2, 3]) -> zarr.A
         zarr_format=zarr_format,
         config={"write_empty_chunks": True},
     )
-    return sync_codecs.with_sync_codecs(array)
+    return sync_codecs.open_sync(array)
 
 
 def chunk_nbytes(array: zarr.Array[Any]) -> int:
@@ -85,9 +89,6 @@ def _revived(option: Any) -> Any:
 def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:
     """Return an array to write, with those options that zarr does not keep in its metadata."""
     config, stored_as = (level.layout.options.get(key) for key in ("config", "zarr_format"))
-
-    def open_() -> zarr.Array[Any]:  # With the format, zarr asks a cloud for one document instead of three.
-        array = zarr.open_array(store=place.store, path=place.path, mode="r+", zarr_format=stored_as)
-        return array.with_config(config) if config else array
-
-    return sync_codecs.open_sync(place.store, open_)
+    # With the format, zarr asks a cloud for one document instead of three.
+    array = zarr.open_array(store=place.store, path=place.path, mode="r+", zarr_format=stored_as)
+    return sync_codecs.open_sync(array.with_config(config) if config else array)

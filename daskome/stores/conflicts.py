@@ -10,10 +10,11 @@ from zarr.storage import LocalStore, StorePath
 
 from daskome.ome.metadata import Metadata
 from daskome.planning.plan import Group, Plan
-from daskome.stores.create import array_documents, zarr_format
+from daskome.stores.create import zarr_format
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, read_attributes
 from daskome.stores.location import address_of, join_paths
+from daskome.stores.wrappers import unwrapped
 
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
 
@@ -28,12 +29,11 @@ def arrays_to_replace(place: StorePath, plan: Plan, overwrite: bool) -> list[str
     PermissionError, NotADirectoryError
         If the place can't be written.
     ValueError
-        If zarr refuses an array as planned.
+        If the plan needs a temporary copy, which the store can't delete.
     """
     _check_writable(place)
     if plan.temporary and not place.store.supports_deletes:
         raise ValueError(f"{place} is in a store that can't delete a temporary copy of the image; leave staging out")
-    array_documents(plan)
     missing: set[str] = set()
     old: list[str] = []
     for group in sorted(plan.groups, key=lambda group: group.path.count("/")):
@@ -121,18 +121,20 @@ def _dicts(values: Any) -> Sequence[Mapping[str, Any]]:
 def _check_writable(place: StorePath) -> None:
     if place.read_only:
         raise PermissionError(f"{place} is opened for reading only")
-    if isinstance(place.store, LocalStore):
-        folder = next(parent for parent in (place.store.root, *place.store.root.parents) if parent.exists())
+    store = unwrapped(place.store)
+    if isinstance(store, LocalStore):
+        folder = next(parent for parent in (store.root, *store.root.parents) if parent.exists())
         if not folder.is_dir():
-            raise NotADirectoryError(f"{place.store.root} can't be made: {folder} is a file")
+            raise NotADirectoryError(f"{store.root} can't be made: {folder} is a file")
         if not os.access(folder, os.W_OK):
-            raise PermissionError(f"{place.store.root} can't be written: no permission in {folder}")
+            raise PermissionError(f"{store.root} can't be written: no permission in {folder}")
 
 
 def _check_nothing_else(place: StorePath) -> None:
     """A folder that is no zarr group holds other people's files, but for what zarr was writing when it was killed."""
-    if isinstance(place.store, LocalStore):
-        folder = place.store.root / place.path
+    store = unwrapped(place.store)
+    if isinstance(store, LocalStore):
+        folder = store.root / place.path
         entries = {entry.name for entry in folder.iterdir() if entry.suffix != ".partial"} if folder.is_dir() else set()
         if entries and entries.isdisjoint(("zarr.json", ".zgroup")):  # Another process may have just made the group.
             raise FileExistsError(f"{folder} holds files that are no zarr group; give a path that is free")

@@ -1,9 +1,8 @@
 """Create the groups and arrays of a plan, empty and marked as unfinished."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import zarr
 from zarr.core.sync import sync
@@ -16,7 +15,7 @@ from daskome.ome.versions import find_version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Group, Plan
 from daskome.stores import journal as journals
-from daskome.stores.arrays import create_array
+from daskome.stores.arrays import Documents, create_array
 from daskome.stores.groups import (
     JSON,
     UNFINISHED_KEY,
@@ -31,7 +30,7 @@ from daskome.stores.journal import Journal
 from daskome.stores.location import join_paths
 
 
-def array_documents(plan: Plan) -> list[dict[str, Any]]:
+def array_documents(plan: Plan) -> list[Documents]:
     """Return, per pyramid of a plan, the documents of its arrays: what zarr refuses, it refuses here, in memory.
 
     Raises
@@ -46,7 +45,7 @@ def _kept(plan: Plan, pyramid: int) -> int:
     return min(group.kept for group in plan.groups if group.pyramid == pyramid)
 
 
-def _rehearsed(pyramid: Pyramid, kept: int) -> dict[str, Any]:
+def _rehearsed(pyramid: Pyramid, kept: int) -> Documents:
     store = MemoryStore()
     for level in pyramid.levels[kept:]:
         try:
@@ -69,7 +68,12 @@ def _try_codecs(pyramid: Pyramid, level: Level) -> None:
 
 
 def create_arrays(
-    place: StorePath, plan: Plan, old: Sequence[str], journal: Journal, origins: Sequence[Origin] = ()
+    place: StorePath,
+    plan: Plan,
+    documents: Sequence[Documents],
+    old: Sequence[str],
+    journal: Journal,
+    origins: Sequence[Origin] = (),
 ) -> None:
     """Make the groups and arrays of a plan, empty; groups of images are marked as unfinished.
 
@@ -77,6 +81,8 @@ def create_arrays(
     ----------
     place : StorePath
     plan : Plan
+    documents : sequence of dict
+        Those of its arrays (`rehearse`).
     old : sequence of str
         Levels of the images that are there, which go (`daskome.stores.conflicts.arrays_to_replace`). What made them
         images goes before them, so no reader takes a mixture for whole. Nothing else is touched.
@@ -85,7 +91,7 @@ def create_arrays(
     origins : sequence of Origin
         Where the images of the plan come from, for the journal.
     """
-    documents, fingerprint = array_documents(plan), plan.fingerprint
+    fingerprint = plan.fingerprint
     for group in reversed([group for group in plan.groups if not group.temporary]):
         replaced = [path for path in old if _is_in(path, group.path)]
         _begin(place / group.path, plan, group, _mark(plan, group, replaced, fingerprint))
@@ -133,7 +139,7 @@ def _mark(plan: Plan, group: Group, old: Sequence[str], fingerprint: str) -> JSO
     return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*own, *replaced})}
 
 
-def _make(place: StorePath, plan: Plan, group: Group, documents: Mapping[str, Any]) -> None:
+def _make(place: StorePath, plan: Plan, group: Group, documents: Documents) -> None:
     """Make the arrays of a group, and take away documents that would contradict it."""
     stale = [] if group.pyramid is None or group.kept else _stale_documents(place, plan)
     unfinished = read_attributes(place) if stale else None

@@ -1,18 +1,17 @@
 """Small documents and listings in a store, read past every cache."""
 
 from contextlib import suppress
-from typing import Any
 
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import FsspecStore, StorePath, WrapperStore
+from zarr.storage import FsspecStore, StorePath
+
+from daskome.stores.wrappers import unwrapped
 
 
 def list_names(folder: StorePath) -> list[str]:
     """Return what is in a folder, now: file systems of objects remember lists that other processes have changed."""
-    store: Any = folder.store
-    while isinstance(store, WrapperStore):
-        store = store._store
+    store = unwrapped(folder.store)
     if isinstance(store, FsspecStore):
         store.fs.invalidate_cache()
     with suppress(FileNotFoundError, NotADirectoryError):

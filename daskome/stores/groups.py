@@ -10,6 +10,7 @@ from zarr.storage import StorePath, ZipStore
 from daskome.model.layout import ArrayFormat
 from daskome.ome.detect import ome_keys
 from daskome.ome.versions import Version
+from daskome.stores.wrappers import unwrapped
 
 JSON = dict[str, Any]
 UNFINISHED_KEY = "daskome"
@@ -95,7 +96,7 @@ def attributes_of_others(found: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _mode(place: StorePath, writable: bool = False) -> Literal["r", "r+"]:
     """Return the mode that opens what is there. A zip file that is open for writing can't be opened as "r"."""
-    return "r+" if writable or (isinstance(place.store, ZipStore) and not place.read_only) else "r"
+    return "r+" if writable or (isinstance(unwrapped(place.store), ZipStore) and not place.read_only) else "r"
 
 
 def zarr_format_of(arrays: ArrayFormat) -> Literal[2, 3]:

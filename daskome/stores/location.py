@@ -8,9 +8,10 @@ from typing import Any
 
 import zarr
 from zarr.abc.store import Store
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, ZipStore
 
 from daskome.model.source import Origin, Source
+from daskome.stores.wrappers import unwrapped
 
 
 def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: bool = False) -> StorePath:
@@ -36,7 +37,7 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
 
 def is_local_to_process(place: StorePath) -> bool:
     """Whether no other process can write there: stores in memory, and zip files."""
-    store = unwrap_store(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, FsspecStore):
         return "memory" in (store.fs.protocol, *store.fs.protocol)
     return isinstance(store, MemoryStore | ZipStore) or type(getattr(store, "store", None)).__name__ == "MemoryStore"
@@ -44,7 +45,7 @@ def is_local_to_process(place: StorePath) -> bool:
 
 def address_of(place: StorePath) -> tuple[str, ...]:
     """Return what tells two places apart, whatever kind of store leads there: for files, the resolved path."""
-    store = unwrap_store(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, LocalStore):
         return (store.root / place.path).resolve().parts
     if isinstance(store, FsspecStore):
@@ -63,7 +64,7 @@ def origin_of(source: Source) -> Origin:
 
 def url_of(place: StorePath) -> str:
     """Return the path or URL under which another process finds a place; empty where it can't. It says no secrets."""
-    store = unwrap_store(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, LocalStore):
         return (store.root / place.path).absolute().as_posix()
     if isinstance(store, FsspecStore) and not is_local_to_process(place):
@@ -75,19 +76,12 @@ def parent_of(place: StorePath) -> StorePath | None:
     """Return the place above one, to be read, also above its store if that is of files; None where there is none."""
     if place.path:
         return StorePath(place.store, place.path.rpartition("/")[0])
-    store = unwrap_store(place.store)
+    store = unwrapped(place.store)
     if isinstance(store, LocalStore) and store.root.absolute().parent != store.root.absolute():
         return StorePath(LocalStore(store.root.absolute().parent, read_only=True))
     if isinstance(store, FsspecStore) and "/" in store.path.strip("/"):
         return StorePath(FsspecStore(store.fs, read_only=True, path=store.path.rstrip("/").rpartition("/")[0]))
     return None
-
-
-def unwrap_store(store: Any) -> Any:
-    """Return the store inside wrappers, such as those that log."""
-    while isinstance(store, WrapperStore):
-        store = store._store
-    return store
 
 
 def join_paths(*paths: str) -> str:

@@ -52,10 +52,11 @@ def convert_attributes(
     >>> from daskome.ome.versions import VERSIONS
     >>> from daskome.ome.read import read_metadata
     >>> datasets = [{"path": "0"}, {"path": "1"}]
-    >>> found = read({"multiscales": [{"version": "0.3", "type": "mean", "axes": ["y", "x"], "datasets": datasets}]})
+    >>> given = {"multiscales": [{"version": "0.3", "type": "mean", "axes": ["y", "x"], "datasets": datasets}]}
+    >>> found = read_metadata(given)
     >>> new, lines = convert_attributes(found, VERSIONS["0.3"], VERSIONS["0.5"], [[(64, 65), (32, 33)]])
     >>> new.multiscales[0].placed[1]
-    Placed(path='1', scale=(2.0, 2.0), translation=(0.5, 0.5))
+    PlacedDataset(path='1', scale=(2.0, 2.0), translation=(0.5, 0.5))
     >>> print(*lines, sep="\n")
     no pixel size is stored: scales are factors between shapes, 1: y=2 x=2
     translations are those of windows of 'mean'

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, islice, pairwise, product
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
+from dask.delayed import delayed
 from zarr.storage import StorePath
 
 from daskome.inspection.stored_image import StoredImage, pyramid_of, read_stored_image
 from daskome.model.axes import Axis
+from daskome.model.chunks import consolidated
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
 from daskome.model.pyramid import Pyramid
@@ -22,7 +26,8 @@ from daskome.ome.versions import Version
 from daskome.planning.plan import Group, Plan
 from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
-from daskome.sources.pieces import source_piece
+from daskome.sources.dask_graphs import compute_shared
+from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores.conflicts import OTHER_KINDS
 from daskome.stores.groups import UNFINISHED_KEY, read_attributes
 from daskome.writing.description import ImageOptions
@@ -144,10 +149,29 @@ def label_values(labels: Any) -> list[int]:
     >>> label_values(np.array([[0, 3], [3, 7]], "uint16"))
     [3, 7]
     """
-    source = as_source(labels)
-    whole = tuple((0, n) for n in source.shape)
-    found = da.unique(source_piece(source, whole, (256,) * len(whole))).compute()
-    return [int(value) for value in np.asarray(found) if value]
+    source, found = with_shared_results(as_source(labels), compute_shared), set[int]()
+    pieces = _pieces(source)
+    while some := list(islice(pieces, PIECES_AT_ONCE)):
+        found.update(*dask.compute(*map(_values, some)))
+    return sorted(found - {0})
+
+
+def _pieces(source: Source) -> Iterator[da.Array]:
+    """Yield a label image in pieces of whole source chunks, one at a time: a petabyte has millions."""
+    sides = [pairwise(accumulate(consolidated(sizes, PIECE), initial=0)) for sizes in source.chunks]
+    for region in product(*sides):
+        yield source_piece(source, region, (PIECE,) * len(region))
+
+
+@delayed(pure=False)  # type: ignore[untyped-decorator]
+def _values(piece: Any) -> list[int]:
+    return [int(value) for value in np.unique(piece)]
+
+
+PIECE = 256
+"""Voxels along each axis of what is looked at in one task; more where source chunks are larger."""
+PIECES_AT_ONCE = 256
+"""Pieces whose tasks are in one graph, so that it doesn't grow with the image."""
 
 
 def image_at(place: StorePath) -> Pyramid | None:

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import click
 import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner, Result
 
 import daskome
+from daskome.cli.console import progress_bar
 from daskome.cli.main import main
 from daskome.planning.work import Workers
 from tests.written import contents, is_image, levels
@@ -344,6 +347,21 @@ def test_whatever_opens_an_image_takes_options_for_its_file_system(name: str) ->
     assert not taken & {"url", "target"} or "fs_options" in taken
 
 
+def test_the_rate_of_a_resumed_run_is_that_of_this_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It began with what was there: a GiB in no time, gigabytes a second, and soon done."""
+    bars: list[Any] = []
+    made = click.progressbar
+    monkeypatch.setattr(click, "progressbar", lambda *args, **kw: (bars.append(made(*args, **kw)), bars[-1])[1])
+    clock = iter([1000.0, 1008.0, 1008.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with progress_bar("writing", quiet=False) as progress:
+        assert progress is not None
+        progress(3 * 2**30, 4 * 2**30)  # planned and made for 1000 s before
+        progress(3 * 2**30 + 2**27, 4 * 2**30)
+        assert bars[0].item_show_func(None) == "3.1 GiB of 4.0 GiB, 16.0 MiB/s, 56 s left"
+        assert (bars[0].pos, bars[0].length) == (3 * 2**30 + 2**27, 4 * 2**30)
+
+
 class NoCredentialsError(Exception):
     """As of botocore."""
 
@@ -526,7 +544,7 @@ except SystemExit as done:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "options",
     [

@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner, Result
+from zarr.storage import MemoryStore, StorePath
 
 import daskome
 from daskome.cli.main import main
 from daskome.execution.batch.schedulers import SCHEDULERS, part_of_array
 from daskome.stores import journal as journals
 from tests.cuboid import OPTIONS, VALUES
+from tests.strategies import volume
 from tests.written import contents, is_image
 
 
@@ -246,7 +248,7 @@ def large(tmp_path: Path) -> Path:
     return tmp_path / "b"
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_sigterm_ends_after_the_unit_in_hand_with_a_status_of_its_own(large: Path) -> None:
     process = spawn("run", large, "--threads", 1)
     deadline = time.monotonic() + 60
@@ -263,7 +265,7 @@ def test_sigterm_ends_after_the_unit_in_hand_with_a_status_of_its_own(large: Pat
     assert contents(large) == contents(large.parent / "whole")
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_parts_at_the_same_time_one_twice_and_some_killed(large: Path) -> None:
     draw = random.Random(3)
     for stage in range(len(daskome.status(large).stages)):
@@ -290,3 +292,27 @@ def test_a_store_that_is_open_is_a_target_too(tiny_blocks: None) -> None:
     daskome.run_part(store, VALUES)
     daskome.finish(store)
     assert daskome.verify(store, pixels=True, source=VALUES) == []
+
+
+def test_how_far_a_petabyte_is_takes_no_look_at_its_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = StorePath(MemoryStore())
+    begun = journals.SavedRun(journals.new_journal(place), volume(102_400, 1024, "uint8").plan(), ())
+    plan = begun.plan
+    assert plan.n_units > 100_000
+    journals.save_run(begun.journal, plan, ())
+    done = range(7, plan.count(0), 1000)
+    for unit in plan.units(0, done):
+        journals.record(begun.journal, unit, journals.Record(1.0, 1.0))
+    journals.fail(begun.journal, next(plan.units(0, [3])), "no such tape")
+    journals.fail(begun.journal, next(plan.units(0, [7])), "written since")
+    written = plan.nbytes_of(0, done)
+
+    def made(*args: Any) -> Any:
+        raise AssertionError("a unit was made")
+
+    monkeypatch.setattr(type(plan), "_unit", made)
+    found = daskome.status(place)
+    assert sum(stage.nbytes for stage in found.stages) == plan.nbytes + plan.temporary_nbytes
+    assert [stage.nbytes_done for stage in found.stages] == [written, *[0] * (len(plan.stages) - 1)]
+    assert found.failures == {"0/3": "no such tape"}
+    assert sum(stage.failed for stage in found.stages) == 1

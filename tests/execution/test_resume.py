@@ -17,10 +17,13 @@ import pytest
 import zarr
 
 import daskome
+from daskome.execution import runner
 from daskome.kernels.methods import METHODS, find_method
+from daskome.model.source import Volume
 from daskome.stores import journal as journals
 from daskome.stores.location import locate
 from tests.cuboid import OPTIONS, SHAPE, VALUES, image
+from tests.strategies import volume
 from tests.written import contents, is_image
 
 SHARDED: dict[str, Any] = {"scale_factors": [2, 4], "storage_options": {"chunks": 4, "shards": 8}}
@@ -74,8 +77,33 @@ def test_finished_units_are_left_out(tmp_path: Path, tiny_blocks: None) -> None:
     plan = daskome.write_image(
         image(), tmp_path / "a", resume=True, progress=lambda n, total: seen.append(n), **OPTIONS
     )
-    assert len(seen) == plan.n_units - there
+    assert len(seen) == 1 + plan.n_units - there
     assert seen[-1] == plan.nbytes + plan.temporary_nbytes
+
+
+def test_progress_begins_with_what_was_there(tmp_path: Path, tiny_blocks: None) -> None:
+    interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
+    there = sum(stage.nbytes_done for stage in daskome.status(tmp_path / "a").stages)
+    seen: list[int] = []
+    daskome.write_image(image(), tmp_path / "a", resume=True, progress=lambda n, total: seen.append(n), **OPTIONS)
+    assert seen[0] == there > 0
+
+
+def test_where_it_begins_no_unit_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A petabyte has millions of units; how many bytes they write is arithmetic."""
+    plan = volume(102_400, 1024, "uint8").plan()
+    made: list[int] = []
+    unit = type(plan)._unit
+    monkeypatch.setattr(type(plan), "_unit", lambda *args: (made.append(1), unit(*args))[1])
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    place = locate(tmp_path / "a")
+    source = Volume((102_400,) * 3, "uint8", (1024,) * 3).source
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(runner.Run(plan, [source], place, journals.new_journal(place)), progress=stop)
+    assert len(made) <= len(plan.stages)
 
 
 def test_it_can_be_resumed_later(tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]) -> None:
@@ -205,10 +233,9 @@ def test_the_last_journal_counts_for_nothing_after_a_new_start(tmp_path: Path, t
     plan = daskome.write_image(image(), tmp_path / "a", compute="init", **OPTIONS)
     old = journals.find_run(locate(tmp_path / "a"))
     assert old is not None
-    from daskome.execution import runner as run
     from daskome.sources.adapt import as_source
 
-    stale = next(run.unit_tasks(run.Run(plan, [as_source(image())], locate(tmp_path / "a"), old.journal), 0, [0]))
+    stale = next(runner.unit_tasks(runner.Run(plan, [as_source(image())], locate(tmp_path / "a"), old.journal), 0, [0]))
     daskome.write_image(image(), tmp_path / "a", overwrite=True, compute="init", **OPTIONS)
     with pytest.raises(daskome.WriteError, match="started anew"):
         stale()
@@ -317,7 +344,7 @@ def whole_journal(target: Path) -> bool:
     return begun is None or len(done(target)) >= begun.plan.n_units
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_killed_at_50_moments_it_ends_with_the_same_bytes(tmp_path: Path, tiny_blocks: None) -> None:
     plan = daskome.write_image(image(), tmp_path / "whole", **OPTIONS)
     started = time.monotonic()
@@ -335,7 +362,7 @@ def test_killed_at_50_moments_it_ends_with_the_same_bytes(tmp_path: Path, tiny_b
     assert kills >= 50
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_plate_that_is_killed_goes_on(tmp_path: Path) -> None:
     assert killed(A_PLATE, tmp_path / "whole", tmp_path / "log", 300)
     for units in (1, 4, 7):
@@ -346,7 +373,7 @@ def test_a_plate_that_is_killed_goes_on(tmp_path: Path) -> None:
     assert daskome.verify(tmp_path / "a" / "A" / "1" / "0", pixels=True) == []
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk_is_a_clear_error_and_is_gone_on_with_once_there_is_space(tmp_path: Path) -> None:
     disk = tmp_path / "disk"

@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dask
 import dask.array as da
@@ -15,8 +15,13 @@ import numpy as np
 import pytest
 import zarr
 from distributed import Client
+from zarr.storage import StorePath
 
 import daskome
+from daskome.execution import runner
+from daskome.execution.publish import publish_plan
+from daskome.sources.adapt import as_source
+from daskome.stores import journal as journals
 from tests.cuboid import OPTIONS, image
 from tests.written import contents, is_image, levels
 
@@ -139,8 +144,8 @@ def test_progress_counts_all_bytes_of_all_levels(tmp_path: Path, tiny_blocks: No
     seen: list[tuple[int, int]] = []
     plan = daskome.write_image(image(), tmp_path / "a", progress=lambda *done: seen.append(done), **OPTIONS)
     total = plan.nbytes + plan.temporary_nbytes
-    assert [expected for _, expected in seen] == [total] * plan.n_units
-    assert seen[-1][0] == total
+    assert [expected for _, expected in seen] == [total] * (1 + plan.n_units)
+    assert (seen[0][0], seen[-1][0]) == (0, total)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
@@ -207,3 +212,36 @@ def test_a_reader_never_sees_an_image_that_is_not_whole(tmp_path: Path, tiny_blo
         assert not any(seen)
         assert is_image(tmp_path / "a")
         assert not (tmp_path / "a" / ".daskome").exists()
+
+
+class Asked(zarr.storage.MemoryStore):
+    """A store that notes what is asked of it."""
+
+    keys: ClassVar[list[str]] = []
+
+    async def get(self, key: str, *args: Any, **options: Any) -> Any:
+        self.keys.append(key)
+        return await super().get(key, *args, **options)
+
+
+@pytest.mark.parametrize("n_levels", [3, 6])
+def test_a_unit_opens_what_it_uses_and_no_more(n_levels: int, tiny_blocks: None) -> None:
+    """However many levels there are, each unit asks for the documents of those that it writes, and of the one below."""
+    store = Asked()
+    options = {"scale_factors": [2**k for k in range(1, n_levels)], "storage_options": {"chunks": 4}}
+    plan = daskome.write_image(image(), store, compute="init", **options)
+    begun = journals.find_run(StorePath(store))
+    assert begun is not None
+    start = runner.Run(plan, [as_source(image())], StorePath(store), begun.journal)
+    for stage in range(len(plan.stages)):
+        for job in runner.unit_tasks(start, stage, range(plan.count(stage))):
+            store.keys.clear()
+            job()
+            work = job.unit.work
+            opened = [key for key in store.keys if key.endswith(".json")]
+            used = work.stop - work.first + (job.leaves is not None) + (job.piece is None)
+            assert len(opened) == used
+            assert store.keys.count(f"{journals.JOURNAL}/{journals.CURRENT}") == 1
+    store.keys.clear()
+    publish_plan(start)
+    assert not [key for key in store.keys if "/zarr.json" in key]

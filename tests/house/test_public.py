@@ -27,6 +27,7 @@ NAMES = [
     "finish",
     "label_values",
     "plan_image",
+    "preview",
     "read",
     "run_part",
     "status",
@@ -78,7 +79,7 @@ def test_no_module_has_a_public_name() -> None:
     assert not set(NAMES) & {module.name for module in pkgutil.iter_modules(daskome.__path__)}
 
 
-@pytest.mark.parametrize("before", ["daskome.{name}", "import daskome.verification, daskome.readers"])
+@pytest.mark.parametrize("before", ["daskome.{name}", "import daskome.inspection.verify, daskome.sources.readers"])
 def test_a_name_means_the_same_whatever_was_imported_before(before: str) -> None:
     """A module with the name of a public function must not take the function's place in the package."""
     code = "import daskome, types\n" + "".join(

@@ -711,7 +711,7 @@ def let_pass(where: str, version: str) -> bool:
     return any(version in versions.split() and re.fullmatch(pattern, where) for versions, pattern in EXCEPTIONS)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize(("kind", "version"), BY_SCHEMA)
 def test_what_the_schema_rejects_is_an_error(kind: str, version: str) -> None:
     """Of images with transformations of all levels only these are changed: the rest is that of the other images."""

@@ -601,6 +601,30 @@ def test_a_petabyte_is_planned_with_little_work(source: tuple[int, ...], monkeyp
     assert Counted.looks < 8_000_000  # a second
 
 
+@law(max_examples=100)
+@given(cases(), st.data())
+def test_the_bytes_of_units_are_the_sum_of_theirs(case: Case, data: Any) -> None:
+    plan = case.plan()
+    for stage in range(len(plan.stages)):
+        own = list(plan.units(stage))
+        assert plan.nbytes_of(stage) == sum(map(plan.writes, own))
+        chosen = sorted(data.draw(st.sets(st.integers(0, len(own) - 1))))
+        assert plan.nbytes_of(stage, chosen) == sum(plan.writes(own[index]) for index in chosen)
+        assert plan.nbytes_of(stage, range(len(own) // 2)) == sum(map(plan.writes, own[: len(own) // 2]))
+
+
+def test_the_bytes_of_units_of_many_passes_and_of_copies() -> None:
+    grain = Grain(block=1, frame=1, unit=2**14, tail=2**12, left=2**12)
+    small = volume(48, 16, "uint32", scale_factors=[2, 4, 8], storage_options={"chunks": 8}, grain=grain)
+    parts = [(f"{n}", small.plan()) for n in range(3)]
+    plan = together(parts)
+    assert plan.temporary
+    assert sum(map(plan.nbytes_of, range(len(plan.stages)))) == plan.nbytes + plan.temporary_nbytes
+    for stage in range(len(plan.stages)):
+        chosen = range(0, plan.count(stage), 3)
+        assert plan.nbytes_of(stage, chosen) == sum(map(plan.writes, plan.units(stage, chosen)))
+
+
 def test_a_few_thousand_units_per_tebibyte() -> None:
     plan = volume(8192, 128, "uint16").plan()
     assert plan.n_units * 2**40 / plan.nbytes < 5000

@@ -86,7 +86,7 @@ def is_staged(image: Any, options: dict[str, Any], memory: int) -> bool:
     return False
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=awkward())

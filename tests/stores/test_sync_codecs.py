@@ -1,6 +1,7 @@
 """Stored objects written and read without zarr's event loop: the same as with it, and only where that is safe."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 import zarr
 from hypothesis import given, settings, strategies as st
 from zarr.buffer.cpu import NDBuffer
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, ZipStore
+from zarr.storage import FsspecStore, LocalStore, LoggingStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
 import daskome
 from daskome.stores import sync_codecs
+from daskome.stores.arrays import open_levels
 from tests.written import contents
 
 fused = pytest.mark.skipif(sync_codecs.FusedCodecPipeline is None, reason="zarr has no pipeline without an event loop")
@@ -45,12 +47,8 @@ def created(store: Any, kind: str) -> Any:
         options["filters"] = [numcodecs.get_codec(dict(one)) for one in options["filters"]]
     config = options.get("config")
     zarr.create_array(store, name="a", shape=VALUES.shape, dtype="uint16", **options)
-
-    def open_() -> Any:
-        array = zarr.open_array(store, path="a", mode="r+")
-        return array.with_config(config) if config else array
-
-    return sync_codecs.open_sync(store, open_)
+    array = zarr.open_array(store, path="a", mode="r+")
+    return sync_codecs.open_sync(array.with_config(config) if config else array)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -128,6 +126,48 @@ def test_zarrs_configuration_is_as_it_was_and_a_users_choice_stays() -> None:
     zarr.registry.register_pipeline(Chosen)
     with zarr.config.set({"codec_pipeline.path": f"{Chosen.__module__}.{Chosen.__qualname__}"}):
         assert not is_direct(created(MemoryStore(), "v3"))
+
+
+class Meeting(WrapperStore[MemoryStore]):
+    """A store that answers nobody before so many ask at a time, or some seconds have gone."""
+
+    def __init__(self, store: MemoryStore, n: int) -> None:
+        super().__init__(store)
+        self.n, self.asking, self.most = n, 0, 0
+
+    async def get(self, *args: Any, **options: Any) -> Any:
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        for _ in range(500):
+            if self.most == self.n:
+                break
+            await asyncio.sleep(0.01)
+        self.asking -= 1
+        return await super().get(*args, **options)
+
+
+def test_arrays_of_slow_stores_are_opened_at_the_same_time() -> None:
+    plan = daskome.plan_image(VALUES, scale_factors=None, axes="yx")
+    (pyramid,), n = plan.pyramids, 8
+    memory = MemoryStore()
+    daskome.write_image(VALUES, memory, scale_factors=None, axes="yx")
+    store = Meeting(memory, n)
+    with ThreadPoolExecutor(n) as executor:
+        opens = [executor.submit(open_levels, StorePath(store), pyramid.levels) for _ in range(n)]
+        assert all(array.shape == VALUES.shape for found in opens for array in found.result())
+    assert store.most == n
+
+
+def test_what_others_open_meanwhile_has_the_codecs_of_zarrs_configuration() -> None:
+    """Nothing that all threads share is changed: arrays of other stores, opened beside ours, stay as they are."""
+    local, other = MemoryStore(), LoggingStore(MemoryStore())
+    for store in (local, other):
+        zarr.create_array(store, name="a", shape=VALUES.shape, dtype="uint16", chunks=(4, 5))
+    with ThreadPoolExecutor(2) as executor:
+        ours = executor.submit(lambda: [sync_codecs.open_sync(zarr.open_array(local, path="a")) for _ in range(50)])
+        theirs = executor.submit(lambda: [sync_codecs.open_sync(zarr.open_array(other, path="a")) for _ in range(50)])
+        assert not any(map(is_direct, theirs.result()))
+        assert all(map(is_direct, ours.result())) == (sync_codecs.FusedCodecPipeline is not None)
 
 
 def test_an_error_is_the_stores_own(tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ def seen(store: MemoryStore, zarr_format: Any = None) -> dict[str, Any]:
     return {"version": version, **{path: np.asarray(root[path][...]) for path in places}}  # type: ignore[index]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("kind", WRITERS)
 @pytest.mark.parametrize("consolidated", [False, True])
 @pytest.mark.parametrize(("source", "target"), THROUGH)

@@ -112,7 +112,7 @@ def test_thousands_of_images_are_bounded_work(tmp_path: Path) -> None:
     assert type(plan).from_json(plan.to_json()) == plan
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_plate_of_384_wells(tmp_path: Path) -> None:
     field = da.zeros((64, 64), dtype="uint16", chunks=64) + 7
     wells = {f"{row}/{column}": [field] * 4 for row in "ABCDEFGHIJKLMNOP" for column in range(1, 25)}

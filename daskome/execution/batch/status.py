@@ -1,10 +1,10 @@
 """How far a run is: units, failures and rates per stage, read from its journal."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from daskome.execution import runner
 from daskome.execution.batch.saved import MAX_LISTED, saved_run, target_of
 from daskome.execution.runner import Run
 from daskome.model.text import format_duration, format_nbytes, format_table
@@ -105,14 +105,17 @@ def status_of(begun: SavedRun) -> Status:
 
 
 def _is_in(key: str, missing: Sequence[Sequence[int]]) -> bool:
+    """Whether a unit is among those that are missing, which rise: a petabyte has millions."""
     stage, _, index = key.partition("/")
-    return int(index) in missing[int(stage)]
+    indices = missing[int(stage)]
+    where = bisect_left(indices, int(index))
+    return where < len(indices) and indices[where] == int(index)
 
 
 def _stage_status(plan: Plan, k: int, missing: tuple[int, ...], failures: Mapping[str, str]) -> StageStatus:
-    units, nbytes = plan.count(k), runner.nbytes(plan, k, range(plan.count(k)))
+    units, nbytes = plan.count(k), plan.nbytes_of(k)
     failed = sum(key.startswith(f"{k}/") for key in failures)
-    return StageStatus(units, units - len(missing), failed, nbytes, nbytes - runner.nbytes(plan, k, missing), missing)
+    return StageStatus(units, units - len(missing), failed, nbytes, nbytes - plan.nbytes_of(k, missing), missing)
 
 
 def _rates(begun: SavedRun, stages: Sequence[StageStatus]) -> Iterator[float]:

@@ -102,7 +102,7 @@ def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = No
     if given.part and not reader.part:
         raise ValueError(f"{given.path}: {reader.name} has no parts to choose with ::{given.part}")
     _require(reader)
-    source: Source = import_module(f"daskome.readers.{reader.module}").read(given)
+    source: Source = import_module(f"{__name__}.{reader.module}").read(given)
     return replace(source, name=source.name or _stem(given.path, reader), origin=_origin(given))
 
 
