@@ -17,6 +17,7 @@ from daskome.model.source import Source
 from daskome.ome.detect import ome_keys
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.metadata import Metadata, image_metadata
+from daskome.ome.missing_axes import missing_axes, put_in, with_missing_axes
 from daskome.ome.omero import parse_omero
 from daskome.ome.read import read_metadata
 from daskome.ome.rules.walk import check_attributes
@@ -27,7 +28,10 @@ from daskome.planning.build import plan_image
 from daskome.planning.plan import Describe, Plan
 from daskome.planning.work import PlanOptions, SourceChunks
 from daskome.sources.views import expand_axes
+from daskome.writing.options import Arguments, chosen
 
+Planned = tuple[Plan, list[Source]]
+"""A plan, and the images that it reads in the order of `Pass.image`."""
 RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets", "version")
 """What a multiscale says that follows from the image."""
 
@@ -36,7 +40,7 @@ RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets"
 class ImageOptions:
     """What a caller says of an image, beside its pixels; None for what is left to the image itself.
 
-    Attributes are the arguments of `daskome.write_image`; `rest` are those it does not know.
+    Attributes are the arguments of `daskome.write_image` of the same names; `metadata` are those it does not know.
     """
 
     name: str | None = None
@@ -50,7 +54,7 @@ class ImageOptions:
     method: Any = None
     scale_factors: ScaleFactors = "auto"
     storage_options: StorageOptions = None
-    rest: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = None
 
     def plan(self, source: Source, version: Version, options: PlanOptions) -> tuple[Plan, Source]:
         """Return the plan of an image that is downsampled, and what is read.
@@ -75,9 +79,7 @@ class ImageOptions:
         )
         return plan, source
 
-    def plan_levels(
-        self, sources: Sequence[Source], version: Version, options: PlanOptions
-    ) -> tuple[Plan, list[Source]]:
+    def plan_levels(self, sources: Sequence[Source], version: Version, options: PlanOptions) -> Planned:
         """Return the plan of an image all of whose levels are given, and what is read.
 
         Raises
@@ -136,7 +138,7 @@ class ImageOptions:
         ValueError
             For what the specification forbids, and what is no JSON.
         """
-        rest = dict(self.rest or {})
+        rest = dict(self.metadata or {})
         how = rest.pop("metadata", None)
         if how is not None and not isinstance(how, Mapping):
             raise ValueError(
@@ -150,34 +152,13 @@ class ImageOptions:
         return lambda pyramid: checked(version, made(pyramid))
 
 
+def image_options(arguments: Arguments) -> ImageOptions:
+    """Return what the arguments of a call say of an image."""
+    return chosen(ImageOptions, arguments)
+
+
 def _pieces(source: Source) -> SourceChunks:
     return SourceChunks(source.chunks, source.copies, shared=len(source.shared), repeated=source.repeated)
-
-
-def missing_axes(image: Image, version: Version) -> tuple[int, ...]:
-    """Return where axes are to be put in: 0.1 and 0.2 know images of five dimensions only."""
-    names, own = [axis.name for axis in version.every_axis], [axis.name for axis in image.axes]
-    in_order = [name for name in names if name in own] == own
-    return tuple(i for i, name in enumerate(names) if name not in own) if in_order else ()
-
-
-def with_missing_axes(image: Image, where: tuple[int, ...], version: Version) -> Image:
-    """Return an image with axes of length 1 put in."""
-    if not where:
-        return image
-    axes = parse_axes([axis.name for axis in version.every_axis], len(version.every_axis))
-    return replace(
-        image,
-        shape=_spread(image.shape, where, (1,) * len(axes)),
-        axes=_spread(image.axes, where, axes),
-        scale=_spread(image.scale, where, (1.0,) * len(axes)),
-        translation=_spread(image.translation, where, (0.0,) * len(axes)),
-    )
-
-
-def _spread(values: Sequence[Any], where: tuple[int, ...], default: Sequence[Any]) -> tuple[Any, ...]:
-    own = iter(values)
-    return tuple(default[i] if i in where else next(own) for i in range(len(values) + len(where)))
 
 
 def compressed(options: StorageOptions, compressor: Mapping[str, Any]) -> StorageOptions:
@@ -201,7 +182,7 @@ def _padded(options: Mapping[str, Any], where: tuple[int, ...]) -> dict[str, Any
     ones = (1,) * (len(where) + 5)
     short = [k for k in ("chunks", "shards") if isinstance(options.get(k), list | tuple)]
     short = [key for key in short if len(options[key]) + len(where) == 5]
-    return {**options, **{key: _spread(options[key], where, ones) for key in short}}
+    return {**options, **{key: put_in(options[key], where, ones) for key in short}}
 
 
 def checked(version: Version, metadata: Metadata) -> Metadata:

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from daskome.ome.image_label import ImageLabel, colored, parse_image_label, read
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import VERSIONS
 from daskome.stores import publish
-from daskome.stores.groups import read_attributes, time
+from daskome.stores.groups import read_attributes
 from tests.written import contents, is_image, levels
 
 IMAGE = np.random.default_rng(0).integers(0, 1000, (20, 64, 65)).astype("uint16")
