@@ -7,7 +7,7 @@ from dask.delayed import Delayed
 
 from daskome.model.axes import AxesLike
 from daskome.model.factors import ScaleFactors
-from daskome.model.layout import StorageOptions
+from daskome.model.level_options import StorageOptions
 from daskome.model.text import Progress
 from daskome.planning.plan import Plan
 from daskome.writing.carry_out import write

@@ -8,11 +8,11 @@ from typing import Any
 from daskome._caller import warn
 from daskome.kernels.methods import find_method
 from daskome.model.axes import AxesLike, parse_axes, per_axis
-from daskome.model.codecs import parse_codec
+from daskome.model.codecs import parse_codec, with_codecs
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image, check_ndim
 from daskome.model.json_values import to_plain_json
-from daskome.model.layout import StorageOptions
+from daskome.model.level_options import NO_OPTIONS, LevelOptions, parse_level_options
 from daskome.model.source import Source
 from daskome.ome.detect import ome_keys
 from daskome.ome.image_label import ImageLabel
@@ -53,7 +53,7 @@ class ImageOptions:
     image_label: ImageLabel | None = None
     method: Any = None
     scale_factors: ScaleFactors = "auto"
-    storage_options: StorageOptions = None
+    storage_options: LevelOptions = NO_OPTIONS
     metadata: Mapping[str, Any] | None = None
 
     def plan(self, source: Source, version: Version, options: PlanOptions) -> tuple[Plan, Source]:
@@ -73,7 +73,7 @@ class ImageOptions:
             find_method(self.method or "mean"),
             version,
             scale_factors=self.scale_factors,
-            storage_options=padded(self._storage_options(version), where),
+            storage_options=self._storage_options(version, where),
             describe=self.describe(version, image),
             options=options,
         )
@@ -98,17 +98,18 @@ class ImageOptions:
             list(map(_pieces, whole)),
             find_method(self.method or "mean"),
             version,
-            storage_options=padded(self._storage_options(version), where),
+            storage_options=self._storage_options(version, where),
             describe=self.describe(version, levels[0]),
             options=options,
         )
         return plan, whole
 
-    def _storage_options(self, version: Version) -> StorageOptions:
-        """Return the storage options; those of labels with the compressor that suits them."""
-        if self.image_label is None:
-            return self.storage_options
-        return compressed(self.storage_options, parse_codec(version.arrays.labels, version.arrays))
+    def _storage_options(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
+        """Return the storage options for a version, and for an image with axes put in; those of labels suit labels."""
+        options = self.storage_options.map(partial(with_codecs, stored_as=version.arrays))
+        if self.image_label is not None:
+            options = options.map(partial(_with_codec_of_labels, version=version))
+        return options.map(partial(_padded, positions=positions)) if positions else options
 
     def image(self, source: Source) -> Image:
         """Return an image as the caller describes it, and where the caller doesn't, as it describes itself."""
@@ -154,35 +155,27 @@ class ImageOptions:
 
 def image_options(arguments: Arguments) -> ImageOptions:
     """Return what the arguments of a call say of an image."""
-    return chosen(ImageOptions, arguments)
+    storage_options = parse_level_options(arguments.get("storage_options"))
+    return chosen(ImageOptions, {**arguments, "storage_options": storage_options})
 
 
 def _pieces(source: Source) -> SourceChunks:
     return SourceChunks(source.chunks, source.copies, shared=len(source.shared), repeated=source.repeated)
 
 
-def compressed(options: StorageOptions, compressor: Mapping[str, Any]) -> StorageOptions:
-    """Return storage options with a compressor where they name none."""
-    if options is not None and not isinstance(options, Mapping):
-        return [{"compressors": compressor, **one} if "compressor" not in one else one for one in options]
-    own = options or {}
-    return own if "compressor" in own else {"compressors": compressor, **own}
-
-
-def padded(options: StorageOptions, where: tuple[int, ...]) -> StorageOptions:
-    """Return storage options whose chunks and shards have a 1 for every axis that is put in."""
-    if not where or options is None:
+def _with_codec_of_labels(options: Mapping[str, Any], version: Version) -> Mapping[str, Any]:
+    """Return storage options with the compressor that suits labels, if they have none."""
+    if "compressor" in options:
         return options
-    if isinstance(options, Mapping):
-        return _padded(options, where)
-    return [_padded(one, where) for one in options]
+    return {"compressors": parse_codec(version.arrays.labels, version.arrays), **options}
 
 
-def _padded(options: Mapping[str, Any], where: tuple[int, ...]) -> dict[str, Any]:
-    ones = (1,) * (len(where) + 5)
+def _padded(options: Mapping[str, Any], positions: tuple[int, ...]) -> Mapping[str, Any]:
+    """Return storage options whose chunks and shards have a 1 for every axis that is put in."""
+    ones = (1,) * (len(positions) + 5)
     short = [k for k in ("chunks", "shards") if isinstance(options.get(k), list | tuple)]
-    short = [key for key in short if len(options[key]) + len(where) == 5]
-    return {**options, **{key: put_in(options[key], where, ones) for key in short}}
+    short = [key for key in short if len(options[key]) + len(positions) == 5]
+    return {**options, **{key: put_in(options[key], positions, ones) for key in short}}
 
 
 def checked(version: Version, metadata: Metadata) -> Metadata:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from daskome.model.axes import AxesLike
 from daskome.model.factors import ScaleFactors
-from daskome.model.layout import StorageOptions
+from daskome.model.level_options import StorageOptions
 from daskome.planning.plan import Plan
 from daskome.writing.images import planned_image
 from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls

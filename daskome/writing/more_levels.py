@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dask.delayed import Delayed
@@ -10,9 +11,10 @@ from zarr.storage import StorePath
 
 from daskome.inspection.stored_image import StoredImage, layout_of, pyramid_of, read_stored_image
 from daskome.kernels.methods import Method, find_method
+from daskome.model.codecs import with_codecs
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
-from daskome.model.layout import StorageOptions
+from daskome.model.level_options import LevelOptions, StorageOptions, parse_level_options
 from daskome.model.pyramid import Level, Pyramid, image_pyramid
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Dataset, Metadata, image_metadata
@@ -101,8 +103,9 @@ def plan_added(
     old = pyramid_of(stored)
     base = old.levels[-1]
     image = Image(base.shape, old.dtype, old.axes, base.scale, base.translation, old.name)
-    storage = _like(stored) if storage_options is None else storage_options
-    more = image_pyramid(image, method, _relative(scale_factors, old), _with_base(storage), version.arrays).levels[1:]
+    given = _like(stored) if storage_options is None else parse_level_options(storage_options)
+    storage = given.map(partial(with_codecs, stored_as=version.arrays)).after({})
+    more = image_pyramid(image, method, _relative(scale_factors, old), storage, version.arrays).levels[1:]
     if not more:
         raise ValueError(f"{old.name!r} has all its levels: the coarsest, {base.shape}, fits in one chunk")
     n = len(old.levels)
@@ -111,16 +114,11 @@ def plan_added(
     return plan_more_levels(whole, len(old.levels), version, _metadata(stored, whole, version), options)
 
 
-def _like(stored: StoredImage) -> Mapping[str, Any]:
-    """Return the storage options that the new levels share with those that are there."""
+def _like(stored: StoredImage) -> LevelOptions:
+    """Return the storage options that the new levels share with those that are stored."""
     layout = layout_of(stored.complete[-1][1])
     options: dict[str, Any] = {"chunks": layout.chunks, "compressors": layout.options["compressors"] or None}
-    return {**options, "shards": layout.shards} if layout.shards else options
-
-
-def _with_base(options: StorageOptions) -> StorageOptions:
-    """Return storage options of the new levels with some for the level that they are made from."""
-    return options if options is None or isinstance(options, Mapping) else [{}, *options]
+    return LevelOptions(({**options, "shards": layout.shards} if layout.shards else options,))
 
 
 def _relative(scale_factors: ScaleFactors, old: Pyramid) -> ScaleFactors:

@@ -4,12 +4,13 @@ Nothing behind it knows those words. A translation is silent where it loses noth
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from numbers import Real
 from typing import Any, Final, cast
 
 from daskome._caller import warn
 from daskome.model.axes import parse_axes
+from daskome.model.level_options import LevelOptions, parse_level_options
 from daskome.model.regions import ceil_div
 from daskome.writing.ome_zarr_signatures import (
     Arguments,
@@ -104,32 +105,25 @@ def _byte_order(calls: Calls, arguments: Arguments) -> None:
 
 def _chunks(calls: Calls, arguments: Arguments) -> None:
     """A shape, or one per level, as storage options."""
-    if "chunks" in arguments:
-        chunks, options = arguments.pop("chunks"), arguments.get("storage_options")
-        if all_are(is_int, chunks, list):
-            chunks = tuple(chunks)
-        if isinstance(chunks, list):
-            levels = options if isinstance(options, list | tuple) else [options or {}] * len(chunks)
-            if len(levels) != len(chunks):
-                raise ValueError(f"chunks are for {len(chunks)} levels, storage_options for {len(levels)}")
-            arguments["storage_options"] = [{"chunks": c, **level} for c, level in zip(chunks, levels, strict=True)]
-        elif isinstance(options, list | tuple):
-            arguments["storage_options"] = [{"chunks": chunks, **level} for level in options]
-        else:
-            arguments["storage_options"] = {"chunks": chunks, **(options or {})}
+    chunks, options = arguments.pop("chunks"), parse_level_options(arguments.get("storage_options"))
+    if all_are(is_int, chunks, list):
+        chunks = tuple(chunks)
+    many = isinstance(chunks, list)
+    if many and not options.shared and len(options.levels) != len(chunks):
+        raise ValueError(f"chunks are for {len(chunks)} levels, storage_options for {len(options.levels)}")
+    levels = tuple({"chunks": shape} for shape in (chunks if many else [chunks]))
+    arguments["storage_options"] = options.over(LevelOptions(levels, shared=not many)).plain
 
 
 def _storage_options(calls: Calls, arguments: Arguments) -> None:
     """Chunks of fewer axes than the image has span the first ones; ``overwrite`` is an argument of the call."""
-    options = arguments.get("storage_options")
-    if not options:
+    if not arguments["storage_options"]:
         return
-    levels = [options] if isinstance(options, Mapping) else list(options)
-    overwrite = [level["overwrite"] for level in levels if "overwrite" in level]
+    options = parse_level_options(arguments["storage_options"])
+    overwrite = [level["overwrite"] for level in options.levels if "overwrite" in level]
     if overwrite:
         arguments.setdefault("overwrite", any(overwrite))
-    levels = [_level_options(level, arguments) for level in levels]
-    arguments["storage_options"] = levels[0] if isinstance(options, Mapping) else levels
+    arguments["storage_options"] = options.map(partial(_level_options, arguments=arguments)).plain
 
 
 def _level_options(level: Mapping[str, Any], arguments: Arguments) -> Arguments:
