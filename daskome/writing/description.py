@@ -27,7 +27,6 @@ from daskome.planning import build
 from daskome.planning.build import plan_image
 from daskome.planning.plan import Describe, Plan
 from daskome.planning.work import PlanOptions, SourceChunks
-from daskome.sources.views import expand_axes
 from daskome.writing.options import Arguments, chosen
 
 Planned = tuple[Plan, list[Source]]
@@ -66,7 +65,7 @@ class ImageOptions:
         """
         own = self.image(source)
         where = missing_axes(own, version)
-        image, source = with_missing_axes(own, where, version), expand_axes(source, where)
+        image, source = with_missing_axes(own, where, version), _with_axes(source, where)
         plan = plan_image(
             image,
             _pieces(source),
@@ -92,7 +91,7 @@ class ImageOptions:
         own = [self.image(source) for source in sources]
         where = missing_axes(own[0], version)
         levels = [with_missing_axes(level, where, version) for level in own]
-        whole = [expand_axes(source, where) for source in sources]
+        whole = [_with_axes(source, where) for source in sources]
         plan = build.plan_levels(
             levels,
             list(map(_pieces, whole)),
@@ -157,6 +156,15 @@ def image_options(arguments: Arguments) -> ImageOptions:
     """Return what the arguments of a call say of an image."""
     storage_options = parse_level_options(arguments.get("storage_options"))
     return chosen(ImageOptions, {**arguments, "storage_options": storage_options})
+
+
+def _with_axes(source: Source, positions: tuple[int, ...]) -> Source:
+    """Return what is read with axes put in; zarr, which that needs, is imported only if there are any."""
+    if not positions:
+        return source
+    from daskome.sources.views import expand_axes
+
+    return expand_axes(source, positions)
 
 
 def _pieces(source: Source) -> SourceChunks:
