@@ -1,42 +1,19 @@
 """The calls that plan and write images, labels and plates: with `daskome.writing.metadata`, the ome_zarr.writer API."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dask.delayed import Delayed
-from zarr.storage import StorePath
 
-from daskome.execution.resume import resumed
-from daskome.execution.write import Write
-from daskome.inspection.stored_image import pyramid_of, read_stored_image
-from daskome.kernels.methods import find_method
-from daskome.model.axes import AxesLike, reject_unknown
+from daskome.model.axes import AxesLike
 from daskome.model.factors import ScaleFactors
-from daskome.model.image import Image
-from daskome.model.layout import StorageOptions
-from daskome.model.source import Source
+from daskome.model.level_options import StorageOptions
 from daskome.model.text import Progress
-from daskome.ome.detect import ome_keys
-from daskome.ome.problem import Problem
-from daskome.ome.versions import Version
-from daskome.planning.build import together
 from daskome.planning.plan import Plan
-from daskome.planning.work import PlanOptions
-from daskome.sources.adapt import as_source
-from daskome.sources.views import check_has_pixels
-from daskome.stores.groups import reload_attributes
-from daskome.stores.location import locate
-from daskome.writing.description import ImageOptions, warn_of_loss
-from daskome.writing.labels import (
-    LabelImage,
-    factors_like,
-    image_at,
-    image_of_labels,
-    label_image,
-    label_list_groups,
-    stored_labels,
-)
+from daskome.writing.carry_out import write
+from daskome.writing.dry_run import plan_image
+from daskome.writing.images import planned_image, planned_multiscale
+from daskome.writing.labels import planned_labels, planned_multiscale_labels
 from daskome.writing.metadata import (
     add_metadata,
     check_format,
@@ -47,23 +24,10 @@ from daskome.writing.metadata import (
     write_plate_metadata,
     write_well_metadata,
 )
-from daskome.writing.more_levels import plan_added
+from daskome.writing.more_levels import write_more_levels
 from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
-from daskome.writing.plates import check_new_wells, whole_plate
-from daskome.writing.target import check_same_version, choose_version, target_workers
-
-Compute = bool | Literal["init"]
-
-
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
-    """How a plan is carried out: the arguments of the same names of `write_image`."""
-
-    overwrite: bool
-    resume: bool
-    retries: int
-    progress: Progress | None
-    compute: Compute
+from daskome.writing.options import Compute
+from daskome.writing.plates import planned_plate
 
 
 @accepts_ome_zarr_calls
@@ -194,74 +158,7 @@ def write_image(
     >>> [array.shape for _, array in sorted(zarr.open_group(store, mode="r").arrays())]
     [(64, 64), (32, 32), (16, 16)]
     """
-    place = locate(group, fs_options)
-    version, workers = choose_version(fmt, place), target_workers(place, memory, staging)
-    described = (name, axes, scale, translation, axes_units, channels, omero)
-    asked = ImageOptions(*described, None, method, scale_factors, storage_options, metadata)
-    plan, sources = _image_plan(image, asked, labels, place, version, workers)
-    return _done(plan, sources, place, group, WriteOptions(overwrite, resume, retries, progress, compute))
-
-
-@accepts_ome_zarr_calls
-def plan_image(
-    image: Any,
-    group: Any = None,
-    scale_factors: ScaleFactors = "auto",
-    name: str | None = None,
-    method: Any = None,
-    *,
-    fmt: Any = None,
-    axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    channels: Any = None,
-    omero: Mapping[str, Any] | None = None,
-    labels: Mapping[str, Any] | None = None,
-    storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
-    staging: bool = False,
-    overwrite: bool = False,
-    **metadata: Any,
-) -> Plan:
-    """Return what `write_image` would do: the dry run. Print it, or look at it in a notebook.
-
-    Parameters
-    ----------
-    image, scale_factors, name, method
-        As in `write_image`.
-    group : optional
-        The target; with it, what is there already is checked too.
-    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory, staging
-        As in `write_image`.
-    overwrite, **metadata
-        As in `write_image`.
-
-    Returns
-    -------
-    Plan
-
-    Raises
-    ------
-    ValueError, TypeError, FileExistsError
-        As `write_image` would.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> from daskome import plan_image
-    >>> plan_image(da.zeros((100, 300, 300), dtype="uint8", chunks=100), memory="2GB").pyramids[0].levels[-1].shape
-    (25, 75, 75)
-    """
-    place = None if group is None else locate(group, fs_options)
-    version, workers = choose_version(fmt, place), target_workers(place, memory, staging)
-    described = (name, axes, scale, translation, axes_units, channels, omero)
-    asked = ImageOptions(*described, None, method, scale_factors, storage_options, metadata)
-    plan, sources = _image_plan(image, asked, labels, place, version, workers)
-    if place is not None:
-        Write(plan, sources, place, overwrite).checked()
-    return plan
+    return write(planned_image, locals())
 
 
 @accepts_ome_zarr_calls
@@ -318,13 +215,7 @@ def write_multiscale(
     >>> plan.pyramids[0].levels[1].translation
     (0.5, 0.5)
     """
-    place = locate(group, fs_options)
-    version = choose_version(fmt, place)
-    described = (name, axes, scale, translation, axes_units, channels, omero)
-    asked = ImageOptions(*described, None, method, storage_options=storage_options, rest=metadata)
-    plan, sources = asked.plan_levels([as_source(level) for level in pyramid], version, target_workers(place, memory))
-    warn_of_loss(version, plan.groups[0].metadata)
-    return _done(plan, sources, place, group, WriteOptions(overwrite, resume, retries, progress, compute))
+    return write(planned_multiscale, locals())
 
 
 @accepts_ome_zarr_calls
@@ -400,12 +291,7 @@ def write_labels(
     >>> zarr.open_group(store, path="labels", mode="r").attrs["ome"]["labels"]
     ['cells']
     """
-    described = (None, axes, scale, translation, axes_units)
-    asked = ImageOptions(*described, None, None, None, method, scale_factors, storage_options, metadata)
-    wanted = label_image(name, [labels], asked, colors, properties, label_metadata)
-    return _write_labels(
-        wanted, group, fmt, fs_options, memory, staging, WriteOptions(overwrite, resume, retries, progress, compute)
-    )
+    return write(planned_labels, locals())
 
 
 @accepts_ome_zarr_calls
@@ -465,12 +351,7 @@ def write_multiscale_labels(
     >>> write_multiscale_labels(levels, zarr.storage.MemoryStore(), "cells", axes="yx").groups[0].path
     'labels/cells'
     """
-    described = (None, axes, scale, translation, axes_units)
-    asked = ImageOptions(*described, method=method, storage_options=storage_options, rest=metadata)
-    wanted = label_image(name, pyramid, asked, colors, properties, label_metadata, given=True)
-    return _write_labels(
-        wanted, group, fmt, fs_options, memory, False, WriteOptions(overwrite, resume, retries, progress, compute)
-    )
+    return write(planned_multiscale_labels, locals())
 
 
 @accepts_ome_zarr_calls
@@ -547,16 +428,7 @@ def write_plate(
     >>> plate["field_count"], [well["path"] for well in plate["wells"]]
     (2, ['A/1', 'B/2'])
     """
-    place = locate(group, fs_options)
-    version = choose_version(fmt, place)
-    whole = whole_plate(wells, rows, columns, acquisitions, name)
-    check_same_version(place, version)
-    check_new_wells(place, whole, overwrite or resume)
-    described = (None, axes, scale, translation, axes_units, channels, omero)
-    asked = ImageOptions(*described, None, method, scale_factors, storage_options, metadata)
-    plan, sources = whole.plan(asked, version, target_workers(place, memory, staging))
-    warn_of_loss(version, plan.groups[0].metadata)
-    return _done(plan, sources, place, group, WriteOptions(overwrite, resume, retries, progress, compute))
+    return write(planned_plate, locals())
 
 
 def add_levels(
@@ -615,114 +487,7 @@ def add_levels(
     >>> [array.shape for _, array in sorted(zarr.open_group(store, mode="r").arrays())]
     [(64, 64), (32, 32), (16, 16)]
     """
-    place = locate(group, fs_options)
-    found = read_stored_image(place)
-    if isinstance(found, Problem):
-        raise ValueError(f"{place}: {found}")
-    if found.version is None or found.problems or len(found.complete) != len(found.levels):
-        raise ValueError(f"{place}: the image can't be read whole; `daskome validate` says why")
-    is_label = "image-label" in ome_keys(found.attributes) or image_of_labels(place) is not None
-    default = "mode" if is_label else "mean"
-    how, who = find_method(method or found.method or default), target_workers(place, memory)
-    plan = plan_added(found, found.version, who, how, scale_factors, storage_options)
-    labels = list(_added_to_labels(place, plan, found.version, who))
-    plan = together([("", plan), *labels]) if labels else plan
-    return _done(plan, [], place, group, WriteOptions(overwrite, resume, retries, progress, compute))
-
-
-def _image_plan(
-    image: Any,
-    asked: ImageOptions,
-    labels: Mapping[str, Any] | None,
-    place: StorePath | None,
-    version: Version,
-    who: PlanOptions,
-) -> tuple[Plan, list[Source]]:
-    """Return the plan of an image, with its labels if there are any, and what is read."""
-    source = as_source(image)
-    plan, source = _like_neighbours(asked, source, place).plan(source, version, who)
-    warn_of_loss(version, plan.groups[0].metadata)
-    if labels is not None and not isinstance(labels, Mapping):
-        raise ValueError("labels come with an image as a dict from their names to arrays, as in {'cells': array}")
-    wanted = [_label_of(name, value) for name, value in (labels or {}).items()]
-    if not wanted:
-        return plan, [source]
-    planned = [label.plan(plan.pyramids[0], version, who) for label in wanted]
-    parts = [("", plan), *((label.path, part) for label, (part, _) in zip(wanted, planned, strict=True))]
-    listing = label_list_groups([label.name for label in wanted])[:1]
-    return together(parts, listing), [source, *(source for _, sources in planned for source in sources)]
-
-
-def _added_to_labels(place: StorePath, plan: Plan, version: Version, who: PlanOptions) -> Iterator[tuple[str, Plan]]:
-    """Yield the paths and plans of an image's labels, which must have as many levels as it (section "labels")."""
-    (group, pyramid), *_ = plan.images
-    for path, found in stored_labels(place):
-        if len(found.complete) == len(found.levels) == group.kept and not found.problems:
-            own = pyramid_of(found)
-            level = own.levels[0]
-            image = Image(level.shape, own.dtype, own.axes, level.scale, level.translation, own.name)
-            factors = factors_like("auto", image, pyramid)
-            rest = factors[group.kept - 1 :] if isinstance(factors, list) else factors
-            yield path, plan_added(found, version, who, find_method(found.method or "mode"), rest, None)
-
-
-def _like_neighbours(asked: ImageOptions, source: Source, place: StorePath | None) -> ImageOptions:
-    """Return what is asked for; for labels written as an image, with the method of labels, and their image's levels."""
-    image = None if place is None else image_of_labels(place)
-    if image is None:
-        return asked
-    factors = factors_like(asked.scale_factors, asked.image(source), image)
-    return replace(asked, method=asked.method or "mode", scale_factors=factors)
-
-
-def _label_of(name: str, value: Any) -> LabelImage:
-    """Return the labels that come with an image: pixels alone, or a dict with `labels` and arguments."""
-    given = dict(value) if isinstance(value, Mapping) else {"labels": value}
-    if "labels" not in given:
-        raise ValueError(f"labels {name!r}: give an array, or a dict with 'labels' and arguments of write_labels")
-    pixels = given.pop("labels")
-    reject_unknown(given, (*LABEL_ARGUMENTS, "colors", "properties", "label_metadata"), "argument of labels")
-    own = {key: given.pop(key) for key in LABEL_ARGUMENTS if key in given}
-    return label_image(name, [pixels], ImageOptions(**own), **given)
-
-
-LABEL_ARGUMENTS = ("axes", "scale", "translation", "axes_units", "method", "scale_factors", "storage_options")
-
-
-def _write_labels(
-    wanted: LabelImage,
-    group: Any,
-    fmt: Any,
-    fs_options: Mapping[str, Any] | None,
-    memory: int | str | None,
-    staging: bool,
-    how: WriteOptions,
-) -> Plan | Delayed:
-    place = locate(group, fs_options)
-    version = choose_version(fmt, place)
-    check_same_version(place, version)
-    plan, sources = wanted.plan(image_at(place), version, target_workers(place, memory, staging))
-    warn_of_loss(version, plan.groups[0].metadata)
-    whole = together([(wanted.path, plan)], label_list_groups([wanted.name]))
-    return _done(whole, sources, place, group, how)
-
-
-def _done(plan: Plan, sources: Sequence[Source], place: StorePath, group: Any, how: WriteOptions) -> Plan | Delayed:
-    """Carry a plan out: now, later, or only begin it."""
-    for source in sources:
-        check_has_pixels(source)
-    task = Write(plan, sources, place, how.overwrite, how.retries)
-    if how.resume:
-        if how.overwrite:
-            raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
-        task = resumed(task)
-    task = task.checked()
-    if how.compute is False:
-        return task.later()
-    try:
-        return task.init().plan if how.compute == "init" else task.now(how.progress)
-    finally:
-        reload_attributes(group)
+    return write_more_levels(locals())
 
 
 __all__ = [

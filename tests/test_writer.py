@@ -508,3 +508,15 @@ def test_an_image_is_looked_at_once_and_zarr_asked_once(monkeypatch: pytest.Monk
     labels = {"cells": da.from_array(CUBE, chunks=10)}
     daskome.write_image(image, zarr.storage.MemoryStore(), [2], labels=labels, compute=False).compute()
     assert seen == {"shared_keys": 2, "create_array": 8}
+
+
+@pytest.mark.parametrize("fmt", ["0.4", "0.5"])
+def test_compressors_have_short_names_in_every_version(tmp_path: Path, fmt: str) -> None:
+    """As `try_codecs` prints them and the command takes them; spelt for the version that is written, not the newest."""
+    options: Any = {"chunks": 16, "compressors": "gzip:5"}
+    daskome.write_image(CUBE, tmp_path / "a", None, fmt=fmt, axes="zyx", storage_options=options)
+    daskome.write_labels(CUBE, tmp_path / "a", "cells", None, axes="zyx", storage_options=options)
+    daskome.add_levels(tmp_path / "a", [2], storage_options=options)
+    for path in ("s0", "s1", "labels/cells/s0", "labels/cells/s1"):
+        (codec,) = zarr.open_array(tmp_path / "a" / path, mode="r").compressors
+        assert "gzip" in type(codec).__name__.lower(), path

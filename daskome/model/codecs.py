@@ -39,6 +39,17 @@ def parse_codec(text: str, stored_as: ArrayFormat) -> Any:
     return spell[stored_as.zarr_format](*parts, *defaults[len(parts) :])
 
 
+def with_codecs(options: Mapping[str, Any], stored_as: ArrayFormat) -> dict[str, Any]:
+    """Return storage options whose compressor, if it has a short name, is spelt as a zarr format spells it.
+
+    >>> from daskome.model.layout import ZARR_V2
+    >>> with_codecs({"chunks": 64, "compressors": "gzip:5"}, ZARR_V2)
+    {'chunks': 64, 'compressors': {'id': 'gzip', 'level': 5}}
+    """
+    named = {key: value for key in ("compressor", "compressors") if isinstance(value := options.get(key), str)}
+    return {**options, **{key: parse_codec(name, stored_as) for key, name in named.items() if name != "auto"}}
+
+
 SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 BLOSC = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
 CODECS: Mapping[str, tuple[tuple[Any, ...], tuple[Any, ...], Mapping[int, Callable[..., dict[str, Any]]]]] = {

@@ -8,6 +8,7 @@ from operator import index
 from typing import Any
 
 from daskome.model.axes import Axis, reject_unknown
+from daskome.model.level_options import StorageOptions, parse_level_options
 from daskome.model.regions import Shape, ceil_div
 
 CHUNK_VOXELS = 2**21
@@ -34,7 +35,6 @@ LOSSLESS = frozenset(
     "auto bytes blosc bz2 crc32 crc32c gzip lz4 lzma adler32 fletcher32 packbits shuffle transpose zlib zstd".split()
 )
 """Codecs known to give back what they got. Any other may not: `BitRound`, `Quantize`, `Delta` of floats, JPEG, …"""
-StorageOptions = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +136,13 @@ def options_per_level(storage_options: StorageOptions, n: int) -> list[dict[str,
     ValueError
         If a key is unknown or not the caller's to choose, or a list has not one dict per level.
     """
-    if storage_options is None or isinstance(storage_options, Mapping):
-        storage_options = [storage_options or {}] * n
-    if len(storage_options) != n:
-        raise ValueError(f"storage_options has {len(storage_options)} entries, but the pyramid has {n} levels")
-    for options in storage_options:
+    levels = parse_level_options(storage_options).per_level(n)
+    for options in levels:
         for key in options:
             if key in FIXED_OPTIONS:
                 raise ValueError(f"storage_options can't set {key!r}: {FIXED_OPTIONS[key]}")
         reject_unknown(options, OPTIONS, "storage option")
-    return [dict(options) for options in storage_options]
+    return levels
 
 
 def parse_layout(

@@ -1,6 +1,6 @@
 """Levels and pyramids: every shape, chunk, scale and translation is computed here and nowhere else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -10,7 +10,8 @@ from daskome.model import regions
 from daskome.model.axes import Axis
 from daskome.model.factors import Factors, ScaleFactors, level_scale, next_ratio, parse_factors
 from daskome.model.image import ITEMSIZES, Image, check_image
-from daskome.model.layout import ArrayFormat, Layout, StorageOptions, options_per_level, parse_layout
+from daskome.model.layout import ArrayFormat, Layout, options_per_level, parse_layout
+from daskome.model.level_options import StorageOptions, parse_level_options
 from daskome.model.limits import Limits, default_limits
 from daskome.model.regions import Region, Shape, ceil_div, n_blocks
 
@@ -104,7 +105,7 @@ def image_pyramid(
         For a dtype, shape, scale, factor or storage option that can't be; the message says what can.
     """
     check_image(image)
-    options = storage_options if isinstance(storage_options, Mapping) else next(iter(storage_options or ()), {})
+    options = parse_level_options(storage_options).first
     chunks = parse_layout(options_per_level(options, 1)[0], image.shape, image.axes, image.itemsize, stored_as).chunks
     factors = parse_factors(scale_factors, image, chunks)
     shapes = [tuple(ceil_div(n, f) for n, f in zip(image.shape, fs, strict=True)) for fs in factors]

@@ -7,7 +7,7 @@ from itertools import count
 from daskome.kernels.methods import Method
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
-from daskome.model.layout import StorageOptions
+from daskome.model.level_options import StorageOptions
 from daskome.model.pyramid import Pyramid, given_pyramid, image_pyramid
 from daskome.ome.metadata import Metadata, image_metadata
 from daskome.ome.versions import Version

@@ -13,6 +13,7 @@ from dask.local import get_sync
 from daskome.model import regions
 from daskome.model.axes import AxesLike
 from daskome.model.codecs import parse_codec
+from daskome.model.level_options import LevelOptions
 from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
 from daskome.model.text import format_html_table, format_numbers, format_table, pluralize
@@ -138,7 +139,9 @@ def try_codecs(
     """
     source, version = as_source(image), DEFAULT_VERSION if fmt is None else find_version(fmt)
     check_has_pixels(source)
-    plan, _ = ImageOptions(axes=axes, storage_options={"chunks": chunks}).plan(source, version, PlanOptions())
+    plan, _ = ImageOptions(axes=axes, storage_options=LevelOptions(({"chunks": chunks},))).plan(
+        source, version, PlanOptions()
+    )
     stored_as = version.arrays
     codecs = {name: parse_codec(name, stored_as) for name in compressors}
     blocks = list(_blocks(plan, source))

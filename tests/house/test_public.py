@@ -141,6 +141,7 @@ def test_the_version() -> None:
 
 def test_planning_takes_what_writing_takes() -> None:
     write, plan = (inspect.signature(getattr(daskome, name)).parameters for name in ("write_image", "plan_image"))
-    only_writing = {"resume", "retries", "progress", "compute"}
-    assert [name for name in write if name not in only_writing] == list(plan)
-    assert all(write[name].default == plan[name].default for name in plan if name != "group")
+    only_writing, only_planning = {"resume", "retries", "progress", "compute"}, {"workers", "threads"}
+    shared = [name for name in plan if name not in only_planning]
+    assert [name for name in write if name not in only_writing] == shared
+    assert all(write[name].default == plan[name].default for name in shared if name != "group")

@@ -19,7 +19,7 @@ from daskome.planning.work import PlanOptions
 from daskome.stores import journal as journals
 from daskome.stores.groups import UNFINISHED_KEY
 from daskome.writing.description import ImageOptions
-from daskome.writing.plates import whole_plate
+from daskome.writing.plates import PlateOptions, plan_plate
 from tests.written import contents, is_image, levels
 
 FIELD = np.random.default_rng(0).integers(0, 1000, (2, 33, 40)).astype("uint16")
@@ -106,7 +106,9 @@ def test_thousands_of_images_are_bounded_work(tmp_path: Path) -> None:
     field = da.zeros((8, 8), dtype="uint8", chunks=8)
     wells = {f"{row}/{column}": [field] * 4 for row in "ABCDEFGHIJKLMNOP" for column in range(1, 25)}
     start = time.process_time()
-    plan = whole_plate(wells).plan(ImageOptions(axes="yx"), VERSIONS["0.5"], PlanOptions(available_workers()))[0]
+    described, options = PlateOptions(wells), PlanOptions(available_workers())
+    images = described.images()
+    plan, _ = plan_plate(described.plate(images), images, ImageOptions(axes="yx"), VERSIONS["0.5"], options)
     assert time.process_time() - start < 20
     assert (len(plan.images), len(plan.pyramids), plan.n_units, len(plan.stages)) == (1536, 1, 1536, 1)
     assert type(plan).from_json(plan.to_json()) == plan

@@ -15,7 +15,8 @@ class Scheduler:
 
     Attributes
     ----------
-    name : str
+    name, title : str
+        As calls and flags take it, and as people write it.
     index : str
         The environment variable that holds a job's number in its array.
     first : int
@@ -34,6 +35,7 @@ class Scheduler:
     """
 
     name: str
+    title: str
     index: str
     first: int
     submit: str
@@ -49,6 +51,7 @@ SCHEDULERS: Mapping[str, Scheduler] = {
     for row in (
         Scheduler(
             "slurm",
+            "Slurm",
             "SLURM_ARRAY_TASK_ID",
             0,
             "sbatch --parsable --job-name={name} --cpus-per-task={threads} --mem={mib}M --time={hours}:00:00 --requeue"
@@ -61,6 +64,7 @@ SCHEDULERS: Mapping[str, Scheduler] = {
         ),
         Scheduler(
             "pbs",
+            "PBS Pro and OpenPBS",
             "PBS_ARRAY_INDEX",
             0,
             "qsub -N {name} -S /bin/bash -l select=1:ncpus={threads}:mem={mib}mb -l walltime={hours}:00:00 -r y",
@@ -70,6 +74,7 @@ SCHEDULERS: Mapping[str, Scheduler] = {
         ),
         Scheduler(
             "sge",
+            "Grid Engine",
             "SGE_TASK_ID",
             1,
             "qsub -terse -cwd -S /bin/bash -r y -N {name} -pe smp {threads} -l h_vmem={mib_per_thread}M"
@@ -81,6 +86,7 @@ SCHEDULERS: Mapping[str, Scheduler] = {
         ),
         Scheduler(
             "lsf",
+            "LSF",
             "LSB_JOBINDEX",
             1,
             'bsub -n {threads} -R "span[hosts=1]" -M {mib}MB -W {hours}:00 -r -Q 99 -wt 2 -wa USR2'
