@@ -70,12 +70,12 @@ def _sample(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> np.ndarra
     return values[np.isfinite(values)]
 
 
-def publish_plan(start: Run) -> None:
+def publish_plan(run: Run) -> None:
     """Publish a plan whose units are all written: each group in one write, the deepest first, the target last.
 
     In a store that can't rewrite, such as a zip file, the target comes first: zarr makes groups with those above them.
     """
-    plan, place, version = start.plan, start.place, find_version(start.plan.version)
+    plan, place, version = run.plan, run.target, find_version(run.plan.version)
     publish.delete_partial_files(place, plan)
     lasting = [group for group in plan.groups if not group.temporary]
     for group in sorted(lasting, key=_depth, reverse=place.store.supports_deletes):
@@ -88,7 +88,7 @@ def publish_plan(start: Run) -> None:
         if group.kept:
             metadata = with_levels(read_attributes(place / group.path) or {}, metadata)
         publish.publish_group(place / group.path, version, metadata)
-    journals.delete_journal(start.journal.home)
+    journals.delete_journal(run.journal.home)
     reconsolidate(place)
 
 

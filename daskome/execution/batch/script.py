@@ -9,7 +9,7 @@ from typing import Any
 from daskome.execution.batch.saved import reads_images, saved_run, target_of
 from daskome.execution.batch.schedulers import SCHEDULERS, STOPPED, TERMINATED, Scheduler, parts_of
 from daskome.execution.resume import fitting
-from daskome.execution.runner import Run
+from daskome.execution.runner import Part, Run
 from daskome.model.regions import ceil_div
 from daskome.model.text import format_ranges, parse_nbytes
 from daskome.planning.plan import Plan
@@ -80,15 +80,15 @@ def batch_script(
     """
     if scheduler not in SCHEDULERS:
         raise ValueError(f"scheduler {scheduler!r} is not known; give one of {', '.join(SCHEDULERS)}")
-    begun = saved_run(locate(group, fs_options), labels)
-    start = Run(begun.plan, [], target_of(begun), begun.journal)
-    missing = [start.missing(stage) for stage in range(len(begun.plan.stages))]
-    n = threads or begun.plan.capacity.threads
-    mib = ceil_div(_job_memory(begun.plan, n, memory), 2**20)
-    target = (_reachable(begun, missing), *(("--labels", labels) if labels else ()))
+    saved = saved_run(locate(group, fs_options), labels)
+    run = Run(saved.plan, [], target_of(saved), saved.journal)
+    missing = [run.missing(stage) for stage in range(len(saved.plan.stages))]
+    n = threads or saved.plan.capacity.threads
+    mib = ceil_div(_job_memory(saved.plan, n, memory), 2**20)
+    target = (_reachable(saved, missing), *(("--labels", labels) if labels else ()))
     daskome = tuple(command) or (sys.executable, "-m", "daskome")
     what = Submission(jobs, n, mib, hours, daskome, target, tuple(options))
-    return script(begun.plan, missing, SCHEDULERS[scheduler], what)
+    return script(saved.plan, missing, SCHEDULERS[scheduler], what)
 
 
 def _job_memory(plan: Plan, threads: int, memory: int | str | None) -> int:
@@ -100,13 +100,13 @@ def _job_memory(plan: Plan, threads: int, memory: int | str | None) -> int:
     return asked
 
 
-def _reachable(begun: SavedRun, missing: Sequence[Sequence[int]]) -> str:
+def _reachable(saved: SavedRun, missing: Sequence[Sequence[int]]) -> str:
     """Return the path or URL of a target for jobs, if they can reach it, and the images that they read."""
-    target = url_of(target_of(begun))
+    target = url_of(target_of(saved))
     if not target:
-        raise ValueError(f"{begun.journal.home} lives in this process, where no job reaches it; give a path or a URL")
-    reads = reads_images(begun.plan, [(stage, range(len(units))) for stage, units in enumerate(missing) if units])
-    if reads and not all(origin.path for origin in begun.origins):
+        raise ValueError(f"{saved.journal.home} lives in this process, where no job reaches it; give a path or a URL")
+    reads = reads_images(saved.plan, [Part(stage, range(len(units))) for stage, units in enumerate(missing) if units])
+    if reads and not all(origin.path for origin in saved.origins):
         raise ValueError(
             "jobs can't open the image: it lived in the process that began, such as a Dask or NumPy array. Begin with a"
             " file or a zarr array; or let jobs of your own call daskome.run_part(group, image, stage, part)"
