@@ -149,10 +149,10 @@ def _check_pixels(run: Run, units: Iterator[Unit]) -> None:
 def _holds(run: Run, unit: Unit) -> bool:
     """Whether the stored chunk in the middle of a unit equals the image."""
     work, plan = unit.work, run.plan
-    pyramid, place = plan.pyramid(work), run.target / plan.groups[work.group].path
+    pyramid, group = plan.pyramid(work), run.target / plan.groups[work.group].path
     level = pyramid.levels[work.first]
     region = _middle(unit.regions[0], level.layout.chunks)
-    (array,) = open_levels(place, [level])
+    (array,) = open_levels(group, [level])
     expected = _pixels(run.sources[plan.image_of(work) or 0], region, level.layout.chunks)
     same = partial(_same, np.asarray(array[regions.slices(region)]))
     return same(expected) or same(as_stored(array, expected))

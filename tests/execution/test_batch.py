@@ -218,7 +218,7 @@ def test_a_part_by_the_job_array(monkeypatch: pytest.MonkeyPatch, begun: Path) -
     assert set(range(units)) - missing == set(range(units // 3, units * 2 // 3))
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     refused = command("run", begun, "--stage", 0, "--part", "auto/3")
-    assert (refused.exit_code, "none of 3 parts, counted from 0" in refused.output) == (2, True)
+    assert (refused.exit_code, "outside the 3 parts, counted from 0" in refused.output) == (2, True)
     assert command("run", begun, "--stage", 0, "--part", "auto/3", "--one-based", "-q").exit_code == 0
 
 
@@ -229,7 +229,7 @@ def test_scripts_are_shell(begun: Path, name: str, row: Any) -> None:
     assert text.count("daskome run") == len(daskome.status(begun).stages)
     assert "'--partition=long run'" in text
     assert part_of_array({row.index: str(row.first + 2)}, 4) == (2, 4)
-    with pytest.raises(ValueError, match="none of 4 parts"):
+    with pytest.raises(ValueError, match="outside the 4 parts"):
         part_of_array({row.index: str(row.first + 4)}, 4)
 
 

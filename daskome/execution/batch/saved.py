@@ -1,4 +1,4 @@
-"""The saved run that a job of an array goes on with: found, checked, and its sources opened."""
+"""The saved run that a job goes on with: where it is found, where it writes, and whether it reads images."""
 
 from collections.abc import Sequence
 
