@@ -88,10 +88,10 @@ def _units(array: Any) -> dict[str, float]:
     start = run.Run(plan, [source], place, journal.new_journal(place))
     sizes = []
     for stage in range(len(plan.stages)):
-        for number, task in enumerate(run.unit_tasks(start, stage, range(plan.count(stage)))):
+        for number, task in enumerate(run.unit_tasks(start, run.Part(stage, range(plan.count(stage))))):
             bare, *_ = jobs.split_payload(task)
             if number % 100 == 0:
-                sizes.append(len(pickle.dumps(replace(bare, place=None, journal=None))))
+                sizes.append(len(pickle.dumps(replace(bare, group=None, journal=None))))
     took = time.process_time() - began
     return {"tasks": plan.n_units, "seconds": took, "nbytes": plan.n_units * sum(sizes) / len(sizes)}
 
@@ -140,7 +140,7 @@ def schedule(edge: int) -> dict[str, float]:
 
     def idle() -> Iterator[UnitTask]:
         for stage in range(len(plan.stages)):
-            for task in run.unit_tasks(start, stage, range(plan.count(stage))):
+            for task in run.unit_tasks(start, run.Part(stage, range(plan.count(stage)))):
                 yield Idle(task.unit, task.reads, task.piece, task.pyramid, None, None)
 
     process, memory, known = psutil.Process(), {}, []

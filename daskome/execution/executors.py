@@ -36,7 +36,7 @@ class Executor(Protocol):
     - Each task that is submitted runs at most once at a time, in any order, on any thread or machine, beside others.
     - Its future ends when the task has ended: with None, with the error that it raised, or cancelled if the task, or
       what it needs, was lost with its worker. A task that is lost may have run, wholly or in part.
-    - An executor has no queue to be bounded: whoever submits keeps at most `window` tasks in flight.
+    - An executor does not bound its queue: the caller keeps at most `window` tasks in flight.
     - An executor that cannot run anything any more raises `WriteError`, from either method.
     """
 

@@ -6,7 +6,7 @@ Large arrays and futures that the graph of a piece holds do not travel inside th
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask
 import dask.array as da
@@ -37,56 +37,66 @@ class WriteError(RuntimeError):
     """Some units could not be written; the image is left unfinished and says so."""
 
 
-Copy = tuple[StorePath, Pyramid]
-"""A temporary copy: its group, and its pyramid of one level."""
+class TemporaryCopy(NamedTuple):
+    """A temporary copy of an image or a level: its group, and the one level in it."""
+
+    group: StorePath
+    level: Level
 
 
 @dataclass(frozen=True, slots=True)
 class UnitTask:
-    """A unit with all it needs, so that it can travel to another process and run there on its own."""
+    """A unit with all it needs, so that it can travel to another process and run there on its own.
+
+    Attributes
+    ----------
+    unit : Unit
+    reads : tuple of (int, int)
+        The region that it reads.
+    piece : dask.array.Array, optional
+        That region of an image; None: it is read from a temporary copy, or from the level below.
+    pyramid : Pyramid
+    group : StorePath
+        Where the levels of the pyramid lie.
+    journal : Journal
+    wait : float
+        Seconds to wait before it runs, after it has failed.
+    copy_read, copy_written : TemporaryCopy, optional
+    """
 
     unit: Unit
     reads: Region
     piece: da.Array | None
     pyramid: Pyramid
-    place: StorePath
+    group: StorePath
     journal: Journal
     wait: float = 0
-    staged: Copy | None = None
-    leaves: Copy | None = None
+    copy_read: TemporaryCopy | None = None
+    copy_written: TemporaryCopy | None = None
 
     def __call__(self) -> None:
         """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
         time.sleep(self.wait)
         if not journals.is_current(self.journal):
-            raise WriteError(f"{self.place} is not being written any more: it was finished, or started anew elsewhere")
-        begun = journals.now()
+            raise WriteError(f"{self.group} is no longer being written: it was finished, or started anew elsewhere")
+        started = journals.now()
         dask.compute(unit_graph.stores(self.unit, self.pyramid, self._piece(), self._written()), scheduler=get_sync)
-        journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - begun))
+        journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - started))
 
     def _piece(self) -> da.Array:
         """Return what the unit reads: of its image, of a temporary copy, or of the level below."""
         if self.piece is not None:
             return self.piece
-        work, levels = self.unit.pass_, self.pyramid.levels
-        place, below = (self.place, levels[work.first - 1]) if self.staged is None else _only_level(self.staged)
-        (array,) = open_levels(place, [below])
+        work, group = self.unit.pass_, self.group
+        group, level = (group, self.pyramid.levels[work.first - 1]) if self.copy_read is None else self.copy_read
+        (array,) = open_levels(group, [level])
         return source_piece(as_source(array), self.reads, work.read_chunks)
 
     def _written(self) -> list[zarr.Array[Any]]:
         """Return the arrays that the unit writes, and no others: each costs a request where stores are far away."""
-        own = self.pyramid.levels[self.unit.pass_.first : self.unit.pass_.stop]
-        arrays = open_levels(self.place, own)
-        if self.leaves is not None:
-            place, copy = _only_level(self.leaves)
-            arrays += open_levels(place, [copy])
-        return arrays
-
-
-def _only_level(copy: Copy) -> tuple[StorePath, Level]:
-    """Return the group of a temporary copy, and its one level."""
-    place, pyramid = copy
-    return place, pyramid.levels[0]
+        work, copy = self.unit.pass_, self.copy_written
+        arrays = open_levels(self.group, self.pyramid.levels[work.first : work.stop])
+        return arrays if copy is None else [*arrays, *open_levels(copy.group, [copy.level])]
 
 
 def split_payload(task: UnitTask) -> tuple[UnitTask, list[Any], list[Any]]:

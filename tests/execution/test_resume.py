@@ -104,7 +104,7 @@ def test_where_it_begins_no_unit_is_looked_at(tmp_path: Path, monkeypatch: pytes
     place = locate(tmp_path / "a")
     source = Volume((102_400,) * 3, "uint8", (1024,) * 3).source
     with pytest.raises(KeyboardInterrupt):
-        runner.run(runner.Run(plan, [source], place, journals.new_journal(place)), progress=stop)
+        runner.write_units(runner.Run(plan, [source], place, journals.new_journal(place)), progress=stop)
     assert len(made) <= len(plan.stages)
 
 
@@ -237,7 +237,11 @@ def test_the_last_journal_counts_for_nothing_after_a_new_start(tmp_path: Path, t
     assert old is not None
     from daskome.sources.adapt import as_source
 
-    stale = next(runner.unit_tasks(runner.Run(plan, [as_source(image())], locate(tmp_path / "a"), old.journal), 0, [0]))
+    stale = next(
+        runner.unit_tasks(
+            runner.Run(plan, [as_source(image())], locate(tmp_path / "a"), old.journal), runner.Part(0, [0])
+        )
+    )
     daskome.write_image(image(), tmp_path / "a", overwrite=True, compute="init", **OPTIONS)
     with pytest.raises(daskome.WriteError, match="started anew"):
         stale()

@@ -246,12 +246,12 @@ def test_a_unit_opens_what_it_uses_and_no_more(n_levels: int, tiny_blocks: None)
     assert begun is not None
     start = runner.Run(plan, [as_source(image())], StorePath(store), begun.journal)
     for stage in range(len(plan.stages)):
-        for job in runner.unit_tasks(start, stage, range(plan.count(stage))):
+        for task in runner.unit_tasks(start, runner.Part(stage, range(plan.count(stage)))):
             store.keys.clear()
-            job()
-            work = job.unit.pass_
+            task()
+            work = task.unit.pass_
             opened = [key for key in store.keys if key.endswith(".json")]
-            used = work.stop - work.first + (job.leaves is not None) + (job.piece is None)
+            used = work.stop - work.first + (task.copy_written is not None) + (task.piece is None)
             assert len(opened) == used
             assert store.keys.count(f"{journals.JOURNAL}/{journals.CURRENT}") == 1
     store.keys.clear()

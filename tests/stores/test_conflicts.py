@@ -151,7 +151,7 @@ def test_a_delayed_of_a_persisted_image_and_stores_in_memory(tmp_path: Path, cli
     wrapped = zarr.storage.LoggingStore(memory)
     daskome.write_image(image, wrapped, [2])
     np.testing.assert_array_equal(levels(memory)[0], CUBE)
-    with pytest.raises(ValueError, match="other processes can't write"):
+    with pytest.raises(ValueError, match="other processes cannot write"):
         daskome.write_image(CUBE, zarr.storage.MemoryStore(), compute=False).compute()
 
 
