@@ -9,8 +9,9 @@ from itertools import pairwise
 from math import isclose
 from typing import Any
 
-from daskome.inspection.stored_image import JSON, LONGEST, Numbers, StoredImage, StoredLevel, dtype_of, factors_of
+from daskome.inspection.stored_image import LONGEST, Numbers, StoredImage, StoredLevel, dtype_of, factors_of
 from daskome.model.image import DTYPES
+from daskome.model.json_values import JSONObject
 from daskome.model.pyramid import level_translation, shrinks
 from daskome.ome.metadata import PlacedDataset
 from daskome.ome.omero import n_channels
@@ -218,24 +219,24 @@ def _documents(found: StoredImage, version: Version) -> Findings:
 Messages = Iterator[str]
 
 
-def _fill_value(document: JSON) -> Messages:
+def _fill_value(document: JSONObject) -> Messages:
     value = document.get("fill_value")
     if value is None or (isinstance(value, str) and value not in NOT_FINITE):
         given = "missing" if "fill_value" not in document else "null" if value is None else repr(value)
         yield f"fill_value is {given}; some readers fail unless it is a number, such as 0"
 
 
-def _filters(document: JSON) -> Messages:
+def _filters(document: JSONObject) -> Messages:
     if document.get("filters") == []:
         yield "filters is []; some readers fail unless it is null"
 
 
-def _big_endian_v2(document: JSON) -> Messages:
+def _big_endian_v2(document: JSONObject) -> Messages:
     if isinstance(document.get("dtype"), str) and document["dtype"].startswith(">"):
         yield f"dtype {document['dtype']!r} is big-endian, which some readers can't read"
 
 
-def _compressor(document: JSON) -> Messages:
+def _compressor(document: JSONObject) -> Messages:
     codec = document.get("compressor")
     if isinstance(codec, Mapping):
         yield from (why for name, key, holds, why in TRAPS if codec.get("id") == name and holds(codec.get(key)))
@@ -253,25 +254,25 @@ TRAPS: tuple[tuple[str, str, Callable[[Any], bool], str], ...] = (
 """Of codecs of zarr v2: the name, a key, and which of its values readers fail on."""
 
 
-def _endian(document: JSON) -> Messages:
+def _endian(document: JSONObject) -> Messages:
     one_byte = document.get("data_type") in ("bool", "int8", "uint8")
     for name, configuration in _codecs(document):
         if name == "bytes" and "endian" not in configuration and not one_byte:
             yield "the codec bytes does not say its endian, also needed inside shards"
 
 
-def _big_endian_v3(document: JSON) -> Messages:
+def _big_endian_v3(document: JSONObject) -> Messages:
     if any(name == "bytes" and configuration.get("endian") == "big" for name, configuration in _codecs(document)):
         yield "pixels are big-endian, which some readers can't read"
 
 
-def _numcodecs(document: JSON) -> Messages:
+def _numcodecs(document: JSONObject) -> Messages:
     names = [name for name, _ in _codecs(document) if name.startswith("numcodecs.")]
     if names:
         yield f"the codec {names[0]!r} is known to zarr-python only"
 
 
-def _shard_index(document: JSON) -> Messages:
+def _shard_index(document: JSONObject) -> Messages:
     for name, configuration in _codecs(document):
         if name == "sharding_indexed":
             index = [(codec, settings.get("endian")) for codec, settings in _listed(configuration.get("index_codecs"))]
@@ -281,7 +282,7 @@ def _shard_index(document: JSON) -> Messages:
                 yield "the index of shards is not at their end, where readers expect it"
 
 
-def _codecs(document: JSON) -> Iterator[tuple[str, JSON]]:
+def _codecs(document: JSONObject) -> Iterator[tuple[str, JSONObject]]:
     """Yield names and configurations of the codecs of a zarr v3 array, those inside shards too."""
     todo = _listed(document.get("codecs"))
     while todo:
@@ -290,13 +291,13 @@ def _codecs(document: JSON) -> Iterator[tuple[str, JSON]]:
         todo += _listed(configuration.get("codecs"))
 
 
-def _listed(codecs: Any) -> list[tuple[str, JSON]]:
+def _listed(codecs: Any) -> list[tuple[str, JSONObject]]:
     found = [codec for codec in codecs if isinstance(codec, Mapping)] if isinstance(codecs, list) else []
     pairs = [(str(codec.get("name")), codec.get("configuration")) for codec in found]
     return [(name, configuration if isinstance(configuration, Mapping) else {}) for name, configuration in pairs]
 
 
-DOCUMENT_CHECKS: tuple[tuple[int, bool, Callable[[JSON], Messages]], ...] = (
+DOCUMENT_CHECKS: tuple[tuple[int, bool, Callable[[JSONObject], Messages]], ...] = (
     (2, True, _fill_value),
     (2, True, _filters),
     (2, True, _big_endian_v2),

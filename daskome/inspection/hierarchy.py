@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from zarr.storage import StorePath
 
 from daskome.inspection.stored_image import read_document, reason
+from daskome.model.json_values import JSONObject
 from daskome.model.paths import is_inside
 from daskome.ome.detect import kinds_of, ome_of
 from daskome.ome.image_label import LABELS
@@ -15,7 +16,6 @@ from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group
 from daskome.stores.location import join_paths
 
-JSON = Mapping[str, Any]
 OME, LAYOUT = "OME", "bioformats2raw.layout"
 
 
@@ -47,11 +47,11 @@ class Node:
     listed: str = ""
     parent: "Node | None" = None
     zarr_format: int | None = None
-    attributes: JSON | None = None
+    attributes: JSONObject | None = None
     trouble: str = ""
 
     @property
-    def ome(self) -> JSON:
+    def ome(self) -> JSONObject:
         """The attributes of OME-Zarr."""
         return ome_of(self.attributes or {})
 

@@ -12,6 +12,7 @@ from zarr.storage import StorePath
 from daskome.kernels.methods import METHODS, Method
 from daskome.model.axes import Axis
 from daskome.model.image import DTYPES
+from daskome.model.json_values import JSONObject
 from daskome.model.layout import Layout
 from daskome.model.limits import default_limits
 from daskome.model.paths import is_inside
@@ -21,13 +22,12 @@ from daskome.ome.detect import ome_of, version_in
 from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero
 from daskome.ome.problem import Problem
-from daskome.ome.read import read_multiscale, with_coordinates
+from daskome.ome.read import read_multiscale_at, with_coordinates
 from daskome.ome.versions import VERSIONS, Version, likely_version, version_of
 from daskome.stores.documents import read_json
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
 from daskome.stores.location import locate
 
-JSON = Mapping[str, Any]
 Array = zarr.Array[Any]
 Numbers = tuple[float, ...]
 FACTOR_MAX = 1024
@@ -58,7 +58,7 @@ class StoredLevel:
     dataset: PlacedDataset
     kinds: tuple[str, ...]
     array: Array | None
-    document: JSON = field(default_factory=dict, hash=False)
+    document: JSONObject = field(default_factory=dict, hash=False)
     multiscale: int = 0
 
     @property
@@ -90,7 +90,7 @@ class StoredImage:
     """
 
     zarr_format: int
-    attributes: JSON
+    attributes: JSONObject
     multiscale: Multiscale
     levels: tuple[StoredLevel, ...]
     problems: tuple[Problem, ...]
@@ -103,7 +103,7 @@ class StoredImage:
         return f"multiscales/{self.index}"
 
     @property
-    def ome(self) -> JSON:
+    def ome(self) -> JSONObject:
         """The attributes of OME-Zarr."""
         return ome_of(self.attributes)
 
@@ -173,7 +173,7 @@ def read_stored_image(place: StorePath) -> StoredImage | Problem:
 
 
 def stored_image_of(
-    place: StorePath, zarr_format: int, attributes: JSON, index: int = 0, against: Version | None = None
+    place: StorePath, zarr_format: int, attributes: JSONObject, index: int = 0, against: Version | None = None
 ) -> StoredImage | Problem:
     """Return the image that the attributes of a group describe, as far as it can be read, or why it can't.
 
@@ -190,9 +190,8 @@ def stored_image_of(
         What to check it against, whatever it states.
     """
     try:
-        attributes = _expanded(_with_first(attributes, index))
-        multiscale = _read(attributes, [])
-        datasets = list(ome_of(attributes)["multiscales"][0]["datasets"])
+        multiscale = read_multiscale_at(attributes, index, [])
+        datasets = list(with_coordinates(ome_of(attributes)["multiscales"][index])["datasets"])
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return Problem("multiscales", reason(error))
     found = [_find_level(place, attributes, index, k, dataset) for k, dataset in enumerate(datasets)]
@@ -290,37 +289,12 @@ def reason(error: BaseException) -> str:
     return str(error) if isinstance(error, ValueError) and str(error) else repr(error)
 
 
-def _with_first(attributes: JSON, index: int) -> JSON:
-    """Return attributes whose first multiscale is the one that stands at `index`."""
-    ome = ome_of(attributes)
-    if not index or not isinstance(ome.get("multiscales"), list):
-        return attributes
-    rest = {**ome, "multiscales": ome["multiscales"][index:]}
-    return {**attributes, "ome": rest} if "ome" in attributes else rest
-
-
-def _expanded(attributes: JSON) -> JSON:
-    """Return attributes whose first multiscale says itself what its ``metadata`` keep for it."""
-    multiscales = ome_of(attributes).get("multiscales") or ()
-    first = [with_coordinates(multiscale) for multiscale in multiscales[:1]]
-    whole = {**attributes, "multiscales": [*first, *multiscales[1:]]}
-    return whole if first and "ome" not in attributes else attributes
-
-
-def _read(attributes: JSON, datasets: Sequence[Any]) -> Multiscale:
-    """Read a multiscale with these datasets only, so that each problem stands alone."""
-    ome = dict(ome_of(attributes))
-    only = [{**multiscale, "datasets": datasets} for multiscale in (ome.get("multiscales") or ())[:1]]
-    alone = {key: ome[key] for key in ("version",) if key in ome} | {"multiscales": only}
-    return read_multiscale({"ome": alone} if "ome" in attributes else alone)
-
-
 def _find_level(
-    place: StorePath, attributes: JSON, index: int, k: int, raw: Any
+    place: StorePath, attributes: JSONObject, index: int, k: int, raw: Any
 ) -> tuple[StoredLevel | None, Problem | None]:
     """Return a level and its array; or the level alone, or nothing, with the reason why."""
     try:
-        dataset = _read(attributes, [raw]).placed[0]
+        dataset = read_multiscale_at(attributes, index, [raw]).placed[0]
         kinds = tuple(str(transform["type"]) for transform in raw.get("coordinateTransformations", ()))
     except Exception as error:  # Whatever a broken document makes zarr raise is a finding.
         return None, Problem(_address(k, index), reason(error))
@@ -334,7 +308,7 @@ def _find_level(
         return level, Problem(_address(k, index), reason(error))
 
 
-def _document_of_array(place: StorePath) -> JSON:
+def _document_of_array(place: StorePath) -> JSONObject:
     found = (read_document(place, name) for name in ("zarr.json", ".zarray"))
     return next((one for one in found if isinstance(one, dict)), {})
 

@@ -17,6 +17,7 @@ from zarr.storage import StorePath
 from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
+from daskome.model.json_values import JSONObject
 from daskome.model.text import Progress
 from daskome.ome.detect import ome_of, version_in
 from daskome.ome.problem import Problem, below, errors
@@ -26,7 +27,6 @@ from daskome.ome.versions import VERSIONS, Version, find_version, likely_version
 from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
 from daskome.stores.location import join_paths, locate
 
-JSON = Mapping[str, Any]
 Findings = Iterator[Problem]
 
 
@@ -232,7 +232,7 @@ def _like_image(label: Inspected, whole: Whole) -> Findings:
 
 
 def _n_levels(found: StoredImage) -> int:
-    return len(ome_of(found.attributes)["multiscales"][0]["datasets"])
+    return len(ome_of(found.attributes)["multiscales"][found.index]["datasets"])
 
 
 def _bare_between(label: Inspected, whole: Whole) -> Findings:
@@ -294,7 +294,7 @@ def _exceeded(where: str, limit: Any, counts: Iterator[int]) -> Findings:
         yield Problem(where, f"is {limit}, but a well has {most} fields", True, "plate")
 
 
-def _entries(node: Node, key: str, items: str) -> list[tuple[str, JSON]]:
+def _entries(node: Node, key: str, items: str) -> list[tuple[str, JSONObject]]:
     """Return the objects of a list, with their addresses."""
     owner = node.ome.get(key)
     found = owner.get(items) if isinstance(owner, Mapping) else None
@@ -329,7 +329,7 @@ def _consolidated(node: Node) -> tuple[str, Mapping[str, Any] | None]:
     return "consolidated_metadata", copies
 
 
-def _object(found: Any) -> JSON:
+def _object(found: Any) -> JSONObject:
     return found if isinstance(found, Mapping) else {}
 
 

@@ -5,6 +5,11 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
+JSONDict = dict[str, Any]
+"""An object of JSON that is made, to be written."""
+JSONObject = Mapping[str, Any]
+"""An object of JSON that is read."""
+
 
 def to_plain_json(value: Any, where: str) -> Any:
     """Return what JSON can hold, NumPy scalars as numbers and tuples as lists.

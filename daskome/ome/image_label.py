@@ -5,8 +5,9 @@ from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field
 from typing import Any
 
+from daskome.model.json_values import JSONDict
+
 LABELS = "labels"
-JSON = dict[str, Any]
 SOURCE = {"image": "../../"}
 """Where the image of labels lies that are in ``labels/<name>`` (section "image-label", the default)."""
 LISTS = ("colors", "properties")
@@ -33,10 +34,10 @@ class ImageLabel:
     source: Mapping[str, Any] | None = None
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-    def to_json(self) -> JSON:
+    def to_json(self) -> JSONDict:
         """Return the object as it stands in the metadata."""
         lists = {"colors": self.colors, "properties": self.properties}
-        found: JSON = {key: [dict(item) for item in value] for key, value in lists.items() if value is not None}
+        found: JSONDict = {key: [dict(item) for item in value] for key, value in lists.items() if value is not None}
         return {**found, **({} if self.source is None else {"source": dict(self.source)}), **self.rest}
 
 
@@ -99,7 +100,7 @@ def _color(value: int) -> tuple[int, int, int, int]:
     return red, green, blue, 255
 
 
-def _listed(values: Any, what: str, entry: Callable[[Any], JSON]) -> tuple[JSON, ...] | None:
+def _listed(values: Any, what: str, entry: Callable[[Any], JSONDict]) -> tuple[JSONDict, ...] | None:
     if isinstance(values, Mapping):
         values = [
             {"label-value": key} | (dict(v) if isinstance(v, Mapping) else entry(v)) | {"label-value": key}
@@ -119,5 +120,5 @@ def _are_objects(found: Any) -> bool:
     return isinstance(found, list) and all(isinstance(item, Mapping) for item in found)
 
 
-def _objects(found: Sequence[Mapping[str, Any]]) -> tuple[JSON, ...]:
+def _objects(found: Sequence[Mapping[str, Any]]) -> tuple[JSONDict, ...]:
     return tuple(dict(item) for item in found)

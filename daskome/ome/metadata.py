@@ -6,12 +6,12 @@ from typing import Any
 
 from daskome._version import __version__
 from daskome.model.axes import GUESSES, Axis, typed
+from daskome.model.json_values import JSONDict
 from daskome.model.pyramid import Pyramid
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.omero import Omero
 from daskome.ome.plate import Plate, Well
 
-JSON = dict[str, Any]
 Numbers = tuple[float, ...]
 DEFAULT_SYSTEM = "physical"
 """The name of the coordinate system of images that daskome writes, or whose version does not name it."""
@@ -162,7 +162,7 @@ def image_metadata(
     return Metadata((multiscale,), omero, image_label)
 
 
-def _how(pyramid: Pyramid) -> JSON:
+def _how(pyramid: Pyramid) -> JSONDict:
     method, where = pyramid.method.name, pyramid.method.address
     if len(pyramid.levels) == 1:
         return {"description": "one level, not downsampled", "method": where, "version": __version__}

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from daskome.model.axes import Axis, reject_near_misses
+from daskome.model.json_values import JSONDict
 
-JSON = dict[str, Any]
 Window = tuple[float, float, float, float]
 WINDOW = ("min", "max", "start", "end")
 STYLE: Mapping[str, Any] = {"coefficient": 1, "family": "linear", "inverted": False}
@@ -56,7 +56,7 @@ class Omero:
         channels = (replace(c, window=window) for c, window in zip(self.channels or (), windows, strict=True))
         return replace(self, channels=None if self.channels is None else tuple(channels))
 
-    def to_json(self) -> JSON:
+    def to_json(self) -> JSONDict:
         """Return the object as it stands in the metadata."""
         channels = {} if self.channels is None else {"channels": list(map(_to_json, self.channels))}
         return {**channels, **self.rest}
@@ -113,7 +113,7 @@ def parse_omero(
     return Omero(parsed, {"id": 1, "name": name, "rdefs": rdefs, **given})
 
 
-def _of_object(omero: Any) -> JSON:
+def _of_object(omero: Any) -> JSONDict:
     """Return the ``omero`` of others' classes, such as ome-zarr-models' and ome_zarr's."""
     for convert in ("model_dump", "to_dict", "dict"):
         if hasattr(omero, convert):
@@ -187,9 +187,9 @@ def _parse_window(window: Any) -> Window | None:
     return (low, high, start, end)
 
 
-def _to_json(channel: Channel) -> JSON:
+def _to_json(channel: Channel) -> JSONDict:
     own = {"label": channel.label, "color": channel.color, "active": channel.active}
-    found: JSON = {key: value for key, value in own.items() if value is not None}
+    found: JSONDict = {key: value for key, value in own.items() if value is not None}
     if channel.window:
         found["window"] = dict(zip(WINDOW, channel.window, strict=True))
     return {**found, **channel.rest}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-JSON = dict[str, Any]
+from daskome.model.json_values import JSONDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Plate:
     acquisitions: tuple[Mapping[str, Any], ...] | None = None
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-    def to_json(self, indexed: bool) -> JSON:
+    def to_json(self, indexed: bool) -> JSONDict:
         """Return the object as it stands in the metadata, wells with their indices or without (0.1 to 0.3)."""
-        found: JSON = {
+        found: JSONDict = {
             "name": self.name,
             "field_count": self.field_count,
             "acquisitions": None if self.acquisitions is None else [dict(a) for a in self.acquisitions],
@@ -55,7 +55,7 @@ class Plate:
         }
         return {**{key: value for key, value in found.items() if value is not None}, **self.rest}
 
-    def indices(self, path: str) -> JSON:
+    def indices(self, path: str) -> JSONDict:
         """Return where a well stands, as far as rows and columns know its path."""
         row, _, column = path.partition("/")
         pairs = (("rowIndex", self.rows, row), ("columnIndex", self.columns, column))
@@ -78,7 +78,7 @@ class Well:
     images: tuple[Field, ...]
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-    def to_json(self) -> JSON:
+    def to_json(self) -> JSONDict:
         """Return the object as it stands in the metadata."""
         return {"images": [_field(image) for image in self.images], **self.rest}
 
@@ -255,7 +255,7 @@ def _read_field(found: Mapping[str, Any]) -> Field:
     return Field(found["path"], found.get("acquisition"), rest)
 
 
-def _field(image: Field) -> JSON:
+def _field(image: Field) -> JSONDict:
     acquisition = {} if image.acquisition is None else {"acquisition": image.acquisition}
     return {"path": image.path, **acquisition, **image.rest}
 

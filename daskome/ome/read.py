@@ -1,16 +1,17 @@
 """Attributes of a group to the nouns of `daskome.ome.metadata`, whatever the version."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from daskome.model.axes import Axis
+from daskome.model.json_values import JSONDict
 from daskome.ome.detect import OME_KEYS, STATING, objects_of, ome_of, version_in
 from daskome.ome.image_label import read_image_label
 from daskome.ome.metadata import (
     COORDINATES,
     DEFAULT_SYSTEM,
-    JSON,
     CoordinateSystem,
     Dataset,
     Metadata,
@@ -33,12 +34,18 @@ def read_metadata(found: Mapping[str, Any]) -> Metadata:
     ValueError
         If it stands there in a form that can't be read.
     """
-    ome = ome_of(found)
-    likely = _version_for(found)
+    version = version_to_read(found)
+    with _reading(version):
+        return _read(ome_of(found), version)
+
+
+@contextmanager
+def _reading(version: Version) -> Iterator[None]:
+    """Turn what broken metadata make Python raise into a ValueError."""
     try:
-        return _read(ome, likely)
+        yield
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"metadata of version {likely.name} can't be read: {error!r}") from error
+        raise ValueError(f"metadata of version {version.name} can't be read: {error!r}") from error
 
 
 def read_multiscale(found: Mapping[str, Any]) -> Multiscale:
@@ -49,9 +56,28 @@ def read_multiscale(found: Mapping[str, Any]) -> Multiscale:
     ValueError
         If they describe none, or in a form that can't be read.
     """
+    _check_image(found)
+    return read_metadata(found).multiscales[0]
+
+
+def read_multiscale_at(found: Mapping[str, Any], index: int, datasets: Sequence[Any] | None = None) -> Multiscale:
+    """Return one of a group's multiscale images; with these datasets as they are stored, if given, not all of its own.
+
+    Raises
+    ------
+    ValueError
+        If it is not there, or in a form that can't be read.
+    """
+    _check_image(found)
+    version = version_to_read(found)
+    with _reading(version):
+        stored = with_coordinates(ome_of(found)["multiscales"][index])
+        return _read_multiscale(stored if datasets is None else {**stored, "datasets": datasets}, version)
+
+
+def _check_image(found: Mapping[str, Any]) -> None:
     if not ome_of(found).get("multiscales"):
         raise ValueError("the group has no multiscales metadata: it is no OME-Zarr image, or an unfinished one")
-    return read_metadata(found).multiscales[0]
 
 
 def merged(found: Mapping[str, Any], new: Metadata) -> Metadata:
@@ -73,7 +99,7 @@ def with_levels(found: Mapping[str, Any], new: Metadata) -> Metadata:
     return replace(old, multiscales=(first, *old.multiscales[1:]))
 
 
-def _version_for(found: Mapping[str, Any]) -> Version:
+def version_to_read(found: Mapping[str, Any]) -> Version:
     """Return the version to read attributes with: the one they state, the default if that is unknown."""
     stated = version_in(found)
     return VERSIONS.get(stated, DEFAULT_VERSION) if stated else likely_version(found)
@@ -131,7 +157,7 @@ def _read_multiscale(found: Mapping[str, Any], version: Version) -> Multiscale:
     return Multiscale(datasets, systems, name, method, metadata, intrinsic, rest)
 
 
-def with_coordinates(found: Mapping[str, Any]) -> JSON:
+def with_coordinates(found: Mapping[str, Any]) -> JSONDict:
     """Return a multiscale as it stands in the metadata, with axes and scales that its ``metadata`` keep for it."""
     metadata = found.get("metadata")
     kept = metadata.get(COORDINATES) if isinstance(metadata, Mapping) else None
@@ -145,7 +171,7 @@ def with_coordinates(found: Mapping[str, Any]) -> JSON:
 
 
 def _read_systems(
-    rest: JSON, datasets: Sequence[Mapping[str, Any]], version: Version
+    rest: JSONDict, datasets: Sequence[Mapping[str, Any]], version: Version
 ) -> tuple[tuple[CoordinateSystem, ...], int]:
     """Take the axes out of the rest of a multiscale: the systems, and which of them the levels lie in."""
     if "coordinateSystems" not in rest:

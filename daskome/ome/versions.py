@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from daskome.model.axes import Axis, reject_unknown
 from daskome.model.axes_rule import check_axes
+from daskome.model.json_values import JSONDict
 from daskome.model.layout import ZARR_V2, ZARR_V2_FLAT, ZARR_V3, ArrayFormat
 from daskome.ome.detect import STATING, objects_of, ome_of
-from daskome.ome.metadata import JSON, TCZYX, Dataset, Multiscale
+from daskome.ome.metadata import TCZYX, Dataset, Multiscale
 
 
 class AxesForm(NamedTuple):
@@ -22,7 +23,7 @@ class AxesForm(NamedTuple):
         Whether a stored multiscale has this form.
     """
 
-    write: Callable[[Multiscale], JSON]
+    write: Callable[[Multiscale], JSONDict]
     matches: Callable[[Mapping[str, Any]], bool]
 
 
@@ -86,8 +87,8 @@ class Version:
     named_arrays: bool
     one_dtype: bool
     integer_labels: bool
-    transforms: Callable[[Dataset, str], list[JSON]] | None
-    beside: Callable[[Multiscale], JSON]
+    transforms: Callable[[Dataset, str], list[JSONDict]] | None
+    beside: Callable[[Multiscale], JSONDict]
     whole_channels: bool
     indexed: bool
     named_acquisitions: bool
@@ -145,11 +146,11 @@ def unsupported(version: Version, multiscale: Multiscale) -> list[str]:
     return [f"{what} ({', '.join(values)})" for what, values in rows if values]
 
 
-def _nothing(multiscale: Multiscale) -> JSON:
+def _nothing(multiscale: Multiscale) -> JSONDict:
     return {}
 
 
-def _axis_names(multiscale: Multiscale) -> JSON:
+def _axis_names(multiscale: Multiscale) -> JSONDict:
     return {"axes": [axis.name for axis in multiscale.system.axes]}
 
 
@@ -158,16 +159,16 @@ def _lists_names(multiscale: Mapping[str, Any]) -> bool:
     return isinstance(axes, list) and axes != [] and all(isinstance(axis, str) for axis in axes)
 
 
-def _array_dimensions(multiscale: Multiscale) -> JSON:
+def _array_dimensions(multiscale: Multiscale) -> JSONDict:
     return {"_ARRAY_DIMENSIONS": [axis.name for axis in multiscale.system.axes]}
 
 
-def axis_dicts(multiscale: Multiscale) -> JSON:
+def axis_dicts(multiscale: Multiscale) -> JSONDict:
     """Return the axes as objects (0.4 and 0.5)."""
     return {"axes": [axis_object(axis) for axis in multiscale.system.axes]}
 
 
-def _systems(multiscale: Multiscale) -> JSON:
+def _systems(multiscale: Multiscale) -> JSONDict:
     return {
         "coordinateSystems": [
             {"name": system.name, "axes": [axis_object(axis) for axis in system.axes], **system.rest}
@@ -176,19 +177,19 @@ def _systems(multiscale: Multiscale) -> JSON:
     }
 
 
-def axis_object(axis: Axis) -> JSON:
+def axis_object(axis: Axis) -> JSONDict:
     """Return an axis without the keys it has no value for: readers fail on null and "" (section "axes")."""
     pairs = {"name": axis.name, "type": axis.type, "unit": axis.unit}
     return {**{key: value for key, value in pairs.items() if value}, **axis.rest}
 
 
-def scale_then_translation(dataset: Dataset, system: str) -> list[JSON]:
+def scale_then_translation(dataset: Dataset, system: str) -> list[JSONDict]:
     """Return a scale, and a translation where there is one (0.4 and 0.5)."""
     vectors = {"scale": dataset.scale, "translation": dataset.translation}
     return [{"type": kind, kind: list(vector)} for kind, vector in vectors.items() if vector is not None]
 
 
-def _one_transform(dataset: Dataset, system: str) -> list[JSON]:
+def _one_transform(dataset: Dataset, system: str) -> list[JSONDict]:
     """Return one transformation from the level to its system (0.6, section "multiscales")."""
     steps = scale_then_translation(dataset, system) or [{"type": "identity"}]
     whole = steps[0] if len(steps) == 1 else {"type": "sequence", "transformations": steps}

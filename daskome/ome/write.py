@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from daskome.ome.metadata import COORDINATES, JSON, Dataset, Metadata, Multiscale
+from daskome.model.json_values import JSONDict
+from daskome.ome.metadata import COORDINATES, Dataset, Metadata, Multiscale
 from daskome.ome.versions import Version, axis_dicts, scale_then_translation
 
 
-def to_attributes(version: Version, metadata: Metadata) -> JSON:
+def to_attributes(version: Version, metadata: Metadata) -> JSONDict:
     """Return the attributes of a group, to be merged into those it has.
 
     Parameters
@@ -24,9 +25,9 @@ def to_attributes(version: Version, metadata: Metadata) -> JSON:
 # ---- what is written
 
 
-def _ome(version: Version, metadata: Metadata) -> JSON:
+def _ome(version: Version, metadata: Metadata) -> JSONDict:
     """Return all objects, with the version where it belongs."""
-    rows: JSON = {
+    rows: JSONDict = {
         "multiscales": [_multiscale(version, m) for m in metadata.multiscales] or None,
         "omero": metadata.omero and metadata.omero.to_json(),
         "image-label": metadata.image_label and metadata.image_label.to_json(),
@@ -46,14 +47,14 @@ def _stating(found: Any, name: str) -> Any:
     return [_stating(item, name) for item in found] if isinstance(found, list) else {"version": name, **found}
 
 
-def _multiscale(version: Version, multiscale: Multiscale) -> JSON:
-    said: JSON = {"name": multiscale.name, "type": multiscale.method, "metadata": _metadata(version, multiscale)}
+def _multiscale(version: Version, multiscale: Multiscale) -> JSONDict:
+    said: JSONDict = {"name": multiscale.name, "type": multiscale.method, "metadata": _metadata(version, multiscale)}
     found = {key: value for key, value in said.items() if value is not None} | version.axes.write(multiscale)
     found["datasets"] = [_dataset(version, dataset, multiscale.system.name) for dataset in multiscale.datasets]
     return {**found, **multiscale.rest}
 
 
-def _dataset(version: Version, dataset: Dataset, system: str) -> JSON:
+def _dataset(version: Version, dataset: Dataset, system: str) -> JSONDict:
     transforms = version.transforms and version.transforms(dataset, system)
     return {"path": dataset.path, **({"coordinateTransformations": transforms} if transforms else {}), **dataset.rest}
 

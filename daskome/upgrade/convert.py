@@ -7,7 +7,7 @@ from typing import Any
 
 from zarr.storage import StorePath
 
-from daskome.model.json_values import to_plain_json
+from daskome.model.json_values import JSONDict, to_plain_json
 from daskome.model.text import pluralize
 from daskome.ome.detect import ome_keys, ome_of, version_in
 from daskome.ome.problem import Problem
@@ -18,7 +18,7 @@ from daskome.stores.journal import JOURNAL
 from daskome.stores.location import locate, parent_of
 from daskome.upgrade.documents import Work, try_conversion, upgrade_work, work_in_place
 from daskome.upgrade.groups import Group, read_group
-from daskome.upgrade.tree import JSON, V3, Tree, build_tree, gather, read_nodes
+from daskome.upgrade.tree import V3, Tree, build_tree, gather, read_nodes
 from daskome.upgrade.zarr_v3 import separator
 
 
@@ -196,5 +196,5 @@ def _perform(place: StorePath, work: Work) -> None:
         gather([(place / key).delete() for key in keys])
 
 
-async def _put(place: StorePath, document: JSON) -> None:
+async def _put(place: StorePath, document: JSONDict) -> None:
     await put_text(place, json.dumps(document, indent=2, allow_nan=False))

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from daskome.model.json_values import JSONDict
 from daskome.ome.detect import ome_keys
 from daskome.ome.problem import Problem
 from daskome.ome.versions import Version
 from daskome.stores.location import join_paths
 from daskome.upgrade.groups import DIMENSIONS, Group, is_below, upwards
-from daskome.upgrade.tree import DOCUMENTS, JSON, V2_ALL, V2_ATTRIBUTES, V3, Node, Tree, depth_of
+from daskome.upgrade.tree import DOCUMENTS, V2_ALL, V2_ATTRIBUTES, V3, Node, Tree, depth_of
 from daskome.upgrade.zarr_v3 import to_zarr_v3
 
 # ---- what is to be done
@@ -29,7 +30,7 @@ class Work:
         What that is, in words.
     """
 
-    writes: tuple[Mapping[str, JSON], ...] = ()
+    writes: tuple[Mapping[str, JSONDict], ...] = ()
     deletes: tuple[tuple[str, ...], ...] = ()
     lines: tuple[str, ...] = ()
 
@@ -48,7 +49,7 @@ def try_conversion(refusals: list[Problem], path: str, call: Callable[..., Any],
 
 def work_in_place(tree: Tree, groups: Sequence[Group], target: Version, refusals: list[Problem]) -> Work:
     """Return the work within a zarr format: arrays that name their axes, groups bottom-up, and copies of them."""
-    arrays: dict[str, JSON] = {}
+    arrays: dict[str, JSONDict] = {}
     for group in groups:
         names = group.names if group.changed else {}
         arrays |= {array: _named(tree, array, names[array], group.beside) for array in names if array in tree.nodes}
@@ -59,34 +60,34 @@ def work_in_place(tree: Tree, groups: Sequence[Group], target: Version, refusals
     return Work(tuple(filter(None, [*writes, *consolidated])), _leftovers(tree))
 
 
-def _named(tree: Tree, path: str, names: tuple[str, ...], beside: JSON) -> JSON:
+def _named(tree: Tree, path: str, names: tuple[str, ...], beside: JSONDict) -> JSONDict:
     """Return the document of an array that names its axes, where the target has it so."""
     if tree.zarr_format == 3:
         return {**(tree.array(path) or {}), "dimension_names": list(names)}
     return {**tree.attributes(path), **beside}
 
 
-def _with_attributes(tree: Tree, path: str, attributes: JSON) -> JSON:
+def _with_attributes(tree: Tree, path: str, attributes: JSONDict) -> JSONDict:
     """Return the document that holds a group's attributes, with new ones."""
     return attributes if tree.zarr_format == 2 else {**tree.nodes[path].documents[V3], "attributes": attributes}
 
 
-def _keyed(tree: Tree, documents: Mapping[str, JSON]) -> dict[str, JSON]:
+def _keyed(tree: Tree, documents: Mapping[str, JSONDict]) -> dict[str, JSONDict]:
     """Return documents by their keys, those that differ from what is stored."""
     name = V2_ATTRIBUTES if tree.zarr_format == 2 else V3
     stored = {path: tree.nodes[path].documents.get(name, {}) for path in documents}
     return {join_paths(path, name): found for path, found in documents.items() if found != stored[path]}
 
 
-def _bottom_up(documents: Mapping[str, JSON]) -> list[dict[str, JSON]]:
+def _bottom_up(documents: Mapping[str, JSONDict]) -> list[dict[str, JSONDict]]:
     """Return documents of groups by stages, the deepest first, the root last."""
     depths = sorted({depth_of(path) for path in documents}, reverse=True)
     return [{path: found for path, found in documents.items() if depth_of(path) == depth} for depth in depths]
 
 
-def _consolidated(tree: Tree, written: Mapping[str, JSON]) -> list[dict[str, JSON]]:
+def _consolidated(tree: Tree, written: Mapping[str, JSONDict]) -> list[dict[str, JSONDict]]:
     """Return the consolidated metadata of groups, bottom-up, with what is written: copies get old."""
-    found: dict[str, JSON] = {}
+    found: dict[str, JSONDict] = {}
     for group in tree.groups:
         copy = (_consolidated_v2 if tree.zarr_format == 2 else _consolidated_v3)(tree, group, written)
         name = V2_ALL if tree.zarr_format == 2 else V3
@@ -96,7 +97,7 @@ def _consolidated(tree: Tree, written: Mapping[str, JSON]) -> list[dict[str, JSO
     return [{key: document for key, document in found.items() if depth_of(key) == depth} for depth in deepest]
 
 
-def _consolidated_v2(tree: Tree, group: Node, written: Mapping[str, JSON]) -> JSON | None:
+def _consolidated_v2(tree: Tree, group: Node, written: Mapping[str, JSONDict]) -> JSONDict | None:
     copies = group.documents.get(V2_ALL, {}).get("metadata")
     if not isinstance(copies, Mapping):
         return None
@@ -105,14 +106,14 @@ def _consolidated_v2(tree: Tree, group: Node, written: Mapping[str, JSON]) -> JS
     return {**group.documents[V2_ALL], "metadata": {**copies, **new}}
 
 
-def _now(tree: Tree, key: str, written: Mapping[str, JSON], copy: Any) -> Any:
+def _now(tree: Tree, key: str, written: Mapping[str, JSONDict], copy: Any) -> Any:
     """Return a document as it is to be, or as it is."""
     path, _, name = key.rpartition("/")
     node = tree.nodes.get(path)
     return written.get(key, copy if node is None else node.documents.get(name, copy))
 
 
-def _consolidated_v3(tree: Tree, group: Node, written: Mapping[str, JSON]) -> JSON | None:
+def _consolidated_v3(tree: Tree, group: Node, written: Mapping[str, JSONDict]) -> JSONDict | None:
     own = group.documents[V3].get("consolidated_metadata")
     copies = own.get("metadata") if isinstance(own, Mapping) else None
     if not isinstance(copies, Mapping):
@@ -123,7 +124,7 @@ def _consolidated_v3(tree: Tree, group: Node, written: Mapping[str, JSON]) -> JS
     return {**whole, "consolidated_metadata": {**dict(own or {}), "metadata": new}}
 
 
-def _told_by(document: Mapping[str, Any]) -> JSON:
+def _told_by(document: Mapping[str, Any]) -> JSONDict:
     return {key: document[key] for key in ("attributes", "dimension_names") if key in document}
 
 
@@ -161,7 +162,7 @@ def upgrade_work(tree: Tree, groups: Sequence[Group], target: Version, refusals:
     return Work(writes, _deletions(tree, [*arrays, *new]), lines)
 
 
-def _upgraded(tree: Tree, path: str, names: Sequence[str] | None) -> JSON:
+def _upgraded(tree: Tree, path: str, names: Sequence[str] | None) -> JSONDict:
     """Return the document of an array for zarr v3; what is no level is called as it says itself, if at all."""
     zarray, zattrs = tree.array(path) or {}, tree.attributes(path)
     ndim = len(zarray.get("shape", ()))
@@ -171,7 +172,7 @@ def _upgraded(tree: Tree, path: str, names: Sequence[str] | None) -> JSON:
     return found if known else {key: value for key, value in found.items() if key != "dimension_names"}
 
 
-def _group_document(attributes: JSON) -> JSON:
+def _group_document(attributes: JSONDict) -> JSONDict:
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 

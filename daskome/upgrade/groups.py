@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from daskome.model.json_values import JSONDict
 from daskome.model.regions import Shape
 from daskome.ome.detect import OME_KEYS, ome_keys, ome_of, version_in
 from daskome.ome.metadata import Metadata, Multiscale
@@ -12,7 +13,7 @@ from daskome.ome.versions import VERSIONS, Version, likely_version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.stores.location import join_paths
 from daskome.upgrade.metadata import convert_attributes
-from daskome.upgrade.tree import JSON, Tree
+from daskome.upgrade.tree import Tree
 
 DIMENSIONS = "_ARRAY_DIMENSIONS"
 
@@ -37,9 +38,9 @@ class Group:
     """
 
     path: str
-    attributes: JSON
+    attributes: JSONDict
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    beside: JSON = field(default_factory=dict)
+    beside: JSONDict = field(default_factory=dict)
     changed: bool = False
     lines: tuple[str, ...] = ()
 
@@ -126,7 +127,7 @@ def _check_integers(dtypes: Iterable[str], target: Version) -> None:
             )
 
 
-def _merged(found: Mapping[str, Any], new: JSON, target: Version) -> JSON:
+def _merged(found: Mapping[str, Any], new: JSONDict, target: Version) -> JSONDict:
     """Return new attributes beside those that are others', also those that others have put under ``ome``."""
     ours = () if "ome" in found else OME_KEYS
     gone = {"ome", *ours, *((DIMENSIONS,) if "multiscales" in ome_of(found) else ())}

@@ -9,12 +9,12 @@ from typing import Any
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome.model.json_values import JSONDict
 from daskome.model.paths import paths_inside
 from daskome.ome.detect import ome_of
 from daskome.stores.documents import fetch_json, fetch_names
 from daskome.stores.location import join_paths
 
-JSON = dict[str, Any]
 V3, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES, V2_ALL = "zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"
 DOCUMENTS = (V3, V2_ALL, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES)
 """The documents of zarr; those of v2 in the order in which they are deleted."""
@@ -39,7 +39,7 @@ class Node:
     """
 
     path: str
-    documents: Mapping[str, JSON]
+    documents: Mapping[str, JSONDict]
     names: tuple[str, ...] = ()
 
     def is_group(self, zarr_format: int) -> bool:
@@ -50,17 +50,17 @@ class Node:
         """Whether it is an array to a reader of that format."""
         return V2_ARRAY in self.documents if zarr_format == 2 else self._v3.get("node_type") == "array"
 
-    def attributes(self, zarr_format: int) -> JSON:
+    def attributes(self, zarr_format: int) -> JSONDict:
         """Return the attributes that a reader of that format finds."""
         found = self.documents.get(V2_ATTRIBUTES) if zarr_format == 2 else self._v3.get("attributes")
         return dict(found or {})
 
-    def array(self, zarr_format: int) -> JSON:
+    def array(self, zarr_format: int) -> JSONDict:
         """Return the document of an array."""
         return self.documents[V2_ARRAY] if zarr_format == 2 else self._v3
 
     @property
-    def _v3(self) -> JSON:
+    def _v3(self) -> JSONDict:
         return self.documents.get(V3, {})
 
 
@@ -81,11 +81,11 @@ class Tree:
         """The arrays."""
         return (node for node in self.nodes.values() if node.is_array(self.zarr_format))
 
-    def attributes(self, path: str) -> JSON:
+    def attributes(self, path: str) -> JSONDict:
         """Return the attributes of a node."""
         return self.nodes[path].attributes(self.zarr_format)
 
-    def array(self, path: str) -> JSON | None:
+    def array(self, path: str) -> JSONDict | None:
         """Return the document of an array, None where there is none."""
         node = self.nodes.get(path)
         return node.array(self.zarr_format) if node and node.is_array(self.zarr_format) else None
@@ -149,7 +149,7 @@ def read_nodes(place: StorePath, paths: Sequence[str]) -> list[Node]:
     return [replace(node, names=names.get(node.path, ())) for node in nodes]
 
 
-async def _document(place: StorePath) -> JSON | None:
+async def _document(place: StorePath) -> JSONDict | None:
     """Return a document, None where there is none."""
     document: JSON | None = await fetch_json(place)
     if document is not None and not isinstance(document, dict):

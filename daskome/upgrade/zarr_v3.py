@@ -9,8 +9,8 @@ from math import isfinite, isnan
 from typing import Any
 
 from daskome.model.image import DTYPES, ITEMSIZES
+from daskome.model.json_values import JSONDict
 
-JSON = dict[str, Any]
 NAMES = {f"{name[0]}{ITEMSIZES[name]}": name for name in DTYPES}
 """The data types of an image, by what zarr v2 calls them after the sign of the byte order."""
 ENDIANS = {"<": "little", ">": "big"}
@@ -35,7 +35,7 @@ FLOATS = {"float16": "<e", "float32": "<f", "float64": "<d"}
 REQUIRED = ("shape", "chunks", "dtype", "order")
 
 
-def to_zarr_v3(zarray: Mapping[str, Any], names: Sequence[str], attributes: Mapping[str, Any] = {}) -> JSON:
+def to_zarr_v3(zarray: Mapping[str, Any], names: Sequence[str], attributes: Mapping[str, Any] = {}) -> JSONDict:
     """Return the ``zarr.json`` of zarr v3 that reads the chunks of a zarr v2 array, as they are and where they are.
 
     Parameters
@@ -110,12 +110,12 @@ def _check_document(zarray: Mapping[str, Any], ndim: int) -> None:
             raise ValueError(f"the array has {key} {list(zarray[key])}, but there are {ndim} axes")
 
 
-def _named(name: str, **configuration: Any) -> JSON:
+def _named(name: str, **configuration: Any) -> JSONDict:
     """Return an extension point of zarr v3."""
     return {"name": name, "configuration": configuration} if configuration else {"name": name}
 
 
-def _data_type(dtype: Any) -> tuple[str, JSON]:
+def _data_type(dtype: Any) -> tuple[str, JSONDict]:
     """Return the name of a dtype, and what the codec ``bytes`` is to know of the order of its bytes.
 
     >>> _data_type("<f4"), _data_type("|u1")
@@ -179,7 +179,7 @@ def _float(value: Any, name: str) -> float | str:
     return "NaN" if isnan(number) else ("Infinity" if number > 0 else "-Infinity")
 
 
-def _transposed(zarray: Mapping[str, Any]) -> list[JSON]:
+def _transposed(zarray: Mapping[str, Any]) -> list[JSONDict]:
     """Return the codec for the order of the axes in a chunk; one axis has no other than C."""
     order, ndim = zarray["order"], len(zarray["shape"])
     if order not in ("C", "F"):
@@ -187,7 +187,7 @@ def _transposed(zarray: Mapping[str, Any]) -> list[JSON]:
     return [_named("transpose", order=[*range(ndim)][::-1])] if order == "F" and ndim > 1 else []
 
 
-def _coded(zarray: Mapping[str, Any], itemsize: int) -> Iterator[JSON]:
+def _coded(zarray: Mapping[str, Any], itemsize: int) -> Iterator[JSONDict]:
     """Yield the codecs that turn bytes into bytes, in the order of writing: the filters first, the compressor last."""
     steps = [("filter", codec) for codec in zarray.get("filters") or ()]
     if zarray.get("compressor") is not None:
@@ -200,7 +200,7 @@ def _coded(zarray: Mapping[str, Any], itemsize: int) -> Iterator[JSON]:
         yield _named(name, **CODECS[name](codec, itemsize))
 
 
-def _blosc(codec: Mapping[str, Any], itemsize: int) -> JSON:
+def _blosc(codec: Mapping[str, Any], itemsize: int) -> JSONDict:
     """Chunks of blosc say themselves how they are decoded; these are to be what they say."""
     shuffle, cname = codec.get("shuffle", 1), codec.get("cname", "lz4")
     if shuffle not in SHUFFLES or cname not in CNAMES:
@@ -214,17 +214,17 @@ def _blosc(codec: Mapping[str, Any], itemsize: int) -> JSON:
     }
 
 
-def _crc32c(codec: Mapping[str, Any], itemsize: int) -> JSON:
+def _crc32c(codec: Mapping[str, Any], itemsize: int) -> JSONDict:
     if codec.get("location", "end") != "end":
         raise ValueError("zarr v3 has crc32c only at the end of a chunk, not at its start; write the image again")
     return {}
 
 
-def _gzip(codec: Mapping[str, Any], itemsize: int) -> JSON:
+def _gzip(codec: Mapping[str, Any], itemsize: int) -> JSONDict:
     return {"level": _level(codec, "level", 1, range(10))}
 
 
-def _zstd(codec: Mapping[str, Any], itemsize: int) -> JSON:
+def _zstd(codec: Mapping[str, Any], itemsize: int) -> JSONDict:
     return {"level": _level(codec, "level", 0, range(-131072, 23)), "checksum": bool(codec.get("checksum", False))}
 
 
@@ -233,7 +233,7 @@ def _level(codec: Mapping[str, Any], key: str, default: int, allowed: range) -> 
     return min(max(int(codec.get(key, default)), allowed[0]), allowed[-1])
 
 
-CODECS: Mapping[str, Callable[[Mapping[str, Any], int], JSON]] = {
+CODECS: Mapping[str, Callable[[Mapping[str, Any], int], JSONDict]] = {
     "blosc": _blosc,
     "crc32c": _crc32c,
     "gzip": _gzip,

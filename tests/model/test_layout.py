@@ -53,7 +53,7 @@ def stored(given: dict[str, Any], dtype: str = "uint16", version: str = "0.5") -
         scale_factors=None,
         storage_options=given,
     )
-    store = zarr.storage.MemoryStore(array_documents(plan)[0])
+    store = zarr.storage.MemoryStore(array_documents(plan)[""])
     return zarr.open_array(store, path="s0", mode="r+", zarr_format=VERSIONS[version].arrays.zarr_format)
 
 

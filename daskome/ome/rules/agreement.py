@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from daskome.model.axes import UNITS
 from daskome.model.axes_rule import FIXED_AXES, AxesFault, fixed_axes_fault, image_axes_fault
+from daskome.model.json_values import JSONObject
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.problem import Problem
 from daskome.ome.rules.addresses import items_of, key_address, objects_of, shown_value, texts_of, type_of
 from daskome.ome.rules.objects import EITHER, OF_LEVELS, VECTORS
 from daskome.ome.rules.values import INDEX, SIZE, is_integer, is_list, is_number
-from daskome.ome.rules.versions import EVERY, JSON, Versions, only, since
+from daskome.ome.rules.versions import EVERY, Versions, only, since
 from daskome.ome.versions import Version
 
 # What a row can't say: functions of an object, its address and the version
@@ -21,10 +22,10 @@ from daskome.ome.versions import Version
 Findings = Iterator[Problem]
 
 
-def _unique(fields: str) -> Callable[[JSON, str, Version], Findings]:
+def _unique(fields: str) -> Callable[[JSONObject, str, Version], Findings]:
     """Return the check of those rows of `UNIQUE` that are of an object."""
 
-    def repeated(value: JSON, where: str, version: Version) -> Findings:
+    def repeated(value: JSONObject, where: str, version: Version) -> Findings:
         for row in UNIQUE:
             if row.fields == fields and version.name in row.versions:
                 yield from _repeated(value, where, row)
@@ -59,7 +60,7 @@ UNIQUE = (
 )
 
 
-def _repeated(value: JSON, where: str, row: Unique) -> Findings:
+def _repeated(value: JSONObject, where: str, row: Unique) -> Findings:
     seen: dict[Any, str] = {}
     if row.key:
         pairs = [(f"{at}/{row.key}", item.get(row.key)) for at, item in objects_of(value, row.items, where)]
@@ -74,7 +75,7 @@ def _repeated(value: JSON, where: str, row: Unique) -> Findings:
             seen.setdefault(item, at)
 
 
-def _multiscales_differ(ome: JSON, where: str, version: Version) -> Findings:
+def _multiscales_differ(ome: JSONObject, where: str, version: Version) -> Findings:
     found = objects_of(ome, "multiscales")
     for k, (at, multiscale) in enumerate(found):
         with suppress(RecursionError):
@@ -82,20 +83,20 @@ def _multiscales_differ(ome: JSON, where: str, version: Version) -> Findings:
                 yield Problem(at, "stands here twice; leave one out", section="multiscales")
 
 
-def _array_dimensions(ome: JSON, where: str, version: Version) -> Findings:
+def _array_dimensions(ome: JSONObject, where: str, version: Version) -> Findings:
     names, multiscales = ome.get("_ARRAY_DIMENSIONS"), objects_of(ome, "multiscales")
     axes = list(items_of(multiscales[0][1], "axes")) if multiscales else []
     if axes and all(isinstance(name, str) for name in axes) and is_list(names) and list(names or ()) != axes:
         yield Problem("_ARRAY_DIMENSIONS", f"differ from the axes {shown_value(''.join(axes))}", True, "axes")
 
 
-def _fixed_axes(multiscale: JSON, where: str, version: Version) -> Findings:
+def _fixed_axes(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """Axes are in order (0.3); that names are known, and differ, other rules say."""
     names = [name for name in items_of(multiscale, "axes") if isinstance(name, str) and name in FIXED_AXES]
     yield from _of_axes(where, fixed_axes_fault(names))
 
 
-def _image_axes(value: JSON, where: str, version: Version) -> Findings:
+def _image_axes(value: JSONObject, where: str, version: Version) -> Findings:
     """Axes are those of an image, in number and order; axes of arrays are free (0.6)."""
     axes = [(axis.get("name"), type_of(axis)) for _, axis in objects_of(value, "axes")]
     kinds = [kind for _, kind in axes]
@@ -111,7 +112,7 @@ def _of_axes(where: str, fault: AxesFault | None) -> Findings:
         yield Problem(key_address(where, "axes"), fault.message, fault.is_advice, "axes")
 
 
-def _unit(axis: JSON, where: str, version: Version) -> Findings:
+def _unit(axis: JSONObject, where: str, version: Version) -> Findings:
     unit, units = axis.get("unit"), UNITS.get(type_of(axis))
     example = {"space": "micrometer", "time": "second"}.get(type_of(axis))
     if units and "unit" not in axis:
@@ -125,10 +126,10 @@ def _unit(axis: JSON, where: str, version: Version) -> Findings:
         yield Problem(key_address(where, "unit"), message, True, "axes")
 
 
-def _ordered(*kinds: Sequence[str], key: str = TRANSFORMS) -> Callable[[JSON, str, Version], Findings]:
+def _ordered(*kinds: Sequence[str], key: str = TRANSFORMS) -> Callable[[JSONObject, str, Version], Findings]:
     """Return the check that the transformations under a key are of these types, in this order."""
 
-    def ordered(value: JSON, where: str, version: Version) -> Findings:
+    def ordered(value: JSONObject, where: str, version: Version) -> Findings:
         found = [type_of(item) for _, item in objects_of(value, key)]
         if found and set(found) <= {"scale", "translation"} and found not in [list(kind) for kind in kinds]:
             wanted = " or ".join(", ".join(kind) for kind in kinds)
@@ -137,12 +138,12 @@ def _ordered(*kinds: Sequence[str], key: str = TRANSFORMS) -> Callable[[JSON, st
     return ordered
 
 
-def _pair(transformation: JSON, where: str, version: Version) -> Findings:
+def _pair(transformation: JSONObject, where: str, version: Version) -> Findings:
     if type_of(transformation) == "sequence" and len(items_of(transformation, "transformations")) == 2:
         yield from _ordered(("scale", "translation"), key="transformations")(transformation, where, version)
 
 
-def _vectors(value: JSON, where: str) -> Iterator[tuple[str, Sequence[Any]]]:
+def _vectors(value: JSONObject, where: str) -> Iterator[tuple[str, Sequence[Any]]]:
     """Yield scales and translations, also those in a sequence, with their addresses."""
     for at, item in objects_of(value, TRANSFORMS, where):
         parts = objects_of(item, "transformations", at) if type_of(item) == "sequence" else [(at, item)]
@@ -152,7 +153,7 @@ def _vectors(value: JSON, where: str) -> Iterator[tuple[str, Sequence[Any]]]:
                 yield f"{inside}/{kind}", part[kind]
 
 
-def _lengths(multiscale: JSON, where: str, version: Version) -> Findings:
+def _lengths(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """Vectors have a number for each axis (0.4 and 0.5)."""
     n = len(items_of(multiscale, "axes"))
     for at, value in ((where, multiscale), *objects_of(multiscale, "datasets", where)):
@@ -166,7 +167,7 @@ def _of_length(n: int, vectors: Iterable[tuple[str, Sequence[Any]]]) -> Findings
             yield Problem(at, f"has {len(vector)} values, but there are {n} axes", section=TRANSFORMS)
 
 
-def _fine_to_coarse(multiscale: JSON, where: str, version: Version) -> Findings:
+def _fine_to_coarse(multiscale: JSONObject, where: str, version: Version) -> Findings:
     levels = [(at, _scale_of(dataset, at)) for at, dataset in objects_of(multiscale, "datasets", where)]
     for (_, fine), (at, coarse) in pairwise(levels):
         smaller = [b < a for a, b in zip(fine, coarse, strict=False)]
@@ -174,7 +175,7 @@ def _fine_to_coarse(multiscale: JSON, where: str, version: Version) -> Findings:
             yield Problem(at, "is finer than the level before; the finest must be first", section="multiscales")
 
 
-def _scale_of(dataset: JSON, where: str) -> Sequence[Any]:
+def _scale_of(dataset: JSONObject, where: str) -> Sequence[Any]:
     found = [vector for at, vector in _vectors(dataset, where) if at.endswith("/scale")]
     return found[0] if len(found) == 1 and all(map(SIZE.holds, found[0])) else ()
 
@@ -183,12 +184,12 @@ class Link(NamedTuple):
     """A transformation from one coordinate system or level to another: its address, itself, and its two ends."""
 
     where: str
-    transform: JSON
-    input: JSON
-    output: JSON
+    transform: JSONObject
+    input: JSONObject
+    output: JSONObject
 
 
-def _links(value: JSON) -> list[Link]:
+def _links(value: JSONObject) -> list[Link]:
     """Return the transformations of an object whose input and output are objects."""
     return [
         Link(where, item, item["input"], item["output"])
@@ -197,14 +198,14 @@ def _links(value: JSON) -> list[Link]:
     ]
 
 
-def _outputs(multiscale: JSON) -> list[tuple[str, str]]:
+def _outputs(multiscale: JSONObject) -> list[tuple[str, str]]:
     """Return the name of the coordinate system that each level ends in, with its address."""
     datasets = objects_of(multiscale, "datasets")
     pairs = [(f"{at}/{link.where}/output/name", link.output.get("name")) for at, d in datasets for link in _links(d)]
     return [(at, name) for at, name in pairs if isinstance(name, str)]
 
 
-def _level_ends(multiscale: JSON, where: str, version: Version) -> Findings:
+def _level_ends(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """The input is the level itself, the output one coordinate system of the image, the same for all levels (0.6)."""
     systems, outputs = texts_of(multiscale, "coordinateSystems", "name"), _outputs(multiscale)
     for at, name in outputs:
@@ -217,7 +218,7 @@ def _level_ends(multiscale: JSON, where: str, version: Version) -> Findings:
             yield Problem(key_address(where, at), f"{shown_value(name)} is not {first}", section=TRANSFORMS)
 
 
-def _level_input(dataset: JSON, where: str, version: Version) -> Findings:
+def _level_input(dataset: JSONObject, where: str, version: Version) -> Findings:
     path = dataset.get("path")
     for link in _links(dataset):
         stated = link.input.get("path")
@@ -226,7 +227,7 @@ def _level_input(dataset: JSON, where: str, version: Version) -> Findings:
             yield Problem(f"{key_address(where, link.where)}/input/path", message, section=TRANSFORMS)
 
 
-def _level_lengths(multiscale: JSON, where: str, version: Version) -> Findings:
+def _level_lengths(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """Vectors have a number for each axis of the coordinate system (0.6)."""
     systems = objects_of(multiscale, "coordinateSystems")
     ndims = {s["name"]: len(items_of(s, "axes")) for _, s in systems if isinstance(s.get("name"), str)}
@@ -241,7 +242,7 @@ def _level_lengths(multiscale: JSON, where: str, version: Version) -> Findings:
             yield from _of_length(n, [(f"{key_address(where, link.where)}/{kind}", link.transform[kind])])
 
 
-def _link_ends(multiscale: JSON, where: str, version: Version) -> Findings:
+def _link_ends(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """Coordinate systems that transformations name are there, unless in another image (0.6)."""
     systems = texts_of(multiscale, "coordinateSystems", "name")
     for link in _links(multiscale):
@@ -252,7 +253,7 @@ def _link_ends(multiscale: JSON, where: str, version: Version) -> Findings:
                 yield Problem(f"{key_address(where, link.where)}/{side}/name", message, section=TRANSFORMS)
 
 
-def _connected(multiscale: JSON, where: str, version: Version) -> Findings:
+def _connected(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """Each coordinate system can be reached from that of the levels (0.6)."""
     outputs = [name for _, name in _outputs(multiscale)]
     if not outputs:
@@ -279,13 +280,13 @@ def _reached(start: set[str], edges: Sequence[tuple[str, str]]) -> set[str]:
     return reached
 
 
-def _either(transformation: JSON, where: str, version: Version) -> Findings:
+def _either(transformation: JSONObject, where: str, version: Version) -> Findings:
     most, keys = EITHER.get(type_of(transformation), (0, ()))
     if keys and not 1 <= sum(key in transformation for key in keys) <= most:
         yield Problem(where, f"must have {'either ' if most == 1 else ''}{' or '.join(keys)}", section=TRANSFORMS)
 
 
-def _names_in_case(plate: JSON, where: str, version: Version) -> Findings:
+def _names_in_case(plate: JSONObject, where: str, version: Version) -> Findings:
     for key in ("rows", "columns"):
         names = set(texts_of(plate, key, "name"))
         folded = Counter(name.casefold() for name in names)
@@ -296,7 +297,7 @@ def _names_in_case(plate: JSON, where: str, version: Version) -> Findings:
                 yield Problem(f"{at}/name", message, True, "plate")
 
 
-def _wells(plate: JSON, where: str, version: Version) -> Findings:
+def _wells(plate: JSONObject, where: str, version: Version) -> Findings:
     sides = [("row", texts_of(plate, "rows", "name")), ("column", texts_of(plate, "columns", "name"))]
     for at, well in objects_of(plate, "wells", where):
         path = well.get("path")
@@ -306,7 +307,7 @@ def _wells(plate: JSON, where: str, version: Version) -> Findings:
                 yield from _well(well, at, version, name, side, known)
 
 
-def _well(well: JSON, where: str, version: Version, name: str, side: str, known: list[str]) -> Findings:
+def _well(well: JSONObject, where: str, version: Version, name: str, side: str, known: list[str]) -> Findings:
     index = well.get(f"{side}Index")
     if name not in known and known:
         message = f"{shown_value(name)} is no {side} of the plate"
@@ -316,7 +317,7 @@ def _well(well: JSON, where: str, version: Version, name: str, side: str, known:
         yield Problem(f"{where}/{side}Index", message, section="plate")
 
 
-def _acquisitions(well: JSON, where: str, version: Version) -> Findings:
+def _acquisitions(well: JSONObject, where: str, version: Version) -> Findings:
     """Where a plate has several acquisitions, images say theirs; a well alone shows that only if others do."""
     images = objects_of(well, "images", where)
     given = {image["acquisition"] for _, image in images if is_integer(image.get("acquisition"))}
@@ -327,7 +328,7 @@ def _acquisitions(well: JSON, where: str, version: Version) -> Findings:
             yield Problem(f"{at}/acquisition", message, not several, "well")
 
 
-Check = tuple[Versions, Callable[[JSON, str, Version], Findings]]
+Check = tuple[Versions, Callable[[JSONObject, str, Version], Findings]]
 _ONE_SCALE = _ordered(("scale",), ("scale", "translation"))
 CHECKS: Mapping[str, Sequence[Check]] = {
     "ome": ((EVERY, _unique("ome")), (EVERY, _multiscales_differ), (only("0.3"), _array_dimensions)),

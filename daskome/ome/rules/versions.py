@@ -1,11 +1,7 @@
 """Sets of versions, as the tables of rules name them."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from daskome.ome.versions import VERSIONS
 
-JSON = Mapping[str, Any]
 Versions = frozenset[str]
 KNOWN = tuple(VERSIONS)
 EVERY: Versions = frozenset(KNOWN)

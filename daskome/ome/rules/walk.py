@@ -9,19 +9,19 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any, NamedTuple
 
+from daskome.model.json_values import JSONObject
 from daskome.ome.detect import OME_KEYS
 from daskome.ome.problem import Problem, errors
 from daskome.ome.rules.addresses import key_address, shown_value, type_of
 from daskome.ome.rules.agreement import CHECKS
 from daskome.ome.rules.objects import OBJECTS, PARAMETERS, Rule
 from daskome.ome.rules.values import Kind, is_list, object_of
-from daskome.ome.rules.versions import JSON
 from daskome.ome.versions import VERSIONS, Version
 
 OF_AN_IMAGE = ("omero", "image-label")
 
 
-def find_problems(attributes: JSON, version: str, *, label: bool = False) -> Iterator[Problem]:
+def find_problems(attributes: JSONObject, version: str, *, label: bool = False) -> Iterator[Problem]:
     """Yield what the specification forbids, or advises against, in the attributes of one group.
 
     Parameters
@@ -62,7 +62,7 @@ def find_problems(attributes: JSON, version: str, *, label: bool = False) -> Ite
         yield from () if misplaced else _complete(ome, row, label)
 
 
-def check_attributes(attributes: JSON, version: str) -> None:
+def check_attributes(attributes: JSONObject, version: str) -> None:
     """Raise a ValueError that lists all that the specification forbids in the attributes of one group.
 
     Raises
@@ -91,7 +91,7 @@ class Node(NamedTuple):
     lax: bool = False
 
 
-def _walk(ome: JSON, version: Version) -> Iterator[Problem]:
+def _walk(ome: JSONObject, version: Version) -> Iterator[Problem]:
     """Yield what the rows and functions say; with a stack, as JSON may be nested deeper than functions can be."""
     todo = [Node("", ome, object_of("ome"), "multiscales")]
     while todo:
@@ -137,7 +137,7 @@ def _rules(node: Node, version: Version) -> Iterator[Rule]:
 # The group as a whole
 
 
-def _finite(attributes: JSON) -> Iterator[Problem]:
+def _finite(attributes: JSONObject) -> Iterator[Problem]:
     todo = [("" if key == "ome" else str(key), value) for key, value in attributes.items()][::-1]
     while todo:
         where, value = todo.pop()
@@ -148,7 +148,7 @@ def _finite(attributes: JSON) -> Iterator[Problem]:
             todo.extend((key_address(where, key), item) for key, item in reversed(pairs))
 
 
-def _placed(attributes: JSON, version: Version) -> Iterator[Problem]:
+def _placed(attributes: JSONObject, version: Version) -> Iterator[Problem]:
     ome = attributes.get("ome")
     inside = [key for key in OME_KEYS if isinstance(ome, Mapping) and key in ome]
     outside = [key for key in OME_KEYS if key in attributes]
@@ -166,7 +166,7 @@ def _placed(attributes: JSON, version: Version) -> Iterator[Problem]:
         yield Problem("ome", f"is missing; {version.name} has all metadata in this object", section="version")
 
 
-def _complete(ome: JSON, version: Version, label: bool) -> Iterator[Problem]:
+def _complete(ome: JSONObject, version: Version, label: bool) -> Iterator[Problem]:
     """Yield what the group has to hold."""
     known = [rule.key for rule in OBJECTS["ome"] if version.name in rule.versions and rule.key != "version"]
     if not label and not any(key in ome for key in known):
