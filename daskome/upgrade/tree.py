@@ -151,7 +151,7 @@ def read_nodes(place: StorePath, paths: Sequence[str]) -> list[Node]:
 
 async def _document(place: StorePath) -> JSONDict | None:
     """Return a document, None where there is none."""
-    document: JSON | None = await fetch_json(place)
+    document: Any = await fetch_json(place)
     if document is not None and not isinstance(document, dict):
         raise ValueError(f"{place} is not a JSON object")
     return document
