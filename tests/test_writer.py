@@ -329,7 +329,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "owned option": ({"storage_options": {"zarr_format": 2}}, "follows from fmt"),
     "factor 0": ({"scale_factors": [0]}, "whole number"),
     "factor along c": ({"axes": "cyx", "scale_factors": [{"c": 2}]}, "only space is downsampled"),
-    "factors relative": ({"scale_factors": [2, 3]}, "multiple of the one before"),
+    "factors relative": ({"scale_factors": [2, 3]}, "multiple of the previous one"),
     "too many levels": ({"scale_factors": [2**k for k in range(1, 20)]}, "no smaller|allows fewer"),
     "scale nan": ({"scale": (1, float("nan"), 1)}, "finite"),
     "scale zero": ({"scale": (1, 0, 1)}, "positive"),

@@ -1,4 +1,4 @@
-"""An image as planning knows it: shape, dtype, axes, voxel size and origin."""
+"""An image without its pixels: shape, dtype, axes, voxel size and origin."""
 
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -14,7 +14,7 @@ ITEMSIZES = {name: np.dtype(name).itemsize for name in DTYPES}
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What is known of an image without its pixels; tuples are ordered like the axes."""
+    """All that is known of an image but its pixels; tuples are ordered like the axes."""
 
     shape: Shape
     dtype: str
@@ -38,7 +38,7 @@ def check_ndim(shape: Shape) -> None:
 def check_image(image: Image) -> None:
     """Raise a ValueError for a dtype, shape or scale that no OME-Zarr image can have."""
     if image.dtype not in DTYPES:
-        raise ValueError(f"dtype {image.dtype} can't be stored as an image; convert it to one of {', '.join(DTYPES)}")
+        raise ValueError(f"dtype {image.dtype} cannot be stored as an image; convert it to one of {', '.join(DTYPES)}")
     check_ndim(image.shape)
     if 0 in image.shape:
         raise ValueError(f"the image is empty: shape {image.shape} has an axis of length 0")

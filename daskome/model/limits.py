@@ -1,4 +1,4 @@
-"""The sizes at which blocks and units stop growing, and from which on a temporary copy pays."""
+"""The sizes at which blocks and units stop growing, and at which temporary copies begin to pay."""
 
 from dataclasses import dataclass
 

@@ -23,15 +23,15 @@ class Level:
     Attributes
     ----------
     path : str
-        Where the array lies, relative to the image's group.
+        The path of the array, relative to the image's group.
     shape : tuple of int
-        In voxels.
+        The number of voxels along each axis.
     layout : Layout
         Chunks, shards, codecs.
     write_chunks : tuple of int
-        What one task writes: a whole multiple of a stored object.
+        The shape of a block that one task writes: one or more whole stored objects.
     read_chunks : tuple of int
-        What one task reads of the stored level, or of its image: chunks as large as these, and not more.
+        The shape up to which chunks are joined when the level, or the image of that shape, is read.
     factors : tuple of float
         How many voxels of level 0 one voxel spans; whole numbers unless the levels were made elsewhere.
     scale, translation : tuple of float
@@ -54,7 +54,7 @@ class Level:
 
     @property
     def n_objects(self) -> int:
-        """How many stored objects (shards, or chunks) hold the array."""
+        """The number of stored objects (shards, or chunks) that hold the array."""
         return prod(n_blocks(self.shape, self.layout.objects))
 
 
@@ -84,7 +84,7 @@ class Pyramid:
         return tuple(round(b / a) for a, b in zip(fine, coarse, strict=True))
 
     def reads(self, k: int, region: Region) -> Region:
-        """Return the region of level k - 1 that one of level k is made from, with the halo that the method looks at."""
+        """Return the region of level k - 1 that a region of level k is made from, with the halo of the method."""
         factors, below = self.factors(k), self.levels[k - 1].shape
         return regions.with_halo(regions.finer(region, factors, below), tuple(map(self.method.halo, factors)), below)
 
@@ -102,7 +102,7 @@ def image_pyramid(
     Raises
     ------
     ValueError
-        For a dtype, shape, scale, factor or storage option that can't be; the message says what can.
+        For a dtype, shape, scale, factor or storage option that is not possible; the message says which are.
     """
     check_image(image)
     options = parse_level_options(storage_options).first
@@ -119,12 +119,12 @@ def given_pyramid(
     stored_as: ArrayFormat,
     limits: Limits | None = None,
 ) -> Pyramid:
-    """Return the pyramid of levels that the caller has already, from fine to coarse.
+    """Return the pyramid of levels that the caller has already made, from fine to coarse.
 
     Raises
     ------
     ValueError
-        If there are none, they differ in dtype or dimensions, or one does not shrink in space.
+        If there are none, if they differ in dtype or dimensions, or if one does not shrink in space.
     """
     _check_levels(levels)
     image, shapes = levels[0], [level.shape for level in levels]
@@ -137,12 +137,12 @@ def given_pyramid(
 def level_translation(
     translation: tuple[float, ...], scale: tuple[float, ...], factors: tuple[float, ...], method: Method
 ) -> tuple[float, ...]:
-    """Return where the centre of a level's first voxel lies (OME-Zarr 0.6, "pixel centre"; see `Method.offset`)."""
+    """Return the position of a level's first voxel, its centre (OME-Zarr 0.6, "pixel centre"; see `Method.offset`)."""
     return tuple(t + method.offset(f) * s for t, s, f in zip(translation, scale, factors, strict=True))
 
 
 def write_block(shape: Shape, objects: Shape, axes: Sequence[Axis], itemsize: int, limits: Limits) -> Shape:
-    """Return how much one task writes: stored objects, doubled along the shortest axis up to the limits.
+    """Return the shape of a block: a stored object, doubled along the shortest axis up to the limits.
 
     >>> from daskome.model.axes import parse_axes
     >>> write_block((500, 500, 500), (64, 64, 64), parse_axes("zyx", 3), 2, Limits())
@@ -224,5 +224,5 @@ def _check_only_space_shrinks(k: int, fine: Image, coarse: Image) -> None:
 
 
 def shrinks(fine: Shape, coarse: Shape) -> bool:
-    """Return whether a level is smaller than the one before, and longer along no axis."""
+    """Return whether a level is smaller than the previous one, and not longer along any axis."""
     return fine != coarse and min(coarse) > 0 and all(b <= a for a, b in zip(fine, coarse, strict=True))

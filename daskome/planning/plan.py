@@ -1,9 +1,9 @@
 """What will be on disk, and the work to get there: plain frozen data, decided before a byte is written.
 
-A `Plan` has stages; all of a stage is written before the next begins. A stage has passes; a `Pass` goes over
-one pyramid once, reading an image or a stored level and writing the levels above it whose blocks nest. A pass
-is cut into units; a `Unit` writes whole stored objects that no other unit writes, so units need no locks, no
-order and no communication, and can be repeated.
+A `Plan` has stages; all of a stage is written before the next begins. A stage has passes; a `Pass` goes over one
+pyramid once: it reads an image, a stored level or a temporary copy, and writes the levels above whose blocks nest. A
+pass is cut into units; a `Unit` writes whole stored objects that no other unit writes, so units need no locks, no order
+and no communication, and can be repeated.
 """
 
 import hashlib

@@ -217,15 +217,15 @@ def test_an_axis_of_one_voxel_keeps_its_factor() -> None:
         ([None], "scale factor None of axis 'z'"),
         ([{"c": 2}], "axis 'c' of type channel has scale factor 2; only space is downsampled"),
         ([{"t": 2, "x": 2}], "axis 't' of type time has scale factor 2; only space is downsampled"),
-        ([2, 3], "relative to level 0, each a multiple of the one before: axis 'z' has 3 after 2"),
-        ([4, 2], "each a multiple of the one before: axis 'z' has 2 after 4"),
+        ([2, 3], "relative to level 0, each a multiple of the previous one: axis 'z' has 3 after 2"),
+        ([4, 2], "each a multiple of the previous one: axis 'z' has 2 after 4"),
         ([{"x": 2}, {"y": 2}], "axis 'x' has 1 after 2"),
-        ([1], "make a level no smaller than the one before"),
+        ([1], "make a level that is not smaller than the previous one"),
         (
             [2, 2],
-            r"scale factors \(1, 1, 2, 2, 2\) make .* no smaller .* \(2, 3, 20, 30, 40\) allows fewer levels",
+            r"scale factors \(1, 1, 2, 2, 2\) make .* not smaller .* \(2, 3, 20, 30, 40\) allows fewer levels",
         ),
-        ([{}], "make a level no smaller"),
+        ([{}], "make a level that is not smaller"),
         ([{"q": 2}], "unknown scale factor for axis 'q'"),
         ("double", "scale_factors 'double': give a list such as"),
         ("", "scale_factors '': give a list such as"),
@@ -233,7 +233,7 @@ def test_an_axis_of_one_voxel_keeps_its_factor() -> None:
         (0, "scale_factors 0: give a list"),
         (np.int64(2), "scale_factors .*2.*: give a list"),
         (2.0, "scale_factors 2.0: give a list"),
-        ([2**k for k in range(1, 10)], "make a level no smaller than the one before"),
+        ([2**k for k in range(1, 10)], "make a level that is not smaller than the previous one"),
     ],
 )
 def test_factors_that_cannot_be(wanted: Any, message: str) -> None:
@@ -245,7 +245,7 @@ def test_factors_that_cannot_be(wanted: Any, message: str) -> None:
     ("wanted", "f"), [([{"x": 2}], 2), ([{"y": 2, "x": 3}], 3), ([2, {"z": 2, "y": 2, "x": 4}], 4)]
 )
 def test_one_voxel_is_not_downsampled(wanted: Any, f: int) -> None:
-    message = f"scale factor {f} of axis 'x': the level before has one voxel there already"
+    message = f"scale factor {f} of axis 'x': the previous level has only one voxel there"
     with pytest.raises(ValueError, match=message):
         parse_factors(wanted, volume((20, 30, 1)), CHUNKS)
 
@@ -352,7 +352,7 @@ def test_there_are_twelve_dtypes() -> None:
 )
 def test_other_dtypes_are_refused_by_name(dtype: str) -> None:
     with pytest.raises(
-        ValueError, match=r"dtype .* can't be stored as an image; convert it to one of bool, int8"
+        ValueError, match=r"dtype .* cannot be stored as an image; convert it to one of bool, int8"
     ) as caught:
         image_pyramid(volume(dtype=dtype), METHODS["mean"], "auto", None, ZARR_V3)
     assert f"dtype {dtype} " in str(caught.value)

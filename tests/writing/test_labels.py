@@ -369,7 +369,7 @@ def test_labels_written_as_an_image_are_like_labels() -> None:
         ({"colors": [{"label-value": 1.5}]}, ValueError, "label-value"),
         ({"colors": 5}, (ValueError, TypeError), "colors|order"),
         ({"properties": [{"area": 7}]}, ValueError, "label-value"),
-        ({"properties": {1: {"area": object()}}}, ValueError, "image-label/properties/0/area is <object.*no JSON"),
+        ({"properties": {1: {"area": object()}}}, ValueError, "image-label/properties/0/area is <object.*not JSON"),
         ({"fmt": "0.4"}, ValueError, "is in OME-Zarr 0.5.*section 'version'"),
         ({"fmt": "0.6"}, ValueError, "is in OME-Zarr 0.5.*section 'version'"),
         ({"scale_factors": [2, 4]}, ValueError, "level s2 of labels 'cells' would be 5 along axis 'z'"),
