@@ -232,7 +232,7 @@ def test_an_image_is_replaced_only_on_request(tmp_path: Path) -> None:
         daskome.write_image(CUBE + 1, tmp_path / "a")
     with pytest.raises(ValueError, match="scale factor"):
         daskome.write_image(CUBE, tmp_path / "a", [0], overwrite=True)
-    with pytest.raises(ValueError, match="zarr can't store"):
+    with pytest.raises(ValueError, match="zarr cannot store"):
         daskome.write_image(CUBE, tmp_path / "a", storage_options={"compressors": {"name": "nonsense"}}, overwrite=True)
     assert contents(tmp_path / "a") == before
     daskome.write_image(CUBE + 1, tmp_path / "a", [2], overwrite=True)

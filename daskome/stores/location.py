@@ -15,14 +15,14 @@ from daskome.stores.kinds import kind_of, kind_of_scheme
 
 
 def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: bool = False) -> StorePath:
-    """Return where a path, URL, group, array or store points. Nothing is created.
+    """Return the place of a path, URL, group, array or store. Nothing is created.
 
     Raises
     ------
     TypeError
         If it is none of these.
     ValueError
-        If options for a file system are given with something that has one already.
+        If `fs_options` come with something that has a file system already.
     """
     if isinstance(target, str | os.PathLike):
         return _locate_path(os.fspath(target), dict(fs_options or {}), read_only)
@@ -80,11 +80,11 @@ def join_paths(*paths: str) -> str:
 
 
 def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> StorePath:
-    scheme, separator, rest = path.partition("://")
+    scheme, separator, after = path.partition("://")
     if not separator or scheme in ("file", "local"):
         if fs_options:
             raise ValueError(f"fs_options go with a URL; {path} is a local path")
-        local = Path(rest if separator else path).expanduser().absolute()
+        local = Path(after if separator else path).expanduser().absolute()
         return StorePath(LocalStore(local, read_only=read_only))
     _check_scheme(scheme)
     kind = kind_of_scheme(scheme)

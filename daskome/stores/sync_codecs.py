@@ -2,7 +2,7 @@
 
 zarr hands every chunk to an event loop that all threads share, and from there to a thread of another pool: with two
 threads that write, a third of the time goes into waiting for each other. Since 3.3 zarr has a pipeline that needs no
-event loop, for stores that don't either. Elsewhere everything goes zarr's ordinary way.
+event loop, for stores that do not need one either. Everything else goes zarr's ordinary way.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ except ImportError:  # before zarr 3.3
 ZARRS_OWN = (BatchedCodecPipeline, FusedCodecPipeline)
 """Another pipeline, such as that of zarrs, is the user's choice, and stays."""
 SAMPLES_PER_AXIS = 8
-"""So many voxels are looked at along each axis before all are."""
+"""How many voxels along each axis are compared before all are."""
 
 
 if FusedCodecPipeline is not None:

@@ -138,7 +138,7 @@ def test_the_old_name_of_a_method_is_the_same_method(tmp_path: Path, tiny_blocks
     before = contents(tmp_path / "a")
     daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
     assert contents(tmp_path / "a") == before
-    with pytest.raises(ValueError, match="asked for"):
+    with pytest.raises(ValueError, match="planned"):
         daskome.write_image(image(), tmp_path / "a", resume=True, method="max", **OPTIONS)
     assert find_method("daskome.methods:mean") is METHODS["mean"]
     daskome.write_labels(image(), tmp_path / "a", "cells", axes="zyx")
@@ -159,12 +159,12 @@ def test_a_finished_image_is_left_alone_and_that_is_said(
 
 
 CHANGES: list[tuple[dict[str, Any], str]] = [
-    ({"scale_factors": [2, 4]}, "levels: 4 there, 3 asked for"),
-    ({"method": "max"}, "'mean' there, 'max' asked for"),
-    ({"storage_options": {"chunks": 16}}, r"\[8, 8, 8\] there, \[16, 16, 16\] asked for"),
-    ({"name": "heart"}, "'image' there, 'heart' asked for"),
+    ({"scale_factors": [2, 4]}, "levels: stored 4, planned 3"),
+    ({"method": "max"}, "stored 'mean', planned 'max'"),
+    ({"storage_options": {"chunks": 16}}, r"stored \[8, 8, 8\], planned \[16, 16, 16\]"),
+    ({"name": "heart"}, "stored 'image', planned 'heart'"),
     ({"scale": 2.0}, "scale"),
-    ({"fmt": "0.6"}, "'0.5' there, '0.6' asked for|coordinateSystems"),
+    ({"fmt": "0.6"}, "stored '0.5', planned '0.6'|coordinateSystems"),
 ]
 
 
@@ -179,7 +179,7 @@ def test_other_settings_are_refused_and_told(
     else:
         interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
     before = contents(tmp_path / "a")
-    said = said if not finished else "there, .* asked for|nothing asked for"
+    said = said if not finished else "stored .*, planned "
     with pytest.raises(ValueError, match=said):
         daskome.write_image(image(), tmp_path / "a", resume=True, **{**OPTIONS, **change})
     assert contents(tmp_path / "a") == before
