@@ -1,14 +1,12 @@
 """The calls that plan and write images, labels and plates: with `daskome.writing.metadata`, the ome_zarr.writer API."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dask.delayed import Delayed
 
-from daskome.model.axes import AxesLike
-from daskome.model.factors import ScaleFactors
-from daskome.model.level_options import StorageOptions
-from daskome.model.text import Progress
 from daskome.planning.plan import Plan
 from daskome.writing.carry_out import write
 from daskome.writing.dry_run import plan_image
@@ -26,29 +24,48 @@ from daskome.writing.metadata import (
 )
 from daskome.writing.more_levels import write_more_levels
 from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
-from daskome.writing.options import Compute
 from daskome.writing.plates import planned_plate
+from daskome.writing.types import (
+    AxesLike,
+    ChannelsLike,
+    ColorsLike,
+    Compute,
+    FileSystemOptions,
+    FormatLike,
+    GroupLike,
+    ImageLike,
+    LabelsLike,
+    MethodLike,
+    Nbytes,
+    PerAxis,
+    Progress,
+    PropertiesLike,
+    ScaleFactors,
+    StorageOptions,
+    UnitsLike,
+    WellsLike,
+)
 
 
 @accepts_ome_zarr_calls
 def write_image(
-    image: Any,
-    group: Any,
+    image: ImageLike,
+    group: GroupLike,
     scale_factors: ScaleFactors = "auto",
     name: str | None = None,
-    method: Any = None,
+    method: MethodLike | None = None,
     *,
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    channels: Any = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
-    labels: Mapping[str, Any] | None = None,
+    labels: Mapping[str, LabelsLike] | None = None,
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     staging: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -163,21 +180,21 @@ def write_image(
 
 @accepts_ome_zarr_calls
 def write_multiscale(
-    pyramid: Sequence[Any],
-    group: Any,
+    pyramid: Sequence[ImageLike],
+    group: GroupLike,
     name: str | None = None,
     *,
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    channels: Any = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
-    method: Any = "mean",
+    method: MethodLike = "mean",
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -220,23 +237,23 @@ def write_multiscale(
 
 @accepts_ome_zarr_calls
 def write_labels(
-    labels: Any,
-    group: Any,
+    labels: ImageLike,
+    group: GroupLike,
     name: str = "labels",
     scale_factors: ScaleFactors = "auto",
-    method: Any = "mode",
+    method: MethodLike = "mode",
     *,
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    colors: Any = None,
-    properties: Any = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    colors: ColorsLike | None = None,
+    properties: PropertiesLike | None = None,
     label_metadata: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     staging: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -296,22 +313,22 @@ def write_labels(
 
 @accepts_ome_zarr_calls
 def write_multiscale_labels(
-    pyramid: Sequence[Any],
-    group: Any,
+    pyramid: Sequence[ImageLike],
+    group: GroupLike,
     name: str = "labels",
     *,
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    method: Any = "mode",
-    colors: Any = None,
-    properties: Any = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    method: MethodLike = "mode",
+    colors: ColorsLike | None = None,
+    properties: PropertiesLike | None = None,
     label_metadata: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -356,25 +373,25 @@ def write_multiscale_labels(
 
 @accepts_ome_zarr_calls
 def write_plate(
-    wells: Mapping[Any, Any],
-    group: Any,
+    wells: WellsLike,
+    group: GroupLike,
     scale_factors: ScaleFactors = "auto",
     name: str | None = None,
-    method: Any = "mean",
+    method: MethodLike = "mean",
     *,
     rows: Sequence[str] | None = None,
     columns: Sequence[str | int] | None = None,
     acquisitions: Sequence[Mapping[str, Any]] | None = None,
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    channels: Any = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     staging: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -432,13 +449,13 @@ def write_plate(
 
 
 def add_levels(
-    group: Any,
+    group: GroupLike,
     scale_factors: ScaleFactors = "auto",
-    method: Any = None,
+    method: MethodLike | None = None,
     *,
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,

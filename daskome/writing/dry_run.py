@@ -3,17 +3,31 @@
 Dask and zarr are imported where they are needed: planning a `Volume` for other workers needs neither.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from daskome.model.axes import AxesLike
-from daskome.model.factors import ScaleFactors
-from daskome.model.level_options import StorageOptions
 from daskome.planning.plan import Plan
 from daskome.writing.images import planned_image
 from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
 from daskome.writing.options import Arguments
 from daskome.writing.target import plan_call
+from daskome.writing.types import (
+    AxesLike,
+    ChannelsLike,
+    FileSystemOptions,
+    FormatLike,
+    GroupLike,
+    ImageLike,
+    LabelsLike,
+    MethodLike,
+    Nbytes,
+    PerAxis,
+    ScaleFactors,
+    StorageOptions,
+    UnitsLike,
+)
 
 if TYPE_CHECKING:
     from zarr.storage import StorePath
@@ -21,23 +35,23 @@ if TYPE_CHECKING:
 
 @accepts_ome_zarr_calls
 def plan_image(
-    image: Any,
-    group: Any = None,
+    image: ImageLike,
+    group: GroupLike | None = None,
     scale_factors: ScaleFactors = "auto",
     name: str | None = None,
-    method: Any = None,
+    method: MethodLike | None = None,
     *,
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    channels: Any = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
-    labels: Mapping[str, Any] | None = None,
+    labels: Mapping[str, LabelsLike] | None = None,
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     staging: bool = False,
     workers: int | None = None,
     threads: int | None = None,
@@ -94,7 +108,7 @@ def _planned(arguments: Arguments) -> Plan:
     return plan
 
 
-def _located(group: Any, fs_options: Mapping[str, Any] | None) -> "StorePath | None":
+def _located(group: GroupLike, fs_options: FileSystemOptions | None) -> StorePath | None:
     if group is None:
         return None
     from daskome.stores.location import locate
