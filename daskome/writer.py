@@ -9,7 +9,7 @@ from dask.delayed import Delayed
 
 from daskome.planning.plan import Plan
 from daskome.writing.carry_out import write
-from daskome.writing.dry_run import plan_image
+from daskome.writing.dry_run import dry_run
 from daskome.writing.images import planned_image, planned_multiscale
 from daskome.writing.labels import planned_labels, planned_multiscale_labels
 from daskome.writing.metadata import (
@@ -176,6 +176,70 @@ def write_image(
     [(64, 64), (32, 32), (16, 16)]
     """
     return write(planned_image, locals())
+
+
+@accepts_ome_zarr_calls
+def plan_image(
+    image: ImageLike,
+    group: GroupLike | None = None,
+    scale_factors: ScaleFactors = "auto",
+    name: str | None = None,
+    method: MethodLike | None = None,
+    *,
+    fmt: FormatLike | None = None,
+    axes: AxesLike | None = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    channels: ChannelsLike | None = None,
+    omero: Mapping[str, Any] | None = None,
+    labels: Mapping[str, LabelsLike] | None = None,
+    storage_options: StorageOptions = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
+    staging: bool = False,
+    workers: int | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    **metadata: Any,
+) -> Plan:
+    """Return what `write_image` would do: the dry run. Print it, or look at it in a notebook.
+
+    Parameters
+    ----------
+    image, scale_factors, name, method
+        As in `write_image`.
+    group : optional
+        The target; with it, what is there already is checked too.
+    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory, staging
+        As in `write_image`.
+    workers, threads : int, optional
+        Plan for this many worker processes of `threads` threads (1 if not given) and `memory` each (not bounded if not
+        given), instead of those that would write now; `threads` alone changes only their threads.
+    overwrite, **metadata
+        As in `write_image`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError, TypeError, FileExistsError
+        As `write_image` would.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from daskome import plan_image
+    >>> plan_image(da.zeros((100, 300, 300), dtype="uint8", chunks=100), memory="2GB").pyramids[0].levels[-1].shape
+    (25, 75, 75)
+    >>> from daskome import Volume
+    >>> terabyte = Volume((10_000, 10_000, 10_000), "uint8", chunks=(1, 10_000, 10_000))
+    >>> plan_image(terabyte, workers=100, threads=4, memory="16GB").workers.parallel
+    400
+    """
+    return dry_run(locals())
 
 
 @accepts_ome_zarr_calls
