@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.upgrade.convert import convert_metadata as convert_metadata
     from daskome.writer import (
         add_levels as add_levels,
+        plan_image as plan_image,
         write_image as write_image,
         write_label_metadata as write_label_metadata,
         write_labels as write_labels,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
         write_well_metadata as write_well_metadata,
     )
     from daskome.writing.codec_trials import try_codecs as try_codecs
-    from daskome.writing.dry_run import plan_image as plan_image
     from daskome.writing.labels import label_values as label_values
 
 _HOMES = {
@@ -48,7 +48,7 @@ _HOMES = {
     "convert_metadata": "upgrade.convert",
     "finish": "execution.batch.parts",
     "label_values": "writing.labels",
-    "plan_image": "writing.dry_run",
+    "plan_image": "writer",
     "preview": "inspection.preview",
     "read": "sources.readers",
     "run_part": "execution.batch.parts",

@@ -1,17 +1,15 @@
 """The calls that plan and write images, labels and plates: with `daskome.writing.metadata`, the ome_zarr.writer API."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dask.delayed import Delayed
 
-from daskome.model.axes import AxesLike
-from daskome.model.factors import ScaleFactors
-from daskome.model.level_options import StorageOptions
-from daskome.model.text import Progress
 from daskome.planning.plan import Plan
 from daskome.writing.carry_out import write
-from daskome.writing.dry_run import plan_image
+from daskome.writing.dry_run import dry_run
 from daskome.writing.images import planned_image, planned_multiscale
 from daskome.writing.labels import planned_labels, planned_multiscale_labels
 from daskome.writing.metadata import (
@@ -26,29 +24,48 @@ from daskome.writing.metadata import (
 )
 from daskome.writing.more_levels import write_more_levels
 from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
-from daskome.writing.options import Compute
 from daskome.writing.plates import planned_plate
+from daskome.writing.types import (
+    AxesLike,
+    ChannelsLike,
+    ColorsLike,
+    Compute,
+    FileSystemOptions,
+    FormatLike,
+    GroupLike,
+    ImageLike,
+    LabelsLike,
+    MethodLike,
+    Nbytes,
+    PerAxis,
+    Progress,
+    PropertiesLike,
+    ScaleFactors,
+    StorageOptions,
+    UnitsLike,
+    WellsLike,
+)
 
 
 @accepts_ome_zarr_calls
 def write_image(
-    image: Any,
-    group: Any,
+    image: ImageLike,
+    group: GroupLike,
     scale_factors: ScaleFactors = "auto",
     name: str | None = None,
-    method: Any = None,
+    method: MethodLike | None = None,
     *,
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    channels: Any = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
-    labels: Mapping[str, Any] | None = None,
+    labels: Mapping[str, LabelsLike] | None = None,
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     staging: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -162,22 +179,86 @@ def write_image(
 
 
 @accepts_ome_zarr_calls
+def plan_image(
+    image: ImageLike,
+    group: GroupLike | None = None,
+    scale_factors: ScaleFactors = "auto",
+    name: str | None = None,
+    method: MethodLike | None = None,
+    *,
+    fmt: FormatLike | None = None,
+    axes: AxesLike | None = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    channels: ChannelsLike | None = None,
+    omero: Mapping[str, Any] | None = None,
+    labels: Mapping[str, LabelsLike] | None = None,
+    storage_options: StorageOptions = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
+    staging: bool = False,
+    workers: int | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    **metadata: Any,
+) -> Plan:
+    """Return what `write_image` would do: the dry run. Print it, or look at it in a notebook.
+
+    Parameters
+    ----------
+    image, scale_factors, name, method
+        As in `write_image`.
+    group : optional
+        The target; with it, what is there already is checked too.
+    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory, staging
+        As in `write_image`.
+    workers, threads : int, optional
+        Plan for this many worker processes of `threads` threads (1 if not given) and `memory` each (not bounded if not
+        given), instead of those that would write now; `threads` alone changes only their threads.
+    overwrite, **metadata
+        As in `write_image`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError, TypeError, FileExistsError
+        As `write_image` would.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from daskome import plan_image
+    >>> plan_image(da.zeros((100, 300, 300), dtype="uint8", chunks=100), memory="2GB").pyramids[0].levels[-1].shape
+    (25, 75, 75)
+    >>> from daskome import Volume
+    >>> terabyte = Volume((10_000, 10_000, 10_000), "uint8", chunks=(1, 10_000, 10_000))
+    >>> plan_image(terabyte, workers=100, threads=4, memory="16GB").workers.parallel
+    400
+    """
+    return dry_run(locals())
+
+
+@accepts_ome_zarr_calls
 def write_multiscale(
-    pyramid: Sequence[Any],
-    group: Any,
+    pyramid: Sequence[ImageLike],
+    group: GroupLike,
     name: str | None = None,
     *,
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    channels: Any = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
-    method: Any = "mean",
+    method: MethodLike = "mean",
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -220,23 +301,23 @@ def write_multiscale(
 
 @accepts_ome_zarr_calls
 def write_labels(
-    labels: Any,
-    group: Any,
+    labels: ImageLike,
+    group: GroupLike,
     name: str = "labels",
     scale_factors: ScaleFactors = "auto",
-    method: Any = "mode",
+    method: MethodLike = "mode",
     *,
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    colors: Any = None,
-    properties: Any = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    colors: ColorsLike | None = None,
+    properties: PropertiesLike | None = None,
     label_metadata: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     staging: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -296,22 +377,22 @@ def write_labels(
 
 @accepts_ome_zarr_calls
 def write_multiscale_labels(
-    pyramid: Sequence[Any],
-    group: Any,
+    pyramid: Sequence[ImageLike],
+    group: GroupLike,
     name: str = "labels",
     *,
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    method: Any = "mode",
-    colors: Any = None,
-    properties: Any = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    method: MethodLike = "mode",
+    colors: ColorsLike | None = None,
+    properties: PropertiesLike | None = None,
     label_metadata: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -356,25 +437,25 @@ def write_multiscale_labels(
 
 @accepts_ome_zarr_calls
 def write_plate(
-    wells: Mapping[Any, Any],
-    group: Any,
+    wells: WellsLike,
+    group: GroupLike,
     scale_factors: ScaleFactors = "auto",
     name: str | None = None,
-    method: Any = "mean",
+    method: MethodLike = "mean",
     *,
     rows: Sequence[str] | None = None,
     columns: Sequence[str | int] | None = None,
     acquisitions: Sequence[Mapping[str, Any]] | None = None,
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    channels: Any = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     staging: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -432,13 +513,13 @@ def write_plate(
 
 
 def add_levels(
-    group: Any,
+    group: GroupLike,
     scale_factors: ScaleFactors = "auto",
-    method: Any = None,
+    method: MethodLike | None = None,
     *,
     storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,

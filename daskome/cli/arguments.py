@@ -44,12 +44,15 @@ def planned(source: str | None, target: str | None, options: Options) -> Any:
     if source is not None and described:
         flag = described[0].replace("_", "-")
         raise ValueError(f"--{flag} describes a volume that does not exist yet; leave {source} out")
+    options = {**_with_storage(options), "group": target}
+    if source is None:  # As `daskome.plan_image`, which imports Dask and zarr: for a second, where they are not used.
+        from daskome.writing.dry_run import dry_run
+
+        return dry_run({**options, "image": _described(options), "labels": None, "workers": options["workers"] or 1})
     import daskome
 
-    if source is None:
-        options = {**options, "workers": options["workers"] or 1}
-    image = _described(options) if source is None else _read(source, options)
-    return daskome.plan_image(image, target, **arguments_of(daskome.plan_image, _with_storage(options)))
+    options = {**options, "image": _read(source, options)}
+    return daskome.plan_image(**arguments_of(daskome.plan_image, options))
 
 
 def tried_codecs(source: str | None, options: Options) -> Any:

@@ -11,7 +11,6 @@ import numpy as np
 from dask.local import get_sync
 
 from daskome.model import regions
-from daskome.model.axes import AxesLike
 from daskome.model.codecs import parse_codec
 from daskome.model.level_options import LevelOptions
 from daskome.model.regions import Region, Shape
@@ -26,6 +25,7 @@ from daskome.sources.views import check_has_pixels
 from daskome.stores import sync_codecs
 from daskome.stores.arrays import chunk_nbytes, one_chunk
 from daskome.writing.description import ImageOptions
+from daskome.writing.types import AxesLike, ChunksLike, FormatLike, ImageLike
 
 COMPRESSORS = (
     "none", "blosc:lz4:5:shuffle", "blosc:lz4:5:bitshuffle", "blosc:zstd:1:shuffle", "blosc:zstd:1:bitshuffle",
@@ -97,12 +97,12 @@ HEAD = ["compressor", "ratio", "encode MB/s", "decode MB/s"]
 
 
 def try_codecs(
-    image: Any,
+    image: ImageLike,
     compressors: Sequence[str] = COMPRESSORS,
     *,
     axes: AxesLike | None = None,
-    chunks: Any = None,
-    fmt: Any = None,
+    chunks: ChunksLike | None = None,
+    fmt: FormatLike | None = None,
 ) -> CodecTrials:
     """Compress some chunks of an image with each compressor, and return how small and how fast that is.
 

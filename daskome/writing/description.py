@@ -1,33 +1,29 @@
 """What a caller asks for, made whole and checked: the image, and the metadata of its group. No store is looked at."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from daskome._caller import warn
 from daskome.kernels.methods import find_method
-from daskome.model.axes import AxesLike, parse_axes, per_axis
+from daskome.model.axes import parse_axes, per_axis
 from daskome.model.codecs import parse_codec, with_codecs
-from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image, check_ndim
-from daskome.model.json_values import to_plain_json
 from daskome.model.level_options import NO_OPTIONS, LevelOptions, parse_level_options
+from daskome.model.missing_axes import missing_axes, put_in, with_missing_axes
 from daskome.model.source import Source
-from daskome.ome.detect import ome_keys
+from daskome.ome.checked import checked
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.metadata import Metadata, image_metadata
-from daskome.ome.missing_axes import missing_axes, put_in, with_missing_axes
 from daskome.ome.omero import parse_omero
-from daskome.ome.read import read_metadata
-from daskome.ome.rules.walk import check_attributes
 from daskome.ome.versions import Version, unsupported
-from daskome.ome.write import to_attributes
 from daskome.planning import build
 from daskome.planning.build import plan_image
 from daskome.planning.plan import Describe, Plan
 from daskome.planning.work import PlanOptions, SourceChunks
 from daskome.writing.options import Arguments, chosen
+from daskome.writing.types import AxesLike, ChannelsLike, PerAxis, ScaleFactors, UnitsLike
 
 Planned = tuple[Plan, list[Source]]
 """A plan, and the images that it reads in the order of `Pass.image`."""
@@ -44,13 +40,13 @@ class ImageOptions:
 
     name: str | None = None
     axes: AxesLike | None = None
-    scale: Any = None
-    translation: Any = None
-    axes_units: Mapping[str, str] | str | None = None
-    channels: Any = None
+    scale: PerAxis | None = None
+    translation: PerAxis | None = None
+    axes_units: UnitsLike | None = None
+    channels: ChannelsLike | None = None
     omero: Mapping[str, Any] | None = None
     image_label: ImageLabel | None = None
-    method: Any = None
+    method: str | Callable[..., Any] | None = None
     scale_factors: ScaleFactors = "auto"
     storage_options: LevelOptions = NO_OPTIONS
     metadata: Mapping[str, Any] | None = None
@@ -64,8 +60,8 @@ class ImageOptions:
             For anything that can't be written as asked.
         """
         own = self.image(source)
-        where = missing_axes(own, version)
-        image, source = with_missing_axes(own, where, version), _with_axes(source, where)
+        where = missing_axes(own, version.every_axis)
+        image, source = with_missing_axes(own, where, version.every_axis), _with_axes(source, where)
         plan = plan_image(
             image,
             _pieces(source),
@@ -89,8 +85,8 @@ class ImageOptions:
         if not sources:
             raise ValueError("the pyramid has no levels")
         own = [self.image(source) for source in sources]
-        where = missing_axes(own[0], version)
-        levels = [with_missing_axes(level, where, version) for level in own]
+        where = missing_axes(own[0], version.every_axis)
+        levels = [with_missing_axes(level, where, version.every_axis) for level in own]
         whole = [_with_axes(source, where) for source in sources]
         plan = build.plan_levels(
             levels,
@@ -184,20 +180,6 @@ def _padded(options: Mapping[str, Any], positions: tuple[int, ...]) -> Mapping[s
     short = [k for k in ("chunks", "shards") if isinstance(options.get(k), list | tuple)]
     short = [key for key in short if len(options[key]) + len(positions) == 5]
     return {**options, **{key: put_in(options[key], positions, ones) for key in short}}
-
-
-def checked(version: Version, metadata: Metadata) -> Metadata:
-    """Return metadata as they come back from JSON.
-
-    Raises
-    ------
-    ValueError
-        That lists all that the specification forbids, and names what is no JSON.
-    """
-    found: dict[str, Any] = to_plain_json(to_attributes(version, metadata), "metadata")
-    shown = replace(metadata, omero=metadata.omero and metadata.omero.shown)
-    check_attributes(to_plain_json(to_attributes(version, shown), "metadata"), version.name)
-    return read_metadata(found) if ome_keys(found) else metadata
 
 
 def warn_of_loss(version: Version, metadata: Metadata) -> None:

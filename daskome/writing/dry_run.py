@@ -1,17 +1,12 @@
-"""`plan_image`: what a write would do.
+"""The plan of a write, without the write.
 
 Dask and zarr are imported where they are needed: planning a `Volume` for other workers needs neither.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from daskome.model.axes import AxesLike
-from daskome.model.factors import ScaleFactors
-from daskome.model.level_options import StorageOptions
 from daskome.planning.plan import Plan
 from daskome.writing.images import planned_image
-from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
 from daskome.writing.options import Arguments
 from daskome.writing.target import plan_call
 
@@ -19,73 +14,9 @@ if TYPE_CHECKING:
     from zarr.storage import StorePath
 
 
-@accepts_ome_zarr_calls
-def plan_image(
-    image: Any,
-    group: Any = None,
-    scale_factors: ScaleFactors = "auto",
-    name: str | None = None,
-    method: Any = None,
-    *,
-    fmt: Any = None,
-    axes: AxesLike | None = None,
-    scale: Any = None,
-    translation: Any = None,
-    axes_units: Mapping[str, str] | str | None = None,
-    channels: Any = None,
-    omero: Mapping[str, Any] | None = None,
-    labels: Mapping[str, Any] | None = None,
-    storage_options: StorageOptions = None,
-    fs_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
-    staging: bool = False,
-    workers: int | None = None,
-    threads: int | None = None,
-    overwrite: bool = False,
-    **metadata: Any,
-) -> Plan:
-    """Return what `write_image` would do: the dry run. Print it, or look at it in a notebook.
-
-    Parameters
-    ----------
-    image, scale_factors, name, method
-        As in `write_image`.
-    group : optional
-        The target; with it, what is there already is checked too.
-    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory, staging
-        As in `write_image`.
-    workers, threads : int, optional
-        Plan for this many worker processes of `threads` threads (1 if not given) and `memory` each (not bounded if not
-        given), instead of those that would write now; `threads` alone changes only their threads.
-    overwrite, **metadata
-        As in `write_image`.
-
-    Returns
-    -------
-    Plan
-
-    Raises
-    ------
-    ValueError, TypeError, FileExistsError
-        As `write_image` would.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> from daskome import plan_image
-    >>> plan_image(da.zeros((100, 300, 300), dtype="uint8", chunks=100), memory="2GB").pyramids[0].levels[-1].shape
-    (25, 75, 75)
-    >>> from daskome import Volume
-    >>> terabyte = Volume((10_000, 10_000, 10_000), "uint8", chunks=(1, 10_000, 10_000))
-    >>> plan_image(terabyte, workers=100, threads=4, memory="16GB").workers.parallel
-    400
-    """
-    return _planned(locals())
-
-
-def _planned(arguments: Arguments) -> Plan:
-    """Return the plan of a call; with a target, check that it can be written there."""
-    store_path = _located(arguments["group"], arguments["fs_options"])
+def dry_run(arguments: Arguments) -> Plan:
+    """Return the plan of `daskome.plan_image`; with a target, check that it can be written there."""
+    store_path = _located(arguments)
     plan, sources = plan_call(planned_image, arguments, store_path)
     if store_path is not None:
         from daskome.execution.write import Write
@@ -94,9 +25,9 @@ def _planned(arguments: Arguments) -> Plan:
     return plan
 
 
-def _located(group: Any, fs_options: Mapping[str, Any] | None) -> "StorePath | None":
-    if group is None:
+def _located(arguments: Arguments) -> "StorePath | None":
+    if arguments["group"] is None:
         return None
     from daskome.stores.location import locate
 
-    return locate(group, fs_options)
+    return locate(arguments["group"], arguments["fs_options"])

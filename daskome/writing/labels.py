@@ -34,6 +34,7 @@ from daskome.stores.groups import UNFINISHED_KEY, read_attributes
 from daskome.writing.description import ImageOptions, Planned, image_options
 from daskome.writing.options import Arguments, chosen
 from daskome.writing.target import check_same_version
+from daskome.writing.types import ColorsLike, ImageLike, PropertiesLike
 
 NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "metadata")
 """Fields of `ImageOptions` that have no meaning for labels that come with an image."""
@@ -44,8 +45,8 @@ DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint6
 class LabelOptions:
     """What a caller says of the values of a label image: the arguments of the same names of `daskome.write_labels`."""
 
-    colors: Any = None
-    properties: Any = None
+    colors: ColorsLike | None = None
+    properties: PropertiesLike | None = None
     label_metadata: Mapping[str, Any] | None = None
 
     def image_label(self, source: Source) -> ImageLabel:
@@ -177,7 +178,7 @@ def _label_arguments(name: str, value: Any) -> Arguments:
     return {**arguments, "name": name}
 
 
-def label_values(labels: Any) -> list[int]:
+def label_values(labels: ImageLike) -> list[int]:
     """Return all values of a label image but 0, the background.
 
     Parameters

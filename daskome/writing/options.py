@@ -6,9 +6,9 @@ of an image), `LabelOptions`, `PlateOptions`, `WriteOptions` (how a plan is carr
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from daskome.model.text import Progress
+from daskome.writing.types import Compute, Progress
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 Options = TypeVar("Options", bound="DataclassInstance")
 Arguments = Mapping[str, Any]
 """The arguments of a public call by the names of its parameters; further keywords are a dict under ``metadata``."""
-Compute = bool | Literal["init"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from typing import Any
 
 from zarr.storage import StorePath
 
+from daskome.model.missing_axes import missing_axes
 from daskome.model.source import Source
+from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
-from daskome.ome.missing_axes import missing_axes
 from daskome.ome.plate import Field, Plate, Well, joined, natural, parse_plate
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
@@ -20,9 +21,10 @@ from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.views import expand_axes
 from daskome.stores.groups import read_attributes
-from daskome.writing.description import ImageOptions, Planned, checked, image_options
+from daskome.writing.description import ImageOptions, Planned, image_options
 from daskome.writing.options import Arguments, chosen
 from daskome.writing.target import check_same_version
+from daskome.writing.types import WellsLike
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class PlateImage:
 class PlateOptions:
     """What a caller says of a plate: the arguments of the same names of `daskome.write_plate`."""
 
-    wells: Mapping[Any, Any]
+    wells: WellsLike
     rows: Sequence[str] | None = None
     columns: Sequence[str | int] | None = None
     acquisitions: Sequence[Mapping[str, Any]] | None = None
@@ -92,7 +94,7 @@ def plan_plate(
         if key not in plans:
             plans[key], _ = image.plan(one.source, version, options)
         parts.append((f"{one.well}/{one.path}", plans[key]))
-        sources.append(expand_axes(one.source, missing_axes(described, version)))
+        sources.append(expand_axes(one.source, missing_axes(described, version.every_axis)))
     return _named(together(parts, groups)), sources
 
 

@@ -5,7 +5,7 @@ zarr and Dask are imported where they are needed: planning for other workers wit
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from daskome.model.text import parse_nbytes
 from daskome.ome.detect import version_in
@@ -13,6 +13,7 @@ from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version, find_versio
 from daskome.planning.work import PlanOptions, Workers
 from daskome.writing.description import Planned, warn_of_loss
 from daskome.writing.options import Arguments, chosen
+from daskome.writing.types import FormatLike, Nbytes
 
 if TYPE_CHECKING:
     from zarr.storage import StorePath
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Target = TypeVar("Target", bound="StorePath | None")
 
 
-def choose_version(fmt: Any, store_path: "StorePath | None") -> Version:
+def choose_version(fmt: FormatLike | None, store_path: "StorePath | None") -> Version:
     """Return the version that the caller names; without one, that of the group at the target, or the default.
 
     A group without OME metadata has the newest version that fits its zarr format.
@@ -55,7 +56,7 @@ def check_same_version(store_path: "StorePath", version: Version) -> None:
 class PlanRequest:
     """For whom a caller wants a plan, and what it may do: the arguments of the same names of `daskome.plan_image`."""
 
-    memory: int | str | None = None
+    memory: Nbytes | None = None
     staging: bool = False
     workers: int | None = None
     threads: int | None = None

@@ -108,7 +108,7 @@ def test_functions_are_explained(name: str) -> None:
     found = sections(function)
     assert isinstance(function, FunctionType)
     assert re.match(r"[A-Z][^\n]+\.$", found[""].splitlines()[0])
-    returned = {"Returns"} if inspect.signature(function).return_annotation is not None else set()
+    returned = {"Returns"} if inspect.signature(function).return_annotation not in (None, "None") else set()
     assert {"Parameters", "Raises", "Examples"} | returned <= set(found)
     assert ">>> " in found["Examples"]
     assert f"{name}(" in found["Examples"]
