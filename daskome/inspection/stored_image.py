@@ -16,12 +16,12 @@ from daskome.model.json_values import JSONObject
 from daskome.model.layout import Layout
 from daskome.model.limits import default_limits
 from daskome.model.paths import is_inside
+from daskome.model.problem import Problem
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.regions import ceil_div
 from daskome.ome.detect import ome_of, version_in
 from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero
-from daskome.ome.problem import Problem
 from daskome.ome.read import read_multiscale_at, with_coordinates
 from daskome.ome.versions import VERSIONS, Version, likely_version, version_of
 from daskome.stores.documents import read_json

@@ -8,9 +8,9 @@ from typing import Any
 from zarr.storage import StorePath
 
 from daskome.model.json_values import JSONDict, to_plain_json
+from daskome.model.problem import Problem
 from daskome.model.text import pluralize
 from daskome.ome.detect import ome_keys, ome_of, version_in
-from daskome.ome.problem import Problem
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version
 from daskome.stores.documents import put_text
 from daskome.stores.groups import UNFINISHED_KEY, reload_attributes

@@ -13,8 +13,8 @@ from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 from ngff_zarr.validate import _schema_registry, load_schema, validate
 
+from daskome.model.problem import Problem, errors
 from daskome.ome.detect import kinds_of
-from daskome.ome.problem import Problem, errors
 from daskome.ome.rules.agreement import CHECKS, UNIQUE
 from daskome.ome.rules.objects import OBJECTS, PARAMETERS
 from daskome.ome.rules.versions import KNOWN
