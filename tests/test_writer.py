@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import zarr
 from dask.delayed import Delayed
 
 import daskome
+from daskome.sources import adapt
 from tests.written import contents, is_image, levels
 
 RNG = np.random.default_rng(0)
@@ -202,7 +204,7 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     for overwrite in (False, True):
-        with pytest.raises(FileExistsError, match="no zarr group"):
+        with pytest.raises(FileExistsError, match="not a zarr group"):
             daskome.write_image(CUBE, tmp_path, overwrite=overwrite)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -230,7 +232,7 @@ def test_an_image_is_replaced_only_on_request(tmp_path: Path) -> None:
         daskome.write_image(CUBE + 1, tmp_path / "a")
     with pytest.raises(ValueError, match="scale factor"):
         daskome.write_image(CUBE, tmp_path / "a", [0], overwrite=True)
-    with pytest.raises(ValueError, match="zarr can't store"):
+    with pytest.raises(ValueError, match="zarr cannot store"):
         daskome.write_image(CUBE, tmp_path / "a", storage_options={"compressors": {"name": "nonsense"}}, overwrite=True)
     assert contents(tmp_path / "a") == before
     daskome.write_image(CUBE + 1, tmp_path / "a", [2], overwrite=True)
@@ -327,7 +329,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "owned option": ({"storage_options": {"zarr_format": 2}}, "follows from fmt"),
     "factor 0": ({"scale_factors": [0]}, "whole number"),
     "factor along c": ({"axes": "cyx", "scale_factors": [{"c": 2}]}, "only space is downsampled"),
-    "factors relative": ({"scale_factors": [2, 3]}, "multiple of the one before"),
+    "factors relative": ({"scale_factors": [2, 3]}, "multiple of the previous one"),
     "too many levels": ({"scale_factors": [2**k for k in range(1, 20)]}, "no smaller|allows fewer"),
     "scale nan": ({"scale": (1, float("nan"), 1)}, "finite"),
     "scale zero": ({"scale": (1, 0, 1)}, "positive"),
@@ -401,15 +403,24 @@ def test_levels_that_do_not_fit_are_refused(tmp_path: Path, pyramid: Any, said: 
     assert not (tmp_path / "a").exists()
 
 
+def test_one_graph_of_everything_is_refused_where_it_would_not_fit(tmp_path: Path) -> None:
+    """Each unit is a task of it, before the first is written: a petabyte's would take days and all memory."""
+    image = zarr.create_array(zarr.storage.MemoryStore(), shape=(60_000,) * 3, chunks=(128,) * 3, dtype="uint8")
+    units = f"{daskome.plan_image(image, axes='zyx').n_units:,}"
+    with pytest.raises(ValueError, match=f"one Dask graph of {units} units.*GiB.*compute='init'"):
+        daskome.write_image(image, tmp_path / "a", axes="zyx", compute=False)
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize("scheduler", ["threads", "sync", "processes"])
 def test_compute_false_does_everything_later(tmp_path: Path, tiny_blocks: None, scheduler: str) -> None:
     lazy = daskome.write_image(
-        da.from_array(CUBE, chunks=8), tmp_path / "a", [2, 4, 8], compute=False, storage_options={"chunks": 4}
+        da.from_array(CUBE, chunks=16), tmp_path / "a", [2, 4, 8], compute=False, storage_options={"chunks": 8}
     )
     assert isinstance(lazy, Delayed)
     assert not (tmp_path / "a").exists()
-    plan = lazy.compute(scheduler=scheduler)
-    daskome.write_image(CUBE, tmp_path / "b", [2, 4, 8], storage_options={"chunks": 4})
+    plan = lazy.compute(scheduler=scheduler, num_workers=2)
+    daskome.write_image(CUBE, tmp_path / "b", [2, 4, 8], storage_options={"chunks": 8})
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert plan.n_units > 1
 
@@ -478,3 +489,34 @@ def test_levels_outside_their_group_are_refused(path: str) -> None:
     with pytest.raises(ValueError, match=r"must be a path inside the group, such as 's0' \(section 'multiscales'\)"):
         daskome.write_multiscales_metadata(store, [dataset], axes="yx")
     assert not store._store_dict
+
+
+def test_an_image_is_looked_at_once_and_zarr_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph of an image may be large, and each trial array takes milliseconds: twelve for four levels were made."""
+    seen: Counter[str] = Counter()
+
+    def counting(module: Any, name: str) -> None:
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, **kw: (seen.update([name]), function(*args, **kw))[1])
+
+    counting(adapt, "shared_keys")
+    counting(zarr, "create_array")
+    image = da.from_array(CUBE, chunks=10)
+    plan = daskome.write_image(image, zarr.storage.MemoryStore(), [2, 4, 8])
+    assert seen == {"shared_keys": 1, "create_array": 2 * len(plan.pyramids[0].levels)}
+    seen.clear()
+    labels = {"cells": da.from_array(CUBE, chunks=10)}
+    daskome.write_image(image, zarr.storage.MemoryStore(), [2], labels=labels, compute=False).compute()
+    assert seen == {"shared_keys": 2, "create_array": 8}
+
+
+@pytest.mark.parametrize("fmt", ["0.4", "0.5"])
+def test_compressors_have_short_names_in_every_version(tmp_path: Path, fmt: str) -> None:
+    """As `try_codecs` prints them and the command takes them; spelt for the version that is written, not the newest."""
+    options: Any = {"chunks": 16, "compressors": "gzip:5"}
+    daskome.write_image(CUBE, tmp_path / "a", None, fmt=fmt, axes="zyx", storage_options=options)
+    daskome.write_labels(CUBE, tmp_path / "a", "cells", None, axes="zyx", storage_options=options)
+    daskome.add_levels(tmp_path / "a", [2], storage_options=options)
+    for path in ("s0", "s1", "labels/cells/s0", "labels/cells/s1"):
+        (codec,) = zarr.open_array(tmp_path / "a" / path, mode="r").compressors
+        assert "gzip" in type(codec).__name__.lower(), path

@@ -4,14 +4,15 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
-from daskome.cli.main import warnings_as_messages
-from daskome.model.text import format_nbytes
+from daskome.model.text import format_duration, format_nbytes
 
 FAILED, REFUSED, STOPPED, INTERRUPTED = 1, 2, 75, 130
 
@@ -20,7 +21,7 @@ FAILED, REFUSED, STOPPED, INTERRUPTED = 1, 2, 75, 130
 def reporting_errors(written: str | None = None) -> Iterator[None]:
     """Turn what goes wrong into a message and an exit status; `written` is where the command writes an image."""
     try:
-        with warnings_as_messages():
+        with _warnings():
             yield
     except KeyboardInterrupt:
         unfinished = f"; what is at {written}, if writing had begun, is unfinished, and says so" if written else ""
@@ -35,6 +36,18 @@ def reporting_errors(written: str | None = None) -> Iterator[None]:
         message, status = _failure(error)
         click.echo(f"Error: {message}".replace("overwrite=True", "overwrite=True (--overwrite)"), err=True)
         raise SystemExit(status) from error
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """Print warnings as messages: the line that they point at is none that the user of a command has written."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        click.echo(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _failure(error: Exception) -> tuple[str, int]:
@@ -78,27 +91,52 @@ def limited_threads(threads: int | None) -> Iterator[None]:
 
 @contextmanager
 def progress_bar(label: str, quiet: bool, unit: str = "bytes") -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what draws a progress bar with amount, rate and time left; or None, to draw none."""
+    """Yield what draws a progress bar with amount, rate and time left; or None, to draw none.
+
+    Where bytes are written, the first call says what was there before: neither rate nor time left are about that.
+    """
     if quiet:
         yield None
         return
-    start = time.monotonic()
-    with click.progressbar(length=1, label=label, file=sys.stderr, show_percent=True, show_eta=True) as bar:
-        bar.item_show_func = lambda _: _rate(bar.pos, bar.length or 1, time.monotonic() - start, unit)
+    pace = _Pace(unit, None if unit == "bytes" else 0)
+    with click.progressbar(length=1, label=label, file=sys.stderr, show_percent=True, show_eta=False) as bar:
+        bar.item_show_func = lambda _: pace.text(bar.pos, bar.length or 1, time.monotonic())
 
         def progress(done: int, total: int) -> None:
+            pace.begin(done, time.monotonic())
             bar.length = total
             bar.update(done - bar.pos)
 
         yield progress
 
 
-def _rate(done: int, total: int, seconds: float, unit: str) -> str:
-    """Return how far it is, and how fast.
+@dataclass(slots=True)
+class _Pace:
+    """How fast something goes on, from when it began, and from what was there `before`, once that is known."""
 
-    >>> _rate(2**20, 2**21, 2.0, "bytes")
-    '1.0 MiB of 2.0 MiB, 512 KiB/s'
-    """
-    if unit != "bytes":
-        return f"{done:,} of {total:,} {unit}"
-    return f"{format_nbytes(done)} of {format_nbytes(total)}, {format_nbytes(done / max(seconds, 1e-6))}/s"
+    unit: str
+    before: int | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def begin(self, done: int, now: float) -> None:
+        """Note where it begins, unless that is known."""
+        if self.before is None:
+            self.before, self.began = done, now
+
+    def text(self, done: int, total: int, now: float) -> str:
+        """Return how far it is, how fast, and how long it will take.
+
+        >>> pace = _Pace("bytes")
+        >>> pace.begin(2**30, 100.0)
+        >>> pace.text(2**30, 2**31, 100.0)
+        '1.0 GiB of 2.0 GiB'
+        >>> pace.text(2**30 + 2**20, 2**31, 102.0)
+        '1.0 GiB of 2.0 GiB, 512 KiB/s, 34 min left'
+        """
+        mine, seconds = done - (self.before or 0), max(now - self.began, 1e-6)
+        words = [f"{done:,} of {total:,} {self.unit}"]
+        if self.unit == "bytes":
+            words = [f"{format_nbytes(done)} of {format_nbytes(total)}"]
+            words += [f"{format_nbytes(mine / seconds)}/s"] if mine > 0 else []
+        words += [f"{format_duration(seconds * (total - done) / mine)} left"] if mine > 0 and done < total else []
+        return ", ".join(words)

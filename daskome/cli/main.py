@@ -1,9 +1,6 @@
 """The ``daskome`` command. It imports Dask and zarr only when there is work to do."""
 
 import json
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -12,9 +9,33 @@ import click
 from daskome._version import __version__
 from daskome.cli.arguments import added_levels, planned, run_arguments, tried_codecs, written
 from daskome.cli.console import FAILED, limited_threads, progress_bar, reporting_errors, stopping_on_sigterm
-from daskome.cli.options import FS_OPTION, IN_OPTION, LABELS, MEMORY, QUIET, RETRIES, THREADS, describing
+from daskome.cli.options import (
+    AS_LABELS,
+    FS_OPTION,
+    IMAGE,
+    IN_OPTION,
+    JOBS,
+    JSON,
+    LABELS,
+    MEMORY,
+    QUIET,
+    RESUME,
+    RETRIES,
+    THREADS,
+    URL_OPTION,
+    VERSION,
+    Row,
+    taking,
+)
 from daskome.cli.params import Blocks, Pairs, Part, Values
+from daskome.execution.batch.schedulers import SCHEDULERS
 from daskome.model.text import parse_nbytes, pluralize
+
+
+def _parts() -> str:
+    """Return the help of --part."""
+    variables = ", ".join(row.index for row in SCHEDULERS.values())
+    return f"Part i of n of the stage, from 0; auto/n takes it from the job array ({variables})."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,13 +56,15 @@ def main() -> None:
 @main.command()
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="[OUT]", required=False)
-@describing
-@click.option("--labels", metavar="NAME", help="IN are labels of the image at OUT: write them to labels/NAME in it.")
-@click.option("--add-levels", is_flag=True, help="Add coarser levels to the image at IN, which stays as it is.")
-@click.option("--resume", is_flag=True, help="Go on with what was interrupted; begin where nothing was begun.")
-@RETRIES
-@QUIET
-def write(source: str, target: str | None, labels: str | None, add_levels: bool, quiet: bool, **options: Any) -> None:
+@taking(
+    *IMAGE,
+    AS_LABELS,
+    Row("--add-levels", "add_levels", bool, "Add coarser levels to the image at IN, which stays as it is."),
+    RESUME,
+    RETRIES,
+    QUIET,
+)
+def write(source: str, target: str | None, add_levels: bool, quiet: bool, **options: Any) -> None:
     """Write IN as an OME-Zarr pyramid to OUT, or as labels of the image there; or add levels to the image at IN.
 
     \b
@@ -54,14 +77,13 @@ def write(source: str, target: str | None, labels: str | None, add_levels: bool,
     if add_levels == (target is not None):
         raise click.UsageError("give IN and OUT, or --add-levels with one image alone")
     with reporting_errors(target or source):
-        call = added_levels(source, options) if target is None else written(source, target, labels, options)
-        how = {key: options[key] for key in ("retries", "resume")}
+        call = added_levels(source, options) if target is None else written(source, target, options)
         with (
             limited_threads(options["threads"]),
             stopping_on_sigterm(),
             progress_bar(f"writing {target or source}", quiet) as progress,
         ):
-            plan = call(progress=progress, **how)
+            plan = call(progress=progress)
         if not quiet:
             click.echo(repr(plan))
 
@@ -69,14 +91,22 @@ def write(source: str, target: str | None, labels: str | None, add_levels: bool,
 @main.command()
 @click.argument("source", metavar="[IN]", required=False)
 @click.argument("target", metavar="[OUT]", required=False)
-@describing
-@click.option("--shape", type=Values(int), help="Plan a volume of this shape that is not there; instead of IN.")
-@click.option("--dtype", help="Its dtype, such as uint16.")
-@click.option("--source-chunks", type=Values(int), help="The pieces in which it will be stored, as in 1,2048,2048.")
-@click.option("--workers", type=click.IntRange(1), help="Plan it for so many workers of --threads and --memory each.")
-@click.option("--rate", default="100MB/s", show_default=True, help="What a thread reads of pixels; for the hours.")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON, as Plan.from_json reads it.")
-@click.option("--try-codecs", is_flag=True, help="Compress some chunks of IN with each of many compressors; a table.")
+@taking(
+    *IMAGE,
+    Row("--shape", "shape", Values(int), "Plan a volume of this shape that does not exist yet; instead of IN."),
+    Row("--dtype", "dtype", None, "Its dtype, such as uint16."),
+    Row("--source-chunks", "source_chunks", Values(int), "The pieces in which it will be stored, as in 1,2048,2048."),
+    Row("--workers", "workers", click.IntRange(1), "Plan it for this many workers of --threads and --memory each."),
+    Row(
+        "--rate",
+        "rate",
+        None,
+        "Bytes of pixels that a thread processes; the hours follow from it.",
+        {"default": "100MB/s", "show_default": True},
+    ),
+    Row("--json", "as_json", bool, "Print the plan as JSON, as Plan.from_json reads it."),
+    Row("--try-codecs", "try_codecs", bool, "Compress some chunks of IN with each of many compressors; a table."),
+)
 def plan(source: str | None, target: str | None, rate: str, as_json: bool, try_codecs: bool, **options: Any) -> None:
     """Show what `daskome write` would do, and write nothing; of a volume that is not there, with --shape.
 
@@ -100,10 +130,8 @@ def plan(source: str | None, target: str | None, rate: str, as_json: bool, try_c
 @main.command()
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
-@describing
-@click.option("--labels", metavar="NAME", help="IN are labels of the image at OUT: write them to labels/NAME in it.")
-@QUIET
-def init(source: str, target: str, labels: str | None, quiet: bool, **options: Any) -> None:
+@taking(*IMAGE, AS_LABELS, QUIET)
+def init(source: str, target: str, quiet: bool, **options: Any) -> None:
     """Begin to write IN to OUT: make the empty arrays, for any number of `daskome run` to fill.
 
     \b
@@ -115,10 +143,10 @@ def init(source: str, target: str, labels: str | None, quiet: bool, **options: A
     """
     with reporting_errors(target):
         with limited_threads(options["threads"]):
-            plan = written(source, target, labels, options)(compute="init")
+            plan = written(source, target, options)(compute="init")
         if not quiet:
             click.echo(repr(plan))
-            which = f"{target} --labels {labels}" if labels else target
+            which = f"{target} --labels {options['labels']}" if options["labels"] else target
             click.echo(
                 f"begun; next: daskome script {which} --slurm, or daskome run {which}, then daskome finish {which}"
             )
@@ -126,29 +154,30 @@ def init(source: str, target: str, labels: str | None, quiet: bool, **options: A
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@click.option("--stage", type=click.IntRange(0), help="Which stage; without it all, one after the other.")
-@click.option("--part", type=Part(), default="0/1", help="Part i of n of the stage, from 0; auto/n: by the job array.")
-@click.option("--one-based", is_flag=True, help="Parts are counted from 1.")
-@LABELS
-@MEMORY
-@THREADS
-@FS_OPTION
-@IN_OPTION
-@RETRIES
-@QUIET
+@taking(
+    Row("--stage", "stage", click.IntRange(0), "Which stage; without it all, one after the other."),
+    Row("--part", "part", Part(), _parts(), {"default": "0/1"}),
+    Row("--one-based", "one_based", bool, "Parts are counted from 1."),
+    LABELS,
+    MEMORY,
+    THREADS,
+    FS_OPTION,
+    IN_OPTION,
+    RETRIES,
+    QUIET,
+)
 def run(
     target: str, part: tuple[int | None, int], one_based: bool, threads: int | None, quiet: bool, **options: Any
 ) -> None:
     """Write a part of what `daskome init` has begun at OUT. Units that are finished are left out.
 
-    With --part auto/64 the part is taken from SLURM_ARRAY_TASK_ID, PBS_ARRAY_INDEX, SGE_TASK_ID or LSB_JOBINDEX.
+    With --part auto/64 the part is taken from the job array of the batch scheduler.
     SIGTERM ends it after the unit in hand, with exit status 75: run it again, and it goes on.
     """
     with reporting_errors(target):
         import daskome
 
         chosen = run_arguments(part, one_based)
-        options |= {key: dict(options[key]) or None for key in ("fs_options", "in_options")}
         with limited_threads(threads), stopping_on_sigterm(), progress_bar(f"writing {target}", quiet) as progress:
             found = daskome.run_part(target, part=chosen, progress=progress, **options)
         if not quiet:
@@ -157,49 +186,33 @@ def run(
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@LABELS
-@FS_OPTION
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def status(target: str, labels: str | None, fs_options: tuple[Any, ...], as_json: bool) -> None:
+@taking(LABELS, FS_OPTION, JSON)
+def status(target: str, labels: str | None, fs_options: dict[str, Any] | None, as_json: bool) -> None:
     """Show how far it is, what was begun at OUT or was interrupted: units, bytes, failures, time left."""
     with reporting_errors():
         import daskome
 
-        found = daskome.status(target, labels=labels, fs_options=dict(fs_options) or None)
+        found = daskome.status(target, labels=labels, fs_options=fs_options)
         click.echo(json.dumps(asdict(found), indent=2) if as_json else repr(found))
 
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@LABELS
-@FS_OPTION
-@QUIET
-def finish(target: str, labels: str | None, fs_options: tuple[Any, ...], quiet: bool) -> None:
+@taking(LABELS, FS_OPTION, QUIET)
+def finish(target: str, labels: str | None, fs_options: dict[str, Any] | None, quiet: bool) -> None:
     """Publish what `daskome run` has written to OUT; refuse, and list what is missing, while anything is."""
     with reporting_errors():
         import daskome
 
-        plan = daskome.finish(target, labels=labels, fs_options=dict(fs_options) or None)
+        plan = daskome.finish(target, labels=labels, fs_options=fs_options)
         if not quiet:
             click.echo(repr(plan))
 
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@click.option("--slurm", "scheduler", flag_value="slurm", default=True, help="For Slurm (the default).")
-@click.option("--pbs", "scheduler", flag_value="pbs", help="For PBS Pro and OpenPBS.")
-@click.option("--sge", "scheduler", flag_value="sge", help="For Grid Engine.")
-@click.option("--lsf", "scheduler", flag_value="lsf", help="For LSF.")
-@click.option("--jobs", type=click.IntRange(1), default=64, show_default=True, help="Of each stage, at most.")
-@click.option("--threads", type=click.IntRange(1), help="Of each job; by default those for which it was planned.")
-@click.option("--hours", type=click.IntRange(1), default=24, show_default=True, help="Of each job, at most.")
-@click.option("--memory", metavar="SIZE", help="Of each job; by default what is predicted, and a quarter to spare.")
-@click.option(
-    "--option", "options", multiple=True, help="Of the submitting command, as in --option=-plong; repeatable."
-)
-@LABELS
-@FS_OPTION
-def script(target: str, fs_options: tuple[Any, ...], **chosen: Any) -> None:
+@taking(*JOBS, LABELS, FS_OPTION)
+def script(target: str, **options: Any) -> None:
     """Print a shell script that submits what was begun at OUT: arrays of jobs, a stage after the other, and the end.
 
     \b
@@ -209,30 +222,31 @@ def script(target: str, fs_options: tuple[Any, ...], **chosen: Any) -> None:
     with reporting_errors():
         import daskome
 
-        click.echo(daskome.batch_script(target, fs_options=dict(fs_options) or None, **chosen), nl=False)
+        click.echo(daskome.batch_script(target, **options), nl=False)
 
 
 @main.command()
 @click.argument("url")
-@click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print the attributes as they are stored.")
-def info(url: str, fs_options: tuple[Any, ...], as_json: bool) -> None:
+@taking(URL_OPTION, Row("--json", "as_json", bool, "Print the attributes as they are stored."))
+def info(url: str, fs_options: dict[str, Any] | None, as_json: bool) -> None:
     """Show what is at URL: levels, axes, sizes, metadata."""
     with reporting_errors():
         from daskome.inspection import describe as information
 
-        click.echo(information.describe(url, dict(fs_options), as_json))
+        click.echo(information.describe(url, fs_options or {}, as_json))
 
 
 @main.command()
 @click.argument("url")
-@click.option("--version", help="OME-Zarr version to check against, such as 0.5; by default the stated one.")
-@click.option("--strict", is_flag=True, help="Warnings count as problems.")
-@click.option("--json", "as_json", is_flag=True, help="Print all problems as JSON.")
-@click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors; with --strict, warnings too.")
+@taking(
+    VERSION,
+    Row("--strict", "strict", bool, "Warnings count as problems."),
+    Row("--json", "as_json", bool, "Print all problems as JSON."),
+    URL_OPTION,
+    Row("-q --quiet", "quiet", bool, "Print nothing but errors; with --strict, warnings too."),
+)
 def validate(
-    url: str, version: str | None, strict: bool, as_json: bool, fs_options: tuple[Any, ...], quiet: bool
+    url: str, version: str | None, strict: bool, as_json: bool, fs_options: dict[str, Any] | None, quiet: bool
 ) -> None:
     """Check that what is at URL, an image, labels or a plate, is what OME-Zarr says.
 
@@ -242,7 +256,7 @@ def validate(
     with reporting_errors():
         import daskome
 
-        problems = daskome.validate(url, version, fs_options=dict(fs_options) or None)
+        problems = daskome.validate(url, version, fs_options=fs_options)
         wrong = [problem for problem in problems if strict or not problem.warning]
         if as_json:
             click.echo(json.dumps([asdict(problem) for problem in problems], indent=2))
@@ -256,28 +270,27 @@ def validate(
 
 @main.command()
 @click.argument("url")
-@click.option(
-    "--pixels",
-    type=Blocks(),
-    default=False,
-    is_flag=False,
-    flag_value="all",
-    help="Recompute levels and compare: all blocks, or --pixels=N blocks a level.",
+@taking(
+    Row(
+        "--pixels",
+        "pixels",
+        Blocks(),
+        "Recompute levels and compare: all blocks, or --pixels=N blocks per level.",
+        {"default": False, "is_flag": False, "flag_value": "all"},
+    ),
+    Row("--source", "source", None, "Compare the first level with this image, too."),
+    THREADS,
+    URL_OPTION,
+    Row("--in-option", "in_options", Pairs(), "Option of the file system of --source; repeatable."),
+    Row("-q --quiet", "quiet", bool, "Print nothing but problems."),
 )
-@click.option("--source", help="Compare the first level with this image, too.")
-@click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all cores.")
-@click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
-@click.option(
-    "--in-option", "in_options", type=Pairs(), multiple=True, help="Option of the file system of --source; repeatable."
-)
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but problems.")
 def verify(
     url: str,
     pixels: bool | int,
     source: str | None,
     threads: int | None,
-    fs_options: tuple[Any, ...],
-    in_options: tuple[Any, ...],
+    fs_options: dict[str, Any] | None,
+    in_options: dict[str, Any] | None,
     quiet: bool,
 ) -> None:
     """Check the OME-Zarr image at URL: its metadata against its arrays and, on request, its pixels.
@@ -290,14 +303,12 @@ def verify(
 
         if in_options and not source:
             raise ValueError("--in-option goes with --source, which is not given")
-        image = daskome.read(source, dict(in_options) or None) if source else None
+        image = daskome.read(source, in_options) if source else None
         with (
             limited_threads(threads),
             progress_bar(f"verifying {url}", quiet or not (pixels or source), "blocks") as progress,
         ):
-            problems = daskome.verify(
-                url, pixels=pixels, source=image, fs_options=dict(fs_options) or None, progress=progress
-            )
+            problems = daskome.verify(url, pixels=pixels, source=image, fs_options=fs_options, progress=progress)
         for problem in problems:
             click.echo(f"{problem.where}: {problem.message}", err=True)
         if problems:
@@ -308,13 +319,19 @@ def verify(
 
 @main.command()
 @click.argument("url")
-@click.option(
-    "--version", "--fmt", "--ome-version", "version", required=True, help="OME-Zarr version to convert to, such as 0.5."
+@taking(
+    Row(
+        "--version --fmt --ome-version",
+        "version",
+        None,
+        "OME-Zarr version to convert to, such as 0.5.",
+        {"required": True},
+    ),
+    Row("--dry-run", "dry_run", bool, "Write nothing; show what would be done."),
+    URL_OPTION,
+    QUIET,
 )
-@click.option("--dry-run", is_flag=True, help="Write nothing; show what would be done.")
-@click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def upgrade(url: str, version: str, dry_run: bool, fs_options: tuple[Any, ...], quiet: bool) -> None:
+def upgrade(url: str, version: str, dry_run: bool, fs_options: dict[str, Any] | None, quiet: bool) -> None:
     """Convert the OME-Zarr image or plate at URL to another version, in place, without touching its pixels.
 
     \b
@@ -325,7 +342,7 @@ def upgrade(url: str, version: str, dry_run: bool, fs_options: tuple[Any, ...], 
     with reporting_errors():
         import daskome
 
-        lines = daskome.convert_metadata(url, version, fs_options=dict(fs_options) or None, dry_run=dry_run)
+        lines = daskome.convert_metadata(url, version, fs_options=fs_options, dry_run=dry_run)
         if not quiet:
             click.echo("\n".join(["nothing is written; this would be done:", *lines] if dry_run else lines))
 
@@ -333,13 +350,13 @@ def upgrade(url: str, version: str, dry_run: bool, fs_options: tuple[Any, ...], 
 @main.command()
 @click.argument("url")
 @click.argument("image", metavar="PNG", type=click.Path(dir_okay=False, writable=True))
-@click.option("--fs-option", "fs_options", type=Pairs(), multiple=True, help="Option of the file system; repeatable.")
-def preview(url: str, image: str, fs_options: tuple[Any, ...]) -> None:
+@taking(URL_OPTION)
+def preview(url: str, image: str, fs_options: dict[str, Any] | None) -> None:
     """Draw the middle slice of every level at URL side by side into PNG."""
     with reporting_errors():
         import daskome
 
-        daskome.preview(url, image, dict(fs_options) or None)
+        daskome.preview(url, image, fs_options)
         click.echo(f"{image}: the middle slice of every level of {url}")
 
 
@@ -364,15 +381,3 @@ def _checked(pixels: bool | int, source: str | None) -> str:
         return f"{first}, not the others (see --pixels)" if first else "not its pixels (see --pixels)"
     amount = "all pixels" if pixels is True else f"{pixels} blocks a level"
     return f"{amount}, {first}" if first else amount
-
-
-@contextmanager
-def warnings_as_messages() -> Iterator[None]:
-    """Print warnings as messages: the line that they point at is none that the user of a command has written."""
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        click.echo(f"warning: {message}", err=True)
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show
-        yield

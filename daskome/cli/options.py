@@ -1,77 +1,187 @@
-"""Options that several commands share."""
+"""Options as rows: a flag, the parameter of the Python function that it stands for, its type, and its help."""
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
-from daskome.cli.params import Factors, Pairs, Values
+from daskome.cli.params import Channels, Factors, Pairs, Values
+from daskome.execution.batch.schedulers import SCHEDULERS
 
-FS_OPTION = click.option(
+
+def _methods() -> str:
+    from daskome.kernels.methods import METHODS
+
+    return f"{', '.join(METHODS)}, or module:function; by default mean, of labels mode."
+
+
+def _versions() -> str:
+    from daskome.ome.versions import DEFAULT_VERSION, VERSIONS
+
+    names: dict[int, list[str]] = {}
+    for version in VERSIONS.values():
+        names.setdefault(version.arrays.zarr_format, []).append(version.name)
+    by_format = ", ".join(f"{', '.join(some)} (zarr v{number})" for number, some in names.items())
+    return f"OME-Zarr version: {by_format}; {DEFAULT_VERSION.name} by default."
+
+
+def _checked_versions() -> str:
+    from daskome.ome.versions import VERSIONS
+
+    return f"Version to check against: {', '.join(VERSIONS)}; by default the one that the store states."
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An option of the command line.
+
+    Attributes
+    ----------
+    flags : str
+        Such as ``"--fmt --ome-version"``.
+    name : str
+        The parameter of the Python function that takes its value.
+    type : click.ParamType or type, optional
+        Converts the value; `bool` for a flag without one, none for text.
+    help : str or callable
+        A callable makes it when help is shown, from a table that need not be imported before.
+    settings : dict
+        Further arguments of `click.option`.
+    """
+
+    flags: str
+    name: str
+    type: Any
+    help: str | Callable[[], str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def option(self, command: Callable[..., Any]) -> Callable[..., Any]:
+        """Give a command this option."""
+        settings: dict[str, Any] = {"help": self.help, **self.settings}
+        settings |= {"is_flag": True} if self.type is bool else {"type": self.type}
+        if isinstance(self.type, Pairs):
+            settings |= {"multiple": True, "callback": lambda context, option, pairs: dict(pairs) or None}
+        return click.option(*self.flags.split(), self.name, cls=Option, **settings)(command)
+
+
+class Option(click.Option):
+    """An option whose help may be a callable."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        self._help: str | Callable[[], str] = settings.pop("help")
+        super().__init__(*args, **settings)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the flags and the help."""
+        self.help = self._help if isinstance(self._help, str) else self._help()
+        return super().get_help_record(ctx)
+
+
+def taking(*rows: Row) -> Callable[[Any], Any]:
+    """Return a decorator that gives a command options, which its help shows in this order."""
+
+    def decorate(command: Any) -> Any:
+        for row in reversed(rows):
+            command = row.option(command)
+        return command
+
+    return decorate
+
+
+def _schedulers() -> Iterator[Row]:
+    """Yield a flag for each batch scheduler; the first is the default."""
+    for number, row in enumerate(SCHEDULERS.values()):
+        default, words = ({}, "") if number else ({"default": True}, " (the default)")
+        yield Row(f"--{row.name}", "scheduler", None, f"For {row.title}{words}.", {"flag_value": row.name, **default})
+
+
+MEMORY = Row("--memory", "memory", None, "Memory that a worker may use, such as 2GB.", {"metavar": "SIZE"})
+THREADS = Row("--threads", "threads", click.IntRange(1), "Threads to use; by default all cores.")
+FS_OPTION = Row(
     "--fs-option",
     "fs_options",
-    type=Pairs(),
-    multiple=True,
-    help="Option of the file system of OUT's URL, such as endpoint_url=https://…; repeatable. Never stored.",
+    Pairs(),
+    "Option of the file system of OUT's URL, such as endpoint_url=https://…; repeatable. Never stored.",
 )
-IN_OPTION = click.option(
-    "--in-option",
-    "in_options",
-    type=Pairs(),
-    multiple=True,
-    help="Option of the file system of IN's URL; repeatable.",
+URL_OPTION = Row("--fs-option", "fs_options", Pairs(), "Option of the file system of the URL; repeatable.")
+IN_OPTION = Row("--in-option", "in_options", Pairs(), "Option of the file system of IN's URL; repeatable.")
+RETRIES = Row(
+    "--retries",
+    "retries",
+    click.IntRange(0),
+    "How many times a failing unit is tried again.",
+    {"default": 2, "show_default": True},
 )
-MEMORY = click.option("--memory", metavar="SIZE", help="What a worker may use, such as 2GB.")
-THREADS = click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all cores.")
-RETRIES = click.option(
-    "--retries", type=click.IntRange(0), default=2, show_default=True, help="How often a failing unit is tried again."
+QUIET = Row("-q --quiet", "quiet", bool, "Print nothing but errors.")
+LABELS = Row(
+    "--labels", "labels", None, "Name of the labels, if labels of the image at OUT are meant.", {"metavar": "NAME"}
 )
-QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-LABELS = click.option("--labels", metavar="NAME", help="The labels of this name, of the image at OUT.")
-_DESCRIBE = [
-    click.option("--axes", metavar="AXES", help="Names of the axes, such as tczyx; if the input has none."),
-    click.option("--scale", type=Values(float), help="Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),
-    click.option("--translation", type=Values(float), help="Position of the centre of the first voxel."),
-    click.option("--unit", help="Unit of the axes of space, such as micrometer."),
-    click.option("--name", help="Name of the image."),
-    click.option(
-        "--method",
-        help="mean, the default (of labels: mode), median, mode, min, max, nearest, gaussian, resize, zoom, laplacian,"
-        " module:function.",
-    ),
-    click.option(
+AS_LABELS = Row(
+    "--labels",
+    "labels",
+    None,
+    "IN are labels of the image at OUT: write them to labels/NAME in it.",
+    {"metavar": "NAME"},
+)
+RESUME = Row("--resume", "resume", bool, "Continue what was interrupted; begin where nothing was begun.")
+JSON = Row("--json", "as_json", bool, "Print it as JSON.")
+VERSION = Row("--version", "version", None, _checked_versions)
+IMAGE = (
+    Row("--axes", "axes", None, "Names of the axes, such as tczyx, if the input has none.", {"metavar": "AXES"}),
+    Row("--scale", "scale", Values(float), "Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),
+    Row("--translation", "translation", Values(float), "Position of the centre of the first voxel."),
+    Row("--unit", "axes_units", None, "Unit of the axes of space, such as micrometer."),
+    Row("--name", "name", None, "Name of the image."),
+    Row("--method", "method", None, _methods),
+    Row(
         "--scale-factors",
-        type=Factors(int),
-        default="auto",
-        show_default=True,
-        help='Relative to the input: 2,4,8; JSON as in \'[{"y": 2, "x": 2}]\'; none.',
+        "scale_factors",
+        Factors(int),
+        'Relative to the input: 2,4,8; JSON as in \'[{"y": 2, "x": 2}]\'; none.',
+        {"default": "auto", "show_default": True},
     ),
-    click.option(
-        "--fmt",
-        "--ome-version",
-        "fmt",
-        help="OME-Zarr version, such as 0.4 (zarr v2), or 0.5 (zarr v3, the default).",
-    ),
-    click.option("--chunks", type=Values(int), help="Chunk shape: 128, or 64,256,256, or z=1,y=512,x=512."),
-    click.option("--shards", type=Values(int), help="Shard shape, whole multiples of the chunks."),
-    click.option("--compressor", metavar="CODEC", help="none, zstd:3, gzip:5, blosc:lz4:5:bitshuffle."),
-    click.option(
+    Row("--fmt --ome-version", "fmt", None, _versions),
+    Row("--chunks", "chunks", Values(int), "Chunk shape: 128, or 64,256,256, or z=1,y=512,x=512."),
+    Row("--shards", "shards", Values(int), "Shard shape, whole multiples of the chunks."),
+    Row("--compressor", "compressors", None, "none, zstd:3, gzip:5, blosc:lz4:5:bitshuffle.", {"metavar": "CODEC"}),
+    Row(
         "--storage-options",
-        type=Values(str),
-        metavar="JSON",
-        help="One object for all levels, or a list with one per level.",
+        "storage_options",
+        Values(str),
+        "One object for all levels, or a list with one per level.",
+        {"metavar": "JSON"},
     ),
-    click.option("--channels", metavar="NAMES", help="Add display metadata: names of the channels by commas, or JSON."),
+    Row("--channels", "channels", Channels(), "Add display metadata: names of the channels by commas, or JSON."),
     MEMORY,
-    click.option("--staging", is_flag=True, help="Allow a temporary copy of an IN that would be read over four times."),
+    Row("--staging", "staging", bool, "Allow a temporary copy of an IN that would be read over four times."),
     THREADS,
     FS_OPTION,
     IN_OPTION,
-    click.option("--overwrite", is_flag=True, help="Replace an image that is there."),
-]
-
-
-def describing(command: Any) -> Any:
-    """Give a command the options that describe an image."""
-    for option in reversed(_DESCRIBE):
-        command = option(command)
-    return command
+    Row("--overwrite", "overwrite", bool, "Replace an existing image."),
+)
+"""What the commands that write or plan an image take."""
+JOBS = (
+    *(
+        Row(f"--{row.name}", "scheduler", None, f"For {row.title}.", {"flag_value": row.name})
+        for row in SCHEDULERS.values()
+    ),
+    Row("--jobs", "jobs", click.IntRange(1), "Jobs per stage, at most.", {"default": 64, "show_default": True}),
+    Row("--threads", "threads", click.IntRange(1), "Threads of each job; by default those of the plan."),
+    Row("--hours", "hours", click.IntRange(1), "Hours of each job, at most.", {"default": 24, "show_default": True}),
+    Row(
+        "--memory",
+        "memory",
+        None,
+        "Memory of each job; by default what is predicted, and a quarter to spare.",
+        {"metavar": "SIZE"},
+    ),
+    Row(
+        "--option",
+        "options",
+        None,
+        "Option of the submitting command, as in --option=-plong; repeatable.",
+        {"multiple": True},
+    ),
+)
+"""What a job script takes; one flag per row of `SCHEDULERS`."""

@@ -42,6 +42,23 @@ class Factors(Values):
         return found if isinstance(found, list) else [found]
 
 
+class Channels(click.ParamType[Any]):
+    """Names of channels by commas, or JSON."""
+
+    name = "NAMES"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a list of names, or what the JSON holds."""
+        if not isinstance(value, str):
+            return value
+        if value[:1] not in "[{":
+            return [name.strip() for name in value.split(",")]
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            return self.fail(f"{value!r} is not JSON: {error}", param, ctx)
+
+
 class Blocks(click.ParamType[Any]):
     """How many blocks of a level: all, or a positive number."""
 

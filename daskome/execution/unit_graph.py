@@ -1,15 +1,18 @@
-"""One unit as lazy Dask arrays: its piece of the source, downsampled level by level, each level stored.
+"""One unit as lazy Dask arrays: its piece of the source, downsampled level by level, each level given to `da.to_zarr`.
 
-The only place where pixels are written. Blocks are whole stored objects (`Level.write_chunks`) that no other
-block shares, so `da.store` needs no lock. (`da.to_zarr` onto an array, which calls `da.store` too, would lay its
-own grid over ours: with ``array.chunk-size`` at one block, 10 % of random grids came out misaligned.)
+The only place where pixels are written. Blocks are whole stored objects (`Level.write_chunks`) that no other block
+shares, so nothing needs a lock. By itself, `da.to_zarr` would lay another grid over an array that exists: blocks of
+about ``array.chunk-size``, cut where its heuristics cut, which may be within a stored object. That setting belongs to
+the whole process, so it cannot be changed around a call while other threads write other units. Instead, a level comes
+as an array whose blocks are final (`Blocks`), and goes to what Dask cannot divide (`Target`).
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
+import dask
 import dask.array as da
 import numpy as np
 import zarr
@@ -36,36 +39,76 @@ def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.
     arrays : sequence of zarr.Array
         Where each of its regions lies.
     """
-    work, blocks, written = unit.work, [], (*unit.regions, *unit.left)
+    work, blocks, written = unit.pass_, [], (*unit.regions, *unit.copied)
     for k, (region, array) in enumerate(zip(written, arrays, strict=True), start=work.first):
         if k > work.first or work.reads_below:
             piece = coarsen(piece, pyramid, k, region)
         write_chunks = pyramid.levels[k].write_chunks if k < work.stop else array.chunks
         piece = piece.rechunk(block_sizes(region, write_chunks), method="tasks")
         blocks.append(piece)
-    targets = [Target(array) for array in arrays]
-    found = da.store(blocks, targets, lock=False, regions=list(map(regions.slices, written)), compute=False)
-    return list(found) if isinstance(found, tuple) else [found]
+    return [write(*each) for each in zip(blocks, written, arrays, strict=True)]
 
 
-class Target:
-    """A zarr array as `da.store` sees it.
+def write(level: da.Array, region: Region, array: zarr.Array[Any]) -> da.Array:
+    """Return what writes a level, block by block, into a region of an array when it is computed.
+
+    Raises
+    ------
+    RuntimeError
+        If Dask has cut the level into other blocks.
+    """
+    final = Blocks(level.dask, level.name, level.chunks, meta=level)
+    stored: da.Array = da.to_zarr(final, Target(array, region), compute=False)
+    if stored.chunks != level.chunks:
+        raise RuntimeError(
+            f"Dask {dask.__version__} would write blocks of {stored.chunks} instead of {level.chunks}, and two of them"
+            " might share a stored object; install an older version of Dask"
+        )
+    return stored
+
+
+class Blocks(da.Array):  # type: ignore[misc]
+    """A Dask array that stays in its blocks, whatever grid `da.to_zarr` asks for."""
+
+    __slots__ = ()
+
+    def rechunk(self, *args: Any, **kwargs: Any) -> "Blocks":
+        """Return the array as it is."""
+        return self
+
+
+class Target(zarr.Array[Any]):
+    """A region of a zarr array, as `da.to_zarr` sees it: one voxel, so there is no grid to lay over it.
 
     Dask would name its tasks by a hash of the array, store included: slow, and fatal for a zip file, which zarr
-    3.1 opens anew to be written when it is copied for that. A random name does as well.
+    3.1 opens anew to be written when it is copied for that. A random name does as well. Nor does Dask see the store:
+    it refuses one in memory while there is a cluster, which has nothing to do with how this unit is written. And it
+    has no fields: Dask would search all of them for Dask arrays.
     """
 
-    __slots__ = ("array",)
+    __dataclass_fields__: ClassVar[dict[str, Any]] = {}
+    store: Any = None
+    shards: Any = None
 
-    def __init__(self, array: zarr.Array[Any]) -> None:
+    def __init__(self, array: zarr.Array[Any], region: Region) -> None:
+        super().__init__(array.async_array)
         self.array = array
+        self.start = tuple(start for start, _ in region)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """One voxel."""
+        return (1,) * len(self.start)
+
+    shape = chunks
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """Write a block of whole stored objects.
+        """Write a block of whole stored objects; its index is counted from the start of the region.
 
         zarr reads a shard that reaches beyond the edge before it writes it. One that a killed process has left half
-        written can't be read, so it goes first, and nothing of it is lost: the block has all that belongs into it.
+        written cannot be read, so it is deleted first. Nothing is lost: the block holds all of it.
         """
+        index = tuple(slice(i.start + n, i.stop + n) for i, n in zip(index, self.start, strict=True))
         try:
             sync_codecs.write(self.array, index, value)
         except Exception:
@@ -86,8 +129,8 @@ def coarsen(piece: da.Array, pyramid: Pyramid, k: int, region: Region) -> da.Arr
     reduce = partial(downsample, factors=factors, method=method)
     if any(map(method.halo, factors)):
         margins = regions.margins(pyramid.reads(k, region), inner)
-        whole: Chunks = tuple((n,) for n in regions.shape_of(region))
-        return _mapped(piece.rechunk(-1, method="tasks"), whole, partial(reduce, halo=margins))
+        one_chunk: Chunks = tuple((n,) for n in regions.shape_of(region))
+        return _mapped(piece.rechunk(-1, method="tasks"), one_chunk, partial(reduce, halo=margins))
     aligned = tuple(align_to_factor(sizes, f) for sizes, f in zip(piece.chunks, factors, strict=True))
     chunks: Chunks = tuple(
         tuple(regions.ceil_div(n, f) for n in sizes) for sizes, f in zip(aligned, factors, strict=True)

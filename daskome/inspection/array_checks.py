@@ -11,10 +11,10 @@ from typing import Any
 from daskome.inspection.stored_image import LONGEST, Numbers, StoredImage, StoredLevel, dtype_of, factors_of
 from daskome.model.image import DTYPES
 from daskome.model.json_values import JSONObject
+from daskome.model.problem import Problem
 from daskome.model.pyramid import level_translation, shrinks
 from daskome.ome.metadata import PlacedDataset
 from daskome.ome.omero import n_channels
-from daskome.ome.problem import Problem
 from daskome.ome.versions import Version
 
 Findings = Iterator[Problem]

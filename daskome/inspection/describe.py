@@ -11,11 +11,11 @@ from zarr.storage import StorePath
 from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, StoredLevel, layout_of, read_stored_image
 from daskome.model.axes import Axis
+from daskome.model.problem import Problem
 from daskome.model.text import format_nbytes, format_numbers, format_table, pluralize
 from daskome.ome.detect import ome_keys, version_in
 from daskome.ome.image_label import LABELS
 from daskome.ome.omero import Channel
-from daskome.ome.problem import Problem
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members
 from daskome.stores.location import locate
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.inspection.stored_image import read_document, reason
@@ -13,6 +12,7 @@ from daskome.model.json_values import JSONObject
 from daskome.model.paths import is_inside
 from daskome.ome.detect import kinds_of, ome_of
 from daskome.ome.image_label import LABELS
+from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group
 from daskome.stores.location import join_paths
 
@@ -160,12 +160,8 @@ def _is_in(path: Any, name: str) -> bool:
 
 def _names(store_path: StorePath) -> list[str]:
     """Return the names below a place, as far as the store can tell."""
-
-    async def listed() -> list[str]:
-        return [name async for name in store_path.store.list_dir(store_path.path)]
-
     try:
-        return sorted(name.rstrip("/") for name in sync(listed()) if not name.startswith("."))
+        return sorted(name for name in list_names(store_path) if not name.startswith("."))
     except Exception:
         return []
 

@@ -34,6 +34,15 @@ def preview(url: Any, path: Any, fs_options: Mapping[str, Any] | None = None) ->
         If Pillow is missing.
     ValueError
         If the target is not an OME-Zarr image.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from daskome import preview, write_image
+    >>> folder = tempfile.mkdtemp()
+    >>> plan = write_image(np.eye(64, dtype="uint8"), f"{folder}/a.ome.zarr", [2, 4], axes="yx")
+    >>> preview(f"{folder}/a.ome.zarr", f"{folder}/a.png")
     """
     try:
         from PIL import Image

@@ -1,6 +1,5 @@
 """A stored image as far as it can be read, whichever program wrote it; what cannot be read becomes a `Problem`."""
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +7,6 @@ from math import isfinite
 from typing import Any
 
 import zarr
-from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.kernels.methods import METHODS, Method
@@ -16,15 +14,17 @@ from daskome.model.axes import Axis
 from daskome.model.image import DTYPES
 from daskome.model.json_values import JSONObject
 from daskome.model.layout import Layout
+from daskome.model.limits import default_limits
 from daskome.model.paths import is_inside
+from daskome.model.problem import Problem
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.regions import ceil_div
 from daskome.ome.detect import ome_of, version_in
 from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero
-from daskome.ome.problem import Problem
 from daskome.ome.read import read_multiscale_at, with_coordinates
 from daskome.ome.versions import VERSIONS, Version, likely_version, version_of
+from daskome.stores.documents import read_json
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
 from daskome.stores.location import locate
 
@@ -205,8 +205,7 @@ def stored_image_of(
 def read_document(store_path: StorePath, name: str) -> Any:
     """Return a JSON document as it is stored, or None if it is missing or not JSON."""
     try:
-        buffer = sync((store_path / name).get())
-        return None if buffer is None else json.loads(buffer.to_bytes())
+        return read_json(store_path / name)
     except (ValueError, OSError, RecursionError):
         return None
 
@@ -338,8 +337,8 @@ def _level(dataset: PlacedDataset, array: Array, factors: Numbers, axes: Sequenc
         dataset.path,
         shape,
         layout,
-        write_block(shape, layout.objects, axes, itemsize),
-        write_block(shape, layout.chunks, axes, itemsize),
+        write_block(shape, layout.objects, axes, itemsize, default_limits()),
+        write_block(shape, layout.chunks, axes, itemsize, default_limits()),
         factors,
         dataset.scale,
         dataset.translation,

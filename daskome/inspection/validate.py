@@ -18,9 +18,9 @@ from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
 from daskome.model.json_values import JSONObject
+from daskome.model.problem import Problem, below, errors
 from daskome.model.text import Progress
 from daskome.ome.detect import ome_of, version_in
-from daskome.ome.problem import Problem, below, errors
 from daskome.ome.rules.values import COUNT
 from daskome.ome.rules.walk import find_problems
 from daskome.ome.versions import VERSIONS, Version, find_version, likely_version, version_of

@@ -10,8 +10,8 @@ from typing import Any
 
 from daskome.inspection.compare import Comparison, compare, comparisons
 from daskome.inspection.validate import Inspected, findings, inspected
+from daskome.model.problem import Problem, below, errors
 from daskome.model.text import Progress
-from daskome.ome.problem import Problem, below, errors
 from daskome.stores.location import locate
 
 

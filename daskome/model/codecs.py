@@ -8,7 +8,7 @@ from daskome.model.layout import ArrayFormat
 
 
 def parse_codec(text: str, stored_as: ArrayFormat) -> Any:
-    """Return a compressor from how the command line names it.
+    """Return a compressor from its name on the command line.
 
     Parameters
     ----------
@@ -18,6 +18,7 @@ def parse_codec(text: str, stored_as: ArrayFormat) -> Any:
 
     Examples
     --------
+    >>> from daskome.model.layout import ZARR_V2, ZARR_V3
     >>> parse_codec("zstd:3", ZARR_V3)
     {'name': 'zstd', 'configuration': {'level': 3, 'checksum': False}}
     >>> parse_codec("blosc:lz4", ZARR_V2)
@@ -34,8 +35,19 @@ def parse_codec(text: str, stored_as: ArrayFormat) -> Any:
     for part, of in zip(parts, allowed, strict=False):
         if part not in of:
             known = f"{of[0]} to {of[-1]}" if isinstance(of, range) else ", ".join(of)
-            raise ValueError(f"compressor {text!r}: {part!r} is none of {known}")
+            raise ValueError(f"compressor {text!r}: {part!r} is not one of {known}")
     return spell[stored_as.zarr_format](*parts, *defaults[len(parts) :])
+
+
+def with_codecs(options: Mapping[str, Any], stored_as: ArrayFormat) -> dict[str, Any]:
+    """Return storage options whose compressor, if it has a short name, is spelt as a zarr format spells it.
+
+    >>> from daskome.model.layout import ZARR_V2
+    >>> with_codecs({"chunks": 64, "compressors": "gzip:5"}, ZARR_V2)
+    {'chunks': 64, 'compressors': {'id': 'gzip', 'level': 5}}
+    """
+    named = {key: value for key in ("compressor", "compressors") if isinstance(value := options.get(key), str)}
+    return {**options, **{key: parse_codec(name, stored_as) for key, name in named.items() if name != "auto"}}
 
 
 SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
@@ -70,4 +82,4 @@ CODECS: Mapping[str, tuple[tuple[Any, ...], tuple[Any, ...], Mapping[int, Callab
         },
     ),
 }  # fmt: skip
-"""A compressor by name: the values it allows, those it has where none are given, and how each zarr format spells it."""
+"""A compressor by name: the values it allows, its defaults, and how each zarr format spells it."""

@@ -2,31 +2,31 @@
 
 zarr hands every chunk to an event loop that all threads share, and from there to a thread of another pool: with two
 threads that write, a third of the time goes into waiting for each other. Since 3.3 zarr has a pipeline that needs no
-event loop, for stores that don't either. Elsewhere everything goes zarr's ordinary way.
+event loop, for stores that do not need one either. Everything else goes zarr's ordinary way.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from threading import Lock
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.buffer.cpu import Buffer, NDBuffer
-from zarr.core.buffer import BufferPrototype
+from zarr.core.array_spec import ArraySpec
+from zarr.core.buffer import BufferPrototype, default_buffer_prototype
+from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.registry import register_pipeline
-from zarr.storage import LocalStore, MemoryStore
+
+from daskome.stores.kinds import waits_for_no_loop
 
 try:
     from zarr.core.codec_pipeline import FusedCodecPipeline
 except ImportError:  # before zarr 3.3
     FusedCodecPipeline = None  # type: ignore[assignment, misc]
-ZARRS_OWN = ("zarr.core.codec_pipeline.BatchedCodecPipeline", "zarr.core.codec_pipeline.FusedCodecPipeline")
+ZARRS_OWN = (BatchedCodecPipeline, FusedCodecPipeline)
 """Another pipeline, such as that of zarrs, is the user's choice, and stays."""
 SAMPLES_PER_AXIS = 8
-"""So many voxels are looked at along each axis before all are."""
-LOCK = Lock()
-"""Arrays learn their pipeline from zarr's configuration, which all threads share."""
+"""How many voxels along each axis are compared before all are."""
 
 
 if FusedCodecPipeline is not None:
@@ -49,19 +49,45 @@ if FusedCodecPipeline is not None:
     register_pipeline(DirectPipeline)
 
 
-def open_sync(store: Any, open_: Callable[[], "zarr.Array[Any]"]) -> "zarr.Array[Any]":
-    """Return an array that `open_` opens, with codecs that run at once if its store can do without an event loop."""
-    with LOCK:
-        chosen = zarr.config.get("codec_pipeline.path")
-        if FusedCodecPipeline is None or type(store) not in (LocalStore, MemoryStore) or chosen not in ZARRS_OWN:
-            return open_()
-        with zarr.config.set({"codec_pipeline.path": f"{__name__}.DirectPipeline"}):
-            return open_()
+def open_sync(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
+    """Return an open array with codecs that run at once, if its store can do without an event loop.
+
+    zarr would choose them by its configuration, which all threads share: to change it while an array is opened would
+    make every thread wait for the slowest store. So the pipeline that zarr has chosen is replaced, without a lock.
+    """
+    pipeline = array.async_array.codec_pipeline
+    if FusedCodecPipeline is None or not waits_for_no_loop(array.store) or _is_chosen(pipeline):
+        return array
+    array = array.with_config({})  # a copy: the caller keeps what it has
+    object.__setattr__(array.async_array, "codec_pipeline", _direct(array))
+    return array
 
 
-def with_sync_codecs(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
-    """Return an open array as `opened` would open it, without a look at its store."""
-    return open_sync(array.store, lambda: array.with_config({}))
+def needs_no_loop(store: Any) -> bool:
+    """Whether arrays in a store are `opened` with codecs that run at once, one chunk after the other."""
+    chosen = zarr.config.get("codec_pipeline.path").rpartition(".")[2] not in {
+        getattr(p, "__name__", "") for p in ZARRS_OWN
+    }
+    return FusedCodecPipeline is not None and waits_for_no_loop(store) and not chosen
+
+
+def concurrency() -> int | None:
+    """Return how many chunks zarr encodes beside each other elsewhere, in this process; None: all of a block."""
+    limit = zarr.config.get("async.concurrency")
+    return None if limit is None else int(limit)
+
+
+def _is_chosen(pipeline: Any) -> bool:
+    """Whether a pipeline is not zarr's own."""
+    return type(pipeline) not in ZARRS_OWN
+
+
+def _direct(array: "zarr.Array[Any]") -> Any:
+    """Return the codecs of an array as a pipeline that runs them at once."""
+    metadata, shape = array.metadata, array.shards or array.chunks
+    spec = ArraySpec(shape, metadata.dtype, metadata.fill_value, array.config, default_buffer_prototype())
+    codecs: Any = array.async_array.codec_pipeline
+    return DirectPipeline.from_codecs(codecs).evolve_from_array_spec(spec)
 
 
 class Voxels(NDBuffer):

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import StorePath
 
 from daskome.model.json_values import JSONDict, to_plain_json
+from daskome.model.problem import Problem
 from daskome.model.text import pluralize
 from daskome.ome.detect import ome_keys, ome_of, version_in
-from daskome.ome.problem import Problem
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version
+from daskome.stores.documents import put_text
 from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import locate, parent_of
@@ -201,5 +201,4 @@ def _perform(store_path: StorePath, changes: Work) -> None:
 
 
 async def _put(store_path: StorePath, document: JSONDict) -> None:
-    text = json.dumps(document, indent=2, allow_nan=False)
-    await store_path.set(default_buffer_prototype().buffer.from_bytes(text.encode()))
+    await put_text(store_path, json.dumps(document, indent=2, allow_nan=False))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from daskome.model.json_values import JSONDict
+from daskome.model.problem import Problem
 from daskome.ome.detect import ome_keys
-from daskome.ome.problem import Problem
 from daskome.ome.versions import Version
 from daskome.stores.location import join_paths
 from daskome.upgrade.groups import DIMENSIONS, Group, is_below, upwards

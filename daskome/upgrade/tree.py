@@ -1,19 +1,18 @@
 """All zarr documents of a hierarchy, read once, as a tree."""
 
 import asyncio
-import json
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.model.json_values import JSONDict
 from daskome.model.paths import paths_inside
 from daskome.ome.detect import ome_of
+from daskome.stores.documents import fetch_json, fetch_names
 from daskome.stores.location import join_paths
 
 V3, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES, V2_ALL = "zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"
@@ -150,21 +149,15 @@ def read_nodes(store_path: StorePath, paths: Sequence[str]) -> list[Node]:
 
 
 async def _document(store_path: StorePath) -> JSONDict | None:
-    """Return a document, None if it is missing."""
-    buffer = await store_path.get(default_buffer_prototype())
-    if buffer is None:
-        return None
-    try:
-        document = json.loads(buffer.to_bytes())
-    except ValueError as error:
-        raise ValueError(f"{store_path} is not valid JSON: {error}") from error
-    if not isinstance(document, dict):
+    """Return a document, None where there is none."""
+    document: Any = await fetch_json(store_path)
+    if document is not None and not isinstance(document, dict):
         raise ValueError(f"{store_path} is not a JSON object")
     return document
 
 
 async def _listed(store_path: StorePath) -> tuple[str, ...]:
-    return tuple(sorted([name.strip("/") async for name in store_path.store.list_dir(store_path.path)]))
+    return tuple(sorted(await fetch_names(store_path)))
 
 
 def gather(requests: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:

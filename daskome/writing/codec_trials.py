@@ -11,20 +11,21 @@ import numpy as np
 from dask.local import get_sync
 
 from daskome.model import regions
-from daskome.model.axes import AxesLike
 from daskome.model.codecs import parse_codec
+from daskome.model.level_options import LevelOptions
 from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
 from daskome.model.text import format_html_table, format_numbers, format_table, pluralize
 from daskome.ome.versions import DEFAULT_VERSION, find_version
 from daskome.planning.plan import Plan
-from daskome.planning.work import Workers
+from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
 from daskome.sources.views import check_has_pixels
 from daskome.stores import sync_codecs
 from daskome.stores.arrays import chunk_nbytes, one_chunk
 from daskome.writing.description import ImageOptions
+from daskome.writing.types import AxesLike, ChunksLike, FormatLike, ImageLike
 
 COMPRESSORS = (
     "none", "blosc:lz4:5:shuffle", "blosc:lz4:5:bitshuffle", "blosc:zstd:1:shuffle", "blosc:zstd:1:bitshuffle",
@@ -96,12 +97,12 @@ HEAD = ["compressor", "ratio", "encode MB/s", "decode MB/s"]
 
 
 def try_codecs(
-    image: Any,
+    image: ImageLike,
     compressors: Sequence[str] = COMPRESSORS,
     *,
     axes: AxesLike | None = None,
-    chunks: Any = None,
-    fmt: Any = None,
+    chunks: ChunksLike | None = None,
+    fmt: FormatLike | None = None,
 ) -> CodecTrials:
     """Compress some chunks of an image with each compressor, and return how small and how fast that is.
 
@@ -138,7 +139,9 @@ def try_codecs(
     """
     source, version = as_source(image), DEFAULT_VERSION if fmt is None else find_version(fmt)
     check_has_pixels(source)
-    plan, _ = ImageOptions(axes=axes, storage_options={"chunks": chunks}).plan(source, version, Workers())
+    plan, _ = ImageOptions(axes=axes, storage_options=LevelOptions(({"chunks": chunks},))).plan(
+        source, version, PlanOptions()
+    )
     stored_as = version.arrays
     codecs = {name: parse_codec(name, stored_as) for name in compressors}
     blocks = list(_blocks(plan, source))

@@ -1,33 +1,32 @@
 """What a caller asks for, made whole and checked: the image, and the metadata of its group. No store is looked at."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from daskome._caller import warn
 from daskome.kernels.methods import find_method
-from daskome.model.axes import AxesLike, parse_axes, per_axis
-from daskome.model.codecs import parse_codec
-from daskome.model.factors import ScaleFactors
+from daskome.model.axes import parse_axes, per_axis
+from daskome.model.codecs import parse_codec, with_codecs
 from daskome.model.image import Image, check_ndim
-from daskome.model.json_values import to_plain_json
-from daskome.model.layout import StorageOptions
+from daskome.model.level_options import NO_OPTIONS, LevelOptions, parse_level_options
+from daskome.model.missing_axes import missing_axes, put_in, with_missing_axes
 from daskome.model.source import Source
-from daskome.ome.detect import ome_keys
+from daskome.ome.checked import checked
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.metadata import Metadata, image_metadata
 from daskome.ome.omero import parse_omero
-from daskome.ome.read import read_metadata
-from daskome.ome.rules.walk import check_attributes
 from daskome.ome.versions import Version, unsupported
-from daskome.ome.write import to_attributes
 from daskome.planning import build
 from daskome.planning.build import plan_image
 from daskome.planning.plan import Describe, Plan
-from daskome.planning.work import SourceChunks, Workers
-from daskome.sources.views import expand_axes
+from daskome.planning.work import PlanOptions, SourceChunks
+from daskome.writing.options import Arguments, chosen
+from daskome.writing.types import AxesLike, ChannelsLike, PerAxis, ScaleFactors, UnitsLike
 
+Planned = tuple[Plan, list[Source]]
+"""A plan, and the images that it reads in the order of `Pass.image`."""
 RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets", "version")
 """What a multiscale says that follows from the image."""
 
@@ -36,23 +35,23 @@ RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets"
 class ImageOptions:
     """What a caller says of an image, beside its pixels; None for what is left to the image itself.
 
-    Attributes are the arguments of `daskome.write_image`; `rest` are those it does not know.
+    Attributes are the arguments of `daskome.write_image` of the same names; `metadata` are those it does not know.
     """
 
     name: str | None = None
     axes: AxesLike | None = None
-    scale: Any = None
-    translation: Any = None
-    axes_units: Mapping[str, str] | str | None = None
-    channels: Any = None
+    scale: PerAxis | None = None
+    translation: PerAxis | None = None
+    axes_units: UnitsLike | None = None
+    channels: ChannelsLike | None = None
     omero: Mapping[str, Any] | None = None
     image_label: ImageLabel | None = None
-    method: Any = None
+    method: str | Callable[..., Any] | None = None
     scale_factors: ScaleFactors = "auto"
-    storage_options: StorageOptions = None
-    rest: Mapping[str, Any] | None = None
+    storage_options: LevelOptions = NO_OPTIONS
+    metadata: Mapping[str, Any] | None = None
 
-    def plan(self, source: Source, version: Version, capacity: Workers) -> tuple[Plan, Source]:
+    def plan(self, source: Source, version: Version, options: PlanOptions) -> tuple[Plan, Source]:
         """Return the plan of an image that is downsampled, and what is read.
 
         Raises
@@ -61,21 +60,21 @@ class ImageOptions:
             For anything that can't be written as asked.
         """
         own = self.image(source)
-        where = missing_axes(own, version)
-        image, source = with_missing_axes(own, where, version), expand_axes(source, where)
+        where = missing_axes(own, version.every_axis)
+        image, source = with_missing_axes(own, where, version.every_axis), _with_axes(source, where)
         plan = plan_image(
             image,
             _pieces(source),
             find_method(self.method or "mean"),
             version,
             scale_factors=self.scale_factors,
-            storage_options=padded(self._storage_options(version), where),
+            storage_options=self._storage_options(version, where),
             describe=self.describe(version, image),
-            capacity=capacity,
+            options=options,
         )
         return plan, source
 
-    def plan_levels(self, sources: Sequence[Source], version: Version, capacity: Workers) -> tuple[Plan, list[Source]]:
+    def plan_levels(self, sources: Sequence[Source], version: Version, options: PlanOptions) -> Planned:
         """Return the plan of an image all of whose levels are given, and what is read.
 
         Raises
@@ -86,25 +85,26 @@ class ImageOptions:
         if not sources:
             raise ValueError("the pyramid has no levels")
         own = [self.image(source) for source in sources]
-        where = missing_axes(own[0], version)
-        levels = [with_missing_axes(level, where, version) for level in own]
-        whole = [expand_axes(source, where) for source in sources]
+        where = missing_axes(own[0], version.every_axis)
+        levels = [with_missing_axes(level, where, version.every_axis) for level in own]
+        whole = [_with_axes(source, where) for source in sources]
         plan = build.plan_levels(
             levels,
             list(map(_pieces, whole)),
             find_method(self.method or "mean"),
             version,
-            storage_options=padded(self._storage_options(version), where),
+            storage_options=self._storage_options(version, where),
             describe=self.describe(version, levels[0]),
-            capacity=capacity,
+            options=options,
         )
         return plan, whole
 
-    def _storage_options(self, version: Version) -> StorageOptions:
-        """Return the storage options; those of labels with the compressor that suits them."""
-        if self.image_label is None:
-            return self.storage_options
-        return compressed(self.storage_options, parse_codec(version.arrays.labels, version.arrays))
+    def _storage_options(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
+        """Return the storage options for a version, and for an image with axes put in; those of labels suit labels."""
+        options = self.storage_options.map(partial(with_codecs, stored_as=version.arrays))
+        if self.image_label is not None:
+            options = options.map(partial(_with_codec_of_labels, version=version))
+        return options.map(partial(_padded, positions=positions)) if positions else options
 
     def image(self, source: Source) -> Image:
         """Return an image as the caller describes it, and where the caller doesn't, as it describes itself."""
@@ -134,7 +134,7 @@ class ImageOptions:
         ValueError
             For what the specification forbids, and what is no JSON.
         """
-        rest = dict(self.rest or {})
+        rest = dict(self.metadata or {})
         how = rest.pop("metadata", None)
         if how is not None and not isinstance(how, Mapping):
             raise ValueError(
@@ -148,72 +148,38 @@ class ImageOptions:
         return lambda pyramid: checked(version, made(pyramid))
 
 
+def image_options(arguments: Arguments) -> ImageOptions:
+    """Return what the arguments of a call say of an image."""
+    storage_options = parse_level_options(arguments.get("storage_options"))
+    return chosen(ImageOptions, {**arguments, "storage_options": storage_options})
+
+
+def _with_axes(source: Source, positions: tuple[int, ...]) -> Source:
+    """Return what is read with axes put in; zarr, which that needs, is imported only if there are any."""
+    if not positions:
+        return source
+    from daskome.sources.views import expand_axes
+
+    return expand_axes(source, positions)
+
+
 def _pieces(source: Source) -> SourceChunks:
-    return SourceChunks(source.chunks, source.copies, shared=len(source.shared), repeated=source.repeated)
+    return SourceChunks(source.chunks, source.buffer_copies, shared=len(source.shared), repeated=source.repeated)
 
 
-def missing_axes(image: Image, version: Version) -> tuple[int, ...]:
-    """Return where axes are to be put in: 0.1 and 0.2 know images of five dimensions only."""
-    names, own = [axis.name for axis in version.every_axis], [axis.name for axis in image.axes]
-    in_order = [name for name in names if name in own] == own
-    return tuple(i for i, name in enumerate(names) if name not in own) if in_order else ()
-
-
-def with_missing_axes(image: Image, where: tuple[int, ...], version: Version) -> Image:
-    """Return an image with axes of length 1 put in."""
-    if not where:
-        return image
-    axes = parse_axes([axis.name for axis in version.every_axis], len(version.every_axis))
-    return replace(
-        image,
-        shape=_spread(image.shape, where, (1,) * len(axes)),
-        axes=_spread(image.axes, where, axes),
-        scale=_spread(image.scale, where, (1.0,) * len(axes)),
-        translation=_spread(image.translation, where, (0.0,) * len(axes)),
-    )
-
-
-def _spread(values: Sequence[Any], where: tuple[int, ...], default: Sequence[Any]) -> tuple[Any, ...]:
-    own = iter(values)
-    return tuple(default[i] if i in where else next(own) for i in range(len(values) + len(where)))
-
-
-def compressed(options: StorageOptions, compressor: Mapping[str, Any]) -> StorageOptions:
-    """Return storage options with a compressor where they name none."""
-    if options is not None and not isinstance(options, Mapping):
-        return [{"compressors": compressor, **one} if "compressor" not in one else one for one in options]
-    own = options or {}
-    return own if "compressor" in own else {"compressors": compressor, **own}
-
-
-def padded(options: StorageOptions, where: tuple[int, ...]) -> StorageOptions:
-    """Return storage options whose chunks and shards have a 1 for every axis that is put in."""
-    if not where or options is None:
+def _with_codec_of_labels(options: Mapping[str, Any], version: Version) -> Mapping[str, Any]:
+    """Return storage options with the compressor that suits labels, if they have none."""
+    if "compressor" in options:
         return options
-    if isinstance(options, Mapping):
-        return _padded(options, where)
-    return [_padded(one, where) for one in options]
+    return {"compressors": parse_codec(version.arrays.labels, version.arrays), **options}
 
 
-def _padded(options: Mapping[str, Any], where: tuple[int, ...]) -> dict[str, Any]:
-    ones = (1,) * (len(where) + 5)
+def _padded(options: Mapping[str, Any], positions: tuple[int, ...]) -> Mapping[str, Any]:
+    """Return storage options whose chunks and shards have a 1 for every axis that is put in."""
+    ones = (1,) * (len(positions) + 5)
     short = [k for k in ("chunks", "shards") if isinstance(options.get(k), list | tuple)]
-    short = [key for key in short if len(options[key]) + len(where) == 5]
-    return {**options, **{key: _spread(options[key], where, ones) for key in short}}
-
-
-def checked(version: Version, metadata: Metadata) -> Metadata:
-    """Return metadata as they come back from JSON.
-
-    Raises
-    ------
-    ValueError
-        That lists all that the specification forbids, and names what is no JSON.
-    """
-    found: dict[str, Any] = to_plain_json(to_attributes(version, metadata), "metadata")
-    shown = replace(metadata, omero=metadata.omero and metadata.omero.shown)
-    check_attributes(to_plain_json(to_attributes(version, shown), "metadata"), version.name)
-    return read_metadata(found) if ome_keys(found) else metadata
+    short = [key for key in short if len(options[key]) + len(positions) == 5]
+    return {**options, **{key: put_in(options[key], positions, ones) for key in short}}
 
 
 def warn_of_loss(version: Version, metadata: Metadata) -> None:

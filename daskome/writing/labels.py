@@ -1,126 +1,184 @@
 """Labels of an image: ``labels/<name>`` inside its group, planned like any image, and listed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import accumulate, islice, pairwise, product
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
+from dask.delayed import delayed
 from zarr.storage import StorePath
 
 from daskome.inspection.stored_image import StoredImage, pyramid_of, read_stored_image
-from daskome.model.axes import Axis
+from daskome.model.axes import Axis, reject_unknown
+from daskome.model.chunks import consolidated
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
+from daskome.model.problem import Problem
 from daskome.model.pyramid import Pyramid
 from daskome.model.source import Source
 from daskome.ome.detect import ome_keys, ome_of
-from daskome.ome.image_label import LABELS, colored, parse_image_label
+from daskome.ome.image_label import LABELS, ImageLabel, colored, parse_image_label
 from daskome.ome.metadata import Metadata
-from daskome.ome.problem import Problem
 from daskome.ome.versions import Version
+from daskome.planning.build import together
 from daskome.planning.plan import Group, Plan
-from daskome.planning.work import Workers
+from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
-from daskome.sources.pieces import source_piece
+from daskome.sources.dask_graphs import compute_shared
+from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores.conflicts import OTHER_KINDS
 from daskome.stores.groups import UNFINISHED_KEY, read_attributes
-from daskome.writing.description import ImageOptions
+from daskome.writing.description import ImageOptions, Planned, image_options
+from daskome.writing.options import Arguments, chosen
+from daskome.writing.target import check_same_version
+from daskome.writing.types import ColorsLike, ImageLike, PropertiesLike
 
+NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "metadata")
+"""Fields of `ImageOptions` that have no meaning for labels that come with an image."""
 DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
 @dataclass(frozen=True, slots=True)
-class LabelImage:
-    """A label image as its caller asks for it.
+class LabelOptions:
+    """What a caller says of the values of a label image: the arguments of the same names of `daskome.write_labels`."""
 
-    Attributes
-    ----------
-    name : str
-        Of its group in ``labels``.
-    sources : sequence of Source
-        The image, or all its levels.
-    given : bool
-        Whether all levels are given.
-    asked : ImageOptions
-    """
+    colors: ColorsLike | None = None
+    properties: PropertiesLike | None = None
+    label_metadata: Mapping[str, Any] | None = None
 
-    name: str
-    sources: Sequence[Source]
-    given: bool
-    asked: ImageOptions
-
-    @property
-    def path(self) -> str:
-        """Where it lies in the group of its image."""
-        return f"{LABELS}/{self.name}"
-
-    def plan(self, image: Pyramid | None, version: Version, capacity: Workers) -> tuple[Plan, list[Source]]:
-        """Return the plan of the label image alone, and what is read.
-
-        Parameters
-        ----------
-        image : Pyramid, optional
-            That was labelled, if it is known: levels, scales and units are its own, unless the caller says otherwise.
+    def image_label(self, source: Source) -> ImageLabel:
+        """Return the ``image-label`` object; ``colors=True`` reads all labels.
 
         Raises
         ------
         ValueError
-            For what can't be the labels of this image.
+            If a color or property is invalid.
         """
-        asked = replace(_following(self.asked, self.sources[0], image), name=self.name)
-        whole = asked.image(self.sources[0])
-        _check_dtype(whole)
-        if self.given:
-            plan, sources = asked.plan_levels(self.sources, version, capacity)
-        else:
-            asked = replace(asked, scale_factors=factors_like(asked.scale_factors, whole, image))
-            plan, source = asked.plan(self.sources[0], version, capacity)
-            sources = [source]
-        if image is not None:
-            _check_like(plan.pyramids[0], image)
-        return plan, sources
+        stated = {"colors": self.colors, "properties": self.properties}
+        stated |= {key: value for key, value in (self.label_metadata or {}).items() if stated.get(key) is None}
+        if stated["colors"] is True:
+            stated["colors"] = colored(label_values(source))
+        return parse_image_label(**stated)
 
 
-def label_image(
-    name: str,
-    levels: Sequence[Any],
-    asked: ImageOptions,
-    colors: Any = None,
-    properties: Any = None,
-    label_metadata: Mapping[str, Any] | None = None,
-    given: bool = False,
-) -> LabelImage:
-    """Return a label image from what the caller gives.
+_FIELDS = [field.name for kind in (ImageOptions, LabelOptions) for field in fields(kind)]
+LABEL_ARGUMENTS = ("labels", *(name for name in _FIELDS if name not in NOT_FOR_LABELS))
+"""Arguments of labels that come with an image."""
+
+
+def planned_labels(arguments: Arguments, store_path: StorePath, version: Version, options: PlanOptions) -> Planned:
+    """Return the plan of `daskome.write_labels`, and the images that it reads."""
+    source = as_source(arguments["labels"])
+    labels = label_options(arguments, source)
+    check_same_version(store_path, version)
+    return _listed(labels, plan_labels(labels, source, image_at(store_path), version, options))
+
+
+def planned_multiscale_labels(
+    arguments: Arguments, store_path: StorePath, version: Version, options: PlanOptions
+) -> Planned:
+    """Return the plan of `daskome.write_multiscale_labels`, and the levels that it reads."""
+    sources = [as_source(level) for level in arguments["pyramid"]]
+    if not sources:
+        raise ValueError("the pyramid has no levels")
+    labels = label_options(arguments, sources[0])
+    check_same_version(store_path, version)
+    return _listed(labels, plan_label_levels(labels, sources, image_at(store_path), version, options))
+
+
+def with_labels(
+    plan: Plan, source: Source, labels: Mapping[str, Any], version: Version, options: PlanOptions
+) -> Planned:
+    """Return the plan of an image together with those of its labels, and what they read.
 
     Parameters
     ----------
-    name : str
-    levels : sequence of array-like
-    asked : ImageOptions
-    colors, properties, label_metadata
-        As in `daskome.write_labels`.
-    given : bool
-        Whether `levels` are all levels.
+    plan, source
+        The plan of the image, and what it reads.
+    labels : dict
+        As in `daskome.write_image`.
+    """
+    parts, sources = [("", plan)], [source]
+    for name, value in labels.items():
+        arguments = _label_arguments(name, value)
+        read = as_source(arguments["labels"])
+        part, (read,) = plan_labels(label_options(arguments, read), read, plan.pyramids[0], version, options)
+        parts.append((f"{LABELS}/{name}", part))
+        sources.append(read)
+    return together(parts, label_list_groups(list(labels))[:1]), sources
+
+
+def label_options(arguments: Arguments, source: Source) -> ImageOptions:
+    """Return the options of a label image: those of an image with an ``image-label``, named by its path.
 
     Raises
     ------
     ValueError
-        If the name or what is said of label values can't be.
+        If the name, a color or a property is invalid.
     """
-    check_name(name)
-    if not levels:
-        raise ValueError("the pyramid has no levels")
-    sources = [as_source(level) for level in levels]
-    said = {"colors": colors, "properties": properties}
-    said |= {key: value for key, value in (label_metadata or {}).items() if said.get(key) is None}
-    if said["colors"] is True:
-        said["colors"] = colored(label_values(sources[0]))
-    whole = replace(asked, image_label=parse_image_label(**said), method=asked.method or "mode")
-    return LabelImage(name, sources, given, whole)
+    check_name(arguments["name"])
+    image = image_options(arguments)
+    return replace(
+        image, image_label=chosen(LabelOptions, arguments).image_label(source), method=image.method or "mode"
+    )
 
 
-def label_values(labels: Any) -> list[int]:
+def plan_labels(
+    labels: ImageOptions, source: Source, image: Pyramid | None, version: Version, options: PlanOptions
+) -> Planned:
+    """Return the plan of a label image alone, and what it reads.
+
+    Parameters
+    ----------
+    labels : ImageOptions
+    source : Source
+    image : Pyramid, optional
+        The labelled image, if it is known: levels, scale and units follow it where the caller says nothing else.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be labels of this image.
+    """
+    labels = _following(labels, source, image)
+    described = labels.image(source)
+    _check_dtype(described)
+    labels = replace(labels, scale_factors=factors_like(labels.scale_factors, described, image))
+    plan, source = labels.plan(source, version, options)
+    _check_like(plan.pyramids[0], image)
+    return plan, [source]
+
+
+def plan_label_levels(
+    labels: ImageOptions, sources: Sequence[Source], image: Pyramid | None, version: Version, options: PlanOptions
+) -> Planned:
+    """Return the plan of a label image all of whose levels are given, and what it reads, as `plan_labels` does."""
+    labels = _following(labels, sources[0], image)
+    _check_dtype(labels.image(sources[0]))
+    plan, expanded = labels.plan_levels(sources, version, options)
+    _check_like(plan.pyramids[0], image)
+    return plan, expanded
+
+
+def _listed(labels: ImageOptions, planned: Planned) -> Planned:
+    """Return the plan of a label image put under its path, and listed among the labels."""
+    (plan, sources), name = planned, str(labels.name)
+    return together([(f"{LABELS}/{name}", plan)], label_list_groups([name])), sources
+
+
+def _label_arguments(name: str, value: Any) -> Arguments:
+    """Return the arguments of labels that come with an image as pixels, or as a dict of pixels and arguments."""
+    arguments = dict(value) if isinstance(value, Mapping) else {"labels": value}
+    if "labels" not in arguments:
+        raise ValueError(f"labels {name!r}: give an array, or a dict with 'labels' and arguments of write_labels")
+    reject_unknown(arguments, LABEL_ARGUMENTS, "argument of labels")
+    return {**arguments, "name": name}
+
+
+def label_values(labels: ImageLike) -> list[int]:
     """Return all values of a label image but 0, the background.
 
     Parameters
@@ -144,10 +202,29 @@ def label_values(labels: Any) -> list[int]:
     >>> label_values(np.array([[0, 3], [3, 7]], "uint16"))
     [3, 7]
     """
-    source = as_source(labels)
-    whole = tuple((0, n) for n in source.shape)
-    found = da.unique(source_piece(source, whole, (256,) * len(whole))).compute()
-    return [int(value) for value in np.asarray(found) if value]
+    source, found = with_shared_results(as_source(labels), compute_shared), set[int]()
+    pieces = _pieces(source)
+    while some := list(islice(pieces, PIECES_AT_ONCE)):
+        found.update(*dask.compute(*map(_values, some)))
+    return sorted(found - {0})
+
+
+def _pieces(source: Source) -> Iterator[da.Array]:
+    """Yield a label image in pieces of whole source chunks, one at a time: a petabyte has millions."""
+    sides = [pairwise(accumulate(consolidated(sizes, PIECE), initial=0)) for sizes in source.chunks]
+    for region in product(*sides):
+        yield source_piece(source, region, (PIECE,) * len(region))
+
+
+@delayed(pure=False)  # type: ignore[untyped-decorator]
+def _values(piece: Any) -> list[int]:
+    return [int(value) for value in np.unique(piece)]
+
+
+PIECE = 256
+"""Voxels along each axis of what is looked at in one task; more where source chunks are larger."""
+PIECES_AT_ONCE = 256
+"""Pieces whose tasks are in one graph, so that it doesn't grow with the image."""
 
 
 def image_at(place: StorePath) -> Pyramid | None:
@@ -254,8 +331,10 @@ def factors_like(scale_factors: ScaleFactors, labels: Image, image: Pyramid | No
     return [{name: int(factor) for name, factor in row.items() if name in long} for row in rows]
 
 
-def _check_like(labels: Pyramid, image: Pyramid) -> None:
-    """Raise for labels that can't be those of an image: as many levels, each axis as long, or 1 (section "labels")."""
+def _check_like(labels: Pyramid, image: Pyramid | None) -> None:
+    """Raise for labels that cannot be those of an image: as many levels, each axis as long, or 1 (section "labels")."""
+    if image is None:
+        return
     if len(labels.levels) != len(image.levels):
         raise ValueError(
             f"labels {labels.name!r} would have {len(labels.levels)} levels, but the image has {len(image.levels)};"

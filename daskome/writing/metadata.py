@@ -1,5 +1,7 @@
 """The calls that write metadata alone, for groups whose arrays are there or are written by others."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -7,9 +9,10 @@ from typing import Any
 import zarr
 from zarr.storage import StorePath
 
-from daskome.model.axes import AxesLike, Axis, parse_axes
+from daskome.model.axes import Axis, parse_axes
 from daskome.model.json_values import to_plain_json
 from daskome.model.paths import is_inside
+from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS, ImageLabel, parse_image_label
 from daskome.ome.metadata import Metadata
@@ -28,19 +31,20 @@ from daskome.stores.groups import (
     write_attributes,
 )
 from daskome.stores.location import address_of, locate
-from daskome.writing.description import checked, warn_of_loss
+from daskome.writing.description import warn_of_loss
 from daskome.writing.labels import check_name
 from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
 from daskome.writing.target import choose_version
+from daskome.writing.types import AxesLike, ColorsLike, FormatLike, GroupLike, PropertiesLike, UnitsLike
 
 
 @accepts_ome_zarr_calls
 def write_multiscales_metadata(
-    group: Any,
+    group: GroupLike,
     datasets: Sequence[Mapping[str, Any] | str],
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     axes: AxesLike | None = None,
-    axes_units: Mapping[str, str] | str | None = None,
+    axes_units: UnitsLike | None = None,
     name: str | None = None,
     **metadata: Any,
 ) -> None:
@@ -96,11 +100,11 @@ def write_multiscales_metadata(
 
 @accepts_ome_zarr_calls
 def write_plate_metadata(
-    group: Any,
+    group: GroupLike,
     rows: Sequence[str],
     columns: Sequence[str],
     wells: Sequence[str | Mapping[str, Any]],
-    fmt: Any = None,
+    fmt: FormatLike | None = None,
     acquisitions: Sequence[Mapping[str, Any]] | None = None,
     field_count: int | None = None,
     name: str | None = None,
@@ -145,7 +149,9 @@ def write_plate_metadata(
 
 
 @accepts_ome_zarr_calls
-def write_well_metadata(group: Any, images: Sequence[str | Mapping[str, Any]], fmt: Any = None) -> None:
+def write_well_metadata(
+    group: GroupLike, images: Sequence[str | Mapping[str, Any]], fmt: FormatLike | None = None
+) -> None:
     """Write the metadata of a well.
 
     Parameters
@@ -178,11 +184,11 @@ def write_well_metadata(group: Any, images: Sequence[str | Mapping[str, Any]], f
 
 @accepts_ome_zarr_calls
 def write_label_metadata(
-    group: Any,
+    group: GroupLike,
     name: str,
-    colors: Any = None,
-    properties: Any = None,
-    fmt: Any = None,
+    colors: ColorsLike | None = None,
+    properties: PropertiesLike | None = None,
+    fmt: FormatLike | None = None,
     **metadata: Any,
 ) -> None:
     """Say what the values of a label image mean, and list it among the labels.
@@ -247,7 +253,7 @@ def _updated(old: ImageLabel | None, new: ImageLabel, says_source: bool) -> Imag
     )
 
 
-def get_metadata(group: Any) -> dict[str, Any]:
+def get_metadata(group: GroupLike) -> dict[str, Any]:
     """Return what a group says of OME-Zarr: what stands under ``ome``, or for 0.4 and older at the top level.
 
     Parameters
@@ -257,7 +263,7 @@ def get_metadata(group: Any) -> dict[str, Any]:
     return dict(ome_of(read_attributes(locate(group)) or {}))
 
 
-def add_metadata(group: Any, metadata: Mapping[str, Any], fmt: Any = None) -> None:
+def add_metadata(group: GroupLike, metadata: Mapping[str, Any], fmt: FormatLike | None = None) -> None:
     """Merge entries into what a group says of OME-Zarr, in one write.
 
     Parameters
@@ -283,7 +289,7 @@ def add_metadata(group: Any, metadata: Mapping[str, Any], fmt: Any = None) -> No
     reload_attributes(group)
 
 
-def check_group_fmt(group: Any, fmt: Any = None, mode: str = "a") -> tuple[zarr.Group, Version]:
+def check_group_fmt(group: GroupLike, fmt: FormatLike | None = None, mode: str = "a") -> tuple[zarr.Group, Version]:
     """Return a group, made if it isn't there, and the version that is written to it.
 
     Parameters
@@ -308,7 +314,7 @@ def check_group_fmt(group: Any, fmt: Any = None, mode: str = "a") -> tuple[zarr.
     return found, version
 
 
-def check_format(group: zarr.Group, fmt: Any = None) -> Version:
+def check_format(group: zarr.Group, fmt: FormatLike | None = None) -> Version:
     """Return the version that is written to a group.
 
     Raises
@@ -319,7 +325,7 @@ def check_format(group: zarr.Group, fmt: Any = None) -> Version:
     return _target(group, fmt)[1]
 
 
-def _target(group: Any, fmt: Any) -> tuple[StorePath, Version]:
+def _target(group: GroupLike, fmt: FormatLike | None) -> tuple[StorePath, Version]:
     place = locate(group)
     version = choose_version(fmt, place)
     found = find_group(place)

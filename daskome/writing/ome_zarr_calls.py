@@ -4,22 +4,25 @@ Nothing behind it knows those words. A translation is silent where it loses noth
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from numbers import Real
 from typing import Any, Final, cast
 
 from daskome._caller import warn
 from daskome.model.axes import parse_axes
+from daskome.model.level_options import LevelOptions, parse_level_options
 from daskome.model.regions import ceil_div
 from daskome.writing.ome_zarr_signatures import (
     Arguments,
+    Calls,
     P,
     R,
     all_are,
     bound_arguments,
+    calls_of,
     is_dict,
     is_int,
-    known_arguments,
+    reject_missing_arguments,
     reject_misspelt_arguments,
 )
 
@@ -30,125 +33,123 @@ def accepts_ome_zarr_calls(function: Callable[P, R]) -> Callable[P, R]:
     """Return a public function that can be called in the words of any release of ``ome_zarr``, too.
 
     Type checkers see the function's own signature.
-
-    Parameters
-    ----------
-    function
-        One of those in `ORDERS`, by its name.
     """
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        return cast(Callable[..., R], function)(**to_daskome_arguments(function.__name__, args, kwargs))
+        return cast(Callable[..., R], function)(**to_daskome_arguments(function, args, kwargs))
 
     return called
 
 
-def to_daskome_arguments(function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
+def to_daskome_arguments(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
     """Return the keywords of daskome's own function for a call in the words of any release.
+
+    Only words that the call has are translated.
 
     Parameters
     ----------
     function
-        A key of `ORDERS`.
+        One of daskome's public functions that ``ome_zarr.writer`` has too.
     args, kwargs
         As the caller gave them. They are not changed, nor is what they hold.
 
     Raises
     ------
     TypeError
-        If positional arguments fit no order or can be read in two ways, or a keyword is nearly a known one.
+        If positional arguments fit no order or can be read in two ways, a keyword is nearly a known one, or a required
+        argument is missing.
     ValueError
         If coordinate transformations contradict the levels.
 
     Examples
     --------
-    >>> to_daskome_arguments("write_image", ["<image>", "a.zarr", [2, 4], "cells"], {"axes": "yx", "chunks": (64, 64)})
+    >>> from daskome import write_image
+    >>> to_daskome_arguments(write_image, ["<image>", "a.zarr", [2, 4], "cells"], {"axes": "yx", "chunks": (64, 64)})
     {'image': '<image>', 'group': 'a.zarr', 'scale_factors': [2, 4], 'name': 'cells', 'axes': 'yx',
      'storage_options': {'chunks': (64, 64)}}
     """
-    given = bound_arguments(function, args, kwargs)
-    reject_misspelt_arguments(function, given)
-    for translate in TRANSLATIONS:
-        translate(function, given)
-    return given
+    calls = calls_of(function)
+    arguments = bound_arguments(calls, args, kwargs)
+    reject_misspelt_arguments(calls, arguments)
+    reject_missing_arguments(calls, arguments)
+    for words, translate in TRANSLATIONS:
+        if not arguments.keys().isdisjoint(words):
+            translate(calls, arguments)
+    return arguments
 
 
-# ---- translations, one word each; they change `given`, which is a new dict
+# ---- translations, one word each; they change `arguments`, which is a new dict
 
 
-def _plain_none(function: str, given: Arguments) -> None:
-    """None for a choice is none made."""
-    for name in ("method", "compute", "fmt", "chunks", "coordinate_transformations", "byte_order", "retries"):
-        if name in given and given[name] is None:
-            del given[name]
+def _drop_none(calls: Calls, arguments: Arguments) -> None:
+    """None where it means no choice: the default of the function's own parameter holds."""
+    for name in NO_CHOICE:
+        if name in arguments and arguments[name] is None:
+            del arguments[name]
 
 
-def _method(function: str, given: Arguments) -> None:
+def _method(calls: Calls, arguments: Arguments) -> None:
     """A member of ``ome_zarr.scale.Methods`` by its value."""
-    method = given.get("method")
+    method = arguments.get("method")
     if isinstance(getattr(method, "value", None), str):
-        given["method"] = cast(Any, method).value
+        arguments["method"] = cast(Any, method).value
 
 
-def _byte_order(function: str, given: Arguments) -> None:
+def _byte_order(calls: Calls, arguments: Arguments) -> None:
     """Names of axes, where there are no others and they are as many as the dimensions."""
-    order = given.pop("byte_order", None)
-    if order is not None and given.get("axes") is None and len(order) == len(_shapes(given)[0]):
-        given["axes"] = order
+    order = arguments.pop("byte_order", None)
+    if order is not None and arguments.get("axes") is None and len(order) == len(_shapes(arguments)[0]):
+        arguments["axes"] = order
 
 
-def _chunks(function: str, given: Arguments) -> None:
+def _chunks(calls: Calls, arguments: Arguments) -> None:
     """A shape, or one per level, as storage options."""
-    if "chunks" in given:
-        chunks, options = given.pop("chunks"), given.get("storage_options")
-        if all_are(is_int, chunks, list):
-            chunks = tuple(chunks)
-        if isinstance(chunks, list):
-            levels = options if isinstance(options, list | tuple) else [options or {}] * len(chunks)
-            if len(levels) != len(chunks):
-                raise ValueError(f"chunks are for {len(chunks)} levels, storage_options for {len(levels)}")
-            given["storage_options"] = [{"chunks": c, **level} for c, level in zip(chunks, levels, strict=True)]
-        elif isinstance(options, list | tuple):
-            given["storage_options"] = [{"chunks": chunks, **level} for level in options]
-        else:
-            given["storage_options"] = {"chunks": chunks, **(options or {})}
+    chunks, options = arguments.pop("chunks"), parse_level_options(arguments.get("storage_options"))
+    if all_are(is_int, chunks, list):
+        chunks = tuple(chunks)
+    many = isinstance(chunks, list)
+    if many and not options.shared and len(options.levels) != len(chunks):
+        raise ValueError(f"chunks are for {len(chunks)} levels, storage_options for {len(options.levels)}")
+    levels = tuple({"chunks": shape} for shape in (chunks if many else [chunks]))
+    arguments["storage_options"] = options.over(LevelOptions(levels, shared=not many)).plain
 
 
-def _storage_options(function: str, given: Arguments) -> None:
+def _storage_options(calls: Calls, arguments: Arguments) -> None:
     """Chunks of fewer axes than the image has span the first ones; ``overwrite`` is an argument of the call."""
-    options = given.get("storage_options")
-    if not options:
+    if not arguments["storage_options"]:
         return
-    levels = [options] if isinstance(options, Mapping) else list(options)
-    overwrite = [level["overwrite"] for level in levels if "overwrite" in level]
+    options = parse_level_options(arguments["storage_options"])
+    overwrite = [level["overwrite"] for level in options.levels if "overwrite" in level]
     if overwrite:
-        given.setdefault("overwrite", any(overwrite))
-    levels = [_level_options(level, given) for level in levels]
-    given["storage_options"] = levels[0] if isinstance(options, Mapping) else levels
+        arguments.setdefault("overwrite", any(overwrite))
+    arguments["storage_options"] = options.map(partial(_level_options, arguments=arguments)).plain
 
 
-def _level_options(level: Mapping[str, Any], given: Arguments) -> Arguments:
+def _level_options(level: Mapping[str, Any], arguments: Arguments) -> Arguments:
     options = {key: value for key, value in level.items() if key != "overwrite"}
-    chunks, shapes = options.get("chunks"), _shapes(given)
+    chunks, shapes = options.get("chunks"), _shapes(arguments)
     if shapes and isinstance(chunks, list | tuple) and len(chunks) < len(shapes[0]):
         options["chunks"] = (*shapes[0][: len(shapes[0]) - len(chunks)], *chunks)
     return options
 
 
-def _scaler(function: str, given: Arguments) -> None:
+def _scaler(calls: Calls, arguments: Arguments) -> None:
     """A `Scaler`, which works by planes, as a method, and factors along the last two axes."""
-    if "scaler" not in given:
+    if "scaler" not in arguments:
         return
-    scaler = given.pop("scaler")
+    scaler = arguments.pop("scaler")
     if scaler is None:
-        given.setdefault("scale_factors", None)
+        arguments.setdefault("scale_factors", None)
         return
-    plane, wanted = _axis_names(given)[-2:], plane_factors(_shapes(given)[0], scaler.downscale, scaler.max_layer)
+    plane, wanted = (
+        _axis_names(arguments)[-2:],
+        plane_factors(_shapes(arguments)[0], scaler.downscale, scaler.max_layer),
+    )
     factors = [dict.fromkeys(plane, factor) for factor in wanted] or None
-    if given.get("scale_factors") not in (None, "auto", factors):
+    if arguments.get("scale_factors") not in (None, "auto", factors):
         warn("scale_factors are not used: the scaler says how far to go down")
-    given |= {"scale_factors": factors, "method": given.get("method") or _method_of(scaler)}
+    arguments |= {"scale_factors": factors, "method": arguments.get("method") or _method_of(scaler)}
 
 
 def _method_of(scaler: Any) -> str:
@@ -170,21 +171,21 @@ def plane_factors(shape: Sequence[int], downscale: int, max_layer: int) -> list[
     return [factor for factor in factors if factor <= min(shape[-2:])]
 
 
-def _transformations(function: str, given: Arguments) -> None:
+def _transformations(calls: Calls, arguments: Arguments) -> None:
     """Scale and translation of the first level; the others follow from the factors, and must agree with them."""
-    levels = given.pop("coordinate_transformations", None)
+    levels = arguments.pop("coordinate_transformations", None)
     if not levels:
         return
-    _check_placed(levels, len(_shapes(given)[0]))
+    _check_placed(levels, len(_shapes(arguments)[0]))
     scales = [_vector(level, "scale") or () for level in levels]
     ratios = [[b / a for a, b in zip(scales[0], scale, strict=True)] for scale in scales]
-    if "pyramid" in given:
-        _check_levels(ratios, _shapes(given))
-    elif given.get("scale_factors", "auto") == "auto":
-        given["scale_factors"] = [_factors(ratio, given) for ratio in ratios[1:]] or None
+    if "pyramid" in arguments:
+        _check_levels(ratios, _shapes(arguments))
+    elif arguments.get("scale_factors", "auto") == "auto":
+        arguments["scale_factors"] = [_factors(ratio, arguments) for ratio in ratios[1:]] or None
     else:
-        _check_levels(ratios, [_smaller(entry, given) for entry in (1, *(given["scale_factors"] or ()))])
-    _place(given, levels)
+        _check_levels(ratios, [_smaller(entry, arguments) for entry in (1, *(arguments["scale_factors"] or ()))])
+    _place(arguments, levels)
 
 
 def _check_placed(levels: Any, ndim: int) -> None:
@@ -229,14 +230,14 @@ def check_placing(level: Sequence[Mapping[str, Any]], ndim: int) -> None:
 SECTION: Final = "(section 'multiscales')"
 
 
-def _place(given: Arguments, levels: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+def _place(arguments: Arguments, levels: Sequence[Sequence[Mapping[str, Any]]]) -> None:
     lost = sorted({str(t.get("type")) for level in levels for t in level} - {"scale", "translation", "identity"})
     if lost:
         warn(f"coordinate_transformations of type {', '.join(lost)} are not written")
     for name in ("scale", "translation"):
         vector = _vector(levels[0], name)
-        if vector is not None and given.get(name) is None:
-            given[name] = vector
+        if vector is not None and arguments.get(name) is None:
+            arguments[name] = vector
 
 
 def _vector(level: Sequence[Mapping[str, Any]], kind: str) -> tuple[float, ...] | None:
@@ -255,9 +256,9 @@ def _check_levels(ratios: Sequence[Sequence[float]], shapes: Sequence[Sequence[i
             )
 
 
-def _factors(ratio: Sequence[float], given: Arguments) -> dict[str, int]:
+def _factors(ratio: Sequence[float], arguments: Arguments) -> dict[str, int]:
     """Return a level's factors by axis from how many times bigger its voxels are."""
-    return dict(zip(_axis_names(given), map(_whole, ratio, _shapes(given)[0]), strict=True))
+    return dict(zip(_axis_names(arguments), map(_whole, ratio, _shapes(arguments)[0]), strict=True))
 
 
 def _whole(ratio: float, n: int) -> int:
@@ -270,24 +271,26 @@ def _whole(ratio: float, n: int) -> int:
     raise ValueError(f"coordinate_transformations: scale grows by {ratio:g}, which is no whole factor of {n} voxels")
 
 
-def _smaller(entry: Any, given: Arguments) -> list[int]:
+def _smaller(entry: Any, arguments: Arguments) -> list[int]:
     """Return the shape of a level; an int is a factor of the axes of space."""
-    named = entry if isinstance(entry, Mapping) else {axis.name: entry for axis in _axes(given) if axis.spatial}
-    return [ceil_div(n, named.get(name, 1)) for name, n in zip(_axis_names(given), _shapes(given)[0], strict=True)]
+    named = entry if isinstance(entry, Mapping) else {axis.name: entry for axis in _axes(arguments) if axis.spatial}
+    return [
+        ceil_div(n, named.get(name, 1)) for name, n in zip(_axis_names(arguments), _shapes(arguments)[0], strict=True)
+    ]
 
 
-def _metadata(function: str, given: Arguments) -> None:
+def _metadata(calls: Calls, arguments: Arguments) -> None:
     """What was said of rendering inside ``metadata``, and of labels as ``image-label``, by daskome's names."""
-    metadata = given.get("metadata")
-    if isinstance(metadata, Mapping) and "omero" in metadata and "omero" in known_arguments(function):
-        given.setdefault("omero", metadata["omero"])
-        given["metadata"] = {key: value for key, value in metadata.items() if key != "omero"}
-        if not given["metadata"]:
-            del given["metadata"]
-    if "label_metadata" in known_arguments(function) and "image-label" in given:
-        given["label_metadata"] = {**_dict(given.pop("image-label")), **(given.get("label_metadata") or {})}
-    if given.get("omero") is not None:
-        given["omero"] = _dict(given["omero"])
+    metadata = arguments.get("metadata")
+    if isinstance(metadata, Mapping) and "omero" in metadata and "omero" in calls.known:
+        arguments.setdefault("omero", metadata["omero"])
+        arguments["metadata"] = {key: value for key, value in metadata.items() if key != "omero"}
+        if not arguments["metadata"]:
+            del arguments["metadata"]
+    if "label_metadata" in calls.known and "image-label" in arguments:
+        arguments["label_metadata"] = {**_dict(arguments.pop("image-label")), **(arguments.get("label_metadata") or {})}
+    if arguments.get("omero") is not None:
+        arguments["omero"] = _dict(arguments["omero"])
 
 
 def _dict(value: Any) -> Any:
@@ -295,47 +298,54 @@ def _dict(value: Any) -> Any:
     return value.model_dump(by_alias=True, exclude_none=True) if hasattr(value, "model_dump") else value
 
 
-def _datasets(function: str, given: Arguments) -> None:
+def _datasets(calls: Calls, arguments: Arguments) -> None:
     """Paths as datasets."""
-    if "paths" in given:
-        given["datasets"] = given.pop("paths")
-    if "datasets" in given:
-        if given["datasets"] is None or isinstance(given["datasets"], str):
-            raise TypeError(f"datasets must be a list of dicts or paths {SECTION}, not {given['datasets']!r}")
-        given["datasets"] = [{"path": d} if isinstance(d, str) else d for d in given["datasets"]]
+    if "paths" in arguments:
+        arguments["datasets"] = arguments.pop("paths")
+    if "datasets" in arguments:
+        if arguments["datasets"] is None or isinstance(arguments["datasets"], str):
+            raise TypeError(f"datasets must be a list of dicts or paths {SECTION}, not {arguments['datasets']!r}")
+        arguments["datasets"] = [{"path": d} if isinstance(d, str) else d for d in arguments["datasets"]]
 
 
-TRANSLATIONS: Final = (
-    _plain_none,
-    _method,
-    _byte_order,
-    _chunks,
-    _storage_options,
-    _scaler,
-    _transformations,
-    _metadata,
-    _datasets,
+NO_CHOICE = ("method", "compute", "fmt", "chunks", "coordinate_transformations", "byte_order", "retries")
+"""Arguments for which None means that the caller makes no choice."""
+TRANSLATIONS: Final[Sequence[tuple[Sequence[str], Callable[[Calls, Arguments], None]]]] = (
+    (NO_CHOICE, _drop_none),
+    (("method",), _method),
+    (("byte_order",), _byte_order),
+    (("chunks",), _chunks),
+    (("storage_options",), _storage_options),
+    (("scaler",), _scaler),
+    (("coordinate_transformations",), _transformations),
+    (("metadata", "omero", "image-label"), _metadata),
+    (("datasets", "paths"), _datasets),
 )
+"""Words of a call, and what translates them, in this order."""
 
 
 # ---- what is known of the image
 
 
-def _arrays(given: Arguments) -> Iterator[Any]:
+def _arrays(arguments: Arguments) -> Iterator[Any]:
     """Yield the image, or the levels."""
-    yield from given["pyramid"] if "pyramid" in given else (given[n] for n in ("image", "labels") if n in given)
+    yield from (
+        arguments["pyramid"]
+        if "pyramid" in arguments
+        else (arguments[n] for n in ("image", "labels") if n in arguments)
+    )
 
 
-def _shapes(given: Arguments) -> list[tuple[int, ...]]:
-    return [tuple(array.shape) for array in _arrays(given) if hasattr(array, "shape")]
+def _shapes(arguments: Arguments) -> list[tuple[int, ...]]:
+    return [tuple(array.shape) for array in _arrays(arguments) if hasattr(array, "shape")]
 
 
-def _axes(given: Arguments) -> Any:
-    first = next(_arrays(given))
+def _axes(arguments: Arguments) -> Any:
+    first = next(_arrays(arguments))
     dims = getattr(first, "dims", None)
-    axes = given.get("axes") or (dims if isinstance(dims, tuple) else None)
+    axes = arguments.get("axes") or (dims if isinstance(dims, tuple) else None)
     return parse_axes(axes, len(first.shape))
 
 
-def _axis_names(given: Arguments) -> list[str]:
-    return [axis.name for axis in _axes(given)]
+def _axis_names(arguments: Arguments) -> list[str]:
+    return [axis.name for axis in _axes(arguments)]

@@ -1,7 +1,10 @@
 """The calls of every release of ``ome_zarr.writer``: positional orders, keywords, and what fits where."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
+from inspect import Parameter, signature
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, Final, ParamSpec, TypeVar
@@ -14,55 +17,78 @@ Arguments = dict[str, Any]
 # ---- what was called how
 
 _SINCE_03 = "fmt axes coordinate_transformations storage_options"
-ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "plan_image": ("image group scale_factors name method",),
-    "write_plate": ("wells group scale_factors name method",),
+FORMER_ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "write_image": (
-        "image group scale_factors name method",
         f"image group scale_factors name method scaler {_SINCE_03} compute scale axes_units",
         f"image group scaler chunks {_SINCE_03} compute",
         f"image group chunks byte_order scaler {_SINCE_03}",
     ),
     "write_multiscale": (
-        "pyramid group name",
         f"pyramid group {_SINCE_03} name compute scale axes_units",
         f"pyramid group chunks {_SINCE_03} name compute",
     ),
     "write_labels": (
-        "labels group name scale_factors method",
         f"labels group name scaler scale_factors method {_SINCE_03} label_metadata scale axes_units compute",
         f"labels group name scaler chunks {_SINCE_03} label_metadata compute",
     ),
     "write_multiscale_labels": (
-        "pyramid group name",
         f"pyramid group name {_SINCE_03} label_metadata scale axes_units compute",
         f"pyramid group name chunks {_SINCE_03} label_metadata compute",
     ),
-    "write_multiscales_metadata": (
-        "group datasets fmt axes axes_units name",
-        "group datasets fmt axes name",
-    ),
-    "write_label_metadata": ("group name colors properties fmt",),
-    "write_plate_metadata": ("group rows columns wells fmt acquisitions field_count name",),
-    "write_well_metadata": ("group images fmt",),
+    "write_multiscales_metadata": ("group datasets fmt axes name",),
 }
-"""Positional parameters: daskome's, those of ome-zarr 0.21, of 0.4 to 0.11 (later ones append), and of 0.3."""
-_PLANNING = "fmt axes scale translation axes_units storage_options fs_options memory overwrite"
-_WRITING = f"{_PLANNING} resume retries progress compute"
-_LABELS = "label_metadata colors properties"
-KEYWORDS: Final[Mapping[str, str]] = {
-    "write_image": f"{_WRITING} staging channels omero labels",
-    "plan_image": f"{_PLANNING} staging channels omero labels",
-    "write_multiscale": f"{_WRITING} channels omero method",
-    "write_plate": f"{_WRITING} staging channels omero rows columns acquisitions",
-    "write_labels": f"{_WRITING} staging {_LABELS}",
-    "write_multiscale_labels": f"{_WRITING} {_LABELS} method",
+"""Positional parameters of ome-zarr 0.21, of 0.4 to 0.11 (later ones append), and of 0.3, where they are not ours."""
+FORMER_KEYWORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "write_multiscale": ("byte_order",),
+    "write_multiscales_metadata": ("paths",),
+    "write_image": ("metadata",),
 }
-"""What daskome's functions take by keyword only."""
-OPTIONAL: Final = {"plan_image": "group", "write_multiscales_metadata": "datasets"}
-"""What can be left out: a plan needs no target, and datasets were called paths."""
-WITHOUT_METADATA: Final = ("write_plate_metadata", "write_well_metadata")
-"""Functions that take no ``**metadata``."""
+"""Keywords of former releases that stand in no order."""
+FORMER_NAMES: Final = {"datasets": "paths"}
+"""What a required parameter was called in a former release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How a public function is called, and was in former releases of ``ome_zarr``.
+
+    Attributes
+    ----------
+    name : str
+    positional, keywords, required : tuple of str
+        The function's own parameters: by position, by keyword only, and those without a default.
+    takes_metadata : bool
+        Whether it takes further keywords, as metadata.
+    """
+
+    name: str
+    positional: tuple[str, ...]
+    keywords: tuple[str, ...]
+    required: tuple[str, ...]
+    takes_metadata: bool
+
+    @property
+    def orders(self) -> list[tuple[str, ...]]:
+        """The orders of positional parameters: the function's own, then those of former releases."""
+        return [self.positional, *(tuple(order.split()) for order in FORMER_ORDERS.get(self.name, ()))]
+
+    @property
+    def known(self) -> list[str]:
+        """Every name that an argument has, or had in some release."""
+        own, *former = self.orders
+        names = [*own, *self.keywords, *(name for order in former for name in order)]
+        return list(dict.fromkeys([*names, *FORMER_KEYWORDS.get(self.name, ())]))
+
+
+@cache
+def calls_of(function: Callable[..., Any]) -> Calls:
+    """Return how a function is called, from its signature."""
+    parameters = signature(function).parameters.values()
+    by_kind = {kind: tuple(p.name for p in parameters if p.kind is kind) for kind in {p.kind for p in parameters}}
+    positional, keywords = (by_kind.get(k, ()) for k in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY))
+    named = (p for p in parameters if p.kind is not Parameter.VAR_KEYWORD)
+    required = tuple(p.name for p in named if p.default is Parameter.empty)
+    return Calls(function.__name__, positional, keywords, required, Parameter.VAR_KEYWORD in by_kind)
 
 
 # ---- the types by which an order is told from another
@@ -138,28 +164,24 @@ FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
 """Whether a value that is not None can be meant for a parameter; what isn't here takes any."""
 
 
-def bound_arguments(function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
-    """Return all arguments by name, those without a value (None where it means nothing) left out."""
-    by_name = _positional(function, args)
+def bound_arguments(calls: Calls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
+    """Return the arguments that a caller gives by name."""
+    by_name = _positional(calls, args)
     twice = [name for name in by_name if name in kwargs]
     if twice:
-        raise TypeError(f"{function}() got multiple values for argument {twice[0]!r}")
-    given = {**by_name, **kwargs}
-    first = ORDERS[function][0].split()[:2]
-    missing = [name for name in first if name not in given and name != OPTIONAL.get(function)]
-    if missing:
-        raise TypeError(f"{function}() is missing {missing[0]!r}")
-    if "pyramid" in given:
-        given["pyramid"] = list(given["pyramid"])
-    return given
+        raise TypeError(f"{calls.name}() got multiple values for argument {twice[0]!r}")
+    arguments = {**by_name, **kwargs}
+    if "pyramid" in arguments:
+        arguments["pyramid"] = list(arguments["pyramid"])
+    return arguments
 
 
-def _positional(function: str, args: Sequence[Any]) -> Arguments:
+def _positional(calls: Calls, args: Sequence[Any]) -> Arguments:
     """Return positional arguments by the names of the first order that they fit."""
-    fitting = [found for order in ORDERS[function] if (found := _named(order.split(), args)) is not None]
+    fitting = [arguments for order in calls.orders if (arguments := _named(order, args)) is not None]
     if not fitting:
-        kinds = ", ".join(type(value).__name__ for value in args[2:])
-        raise TypeError(f"{function}(…, {kinds}): these fit no order of parameters that there was; use keywords")
+        types = ", ".join(type(value).__name__ for value in args[2:])
+        raise TypeError(f"{calls.name}(…, {types}): no release has an order of parameters that fits; use keywords")
     first, *others = fitting
     as_chunks = next((other for other in others if "chunks" in other), None)
     if as_chunks and _is_order(as_chunks.get("byte_order")):
@@ -169,7 +191,9 @@ def _positional(function: str, args: Sequence[Any]) -> Arguments:
     if as_chunks.get("scaler") is not None:
         return as_chunks
     value = first["scale_factors"]
-    raise TypeError(f"{function}(…, {value}) can be factors or chunks; say scale_factors={value} or chunks={value}")
+    raise TypeError(
+        f"{calls.name}(…, {value}) can be factors or chunks; use scale_factors={value} or chunks={value} as a keyword"
+    )
 
 
 def _named(order: Sequence[str], args: Sequence[Any]) -> Arguments | None:
@@ -196,28 +220,20 @@ def _is_order(value: Any) -> bool:
 # ---- keywords
 
 
-def known_arguments(function: str) -> list[str]:
-    """Return every name that an argument of a function has, or had in some release."""
-    own = f"{ORDERS[function][0]} {KEYWORDS.get(function, '')}".split()
-    former = " ".join((*ORDERS[function][1:], *FORMER.get(function, ()))).split()
-    return list(dict.fromkeys([*own, *former]))
-
-
-def reject_misspelt_arguments(function: str, given: Arguments) -> None:
-    """Raise for a keyword that is nearly a known one; others are metadata."""
-    known = known_arguments(function)
-    for name in given:
+def reject_misspelt_arguments(calls: Calls, arguments: Arguments) -> None:
+    """Raise a TypeError for a keyword that is nearly a known one; others are metadata."""
+    known = calls.known
+    for name in arguments:
         if name in known:
             continue
         near = get_close_matches(name, known, n=1, cutoff=0.75)
-        if near or function in WITHOUT_METADATA:
+        if near or not calls.takes_metadata:
             hint = f"; did you mean {near[0]!r}?" if near else f". It takes {', '.join(known)}"
-            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
+            raise TypeError(f"{calls.name}() got an unexpected keyword argument {name!r}{hint}")
 
 
-FORMER: Final[Mapping[str, tuple[str, ...]]] = {
-    "write_multiscale": ("byte_order",),
-    "write_multiscales_metadata": ("paths",),
-    "write_image": ("metadata",),
-}
-"""Keywords that were, and stand in no order."""
+def reject_missing_arguments(calls: Calls, arguments: Arguments) -> None:
+    """Raise a TypeError for the first required argument that is missing, under its former name too."""
+    for name in calls.required:
+        if name not in arguments and FORMER_NAMES.get(name) not in arguments:
+            raise TypeError(f"{calls.name}() is missing {name!r}")

@@ -7,7 +7,9 @@ from typing import Any
 
 from zarr.storage import StorePath
 
+from daskome.model.missing_axes import missing_axes
 from daskome.model.source import Source
+from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
 from daskome.ome.plate import Field, Plate, Well, joined, natural, parse_plate
@@ -15,11 +17,14 @@ from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.planning.build import together
 from daskome.planning.plan import Group, Plan
-from daskome.planning.work import Workers
+from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.views import expand_axes
 from daskome.stores.groups import read_attributes
-from daskome.writing.description import ImageOptions, checked, missing_axes
+from daskome.writing.description import ImageOptions, Planned, image_options
+from daskome.writing.options import Arguments, chosen
+from daskome.writing.target import check_same_version
+from daskome.writing.types import WellsLike
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,88 +38,97 @@ class PlateImage:
 
 
 @dataclass(frozen=True, slots=True)
-class WholePlate:
-    """A plate as its caller asks for it, or the wells that are to be added to one."""
+class PlateOptions:
+    """What a caller says of a plate: the arguments of the same names of `daskome.write_plate`."""
 
-    plate: Plate
-    images: tuple[PlateImage, ...]
+    wells: WellsLike
+    rows: Sequence[str] | None = None
+    columns: Sequence[str | int] | None = None
+    acquisitions: Sequence[Mapping[str, Any]] | None = None
+    name: str | None = None
 
-    def groups(self, version: Version) -> list[Group]:
-        """Return the groups that hold no image: wells, rows, and the plate."""
-        wells: dict[str, list[Field]] = {}
-        for image in self.images:
-            wells.setdefault(image.well, []).append(Field(image.path, image.acquisition))
-        rows = dict.fromkeys(path.partition("/")[0] for path in wells)
-        return [
-            *(Group(path, checked(version, Metadata(well=Well(tuple(fields))))) for path, fields in wells.items()),
-            *(Group(row, Metadata()) for row in rows),
-            Group("", checked(version, Metadata(plate=self.plate))),
-        ]
+    def images(self) -> tuple[PlateImage, ...]:
+        """Return the images of all wells.
 
-    def plan(self, asked: ImageOptions, version: Version, capacity: Workers) -> tuple[Plan, list[Source]]:
-        """Return the plan of all images, and what is read. Images that are alike are planned once."""
-        groups, many = self.groups(version), replace(capacity, images=len(self.images))
-        plans: dict[Any, Plan] = {}
-        parts, sources = [], []
-        for image in self.images:
-            own = asked.image(image.source)
-            key = (replace(own, name=""), image.source.chunks, image.source.copies)
-            if key not in plans:
-                plans[key], _ = asked.plan(image.source, version, many)
-            parts.append((f"{image.well}/{image.path}", plans[key]))
-            sources.append(expand_axes(image.source, missing_axes(own, version)))
-        return _named(together(parts, groups)), sources
+        Raises
+        ------
+        ValueError
+            If there are no wells, a well has no images, or the name of a well is invalid.
+        """
+        if not isinstance(self.wells, Mapping) or not self.wells:
+            raise ValueError("a plate needs wells: give a dict such as {'A/1': [image, …], …}")
+        return tuple(image for key, value in self.wells.items() for image in _fields(_path(key), value))
 
-
-def whole_plate(
-    wells: Mapping[Any, Any],
-    rows: Sequence[str] | None = None,
-    columns: Sequence[str | int] | None = None,
-    acquisitions: Sequence[Mapping[str, Any]] | None = None,
-    name: str | None = None,
-) -> WholePlate:
-    """Return a plate from a mapping of its wells to their images.
-
-    Raises
-    ------
-    ValueError
-        If there are no wells, a well has no images, or a name can't be.
-    """
-    if not isinstance(wells, Mapping) or not wells:
-        raise ValueError("a plate needs wells: give a dict such as {'A/1': [image, …], …}")
-    images = tuple(image for key, value in wells.items() for image in _fields(_path(key), value))
-    paths = list(dict.fromkeys(image.well for image in images))
-    sides = [sorted({path.split("/")[i] for path in paths}, key=natural) for i in (0, 1)]
-    given = [None if side is None else [str(n) for n in side] for side in (rows, columns)]
-    plate = parse_plate(
-        sides[0] if given[0] is None else given[0],
-        sides[1] if given[1] is None else given[1],
-        paths,
-        _acquisitions(images, acquisitions),
-        max(Counter(image.well for image in images).values()),
-        name,
-    )
-    return WholePlate(plate, images)
+    def plate(self, images: Sequence[PlateImage]) -> Plate:
+        """Return the metadata of the plate with these images."""
+        paths = list(dict.fromkeys(image.well for image in images))
+        used = [sorted({path.split("/")[i] for path in paths}, key=natural) for i in (0, 1)]
+        rows, columns = (
+            names if side is None else [str(n) for n in side]
+            for names, side in zip(used, (self.rows, self.columns), strict=True)
+        )
+        field_count = max(Counter(image.well for image in images).values())
+        return parse_plate(rows, columns, paths, _acquisitions(images, self.acquisitions), field_count, self.name)
 
 
-def check_new_wells(place: StorePath, whole: WholePlate, overwrite: bool) -> None:
-    """Raise for wells that can't join a plate: it has them already, it is none, or they lack acquisitions."""
-    found = read_attributes(place)
-    if found is None:
-        _check_acquisitions(whole, whole.plate)
+def planned_plate(arguments: Arguments, store_path: StorePath, version: Version, options: PlanOptions) -> Planned:
+    """Return the plan of `daskome.write_plate`, and the images that it reads."""
+    described = chosen(PlateOptions, arguments)
+    images = described.images()
+    plate = described.plate(images)
+    check_same_version(store_path, version)
+    check_new_wells(store_path, plate, images, bool(arguments["overwrite"] or arguments["resume"]))
+    return plan_plate(plate, images, image_options({**arguments, "name": None}), version, options)
+
+
+def plan_plate(
+    plate: Plate, images: Sequence[PlateImage], image: ImageOptions, version: Version, options: PlanOptions
+) -> Planned:
+    """Return the plan of all images of a plate, and what it reads. Images that are alike are planned once."""
+    groups, options = _groups(plate, images, version), replace(options, images=len(images))
+    plans: dict[Any, Plan] = {}
+    parts, sources = [], []
+    for one in images:
+        described = image.image(one.source)
+        key = (replace(described, name=""), one.source.chunks, one.source.buffer_copies)
+        if key not in plans:
+            plans[key], _ = image.plan(one.source, version, options)
+        parts.append((f"{one.well}/{one.path}", plans[key]))
+        sources.append(expand_axes(one.source, missing_axes(described, version.every_axis)))
+    return _named(together(parts, groups)), sources
+
+
+def _groups(plate: Plate, images: Sequence[PlateImage], version: Version) -> list[Group]:
+    """Return the groups that hold no image: wells, rows, and the plate."""
+    wells: dict[str, list[Field]] = {}
+    for image in images:
+        wells.setdefault(image.well, []).append(Field(image.path, image.acquisition))
+    rows = dict.fromkeys(path.partition("/")[0] for path in wells)
+    return [
+        *(Group(path, checked(version, Metadata(well=Well(tuple(fields))))) for path, fields in wells.items()),
+        *(Group(row, Metadata()) for row in rows),
+        Group("", checked(version, Metadata(plate=plate))),
+    ]
+
+
+def check_new_wells(store_path: StorePath, plate: Plate, images: Sequence[PlateImage], overwrite: bool) -> None:
+    """Raise for wells that cannot join a plate: it has them already, is not a plate, or lacks their acquisitions."""
+    attributes = read_attributes(store_path)
+    if attributes is None:
+        _check_acquisitions(images, plate)
         return
-    kinds = [kind for kind in ome_keys(found) if kind != "plate"]
+    kinds = [kind for kind in ome_keys(attributes) if kind != "plate"]
     if kinds:
-        raise FileExistsError(f"{place} holds {', '.join(kinds)}; a plate goes into a group of its own")
-    old = read_metadata(found).plate
-    there = {well.path for well in old.wells} if old else set()
-    both = [well.path for well in whole.plate.wells if well.path in there]
+        raise FileExistsError(f"{store_path} holds {', '.join(kinds)}; a plate goes into a group of its own")
+    old = read_metadata(attributes).plate
+    stored = {well.path for well in old.wells} if old else set()
+    both = [well.path for well in plate.wells if well.path in stored]
     if both and not overwrite:
-        raise FileExistsError(f"{place} has wells {', '.join(both[:10])} already; overwrite=True replaces them")
-    both_plates = joined(old, whole.plate) if old else whole.plate
-    _check_acquisitions(whole, both_plates)
-    if old and len(both_plates.acquisitions or ()) > 1:
-        _check_old_wells(place, [well.path for well in old.wells if well.path not in both])
+        raise FileExistsError(f"{store_path} has wells {', '.join(both[:10])} already; overwrite=True replaces them")
+    merged = joined(old, plate) if old else plate
+    _check_acquisitions(images, merged)
+    if old and len(merged.acquisitions or ()) > 1:
+        _check_old_wells(store_path, [well.path for well in old.wells if well.path not in both])
 
 
 def _check_old_wells(place: StorePath, paths: Sequence[str]) -> None:
@@ -128,9 +142,9 @@ def _check_old_wells(place: StorePath, paths: Sequence[str]) -> None:
             )
 
 
-def _check_acquisitions(whole: WholePlate, plate: Plate) -> None:
+def _check_acquisitions(images: Sequence[PlateImage], plate: Plate) -> None:
     """Raise a ValueError for images that don't say which of several acquisitions they are of."""
-    silent = [f"{image.well}/{image.path}" for image in whole.images if image.acquisition is None]
+    silent = [f"{image.well}/{image.path}" for image in images if image.acquisition is None]
     if len(plate.acquisitions or ()) > 1 and silent:
         raise ValueError(
             f"image {silent[0]} doesn't say of which of the plate's {len(plate.acquisitions or ())} acquisitions it is"

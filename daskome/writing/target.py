@@ -1,25 +1,38 @@
-"""What a caller asks for, as far as it depends on the world: the version of what is there, and who will write."""
+"""What follows from the target of a call: the version of what is there, who will write, and what a plan may do.
 
-from dataclasses import replace
-from typing import Any
+zarr and Dask are imported where they are needed: planning for other workers without a target needs neither.
+"""
 
-from zarr.storage import StorePath
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
-from daskome.execution.executors import available_workers
+from daskome.model.text import parse_nbytes
 from daskome.ome.detect import version_in
 from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version, find_version, version_of
-from daskome.planning.work import Workers
-from daskome.stores.groups import find_group, read_attributes
+from daskome.planning.work import PlanOptions, Workers
+from daskome.writing.description import Planned, warn_of_loss
+from daskome.writing.options import Arguments, chosen
+from daskome.writing.types import FormatLike, Nbytes
+
+if TYPE_CHECKING:
+    from zarr.storage import StorePath
+
+Target = TypeVar("Target", bound="StorePath | None")
 
 
-def choose_version(fmt: Any, place: StorePath | None) -> Version:
-    """Return the version asked for; else that of the group that is there, or the newest in use.
+def choose_version(fmt: FormatLike | None, store_path: "StorePath | None") -> Version:
+    """Return the version that the caller names; without one, that of the group at the target, or the default.
 
     A group without OME metadata has the newest version that fits its zarr format.
     """
-    group = None if place is None else find_group(place)
     if fmt is not None:
         return find_version(fmt)
+    if store_path is None:
+        return DEFAULT_VERSION
+    from daskome.stores.groups import find_group
+
+    group = find_group(store_path)
     if group is None:
         return DEFAULT_VERSION
     stated = VERSIONS.get(version_in(group.attrs.asdict()) or "")
@@ -27,18 +40,62 @@ def choose_version(fmt: Any, place: StorePath | None) -> Version:
     return stated if stated is not None and fits else version_of(group.metadata.zarr_format)
 
 
-def check_same_version(place: StorePath, version: Version) -> None:
+def check_same_version(store_path: "StorePath", version: Version) -> None:
     """Raise a ValueError if a group states another version: one hierarchy has one (0.5 and newer, "version")."""
-    stated = version_in(read_attributes(place) or {})
+    from daskome.stores.groups import read_attributes
+
+    stated = version_in(read_attributes(store_path) or {})
     if stated is not None and stated != version.name:
         raise ValueError(
-            f"{place} is in OME-Zarr {stated}, so what is added to it can't be in {version.name} (section 'version');"
-            " leave fmt out to follow it"
+            f"{store_path} is in OME-Zarr {stated}, so what is added to it cannot be in {version.name} (section"
+            " 'version'); leave fmt out to follow it"
         )
 
 
-def target_workers(place: StorePath | None, memory: int | str | None, staging: bool = False) -> Workers:
-    """Return who would write there, each with so much memory, and whether there is room for temporary copies."""
-    return replace(
-        available_workers(place, memory), staging=staging, deletes=place is None or place.store.supports_deletes
-    )
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """For whom a caller wants a plan, and what it may do: the arguments of the same names of `daskome.plan_image`."""
+
+    memory: Nbytes | None = None
+    staging: bool = False
+    workers: int | None = None
+    threads: int | None = None
+
+
+def plan_call(
+    planner: "Callable[[Arguments, Target, Version, PlanOptions], Planned]", arguments: Arguments, target: Target
+) -> Planned:
+    """Return the plan of a call, and the images that it reads; warn of what its version cannot store.
+
+    Parameters
+    ----------
+    planner : callable
+        Makes the plan from the arguments, the target, the version and the options of the planner.
+    arguments : dict
+        All arguments of the public function by name.
+    target : StorePath, optional
+    """
+    version = choose_version(arguments["fmt"], target)
+    plan, sources = planner(arguments, target, version, plan_options(target, chosen(PlanRequest, arguments)))
+    warn_of_loss(version, plan.groups[0].metadata)
+    return plan, sources
+
+
+def plan_options(store_path: "StorePath | None", request: PlanRequest) -> PlanOptions:
+    """Return the options of the planner: the only place that makes them from what a caller wants."""
+    deletes = store_path is None or store_path.store.supports_deletes
+    return PlanOptions(_workers(store_path, request), staging=request.staging, deletes=deletes)
+
+
+def _workers(store_path: "StorePath | None", request: PlanRequest) -> Workers:
+    """Return the workers that a caller describes; without a number of them, those that would write now."""
+    for name, number in (("workers", request.workers), ("threads", request.threads)):
+        if number is not None and number < 1:
+            raise ValueError(f"{name} is {number}; it must be 1 or more")
+    if request.workers is not None:
+        memory = None if request.memory is None else parse_nbytes(request.memory)
+        return Workers(request.workers, request.threads or 1, memory)
+    from daskome.execution.executors import available_workers
+
+    now = available_workers(store_path, request.memory)
+    return replace(now, threads=request.threads or now.threads)

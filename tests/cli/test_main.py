@@ -7,15 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import click
 import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner, Result
 
 import daskome
+from daskome.cli.console import progress_bar
 from daskome.cli.main import main
+from daskome.execution.batch.schedulers import SCHEDULERS
+from daskome.kernels.methods import METHODS
+from daskome.ome.versions import VERSIONS
 from daskome.planning.work import Workers
 from tests.written import contents, is_image, levels
 
@@ -120,7 +127,7 @@ def test_the_plan_writes_nothing(tmp_path: Path, npy: Path) -> None:
     ("arguments", "said"),
     [
         (["IN", "OUT", "--scale-factors", "0"], "whole number"),
-        (["IN", "OUT", "--scale-factors", "2,3"], "multiple of the one before"),
+        (["IN", "OUT", "--scale-factors", "2,3"], "multiple of the previous one"),
         (["IN", "OUT", "--method", "meen"], "mean"),
         (["IN", "OUT", "--axes", "yx"], "3 dimensions"),
         (["IN", "OUT", "--scale", "a,b"], "none of"),
@@ -344,6 +351,21 @@ def test_whatever_opens_an_image_takes_options_for_its_file_system(name: str) ->
     assert not taken & {"url", "target"} or "fs_options" in taken
 
 
+def test_the_rate_of_a_resumed_run_is_that_of_this_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It began with what was there: a GiB in no time, gigabytes a second, and soon done."""
+    bars: list[Any] = []
+    made = click.progressbar
+    monkeypatch.setattr(click, "progressbar", lambda *args, **kw: (bars.append(made(*args, **kw)), bars[-1])[1])
+    clock = iter([1000.0, 1008.0, 1008.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with progress_bar("writing", quiet=False) as progress:
+        assert progress is not None
+        progress(3 * 2**30, 4 * 2**30)  # planned and made for 1000 s before
+        progress(3 * 2**30 + 2**27, 4 * 2**30)
+        assert bars[0].item_show_func(None) == "3.1 GiB of 4.0 GiB, 16.0 MiB/s, 56 s left"
+        assert (bars[0].pos, bars[0].length) == (3 * 2**30 + 2**27, 4 * 2**30)
+
+
 class NoCredentialsError(Exception):
     """As of botocore."""
 
@@ -473,12 +495,55 @@ def test_what_is_not_there_is_planned_as_python_plans_it(npy: Path) -> None:
         "5",
         "--json",
     ]
-    capacity = Workers(3, 5, 4 * 10**9)
+    workers = Workers(3, 5, 4 * 10**9)
     described = daskome_("plan", "--shape", "20,30,40", "--dtype", "uint16", *options)
     plan = daskome.Plan.from_json(described.output)
     own = daskome.plan_image(CUBE, scale_factors=[2, 4], storage_options={"chunks": 8})
-    assert (plan.pyramids, plan.capacity) == (own.pyramids, capacity)
+    assert (plan.pyramids, plan.workers) == (own.pyramids, workers)
     assert daskome.Plan.from_json(daskome_("plan", npy, *options).output) == plan
+
+
+def test_the_target_is_checked_for_other_workers_too(tmp_path: Path, npy: Path) -> None:
+    assert daskome_("plan", npy, tmp_path / "a", "--workers", "3").exit_code == 0
+    daskome_("write", npy, tmp_path / "a", "--fmt", "0.4", "--quiet")
+    done = daskome_("plan", npy, tmp_path / "a", "--workers", "3")
+    assert (done.exit_code, "--overwrite" in done.output) == (2, True)
+    done = daskome_("plan", npy, tmp_path / "a", "--workers", "3", "--threads", "2", "--overwrite")
+    assert "OME-Zarr 0.4" in done.output
+    assert "3 workers of 2 threads" in done.output
+
+
+def test_threads_alone_are_those_of_the_workers_there_are(npy: Path) -> None:
+    done = daskome_("plan", npy, "--threads", "7", "--json")
+    plan = daskome.Plan.from_json(done.output)
+    assert plan.workers == replace(daskome.plan_image(CUBE).workers, threads=7)
+    assert plan.workers == daskome.plan_image(CUBE, threads=7).workers
+
+
+@pytest.mark.parametrize(
+    "option", ["--axes=zyx", "--scale=2", "--name=a", "--fmt=0.4", "--channels=DAPI", "--staging", "--labels=cells"]
+)
+def test_added_levels_take_nothing_that_has_no_effect(tmp_path: Path, npy: Path, option: str) -> None:
+    daskome_("write", npy, tmp_path / "a", "--scale-factors", "none", "--quiet")
+    done = daskome_("write", tmp_path / "a", "--add-levels", option)
+    assert (done.exit_code, f"--add-levels takes no {option.split('=')[0]}" in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize("fmt", ["0.4", "0.5"])
+def test_the_compressor_is_spelt_for_the_version_that_is_stored(tmp_path: Path, npy: Path, fmt: str) -> None:
+    daskome_("write", npy, tmp_path / "a", "--fmt", fmt, "--scale-factors", "none", "--quiet")
+    for options in ([npy, tmp_path / "a", "--labels", "cells"], [tmp_path / "a", "--add-levels"]):
+        done = daskome_("write", *options, "--chunks", "8", "--compressor", "gzip:5")
+        assert done.exit_code == 0, done.output
+    for path in ("s1", "labels/cells/s0"):
+        assert "gzip" in type(zarr.open_array(tmp_path / "a" / path, mode="r").compressors[0]).__name__.lower()
+
+
+def test_every_row_of_a_table_is_in_the_help() -> None:
+    words = " ".join(daskome_("write", "--help").output.split())
+    assert all(name in words for name in (*METHODS, *VERSIONS))
+    assert all(f"--{name}" in daskome_("script", "--help").output for name in SCHEDULERS)
+    assert all(row.index in daskome_("run", "--help").output for row in SCHEDULERS.values())
 
 
 def test_a_plan_as_json(npy: Path) -> None:
@@ -489,20 +554,19 @@ def test_a_plan_as_json(npy: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "give an image, or --shape and --dtype of one that is not there"),
+        ([], "give an image, or --shape and --dtype of one that does not exist yet"),
         (["--shape", "20,30"], "give an image, or --shape and --dtype"),
         (["--dtype", "uint8"], "give an image, or --shape and --dtype"),
-        (["IN", "--shape", "20,30", "--dtype", "uint8"], "--shape describes a volume that is not there; leave "),
-        (["IN", "--source-chunks", "20,30"], "--source-chunks describes a volume that is not there; leave "),
-        (["IN", "OUT", "--workers", "3"], "--workers plans for others than are here, and does not look at OUT"),
+        (["IN", "--shape", "20,30", "--dtype", "uint8"], "--shape describes a volume that does not exist yet; leave "),
+        (["IN", "--source-chunks", "20,30"], "--source-chunks describes a volume that does not exist yet; leave "),
         (["--shape", "20", "--dtype", "uint8"], "--shape 20 must be numbers by commas, one per axis"),
         (["--shape", "20,30", "--dtype", "int128"], "dtype 'int128' is not known"),
-        (["--shape", "20,30", "--dtype", "complex64"], "dtype complex64 can't be stored as an image"),
+        (["--shape", "20,30", "--dtype", "complex64"], "dtype complex64 cannot be stored as an image"),
         (["--shape", "20,30", "--dtype", "uint8", "--source-chunks", "1,2,3"], "must have one length for each"),
         (["--shape", "20,0", "--dtype", "uint8"], "must be positive"),
         (["--shape", "1,2,3,4,5,6", "--dtype", "uint8"], "2 to 5 dimensions"),
-        (["--shape", "20,30", "--dtype", "uint8", "--rate", "fast"], "'fast' is no number of bytes"),
-        (["--shape", "20,30", "--dtype", "uint8", "--memory", "much"], "'much' is no number of bytes"),
+        (["--shape", "20,30", "--dtype", "uint8", "--rate", "fast"], "'fast' is not a number of bytes"),
+        (["--shape", "20,30", "--dtype", "uint8", "--memory", "much"], "'much' is not a number of bytes"),
         (["--shape", "20,30", "--dtype", "uint8", "--memory", "1MB"], "needs"),
         (["--shape", "20,30", "--dtype", "uint8", "--fmt", "0.9"], "0.9"),
     ],
@@ -516,6 +580,9 @@ def test_what_can_not_be_planned_is_refused_with_the_way_out(npy: Path, options:
 PLANNED = """
 import json, resource, sys
 from daskome.cli.main import main
+from daskome.execution.batch.schedulers import SCHEDULERS
+from daskome.kernels.methods import METHODS
+from daskome.ome.versions import VERSIONS
 from daskome.planning.work import Workers
 try:
     main(sys.argv[1:])
@@ -526,7 +593,7 @@ except SystemExit as done:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "options",
     [

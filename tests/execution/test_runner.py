@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dask
 import dask.array as da
@@ -15,8 +15,14 @@ import numpy as np
 import pytest
 import zarr
 from distributed import Client
+from zarr.storage import StorePath
 
 import daskome
+from daskome.execution import runner
+from daskome.execution.attempt import BACK_OFF
+from daskome.execution.publish import publish_plan
+from daskome.sources.adapt import as_source
+from daskome.stores import journal as journals
 from tests.cuboid import OPTIONS, image
 from tests.written import contents, is_image, levels
 
@@ -122,6 +128,18 @@ def test_a_unit_that_fails_for_good_is_named_and_nothing_is_published(
         daskome.write_image(image(), tmp_path / "a", **OPTIONS)
 
 
+@pytest.mark.parametrize("compute", [True, False])
+def test_a_failure_is_noted_and_retries_wait(tmp_path: Path, tiny_blocks: None, compute: bool) -> None:
+    """One rule, whether units are written now or as tasks of a graph."""
+    with pytest.raises(daskome.WriteError, match="hiccuped"), dask.config.set(scheduler="threads", num_workers=2):
+        dask.compute(daskome.write_image(hiccup(tmp_path, 99), tmp_path / "a", retries=2, compute=compute, **OPTIONS))
+    (reason,) = daskome.status(tmp_path / "a").failures.values()
+    assert "hiccuped" in reason
+    first, second, third = sorted(int(path.name) for path in (tmp_path / "tries").iterdir())
+    assert second - first > 0.5 * BACK_OFF * 1e9
+    assert third - second > 0.5 * 4 * BACK_OFF * 1e9
+
+
 def test_a_disk_that_is_full_is_an_error_and_no_image(tmp_path: Path) -> None:
     class Full(zarr.storage.MemoryStore):
         async def set(self, key: str, value: Any, byte_range: Any = None) -> None:
@@ -139,8 +157,8 @@ def test_progress_counts_all_bytes_of_all_levels(tmp_path: Path, tiny_blocks: No
     seen: list[tuple[int, int]] = []
     plan = daskome.write_image(image(), tmp_path / "a", progress=lambda *done: seen.append(done), **OPTIONS)
     total = plan.nbytes + plan.temporary_nbytes
-    assert [expected for _, expected in seen] == [total] * plan.n_units
-    assert seen[-1][0] == total
+    assert [expected for _, expected in seen] == [total] * (1 + plan.n_units)
+    assert (seen[0][0], seen[-1][0]) == (0, total)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
@@ -148,9 +166,8 @@ SLOW_WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np, dask.array as da, daskome
-from daskome import copies, passes, pyramid
-pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
-passes.TAIL_NBYTES, passes.UNIT_NBYTES, copies.LEFT_NBYTES = 2**12, 2**14, 2**12
+from daskome.model import limits
+limits.LIMITS = limits.Limits(1, 1, unit_nbytes=2**14, tail_nbytes=2**12, copied_nbytes=2**12)
 
 def slowly(block):
     time.sleep(0.2)  # Twelve blocks in two threads: more than a second, so that it is killed before its end.
@@ -176,7 +193,7 @@ def test_killed_at_any_point_it_is_no_image_and_can_be_written_again(
         [sys.executable, script, tmp_path / "a"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
     )
     assert process.stdout is not None
-    process.stdout.readline()
+    assert process.stdout.readline() == b"ready\n"
     while not (tmp_path / "a" / "s0").exists() and process.poll() is None:
         time.sleep(0.001)
     deadline = time.monotonic() + when
@@ -207,3 +224,36 @@ def test_a_reader_never_sees_an_image_that_is_not_whole(tmp_path: Path, tiny_blo
         assert not any(seen)
         assert is_image(tmp_path / "a")
         assert not (tmp_path / "a" / ".daskome").exists()
+
+
+class Asked(zarr.storage.MemoryStore):
+    """A store that notes what is asked of it."""
+
+    keys: ClassVar[list[str]] = []
+
+    async def get(self, key: str, *args: Any, **options: Any) -> Any:
+        self.keys.append(key)
+        return await super().get(key, *args, **options)
+
+
+@pytest.mark.parametrize("n_levels", [3, 6])
+def test_a_unit_opens_what_it_uses_and_no_more(n_levels: int, tiny_blocks: None) -> None:
+    """However many levels there are, each unit asks for the documents of those that it writes, and of the one below."""
+    store = Asked()
+    options = {"scale_factors": [2**k for k in range(1, n_levels)], "storage_options": {"chunks": 4}}
+    plan = daskome.write_image(image(), store, compute="init", **options)
+    begun = journals.find_run(StorePath(store))
+    assert begun is not None
+    start = runner.Run(plan, [as_source(image())], StorePath(store), begun.journal)
+    for stage in range(len(plan.stages)):
+        for task in runner.unit_tasks(start, runner.Part(stage, range(plan.count(stage)))):
+            store.keys.clear()
+            task()
+            work = task.unit.pass_
+            opened = [key for key in store.keys if key.endswith(".json")]
+            used = work.stop - work.first + (task.copy_written is not None) + (task.piece is None)
+            assert len(opened) == used
+            assert store.keys.count(f"{journals.JOURNAL}/{journals.CURRENT}") == 1
+    store.keys.clear()
+    publish_plan(start)
+    assert not [key for key in store.keys if "/zarr.json" in key]

@@ -196,7 +196,7 @@ def test_a_cluster_of_jobs(cluster: Any, tmp_path: Path, image: Any, whole: dict
     with Client(cluster) as client:
         client.wait_for_workers(2, timeout=60)
         plan = daskome.write_image(image, tmp_path / "a", **OPTIONS)
-        assert (plan.capacity.workers, plan.capacity.memory) == (2, int(0.7 * 700 * 2**20))
+        assert (plan.workers.count, plan.workers.memory) == (2, int(0.7 * 700 * 2**20))
     assert contents(tmp_path / "a") == whole
 
 

@@ -27,6 +27,7 @@ NAMES = [
     "finish",
     "label_values",
     "plan_image",
+    "preview",
     "read",
     "run_part",
     "status",
@@ -78,7 +79,7 @@ def test_no_module_has_a_public_name() -> None:
     assert not set(NAMES) & {module.name for module in pkgutil.iter_modules(daskome.__path__)}
 
 
-@pytest.mark.parametrize("before", ["daskome.{name}", "import daskome.verification, daskome.readers"])
+@pytest.mark.parametrize("before", ["daskome.{name}", "import daskome.inspection.verify, daskome.sources.readers"])
 def test_a_name_means_the_same_whatever_was_imported_before(before: str) -> None:
     """A module with the name of a public function must not take the function's place in the package."""
     code = "import daskome, types\n" + "".join(
@@ -107,7 +108,7 @@ def test_functions_are_explained(name: str) -> None:
     found = sections(function)
     assert isinstance(function, FunctionType)
     assert re.match(r"[A-Z][^\n]+\.$", found[""].splitlines()[0])
-    returned = {"Returns"} if inspect.signature(function).return_annotation is not None else set()
+    returned = {"Returns"} if inspect.signature(function).return_annotation not in (None, "None") else set()
     assert {"Parameters", "Raises", "Examples"} | returned <= set(found)
     assert ">>> " in found["Examples"]
     assert f"{name}(" in found["Examples"]
@@ -140,6 +141,7 @@ def test_the_version() -> None:
 
 def test_planning_takes_what_writing_takes() -> None:
     write, plan = (inspect.signature(getattr(daskome, name)).parameters for name in ("write_image", "plan_image"))
-    only_writing = {"resume", "retries", "progress", "compute"}
-    assert [name for name in write if name not in only_writing] == list(plan)
-    assert all(write[name].default == plan[name].default for name in plan if name != "group")
+    only_writing, only_planning = {"resume", "retries", "progress", "compute"}, {"workers", "threads"}
+    shared = [name for name in plan if name not in only_planning]
+    assert [name for name in write if name not in only_writing] == shared
+    assert all(write[name].default == plan[name].default for name in shared if name != "group")

@@ -25,7 +25,7 @@ from daskome.inspection.describe import describe
 from daskome.inspection.hierarchy import nodes
 from daskome.inspection.validate import validate
 from daskome.inspection.verify import verify
-from daskome.ome.problem import Problem, errors
+from daskome.model.problem import Problem, errors
 from daskome.writer import write_image, write_plate
 from tests.strategies import law
 

@@ -13,8 +13,8 @@ from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 from ngff_zarr.validate import _schema_registry, load_schema, validate
 
+from daskome.model.problem import Problem, errors
 from daskome.ome.detect import kinds_of
-from daskome.ome.problem import Problem, errors
 from daskome.ome.rules.agreement import CHECKS, UNIQUE
 from daskome.ome.rules.objects import OBJECTS, PARAMETERS
 from daskome.ome.rules.versions import KNOWN
@@ -712,7 +712,7 @@ def let_pass(where: str, version: str) -> bool:
     return any(version in versions.split() and re.fullmatch(pattern, where) for versions, pattern in EXCEPTIONS)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize(("kind", "version"), BY_SCHEMA)
 def test_what_the_schema_rejects_is_an_error(kind: str, version: str) -> None:
     """Of images with transformations of all levels only these are changed: the rest is that of the other images."""

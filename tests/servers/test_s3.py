@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import daskome
 from daskome.cli.main import main
@@ -52,7 +52,7 @@ def test_the_bytes_are_those_on_disk(tmp_path: Path, s3: S3, options: dict[str, 
     assert [p for p in daskome.validate(url, fs_options=s3.options) if not p.warning] == []
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_plate_and_its_upgrade(tmp_path: Path, s3: S3) -> None:
     url, field = f"s3://{s3.bucket()}/p", VALUES[:2]
     wells = {"A/1": [field], "B/2": [field, field]}
@@ -69,19 +69,15 @@ def test_a_store_that_the_caller_opened(tmp_path: Path, s3: S3) -> None:
     assert s3.contents(url) == contents(tmp_path / "a")
 
 
-@pytest.mark.slow
-def test_a_cluster_writes_there(tmp_path: Path, s3: S3, tiny_blocks: None) -> None:
+@pytest.mark.extended
+def test_a_cluster_writes_there(tmp_path: Path, s3: S3, client: Client, tiny_blocks: None) -> None:
     url = f"s3://{s3.bucket()}/a"
     daskome.write_image(image(), tmp_path / "a", **OPTIONS)
-    with (
-        LocalCluster(2, processes=True, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
-        Client(cluster),
-    ):
-        daskome.write_image(image(), url, fs_options=s3.options, **OPTIONS)
+    daskome.write_image(image(), url, fs_options=s3.options, **OPTIONS)
     assert s3.contents(url) == contents(tmp_path / "a")
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_parts_there_with_options_of_their_own(tmp_path: Path, s3: S3, tiny_blocks: None) -> None:
     bucket = s3.bucket()
     source, url = f"s3://{bucket}/source", f"s3://{bucket}/a"

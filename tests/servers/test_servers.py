@@ -57,7 +57,7 @@ def test_a_proxy_passes_on_what_is_signed(s3: S3, proxy: Proxy) -> None:
     assert {method for method, _ in proxy.requests} >= {"PUT", "GET", "POST"}
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "faults",
     [Faults(errors=1), Faults(hangs=1), Faults(drops=1), Faults(refused=r"/bad/"), Faults(errors=1, methods="GET")],

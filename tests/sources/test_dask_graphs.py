@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import zarr
 from dask.core import get_dependencies
-from distributed import Client, LocalCluster
 from hypothesis import given, settings, strategies as st
 
 import daskome
@@ -105,20 +104,15 @@ def written(log: Path) -> int:
 
 
 @pytest.mark.parametrize("way", ["now", "cluster", "later", "parts"])
-def test_what_all_units_need_is_computed_once(tmp_path: Path, way: str) -> None:
+def test_what_all_units_need_is_computed_once(tmp_path: Path, way: str, request: pytest.FixtureRequest) -> None:
     plain, log = volume(), tmp_path / "log"
     image = centred(counted(plain, log))
     n, target, options = plain.npartitions, str(tmp_path / "a.zarr"), {"storage_options": {"chunks": CHUNKS}}
     if way == "now":
         daskome.write_image(image, target, **options)
     elif way == "cluster":
-        with (
-            LocalCluster(
-                n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
-            ) as cluster,
-            Client(cluster),
-        ):
-            daskome.write_image(image, target, **options)
+        request.getfixturevalue("client")
+        daskome.write_image(image, target, **options)
     elif way == "later":
         dask.compute(*daskome.write_image(image, target, compute=False, **options))
     else:

@@ -1,5 +1,7 @@
 """Nothing existing is harmed by a mistake: what is at a target, and what of it goes."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import zarr
 from distributed import Client
+from zarr.storage import LocalStore, LoggingStore, ZipStore
 
 import daskome
 from tests.written import contents, is_image, levels
@@ -72,7 +75,7 @@ def test_one_place_has_one_address(tmp_path: Path, url: str) -> None:
 def test_what_is_no_array_is_never_in_the_way_of_a_level(tmp_path: Path, overwrite: bool) -> None:
     zarr.create_group(tmp_path / "a").create_group("s0").create_array("data", data=CUBE)
     before = contents(tmp_path / "a")
-    with pytest.raises(FileExistsError, match="no array"):
+    with pytest.raises(FileExistsError, match="not an array"):
         daskome.write_image(CUBE, tmp_path / "a", [2], overwrite=overwrite)
     assert contents(tmp_path / "a") == before
 
@@ -140,17 +143,16 @@ def test_a_delayed_tries_again_and_names_what_fails(tmp_path: Path) -> None:
     assert not is_image(tmp_path / "a")
 
 
-def test_a_delayed_of_a_persisted_image_and_stores_in_memory(tmp_path: Path) -> None:
-    with Client(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0"):
-        image = da.from_array(CUBE, chunks=10).persist()
-        daskome.write_image(image, tmp_path / "a", [2], compute=False).compute()
-        np.testing.assert_array_equal(levels(tmp_path / "a")[0], CUBE)
-        memory = zarr.storage.MemoryStore()
-        wrapped = zarr.storage.LoggingStore(memory)
-        daskome.write_image(image, wrapped, [2])
-        np.testing.assert_array_equal(levels(memory)[0], CUBE)
-        with pytest.raises(ValueError, match="other processes can't write"):
-            daskome.write_image(CUBE, zarr.storage.MemoryStore(), compute=False).compute()
+def test_a_delayed_of_a_persisted_image_and_stores_in_memory(tmp_path: Path, client: Client) -> None:
+    image = da.from_array(CUBE, chunks=10).persist()
+    daskome.write_image(image, tmp_path / "a", [2], compute=False).compute()
+    np.testing.assert_array_equal(levels(tmp_path / "a")[0], CUBE)
+    memory = zarr.storage.MemoryStore()
+    wrapped = zarr.storage.LoggingStore(memory)
+    daskome.write_image(image, wrapped, [2])
+    np.testing.assert_array_equal(levels(memory)[0], CUBE)
+    with pytest.raises(ValueError, match="other processes cannot write"):
+        daskome.write_image(CUBE, zarr.storage.MemoryStore(), compute=False).compute()
 
 
 def test_what_a_kill_leaves_while_arrays_are_made_is_no_obstacle(tmp_path: Path) -> None:
@@ -165,3 +167,38 @@ def test_what_a_kill_leaves_while_arrays_are_made_is_no_obstacle(tmp_path: Path)
         daskome.write_image(CUBE, tmp_path / name, [2], overwrite=True)
         np.testing.assert_array_equal(levels(tmp_path / name)[0], CUBE)
     assert not list((tmp_path / "b" / "s0").glob("*.partial"))
+
+
+STORES: dict[str, Callable[[Path], Any]] = {
+    "local": LocalStore,
+    "logging": lambda path: LoggingStore(LocalStore(path)),
+    "logging twice": lambda path: LoggingStore(LoggingStore(LocalStore(path))),
+}
+stores = pytest.mark.parametrize("store", STORES.values(), ids=STORES)
+
+
+@stores
+def test_files_of_others_are_seen_through_any_wrapper(tmp_path: Path, store: Callable[[Path], Any]) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "letter.txt").write_text("dear")
+    with pytest.raises(FileExistsError, match="not a zarr group"):
+        daskome.write_image(CUBE, store(tmp_path / "a"), [2])
+    assert contents(tmp_path) == {"a/letter.txt": b"dear"}
+
+
+@stores
+def test_a_place_that_cannot_be_written_is_seen_through_any_wrapper(
+    tmp_path: Path, store: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("dear")
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        daskome.write_image(CUBE, store(tmp_path / "file" / "a"), [2])
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may write anywhere
+    with pytest.raises(PermissionError, match="no permission"):
+        daskome.write_image(CUBE, store(tmp_path / "a"), [2])
+
+
+def test_a_zip_file_is_written_through_a_wrapper(tmp_path: Path) -> None:
+    with ZipStore(tmp_path / "a.zip", mode="w") as store:
+        daskome.write_image(CUBE, LoggingStore(store), [2])
+    np.testing.assert_array_equal(levels(ZipStore(tmp_path / "a.zip", mode="r"))[0], CUBE)

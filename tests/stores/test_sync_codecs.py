@@ -1,6 +1,7 @@
 """Stored objects written and read without zarr's event loop: the same as with it, and only where that is safe."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 import zarr
 from hypothesis import given, settings, strategies as st
 from zarr.buffer.cpu import NDBuffer
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, ZipStore
+from zarr.storage import FsspecStore, LocalStore, LoggingStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
 import daskome
+from daskome.planning.work import AT_ONCE
 from daskome.stores import sync_codecs
+from daskome.stores.arrays import open_levels
 from tests.written import contents
 
 fused = pytest.mark.skipif(sync_codecs.FusedCodecPipeline is None, reason="zarr has no pipeline without an event loop")
@@ -45,12 +48,8 @@ def created(store: Any, kind: str) -> Any:
         options["filters"] = [numcodecs.get_codec(dict(one)) for one in options["filters"]]
     config = options.get("config")
     zarr.create_array(store, name="a", shape=VALUES.shape, dtype="uint16", **options)
-
-    def open_() -> Any:
-        array = zarr.open_array(store, path="a", mode="r+")
-        return array.with_config(config) if config else array
-
-    return sync_codecs.open_sync(store, open_)
+    array = zarr.open_array(store, path="a", mode="r+")
+    return sync_codecs.open_sync(array.with_config(config) if config else array)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,6 +129,48 @@ def test_zarrs_configuration_is_as_it_was_and_a_users_choice_stays() -> None:
         assert not is_direct(created(MemoryStore(), "v3"))
 
 
+class Meeting(WrapperStore[MemoryStore]):
+    """A store that answers nobody before so many ask at a time, or some seconds have gone."""
+
+    def __init__(self, store: MemoryStore, n: int) -> None:
+        super().__init__(store)
+        self.n, self.asking, self.most = n, 0, 0
+
+    async def get(self, *args: Any, **options: Any) -> Any:
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        for _ in range(500):
+            if self.most == self.n:
+                break
+            await asyncio.sleep(0.01)
+        self.asking -= 1
+        return await super().get(*args, **options)
+
+
+def test_arrays_of_slow_stores_are_opened_at_the_same_time() -> None:
+    plan = daskome.plan_image(VALUES, scale_factors=None, axes="yx")
+    (pyramid,), n = plan.pyramids, 8
+    memory = MemoryStore()
+    daskome.write_image(VALUES, memory, scale_factors=None, axes="yx")
+    store = Meeting(memory, n)
+    with ThreadPoolExecutor(n) as executor:
+        opens = [executor.submit(open_levels, StorePath(store), pyramid.levels) for _ in range(n)]
+        assert all(array.shape == VALUES.shape for found in opens for array in found.result())
+    assert store.most == n
+
+
+def test_what_others_open_meanwhile_has_the_codecs_of_zarrs_configuration() -> None:
+    """Nothing that all threads share is changed: arrays of other stores, opened beside ours, stay as they are."""
+    local, other = MemoryStore(), LoggingStore(MemoryStore())
+    for store in (local, other):
+        zarr.create_array(store, name="a", shape=VALUES.shape, dtype="uint16", chunks=(4, 5))
+    with ThreadPoolExecutor(2) as executor:
+        ours = executor.submit(lambda: [sync_codecs.open_sync(zarr.open_array(local, path="a")) for _ in range(50)])
+        theirs = executor.submit(lambda: [sync_codecs.open_sync(zarr.open_array(other, path="a")) for _ in range(50)])
+        assert not any(map(is_direct, theirs.result()))
+        assert all(map(is_direct, ours.result())) == (sync_codecs.FusedCodecPipeline is not None)
+
+
 def test_an_error_is_the_stores_own(tmp_path: Path) -> None:
     array = created(LocalStore(tmp_path), "v3")
     (tmp_path / "a" / "c").write_text("a file where a folder should be")
@@ -168,3 +209,46 @@ def test_whether_a_chunk_is_empty_is_what_zarr_says(dtype: str, shape: list[int]
     value = values.dtype.type(fill)
     assert sync_codecs.Voxels(values).all_equal(value) == NDBuffer(values).all_equal(value)
     assert sync_codecs.Voxels(values).all_equal(None) == NDBuffer(values).all_equal(None)
+
+
+class Crowded(WrapperStore[MemoryStore]):
+    """A store that is slow to take objects, and counts how many are on their way to it."""
+
+    on_the_way = most = 0
+
+    async def set(self, key: str, value: Any) -> None:
+        self.on_the_way += 1
+        self.most = max(self.most, self.on_the_way)
+        await asyncio.sleep(0.005)
+        self.on_the_way -= 1
+        await super().set(key, value)
+
+
+@pytest.mark.parametrize("limit", [None, 4, 64])
+def test_what_is_planned_is_what_zarr_encodes_at_once(limit: int | None) -> None:
+    """zarr's own setting decides how many chunks of a block are in memory beside each other where stores are far away."""
+    values = np.random.default_rng(0).integers(1, 9, (128, 128)).astype("uint8")
+    store = Crowded(MemoryStore())
+    with zarr.config.set({"async.concurrency": limit} if limit else {}):
+        plan = daskome.write_image(values, store, None, axes="yx", storage_options={"chunks": 8})
+    assert plan.workers.at_once == (limit or AT_ONCE)
+    assert store.most == plan.workers.at_once
+
+
+@fused
+def test_files_and_memory_are_planned_for_whatever_zarr_is_set_to(tmp_path: Path) -> None:
+    with zarr.config.set({"async.concurrency": 64}):
+        for target in (tmp_path / "a", MemoryStore()):
+            assert daskome.plan_image(VALUES, target).workers.at_once == AT_ONCE
+        assert daskome.plan_image(VALUES).workers.at_once == 64
+    assert zarr.config.get("async.concurrency") == AT_ONCE
+
+
+def test_going_on_where_zarr_encodes_more_at_once_needs_the_memory_for_it() -> None:
+    values = np.zeros((2048, 2048), "uint16")
+    options: dict[str, Any] = {"scale_factors": [2], "storage_options": {"chunks": 64}}
+    store = LoggingStore(MemoryStore())
+    plan = daskome.write_image(values, store, compute="init", **options)
+    with zarr.config.set({"async.concurrency": 10_000}), pytest.raises(ValueError, match="concurrency of 10"):
+        daskome.write_image(values, store, resume=True, memory=plan.memory, **options)
+    daskome.write_image(values, store, resume=True, memory=plan.memory, **options)

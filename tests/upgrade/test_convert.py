@@ -240,7 +240,7 @@ def seen(store: MemoryStore, zarr_format: Any = None) -> dict[str, Any]:
     return {"version": version, **{path: np.asarray(root[path][...]) for path in places}}  # type: ignore[index]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("kind", WRITERS)
 @pytest.mark.parametrize("consolidated", [False, True])
 @pytest.mark.parametrize(("source", "target"), THROUGH)
@@ -621,7 +621,7 @@ def test_what_is_no_json_is_refused_before_anything_is_written(tmp_path: Path) -
     write_cells(folder, "0.4")
     (folder / ".zattrs").write_text((folder / ".zattrs").read_text().rstrip().removesuffix("}") + ', "mine": NaN}')
     before = contents(folder)
-    with pytest.raises(ValueError, match="mine is nan, which is no JSON"):
+    with pytest.raises(ValueError, match="mine is nan, which JSON does not have"):
         daskome.convert_metadata(folder, "0.5")
     assert contents(folder) == before
 

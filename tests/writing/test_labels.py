@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from zarr.storage import MemoryStore
+from dask.callbacks import Callback
+from zarr.storage import LocalStore, MemoryStore, StorePath, WrapperStore
 
 import daskome
 from daskome.ome.image_label import ImageLabel, colored, parse_image_label, read_image_label
+from daskome.ome.metadata import Metadata
+from daskome.ome.versions import VERSIONS
 from daskome.stores import publish
+from daskome.stores.groups import read_attributes
 from tests.written import contents, is_image, levels
 
 IMAGE = np.random.default_rng(0).integers(0, 1000, (20, 64, 65)).astype("uint16")
@@ -121,6 +126,27 @@ def test_colours_for_every_value_are_made_when_asked_for(image: Path) -> None:
     assert daskome.label_values(CELLS) == [1, 2, 3]
 
 
+class Sizes(Callback):  # type: ignore[misc]
+    """How many tasks each graph had that Dask was given."""
+
+    def __init__(self) -> None:
+        self.found: list[int] = []
+
+    def _start(self, dsk: Any) -> None:
+        self.found.append(len(dsk))
+
+
+def test_values_are_found_in_graphs_that_do_not_grow() -> None:
+    """A petabyte has 60 million blocks of 256³."""
+    largest = []
+    for n in (600, 1200):
+        cells = da.from_array(np.arange(256 * n, dtype="uint32").reshape(1, 1, -1) // 100, chunks=(1, 1, 256))
+        with Sizes() as sizes:
+            assert daskome.label_values(cells) == list(range(1, 256 * n // 100))
+        largest.append(max(sizes.found))
+    assert largest[0] == largest[1]
+
+
 def test_nothing_is_read_twice_unless_colours_are_asked_for(image: Path) -> None:
     reads: list[int] = []
 
@@ -174,6 +200,42 @@ def test_an_image_is_valid_while_its_first_labels_are_made(version: str, tmp_pat
 def _write(image: Path, name: str, start: Any) -> None:
     start.wait()
     daskome.write_labels(CELLS, image, name)
+
+
+@pytest.mark.parametrize("kind", ["folder", "memory", "wrapped"])
+def test_many_add_to_a_list_and_none_waits_for_a_clock(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores: dict[str, Any] = {
+        "folder": LocalStore(tmp_path / "a"), "memory": MemoryStore(), "wrapped": WrapperStore(LocalStore(tmp_path / "b"))
+    }  # fmt: skip
+    place = StorePath(stores[kind])
+    names = [f"n{k}" for k in range(30)]
+    waits: list[float] = []
+    monkeypatch.setattr(publish.time, "sleep", waits.append)
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(lambda name: publish.publish_group(place, VERSIONS["0.5"], Metadata(labels=(name,))), names):
+            pass
+    assert sorted(read_attributes(place)["ome"]["labels"]) == sorted(names)  # type: ignore[index]
+    assert not any(waits)
+
+
+def _list(path: Path, start: Any, names: list[str]) -> None:
+    start.wait()
+    for name in names:
+        publish.publish_group(StorePath(LocalStore(path)), VERSIONS["0.5"], Metadata(labels=(name,)))
+
+
+def test_processes_add_many_to_a_list(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    start, names = context.Barrier(3), [[f"{who}{k}" for k in range(20)] for who in "abc"]
+    processes = [context.Process(target=_list, args=(tmp_path / "a", start, own)) for own in names]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert sorted(ome(tmp_path / "a")["labels"]) == sorted(name for own in names for name in own)
 
 
 def test_two_processes_add_labels_at_the_same_time(image: Path) -> None:
@@ -307,7 +369,7 @@ def test_labels_written_as_an_image_are_like_labels() -> None:
         ({"colors": [{"label-value": 1.5}]}, ValueError, "label-value"),
         ({"colors": 5}, (ValueError, TypeError), "colors|order"),
         ({"properties": [{"area": 7}]}, ValueError, "label-value"),
-        ({"properties": {1: {"area": object()}}}, ValueError, "image-label/properties/0/area is <object.*no JSON"),
+        ({"properties": {1: {"area": object()}}}, ValueError, "image-label/properties/0/area is <object.*not JSON"),
         ({"fmt": "0.4"}, ValueError, "is in OME-Zarr 0.5.*section 'version'"),
         ({"fmt": "0.6"}, ValueError, "is in OME-Zarr 0.5.*section 'version'"),
         ({"scale_factors": [2, 4]}, ValueError, "level s2 of labels 'cells' would be 5 along axis 'z'"),

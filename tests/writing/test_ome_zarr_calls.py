@@ -1,4 +1,4 @@
-"""The door: calls in the words of every release of ome_zarr.writer mean what they meant."""
+"""Calls in the words of every release of ome_zarr.writer mean what they meant."""
 
 import inspect
 import re
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daskome import writer
+import daskome
 from daskome.format import FormatV04
 from daskome.scale import Methods, Scaler
-from daskome.writing import metadata
-from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls, plane_factors, to_daskome_arguments
-from daskome.writing.ome_zarr_signatures import KEYWORDS, ORDERS, WITHOUT_METADATA
+from daskome.writing import ome_zarr_calls
+from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls, plane_factors
+from daskome.writing.ome_zarr_signatures import FORMER_ORDERS, calls_of
 
 IMAGE = np.zeros((4, 64, 48), "u1")
 PLANE = np.zeros((64, 48), "u1")
@@ -39,6 +39,11 @@ LEADING = {
     "write_multiscale": {"pyramid": LEVELS, "group": GROUP},
     "write_multiscale_labels": {"pyramid": LEVELS, "group": GROUP},
 }
+
+
+def to_daskome_arguments(function: str, args: Any, kwargs: Any) -> dict[str, Any]:
+    return ome_zarr_calls.to_daskome_arguments(getattr(daskome, function), args, kwargs)
+
 
 # function, what follows the image and the group, keywords; what daskome's own function is given beside these two
 POSITIONAL: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
@@ -289,10 +294,10 @@ def test_what_is_lost_is_said() -> None:
 @pytest.mark.parametrize(
     ("function", "args", "kwargs", "message"),
     [
-        ("write_image", (PLANE, GROUP, (64, 64)), {}, "can be factors or chunks; say scale_factors=(64, 64) or chunks"),
+        ("write_image", (PLANE, GROUP, (64, 64)), {}, "can be factors or chunks; use scale_factors=(64, 64) or chunks=(64, 64) as a keyword"),
         ("write_image", (PLANE, GROUP, (2, 2)), {}, "can be factors or chunks"),
-        ("write_image", (PLANE, GROUP, object()), {}, "(…, object): these fit no order"),
-        ("write_image", (PLANE, GROUP, *[None] * 20), {}, "fit no order"),
+        ("write_image", (PLANE, GROUP, object()), {}, "(…, object): no release has an order of parameters that fits"),
+        ("write_image", (PLANE, GROUP, *[None] * 20), {}, "no release has an order of parameters that fits"),
         ("write_image", (PLANE, GROUP), {"group": GROUP}, "multiple values for argument 'group'"),
         ("write_image", (PLANE,), {}, "is missing 'group'"),
         ("write_image", (PLANE, GROUP), {"coordinate_transformations": [[{"type": "scale", "scale": ["1", 1]}]]}, "scale ['1', 1] must be numbers (section"),
@@ -337,24 +342,26 @@ def test_the_decorator_keeps_name_signature_and_explanation() -> None:
     assert (door_to.__name__, door_to.__doc__) == ("write_image", "Write.")
 
 
-@pytest.mark.parametrize("function", ORDERS)
-def test_the_first_order_and_the_keywords_are_daskomes(function: str) -> None:
-    home = writer if hasattr(writer, function) else metadata
-    kinds = inspect.Parameter
-    parameters = inspect.signature(getattr(home, function)).parameters.values()
-    assert ORDERS[function][0].split() == [p.name for p in parameters if p.kind is kinds.POSITIONAL_OR_KEYWORD]
-    assert sorted(KEYWORDS.get(function, "").split()) == sorted(
-        p.name for p in parameters if p.kind is kinds.KEYWORD_ONLY
-    )
-    assert (function in WITHOUT_METADATA) != any(p.kind is kinds.VAR_KEYWORD for p in parameters)
+def test_calls_are_those_of_the_signature() -> None:
+    def write_image(image: Any, group: Any, scale_factors: Any = "auto", *, axes: Any = None, **metadata: Any) -> None:
+        return None
+
+    calls = calls_of(write_image)
+    assert (calls.positional, calls.keywords) == (("image", "group", "scale_factors"), ("axes",))
+    assert (calls.required, calls.takes_metadata) == (("image", "group"), True)
+    assert calls.orders == [calls.positional, *(tuple(order.split()) for order in FORMER_ORDERS["write_image"])]
+    assert {"axes", "scaler", "byte_order", "metadata"} < set(calls.known)
+    assert not calls_of(daskome.write_well_metadata).takes_metadata
 
 
-@pytest.mark.parametrize("function", ORDERS)
+def test_every_function_with_former_orders_is_public() -> None:
+    assert set(FORMER_ORDERS) <= set(daskome.__all__)
+
+
+@pytest.mark.parametrize("function", ["write_plate_metadata", "write_well_metadata", *FORMER_ORDERS])
 def test_the_order_of_todays_ome_zarr(function: str) -> None:
     """A release that moves a parameter shows here first."""
     theirs = pytest.importorskip("ome_zarr.writer")
-    if function in ("plan_image", "write_plate"):
-        pytest.skip("ome_zarr has none")
     parameters = inspect.signature(getattr(theirs, function)).parameters.values()
-    names = " ".join(p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    assert any(order == names for order in ORDERS[function])
+    names = tuple(p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    assert names in calls_of(getattr(daskome, function)).orders

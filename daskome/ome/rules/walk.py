@@ -10,8 +10,8 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from daskome.model.json_values import JSONObject, is_list, shown_value
+from daskome.model.problem import Problem, errors
 from daskome.ome.detect import OME_KEYS
-from daskome.ome.problem import Problem, errors
 from daskome.ome.rules.addresses import key_address, type_of
 from daskome.ome.rules.agreement import CHECKS
 from daskome.ome.rules.objects import OBJECTS, PARAMETERS, Rule

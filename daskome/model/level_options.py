@@ -1,0 +1,94 @@
+"""Storage options of a pyramid's levels, before it is known how many levels there are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+StorageOptions = Union[Mapping[str, Any], Sequence[Mapping[str, Any]], "LevelOptions", None]
+"""As callers give them: one dict for all levels, a sequence of one dict per level, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelOptions:
+    """Storage options: one dict per level, or a single one for every level.
+
+    Attributes
+    ----------
+    levels : tuple of dict
+        One per level; a single one if `shared`.
+    shared : bool
+        Whether the single dict is for every level, however many there will be.
+
+    Examples
+    --------
+    >>> LevelOptions(({"chunks": 64},)).per_level(2)
+    [{'chunks': 64}, {'chunks': 64}]
+    """
+
+    levels: tuple[Mapping[str, Any], ...] = ({},)
+    shared: bool = True
+
+    @property
+    def first(self) -> Mapping[str, Any]:
+        """The options of the first level."""
+        return self.levels[0] if self.levels else {}
+
+    @property
+    def plain(self) -> dict[str, Any] | list[dict[str, Any]]:
+        """A dict for all levels, or a list of one per level."""
+        dicts = [dict(level) for level in self.levels]
+        return dicts[0] if self.shared else dicts
+
+    def map(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> "LevelOptions":
+        """Return the options, each dict changed."""
+        return LevelOptions(tuple(map(change, self.levels)), self.shared)
+
+    def over(self, others: "LevelOptions") -> "LevelOptions":
+        """Return these options, with those of others where these have none.
+
+        >>> LevelOptions(({"order": "C"},)).over(LevelOptions(({"chunks": 8}, {"chunks": 4}), shared=False)).plain
+        [{'chunks': 8, 'order': 'C'}, {'chunks': 4, 'order': 'C'}]
+        """
+        n = len((self if others.shared else others).levels)
+        pairs = zip(others.per_level(n), self.per_level(n), strict=True)
+        return LevelOptions(tuple({**below, **above} for below, above in pairs), self.shared and others.shared)
+
+    def after(self, options: Mapping[str, Any]) -> "LevelOptions":
+        """Return the options of a pyramid with one more level before these; shared ones stay shared."""
+        return self if self.shared else LevelOptions((options, *self.levels), shared=False)
+
+    def per_level(self, n: int) -> list[dict[str, Any]]:
+        """Return one dict for each of `n` levels.
+
+        Raises
+        ------
+        ValueError
+            If there is not one dict per level.
+        """
+        if not self.shared and len(self.levels) != n:
+            raise ValueError(f"storage_options has {len(self.levels)} entries, but the pyramid has {n} levels")
+        return [dict(level) for level in (self.levels * n if self.shared else self.levels)]
+
+
+NO_OPTIONS = LevelOptions()
+"""What a caller who gives no storage options gives."""
+
+
+def parse_level_options(storage_options: StorageOptions) -> LevelOptions:
+    """Return storage options from what a caller gives.
+
+    Raises
+    ------
+    ValueError
+        If they are neither a dict nor a sequence of dicts.
+    """
+    if isinstance(storage_options, LevelOptions):
+        return storage_options
+    if storage_options is None or isinstance(storage_options, Mapping):
+        return LevelOptions((storage_options or {},))
+    if isinstance(storage_options, str) or not isinstance(storage_options, Sequence):
+        raise ValueError(f"storage_options {storage_options!r}: give a dict for all levels, or a list of one per level")
+    for level in storage_options:
+        if not isinstance(level, Mapping):
+            raise ValueError(f"storage_options has {level!r} for a level; give a dict")
+    return LevelOptions(tuple(storage_options), shared=False)

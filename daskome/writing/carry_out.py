@@ -1,0 +1,48 @@
+"""From the arguments of a call to a write: plan it, then carry the plan out now, later, or only begin it."""
+
+from collections.abc import Callable, Sequence
+
+from dask.delayed import Delayed
+from zarr.storage import StorePath
+
+from daskome.execution.resume import resumed
+from daskome.execution.write import Write
+from daskome.model.source import Source
+from daskome.ome.versions import Version
+from daskome.planning.plan import Plan
+from daskome.planning.work import PlanOptions
+from daskome.sources.views import check_has_pixels
+from daskome.stores.groups import reload_attributes
+from daskome.stores.location import locate
+from daskome.writing.description import Planned
+from daskome.writing.options import Arguments, WriteOptions, chosen
+from daskome.writing.target import plan_call
+
+Planner = Callable[[Arguments, StorePath, Version, PlanOptions], Planned]
+"""Makes a plan from the arguments of a call by name, the target, the version and the options of the planner."""
+
+
+def write(planner: Planner, arguments: Arguments) -> Plan | Delayed:
+    """Plan a call (`plan_call`), and carry the plan out."""
+    store_path = locate(arguments["group"], arguments["fs_options"])
+    plan, sources = plan_call(planner, arguments, store_path)
+    return carry_out(plan, sources, store_path, arguments)
+
+
+def carry_out(plan: Plan, sources: Sequence[Source], store_path: StorePath, arguments: Arguments) -> Plan | Delayed:
+    """Carry a plan out as the arguments of the call say (`WriteOptions`)."""
+    for source in sources:
+        check_has_pixels(source)
+    options = chosen(WriteOptions, arguments)
+    task = Write(plan, sources, store_path, options.overwrite, options.retries)
+    if options.resume:
+        if options.overwrite:
+            raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
+        task = resumed(task)
+    task = task.checked()
+    if options.compute is False:
+        return task.later()
+    try:
+        return task.init().plan if options.compute == "init" else task.now(options.progress)
+    finally:
+        reload_attributes(arguments["group"])

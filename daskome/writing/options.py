@@ -1,0 +1,42 @@
+"""Options by name: from the arguments of a call, those that are the fields of a frozen dataclass.
+
+A new option of a public call is a parameter there, and a field of one of these: `ImageOptions` (what the caller says
+of an image), `LabelOptions`, `PlateOptions`, `WriteOptions` (how a plan is carried out). Nothing in between lists it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from daskome.writing.types import Compute, Progress
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
+Arguments = Mapping[str, Any]
+"""The arguments of a public call by the names of its parameters; further keywords are a dict under ``metadata``."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How a plan is carried out: the arguments of the same names of `daskome.write_image`."""
+
+    overwrite: bool
+    resume: bool
+    retries: int
+    progress: Progress | None
+    compute: Compute
+
+
+def chosen(kind: type[Options], arguments: Arguments) -> Options:
+    """Return a dataclass made of the arguments that have the names of its fields; its defaults stand for the others.
+
+    Examples
+    --------
+    >>> chosen(WriteOptions, {"image": 1, "overwrite": True, "resume": False, "retries": 2, "progress": None,
+    ...                       "compute": "init"})
+    WriteOptions(overwrite=True, resume=False, retries=2, progress=None, compute='init')
+    """
+    names = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in arguments.items() if name in names})
