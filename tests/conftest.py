@@ -16,6 +16,9 @@ from tests.servers.proxy import Proxy, proxy as run_proxy
 from tests.servers.s3 import S3
 from tests.written import contents
 
+collect_ignore = ["house/typed_calls.py"]
+"""Not to be imported, which looking for doctests would do: its calls are for type checkers."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
