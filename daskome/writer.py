@@ -1,4 +1,8 @@
-"""The calls that plan and write images, labels and plates: with `daskome.writing.metadata`, the ome_zarr.writer API."""
+"""The calls that plan and write images, labels and plates: the reference documentation of daskome.
+
+With the calls of `daskome.writing.metadata`, these are the API of ``ome_zarr.writer``: each also takes the arguments
+of every release of it. Sections named in quotation marks are those of the OME-Zarr specification.
+"""
 
 from __future__ import annotations
 
@@ -76,95 +80,99 @@ def write_image(
 ) -> Plan | Delayed:
     """Write an image of any size as an OME-Zarr pyramid.
 
-    Every argument is checked before anything is written. OME attributes appear after the last block,
-    so what is interrupted is never taken for an image. With an active `distributed.Client` its
-    workers write, otherwise threads of this process.
+    All arguments are checked before anything is written. The OME attributes are written last, so readers never take an
+    interrupted write for an image. If a `distributed.Client` is active, its workers write; otherwise threads of this
+    process do.
 
     Parameters
     ----------
     image : array-like
-        NumPy, Dask, zarr, xarray or HDF5 array, or anything with shape, dtype and slicing; 2 to 5
-        dimensions of bool, integers or floats up to 64 bits. It is read in pieces.
+        A NumPy, Dask, zarr, xarray or HDF5 array, or anything with shape, dtype and slicing: 2 to 5 dimensions of
+        bool, integers or floats of up to 64 bits. It is read in pieces, never as a whole.
     group : str, path, zarr.Group or zarr store
-        Where to write: a path, a URL that fsspec knows, a group, a store.
+        The target: a path, a URL that fsspec knows, an open group or a store.
     scale_factors : "auto", sequence of int or dict, or None
-        One entry per level below the first, relative to level 0, each a multiple of the one before: an
-        int for all axes of space, or a dict by axis name. ``"auto"`` makes voxels isotropic first, then
-        halves until a level fits in one chunk. None: one level.
+        One entry per level below the first, relative to level 0 and a multiple of the entry before: an int for all
+        axes of space, or a dict by axis name. ``"auto"`` first makes voxels isotropic, then halves all axes of space
+        until a level fits in one chunk. None writes level 0 only.
     name : str, optional
-        Of the image; the name of an xarray, or "image".
+        Name of the image. Default: the name of an xarray, or "image".
     method : str or callable, optional
-        mean, the default, median, mode, min, max, nearest, gaussian, resize, zoom, laplacian;
-        ``"module:function"``; or a function ``(windows, axis) -> values`` such as `numpy.max`. In a group
-        of labels the default is mode: the mean of labels is none.
+        How the voxels of a window become one: a name in `METHODS` (mean, median, mode, min, max, nearest, gaussian,
+        resize, zoom, laplacian), ``"module:function"``, or a function ``(windows, axis) -> values`` such as
+        `numpy.max`. Default: mean; mode if the target lies among the labels of an image.
     fmt : str or object with a version, optional
-        The OME-Zarr version, such as "0.4" (zarr v2) or "0.5" (zarr v3, the default); that of an existing
-        group. Older than 0.4, pixel sizes can't be stored where readers find them: a warning says so.
+        OME-Zarr version: "0.1" to "0.4" (zarr v2), "0.5" or "0.6" (zarr v3). Default: the version of the group, or
+        "0.5" if there is none. Versions before 0.4 cannot store voxel sizes where readers find them; a warning says so.
     axes : str or sequence of names or dicts, optional
-        Such as "tczyx"; without it dims of an xarray, or yx, zyx and tczyx for 2, 3, 5 dimensions.
+        Such as "tczyx", one per dimension. Default: the dims of an xarray; else yx, zyx or tczyx for 2, 3 or 5
+        dimensions.
     scale : number, sequence or dict by axis name, optional
-        Size of a voxel; a number is for all axes of space. Without it regular coordinates of an xarray, or 1.
+        Voxel size in `axes_units`; a number is for all axes of space. Default: the step of regular xarray coordinates,
+        or 1.
     translation : number, sequence or dict by axis name, optional
-        Position of the centre of the first voxel; coordinates of an xarray, or 0.
+        Position of the centre of the first voxel in `axes_units`. Default: the first xarray coordinate, or 0.
     axes_units : str or dict by axis name, optional
-        Such as "micrometer"; one for all axes of space, or by name.
+        UDUNITS-2 names such as "micrometer", or common abbreviations; a str is for all axes of space.
     channels : True, sequence of names, dicts or `Channel`, optional
-        Adds ``omero`` metadata: label, color, window (min, max, start, end); windows that are not
-        given are measured on the coarsest level.
+        Adds ``omero`` metadata, one entry per channel: label, color (RRGGBB), window (min, max, start, end). Windows
+        that are not given are measured on the coarsest level.
     omero : dict, optional
-        The whole ``omero`` object, as the specification has it; what is missing is added.
+        The complete ``omero`` object (section "omero"); missing entries are added.
     labels : dict of name to array, optional
-        Label images, written together with the image to ``labels/<name>``. Instead of an array, a dict
-        with ``labels`` and arguments of `write_labels`, such as ``colors``.
+        Label images, written together with the image to ``labels/<name>``. A value may also be a dict of ``labels``,
+        the array, and arguments of `write_labels`, such as ``colors``.
     storage_options : dict or sequence of dict, optional
-        For all levels, or one per level: chunks, shards, compressors, serializer, filters, fill_value,
+        For all levels, or one dict per level: chunks, shards, compressors, serializer, filters, fill_value,
         order, write_empty_chunks, chunk_key_encoding, dimension_separator, attributes, config.
         Chunks and shards are a tuple, a dict by axis name, or an int for all axes of space. By default a chunk has
-        one time and channel and up to 128³ voxels, as near a cube as the shape allows, compressed by Blosc (zstd-1,
-        bit shuffle); single bytes and labels by plain zstd-1; in zarr v2 by Blosc (zstd-1, byte shuffle; none for
-        labels). `try_codecs` compares others on the image.
+        one time point and channel and up to 128³ voxels, as near a cube as the shape allows. The default compressor is
+        Blosc (zstd-1, bit shuffle), for single bytes and labels zstd-1; in zarr v2 it is Blosc (zstd-1, byte shuffle;
+        for labels no shuffle). Compressors may be named as in `try_codecs`, which compares them on the image:
+        ``"zstd:3"``.
     fs_options : dict, optional
         For the file system of a URL: the options of s3fs, gcsfs or adlfs, such as ``{"key": "…", "secret": "…",
-        "endpoint_url": "https://…"}`` for S3, or ``{"connection_string": "…"}`` for Azure. They are not stored; without
-        them, these libraries look in the environment.
+        "endpoint_url": "https://…"}`` for S3, or ``{"connection_string": "…"}`` for Azure. They are never stored.
+        Default: what these libraries find in the environment.
     memory : int or str, optional
-        What a worker process may use, such as "2GB"; by default 70 % of its limit, from where on Dask's workers
-        spill to disk, or the machine's memory.
+        Bytes that a worker process may use, or text such as "2GB". Default: 70 % of the worker's limit, above which
+        Dask spills to disk; without a cluster, the memory of the machine.
     staging : bool
         Allow a temporary copy of an image whose chunks fit those of the target so badly that it would be read more than
-        four times: it is written once beside the journal, read once, and removed at the end. (Levels have such copies
-        where that spares reading much; these are small, and the plan says so.)
+        four times. The copy is written once beside the journal, read once, and removed at the end. (Levels get such
+        copies wherever that saves much reading; these are small, and the plan lists them.)
     overwrite : bool
-        Replace an image that is there. Labels, other groups and attributes beside it are kept.
+        Replace an existing image. Its labels, and other groups and attributes beside it, are kept.
     resume : bool
-        Go on with what was begun and not finished: units that are finished are left out, and the bytes in the end
-        are those of an undisturbed run. What was begun with other settings or from another image is an error that
-        says what differs. Where nothing was begun, begin; where all is finished, say so and do nothing.
+        Continue an interrupted write: finished units are left out, and the bytes are those of an uninterrupted run. If
+        that write had other settings or another image, the error says what differs. If there is none, begin; if the
+        image is finished, log that and do nothing.
     retries : int
-        How often a unit of work that fails is tried again.
+        How many times a failing unit of work is tried again.
     progress : callable, optional
-        Called with bytes written and bytes in all: before the first unit, with what was there already, and after every
-        unit.
+        Called as ``progress(written, total)``, in bytes: before the first unit, with what an interrupted write has
+        left, and after every unit.
     compute : bool or "init"
-        If False, return a `Delayed` that does everything, publishing included; it holds a task for each unit, so more
-        than 100,000 units are an error. If "init", make the empty arrays and the journal only: `run_part`, in as many
-        processes as you like, and `finish` do the rest.
+        True: write now. False: return a `Delayed` that does everything, publishing included; it holds one task per
+        unit, so more than 100,000 units are an error. "init": make the empty arrays and the journal only; `run_part`,
+        in any number of processes, and `finish` do the rest.
     **metadata
-        What else the multiscale is to say; ``metadata``, a dict, says how the image was made.
+        Further entries of the multiscale (section "multiscales"); the dict ``metadata`` describes how the image was
+        made.
 
     Returns
     -------
     Plan or dask.delayed.Delayed
-        What was written, or the `Delayed`.
+        The plan that was carried out (`Plan`), or the `Delayed` if ``compute=False``.
 
     Raises
     ------
     ValueError, TypeError
-        For arguments that can't be, before anything is written.
+        If an argument is invalid; nothing has been written.
     FileExistsError
-        If something is there already.
+        If the target holds an image or other data, and `overwrite` does not allow to replace it.
     WriteError
-        If units failed for good; the image is left unfinished.
+        If units still failed after all retries. The image is left unfinished; `resume` continues it.
 
     Examples
     --------
@@ -203,19 +211,23 @@ def plan_image(
     overwrite: bool = False,
     **metadata: Any,
 ) -> Plan:
-    """Return what `write_image` would do: the dry run. Print it, or look at it in a notebook.
+    """Return the plan of `write_image`, and write nothing: the dry run.
+
+    Print the plan, or show it in a notebook: levels, chunks, units of work, memory, requests and hours.
 
     Parameters
     ----------
-    image, scale_factors, name, method
+    image
+        As in `write_image`, or a `Volume`, which has a shape and a dtype but no pixels.
+    scale_factors, name, method
         As in `write_image`.
     group : optional
-        The target; with it, what is there already is checked too.
+        The target. If it is given, the plan follows its version, and what it holds is checked too.
     fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory, staging
         As in `write_image`.
     workers, threads : int, optional
-        Plan for this many worker processes of `threads` threads (1 if not given) and `memory` each (not bounded if not
-        given), instead of those that would write now; `threads` alone changes only their threads.
+        Plan for this many worker processes of `threads` threads (default 1) and `memory` each (default: not bounded),
+        instead of those that would write now. `threads` alone changes only the number of threads.
     overwrite, **metadata
         As in `write_image`.
 
@@ -266,14 +278,15 @@ def write_multiscale(
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
-    """Write levels that the caller has already as an OME-Zarr pyramid.
+    """Write existing levels of an image as an OME-Zarr pyramid, without downsampling.
 
     Parameters
     ----------
     pyramid : sequence of array-like
-        From fine to coarse; the same dtype and axes, each smaller than the one before.
+        The levels from fine to coarse, of the same dtype and axes, each smaller than the one before.
     method : str or callable
-        How the levels were made, which places them: by windows ("mean", …), or "nearest".
+        How the levels were made. It decides their translation: "nearest" takes the first voxel of a window, all other
+        methods the window's centre.
     group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
         As in `write_image`; scale and translation are those of the first level.
     memory, overwrite, resume, retries, progress, compute, **metadata
@@ -286,7 +299,7 @@ def write_multiscale(
     Raises
     ------
     ValueError, TypeError, FileExistsError, WriteError
-        As `write_image`, and for levels that don't shrink or differ in dtype or dimensions.
+        As `write_image`, and if levels do not shrink or differ in dtype or dimensions.
 
     Examples
     --------
@@ -326,30 +339,30 @@ def write_labels(
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
-    """Write labels of an image as a pyramid under ``labels/<name>``, and list them.
+    """Write labels of an image as a pyramid under ``labels/<name>``, and list them there.
 
-    The image, if it is there, stays as it is, whole at every moment; labels get its version, axes, scale, units
-    and as many levels, unless you say otherwise.
+    The image stays as it is. Where the arguments say nothing else, labels have its version, axes, scale, units and
+    number of levels. An image is not required.
 
     Parameters
     ----------
     labels : array-like
-        Integers, as long along each axis as the image, or 1. Read in pieces, once.
+        Integers; along each axis as long as the image, or 1. They are read in pieces, once.
     group : str, path, zarr.Group or zarr store
-        Of the image.
+        The group of the image.
     name : str
-        Of the label image, without slashes.
+        Name of the label image, without slashes.
     scale_factors, method
-        As in `write_image`; by default the factors of the image, and the most frequent value of a window.
+        As in `write_image`. Default: the factors of the image, and mode, the most frequent value of a window.
     fmt, axes, scale, translation, axes_units, storage_options, fs_options
         As in `write_image`.
     colors : dict of label value to RGBA, sequence of dict, or True, optional
-        ``{1: (255, 0, 0, 255)}`` or ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}]``. True gives every
-        value a colour, which reads all labels once more.
+        ``{1: (255, 0, 0, 255)}`` or ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}]``. True chooses a color for
+        every value, for which all labels are read once more.
     properties : dict of label value to dict, or sequence of dict, optional
         ``{1: {"area": 7}}`` or ``[{"label-value": 1, "area": 7}]``.
     label_metadata : dict, optional
-        ``colors``, ``properties``, ``source`` and what else ``image-label`` is to say, in one.
+        ``colors``, ``properties``, ``source`` and further entries of ``image-label`` (section "labels") in one dict.
     memory, staging, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces the labels of this name only.
 
@@ -360,7 +373,7 @@ def write_labels(
     Raises
     ------
     ValueError, TypeError, FileExistsError, WriteError
-        As `write_image`; for labels that are no integers, or can't be labels of the image (section "labels").
+        As `write_image`, and if labels are not integers, or do not fit the image (section "labels").
 
     Examples
     --------
@@ -400,16 +413,16 @@ def write_multiscale_labels(
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
-    """Write levels of labels that the caller has already under ``labels/<name>``, and list them.
+    """Write existing levels of labels under ``labels/<name>``, without downsampling, and list them there.
 
     Parameters
     ----------
     pyramid : sequence of array-like
-        From fine to coarse, as many as the image has.
+        The levels from fine to coarse, as many as the image has.
     group, name, colors, properties, label_metadata
         As in `write_labels`.
     method : str or callable
-        How the levels were made, which places them.
+        How the levels were made, as in `write_multiscale`.
     fmt, axes, scale, translation, axes_units, storage_options, fs_options
         As in `write_image`.
     memory, overwrite, resume, retries, progress, compute, **metadata
@@ -464,29 +477,29 @@ def write_plate(
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
-    """Write a whole plate, wells and their images, as one plan; or add wells to a plate that is there.
+    """Write a plate with its wells and images, or add wells to an existing plate, as one plan.
 
-    Images may be lazy, and thousands; they are written side by side, in the memory of a few blocks each.
+    Images may be lazy and may be thousands: like images are planned once, and memory does not grow with their number.
 
     Parameters
     ----------
     wells : dict
-        From ``"A/1"`` or ``("A", 1)`` to the images of that well: one, a list of them (its fields), or a
-        dict from the id of an acquisition to a list.
+        From ``"A/1"`` or ``("A", 1)`` to the images of that well: one image, a list of them (its fields), or a
+        dict from the id of an acquisition to an image or a list.
     group : str, path, zarr.Group or zarr store
-        Of the plate. Wells that a plate has already stay; the new ones are listed when they are whole.
+        The group of the plate. Wells that it already has stay; new ones are listed when they are complete.
     scale_factors, method
         As in `write_image`, for every image.
     name : str, optional
-        Of the plate.
+        Name of the plate; images are named by their paths in it.
     rows, columns : sequence of str, optional
-        All names of the plate, such as ``"ABCDEFGH"`` and ``range(1, 13)``; without them, those that have wells.
+        All names of the plate, such as ``"ABCDEFGH"`` and ``range(1, 13)``. Default: those that have wells.
     acquisitions : sequence of dict, optional
-        Each with ``id``, and what else is to be said of it: ``name``, ``starttime``, …
+        Each with ``id`` and, optionally, ``name``, ``starttime`` and further entries (section "plate").
     fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
         As in `write_image`, for every image.
     memory, staging, overwrite, resume, retries, progress, compute, **metadata
-        As in `write_image`; `overwrite` replaces wells that are given and there.
+        As in `write_image`; `overwrite` replaces wells of the plate that are given again.
 
     Returns
     -------
@@ -495,9 +508,9 @@ def write_plate(
     Raises
     ------
     ValueError, TypeError, WriteError
-        As `write_image`; for rows, columns and wells that can't be (section "plate").
+        As `write_image`, and if names of rows, columns or wells are invalid (section "plate").
     FileExistsError
-        If the plate has one of the wells already.
+        If the plate already has one of the wells, and `overwrite` is False.
 
     Examples
     --------
@@ -526,37 +539,37 @@ def add_levels(
     progress: Progress | None = None,
     compute: Compute = True,
 ) -> Plan | Delayed:
-    """Add coarser levels to an image that lacks them, without touching what is there.
+    """Add coarser levels to a stored image, and to its labels, without touching the levels that are there.
 
-    Labels of the image get levels, too: they must have as many.
-    Readers see the image as it was until the new levels are whole; then its metadata change in one write. After a
-    failure, call it again with ``overwrite=True``.
+    Readers see the image as before until the new levels are complete; then its metadata change in one write. After a
+    failure, call this again with ``overwrite=True``.
 
     Parameters
     ----------
     group : str, path, zarr.Group or zarr store
-        Of an OME-Zarr image, whoever wrote it.
+        The group of an OME-Zarr image, no matter what program wrote it.
     scale_factors : "auto", or sequence of int or dict
         One entry per new level, relative to level 0, as in `write_image`.
     method : str or callable, optional
-        The one that the metadata name, or the mean.
+        As in `write_image`. Default: the method that the metadata name; else mean, for labels mode.
     storage_options : dict or sequence of dict, optional
-        Of the new levels; by default chunks, shards and compression of the coarsest level that is there.
+        For the new levels, as in `write_image`. Default: chunks, shards and compression of the coarsest stored level.
     overwrite : bool
-        Replace arrays in the way of new levels, such as those of a call that failed; never levels of the image.
+        Replace arrays at the paths of new levels, such as those that a failed call has left; never levels of the image.
     fs_options, memory, resume, retries, progress, compute
         As in `write_image`.
 
     Returns
     -------
     Plan or dask.delayed.Delayed
+        As `write_image` returns.
 
     Raises
     ------
     FileExistsError
-        If an array is in the way of a new level.
+        If there is an array at the path of a new level.
     ValueError
-        If there is no image, it can't be read, or has no room for more levels.
+        If there is no image, it cannot be read, or it has no room for more levels.
 
     Examples
     --------

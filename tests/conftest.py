@@ -17,7 +17,7 @@ from tests.servers.s3 import S3
 from tests.written import contents
 
 collect_ignore = ["house/typed_calls.py"]
-"""Not to be imported, which looking for doctests would do: its calls are for type checkers."""
+"""Only type checkers read it."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -46,7 +46,7 @@ class Version:
     stated : tuple of str
         The objects that state the version, besides `root`.
     every_axis : tuple of Axis
-        Axes that each image has, of length 1 if need be; empty for those that it likes.
+        Axes that every image has, of length 1 if need be; empty where axes are free.
     fixed_axes : bool
         Whether images have the axes t, c, z, y, x only, in this order.
     axes : AxesForm
@@ -62,9 +62,9 @@ class Version:
     integer_labels : bool
         Whether labels must be integers.
     transforms : callable
-        What a level says besides its path; None where that cannot be stored.
+        The transformations of a level; None where they cannot be stored.
     beside : callable
-        What stands beside ``multiscales``.
+        Further attributes beside ``multiscales``.
     whole_channels : bool
         Whether every channel must have a colour and a window.
     indexed : bool
@@ -104,7 +104,7 @@ def find_version(fmt: Any) -> Version:
     Raises
     ------
     ValueError
-        If it is none of them.
+        If it is not one of them.
     """
     if isinstance(fmt, Version):
         return fmt
@@ -131,7 +131,7 @@ def _newest_first() -> list[Version]:
 
 
 def unsupported(version: Version, multiscale: Multiscale) -> list[str]:
-    """Return what readers of a version will not know of an image, in words; nothing if it says all that matters."""
+    """Return, in words, what readers of a version will not know of an image."""
     if version.transforms is not None:
         return []
     first = multiscale.placed[0]
@@ -192,8 +192,8 @@ def scale_then_translation(dataset: Dataset, system: str) -> list[JSONDict]:
 def _one_transform(dataset: Dataset, system: str) -> list[JSONDict]:
     """Return one transformation from the level to its system (0.6, section "multiscales")."""
     steps = scale_then_translation(dataset, system) or [{"type": "identity"}]
-    whole = steps[0] if len(steps) == 1 else {"type": "sequence", "transformations": steps}
-    return [{**whole, "input": {"path": dataset.path}, "output": {"name": system}}]
+    transform = steps[0] if len(steps) == 1 else {"type": "sequence", "transformations": steps}
+    return [{**transform, "input": {"path": dataset.path}, "output": {"name": system}}]
 
 
 NO_AXES = AxesForm(_nothing, lambda stored: bool(stored) and not isinstance(stored.get("axes"), list))

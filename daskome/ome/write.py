@@ -1,4 +1,4 @@
-"""The nouns of `daskome.ome.metadata` to the attributes of a group, as a row of `VERSIONS` says."""
+"""From the nouns of `daskome.ome.metadata` to the attributes of a group, in the form of a row of `VERSIONS`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from daskome.ome.versions import Version, axis_dicts, scale_then_translation
 
 
 def to_attributes(version: Version, metadata: Metadata) -> JSONDict:
-    """Return the attributes of a group, to be merged into those it has.
+    """Return the attributes of a group, to be merged into those that it has.
 
     Parameters
     ----------
@@ -37,21 +37,21 @@ def _ome(version: Version, metadata: Metadata) -> JSONDict:
         "bioformats2raw.layout": metadata.layout,
         "series": metadata.series if metadata.series is None else list(metadata.series),
     }
-    found = {key: value for key, value in rows.items() if value is not None}
+    written = {key: value for key, value in rows.items() if value is not None}
     for key in version.stated if metadata.stated is None else metadata.stated:
-        found |= {key: _stating(found[key], version.name)} if key in found else {}
-    return found
+        written |= {key: _stating(written[key], version.name)} if key in written else {}
+    return written
 
 
-def _stating(found: Any, name: str) -> Any:
-    return [_stating(item, name) for item in found] if isinstance(found, list) else {"version": name, **found}
+def _stating(value: Any, name: str) -> Any:
+    return [_stating(item, name) for item in value] if isinstance(value, list) else {"version": name, **value}
 
 
 def _multiscale(version: Version, multiscale: Multiscale) -> JSONDict:
-    said: JSONDict = {"name": multiscale.name, "type": multiscale.method, "metadata": _metadata(version, multiscale)}
-    found = {key: value for key, value in said.items() if value is not None} | version.axes.write(multiscale)
-    found["datasets"] = [_dataset(version, dataset, multiscale.system.name) for dataset in multiscale.datasets]
-    return {**found, **multiscale.rest}
+    stated: JSONDict = {"name": multiscale.name, "type": multiscale.method, "metadata": _metadata(version, multiscale)}
+    written = {key: value for key, value in stated.items() if value is not None} | version.axes.write(multiscale)
+    written["datasets"] = [_dataset(version, dataset, multiscale.system.name) for dataset in multiscale.datasets]
+    return {**written, **multiscale.rest}
 
 
 def _dataset(version: Version, dataset: Dataset, system: str) -> JSONDict:
@@ -60,9 +60,9 @@ def _dataset(version: Version, dataset: Dataset, system: str) -> JSONDict:
 
 
 def _metadata(version: Version, multiscale: Multiscale) -> Mapping[str, Any] | None:
-    """Return the ``metadata``; where axes and scales have no place of their own, they are kept in it."""
-    said = any(d.scale for d in multiscale.datasets) or any(a.type or a.unit for a in multiscale.system.axes)
-    if version.transforms is not None or not said:
+    """Return the ``metadata``, which keep axes and scales for versions that have no other place for them."""
+    states_more = any(d.scale for d in multiscale.datasets) or any(a.type or a.unit for a in multiscale.system.axes)
+    if version.transforms is not None or not states_more:
         return multiscale.metadata
     kept = axis_dicts(multiscale)
     kept["coordinateTransformations"] = [scale_then_translation(dataset, "") for dataset in multiscale.datasets]

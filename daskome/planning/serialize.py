@@ -13,7 +13,7 @@ _type_hints = lru_cache(get_type_hints)
 def to_json(value: Any, special: Mapping[type, Callable[[Any], Any]] | None = None) -> Any:
     """Return dataclasses as dicts and tuples as lists; `special` says how to convert other types.
 
-    >>> from daskome.ome.problem import Problem
+    >>> from daskome.model.problem import Problem
     >>> to_json((Problem("omero", "is missing"), 1))
     [{'where': 'omero', 'message': 'is missing', 'warning': False, 'section': None}, 1]
     """
@@ -40,7 +40,7 @@ def from_json(cls: type[T], value: Any, special: Mapping[type, Callable[[Any], A
 
     Examples
     --------
-    >>> from daskome.ome.problem import Problem
+    >>> from daskome.model.problem import Problem
     >>> from_json(Problem, {"where": "omero", "message": "is missing", "warning": False, "section": None})
     Problem(where='omero', message='is missing', warning=False, section=None)
     """

@@ -29,7 +29,7 @@ SHUFFLES: Mapping[Any, Callable[[int], str]] = {
     2: lambda itemsize: "bitshuffle",
     -1: lambda itemsize: "bitshuffle" if itemsize == 1 else "shuffle",
 }
-"""What blosc calls a shuffle of v2 in v3, for items of so many bytes; -1 left the choice to the writer."""
+"""The name in v3 of a blosc shuffle of v2, by the size of items in bytes; -1 left the choice to the writer."""
 CNAMES = ("blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd")
 FLOATS = {"float16": "<e", "float32": "<f", "float64": "<d"}
 REQUIRED = ("shape", "chunks", "dtype", "order")
@@ -50,8 +50,8 @@ def to_zarr_v3(zarray: Mapping[str, Any], names: Sequence[str], attributes: Mapp
     Raises
     ------
     ValueError
-        If a reader of zarr v3 can't be told how to decode the chunks: names the codec or data type. Or if
-        the document is not that of a zarr v2 array with these axes.
+        If zarr v3 has no codec or data type to decode the chunks with, or if the document is not that of a
+        zarr v2 array with these axes.
 
     Examples
     --------
@@ -93,10 +93,10 @@ def separator(zarray: Mapping[str, Any]) -> str:
     >>> separator({"dimension_separator": "/"}), separator({})
     ('/', '.')
     """
-    found = zarray.get("dimension_separator") or "."
-    if found not in (".", "/"):
-        raise ValueError(f"dimension_separator {found!r} must be '.' or '/'")
-    return str(found)
+    stated = zarray.get("dimension_separator") or "."
+    if stated not in (".", "/"):
+        raise ValueError(f"dimension_separator {stated!r} must be '.' or '/'")
+    return str(stated)
 
 
 def _check_document(zarray: Mapping[str, Any], ndim: int) -> None:
@@ -125,7 +125,9 @@ def _data_type(dtype: Any) -> tuple[str, JSONDict]:
     name = NAMES.get(code)
     if name is None or order not in "<>|":
         known = ", ".join(DTYPES)
-        raise ValueError(f"dtype {dtype!r}{_kind(dtype)} is none of an image: {known}; write the image again")
+        raise ValueError(
+            f"dtype {dtype!r}{_kind(dtype)} is not a dtype of images, which are {known}; write the image again"
+        )
     if ITEMSIZES[name] == 1:
         return name, {}
     if order not in ENDIANS:
@@ -148,7 +150,7 @@ def _fill_value(value: Any, name: str) -> Any:
     try:
         return _like(name)(0 if value is None else value, name)
     except (ValueError, TypeError, OverflowError, struct.error) as error:
-        raise ValueError(f"fill_value {value!r} is no {name}") from error
+        raise ValueError(f"fill_value {value!r} is not a valid {name}; write the image again") from error
 
 
 def _like(name: str) -> Callable[[Any, str], Any]:
@@ -172,7 +174,7 @@ def _integer(value: Any, name: str) -> int:
 
 
 def _float(value: Any, name: str) -> float | str:
-    """Return the nearest number of the data type, so that all readers take the same, or a name of what is none."""
+    """Return the number that the data type stores, so that all readers agree, or the name of a non-finite one."""
     number: float = struct.unpack(FLOATS[name], struct.pack(FLOATS[name], float(value)))[0]
     if isfinite(number):
         return number
@@ -239,4 +241,4 @@ CODECS: Mapping[str, Callable[[Mapping[str, Any], int], JSONDict]] = {
     "gzip": _gzip,
     "zstd": _zstd,
 }
-"""The codecs whose bytes are the same in both formats: from that of v2, for items of so many bytes, to that of v3."""
+"""The codecs whose bytes are the same in both formats: functions of the v2 configuration and item size."""

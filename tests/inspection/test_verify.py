@@ -23,7 +23,7 @@ from daskome.inspection.stored_image import read_pyramid
 from daskome.inspection.verify import verify
 from daskome.kernels.methods import METHODS
 from daskome.model import limits
-from daskome.ome.problem import Problem
+from daskome.model.problem import Problem
 from daskome.writer import write_image, write_multiscale, write_plate
 from tests.strategies import law
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from daskome.model.axes import TYPES, Axis
+from daskome.model.problem import Problem
 from daskome.ome.metadata import CoordinateSystem, Dataset, Metadata, Multiscale
-from daskome.ome.problem import Problem
 from daskome.ome.rules.walk import find_problems
 from daskome.ome.versions import VERSIONS
 from daskome.ome.write import to_attributes

@@ -13,8 +13,8 @@ from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 from ngff_zarr.validate import _schema_registry, load_schema, validate
 
+from daskome.model.problem import Problem, errors
 from daskome.ome.detect import kinds_of
-from daskome.ome.problem import Problem, errors
 from daskome.ome.rules.agreement import CHECKS, UNIQUE
 from daskome.ome.rules.objects import OBJECTS, PARAMETERS
 from daskome.ome.rules.versions import KNOWN
@@ -254,8 +254,8 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("pre-release", "image", SIX, put("version", "0.6rc0"), "version", W, "of the release"),
     ("nothing", "well", OLD, drop("well"), "attributes", E, "no OME-Zarr"),
     ("nothing under ome", "well", NEW, drop("well"), "ome", E, "no OME-Zarr"),
-    ("NaN", "image", ALL, put("omero/channels/0/window/max", math.nan), "omero/channels/0/window/max", E, "nan is no JSON"),
-    ("Infinity in what is free", "image", ALL, put(f"{MULTISCALE}/metadata/args", [math.inf]), f"{MULTISCALE}/metadata/args/0", E, "inf is no JSON"),
+    ("NaN", "image", ALL, put("omero/channels/0/window/max", math.nan), "omero/channels/0/window/max", E, "nan is not valid JSON"),
+    ("Infinity in what is free", "image", ALL, put(f"{MULTISCALE}/metadata/args", [math.inf]), f"{MULTISCALE}/metadata/args/0", E, "inf is not valid JSON"),
     ("layout", "bioformats2raw", LATE, put("bioformats2raw.layout", 2), "bioformats2raw.layout", E, "must be 3"),
     ("series", "series", LATE, put("series", "0"), "series", E, "a list of paths"),
     ("series outside", "series", LATE, put("series/1", "../1"), "series/1", E, "inside the group"),
@@ -312,7 +312,7 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("unit null, 0.6", "image", SIX, put("{axes}/1/unit", None), "{axes}/1/unit", E, "is null"),
     ("empty unit", "image", LATE, put("{axes}/1/unit", ""), "{axes}/1/unit", W, "leave it out"),
     ("unit not spelt out", "image", LATE, put("{axes}/1/unit", "um"), "{axes}/1/unit", W, "UDUNITS"),
-    ("unit of time on space", "image", LATE, put("{axes}/1/unit", "second"), "{axes}/1/unit", W, "no unit of space"),
+    ("unit of time on space", "image", LATE, put("{axes}/1/unit", "second"), "{axes}/1/unit", W, "not a unit of space"),
     ("discrete", "image", SIX, put("{axes}/1/discrete", "no"), "{axes}/1/discrete", E, "true or false"),
     ("longName", "image", SIX, put("{axes}/1/longName", 1), "{axes}/1/longName", E, "a string"),
     # coordinateSystems
@@ -342,7 +342,7 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("negative scale", "image", LATE, put("{steps}/0/scale/2", -1.0), "{steps}/0/scale/2", E, "no pixel"),
     ("scale true", "image", LATE, put("{steps}/0/scale/0", True), "{steps}/0/scale/0", E, "is true"),
     ("scale a text", "image", LATE, put("{steps}/0/scale/0", "1"), "{steps}/0/scale/0", E, "is '1'"),
-    ("scale infinite", "image", LATE, put("{steps}/0/scale/0", math.inf), "{steps}/0/scale/0", E, "inf is no JSON"),
+    ("scale infinite", "image", LATE, put("{steps}/0/scale/0", math.inf), "{steps}/0/scale/0", E, "inf is not valid JSON"),
     ("translation null", "image", LATE, put("{steps}/1/translation/0", None), "{steps}/1/translation/0", E, "is null"),
     ("two transforms", "image", SIX, add(TRANSFORM, {**IDENTITY, "input": {"path": "s1"}, "output": {"name": "physical"}}), TRANSFORM, E, "exactly one"),
     ("bare translation", "image", SIX, put(f"{TRANSFORM}/0/type", "translation"), f"{TRANSFORM}/0/type", E, "'scale', 'identity' or 'sequence'"),
@@ -472,8 +472,8 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("column twice", "plate", ALL, add("plate/columns", {"name": "1"}), "plate/columns/2/name", E, "already"),
     ("name of row", "plate", LATE, add("plate/rows", {"name": "C-1"}), "plate/rows/2/name", E, "letters and digits"),
     ("row a text", "plate", ALL, add("plate/rows", "C"), "plate/rows/2", E, "is 'C'"),
-    ("well outside", "plate", LATE, put("plate/wells/1/path", "C/2"), "plate/wells/1/path", E, "'C' is no row"),
-    ("well outside, early", "plate", FLAT, put("plate/wells/1/path", "B/3"), "plate/wells/1/path", W, "'3' is no column"),
+    ("well outside", "plate", LATE, put("plate/wells/1/path", "C/2"), "plate/wells/1/path", E, "'C' is not a row"),
+    ("well outside, early", "plate", FLAT, put("plate/wells/1/path", "B/3"), "plate/wells/1/path", W, "'3' is not a column"),
     ("well deep", "plate", LATE, put("plate/wells/1/path", "day/B/2"), "plate/wells/1/path", E, "row/column"),
     ("well twice", "plate", ALL, add("plate/wells", {"path": "A/1", "rowIndex": 0, "columnIndex": 0}), "plate/wells/2/path", E, "already"),
     ("no rowIndex", "plate", LATE, drop("plate/wells/1/rowIndex"), "plate/wells/1/rowIndex", E, "is missing"),

@@ -18,7 +18,7 @@ versions.VERSIONS["0.7"] = replace(versions.VERSIONS["0.6"], name="0.7", drafts=
 import numpy as np, zarr
 import daskome
 from daskome.inspection.stored_image import read_pyramid
-from daskome.ome.problem import errors
+from daskome.model.problem import errors
 
 image, scale = np.arange(64 * 50, dtype="uint16").reshape(64, 50), {"y": 0.5, "x": 0.25}
 store, old = zarr.storage.MemoryStore(), zarr.storage.MemoryStore()

@@ -510,6 +510,21 @@ def test_a_plan_with_everything_survives_json() -> None:
     assert json.loads(plan.to_json())["format"] == FORMAT
 
 
+def test_like_images_share_a_pyramid_in_memory_and_as_json() -> None:
+    case = volume(storage_options={"chunks": 64, "shards": 512})
+    part = case.plan()
+    assert part.temporary
+    plan = together([(f"A/{k}/0", part) for k in range(50)])
+    for same in (plan, Plan.from_json(plan.to_json())):
+        assert len(same.pyramids) == len(part.pyramids)
+        assert len({id(group.pyramid) for group in same.groups}) == len(part.pyramids)
+    assert len(plan.to_dict()["pyramids"]) == len(part.pyramids)
+    assert plan.home == "A"
+    assert all(group.path.startswith("A/.daskome/staging/") for group, _ in plan.temporary)
+    assert len({group.path for group in plan.groups}) == len(plan.groups) == 50 * len(part.groups)
+    assert [pass_.image for pass_ in plan.image_passes] == list(range(50))
+
+
 def test_a_plan_of_a_callable_names_it() -> None:
     from daskome.kernels.methods import find_method
 
@@ -532,6 +547,10 @@ def test_a_plan_of_another_format_is_refused() -> None:
     found = json.loads(volume().plan().to_json())
     with pytest.raises(ValueError, match=f"format {FORMAT}"):
         Plan.from_json(json.dumps({**found, "format": 1}))
+    with pytest.raises(ValueError, match="another version of daskome may have made it: plan again, or finish with"):
+        Plan.from_json(json.dumps({**found, "format": FORMAT - 1}))
+    with pytest.raises(ValueError, match="damaged"):
+        Plan.from_json(json.dumps({**found, "pyramids": []}))
     with pytest.raises(ValueError, match="gone:away"):
         Plan.from_json(json.dumps({**found, "pyramids": [{**found["pyramids"][0], "method": "gone:away"}]}))
 

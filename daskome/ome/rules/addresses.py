@@ -1,4 +1,4 @@
-"""Where in a document a rule looks: values by address, of the type the rule expects."""
+"""Values in a document, of the types that rules expect, with their addresses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,7 +24,9 @@ def shown_value(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int) and value.bit_length() > 64:
         return "an integer of more than 64 bits"
-    return f"{value!r}" if isinstance(value, int | float) else f"of type {type(value).__name__}, which is no JSON"
+    return (
+        f"{value!r}" if isinstance(value, int | float) else f"of type {type(value).__name__}, which JSON does not have"
+    )
 
 
 def type_of(value: JSONObject) -> str:
@@ -34,7 +36,7 @@ def type_of(value: JSONObject) -> str:
 
 
 def items_of(value: JSONObject, key: str) -> Sequence[Any]:
-    """Return the list under a key; an empty one if there is no list."""
+    """Return the list under a key; empty if there is none."""
     items = value.get(key)
     return items if isinstance(items, list | tuple) else ()
 

@@ -1,4 +1,4 @@
-"""What the parts of a document owe each other: functions, for what tables of keys cannot say."""
+"""Rules that relate several keys of a document, as functions; `objects` has those of single keys as tables."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,15 +9,13 @@ from typing import Any, NamedTuple
 from daskome.model.axes import UNITS
 from daskome.model.axes_rule import FIXED_AXES, AxesFault, fixed_axes_fault, image_axes_fault
 from daskome.model.json_values import JSONObject
+from daskome.model.problem import Problem
 from daskome.ome.metadata import TRANSFORMS
-from daskome.ome.problem import Problem
 from daskome.ome.rules.addresses import items_of, key_address, objects_of, shown_value, texts_of, type_of
 from daskome.ome.rules.objects import EITHER, OF_LEVELS, VECTORS
 from daskome.ome.rules.values import INDEX, SIZE, is_integer, is_list, is_number
 from daskome.ome.rules.versions import EVERY, Versions, only, since
 from daskome.ome.versions import Version
-
-# What a row can't say: functions of an object, its address and the version
 
 Findings = Iterator[Problem]
 
@@ -121,7 +119,7 @@ def _unit(axis: JSONObject, where: str, version: Version) -> Findings:
         yield Problem(key_address(where, "unit"), "is empty; leave it out, as readers fail on it", True, "axes")
     elif units and isinstance(unit, str) and unit not in units:
         message = (
-            f"{shown_value(unit)} is no unit of {type_of(axis)} that UDUNITS knows; write it out, as in {example!r}"
+            f"{shown_value(unit)} is not a unit of {type_of(axis)} that UDUNITS knows; write it out, as in {example!r}"
         )
         yield Problem(key_address(where, "unit"), message, True, "axes")
 
@@ -211,7 +209,9 @@ def _level_ends(multiscale: JSONObject, where: str, version: Version) -> Finding
     for at, name in outputs:
         if systems and name not in systems:
             yield Problem(
-                key_address(where, at), f"{shown_value(name)} is no coordinate system of the image", section=TRANSFORMS
+                key_address(where, at),
+                f"{shown_value(name)} is not a coordinate system of the image",
+                section=TRANSFORMS,
             )
         elif outputs[0][1] in systems and name != outputs[0][1]:
             first = f"{shown_value(outputs[0][1])}, that of the first level"
@@ -249,7 +249,7 @@ def _link_ends(multiscale: JSONObject, where: str, version: Version) -> Findings
         for side, end in (("input", link.input), ("output", link.output)):
             name = end.get("name")
             if isinstance(name, str) and "path" not in end and systems and name not in systems:
-                message = f"{shown_value(name)} is no coordinate system of the image"
+                message = f"{shown_value(name)} is not a coordinate system of the image"
                 yield Problem(f"{key_address(where, link.where)}/{side}/name", message, section=TRANSFORMS)
 
 
@@ -310,7 +310,7 @@ def _wells(plate: JSONObject, where: str, version: Version) -> Findings:
 def _well(well: JSONObject, where: str, version: Version, name: str, side: str, known: list[str]) -> Findings:
     index = well.get(f"{side}Index")
     if name not in known and known:
-        message = f"{shown_value(name)} is no {side} of the plate"
+        message = f"{shown_value(name)} is not a {side} of the plate"
         yield Problem(f"{where}/path", message, not version.indexed, "plate")
     elif version.indexed and INDEX.holds(index) and known and index != known.index(name):
         message = f"is {shown_value(index)}, but {side} {shown_value(name)} is {known.index(name)}, counted from 0"

@@ -318,4 +318,4 @@ EITHER = {
     "rotation": (1, ("rotation", "path")),
     "projectAxis": (2, ("droppedInputs", "createdOutputs")),
 }
-"""Types of transformations that have at least one of these keys, and at most so many."""
+"""Types of transformations that have at least one of these keys, and the largest number of them."""

@@ -66,7 +66,7 @@ def is_square(value: Any) -> bool:
 
 
 def are_axes(least: int, most: int) -> Callable[[Any], bool]:
-    """Return a test for lists of different axis indices, of at least and at most so many."""
+    """Return a test for lists of different axis indices, of at least `least` and at most `most`."""
     index = _integer_from(0, 4)
     return lambda v: is_list(v) and least <= len(v) <= most and all(map(index, v)) and len(set(v)) == len(v)
 

@@ -10,8 +10,8 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from daskome.model.json_values import JSONObject
+from daskome.model.problem import Problem, errors
 from daskome.ome.detect import OME_KEYS
-from daskome.ome.problem import Problem, errors
 from daskome.ome.rules.addresses import key_address, shown_value, type_of
 from daskome.ome.rules.agreement import CHECKS
 from daskome.ome.rules.objects import OBJECTS, PARAMETERS, Rule
@@ -47,7 +47,7 @@ def find_problems(attributes: JSONObject, version: str, *, label: bool = False) 
     """
     row = VERSIONS.get(version) if isinstance(version, str) else None
     if row is None:
-        yield Problem("version", f"{shown_value(version)} is none of {', '.join(VERSIONS)}", section="version")
+        yield Problem("version", f"{shown_value(version)} is not one of {', '.join(VERSIONS)}", section="version")
         return
     if not isinstance(attributes, Mapping):
         yield Problem("attributes", f"are {shown_value(attributes)}; they must be an object", section="multiscales")
@@ -58,7 +58,7 @@ def find_problems(attributes: JSONObject, version: str, *, label: bool = False) 
     ome = attributes if row.root is None else attributes.get(row.root)
     if isinstance(ome, Mapping):
         yield from _walk(ome, row)
-        # What stands in the wrong place is not missing too.
+        # Keys in the wrong place are not reported as missing, too.
         yield from () if misplaced else _complete(ome, row, label)
 
 
@@ -68,7 +68,7 @@ def check_attributes(attributes: JSONObject, version: str) -> None:
     Raises
     ------
     ValueError
-        With one line for each `Problem` that is no warning.
+        With one line for each `Problem` that is not a warning.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def _walk(ome: JSONObject, version: Version) -> Iterator[Problem]:
     while todo:
         node = todo.pop()
         if isinstance(node.value, float) and not isfinite(node.value):
-            continue  # `_finite` has said so
+            continue  # Reported by `_finite`.
         if not node.kind.holds(node.value):
             message = f"is {shown_value(node.value)}; it {'should' if node.lax else 'must'} be {node.kind.what}"
             yield Problem(node.where, message, node.lax, node.section)
@@ -142,7 +142,7 @@ def _finite(attributes: JSONObject) -> Iterator[Problem]:
     while todo:
         where, value = todo.pop()
         if isinstance(value, float) and not isfinite(value):
-            yield Problem(where, f"{value} is no JSON; readers that keep to it can't open the group")
+            yield Problem(where, f"{value} is not valid JSON, and strict readers cannot open the group")
         elif isinstance(value, Mapping) or is_list(value):
             pairs = list(value.items() if isinstance(value, Mapping) else enumerate(value))
             todo.extend((key_address(where, key), item) for key, item in reversed(pairs))
@@ -171,7 +171,7 @@ def _complete(ome: JSONObject, version: Version, label: bool) -> Iterator[Proble
     known = [rule.key for rule in OBJECTS["ome"] if version.name in rule.versions and rule.key != "version"]
     if not label and not any(key in ome for key in known):
         where = version.root or "attributes"
-        yield Problem(where, f"there is none of {', '.join(known)}; the group is no OME-Zarr", section="multiscales")
+        yield Problem(where, f"has none of {', '.join(known)}; the group is not OME-Zarr", section="multiscales")
     of_image = [key for key in OF_AN_IMAGE if key in ome]
     if (of_image or label) and "multiscales" not in ome:
         what = f"{of_image[0]!r} describes an image" if of_image else "a label image is an image"
