@@ -162,10 +162,7 @@ IMAGE = (
 )
 """What the commands that write or plan an image take."""
 JOBS = (
-    *(
-        Row(f"--{row.name}", "scheduler", None, f"For {row.title}.", {"flag_value": row.name})
-        for row in SCHEDULERS.values()
-    ),
+    *_schedulers(),
     Row("--jobs", "jobs", click.IntRange(1), "Jobs per stage, at most.", {"default": 64, "show_default": True}),
     Row("--threads", "threads", click.IntRange(1), "Threads of each job; by default those of the plan."),
     Row("--hours", "hours", click.IntRange(1), "Hours of each job, at most.", {"default": 24, "show_default": True}),

@@ -546,6 +546,13 @@ def test_every_row_of_a_table_is_in_the_help() -> None:
     assert all(row.index in daskome_("run", "--help").output for row in SCHEDULERS.values())
 
 
+def test_the_first_scheduler_is_the_default(tmp_path: Path, npy: Path) -> None:
+    assert daskome_("init", npy, tmp_path / "a").exit_code == 0
+    script = daskome_("script", tmp_path / "a")
+    assert script.exit_code == 0, script.output
+    assert script.output == daskome_("script", tmp_path / "a", f"--{next(iter(SCHEDULERS))}").output
+
+
 def test_a_plan_as_json(npy: Path) -> None:
     plan = daskome.Plan.from_json(daskome_("plan", npy, "--name", "image", "--chunks", "8", "--json").output)
     assert plan == daskome.plan_image(CUBE, storage_options={"chunks": 8})
