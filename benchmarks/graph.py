@@ -88,10 +88,10 @@ def _units(array: Any) -> dict[str, float]:
     start = run.Run(plan, [source], place, journal.new_journal(place))
     sizes = []
     for stage in range(len(plan.stages)):
-        for number, job in enumerate(run.unit_tasks(start, stage, range(plan.count(stage)))):
-            bare, *_ = jobs.split_payload(job)
+        for number, task in enumerate(run.unit_tasks(start, run.Part(stage, range(plan.count(stage))))):
+            bare, *_ = jobs.split_payload(task)
             if number % 100 == 0:
-                sizes.append(len(pickle.dumps(replace(bare, place=None, journal=None))))
+                sizes.append(len(pickle.dumps(replace(bare, group=None, journal=None))))
     took = time.process_time() - began
     return {"tasks": plan.n_units, "seconds": took, "nbytes": plan.n_units * sum(sizes) / len(sizes)}
 
@@ -115,17 +115,6 @@ def _plain(array: Any) -> dict[str, float]:
     return {"tasks": len(graph), "seconds": took, "nbytes": len(graph) * len(pickle.dumps(some)) / len(some)}
 
 
-@dataclass(frozen=True)
-class Idle:
-    """A job of which only the doing is left out."""
-
-    unit: Any
-    piece: Any
-
-    def __call__(self) -> None:
-        """Do nothing."""
-
-
 def schedule(edge: int) -> dict[str, float]:
     """Send all units of a volume through a scheduler, and return their number, CPU seconds and peaks of memory."""
     import psutil
@@ -134,6 +123,7 @@ def schedule(edge: int) -> dict[str, float]:
 
     import daskome
     from daskome.execution import cluster as clusters, runner as run
+    from daskome.execution.unit_task import UnitTask
     from daskome.sources import adapt as sources
     from daskome.stores import journal
 
@@ -142,9 +132,16 @@ def schedule(edge: int) -> dict[str, float]:
     plan = daskome.plan_image(array, scale_factors=factors(), storage_options={"chunks": EDGE})
     start = run.Run(plan, [sources.as_source(array)], place, journal.new_journal(place))
 
-    def idle() -> Iterator[Idle]:
+    class Idle(UnitTask):
+        """A unit task that does nothing."""
+
+        def __call__(self) -> None:
+            """Do nothing."""
+
+    def idle() -> Iterator[UnitTask]:
         for stage in range(len(plan.stages)):
-            yield from (Idle(job.unit, job.piece) for job in run.unit_tasks(start, stage, range(plan.count(stage))))
+            for task in run.unit_tasks(start, run.Part(stage, range(plan.count(stage)))):
+                yield Idle(task.unit, task.reads, task.piece, task.pyramid, None, None)
 
     process, memory, known = psutil.Process(), {}, []
     with (

@@ -134,13 +134,10 @@ def _ended(
 def stages(edge: int, workers: int) -> list[tuple[int, float]]:
     """Return the stages of a cube that is planned for so many workers of one thread and 2 GB."""
     import daskome
-    from daskome.ome.versions import find_version
-    from daskome.planning.work import PlanOptions, Workers
-    from daskome.writing.description import ImageOptions
 
     volume = daskome.Volume((edge,) * 3, "uint16", chunks=(128, 128, 128))
-    asked = ImageOptions(axes="zyx", storage_options={"chunks": 128})
-    plan, _ = asked.plan(volume.source, find_version("0.5"), PlanOptions(Workers(workers, 1, 2 * 10**9)))
+    options = {"axes": "zyx", "storage_options": {"chunks": 128}}
+    plan = daskome.plan_image(volume, workers=workers, threads=1, memory=2 * 10**9, **options)
     return [(load.units, load.nbytes / load.units) for load in plan.loads]
 
 

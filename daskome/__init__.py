@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.inspection.validate import validate as validate
     from daskome.inspection.verify import verify as verify
     from daskome.kernels.methods import METHODS as METHODS
+    from daskome.model.problem import Problem as Problem
     from daskome.model.source import Volume as Volume
     from daskome.ome.omero import Channel as Channel
-    from daskome.ome.problem import Problem as Problem
     from daskome.planning.plan import Plan as Plan
     from daskome.sources.readers import read as read
     from daskome.upgrade.convert import convert_metadata as convert_metadata
@@ -40,7 +40,7 @@ _HOMES = {
     "Channel": "ome.omero",
     "METHODS": "kernels.methods",
     "Plan": "planning.plan",
-    "Problem": "ome.problem",
+    "Problem": "model.problem",
     "Volume": "model.source",
     "WriteError": "execution.unit_task",
     "add_levels": "writer",

@@ -9,13 +9,15 @@ import pytest
 from distributed import Client, LocalCluster
 
 import daskome
-from daskome.model import pyramid
-from daskome.planning import choose, temporary_copies
+from daskome.model import limits
 from tests import cuboid
 from tests.servers import s3 as s3_server
 from tests.servers.proxy import Proxy, proxy as run_proxy
 from tests.servers.s3 import S3
 from tests.written import contents
+
+collect_ignore = ["house/typed_calls.py"]
+"""Only type checkers read it."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -31,6 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             seen[name] += 1
 
 
+TINY = limits.Limits(block_nbytes=1, frame_nbytes=1, unit_nbytes=2**14, tail_nbytes=2**12, copied_nbytes=2**12)
+
+
 @pytest.fixture
 def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plan small images as if they were large ones: one stored object a block, many units, several stages."""
@@ -38,11 +43,7 @@ def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def plan_as_if_large(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(pyramid, "BLOCK_NBYTES", 1)
-    patch.setattr(pyramid, "FRAME_NBYTES", 1)
-    patch.setattr(choose, "TAIL_NBYTES", 2**12)
-    patch.setattr(choose, "UNIT_NBYTES", 2**14)
-    patch.setattr(temporary_copies, "LEFT_NBYTES", 2**12)
+    patch.setattr(limits, "LIMITS", TINY)
 
 
 @pytest.fixture(scope="session")

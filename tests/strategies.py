@@ -1,27 +1,21 @@
 """What can be written: images, factors, layouts, source chunks and workers, small enough to be counted by the voxel."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import pytest
 from hypothesis import settings, strategies as st
 
 from daskome.kernels.methods import METHODS
-from daskome.model import pyramid
 from daskome.model.axes import Axis, parse_axes
 from daskome.model.chunks import Chunks
 from daskome.model.image import DTYPES, Image
-from daskome.model.pyramid import BLOCK_NBYTES, FRAME_NBYTES
+from daskome.model.limits import Limits
 from daskome.model.regions import Shape, ceil_div
 from daskome.ome.versions import VERSIONS
-from daskome.planning import choose, temporary_copies
 from daskome.planning.build import plan_image
-from daskome.planning.choose import TAIL_NBYTES, UNIT_NBYTES
 from daskome.planning.plan import Plan
-from daskome.planning.temporary_copies import LEFT_NBYTES
 from daskome.planning.work import PROCESS_MEM, PlanOptions, SourceChunks, Workers
 
 law = partial(settings, deadline=None, derandomize=True)
@@ -31,28 +25,6 @@ LONGEST = {2: 70, 3: 31, 4: 11, 5: 7}
 """The longest axis of an image of so many dimensions."""
 MOST_CHUNKS = {2: 8, 3: 5, 4: 3, 5: 2}
 """How many chunks an axis has at most."""
-
-
-@dataclass(frozen=True)
-class Grain:
-    """The sizes at which blocks and units stop growing; with small ones, small images are cut as big ones are."""
-
-    block: int = BLOCK_NBYTES
-    frame: int = FRAME_NBYTES
-    unit: int = UNIT_NBYTES
-    tail: int = TAIL_NBYTES
-    left: int = LEFT_NBYTES
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Within it, plans are made at this grain."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pyramid, "BLOCK_NBYTES", self.block)
-            patch.setattr(pyramid, "FRAME_NBYTES", self.frame)
-            patch.setattr(choose, "UNIT_NBYTES", self.unit)
-            patch.setattr(choose, "TAIL_NBYTES", self.tail)
-            patch.setattr(temporary_copies, "LEFT_NBYTES", self.left)
-            yield
 
 
 @dataclass(frozen=True)
@@ -67,20 +39,19 @@ class Case:
     storage_options: Any = None
     workers: Workers = field(default_factory=Workers)
     deletes: bool = True
-    grain: Grain = field(default_factory=Grain)
+    limits: Limits = field(default_factory=Limits)
 
     def plan(self) -> Plan:
         """Return the plan."""
-        with self.grain.applied():
-            return plan_image(
-                self.image,
-                SourceChunks(self.source_chunks),
-                METHODS[self.method],
-                VERSIONS[self.version],
-                scale_factors=self.scale_factors,
-                storage_options=self.storage_options,
-                options=PlanOptions(self.workers, deletes=self.deletes),
-            )
+        return plan_image(
+            self.image,
+            SourceChunks(self.source_chunks),
+            METHODS[self.method],
+            VERSIONS[self.version],
+            scale_factors=self.scale_factors,
+            storage_options=self.storage_options,
+            options=PlanOptions(self.workers, deletes=self.deletes, limits=self.limits),
+        )
 
 
 def volume(edge: int = 1024, chunk: int = 128, dtype: str = "uint16", **changes: Any) -> Case:
@@ -100,15 +71,15 @@ methods = st.sampled_from(list(METHODS))
 dtypes = st.sampled_from(DTYPES)
 versions = st.sampled_from(["0.4", "0.5"])
 worker_counts = st.builds(Workers, st.integers(1, 4), st.integers(1, 4))
-grains = st.sampled_from([Grain()]) | st.builds(
-    Grain,
-    block=st.sampled_from([1, 64, 500]),
-    frame=st.sampled_from([1, 64, 500]),
-    unit=st.sampled_from([1, 500, 4000]),
-    tail=st.sampled_from([1, 500, 4000]),
-    left=st.sampled_from([1, 2**62]),
+small_limits = st.builds(
+    Limits,
+    block_nbytes=st.sampled_from([1, 64, 500]),
+    frame_nbytes=st.sampled_from([1, 64, 500]),
+    unit_nbytes=st.sampled_from([1, 500, 4000]),
+    tail_nbytes=st.sampled_from([1, 500, 4000]),
+    copied_nbytes=st.sampled_from([1, 2**62]),
 )
-fine_grains = grains.filter(lambda grain: grain.block < 1000)
+"""With them, small images are cut as large ones are."""
 
 
 def per(values: Any, strategy: Any) -> Any:
@@ -191,8 +162,8 @@ def cases(draw: st.DrawFn, method: st.SearchStrategy[str] = methods) -> Case:
     stored: Any = draw(options(image.shape, version == "0.5"))
     if wanted != "auto" and draw(st.booleans()):
         stored = [draw(options(shape, version == "0.5")) for shape in shapes]
-    grain, workers = draw(fine_grains | fine_grains | fine_grains | grains), draw(worker_counts)
-    case = Case(image, draw(source_chunks(image.shape)), draw(method), version, wanted, stored, workers, grain)
+    workers, limits = draw(worker_counts), draw(small_limits | small_limits | small_limits | st.just(Limits()))
+    case = Case(image, draw(source_chunks(image.shape)), draw(method), version, wanted, stored, workers, limits=limits)
     return tight(case, draw(st.sampled_from([1, 0.9, 0.6, 0.3])))
 
 

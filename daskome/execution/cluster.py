@@ -1,9 +1,9 @@
-"""The active Dask cluster: what it has, whether it can write, and how jobs get to its workers.
+"""The active Dask cluster: what it has, whether it can write, and how unit tasks get to its workers.
 
-Before the first unit, every worker is asked whether it sees the target and has the same daskome. A unit is one task,
-named ``daskome-from-image``, ``-from-copy`` or ``-from-level``, in a span named after the image; two per thread are on
-the scheduler at a time, however large the volume. Units of a worker that dies are done again, and so are those that a
-restart of the cluster forgets; an adaptive cluster may begin with no worker. If the scheduler dies, so does the call.
+Before the first unit, every worker checks that it sees the target and has the same daskome. A unit is one task, named
+``daskome-from-image``, ``-from-copy`` or ``-from-level``, in a span named after the image; two per thread are on the
+scheduler at a time, however large the volume. Units of a worker that dies are done again, and so are those that a
+restart of the cluster forgets; an adaptive cluster may begin without workers. If the scheduler dies, the call fails.
 """
 
 import logging
@@ -21,23 +21,23 @@ from uuid import uuid4
 import dask
 
 from daskome._version import __version__
-from daskome.execution.unit_task import Job, WriteError, is_remote, run_with_payload, split_payload
+from daskome.execution.unit_task import UnitTask, WriteError, is_remote, run_with_payload, split_payload
 from daskome.model.text import format_nbytes
 from daskome.planning.plan import Plan
-from daskome.stores import journal as journals
+from daskome.stores import journal as journals, sync_codecs
 from daskome.stores.journal import Journal
 
 log = logging.getLogger("daskome")
 SPILL_FRACTION = 0.7
-"""From this part of its limit on, a worker of Dask spills what it holds to disk; from 0.8 on it pauses."""
+"""The share of its memory limit from which a Dask worker spills to disk; from 0.8 on it pauses."""
 IN_FLIGHT = 2
-"""So many units per thread are submitted, so that none waits for the next."""
+"""How many units per thread are in flight, so that no thread waits for its next one."""
 THREADS_TTL = 1.0
-"""After so many seconds the number of threads is asked again: clusters grow and shrink."""
+"""Seconds between checks of the number of threads: clusters grow and shrink."""
 
 
 def active_client() -> Any:
-    """Return the active `distributed.Client`, or None: then distributed, slow to import, may not even be there."""
+    """Return the active `distributed.Client`, or None; distributed is slow to import, and not imported for this."""
     distributed = sys.modules.get("distributed")
     try:
         return distributed and distributed.default_client()
@@ -51,30 +51,40 @@ def threads_per_worker(client: Any) -> list[int]:
 
 
 def memory_limit(client: Any) -> int | None:
-    """Return the smallest limit of the workers in bytes, if they have any."""
+    """Return the smallest memory limit of the workers in bytes, if they have one."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return min((int(worker["memory_limit"]) for worker in workers if worker.get("memory_limit")), default=None)
 
 
+def concurrency(client: Any) -> int | None:
+    """Return how many chunks zarr encodes beside each other on the workers, at most; None: all of a block.
+
+    What can't say so does not count: whether workers can write is looked at later.
+    """
+    answers = [*client.run(sync_codecs.concurrency, on_error="return").values()]
+    limits = [answer for answer in answers if isinstance(answer, int)]
+    return None if None in answers else max(limits) if limits else sync_codecs.concurrency()
+
+
 @dataclass(slots=True)
 class ClusterExecutor:
-    """A client as a place where jobs run, and what of it is asked anew from time to time."""
+    """The workers of a client, which run unit tasks; the number of their threads is looked up from time to time."""
 
     client: Any
     submitted: Callable[..., "Future[None]"]
     _window: int = 0
-    _asked: float = -inf
+    _counted: float = -inf
 
-    def submit(self, job: Job) -> "Future[None]":
-        """Submit a job. Arrays in memory travel beside it: those here are scattered, those on workers stay there.
+    def submit(self, task: UnitTask) -> "Future[None]":
+        """Submit a task. Its payload travels beside it: arrays here are scattered, those on workers stay there.
 
         Raises
         ------
         WriteError
             If the scheduler is gone.
         """
-        bare, keys, values = split_payload(job)
-        name = f"daskome-from-{job.unit.work.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
+        bare, keys, values = split_payload(task)
+        name = f"daskome-from-{task.unit.pass_.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
         try:
             there = [value if is_remote(value) else self.client.scatter(value, hash=False) for value in values]
             return self.submitted(run_with_payload, bare, keys, there, key=name)
@@ -83,7 +93,7 @@ class ClusterExecutor:
             return _lost()
 
     def window(self) -> int:
-        """Return how many units may be submitted at a time.
+        """Return how many tasks should be in flight now.
 
         Raises
         ------
@@ -91,9 +101,9 @@ class ClusterExecutor:
             If the scheduler is gone.
         """
         self._check_connected()
-        if time.monotonic() - self._asked > THREADS_TTL:
+        if time.monotonic() - self._counted > THREADS_TTL:
             try:
-                self._window, self._asked = IN_FLIGHT * self._threads(), time.monotonic()
+                self._window, self._counted = IN_FLIGHT * self._threads(), time.monotonic()
             except OSError as error:  # The client has not noticed yet.
                 raise self._unconnected() from error
         return self._window
@@ -105,33 +115,33 @@ class ClusterExecutor:
         return max(sum(threads_per_worker(self.client)), 1)
 
     def _wake(self) -> None:
-        """Wait for a worker: a cluster that adapts starts one for a task, but none for an array that is sent."""
+        """Wait for a worker: an adaptive cluster starts one for a task, but not for an array that is scattered."""
         log.warning("the cluster has no workers; waiting for one")
         with suppress(CancelledError):
             self.client.submit(bool, pure=False).result()
         self._check_connected()
 
     def _check_connected(self, error: OSError | None = None) -> None:
-        """Raise if the scheduler is gone; the client would wait for it to come back."""
+        """Raise if the scheduler is gone: the client would wait for it to come back."""
         if self.client.status != "running":
             raise self._unconnected() from error
 
     def _unconnected(self) -> WriteError:
-        """Return what says of a scheduler that is gone what to do."""
+        """Return the error that says what to do when the scheduler is gone."""
         return WriteError(
             f"the connection to the scheduler at {self.client.scheduler.address} is lost; the image is unfinished."
-            " Start a cluster, and write again with resume=True: what is finished is not done again"
+            " Start a cluster, and write again with resume=True, which leaves out what is finished"
         )
 
 
 @contextmanager
 def cluster_executor(client: Any, plan: Plan, journal: Journal) -> Iterator[ClusterExecutor]:
-    """Yield a cluster that can write a plan; warn of settings that hurt.
+    """Yield an executor on a cluster that can write a plan; warn of settings that slow it down.
 
     Raises
     ------
     WriteError
-        If workers don't see the target, or have another daskome.
+        If workers cannot see the target, or have another version of daskome.
     """
     from distributed import span
 
@@ -146,11 +156,6 @@ def cluster_executor(client: Any, plan: Plan, journal: Journal) -> Iterator[Clus
         executor.shutdown(wait=False)
 
 
-def is_lost(error: BaseException) -> bool:
-    """Whether a job, or what it needs, was lost with a worker: it says nothing of the job."""
-    return isinstance(error, CancelledError)
-
-
 def _lost() -> "Future[None]":
     future: Future[None] = Future()
     future.cancel()
@@ -158,27 +163,27 @@ def _lost() -> "Future[None]":
 
 
 def is_killed(error: BaseException) -> bool:
-    """Whether workers died while they ran a job."""
+    """Whether workers died while they ran a task."""
     return type(error).__name__ == "KilledWorker"
 
 
 def _check_workers(client: Any, journal: Journal) -> None:
-    """Raise if a worker can't write; one that leaves meanwhile doesn't matter."""
+    """Raise if a worker cannot write; one that leaves meanwhile does not matter."""
     answers = client.run(_visit, journal, __version__, on_error="return")
     wrong = {worker: answer for worker, answer in answers.items() if answer and not isinstance(answer, OSError)}
     for worker, answer in wrong.items():
-        raise WriteError(f"the worker at {worker} {answer}; {len(wrong)} of {len(answers)} workers can't write")
+        raise WriteError(f"the worker at {worker} {answer}; {len(wrong)} of {len(answers)} workers cannot write")
 
 
 def _visit(journal: Journal, version: str) -> str:
-    """Return, from a worker, why it can't write; nothing if it can."""
+    """Return, from a worker, why it cannot write; empty if it can."""
     if version != __version__:
-        return f"has daskome {__version__}, but {version} is asked for: install the same everywhere"
+        return f"has daskome {__version__}, but the client has {version}; install the same version everywhere"
     try:
         seen = journals.is_current(journal)
     except Exception as error:
-        return f"can't read {journal.home}: {error!r}"
-    return "" if seen else f"doesn't see {journal.home}: give a path or URL that all workers share"
+        return f"cannot read {journal.home}: {error!r}"
+    return "" if seen else f"does not see {journal.home}; give a path or URL that all workers share"
 
 
 def _warnings(client: Any, plan: Plan) -> Iterator[str]:
@@ -186,12 +191,12 @@ def _warnings(client: Any, plan: Plan) -> Iterator[str]:
     if limit is not None and predicted > SPILL_FRACTION * limit:
         yield (
             f"a worker is limited to {format_nbytes(limit)}, but {format_nbytes(predicted)} are predicted: Dask spills"
-            f" to disk from {format_nbytes(int(SPILL_FRACTION * limit))} on, and kills what is above the limit. Give"
+            f" to disk from {format_nbytes(int(SPILL_FRACTION * limit))} on, and kills workers above the limit. Give"
             " larger workers, or memory=… to plan smaller units"
         )
     ask = partial(dask.config.get, "distributed.scheduler.worker-saturation", None)
     if client.run_on_scheduler(ask) in ("inf", inf):
         yield (
-            "the scheduler's worker-saturation is inf, so units wait on workers instead of the scheduler, and are lost"
-            " with them; set distributed.scheduler.worker-saturation to 1.1, Dask's default"
+            "the scheduler's worker-saturation is inf, so units queue on workers, and are lost with them, instead of on"
+            " the scheduler; set distributed.scheduler.worker-saturation to 1.1, Dask's default"
         )

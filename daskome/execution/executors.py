@@ -1,4 +1,4 @@
-"""Who runs jobs: threads of this process, or the workers of the active Dask cluster."""
+"""Who runs unit tasks: threads of this process, or the workers of the active Dask cluster."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,103 +17,126 @@ from daskome.execution.cluster import (
     SPILL_FRACTION,
     active_client,
     cluster_executor,
+    concurrency,
     memory_limit,
     threads_per_worker,
 )
-from daskome.execution.unit_task import Job, run_here
+from daskome.execution.unit_task import UnitTask, run_here
 from daskome.model.text import parse_nbytes
 from daskome.planning.plan import Plan
-from daskome.planning.work import Workers
+from daskome.planning.work import AT_ONCE, Workers
+from daskome.stores import sync_codecs
 from daskome.stores.journal import Journal
 from daskome.stores.location import is_local_to_process
 
 
 class Executor(Protocol):
-    """Where jobs run."""
+    """Runs unit tasks. Retries, the journal, and the order of stages are the runner's.
 
-    def submit(self, job: Job) -> "Future[None]":
-        """Submit a job."""
+    - Each task that is submitted runs at most once at a time, in any order, on any thread or machine, beside others.
+    - Its future ends when the task has ended: with None, with the error that it raised, or cancelled if the task, or
+      what it needs, was lost with its worker. A task that is lost may have run, wholly or in part.
+    - An executor does not bound its queue: the caller keeps at most `window` tasks in flight.
+    - An executor that cannot run anything any more raises `WriteError`, from either method.
+    """
+
+    def submit(self, task: UnitTask) -> "Future[None]":
+        """Submit a task, and return at once."""
         ...
 
     def window(self) -> int:
-        """Return how many jobs may be submitted at a time."""
+        """Return how many tasks should be in flight now, at least one. It may change: clusters grow and shrink."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadExecutor:
-    """Threads of this process as a place where jobs run."""
+    """An `Executor` on threads of this process."""
 
-    executor: ThreadPoolExecutor
+    threads: ThreadPoolExecutor
     n: int
 
-    def submit(self, job: Job) -> "Future[None]":
-        """Submit a job."""
-        return self.executor.submit(run_here, job)
+    def submit(self, task: UnitTask) -> "Future[None]":
+        """Submit a task, and return at once."""
+        return self.threads.submit(run_here, task)
 
     def window(self) -> int:
-        """Return how many jobs may be submitted at a time."""
+        """Return how many tasks should be in flight."""
         return IN_FLIGHT * self.n
 
 
-def available_workers(place: StorePath | None = None, memory: int | str | None = None) -> Workers:
-    """Return who would write there now: the workers of the active client, or the threads of this process.
+def available_workers(target: StorePath | None = None, memory: int | str | None = None) -> Workers:
+    """Return the workers that would write to a target now: those of the active client, or this process's threads.
 
     Parameters
     ----------
-    place : StorePath, optional
-        The target; those in memory are only written by threads of this process.
+    target : StorePath, optional
+        A store in memory is only written by threads of this process.
     memory : int or str, optional
-        Bytes per worker process, or text such as "8GB", instead of what its limit leaves before Dask spills, or the
-        size of the machine.
+        Bytes per worker process, or text such as "8GB". By default what its limit leaves before Dask spills, or the
+        memory of the machine.
     """
-    client = _client(place)
+    client = _client(target)
     threads = threads_per_worker(client) if client else [n_threads()]
     nbytes = _memory(client) if memory is None else parse_nbytes(memory)
-    return Workers(max(len(threads), 1), max([*threads, 1]), nbytes)
+    return Workers(max(len(threads), 1), max([*threads, 1]), nbytes, at_once=_at_once(target, client))
 
 
 def _memory(client: Any) -> int:
     """Return the bytes that a worker process may use: what its limit leaves before Dask spills, or the machine's."""
     limit = memory_limit(client) if client else None
-    return _machine() if limit is None else min(int(SPILL_FRACTION * limit), _machine())
+    return _machine_memory() if limit is None else min(int(SPILL_FRACTION * limit), _machine_memory())
+
+
+def _at_once(place: StorePath | None, client: Any) -> int | None:
+    """Return how many chunks of a block will be encoded beside each other: as zarr is set where they are written.
+
+    Files and memory are written one chunk after the other; what is planned for zarr's default is enough for them.
+    """
+    if place is not None and sync_codecs.needs_no_loop(place.store):
+        return AT_ONCE
+    return concurrency(client) if client and place is not None else sync_codecs.concurrency()
 
 
 @contextmanager
-def open_executor(place: StorePath, plan: Plan, journal: Journal) -> Iterator[Executor]:
-    """Yield where jobs run: the active `distributed.Client`, or threads if there is none that can reach `place`.
+def open_executor(target: StorePath, plan: Plan, journal: Journal) -> Iterator[Executor]:
+    """Yield the executor for a target: the active `distributed.Client`, or threads if none can reach it.
 
     Raises
     ------
     WriteError
-        If workers of the cluster can't write there.
+        If workers of the cluster cannot write there.
     """
-    client = _client(place)
-    if client:
-        with cluster_executor(client, plan, journal) as workers:
-            yield workers
-    else:
-        with ThreadPoolExecutor(n_threads(), thread_name_prefix="daskome") as executor:
-            try:
-                yield ThreadExecutor(executor, n_threads())
-            finally:
-                executor.shutdown(wait=True, cancel_futures=True)
+    client = _client(target)
+    with cluster_executor(client, plan, journal) if client else thread_executor(n_threads()) as executor:
+        yield executor
 
 
-def _client(place: StorePath | None) -> Any:
-    """Return the active client, if its workers can write where the image goes."""
-    return None if place is not None and is_local_to_process(place) else active_client()
+@contextmanager
+def thread_executor(n: int) -> Iterator[ThreadExecutor]:
+    """Yield an executor of `n` threads; those still running when it is left are waited for."""
+    with ThreadPoolExecutor(n, thread_name_prefix="daskome") as threads:
+        try:
+            yield ThreadExecutor(threads, n)
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _machine() -> int:
-    """Return the bytes of this machine, or what its limits allow, as distributed finds them.
+def _client(target: StorePath | None) -> Any:
+    """Return the active client, if its workers can write to the target."""
+    return None if target is not None and is_local_to_process(target) else active_client()
 
-    Only that module is run: to import the rest of distributed takes half a second.
+
+def _machine_memory() -> int:
+    """Return the bytes of memory of this machine, or of the cgroup or the limit of processes that it is run in.
+
+    `distributed.system` knows all of these, `psutil` only the first; but ``import distributed`` takes 250 ms, and this
+    file of it alone 1 ms.
     """
-    found = find_spec("distributed")
-    assert found is not None
-    assert found.origin is not None
-    return int(run_path(str(Path(found.origin).with_name("system.py")))["MEMORY_LIMIT"])
+    distributed = find_spec("distributed")
+    assert distributed is not None
+    assert distributed.origin is not None
+    return int(run_path(str(Path(distributed.origin).with_name("system.py")))["MEMORY_LIMIT"])
 
 
 def n_threads() -> int:

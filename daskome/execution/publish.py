@@ -1,6 +1,6 @@
-"""The last step of a write: display windows are measured, then each group gets its attributes in one write.
+"""The last step of a write: measure display windows, then write the attributes of each group, in one write.
 
-That write is the commit. Before it, no reader takes the group for an image.
+That write is the commit: only then do readers take the group for an image.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ from daskome.stores.arrays import open_levels
 from daskome.stores.groups import read_attributes, reconsolidate
 
 PERCENTILES = (0.1, 99.9)
-"""What the window shows: outliers in either direction are cut."""
+"""What a window shows: outliers at both ends are cut off."""
 SAMPLE_BLOCKS = 64
-"""At most so many blocks of the coarsest level are looked at, evenly spread."""
+"""How many blocks of the coarsest level are read at most, evenly spread."""
 
 
 def with_display_windows(channels: Sequence[Channel], array: zarr.Array[Any], pyramid: Pyramid) -> list[Channel]:
@@ -59,37 +59,36 @@ def _window(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> tuple[flo
 
 
 def _sample(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> np.ndarray[Any, Any]:
-    """Return finite values of one channel, from blocks spread evenly over the array."""
-    whole: Region = tuple(
+    """Return finite values of a channel, from blocks spread evenly over the array."""
+    region: Region = tuple(
         (channel, channel + 1) if axis.type == "channel" else (0, n)
         for axis, n in zip(pyramid.axes, array.shape, strict=True)
     )
-    blocks = list(regions.blocks_of(whole, pyramid.levels[-1].write_chunks))
-    step = regions.ceil_div(len(blocks), SAMPLE_BLOCKS)
-    values = np.concatenate([np.ravel(np.asarray(array[regions.slices(block)])) for block in blocks[::step]])
+    blocks = list(regions.blocks_of(region, pyramid.levels[-1].write_chunks))
+    sample = (blocks[i] for i in regions.spread(len(blocks), SAMPLE_BLOCKS))
+    values = np.concatenate([np.ravel(np.asarray(array[regions.slices(block)])) for block in sample])
     return values[np.isfinite(values)]
 
 
-def publish_plan(start: Run) -> None:
+def publish_plan(run: Run) -> None:
     """Publish a plan whose units are all written: each group in one write, the deepest first, the target last.
 
-    In a store that can't rewrite, such as a zip file, the target comes first: zarr makes groups with those above them.
+    In a store that cannot rewrite, such as a zip file, the target comes first: zarr creates a group with its parents.
     """
-    plan, place, version = start.plan, start.place, find_version(start.plan.version)
-    publish.delete_partial_files(place, plan)
+    plan, target, version = run.plan, run.target, find_version(run.plan.version)
+    publish.delete_partial_files(target, plan)
     lasting = [group for group in plan.groups if not group.temporary]
-    for group in sorted(lasting, key=_depth, reverse=place.store.supports_deletes):
+    for group in sorted(lasting, key=_depth, reverse=target.store.supports_deletes):
         metadata = group.metadata
         if group.pyramid is not None and not group.kept and metadata.omero:
-            pyramid = plan.pyramids[group.pyramid]
-            (coarsest,) = open_levels(place / group.path, pyramid.levels[-1:])
-            channels = with_display_windows(metadata.omero.channels or (), coarsest, pyramid)
+            (coarsest,) = open_levels(target / group.path, group.pyramid.levels[-1:])
+            channels = with_display_windows(metadata.omero.channels or (), coarsest, group.pyramid)
             metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
         if group.kept:
-            metadata = with_levels(read_attributes(place / group.path) or {}, metadata)
-        publish.publish_group(place / group.path, version, metadata)
-    journals.delete_journal(start.journal.home)
-    reconsolidate(place)
+            metadata = with_levels(read_attributes(target / group.path) or {}, metadata)
+        publish.publish_group(target / group.path, version, metadata)
+    journals.delete_journal(run.journal.home)
+    reconsolidate(target)
 
 
 def _depth(group: Group) -> int:

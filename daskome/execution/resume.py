@@ -1,7 +1,7 @@
-"""What is left to do where writing has begun already: go on, or nothing; or an error that says what differs.
+"""Continue a write that was interrupted: with what is missing, with nothing, or with an error that says what differs.
 
-A plan goes on in the units in which it was started, whoever writes them now. What is finished is compared with
-the images in a few places, so that no pyramid is made of two.
+A plan goes on in the units in which it began, whatever workers there are now. Some of what is finished is compared
+with the images, so that no pyramid is made of two.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,34 +31,34 @@ from daskome.stores.journal import Journal, SavedRun
 from daskome.stores.location import origin_of
 
 SAMPLE = 8
-"""So many finished units are compared with the images, a stored chunk of each."""
+"""How many finished units of a stage are compared with the images, by one stored chunk each."""
 MAX_DIFFERENCES = 20
-"""So many differences are told."""
+"""How many differences an error lists."""
 
 
-def resumed(task: Write) -> Write:
-    """Return a task that goes on with what has been begun at its place, or one that is new where nothing was.
+def resumed(write: Write) -> Write:
+    """Return a write that goes on with the run that was begun at its target, or begins one where there is none.
 
     Raises
     ------
     ValueError
-        That says what differs, if something else was begun or written there, or the images have changed; if the
-        units in which it was begun need more memory than there is now.
+        If something else was begun or written there, or the images have changed, with what differs; or if the units
+        in which it was begun need more memory than there is now.
     """
-    begun = journals.find_run(task.home)
-    if begun:
-        _check_same(task, _lines(begun.plan, task.plan), "was begun")
-        plan = fitting(begun.plan, task.plan.workers)
-        check_stamps(begun, task.sources)
-        _check_pixels(Run(plan, task.sources, task.place, begun.journal), _finished_units(plan, begun.journal))
-        return replace(task, plan=plan, journal=begun.journal)
-    found = read_attributes(task.home) or {}
-    mark = found.get(UNFINISHED_KEY)
-    if isinstance(mark, dict):  # Killed while its arrays were made: there are no pixels yet.
-        if mark.get("fingerprint") != task.plan.fingerprint:
-            raise ValueError(f"{task.home} holds what was begun with other settings; overwrite=True starts anew")
-        return replace(task, overwrite=True)
-    return _finished(task) if "multiscales" in ome_keys(found) else task
+    saved = journals.find_run(write.home)
+    if saved:
+        _check_same(write, _differences(saved.plan, write.plan), "was begun")
+        plan = fitting(saved.plan, write.plan.workers)
+        check_stamps(saved, write.sources)
+        _check_pixels(Run(plan, write.sources, write.target, saved.journal), _finished_units(plan, saved.journal))
+        return replace(write, plan=plan, journal=saved.journal)
+    attributes = read_attributes(write.home) or {}
+    mark = attributes.get(UNFINISHED_KEY)
+    if isinstance(mark, dict):  # Killed while its arrays were created: there are no pixels yet.
+        if mark.get("fingerprint") != write.plan.fingerprint:
+            raise ValueError(f"{write.home} was begun with other settings; overwrite=True starts anew")
+        return replace(write, overwrite=True)
+    return _finished(write) if "multiscales" in ome_keys(attributes) else write
 
 
 def fitting(plan: Plan, workers: Workers) -> Plan:
@@ -69,30 +69,39 @@ def fitting(plan: Plan, workers: Workers) -> Plan:
     ValueError
         If its units need more memory than they have.
     """
-    plan = replace(plan, workers=workers)
-    if workers.memory is not None and plan.memory > workers.memory:
+    memory = plan.memory_at(workers)
+    if workers.memory is not None and memory > workers.memory:
         raise ValueError(
-            f"the units in which this was begun need {format_nbytes(plan.memory)} of memory for"
+            f"the units in which this was begun need {format_nbytes(memory)} of memory for"
             f" {pluralize(workers.threads, 'thread')}, but a worker has {format_nbytes(workers.memory)}; use fewer"
-            " threads or larger workers, or start anew with overwrite=True"
+            f" threads or larger workers{_fewer(plan, workers)}, or start anew with overwrite=True"
         )
-    return plan
+    return replace(plan, workers=workers)
 
 
-def _lines(begun: Plan, asked: Plan) -> list[str]:
-    """Return in what a plan that was begun differs from the one that is asked for; the metadata follow the pyramids."""
-    there, wanted = begun.lasting.to_dict(), asked.lasting.to_dict()
-    lines = [line for key in ("version", "pyramids") for line in differing(key, there[key], wanted[key])]
-    return [x for x in lines if "_chunks" not in x] or differing("groups", there["groups"], wanted["groups"])
+def _fewer(plan: Plan, workers: Workers) -> str:
+    """Return what else would do, if zarr encodes more chunks at once here than where it was planned."""
+    return (
+        ""
+        if plan.memory_at(workers) == plan.memory_of(workers.threads)
+        else (f", zarr's async.concurrency of {plan.workers.at_once}, for which it was planned")
+    )
 
 
-def _check_same(task: Write, lines: Sequence[str], what: str) -> None:
+def _differences(saved: Plan, planned: Plan) -> list[str]:
+    """Return in which lines a plan that was begun differs from a new one. Metadata follow from the pyramids."""
+    old, new = saved.lasting.to_dict(), planned.lasting.to_dict()
+    lines = [line for key in ("version", "pyramids") for line in differing(key, old[key], new[key])]
+    return [line for line in lines if "_chunks" not in line] or differing("groups", old["groups"], new["groups"])
+
+
+def _check_same(write: Write, lines: Sequence[str], what: str) -> None:
     if lines:
         more = [f"and {len(lines) - MAX_DIFFERENCES} more"] * (len(lines) > MAX_DIFFERENCES)
         raise ValueError(
             "\n  ".join(
                 [
-                    f"{task.home} {what} with other settings, so this can't go on with it:",
+                    f"{write.home} {what} with other settings, so it cannot be continued:",
                     *lines[:MAX_DIFFERENCES],
                     *more,
                 ]
@@ -101,9 +110,9 @@ def _check_same(task: Write, lines: Sequence[str], what: str) -> None:
         )
 
 
-def check_stamps(begun: SavedRun, sources: Sequence[Source]) -> None:
-    """Raise a ValueError if the file of an image has changed since a plan was begun."""
-    for old, source in zip(begun.origins, sources, strict=True):
+def check_stamps(saved: SavedRun, sources: Sequence[Source]) -> None:
+    """Raise a ValueError if the file of an image has changed since a plan was saved."""
+    for old, source in zip(saved.origins, sources, strict=True):
         new = origin_of(source)
         if old.path == new.path and old.stamp != new.stamp:
             raise ValueError(
@@ -112,15 +121,14 @@ def check_stamps(begun: SavedRun, sources: Sequence[Source]) -> None:
             )
 
 
-def _finished(task: Write) -> Write:
-    """Return a task with nothing to do, if what is at its place is what it would write."""
-    _check_same(task, differences(task.place, task.plan), "was written")
-    plan = task.plan
-    every = [(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
-    units = (unit for stage, indices in every for unit in plan.units(stage, _spread(indices)))
-    lasting = (unit for unit in units if not plan.groups[unit.work.group].temporary)
-    _check_pixels(Run(plan, task.sources, task.place, Journal(task.home, "")), _of_images(plan, lasting))
-    return replace(task, finished=True)
+def _finished(write: Write) -> Write:
+    """Return a write with nothing left to do, if what is stored at its target is what it would write."""
+    _check_same(write, differences(write.target, write.plan), "was written")
+    plan = write.plan
+    units = (unit for stage in range(len(plan.stages)) for unit in plan.units(stage, _spread(range(plan.count(stage)))))
+    lasting = (unit for unit in units if not plan.is_temporary(unit.pass_))
+    _check_pixels(Run(plan, write.sources, write.target, Journal(write.home, "")), lasting)
+    return replace(write, finished=True)
 
 
 def _finished_units(plan: Plan, journal: Journal) -> Iterator[Unit]:
@@ -129,32 +137,33 @@ def _finished_units(plan: Plan, journal: Journal) -> Iterator[Unit]:
             yield from plan.units(stage, _spread(sorted(journals.finished_indices(journal, stage))))
 
 
-def _of_images(plan: Plan, units: Iterator[Unit]) -> Iterator[Unit]:
-    return (unit for unit in units if plan.image_of(unit.work) is not None)
+def _of_images(plan: Plan, units: Iterator[Unit]) -> Iterator[tuple[Unit, int]]:
+    """Yield those units that are made from an image, with the number of the image."""
+    images = ((unit, plan.image_of(unit.pass_)) for unit in units)
+    return ((unit, image) for unit, image in images if image is not None)
 
 
 def _spread(indices: Sequence[int]) -> Sequence[int]:
-    return indices[:: max(regions.ceil_div(len(indices), SAMPLE), 1)]
+    return [indices[i] for i in regions.spread(len(indices), SAMPLE)]
 
 
-def _check_pixels(start: Run, units: Iterator[Unit]) -> None:
-    """Raise a ValueError if what is stored of finished units is not what the images hold."""
-    for unit in islice(_of_images(start.plan, units), 4 * SAMPLE):
-        if not _holds(start, unit):
+def _check_pixels(run: Run, units: Iterator[Unit]) -> None:
+    """Raise a ValueError if stored chunks of finished units differ from the images."""
+    for unit, image in islice(_of_images(run.plan, units), 4 * SAMPLE):
+        if not _holds(run, unit, image):
             raise ValueError(
-                f"the image has changed since {start.plan.describe(unit)} was written to {start.place}; a pyramid must"
+                f"the image has changed since {run.plan.describe(unit)} was written to {run.target}; a pyramid must"
                 " not be made of two images: overwrite=True starts anew"
             )
 
 
-def _holds(start: Run, unit: Unit) -> bool:
-    """Whether the chunk in the middle of a unit is stored as the image has it."""
-    work, plan = unit.work, start.plan
-    pyramid, place = plan.pyramid(work), start.place / plan.groups[work.group].path
-    level = pyramid.levels[work.first]
+def _holds(run: Run, unit: Unit, image: int) -> bool:
+    """Whether the stored chunk in the middle of a unit equals the image with this number."""
+    pass_, plan = unit.pass_, run.plan
+    level = plan.pyramid(pass_).levels[pass_.first]
     region = _middle(unit.regions[0], level.layout.chunks)
-    (array,) = open_levels(place, [level])
-    expected = _pixels(start.sources[plan.image_of(work) or 0], region, level.layout.chunks)
+    (array,) = open_levels(run.target / pass_.group, [level])
+    expected = _pixels(run.sources[image], region, level.layout.chunks)
     same = partial(_same, np.asarray(array[regions.slices(region)]))
     return same(expected) or same(as_stored(array, expected))
 
@@ -170,7 +179,7 @@ def _middle(region: Region, chunks: Sequence[int]) -> Region:
 
 
 def _pixels(source: Source, region: Region, chunks: Sequence[int]) -> Any:
-    """Return a region of an image; one that lives on a cluster comes from there."""
+    """Return a region of an image; if it lives on a cluster, it is computed there."""
     piece = source_piece(source, region, tuple(chunks))
     lives_there = any(type(getattr(task, "value", task)).__module__.startswith("distributed") for task in _tasks(piece))
     return np.asarray(piece.compute() if lives_there else piece.compute(scheduler=get_sync))

@@ -10,20 +10,20 @@
 A unit that fails for good is named; the others of its stage finish; then the call fails.
 """
 
-import logging
-import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from itertools import islice
 from queue import SimpleQueue
+from typing import NamedTuple
 
 from zarr.storage import StorePath
 
-from daskome.execution.cluster import is_killed, is_lost
+from daskome.execution.attempt import Attempt
+from daskome.execution.cluster import is_killed
 from daskome.execution.executors import Executor, open_executor
-from daskome.execution.unit_task import Copy, UnitTask, WriteError
+from daskome.execution.unit_task import TemporaryCopy, UnitTask, WriteError
 from daskome.model.source import Source
 from daskome.model.text import Progress, format_nbytes, pluralize
 from daskome.planning.plan import Plan, Unit
@@ -32,149 +32,130 @@ from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores import journal as journals
 from daskome.stores.journal import Journal
 
-log = logging.getLogger("daskome")
-Part = tuple[int, Sequence[int]]
-"""A stage, and the indices of some of its units, rising."""
-BACK_OFF = 0.25
-"""Seconds to wait before a unit is tried again, about; four times as long each time."""
-MAX_LOSSES = 20
-"""So often a unit may be lost with the worker that had it, without being the reason."""
 MAX_FAILURES_IN_A_ROW = 10
-"""After so many failures for good without a success between them, no further units are tried: the disk is full, …"""
+"""After this many failures for good without a success between them no further units are tried: the disk is full, …"""
+
+
+class Part(NamedTuple):
+    """Some units of a stage, by their indices, which rise."""
+
+    stage: int
+    indices: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A plan whose arrays are made: what it reads, where it writes, and its journal."""
+    """A plan whose arrays exist: the images that it reads, the target that it writes to, and its journal."""
 
     plan: Plan
     sources: Sequence[Source]
-    place: StorePath
+    target: StorePath
     journal: Journal
 
     def missing(self, stage: int, indices: Iterable[int] | None = None) -> list[int]:
         """Return the indices of those units of a stage that are not finished, all or some of them."""
         finished = journals.finished_indices(self.journal, stage)
-        wanted = range(self.plan.count(stage)) if indices is None else indices
-        return [index for index in wanted if index not in finished]
+        candidates = range(self.plan.count(stage)) if indices is None else indices
+        return [index for index in candidates if index not in finished]
 
 
-def run(start: Run, retries: int = 2, progress: Progress | None = None, parts: Sequence[Part] | None = None) -> None:
+def write_units(
+    run: Run, retries: int = 2, progress: Progress | None = None, parts: Sequence[Part] | None = None
+) -> None:
     """Write units of a plan into arrays that exist, stage by stage; those that are finished are left out.
 
     Parameters
     ----------
-    start : Run
+    run : Run
     retries : int
-        How often a unit that fails is tried again.
+        How many times a unit that fails is tried again.
     progress : callable, optional
         Called with bytes written and bytes in all, uncompressed: before the first unit, with what was there already,
         and after every unit.
-    parts : sequence of (int, sequence of int), optional
-        Stages and units; all if not given.
+    parts : sequence of Part, optional
+        Which units; all if not given.
 
     Raises
     ------
     WriteError
         That names the units that failed for good, after the others of their stage are finished.
     """
-    plan = start.plan
-    todo = [(stage, start.missing(stage, indices)) for stage, indices in parts or _whole(plan)]
-    total = sum(plan.nbytes_of(stage, indices) for stage, indices in parts or _whole(plan)) if progress else 0
-    done = total - sum(plan.nbytes_of(stage, indices) for stage, indices in todo) if progress else 0
-    with open_executor(start.place, plan, start.journal) as workers:
-        start = _ready(start, todo)
+    plan, parts = run.plan, parts or _all_parts(run.plan)
+    missing = [Part(stage, run.missing(stage, indices)) for stage, indices in parts]
+    total = sum(plan.nbytes_of(*part) for part in parts) if progress else 0
+    done = total - sum(plan.nbytes_of(*part) for part in missing) if progress else 0
+    with open_executor(run.target, plan, run.journal) as executor:
+        run = _with_shared_results(run, missing)
         if progress:
             progress(done, total)
-        for stage, indices in todo:
-            for unit in finished_units(start, unit_tasks(start, stage, indices), workers, retries):
+        for part in missing:
+            for unit in finished_units(run, unit_tasks(run, part), executor, retries):
                 done += plan.writes(unit)
                 if progress:
                     progress(done, total)
 
 
-def _ready(start: Run, todo: Sequence[tuple[int, list[int]]]) -> Run:
-    """Compute what all units of an image need, for those images of which there are units to do."""
-    read = {unit.work.image for stage, indices in todo for unit in start.plan.units(stage, indices[:1])}
-    sources = [with_shared_results(s, compute_shared) if i in read else s for i, s in enumerate(start.sources)]
-    return replace(start, sources=sources)
+def _with_shared_results(run: Run, missing: Sequence[Part]) -> Run:
+    """Compute what all units of an image need, for those images that missing units read."""
+    read = {unit.pass_.image for stage, indices in missing for unit in run.plan.units(stage, indices[:1])}
+    sources = [with_shared_results(s, compute_shared) if i in read else s for i, s in enumerate(run.sources)]
+    return replace(run, sources=sources)
 
 
-def _whole(plan: Plan) -> list[Part]:
-    return [(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
+def _all_parts(plan: Plan) -> list[Part]:
+    return [Part(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
 
 
-def unit_tasks(start: Run, stage: int, indices: Iterable[int]) -> Iterator[UnitTask]:
-    """Yield the jobs of some units of a stage, each made when it is asked for."""
-    plan = start.plan
-    for unit in plan.units(stage, indices):
-        work, reads = unit.work, plan.reads(unit)
-        piece = None if work.image is None else source_piece(start.sources[work.image], reads, work.read_chunks)
-        group = start.place / plan.groups[work.group].path
-        staged, leaves = (None if n is None else _copy(start, n) for n in (work.staged, work.leaves))
-        yield UnitTask(unit, reads, piece, plan.pyramid(work), group, start.journal, staged=staged, leaves=leaves)
+def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
+    """Yield the tasks of some units, each made when it is needed."""
+    plan = run.plan
+    for unit in plan.units(*part):
+        pass_, reads = unit.pass_, plan.reads(unit)
+        piece = None if pass_.image is None else source_piece(run.sources[pass_.image], reads, pass_.read_chunks)
+        paths = (pass_.reads_copy, pass_.writes_copy)
+        read, written = (None if path is None else _temporary_copy(run, path) for path in paths)
+        pyramid, group = plan.pyramid(pass_), run.target / pass_.group
+        yield UnitTask(unit, reads, piece, pyramid, group, run.journal, copy_read=read, copy_written=written)
 
 
-def _copy(start: Run, number: int) -> Copy:
-    """Return a temporary copy by the number of its group."""
-    group = start.plan.groups[number]
-    return start.place / group.path, start.plan.pyramids[group.pyramid or 0]
+def _temporary_copy(run: Run, path: str) -> TemporaryCopy:
+    """Return a temporary copy by the path of its group."""
+    return TemporaryCopy(run.target / path, run.plan.pyramid_at(path).levels[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A job, and what has become of it so far."""
-
-    job: UnitTask
-    failures: int = 0
-    losses: int = 0
-
-    def after(self, error: BaseException, retries: int) -> "Attempt | None":
-        """Return what to do after it has not succeeded: try again, later after a failure; None: it failed for good."""
-        if is_lost(error) and self.losses < MAX_LOSSES:
-            return replace(self, losses=self.losses + 1)
-        if self.failures >= retries:
-            return None
-        wait = BACK_OFF * 4**self.failures * random.uniform(0.5, 1.5)
-        return replace(self, job=replace(self.job, wait=wait), failures=self.failures + 1)
-
-
-def finished_units(start: Run, todo: Iterator[UnitTask], workers: Executor, retries: int) -> Iterator[Unit]:
-    """Run jobs in a sliding window, and yield each unit as it is finished."""
+def finished_units(run: Run, tasks: Iterator[UnitTask], executor: Executor, retries: int) -> Iterator[Unit]:
+    """Run unit tasks in a sliding window, and yield each unit as it is finished."""
     ended: SimpleQueue[Future[None]] = SimpleQueue()
     running: dict[Future[None], Attempt] = {}
     again: deque[Attempt] = deque()
     failed: list[tuple[Unit, BaseException]] = []
     in_a_row = 0
     while True:
-        room = workers.window() - len(running) - len(again) if in_a_row < MAX_FAILURES_IN_A_ROW else 0
-        for entry in (*again, *map(Attempt, islice(todo, max(room, 0)))):
-            future = workers.submit(entry.job)
-            running[future] = entry
+        room = executor.window() - len(running) - len(again) if in_a_row < MAX_FAILURES_IN_A_ROW else 0
+        for attempt in (*again, *map(Attempt, islice(tasks, max(room, 0)))):
+            future = executor.submit(attempt.task)
+            running[future] = attempt
             future.add_done_callback(ended.put)
         again.clear()
         if not running:
             break
         future = ended.get()
-        entry, error = running.pop(future), _error(future)
-        unit, name = entry.job.unit, start.plan.describe(entry.job.unit)
+        attempt, error = running.pop(future), _error(future)
+        unit, name = attempt.task.unit, run.plan.describe(attempt.task.unit)
         if error is None:
             in_a_row = 0
             yield unit
-        elif in_a_row < MAX_FAILURES_IN_A_ROW and (next_try := entry.after(error, retries)):
-            log.warning("%s failed, trying again: %r", name, error)
-            again.append(next_try)
+        elif following := attempt.after(error, name, retries, hopeless=in_a_row >= MAX_FAILURES_IN_A_ROW):
+            again.append(following)
         else:
             in_a_row += 1
-            log.error("%s failed for good: %r", name, error)
-            journals.fail(start.journal, unit, repr(error))
             failed.append((unit, error))
     if failed:
-        raise WriteError(_failure(start.plan, failed, any(True for _ in todo))) from failed[0][1]
+        raise WriteError(_failure(run.plan, failed, any(True for _ in tasks))) from failed[0][1]
 
 
 def _error(future: "Future[None]") -> BaseException | None:
-    """Return why a job did not succeed, cancellation included."""
+    """Return why a task did not succeed, cancellation included."""
     try:
         return future.exception()
     except CancelledError as error:
@@ -182,15 +163,15 @@ def _error(future: "Future[None]") -> BaseException | None:
 
 
 def _failure(plan: Plan, failed: list[tuple[Unit, BaseException]], gave_up: bool) -> str:
-    """Return what to tell of units that failed for good, and what to do."""
+    """Return the message about units that failed for good, and what to do."""
     notes = [f"  {plan.describe(unit)}: {error!r}" for unit, error in failed[:10]]
     if len(failed) > 10:
         notes.append(f"  and {len(failed) - 10} more")
     if any(is_killed(error) for _, error in failed):
         notes.append(
-            f"  workers that die are mostly killed for memory: {format_nbytes(plan.memory)} each are predicted"
+            f"  workers that die were mostly killed for their memory: {format_nbytes(plan.memory)} each is predicted"
         )
     if gave_up:
-        notes.append("  others were not tried any more, since nothing succeeded")
+        notes.append("  no further units were tried, since nothing succeeded any more")
     head = f"{pluralize(len(failed), 'unit')} could not be written; the image is unfinished"
-    return "\n".join([head, *notes, "resume=True goes on with what is missing, once the cause is mended"])
+    return "\n".join([head, *notes, "once the cause is fixed, resume=True goes on with what is missing"])

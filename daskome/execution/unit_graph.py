@@ -3,8 +3,8 @@
 The only place where pixels are written. Blocks are whole stored objects (`Level.write_chunks`) that no other block
 shares, so nothing needs a lock. By itself, `da.to_zarr` would lay another grid over an array that exists: blocks of
 about ``array.chunk-size``, cut where its heuristics cut, which may be within a stored object. That setting belongs to
-the whole process, so it can't be changed around a call while other threads write other units. Instead, a level comes
-as an array whose blocks are final (`Blocks`), and goes to what Dask can't divide (`Target`).
+the whole process, so it cannot be changed around a call while other threads write other units. Instead, a level comes
+as an array whose blocks are final (`Blocks`), and goes to what Dask cannot divide (`Target`).
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.
     arrays : sequence of zarr.Array
         Where each of its regions lies.
     """
-    work, blocks, written = unit.work, [], (*unit.regions, *unit.left)
+    work, blocks, written = unit.pass_, [], (*unit.regions, *unit.copied)
     for k, (region, array) in enumerate(zip(written, arrays, strict=True), start=work.first):
         if k > work.first or work.reads_below:
             piece = coarsen(piece, pyramid, k, region)
@@ -106,7 +106,7 @@ class Target(zarr.Array[Any]):
         """Write a block of whole stored objects; its index is counted from the start of the region.
 
         zarr reads a shard that reaches beyond the edge before it writes it. One that a killed process has left half
-        written can't be read, so it goes first, and nothing of it is lost: the block has all that belongs into it.
+        written cannot be read, so it is deleted first. Nothing is lost: the block holds all of it.
         """
         index = tuple(slice(i.start + n, i.stop + n) for i, n in zip(index, self.start, strict=True))
         try:
@@ -129,8 +129,8 @@ def coarsen(piece: da.Array, pyramid: Pyramid, k: int, region: Region) -> da.Arr
     reduce = partial(downsample, factors=factors, method=method)
     if any(map(method.halo, factors)):
         margins = regions.margins(pyramid.reads(k, region), inner)
-        whole: Chunks = tuple((n,) for n in regions.shape_of(region))
-        return _mapped(piece.rechunk(-1, method="tasks"), whole, partial(reduce, halo=margins))
+        one_chunk: Chunks = tuple((n,) for n in regions.shape_of(region))
+        return _mapped(piece.rechunk(-1, method="tasks"), one_chunk, partial(reduce, halo=margins))
     aligned = tuple(align_to_factor(sizes, f) for sizes, f in zip(piece.chunks, factors, strict=True))
     chunks: Chunks = tuple(
         tuple(regions.ceil_div(n, f) for n in sizes) for sizes, f in zip(aligned, factors, strict=True)

@@ -3,11 +3,10 @@
 Large arrays and futures that the graph of a piece holds do not travel inside the task but beside it, as its payload.
 """
 
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import dask
 import dask.array as da
@@ -30,87 +29,109 @@ from daskome.stores import journal as journals
 from daskome.stores.arrays import open_levels
 from daskome.stores.journal import Journal, Record
 
-log = logging.getLogger("daskome")
 SMALL_NBYTES = 2**20
-"""Arrays in memory up to so large travel in the job, not beside it."""
-
-
-class Job(Protocol):
-    """A unit with all it needs, a dataclass: calling it does the work, and `piece` is what it reads of an image."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def unit(self) -> Unit:
-        """What is written."""
-        ...
-
-    @property
-    def piece(self) -> da.Array | None:
-        """Its piece of an image."""
-        ...
-
-    def __call__(self) -> None:
-        """Do the work."""
-        ...
-
-
-AnyJob = TypeVar("AnyJob", bound=Job)
+"""Arrays in memory that are larger than this travel beside the task, not in it."""
 
 
 class WriteError(RuntimeError):
     """Some units could not be written; the image is left unfinished and says so."""
 
 
-def split_payload(job: AnyJob) -> tuple[AnyJob, list[Any], list[Any]]:
-    """Return a job without what its image holds in memory: large arrays, futures, results of other tasks; and that."""
-    layers = {} if job.piece is None else job.piece.dask.layers
+class TemporaryCopy(NamedTuple):
+    """A temporary copy of an image or a level: its group, and the one level in it."""
+
+    group: StorePath
+    level: Level
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTask:
+    """A unit with all it needs, so that it can travel to another process and run there on its own.
+
+    Attributes
+    ----------
+    unit : Unit
+    reads : tuple of (int, int)
+        The region that it reads.
+    piece : dask.array.Array, optional
+        That region of an image; None: it is read from a temporary copy, or from the level below.
+    pyramid : Pyramid
+    group : StorePath
+        Where the levels of the pyramid lie.
+    journal : Journal
+    wait : float
+        Seconds to wait before it runs, after it has failed.
+    copy_read, copy_written : TemporaryCopy, optional
+    """
+
+    unit: Unit
+    reads: Region
+    piece: da.Array | None
+    pyramid: Pyramid
+    group: StorePath
+    journal: Journal
+    wait: float = 0
+    copy_read: TemporaryCopy | None = None
+    copy_written: TemporaryCopy | None = None
+
+    def __call__(self) -> None:
+        """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
+        time.sleep(self.wait)
+        if not journals.is_current(self.journal):
+            raise WriteError(f"{self.group} is no longer being written: it was finished, or started anew elsewhere")
+        started = journals.now()
+        dask.compute(unit_graph.stores(self.unit, self.pyramid, self._piece(), self._written()), scheduler=get_sync)
+        journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - started))
+
+    def _piece(self) -> da.Array:
+        """Return what the unit reads: of its image, of a temporary copy, or of the level below."""
+        if self.piece is not None:
+            return self.piece
+        work, group = self.unit.pass_, self.group
+        group, level = (group, self.pyramid.levels[work.first - 1]) if self.copy_read is None else self.copy_read
+        (array,) = open_levels(group, [level])
+        return source_piece(as_source(array), self.reads, work.read_chunks)
+
+    def _written(self) -> list[zarr.Array[Any]]:
+        """Return the arrays that the unit writes, and no others: each costs a request where stores are far away."""
+        work, copy = self.unit.pass_, self.copy_written
+        arrays = open_levels(self.group, self.pyramid.levels[work.first : work.stop])
+        return arrays if copy is None else [*arrays, *open_levels(copy.group, [copy.level])]
+
+
+def split_payload(task: UnitTask) -> tuple[UnitTask, list[Any], list[Any]]:
+    """Return a task without its payload, and the keys and values of that.
+
+    The payload is what the graph of its piece holds: large arrays, futures, results of other tasks.
+    """
+    layers = {} if task.piece is None else task.piece.dask.layers
     made = {name: layer.mapping for name, layer in layers.items() if isinstance(layer, MaterializedLayer)}
-    values = {key: _value(task) for layer in made.values() for key, task in layer.items()}
+    values = {key: _value(node) for layer in made.values() for key, node in layer.items()}
     held = {key: value for key, value in values.items() if _is_held(value)}
-    if job.piece is None or not held:
-        return job, [], []
+    if task.piece is None or not held:
+        return task, [], []
     bare = {name: MaterializedLayer({k: v for k, v in layer.items() if k not in held}) for name, layer in made.items()}
-    graph = HighLevelGraph({**layers, **bare}, job.piece.dask.dependencies)
-    return _with_graph(job, graph), list(held), list(held.values())
+    graph = HighLevelGraph({**layers, **bare}, task.piece.dask.dependencies)
+    return _with_graph(task, graph), list(held), list(held.values())
 
 
-def run_with_payload(job: Job, keys: list[Any], values: list[Any]) -> None:
-    """Run a job whose image needs these values, which came by another way."""
+def run_with_payload(task: UnitTask, keys: list[Any], values: list[Any]) -> None:
+    """Run a task, with its payload put back. Threads, workers of a cluster and `compute=False` all run this."""
     tune_allocator()
-    if keys and job.piece is not None:
-        job = _with_graph(
-            job, {**dict(job.piece.dask), **{k: DataNode(k, v) for k, v in zip(keys, values, strict=True)}}
-        )
-    job()
+    if keys and task.piece is not None:
+        payload = {key: DataNode(key, value) for key, value in zip(keys, values, strict=True)}
+        task = _with_graph(task, {**dict(task.piece.dask), **payload})
+    task()
 
 
-def run_here(job: Job) -> None:
-    """Run a job in this process; what of its image lives on a cluster is fetched."""
-    bare, keys, values = split_payload(job)
+def run_here(task: UnitTask) -> None:
+    """Run a task in this process; what its piece holds on a cluster is fetched."""
+    bare, keys, values = split_payload(task)
     run_with_payload(bare, keys, [value.result() if is_remote(value) else value for value in values])
 
 
-def run_with_retries(job: Job, keys: list[Any], name: str, retries: int, values: list[Any], after: None) -> None:
-    """Run a job as a task of a graph, and again if it fails.
-
-    Raises
-    ------
-    WriteError
-        That names the unit.
-    """
-    for left in range(retries, -1, -1):
-        try:
-            run_with_payload(job, keys, values)
-            break
-        except Exception as error:
-            if not left:
-                raise WriteError(f"{name} could not be written; the image is unfinished: {error!r}") from error
-            log.warning("%s failed, trying again: %r", name, error)
-
-
-def _value(task: Any) -> Any:
-    return task.value if isinstance(task, DataNode) else task
+def _value(node: Any) -> Any:
+    return node.value if isinstance(node, DataNode) else node
 
 
 def _is_held(value: Any) -> bool:
@@ -123,59 +144,7 @@ def is_remote(value: Any) -> bool:
     return type(value).__module__.startswith("distributed") and hasattr(value, "result")
 
 
-def _with_graph(job: AnyJob, graph: Mapping[Any, Any]) -> AnyJob:
-    if job.piece is None:
-        return job
-    return replace(job, piece=da.Array(graph, job.piece.name, job.piece.chunks, meta=job.piece._meta))
-
-
-Copy = tuple[StorePath, Pyramid]
-"""A temporary copy: its group, and its pyramid of one level."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnitTask:
-    """A unit with all it needs, so that it can travel to another process and run there on its own."""
-
-    unit: Unit
-    reads: Region
-    piece: da.Array | None
-    pyramid: Pyramid
-    place: StorePath
-    journal: Journal
-    wait: float = 0
-    staged: Copy | None = None
-    leaves: Copy | None = None
-
-    def __call__(self) -> None:
-        """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
-        time.sleep(self.wait)
-        if not journals.is_current(self.journal):
-            raise WriteError(f"{self.place} is not being written any more: it was finished, or started anew elsewhere")
-        begun = journals.now()
-        dask.compute(unit_graph.stores(self.unit, self.pyramid, self._piece(), self._written()), scheduler=get_sync)
-        journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - begun))
-
-    def _piece(self) -> da.Array:
-        """Return what the unit reads: of its image, of a temporary copy, or of the level below."""
-        if self.piece is not None:
-            return self.piece
-        work, levels = self.unit.work, self.pyramid.levels
-        place, below = (self.place, levels[work.first - 1]) if self.staged is None else _only_level(self.staged)
-        (array,) = open_levels(place, [below])
-        return source_piece(as_source(array), self.reads, work.read_chunks)
-
-    def _written(self) -> list[zarr.Array[Any]]:
-        """Return the arrays that the unit writes, and no others: each costs a request where stores are far away."""
-        own = self.pyramid.levels[self.unit.work.first : self.unit.work.stop]
-        arrays = open_levels(self.place, own)
-        if self.leaves is not None:
-            place, copy = _only_level(self.leaves)
-            arrays += open_levels(place, [copy])
-        return arrays
-
-
-def _only_level(copy: Copy) -> tuple[StorePath, Level]:
-    """Return the group of a temporary copy, and its one level."""
-    place, pyramid = copy
-    return place, pyramid.levels[0]
+def _with_graph(task: UnitTask, graph: Mapping[Any, Any]) -> UnitTask:
+    if task.piece is None:
+        return task
+    return replace(task, piece=da.Array(graph, task.piece.name, task.piece.chunks, meta=task.piece._meta))

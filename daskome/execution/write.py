@@ -1,9 +1,9 @@
-"""A plan with all it needs to be carried out, now or later."""
+"""A plan with its sources and target: `Write`, which is carried out now, later, or as parts of a job array."""
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -12,9 +12,10 @@ from dask.delayed import Delayed, delayed
 from zarr.storage import StorePath
 
 from daskome.execution import runner
+from daskome.execution.attempt import run_with_retries
 from daskome.execution.publish import publish_plan
-from daskome.execution.runner import Run
-from daskome.execution.unit_task import UnitTask, run_with_retries, split_payload
+from daskome.execution.runner import Part, Run
+from daskome.execution.unit_task import UnitTask, split_payload
 from daskome.model.source import Origin, Source
 from daskome.model.text import Progress, format_nbytes
 from daskome.ome.read import merged
@@ -31,36 +32,49 @@ from daskome.stores.journal import Journal
 from daskome.stores.location import is_local_to_process, origin_of
 
 MOST_UNITS = 100_000
-"""How many units one graph may hold: it takes minutes and a GiB to make, whoever computes it."""
+"""How many units one graph may hold. To make it takes minutes and more than a GiB, before anything is computed."""
 UNIT_NBYTES = 14 * 2**10
-"""What a unit takes in such a graph, measured, if its image is in a store; more if Dask makes it."""
+"""Bytes of a unit in such a graph, measured for an image in a store; for a Dask image it is more."""
 log = logging.getLogger("daskome")
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What is written, from what, where, and what may be replaced there.
+    """A plan with its sources and target, and what may be replaced there.
 
-    `journal` is that of the start which it continues; None: it starts anew. If it is `finished`, nothing is to be done.
-    `documents` are those of its arrays, once zarr has been asked whether it takes them (`checked`).
+    Attributes
+    ----------
+    plan : Plan
+    sources : sequence of Source
+    target : StorePath
+    overwrite : bool
+        Whether images there may be replaced.
+    retries : int
+        How many times a unit that fails is tried again.
+    journal : Journal, optional
+        That of the run which it continues; None: it begins a new one.
+    finished : bool
+        Whether all of it was written before, so that nothing is left to do.
+    documents : sequence of dict
+        Those of its arrays, once zarr has accepted them (`checked`).
     """
 
     plan: Plan
     sources: Sequence[Source]
-    place: StorePath
+    target: StorePath
     overwrite: bool = False
     retries: int = 2
     journal: Journal | None = None
     finished: bool = False
-    documents: Sequence[Documents] = ()
+    documents: Mapping[str, Documents] = field(default_factory=dict)
 
     @property
     def home(self) -> StorePath:
         """The group that keeps the journal."""
-        return self.place / self.plan.home
+        return self.target / self.plan.home
 
     def checked(self) -> "Write":
-        """Return the task, ready to be carried out; raise for what is in the way, or read while it is written.
+        """Return the write, ready to be carried out; raise if something is in the way, or would be read while written.
 
         Raises
         ------
@@ -69,27 +83,27 @@ class Write:
         FileExistsError, PermissionError, NotADirectoryError
             As `daskome.stores.conflicts.arrays_to_replace`.
         """
-        check_no_overlap(self.place, self.plan, [a for source in self.sources for a in stored_at(source)])
+        check_no_overlap(self.target, self.plan, [a for source in self.sources for a in stored_at(source)])
         if self.journal is not None or self.finished:
             return self
         documents = array_documents(self.plan)
-        arrays_to_replace(self.place, self.plan, self.overwrite)
+        arrays_to_replace(self.target, self.plan, self.overwrite)
         for group in self.plan.groups:
             if group.metadata.labels is not None or group.metadata.plate is not None:
-                merged(read_attributes(self.place / group.path) or {}, group.metadata)
+                merged(read_attributes(self.target / group.path) or {}, group.metadata)
         return replace(self, documents=documents)
 
     def init(self) -> Run:
-        """Make what is to be filled, unless it is made; what is there may have changed since it was checked."""
-        start = self._start()
+        """Create the arrays, unless they exist, and return the run. What is there may have changed since `checked`."""
+        run = self._run()
         if self.journal is None:
-            self.create(start.journal, self._origins())
-        return start
+            self.create(run.journal, self._origins())
+        return run
 
     def create(self, journal: Journal, origins: Sequence[Origin]) -> None:
-        """Make what is to be filled."""
-        old = arrays_to_replace(self.place, self.plan, self.overwrite)
-        create_arrays(self.place, self.plan, self.documents, old, journal, origins)
+        """Create the arrays, empty, and the journal."""
+        old = arrays_to_replace(self.target, self.plan, self.overwrite)
+        create_arrays(self.target, self.plan, self.documents, old, journal, origins)
 
     def now(self, progress: Progress | None) -> Plan:
         """Write, and publish."""
@@ -97,9 +111,9 @@ class Write:
             log.warning("%s is finished already; nothing is left to do", self.home)
             journals.delete_journal(self.home)
         else:
-            start = self.init()
-            runner.run(start, self.retries, progress)
-            publish_plan(start)
+            run = self.init()
+            runner.write_units(run, self.retries, progress)
+            publish_plan(run)
         return self.plan
 
     def later(self) -> "DelayedWrite":
@@ -111,15 +125,15 @@ class Write:
             For more units than a graph should hold.
         """
         self._check_one_graph()
-        start = self._start()
-        start = replace(start, sources=[with_shared_results(source, as_delayed) for source in start.sources])
-        create = partial(_create, replace(self, sources=()), start.journal, self._origins())
+        run = self._run()
+        run = replace(run, sources=[with_shared_results(source, as_delayed) for source in run.sources])
+        create = partial(_create, replace(self, sources=()), run.journal, self._origins())
         barrier = _delay("create", create, os.getpid())(None)
         for stage in () if self.finished else range(len(self.plan.stages)):
-            missing = start.missing(stage) if self.journal else range(self.plan.count(stage))
-            units = [self._unit(job, barrier) for job in runner.unit_tasks(start, stage, missing)]
+            missing = run.missing(stage) if self.journal else range(self.plan.count(stage))
+            units = [self._unit(task, barrier) for task in runner.unit_tasks(run, Part(stage, missing))]
             barrier = _delay("barrier", _all_done)(units)
-        done = _delay("finish", _finish, replace(start, sources=()), self.finished)(barrier)
+        done = _delay("finish", _finish, replace(run, sources=()), self.finished)(barrier)
         return DelayedWrite(done.key, done.dask)
 
     def _check_one_graph(self) -> None:
@@ -132,21 +146,21 @@ class Write:
                 " call daskome.run_part, and one daskome.finish"
             )
 
-    def _start(self) -> Run:
-        return Run(self.plan, self.sources, self.place, self.journal or journals.new_journal(self.home))
+    def _run(self) -> Run:
+        return Run(self.plan, self.sources, self.target, self.journal or journals.new_journal(self.home))
 
     def _origins(self) -> list[Origin]:
         return [origin_of(source) for source in self.sources]
 
-    def _unit(self, job: UnitTask, barrier: Delayed) -> Delayed:
-        """Return a unit as a task; what its image holds in memory comes to it as arguments."""
-        bare, keys, values = split_payload(job)
-        name = f"from-{job.unit.work.reading}"
-        return _delay(name, run_with_retries, bare, keys, self.plan.describe(job.unit), self.retries)(values, barrier)
+    def _unit(self, task: UnitTask, barrier: Delayed) -> Delayed:
+        """Return a unit as a task of a Dask graph; its payload comes to it as arguments."""
+        bare, keys, values = split_payload(task)
+        name = f"from-{task.unit.pass_.reading}"
+        return _delay(name, run_with_retries, bare, keys, self.plan.describe(task.unit), self.retries)(values, barrier)
 
 
 class DelayedWrite(Delayed):  # type: ignore[misc]
-    """A `Delayed` that is a list of itself, too: ome_zarr returns a list, so its users say ``dask.compute(*later)``."""
+    """A `Delayed` that is also a list of itself: ome_zarr returns a list, whose users call ``dask.compute(*later)``."""
 
     __slots__ = ()
 
@@ -158,23 +172,26 @@ class DelayedWrite(Delayed):  # type: ignore[misc]
 
 
 def _delay(name: str, function: Callable[..., Any], *args: Any) -> Callable[..., Delayed]:
-    """Return what makes a task of `function`; its `args` are kept from Dask, which would compute arrays in them."""
+    """Return what makes a task of a function. Its `args` are hidden from Dask, which would compute arrays in them."""
     call = delayed(partial(function, *args), traverse=False, pure=False)
     return partial(call, dask_key_name=f"daskome-{name}-{uuid4().hex}")
 
 
-def _create(task: Write, journal: Journal, origins: Sequence[Origin], builder: int, after: None) -> None:
-    if is_local_to_process(task.place) and os.getpid() != builder:
-        raise ValueError(f"{task.place} lives in the process that opened it; other processes can't write it")
-    if task.journal is None and not task.finished:
-        task.create(journal, origins)
+def _create(write: Write, journal: Journal, origins: Sequence[Origin], builder: int, after: None) -> None:
+    if is_local_to_process(write.target) and os.getpid() != builder:
+        raise ValueError(
+            f"{write.target} lives in the process that opened it, and other processes cannot write it; compute with"
+            " threads, or give a path or URL"
+        )
+    if write.journal is None and not write.finished:
+        write.create(journal, origins)
 
 
 def _all_done(units: list[None]) -> None:
     return None
 
 
-def _finish(start: Run, finished: bool, after: None) -> Plan:
+def _finish(run: Run, finished: bool, after: None) -> Plan:
     if not finished:
-        publish_plan(start)
-    return start.plan
+        publish_plan(run)
+    return run.plan

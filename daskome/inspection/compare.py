@@ -19,11 +19,11 @@ from daskome.inspection.stored_image import StoredImage, is_downsampled_length, 
 from daskome.kernels.methods import METHODS, find_method
 from daskome.model import regions
 from daskome.model.chunks import longest_chunk
+from daskome.model.problem import Problem
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region, Shape, ceil_div
 from daskome.model.source import Source
 from daskome.model.text import Progress, pluralize
-from daskome.ome.problem import Problem
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
 from daskome.stores.arrays import as_stored
@@ -32,7 +32,7 @@ Array = np.ndarray[Any, Any]
 SPAN_NBYTES = 64 * 2**20
 """Level 0 is compared in blocks grown to whole chunks of the source, up to this size: a chunk is decoded once."""
 BLOCKS_NAMED = 100
-"""Of blocks that differ, so many are named per level; others are counted, so a list of problems stays short."""
+"""How many differing blocks are named per level; the others are only counted, to keep the list of problems short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,12 @@ class Comparison:
                 expected = as_stored(self.array, expected)
                 message = differences(stored, expected, region, self.names)
         except Exception as error:
-            return Problem(where, f"can't be compared with {self.origin}: {reason(error)}")
+            return Problem(where, f"cannot be compared with {self.origin}: {reason(error)}")
         return Problem(where, f"{message} in {self.origin}") if message else None
 
 
-def comparisons(found: StoredImage, levels: bool, source: Any = None) -> Iterator[Comparison | Problem]:
-    """Yield what to compare, and what keeps from comparing the rest.
+def comparisons(image: StoredImage, levels: bool, source: Any = None) -> Iterator[Comparison | Problem]:
+    """Yield the comparisons to make, and problems where none can be made.
 
     Parameters
     ----------
@@ -98,14 +98,14 @@ def comparisons(found: StoredImage, levels: bool, source: Any = None) -> Iterato
     source : array-like, optional
         To compare with level 0.
     """
-    if not found.complete:
+    if not image.complete:
         if levels or source is not None:
-            yield Problem("pixels", "can't be compared: no level can be read")
+            yield Problem("pixels", "cannot be compared: no level can be read")
         return
     if source is not None:
-        yield _with_source(found, as_source(source))
-    if levels and len(found.levels) > 1:
-        yield from _with_levels_below(found)
+        yield _with_source(image, as_source(source))
+    if levels and len(image.levels) > 1:
+        yield from _with_levels_below(image)
 
 
 def compare(todo: Sequence[Comparison], wanted: int | None, progress: Progress | None) -> Iterator[Problem]:
@@ -178,18 +178,18 @@ def _in_threads(compare_one: Comparison, blocks: Iterable[int]) -> Iterator[Prob
             yield running.popleft().result()
 
 
-def _with_source(found: StoredImage, source: Source) -> Comparison | Problem:
-    level, array = found.complete[0]
+def _with_source(image: StoredImage, source: Source) -> Comparison | Problem:
+    level, array = image.complete[0]
     if level.k:
-        return Problem("s0", "can't be compared with the source: level 0 can't be read")
+        return Problem("s0", "cannot be compared with the source: level 0 cannot be read")
     stored = as_source(array)
     if (stored.shape, stored.dtype) != (source.shape, source.dtype):
         theirs, ours = (f"{s.dtype} of shape {s.shape}" for s in (source, stored))
         return Problem(level.dataset.path, f"is {ours}, but the source is {theirs}")
-    read_chunks = pyramid_of(found).levels[0].read_chunks
+    read_chunks = pyramid_of(image).levels[0].read_chunks
     blocks = _spans(read_chunks, source, array.dtype.itemsize)
     expected = partial(source_piece, source, read_chunks=read_chunks)
-    return Comparison(level.dataset.path, found.names, array, blocks, expected, "the source")
+    return Comparison(level.dataset.path, image.names, array, blocks, expected, "the source")
 
 
 def _spans(blocks: Shape, source: Source, itemsize: int) -> Shape:
@@ -202,31 +202,31 @@ def _spans(blocks: Shape, source: Source, itemsize: int) -> Shape:
     return tuple(spans)
 
 
-def _with_levels_below(found: StoredImage) -> Iterator[Comparison | Problem]:
+def _with_levels_below(image: StoredImage) -> Iterator[Comparison | Problem]:
     try:
-        if found.method is None:
-            raise ValueError(f"type is {found.multiscale.method!r}, which is none of {', '.join(METHODS)}")
-        method = find_method(found.method.name)
+        if image.method is None:
+            raise ValueError(f"type is {image.multiscale.method!r}, which is not one of {', '.join(METHODS)}")
+        method = find_method(image.method.name)
     except Exception as error:  # Importing a function runs code of others.
-        yield Problem(f"{found.where}/type", f"pixels can't be verified: {reason(error)}")
+        yield Problem(f"{image.where}/type", f"pixels cannot be verified: {reason(error)}")
         return
-    pyramid = replace(pyramid_of(found), method=method)
-    for k, ((below, _), (level, _)) in enumerate(pairwise(found.complete), start=1):
+    pyramid = replace(pyramid_of(image), method=method)
+    for k, ((below, _), (level, _)) in enumerate(pairwise(image.complete), start=1):
         if level.k - below.k == 1:
-            yield _with_level_below(found, pyramid, k)
+            yield _with_level_below(image, pyramid, k)
 
 
-def _with_level_below(found: StoredImage, pyramid: Pyramid, k: int) -> Comparison | Problem:
-    (_, fine), (there, array) = found.complete[k - 1 : k + 1]
+def _with_level_below(image: StoredImage, pyramid: Pyramid, k: int) -> Comparison | Problem:
+    (_, fine), (there, array) = image.complete[k - 1 : k + 1]
     below, level = pyramid.levels[k - 1 : k + 1]
     ratios = [b / a for a, b in zip(below.factors, level.factors, strict=True)]
     rows = zip(ratios, below.shape, level.shape, strict=True)
     if not all(isclose(ratio, round(ratio)) and is_downsampled_length(n, m, round(ratio)) for ratio, n, m in rows):
         shapes = f"no whole factors lead from shape {below.shape} to {level.shape}"
-        return Problem(there.where, f"pixels can't be verified: {shapes}")
+        return Problem(there.where, f"pixels cannot be verified: {shapes}")
     expected = partial(_of_level_below, as_source(fine), pyramid, k)
     origin = f"the {pyramid.method.name} of {below.path}"
-    return Comparison(level.path, found.names, array, level.read_chunks, expected, origin)
+    return Comparison(level.path, image.names, array, level.read_chunks, expected, origin)
 
 
 def _of_level_below(source: Source, pyramid: Pyramid, k: int, region: Region) -> da.Array:

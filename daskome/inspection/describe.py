@@ -8,13 +8,14 @@ from typing import Any
 import zarr
 from zarr.storage import StorePath
 
-from daskome.inspection.hierarchy import LABELS, Node, nodes
+from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, StoredLevel, layout_of, read_stored_image
 from daskome.model.axes import Axis
+from daskome.model.problem import Problem
 from daskome.model.text import format_nbytes, format_numbers, format_table, pluralize
 from daskome.ome.detect import ome_keys, version_in
+from daskome.ome.image_label import LABELS
 from daskome.ome.omero import Channel
-from daskome.ome.problem import Problem
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members
 from daskome.stores.location import locate
 
@@ -61,29 +62,29 @@ def describe(url: Any, fs_options: Mapping[str, Any] | None = None, as_json: boo
       s0 64, 50 uint8
       s1 32, 25 uint8
     """
-    place = locate(url, fs_options or None, read_only=True)
-    group = find_group(place)
-    node = find_array(place) if group is None else group
+    store_path = locate(url, fs_options or None, read_only=True)
+    group = find_group(store_path)
+    node = find_array(store_path) if group is None else group
     if node is None:
-        raise FileNotFoundError(f"{place} is neither a zarr group nor an array")
+        raise FileNotFoundError(f"{store_path} is neither a zarr group nor an array")
     if as_json:
         return json.dumps(node.attrs.asdict(), indent=2)
     if isinstance(node, zarr.Array):
         return _array_line("", node)
-    return "\n".join([*_said(place, node.attrs.asdict()), *_tree(node)])
+    return "\n".join([*_said(store_path, node.attrs.asdict()), *_tree(node)])
 
 
-def _said(place: StorePath, attributes: Mapping[str, Any]) -> Iterator[str]:
+def _said(store_path: StorePath, attributes: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the metadata of a group and of those below it say, in words."""
     if UNFINISHED_KEY in attributes:
-        yield "UNFINISHED: this image has not been written to its end; no reader takes it for one"
+        yield "UNFINISHED: this image was not written completely; readers do not see it"
         return
     if not ome_keys(attributes):
         return
-    found = list(nodes(place))
-    for kind in found[0].kinds:
-        yield from WORDS[kind](found)
-    troubles = [f"{trouble}: {node.path}" for node in found[1:] if (trouble := _trouble(node))]
+    x_ = list(nodes(store_path))
+    for kind in x_[0].kinds:
+        yield from WORDS[kind](x_)
+    troubles = [f"{trouble}: {node.path}" for node in x_[1:] if (trouble := _trouble(node))]
     yield from troubles[:TROUBLES_SHOWN]
     if len(troubles) > TROUBLES_SHOWN:
         yield f"and {len(troubles) - TROUBLES_SHOWN:,} more that are missing or unfinished"
@@ -98,29 +99,29 @@ def _trouble(node: Node) -> str:
 Nodes = Sequence[Node]
 
 
-def _image(found: Nodes) -> Iterator[str]:
-    image = read_stored_image(found[0].place)
-    yield from [str(image)] if isinstance(image, Problem) else _found(image)
-    names = [node.path.removeprefix(f"{LABELS}/") for node in found if node.role == "label"]
+def _image(nodes_below: Nodes) -> Iterator[str]:
+    image = read_stored_image(nodes_below[0].store_path)
+    yield from [str(image)] if isinstance(image, Problem) else _image_lines(image)
+    names = [node.path.removeprefix(f"{LABELS}/") for node in nodes_below if node.role == "label"]
     if names:
         yield f"labels: {', '.join(names)}"
 
 
-def _labels(found: Nodes) -> Iterator[str]:
-    names = [node.path for node in found if node.role == "label"]
-    yield f"OME-Zarr {_version(found)} labels: {', '.join(names) or 'none'}"
+def _labels(nodes_below: Nodes) -> Iterator[str]:
+    names = [node.path for node in nodes_below if node.role == "label"]
+    yield f"OME-Zarr {_version(nodes_below)} labels: {', '.join(names) or 'none'}"
 
 
-def _plate(found: Nodes) -> Iterator[str]:
-    plate = _object(found[0].ome, "plate")
-    wells, fields = ([node for node in found if node.role == role] for role in ("well", "image"))
+def _plate(nodes_below: Nodes) -> Iterator[str]:
+    plate = _object(nodes_below[0].ome, "plate")
+    wells, fields = ([node for node in nodes_below if node.role == role] for role in ("well", "image"))
     counts = [
         *(pluralize(len(_list(plate, key)), key.removesuffix("s")) for key in ("rows", "columns")),
         pluralize(len(wells), "well"),
         pluralize(len(fields), "field"),
         pluralize(len(_list(plate, "acquisitions")), "acquisition"),
     ]
-    yield f"OME-Zarr {_version(found)} plate {plate.get('name')!r}: {', '.join(counts)}"
+    yield f"OME-Zarr {_version(nodes_below)} plate {plate.get('name')!r}: {', '.join(counts)}"
     yield from _acquisitions(plate)
     yield from _first(fields)
 
@@ -131,35 +132,35 @@ def _acquisitions(plate: Mapping[str, Any]) -> Iterator[str]:
             yield f"acquisition {item.get('id')}: {item.get('name') or 'no name'}"
 
 
-def _well(found: Nodes) -> Iterator[str]:
-    images = [node for node in found if node.role == "image"]
-    listed = [item for item in _list(_object(found[0].ome, "well"), "images") if isinstance(item, Mapping)]
+def _well(nodes_below: Nodes) -> Iterator[str]:
+    images = [node for node in nodes_below if node.role == "image"]
+    listed = [item for item in _list(_object(nodes_below[0].ome, "well"), "images") if isinstance(item, Mapping)]
     acquisitions = {repr(item["acquisition"]) for item in listed if "acquisition" in item}
     of = f" of {pluralize(len(acquisitions), 'acquisition')}" if acquisitions else ""
-    yield f"OME-Zarr {_version(found)} well: {pluralize(len(images), 'field')}{of}"
+    yield f"OME-Zarr {_version(nodes_below)} well: {pluralize(len(images), 'field')}{of}"
     yield from _first(images)
 
 
-def _layout(found: Nodes) -> Iterator[str]:
-    images = [node for node in found if node.role == "image"]
-    yield f"OME-Zarr {_version(found)} bioformats2raw layout: {pluralize(len(images), 'image')}"
+def _layout(nodes_below: Nodes) -> Iterator[str]:
+    images = [node for node in nodes_below if node.role == "image"]
+    yield f"OME-Zarr {_version(nodes_below)} bioformats2raw layout: {pluralize(len(images), 'image')}"
     yield from _first(images)
 
 
 def _first(images: Nodes) -> Iterator[str]:
     """Yield what the first of many images is."""
-    image = next((read_stored_image(node.place) for node in images if "image" in node.kinds), None)
+    image = next((read_stored_image(node.store_path) for node in images if "image" in node.kinds), None)
     if isinstance(image, StoredImage):
         sizes = [f"{format_numbers(array.shape)} {array.dtype}" for _, array in image.stored[:1]]
         levels = pluralize(len(image.levels), "level")
         yield f"first image: {', '.join([*sizes, levels])}; axes: {', '.join(map(_axis, image.axes))}"
 
 
-def _label(found: Nodes) -> Iterator[str]:
+def _label(nodes_below: Nodes) -> Iterator[str]:
     """Yield what an ``image-label`` says of its values."""
-    said = _object(found[0].ome, "image-label")
-    colors, properties = ([i for i in _list(said, key) if isinstance(i, Mapping)] for key in ("colors", "properties"))
-    source = _object(said, "source").get("image", "../../")
+    label = _object(nodes_below[0].ome, "image-label")
+    colors, properties = ([i for i in _list(label, key) if isinstance(i, Mapping)] for key in ("colors", "properties"))
+    source = _object(label, "source").get("image", "../../")
     yield f"label image of {source}: {pluralize(len(colors), 'colour')}, properties of {len(properties):,} values"
     rows = [f"{item.get('label-value')} {_rgba(item.get('rgba'))}" for item in colors[:COLORS_SHOWN]]
     if rows:
@@ -177,21 +178,21 @@ def _rgba(rgba: Any) -> str:
     return "#" + "".join(f"{v:02X}" for v in rgba) if fits else "none"
 
 
-def _version(found: Nodes) -> str:
+def _version(nodes_below: Nodes) -> str:
     """Return the version that the first group to state one states."""
-    stated = (version_in(node.attributes or {}) for node in found)
+    stated = (version_in(node.attributes or {}) for node in nodes_below)
     return next((version for version in stated if version), "of an unknown version")
 
 
 def _object(ome: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return the object under a key, an empty one if there is none."""
+    """Return the object under a key, an empty one if it is missing."""
     value = ome.get(key)
     return value if isinstance(value, Mapping) else {}
 
 
 def _list(value: Mapping[str, Any], key: str) -> list[Any]:
-    found = value.get(key)
-    return found if isinstance(found, list) else []
+    items = value.get(key)
+    return items if isinstance(items, list) else []
 
 
 WORDS: Mapping[str, Callable[[Nodes], Iterator[str]]] = {
@@ -205,14 +206,14 @@ WORDS: Mapping[str, Callable[[Nodes], Iterator[str]]] = {
 """What to say of each kind of group."""
 
 
-def _found(found: StoredImage) -> Iterator[str]:
-    yield f"OME-Zarr {found.stated} image {found.multiscale.name!r}"
-    yield f"axes: {', '.join(map(_axis, found.axes))}"
-    yield f"downsampled by: {found.multiscale.method or 'not said'}"
-    yield format_table("levels:", HEAD, [_level(level) for level in found.levels])
-    yield from map(str, found.problems)
+def _image_lines(image: StoredImage) -> Iterator[str]:
+    yield f"OME-Zarr {image.stated} image {image.multiscale.name!r}"
+    yield f"axes: {', '.join(map(_axis, image.axes))}"
+    yield f"downsampled by: {image.multiscale.method or 'not stated'}"
+    yield format_table("levels:", HEAD, [_level(level) for level in image.levels])
+    yield from map(str, image.problems)
     try:
-        yield from map(_channel, found.channels)
+        yield from map(_channel, image.channels)
     except ValueError as error:
         yield f"omero/channels: {error}"
 
@@ -252,7 +253,7 @@ def _channel(channel: Channel) -> str:
 
 
 def _tree(group: zarr.Group) -> Iterator[str]:
-    """Yield the first lines of the tree; what they don't show is not even looked at."""
+    """Yield the first lines of the tree; what they do not show is not even looked at."""
     yield "tree:"
     lines = _branches(group, "  ")
     yield from islice(lines, LINES_SHOWN)

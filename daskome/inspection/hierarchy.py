@@ -1,26 +1,27 @@
-"""What is below a place: an image and its labels, a plate with wells and images, a bioformats2raw layout."""
+"""The groups below a group: labels of an image, wells and images of a plate, images of a bioformats2raw layout."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
-from zarr.core.sync import sync
 from zarr.storage import StorePath
 
-from daskome.inspection.stored_image import is_inside, read_document, reason
-from daskome.ome.detect import ome_of
-from daskome.ome.rules.walk import kinds_of
+from daskome.inspection.stored_image import read_document, reason
+from daskome.model.json_values import JSONObject
+from daskome.model.paths import is_inside
+from daskome.ome.detect import kinds_of, ome_of
+from daskome.ome.image_label import LABELS
+from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group
 from daskome.stores.location import join_paths
 
-JSON = Mapping[str, Any]
-LABELS, OME, LAYOUT = "labels", "OME", "bioformats2raw.layout"
+OME, LAYOUT = "OME", "bioformats2raw.layout"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A group of OME-Zarr, or a place where there should be one.
+    """A group of OME-Zarr, or the path where one is missing.
 
     Attributes
     ----------
@@ -28,40 +29,40 @@ class Node:
         Relative to where the walk began.
     place : StorePath
     role : str
-        What the group above takes it for: well, image, labels, label, series; "" for the first one.
+        Its role in the group above: well, image, labels, label, series; "" for the first one.
     listed : str
-        The address in the metadata of the group above where it is listed; "" for what was found.
+        The address in the metadata of the group above where it is listed; "" if it is not listed.
     parent : Node, optional
         The group above.
     zarr_format : int, optional
     attributes : dict, optional
-        None where there is no group, or none that can be read.
+        None if the group is missing or cannot be read.
     trouble : str
-        Why there is none.
+        Why they are None.
     """
 
     path: str
-    place: StorePath
+    store_path: StorePath
     role: str = ""
     listed: str = ""
     parent: "Node | None" = None
     zarr_format: int | None = None
-    attributes: JSON | None = None
+    attributes: JSONObject | None = None
     trouble: str = ""
 
     @property
-    def ome(self) -> JSON:
+    def ome(self) -> JSONObject:
         """The attributes of OME-Zarr."""
         return ome_of(self.attributes or {})
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What the attributes say it is (`daskome.ome.rules.walk.kinds_of`)."""
+        """The kinds of group that the attributes make it (`daskome.ome.detect.kinds_of`)."""
         return kinds_of(self.attributes or {})
 
     @property
     def is_label(self) -> bool:
-        """Whether it is a label image, by its place or by what it says."""
+        """Whether it is a label image, by its role or its attributes."""
         return self.role == "label" or "image-label" in self.kinds
 
     @property
@@ -71,8 +72,8 @@ class Node:
         return labels.parent if labels else None
 
 
-def nodes(place: StorePath) -> Iterator[Node]:
-    """Yield the group at a place and all that its metadata list below it; what is missing too.
+def nodes(store_path: StorePath) -> Iterator[Node]:
+    """Yield a group and all that its metadata list below it, including what is missing.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def nodes(place: StorePath) -> Iterator[Node]:
     >>> [(node.path, node.kinds) for node in nodes(StorePath(store))]
     [('', ('image',)), ('labels', ('labels',)), ('labels/nuclei', ('image', 'image-label'))]
     """
-    todo = [_opened(Node("", place))]
+    todo = [_opened(Node("", store_path))]
     while todo:
         node = todo.pop()
         yield node
@@ -101,56 +102,54 @@ def nodes(place: StorePath) -> Iterator[Node]:
 
 
 def _opened(node: Node) -> Node:
-    """Return a node with what its group says."""
+    """Return a node with the attributes of its group."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            group = find_group(node.place)
-        found = None if group is None else (group.metadata.zarr_format, group.attrs.asdict())
-    except Exception as error:  # Whatever a broken document makes zarr raise is a finding.
-        return _with(node, trouble=f"can't be read: {reason(error)}")
-    if found is None:
-        return _with(node, trouble=f"there is no zarr group at {node.place}")
-    return _with(node, zarr_format=found[0], attributes=found[1])
-
-
-def _with(node: Node, **found: Any) -> Node:
-    return Node(node.path, node.place, node.role, node.listed, node.parent, **found)
+            group = find_group(node.store_path)
+        zarr_format_and_attributes = None if group is None else (group.metadata.zarr_format, group.attrs.asdict())
+    except Exception as error:  # Broken documents make zarr raise errors of many types.
+        return replace(node, trouble=f"cannot be read: {reason(error)}")
+    if zarr_format_and_attributes is None:
+        return replace(node, trouble=f"there is no zarr group at {node.store_path}")
+    return replace(node, zarr_format=zarr_format_and_attributes[0], attributes=zarr_format_and_attributes[1])
 
 
 def _children(node: Node) -> Iterator[Node]:
-    """Yield what is below a group; its role says where to look, so that no loop of links leads on for ever."""
+    """Yield the nodes below a group; which links are followed depends on its role, so that loops of links end."""
     if node.attributes is None or UNFINISHED_KEY in node.attributes:
         return
     seen: set[str] = set()
-    for row in BELOW:
-        if row[0] in node.kinds and node.role in row[1]:
-            for path, listed in row[3](node):
+    for link in LINKS_BELOW:
+        if link.kind in node.kinds and node.role in link.roles:
+            for path, listed in link.children(node):
                 if is_inside(path) and path not in seen:
                     seen.add(path)
-                    yield Node(join_paths(node.path, path), node.place / path, row[2], listed, node)
+                    yield Node(join_paths(node.path, path), node.store_path / path, link.role, listed, node)
 
 
 Children = Iterator[tuple[str, str]]
 
 
 def _labels(image: Node) -> Children:
-    """Labels are an option, and no document lists them."""
-    if not image.is_label and _is_there(image.place / LABELS):
+    """Yield the group of labels, if there is one: it is optional, and no document lists it."""
+    if not image.is_label and _is_there(image.store_path / LABELS):
         yield LABELS, ""
 
 
-def _is_there(place: StorePath) -> bool:
-    return any(read_document(place, name) is not None for name in ("zarr.json", ".zgroup")) or bool(_names(place))
+def _is_there(store_path: StorePath) -> bool:
+    return any(read_document(store_path, name) is not None for name in ("zarr.json", ".zgroup")) or bool(
+        _names(store_path)
+    )
 
 
 def _listed_labels(labels: Node) -> Children:
-    """Those that are listed, then images beside them that are not."""
+    """Yield the listed label images, then images beside them that are not listed."""
     listed = labels.ome.get("labels")
     paths = list(listed) if isinstance(listed, list | tuple) else []
     yield from ((path, f"labels/{i}") for i, path in enumerate(paths) if isinstance(path, str))
-    for name in _names(labels.place):
-        child = Node(name, labels.place / name) if not any(_is_in(path, name) for path in paths) else None
+    for name in _names(labels.store_path):
+        child = Node(name, labels.store_path / name) if not any(_is_in(path, name) for path in paths) else None
         if child and "image" in _opened(child).kinds:
             yield name, ""
 
@@ -159,14 +158,10 @@ def _is_in(path: Any, name: str) -> bool:
     return isinstance(path, str) and path.split("/")[0] == name
 
 
-def _names(place: StorePath) -> list[str]:
+def _names(store_path: StorePath) -> list[str]:
     """Return the names below a place, as far as the store can tell."""
-
-    async def listed() -> list[str]:
-        return [name async for name in place.store.list_dir(place.path)]
-
     try:
-        return sorted(name.rstrip("/") for name in sync(listed()) if not name.startswith("."))
+        return sorted(name for name in list_names(store_path) if not name.startswith("."))
     except Exception:
         return []
 
@@ -174,8 +169,8 @@ def _names(place: StorePath) -> list[str]:
 def _entries(node: Node, key: str, items: str) -> Children:
     """Yield the paths in a list of objects."""
     owner = node.ome.get(key)
-    found = owner.get(items) if isinstance(owner, Mapping) else None
-    for i, item in enumerate(found if isinstance(found, list | tuple) else ()):
+    listed = owner.get(items) if isinstance(owner, Mapping) else None
+    for i, item in enumerate(listed if isinstance(listed, list | tuple) else ()):
         if isinstance(item, Mapping) and isinstance(item.get("path"), str):
             yield item["path"], f"{key}/{items}/{i}"
 
@@ -184,27 +179,47 @@ def _series(layout: Node) -> Children:
     """Yield the images of a bioformats2raw layout: those that the group ``OME`` lists, or 0, 1, 2 and so on."""
     if "plate" in layout.kinds or LAYOUT not in layout.ome:
         return
-    series = _opened(Node(OME, layout.place / OME)).ome.get("series")
+    series = _opened(Node(OME, layout.store_path / OME)).ome.get("series")
     if isinstance(series, list):
         yield from ((path, f"{OME} series/{i}") for i, path in enumerate(series) if isinstance(path, str))
         return
     n = 0
-    while n == 0 or _is_there(layout.place / str(n)):
+    while n == 0 or _is_there(layout.store_path / str(n)):
         yield str(n), LAYOUT
         n += 1
 
 
 def _ome_group(layout: Node) -> Children:
-    if LAYOUT in layout.ome and "series" in _opened(Node(OME, layout.place / OME)).ome:
+    if LAYOUT in layout.ome and "series" in _opened(Node(OME, layout.store_path / OME)).ome:
         yield OME, ""
 
 
-BELOW: tuple[tuple[str, tuple[str, ...], str, Callable[[Node], Children]], ...] = (
-    ("plate", ("",), "well", lambda plate: _entries(plate, "plate", "wells")),
-    ("well", ("", "well"), "image", lambda well: _entries(well, "well", "images")),
-    ("bioformats2raw", ("",), "series", _ome_group),
-    ("bioformats2raw", ("",), "image", _series),
-    ("image", ("", "image"), "labels", _labels),
-    ("labels", ("", "labels"), "label", _listed_labels),
+class LinkBelow(NamedTuple):
+    """What lies below a kind of group.
+
+    Attributes
+    ----------
+    kind : str
+        Of the group.
+    roles : tuple of str
+        Which the group may have itself.
+    role : str
+        Of what is below it.
+    children : callable
+        The paths of that, each with the address where it is listed.
+    """
+
+    kind: str
+    roles: tuple[str, ...]
+    role: str
+    children: Callable[[Node], Children]
+
+
+LINKS_BELOW = (
+    LinkBelow("plate", ("",), "well", lambda plate: _entries(plate, "plate", "wells")),
+    LinkBelow("well", ("", "well"), "image", lambda well: _entries(well, "well", "images")),
+    LinkBelow("bioformats2raw", ("",), "series", _ome_group),
+    LinkBelow("bioformats2raw", ("",), "image", _series),
+    LinkBelow("image", ("", "image"), "labels", _labels),
+    LinkBelow("labels", ("", "labels"), "label", _listed_labels),
 )
-"""Of a kind of group, in these roles: the role of what is below it, and the paths with where they are listed."""

@@ -33,7 +33,7 @@ def preview(url: Any, path: Any, fs_options: Mapping[str, Any] | None = None) ->
     ImportError
         If Pillow is missing.
     ValueError
-        If there is no OME-Zarr image.
+        If the target is not an OME-Zarr image.
 
     Examples
     --------
@@ -48,24 +48,24 @@ def preview(url: Any, path: Any, fs_options: Mapping[str, Any] | None = None) ->
         from PIL import Image
     except ImportError as error:
         raise ImportError('a preview needs Pillow: pip install "daskome[preview]"') from error
-    place = locate(url, fs_options, read_only=True)
-    image = read_multiscale(read_attributes(place) or {})
-    slices = [_slice(place, image, dataset.path) for dataset in image.datasets]
+    store_path = locate(url, fs_options, read_only=True)
+    image = read_multiscale(read_attributes(store_path) or {})
+    slices = [_slice(store_path, image, dataset.path) for dataset in image.datasets]
     Image.fromarray(_beside([_stretched(s, slices[0]) for s in slices])).save(path)
 
 
-def _slice(place: Any, image: Multiscale, path: str) -> np.ndarray[Any, Any]:
+def _slice(store_path: Any, image: Multiscale, path: str) -> np.ndarray[Any, Any]:
     """Return the middle y-x plane of a level, no finer than the picture can show."""
-    array = find_array(place / path)
+    array = find_array(store_path / path)
     if array is None:
-        raise ValueError(f"level {path} of {place} is missing")
+        raise ValueError(f"level {path} of {store_path} is missing")
     step = max(array.shape[-2] // HEIGHT, 1)
     middle: Any = tuple(n // 2 if axis.type == "space" else 0 for n, axis in zip(array.shape, image.axes, strict=True))
     return np.asarray(array[(*middle[:-2], slice(None), slice(None))])[::step, ::step]
 
 
 def _stretched(plane: np.ndarray[Any, Any], finest: np.ndarray[Any, Any]) -> Gray:
-    """Return a plane in grays between the percentiles of the finest; what is no number, as black."""
+    """Return a plane in grays between the percentiles of the finest; NaN as black."""
     finite = finest[np.isfinite(finest)].astype(np.float64)
     low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
     values = np.nan_to_num(plane.astype(np.float64), nan=low, posinf=high, neginf=low)

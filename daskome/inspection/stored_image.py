@@ -1,6 +1,5 @@
-"""What is there: a stored image as far as it can be read, whoever wrote it. What can't be read is a `Problem`."""
+"""A stored image as far as it can be read, whichever program wrote it; what cannot be read becomes a `Problem`."""
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,56 +7,58 @@ from math import isfinite
 from typing import Any
 
 import zarr
-from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.kernels.methods import METHODS, Method
 from daskome.model.axes import Axis
 from daskome.model.image import DTYPES
+from daskome.model.json_values import JSONObject
 from daskome.model.layout import Layout
+from daskome.model.limits import default_limits
+from daskome.model.paths import is_inside
+from daskome.model.problem import Problem
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.regions import ceil_div
-from daskome.ome.detect import likely_version, ome_of, version_in
+from daskome.ome.detect import ome_of, version_in
 from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero
-from daskome.ome.problem import Problem
-from daskome.ome.read import read_multiscale, with_coordinates
-from daskome.ome.versions import VERSIONS, Version, version_of
+from daskome.ome.read import read_multiscale_at, with_coordinates
+from daskome.ome.versions import VERSIONS, Version, likely_version, version_of
+from daskome.stores.documents import read_json
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
 from daskome.stores.location import locate
 
-JSON = Mapping[str, Any]
 Array = zarr.Array[Any]
 Numbers = tuple[float, ...]
 FACTOR_MAX = 1024
-"""Windows that reach beyond the image are taken for true up to so many times its size; halos grow with them."""
+"""The largest factor that is believed, as a multiple of the image's size; halos grow with factors."""
 LONGEST = 2**63 - 1
-"""No array is longer, whatever its document says."""
+"""The longest axis that an array can have."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLevel:
-    """One dataset of an image: what its metadata say, and its array, where there is one.
+    """One dataset of an image: its metadata, and its array if that can be opened.
 
     Attributes
     ----------
     k : int
-        Where it stands among the datasets.
+        Its index among the datasets.
     dataset : PlacedDataset
     kinds : tuple of str
         The types of its transformations, in their order.
     array : zarr.Array, optional
     document : dict
-        The array's own, as it is stored.
+        The document of the array, as it is stored.
     multiscale : int
-        Which of the group's it is a level of.
+        Index of the multiscale that it is a level of.
     """
 
     k: int
     dataset: PlacedDataset
     kinds: tuple[str, ...]
     array: Array | None
-    document: JSON = field(default_factory=dict, hash=False)
+    document: JSONObject = field(default_factory=dict, hash=False)
     multiscale: int = 0
 
     @property
@@ -77,19 +78,19 @@ class StoredImage:
     attributes : dict
         Of its group.
     multiscale : Multiscale
-        Without datasets and channels, which are read one by one.
+        Without datasets, which are read one by one.
     levels : tuple of StoredLevel
-        Those whose metadata can be read.
+        The levels whose metadata can be read.
     problems : tuple of Problem
-        Why the others can't, and why arrays can't be opened.
+        Why others cannot be read, or arrays cannot be opened.
     index : int
-        Which of the multiscales it is.
+        Index among the multiscales of the group.
     against : Version, optional
-        What to check it against, whatever it states.
+        The version to check it against, instead of the stated one.
     """
 
     zarr_format: int
-    attributes: JSON
+    attributes: JSONObject
     multiscale: Multiscale
     levels: tuple[StoredLevel, ...]
     problems: tuple[Problem, ...]
@@ -102,30 +103,30 @@ class StoredImage:
         return f"multiscales/{self.index}"
 
     @property
-    def ome(self) -> JSON:
+    def ome(self) -> JSONObject:
         """The attributes of OME-Zarr."""
         return ome_of(self.attributes)
 
     @property
     def stated(self) -> str:
-        """The version that the metadata state, known or not; or the likeliest if they state none."""
-        return version_in(self.attributes) or likely_version(self.attributes)
+        """The version that the metadata state, known or not; the likeliest if they do not state one."""
+        return version_in(self.attributes) or likely_version(self.attributes).name
 
     @property
     def lacks_version(self) -> bool:
-        """Whether metadata under ``ome`` don't say their version; at the top level, they need not."""
+        """Whether metadata under ``ome`` lack their version; at the top level it is optional."""
         return "ome" in self.attributes and not isinstance(self.ome.get("version"), str)
 
     @property
     def version(self) -> Version | None:
-        """The version, or the likeliest if it is missing; None for one that daskome doesn't know."""
+        """The version, or the likeliest if it is missing; None for an unknown one."""
         if self.against:
             return self.against
         return version_of(self.zarr_format) if self.lacks_version else VERSIONS.get(self.stated)
 
     @property
     def method(self) -> Method | None:
-        """The method that the metadata name, None if it is unknown; a function to import is one of windows."""
+        """The method that the metadata name, None if it is unknown; one to be imported is not imported."""
         name = self.multiscale.method
         if not isinstance(name, str) or (name not in METHODS and ":" not in name):
             return None
@@ -133,7 +134,7 @@ class StoredImage:
 
     @property
     def axes(self) -> tuple[Axis, ...]:
-        """The axes, as the metadata say."""
+        """The axes, from the metadata."""
         return self.multiscale.axes
 
     @property
@@ -143,7 +144,7 @@ class StoredImage:
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """The channels; raises a ValueError if one of them can't be read."""
+        """The channels; raises a ValueError if one of them cannot be read."""
         omero = self.ome.get("omero")
         return () if omero is None else read_omero(omero).channels or ()
 
@@ -158,23 +159,23 @@ class StoredImage:
         return [(level, array) for level, array in self.stored if _is_complete(level.dataset, array, len(self.axes))]
 
 
-def read_stored_image(place: StorePath) -> StoredImage | Problem:
-    """Return the image at a place as far as it can be read, or why none can."""
+def read_stored_image(store_path: StorePath) -> StoredImage | Problem:
+    """Return the image in a group as far as it can be read, or why it cannot."""
     try:
-        group = find_group(place)
+        group = find_group(store_path)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        return Problem("group", f"can't be read: {reason(error)}")
+        return Problem("group", f"cannot be read: {reason(error)}")
     if group is None:
-        return Problem("group", f"there is no zarr group at {place}")
+        return Problem("group", f"there is no zarr group at {store_path}")
     if UNFINISHED_KEY in group.attrs:
         return Problem("group", "the image is unfinished: writing it was not completed")
-    return stored_image_of(place, group.metadata.zarr_format, group.attrs.asdict())
+    return stored_image_of(store_path, group.metadata.zarr_format, group.attrs.asdict())
 
 
 def stored_image_of(
-    place: StorePath, zarr_format: int, attributes: JSON, index: int = 0, against: Version | None = None
+    store_path: StorePath, zarr_format: int, attributes: JSONObject, index: int = 0, against: Version | None = None
 ) -> StoredImage | Problem:
-    """Return the image that the attributes of a group describe, as far as it can be read, or why it can't.
+    """Return the image that the attributes of a group describe, as far as it can be read, or why it cannot.
 
     Parameters
     ----------
@@ -186,27 +187,25 @@ def stored_image_of(
     index : int
         Which of the multiscales.
     against : Version, optional
-        What to check it against, whatever it states.
+        The version to check it against, instead of the stated one.
     """
     try:
-        attributes = _expanded(_with_first(attributes, index))
-        multiscale = _read(attributes, [])
-        datasets = list(ome_of(attributes)["multiscales"][0]["datasets"])
+        multiscale = read_multiscale_at(attributes, index, [])
+        datasets = list(with_coordinates(ome_of(attributes)["multiscales"][index])["datasets"])
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return Problem("multiscales", reason(error))
-    found = [_find_level(place, attributes, index, k, dataset) for k, dataset in enumerate(datasets)]
+    pairs = [_find_level(store_path, attributes, index, k, dataset) for k, dataset in enumerate(datasets)]
     problems = (
-        [problem for _, problem in found if problem] if found else [Problem(_address("", index), "there are none")]
+        [problem for _, problem in pairs if problem] if pairs else [Problem(_address("", index), "there are none")]
     )
-    levels = tuple(level for level, _ in found if level)
+    levels = tuple(level for level, _ in pairs if level)
     return StoredImage(zarr_format, attributes, multiscale, levels, tuple(problems), index, against)
 
 
-def read_document(place: StorePath, name: str) -> Any:
-    """Return a JSON document as it is stored, or None if it isn't there, or is no JSON."""
+def read_document(store_path: StorePath, name: str) -> Any:
+    """Return a JSON document as it is stored, or None if it is missing or not JSON."""
     try:
-        buffer = sync((place / name).get())
-        return None if buffer is None else json.loads(buffer.to_bytes())
+        return read_json(store_path / name)
     except (ValueError, OSError, RecursionError):
         return None
 
@@ -223,7 +222,7 @@ def read_pyramid(target: Any, fs_options: Mapping[str, Any] | None = None) -> Py
     Raises
     ------
     ValueError
-        If there is no image, or no level of it can be read.
+        If there is no image, or none of its levels can be read.
 
     Examples
     --------
@@ -234,33 +233,33 @@ def read_pyramid(target: Any, fs_options: Mapping[str, Any] | None = None) -> Py
     >>> [(level.path, level.shape, level.scale) for level in read_pyramid(store).levels]
     [('s0', (64, 50), (1.0, 1.0)), ('s1', (32, 25), (2.0, 2.0))]
     """
-    found = read_stored_image(locate(target, fs_options, read_only=True))
-    if isinstance(found, Problem):
-        raise ValueError(str(found))
-    if not found.complete:
-        raise ValueError("; ".join(map(str, found.problems)) or "no level of the image can be read; verify says why")
-    return pyramid_of(found)
+    image = read_stored_image(locate(target, fs_options, read_only=True))
+    if isinstance(image, Problem):
+        raise ValueError(str(image))
+    if not image.complete:
+        raise ValueError("; ".join(map(str, image.problems)) or "no level of the image can be read; verify says why")
+    return pyramid_of(image)
 
 
-def pyramid_of(found: StoredImage) -> Pyramid:
-    """Return the complete levels of an image, at least one, as a pyramid. No method is imported."""
-    levels = zip(found.complete, factors_of(found), strict=True)
+def pyramid_of(image: StoredImage) -> Pyramid:
+    """Return the complete levels of an image, at least one, as a pyramid, without importing its method."""
+    levels = zip(image.complete, factors_of(image), strict=True)
     return Pyramid(
-        found.multiscale.name or "",
-        found.axes,
-        dtype_of(found.complete[0][1]),
-        found.method or Method(str(found.multiscale.method), _not_loaded),
-        tuple(_level(level.dataset, array, factors, found.axes) for (level, array), factors in levels),
+        image.multiscale.name or "",
+        image.axes,
+        dtype_of(image.complete[0][1]),
+        image.method or Method(str(image.multiscale.method), _not_loaded),
+        tuple(_level(level.dataset, array, factors, image.axes) for (level, array), factors in levels),
     )
 
 
-def factors_of(found: StoredImage) -> list[Numbers]:
-    """Return how many voxels of level 0 one voxel of each complete level spans: whole where shapes allow."""
-    first, largest = found.complete[0]
+def factors_of(image: StoredImage) -> list[Numbers]:
+    """Return how many voxels of level 0 one voxel of each complete level spans: integers where shapes allow."""
+    first, largest = image.complete[0]
     base, shape = first.dataset.scale, largest.shape
     return [
         tuple(map(_factor, shape, array.shape, (b / a for a, b in zip(base, level.dataset.scale, strict=True))))
-        for level, array in found.complete
+        for level, array in image.complete
     ]
 
 
@@ -274,84 +273,53 @@ def is_downsampled_length(n: int, m: int, factor: int) -> bool:
 
 
 def layout_of(array: Array) -> Layout:
-    """Return how an array is stored; raises for what has no regular chunks."""
+    """Return how an array is stored; raises for arrays without regular chunks."""
     codecs = [c.to_dict() if hasattr(c, "to_dict") else c.get_config() for c in array.compressors]
     options = {"zarr_format": array.metadata.zarr_format, "compressors": codecs}
     return Layout(tuple(array.chunks), tuple(array.shards) if array.shards else None, options)
 
 
 def dtype_of(array: Array) -> str:
-    """Return the name of the dtype, whatever its byte order; raises for what are no numbers."""
+    """Return the name of the dtype, whatever its byte order; raises for dtypes that are not numbers."""
     return str(array.dtype.newbyteorder("="))
 
 
 def reason(error: BaseException) -> str:
-    """Return what an error says, with its type where that is half of it."""
+    """Return the message of an error, with its type unless it is a ValueError."""
     return str(error) if isinstance(error, ValueError) and str(error) else repr(error)
 
 
-def _with_first(attributes: JSON, index: int) -> JSON:
-    """Return attributes whose first multiscale is the one that stands at `index`."""
-    ome = ome_of(attributes)
-    if not index or not isinstance(ome.get("multiscales"), list):
-        return attributes
-    rest = {**ome, "multiscales": ome["multiscales"][index:]}
-    return {**attributes, "ome": rest} if "ome" in attributes else rest
-
-
-def _expanded(attributes: JSON) -> JSON:
-    """Return attributes whose first multiscale says itself what its ``metadata`` keep for it."""
-    multiscales = ome_of(attributes).get("multiscales") or ()
-    first = [with_coordinates(multiscale) for multiscale in multiscales[:1]]
-    whole = {**attributes, "multiscales": [*first, *multiscales[1:]]}
-    return whole if first and "ome" not in attributes else attributes
-
-
-def _read(attributes: JSON, datasets: Sequence[Any]) -> Multiscale:
-    """Read a multiscale with these datasets only, so that each problem stands alone."""
-    ome = dict(ome_of(attributes))
-    only = [{**multiscale, "datasets": datasets} for multiscale in (ome.get("multiscales") or ())[:1]]
-    alone = {key: ome[key] for key in ("version",) if key in ome} | {"multiscales": only}
-    return read_multiscale({"ome": alone} if "ome" in attributes else alone)
-
-
 def _find_level(
-    place: StorePath, attributes: JSON, index: int, k: int, raw: Any
+    store_path: StorePath, attributes: JSONObject, index: int, k: int, raw: Any
 ) -> tuple[StoredLevel | None, Problem | None]:
-    """Return a level and its array; or the level alone, or nothing, with the reason why."""
+    """Return a level with its array; or the level alone, or None, with the problem."""
     try:
-        dataset = _read(attributes, [raw]).placed[0]
+        dataset = read_multiscale_at(attributes, index, [raw]).placed[0]
         kinds = tuple(str(transform["type"]) for transform in raw.get("coordinateTransformations", ()))
-    except Exception as error:  # Whatever a broken document makes zarr raise is a finding.
+    except Exception as error:  # Broken documents make zarr raise errors of many types.
         return None, Problem(_address(k, index), reason(error))
     level = StoredLevel(k, dataset, kinds, None, {}, index)
     try:
         if not is_inside(dataset.path):
             raise ValueError(f"path {dataset.path!r} does not lead to an array inside the group")
-        level = replace(level, document=_document_of_array(place / dataset.path))
-        return replace(level, array=_open(place / dataset.path)), None
+        level = replace(level, document=_document_of_array(store_path / dataset.path))
+        return replace(level, array=_open(store_path / dataset.path)), None
     except Exception as error:
         return level, Problem(_address(k, index), reason(error))
 
 
-def is_inside(path: Any) -> bool:
-    """Return whether a path leads to something inside a group."""
-    parts = path.split("/") if isinstance(path, str) else [""]
-    return bool(parts[0]) and all(part.strip(".") or not part for part in parts)
+def _document_of_array(store_path: StorePath) -> JSONObject:
+    documents = (read_document(store_path, name) for name in ("zarr.json", ".zarray"))
+    return next((one for one in documents if isinstance(one, dict)), {})
 
 
-def _document_of_array(place: StorePath) -> JSON:
-    found = (read_document(place, name) for name in ("zarr.json", ".zarray"))
-    return next((one for one in found if isinstance(one, dict)), {})
-
-
-def _open(place: StorePath) -> Array | None:
+def _open(store_path: StorePath) -> Array | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        array = find_array(place)
+        array = find_array(store_path)
         if array is not None:
             if not isinstance(array.metadata.attributes, Mapping):
-                raise ValueError(f"attributes {array.metadata.attributes!r} of the array are no object")
+                raise ValueError(f"attributes {array.metadata.attributes!r} of the array are not an object")
             layout_of(array), dtype_of(array)
         return array
 
@@ -369,8 +337,8 @@ def _level(dataset: PlacedDataset, array: Array, factors: Numbers, axes: Sequenc
         dataset.path,
         shape,
         layout,
-        write_block(shape, layout.objects, axes, itemsize),
-        write_block(shape, layout.chunks, axes, itemsize),
+        write_block(shape, layout.objects, axes, itemsize, default_limits()),
+        write_block(shape, layout.chunks, axes, itemsize, default_limits()),
         factors,
         dataset.scale,
         dataset.translation,
@@ -378,7 +346,7 @@ def _level(dataset: PlacedDataset, array: Array, factors: Numbers, axes: Sequenc
 
 
 def _factor(n: int, m: int, stated: float) -> float:
-    """Return the stated factor from n voxels to m if shapes agree, or else what they say."""
+    """Return the stated factor from n voxels to m if shapes agree with it, else that of the shapes."""
     near = round(n / m)
     candidates = (round(stated) if isfinite(stated) else 0, near, near + 1, near - 1)
     return next((factor for factor in candidates if is_downsampled_length(n, m, factor)), n / m)

@@ -1,7 +1,7 @@
-"""Whether a store is what OME-Zarr says, all versions: attributes, arrays, and what groups say of each other.
+"""Validate a store against any version of OME-Zarr: attributes, arrays, and relations between groups.
 
-`daskome.ome.rules` has what the attributes of one group must be, `array_checks` what the arrays of one image,
-`hierarchy` finds the groups; here stands what two groups, or two documents of one, have to agree on.
+`daskome.ome.rules` has the rules for the attributes of one group, `array_checks` those for the arrays of one image,
+`hierarchy` finds the groups; here are the rules that relate two groups, or two documents of one group.
 """
 
 import json
@@ -17,24 +17,22 @@ from zarr.storage import StorePath
 from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
+from daskome.model.json_values import JSONObject
+from daskome.model.problem import Problem, below, errors
 from daskome.model.text import Progress
-from daskome.ome.detect import likely_version, ome_of, version_in
-from daskome.ome.problem import Problem, below
-from daskome.ome.rules.agreement import SAYING_ACQUISITION
+from daskome.ome.detect import ome_of, version_in
 from daskome.ome.rules.values import COUNT
-from daskome.ome.rules.versions import EVERY, UNDER_OME, Versions
 from daskome.ome.rules.walk import find_problems
-from daskome.ome.versions import VERSIONS, Version, find_version, version_of
+from daskome.ome.versions import VERSIONS, Version, find_version, likely_version, version_of
 from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
 from daskome.stores.location import join_paths, locate
 
-JSON = Mapping[str, Any]
 Findings = Iterator[Problem]
 
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """A group, the version that it is checked against, and what is known of it.
+    """A group, the version that it is checked against, and the results.
 
     Attributes
     ----------
@@ -43,7 +41,7 @@ class Inspected:
     images : tuple of StoredImage
         One for each multiscale that can be read.
     problems : tuple of Problem
-        Those of the group alone, with addresses from where the walk began.
+        Those of the group by itself, with addresses relative to where the walk began.
     """
 
     node: Node
@@ -62,15 +60,15 @@ def validate(
     fs_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> list[Problem]:
-    """Return all that keeps a store from being valid OME-Zarr, and what is advised against; pixels are not read.
+    """Return all violations of the specification in a store, and warnings; pixels are not read.
 
     Parameters
     ----------
     target : str, path, zarr.Group or zarr store
-        Of an image, a label image, labels, a plate, a well or a bioformats2raw layout, whoever wrote it.
+        Of an image, a label image, labels, a plate, a well or a bioformats2raw layout, written by any program.
         All that lies below it is checked with it.
     version : str, optional
-        "0.1" to "0.6", to check against; that which each group states, if not given.
+        To check against, such as "0.5"; by default the one that each group states.
     fs_options : dict, optional
         For the file system of a URL.
     progress : callable, optional
@@ -84,7 +82,7 @@ def validate(
     Raises
     ------
     TypeError, ValueError
-        If an argument can't be; never for what is wrong with the store.
+        If an argument is invalid; never for what is wrong with the store.
 
     Examples
     --------
@@ -98,41 +96,40 @@ def validate(
     >>> print(*validate(store))
     multiscales/0/datasets/1: there is no array at 's1' (section 'multiscales')
     """
-    place = locate(target, fs_options, read_only=True)
-    return [*findings(inspected(place, version, progress))]
+    store_path = locate(target, fs_options, read_only=True)
+    return [*findings(inspected(store_path, version, progress))]
 
 
-def inspected(place: StorePath, version: Any = None, progress: Progress | None = None) -> list[Inspected]:
-    """Return all groups at a place and below it, those above before those below.
+def inspected(store_path: StorePath, version: Any = None, progress: Progress | None = None) -> list[Inspected]:
+    """Return a group and all groups below it, from the top down.
 
     Parameters
     ----------
     place : StorePath
     version : str, optional
-        To check all of them against.
+        The version to check all of them against.
     progress : callable, optional
         As in `validate`.
     """
-    asked = None if version is None else find_version(version)
-    found, whole = list(nodes(place)), dict[str, Inspected]()
-    stated = next(filter(None, map(_stated, found)), None)
-    for done, node in enumerate(found, start=1):
-        above = whole[node.parent.path].version if node.parent else stated
-        version = asked or _stated(node) or above or _likely(node)
-        whole[node.path] = _inspected(node, version, None if asked else above)
+    requested = None if version is None else find_version(version)
+    nodes_below, groups = list(nodes(store_path)), dict[str, Inspected]()
+    stated = next(filter(None, map(_stated, nodes_below)), None)
+    for done, node in enumerate(nodes_below, start=1):
+        above = groups[node.parent.path].version if node.parent else stated
+        version = requested or _stated(node) or above or _likely(node)
+        groups[node.path] = _inspected(node, version, None if requested else above)
         if progress:
-            progress(done, len(found))
-    return list(whole.values())
+            progress(done, len(nodes_below))
+    return list(groups.values())
 
 
-def findings(found: Sequence[Inspected]) -> Findings:
-    """Yield all problems, group by group: of each alone, then of what others say."""
-    whole = {one.node.path: one for one in found}
-    for one in found:
+def findings(groups: Sequence[Inspected]) -> Findings:
+    """Yield all problems, group by group: those of the group by itself, then those of its relations."""
+    by_path = {one.node.path: one for one in groups}
+    for one in groups:
         yield from one.problems
-        for versions, agree in LINKS:
-            if one.version.name in versions and one.node.attributes is not None:
-                yield from below(one.node.path, agree(one, whole))
+        for agree in LINKS if one.node.attributes is not None else ():
+            yield from below(one.node.path, agree(one, by_path))
 
 
 def _stated(node: Node) -> Version | None:
@@ -143,7 +140,7 @@ def _stated(node: Node) -> Version | None:
 
 def _likely(node: Node) -> Version:
     """Return the version that a group looks like."""
-    likely = VERSIONS[likely_version(node.attributes or {})]
+    likely = likely_version(node.attributes or {})
     return likely if node.zarr_format in (None, likely.arrays.zarr_format) else version_of(node.zarr_format or 3)
 
 
@@ -156,15 +153,15 @@ def _inspected(node: Node, version: Version, above: Version | None) -> Inspected
     if UNFINISHED_KEY in node.attributes:
         unfinished = Problem("group", "the image is unfinished: writing it was not completed")
         return Inspected(node, version, (), tuple(below(node.path, [unfinished])))
-    said = list(find_problems(node.attributes, version.name, label=node.role == "label"))
-    images, unread = _images(node, version, said)
-    alone = [*said, *_of_group(node, version), *_in_hierarchy(node, above), *unread]
+    of_attributes = list(find_problems(node.attributes, version.name, label=node.role == "label"))
+    images, unread = _images(node, version, of_attributes)
+    alone = [*of_attributes, *_of_group(node, version), *_in_hierarchy(node, above), *unread]
     alone += [problem for image in images for problem in array_problems(image, node.is_label)]
     return Inspected(node, version, images, (*_unlisted(node), *below(node.path, alone)))
 
 
 def _missing(node: Node) -> Findings:
-    """Yield that a group is missing, or can't be read: where it is listed, or itself."""
+    """Yield that a group is missing or cannot be read, at the address where it is listed, if it is."""
     if node.parent and node.listed:
         path = node.path.removeprefix(f"{node.parent.path}/")
         yield from below(node.parent.path, [Problem(node.listed, f"{path!r}: {node.trouble}")])
@@ -178,27 +175,32 @@ def _unlisted(node: Node) -> Findings:
         yield from below(node.parent.path, [Problem("labels", message, True, "labels")])
 
 
-def _images(node: Node, version: Version, said: Sequence[Problem]) -> tuple[tuple[StoredImage, ...], list[Problem]]:
-    """Return the images of a group, and why they can't be read, unless that was said."""
+def _images(
+    node: Node, version: Version, of_attributes: Sequence[Problem]
+) -> tuple[tuple[StoredImage, ...], list[Problem]]:
+    """Return the images of a group, and why others cannot be read, unless other problems explain it."""
     listed = node.ome.get("multiscales")
     n = len(listed) if isinstance(listed, list) else 0
-    found = [stored_image_of(node.place, node.zarr_format or 3, node.attributes or {}, i, version) for i in range(n)]
-    images = tuple(one for one in found if isinstance(one, StoredImage))
-    unread = [one for one in found if isinstance(one, Problem)] + [p for image in images for p in image.problems]
-    told = [problem.where for problem in said if not problem.warning]
-    return images, [problem for problem in unread if not any(where.startswith(problem.where) for where in told)]
+    results = [
+        stored_image_of(node.store_path, node.zarr_format or 3, node.attributes or {}, i, version) for i in range(n)
+    ]
+    images = tuple(one for one in results if isinstance(one, StoredImage))
+    unread = [one for one in results if isinstance(one, Problem)] + [p for image in images for p in image.problems]
+    return images, [problem for problem in unread if not any(map(problem.covers, errors(of_attributes)))]
 
 
 def _of_group(node: Node, version: Version) -> Findings:
     if node.zarr_format != version.arrays.zarr_format:
-        yield Problem("group", wrong_format(node.zarr_format or 3, version.name))
-    old = [name for name in V2_DOCUMENTS[:2] if node.zarr_format == 3 and read_document(node.place, name) is not None]
+        yield Problem("group", wrong_format(node.zarr_format or 3, version))
+    old = [
+        name for name in V2_DOCUMENTS[:2] if node.zarr_format == 3 and read_document(node.store_path, name) is not None
+    ]
     if old:
         yield Problem("group", f"has {' and '.join(old)} beside zarr.json; readers may take either", True)
 
 
 def _in_hierarchy(node: Node, above: Version | None) -> Findings:
-    """Yield what a group is not that it has to be, by the group above it."""
+    """Yield where a group contradicts the group above it."""
     wanted = ROLES.get(node.role)
     if wanted and wanted not in node.kinds and node.kinds:
         listed = f"as {node.listed} of the group above has it" if node.listed else "as its name says"
@@ -206,19 +208,19 @@ def _in_hierarchy(node: Node, above: Version | None) -> Findings:
     stated = version_in(node.attributes or {})
     if node.parent and above and stated and stated != above.name:
         message = f"is {stated!r}, but that of the group above is {above.name!r}; they must be the same"
-        yield Problem("version", message, above.name not in UNDER_OME, "version")
+        yield Problem("version", message, above.root is None, "version")
 
 
 ROLES = {"well": "well", "image": "image", "labels": "labels", "label": "image", "series": "bioformats2raw"}
-"""What the group above takes a group for, and the kind that it has to be then."""
+"""The kind that a group must have, by its role in the group above."""
 
 
-# ---- what groups say of each other
+# ---- relations between groups
 
 
-def _like_image(label: Inspected, whole: Whole) -> Findings:
+def _like_image(label: Inspected, groups: Whole) -> Findings:
     """As many levels as the image, each axis as long, or 1 (section "labels")."""
-    image = whole.get(label.node.image.path) if label.node.image else None
+    image = groups.get(label.node.image.path) if label.node.image else None
     if image is None or not image.images or not label.images:
         return
     ours, theirs = label.images[0], image.images[0]
@@ -235,61 +237,63 @@ def _like_image(label: Inspected, whole: Whole) -> Findings:
                 yield Problem(level.where, message, section="labels")
 
 
-def _n_levels(found: StoredImage) -> int:
-    return len(ome_of(found.attributes)["multiscales"][0]["datasets"])
+def _n_levels(image: StoredImage) -> int:
+    return len(ome_of(image.attributes)["multiscales"][image.index]["datasets"])
 
 
-def _bare_between(label: Inspected, whole: Whole) -> Findings:
+def _bare_between(label: Inspected, groups: Whole) -> Findings:
     """Groups between ``labels`` and a label image have no metadata (section "labels")."""
     labels = label.node.parent
     parts = label.node.path.removeprefix(f"{labels.path}/").split("/") if labels and label.node.role == "label" else []
     for n in range(1, len(parts)):
-        place = labels.place / "/".join(parts[:n])  # type: ignore[union-attr]
-        found = read_document(place, ".zattrs") or (read_document(place, "zarr.json") or {}).get("attributes")
-        if found:
+        store_path = labels.store_path / "/".join(parts[:n])  # type: ignore[union-attr]
+        attributes = read_document(store_path, ".zattrs") or (read_document(store_path, "zarr.json") or {}).get(
+            "attributes"
+        )
+        if attributes:
             message = f"the group {'/'.join(parts[:n])!r} above the label image must not have metadata"
-            yield Problem("group", message, label.version.name not in UNDER_OME, "labels")
+            yield Problem("group", message, label.version.root is None, "labels")
 
 
-def _source(label: Inspected, whole: Whole) -> Findings:
+def _source(label: Inspected, groups: Whole) -> Findings:
     """The source of labels is an image, as far as it lies below the target (section "image-label")."""
     source = _object(_object(label.node.ome.get("image-label")).get("source")).get("image")
     path = normpath(f"{label.node.path}/{source}") if isinstance(source, str) and label.node.path else ".."
-    found = whole.get("" if path == "." else path)
-    if found and "image" not in found.node.kinds and found.node.attributes is not None:
-        message = f"leads to {path!r}, but {path!r} is no image"
+    source_group = groups.get("" if path == "." else path)
+    if source_group and "image" not in source_group.node.kinds and source_group.node.attributes is not None:
+        message = f"leads to {path!r}, but that is not an image"
         yield Problem("image-label/source/image", message, section="image-label")
 
 
-def _acquisitions(well: Inspected, whole: Whole) -> Findings:
+def _acquisitions(well: Inspected, groups: Whole) -> Findings:
     """Images say their acquisition if there are several: one of the plate's (section "well")."""
-    plate = whole.get(well.node.parent.path) if well.node.parent and well.node.role == "well" else None
+    plate = groups.get(well.node.parent.path) if well.node.parent and well.node.role == "well" else None
     if plate is None or "well" not in well.node.kinds:
         return
     listed = _entries(plate.node, "plate", "acquisitions")
     ids = [item.get("id") for _, item in listed]
-    warning = well.version.name not in SAYING_ACQUISITION
+    warning = not well.version.named_acquisitions
     for at, image in _entries(well.node, "well", "images"):
-        given = image.get("acquisition")
-        if given is None and len(ids) > 1:
+        stated = image.get("acquisition")
+        if stated is None and len(ids) > 1:
             message = f"is missing; the plate has {len(ids)} acquisitions"
             yield Problem(f"{at}/acquisition", message, warning, "well")
-        elif given is not None and given not in ids:
+        elif stated is not None and stated not in ids:
             known = f"has {', '.join(map(repr, ids))} only" if ids else "lists none"
-            yield Problem(f"{at}/acquisition", f"is {given!r}, but the plate {known}", warning or not ids, "well")
+            yield Problem(f"{at}/acquisition", f"is {stated!r}, but the plate {known}", warning or not ids, "well")
 
 
-def _field_counts(plate: Inspected, whole: Whole) -> Findings:
+def _field_counts(plate: Inspected, groups: Whole) -> Findings:
     """No well has more fields than the plate says, in all or of one acquisition (section "plate")."""
-    wells = [one.node for one in whole.values() if one.node.parent is plate.node and one.node.role == "well"]
+    wells = [one.node for one in groups.values() if one.node.parent is plate.node and one.node.role == "well"]
     fields = [_entries(well, "well", "images") for well in wells]
-    said = plate.node.ome.get("plate")
-    limit = said.get("field_count") if isinstance(said, Mapping) else None
+    listed_plate = plate.node.ome.get("plate")
+    limit = listed_plate.get("field_count") if isinstance(listed_plate, Mapping) else None
     yield from _exceeded("plate/field_count", limit, map(len, fields))
     counts = [Counter(repr(image.get("acquisition")) for _, image in images) for images in fields]
     for at, acquisition in _entries(plate.node, "plate", "acquisitions"):
-        own = (count[repr(acquisition.get("id"))] for count in counts)
-        yield from _exceeded(f"{at}/maximumfieldcount", acquisition.get("maximumfieldcount"), own)
+        of_acquisition = (count[repr(acquisition.get("id"))] for count in counts)
+        yield from _exceeded(f"{at}/maximumfieldcount", acquisition.get("maximumfieldcount"), of_acquisition)
 
 
 def _exceeded(where: str, limit: Any, counts: Iterator[int]) -> Findings:
@@ -298,27 +302,27 @@ def _exceeded(where: str, limit: Any, counts: Iterator[int]) -> Findings:
         yield Problem(where, f"is {limit}, but a well has {most} fields", True, "plate")
 
 
-def _entries(node: Node, key: str, items: str) -> list[tuple[str, JSON]]:
+def _entries(node: Node, key: str, items: str) -> list[tuple[str, JSONObject]]:
     """Return the objects of a list, with their addresses."""
     owner = node.ome.get(key)
-    found = owner.get(items) if isinstance(owner, Mapping) else None
-    listed = enumerate(found) if isinstance(found, list) else ()
+    objects = owner.get(items) if isinstance(owner, Mapping) else None
+    listed = enumerate(objects) if isinstance(objects, list) else ()
     return [(f"{key}/{items}/{i}", item) for i, item in listed if isinstance(item, Mapping)]
 
 
-def _stale(holder: Inspected, whole: Whole) -> Findings:
-    """Consolidated metadata are copies; old ones hide levels from readers that look there only."""
+def _stale(holder: Inspected, groups: Whole) -> Findings:
+    """Consolidated metadata are copies; outdated ones hide levels from readers that read nothing else."""
     where, copies = _consolidated(holder.node)
     if copies is None:
         return
     for key, copy in copies.items():
-        place, _, name = f"/{key}".rpartition("/")
-        found = read_document(holder.node.place / place.strip("/"), name)
-        if _said(copy) != _said(found):
-            gone = "which is gone" if found is None and copy else "which says something else"
+        store_path, _, name = f"/{key}".rpartition("/")
+        document = read_document(holder.node.store_path / store_path.strip("/"), name)
+        if _said(copy) != _said(document):
+            gone = "which is gone" if document is None and copy else "which says something else"
             yield Problem(where, f"hold an old copy of {key}, {gone}; consolidate again", True)
     names = [name for key in copies for name in [key.rpartition("/")[0]]]
-    for path in _paths_below(holder, whole):
+    for path in _paths_below(holder, groups):
         if path not in names:
             yield Problem(where, f"lack {path}, which is there; consolidate again", True)
 
@@ -326,30 +330,30 @@ def _stale(holder: Inspected, whole: Whole) -> Findings:
 def _consolidated(node: Node) -> tuple[str, Mapping[str, Any] | None]:
     """Return the address of consolidated metadata, and the copies by the path of the document."""
     if node.zarr_format == 2:
-        copies = _object(read_document(node.place, ".zmetadata")).get("metadata")
+        copies = _object(read_document(node.store_path, ".zmetadata")).get("metadata")
         return ".zmetadata", copies if isinstance(copies, Mapping) else None
-    held = _object(_object(read_document(node.place, "zarr.json")).get("consolidated_metadata")).get("metadata")
+    held = _object(_object(read_document(node.store_path, "zarr.json")).get("consolidated_metadata")).get("metadata")
     copies = {f"{key}/zarr.json": copy for key, copy in held.items()} if isinstance(held, Mapping) else None
     return "consolidated_metadata", copies
 
 
-def _object(found: Any) -> JSON:
-    return found if isinstance(found, Mapping) else {}
+def _object(value: Any) -> JSONObject:
+    return value if isinstance(value, Mapping) else {}
 
 
 COMPARED = ("node_type", "shape", "data_type", "dtype", "chunks", "dimension_names", "attributes")
 """Keys of documents that copies have as they are; libraries complete others. (A ``.zattrs`` has none of them.)"""
 
 
-def _said(found: Any) -> str:
-    known = {key: value for key, value in _object(found).items() if key in COMPARED and value not in (None, {}, [])}
-    is_zarr = "zarr_format" in _object(found)
-    return json.dumps(known if is_zarr else _object(found), sort_keys=True, default=str)
+def _said(document: Any) -> str:
+    known = {key: value for key, value in _object(document).items() if key in COMPARED and value not in (None, {}, [])}
+    is_zarr = "zarr_format" in _object(document)
+    return json.dumps(known if is_zarr else _object(document), sort_keys=True, default=str)
 
 
-def _paths_below(holder: Inspected, whole: Whole) -> Iterator[str]:
+def _paths_below(holder: Inspected, groups: Whole) -> Iterator[str]:
     top = f"{holder.node.path}/" if holder.node.path else ""
-    for one in whole.values():
+    for one in groups.values():
         if one.node.attributes is not None and one.node.path.startswith(top):
             yield from [one.node.path.removeprefix(top)] if one is not holder else []
             for image in one.images:
@@ -357,12 +361,12 @@ def _paths_below(holder: Inspected, whole: Whole) -> Iterator[str]:
                 yield from (join_paths(one.node.path, path).removeprefix(top) for path in paths)
 
 
-LINKS: tuple[tuple[Versions, Callable[[Inspected, Whole], Findings]], ...] = (
-    (EVERY, _like_image),
-    (EVERY, _bare_between),
-    (EVERY, _source),
-    (EVERY, _acquisitions),
-    (EVERY, _field_counts),
-    (EVERY, _stale),
+LINKS: tuple[Callable[[Inspected, Whole], Findings], ...] = (
+    _like_image,
+    _bare_between,
+    _source,
+    _acquisitions,
+    _field_counts,
+    _stale,
 )
-"""Functions of a group and all others, and the versions that they are of."""
+"""The rules that relate a group to the others."""

@@ -1,7 +1,7 @@
 """A stored image against its own metadata, its own pixels and its source: a list of `Problem`, never an exception.
 
-Any OME-Zarr can be verified, whoever wrote it: an image, its labels, a plate with all its wells. What `validate`
-calls errors is found first; then pixels are compared, image by image and block by block.
+Any OME-Zarr can be verified, whichever program wrote it: an image, its labels, a plate with all its wells. Errors of
+`validate` come first; then pixels are compared, image by image and block by block.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +10,8 @@ from typing import Any
 
 from daskome.inspection.compare import Comparison, compare, comparisons
 from daskome.inspection.validate import Inspected, findings, inspected
+from daskome.model.problem import Problem, below, errors
 from daskome.model.text import Progress
-from daskome.ome.problem import Problem, below, errors
 from daskome.stores.location import locate
 
 
@@ -23,12 +23,12 @@ def verify(
     fs_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> list[Problem]:
-    """Return all that is wrong with a stored image, labels or plate; an empty list if nothing is.
+    """Return all that is wrong with a stored image, labels or plate, as a list that is empty if nothing is.
 
     Parameters
     ----------
     target : str, path, zarr.Group or zarr store
-        Of an image, labels, a well, a plate or a bioformats2raw layout, any version, whoever wrote it.
+        Of an image, labels, a well, a plate or a bioformats2raw layout, of any version, written by any program.
         All images below it are verified with it.
     pixels : bool or int
         Whether to make each level again from the one below, by the method that the metadata name, and
@@ -51,7 +51,7 @@ def verify(
     Raises
     ------
     TypeError, ValueError
-        If an argument can't be; never for what is wrong with the image.
+        If an argument is invalid; never for what is wrong with the image.
 
     Examples
     --------
@@ -68,23 +68,23 @@ def verify(
     wanted = None if isinstance(pixels, bool) else int(pixels)
     if wanted is not None and wanted < 1:
         raise ValueError(f"pixels={pixels}: give True, False, or at least 1 block per level")
-    found = inspected(locate(target, fs_options, read_only=True))
-    parts = list(_parts(found, pixels is not False, source))
+    groups = inspected(locate(target, fs_options, read_only=True))
+    parts = list(_parts(groups, pixels is not False, source))
     return [
-        *errors(findings(found)),
+        *errors(findings(groups)),
         *(part for part in parts if isinstance(part, Problem)),
         *compare([part for part in parts if isinstance(part, Comparison)], wanted, progress),
     ]
 
 
-def _parts(found: Sequence[Inspected], levels: bool, source: Any) -> Iterator[Comparison | Problem]:
+def _parts(groups: Sequence[Inspected], levels: bool, source: Any) -> Iterator[Comparison | Problem]:
     """Yield what to compare in every image, and what keeps from it, with addresses from the target."""
-    for k, one in enumerate(found):
+    for k, one in enumerate(groups):
         for i, image in enumerate(one.images):
             yield from _below(one.node.path, comparisons(image, levels, source if k == i == 0 else None))
-    root = found[0].node
-    if source is not None and not found[0].images and root.attributes is not None:
-        yield Problem("pixels", "can't be compared with the source: the target is no image")
+    root = groups[0].node
+    if source is not None and not groups[0].images and root.attributes is not None:
+        yield Problem("pixels", "cannot be compared with the source: the target is not an image")
 
 
 def _below(path: str, parts: Iterator[Comparison | Problem]) -> Iterator[Comparison | Problem]:

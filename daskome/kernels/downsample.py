@@ -1,4 +1,4 @@
-"""Downsample a block: cut into slabs that fit the cache, each handed to the kernel of a method."""
+"""Downsample a block: cut it into slabs that fit the cache, and hand each to the kernel of a method."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 SLAB_NBYTES: Final = 4 * 2**20
-"""Per slab, in the type that a method works in: small enough for the cache, and so large that threads seldom meet.
+"""The size of a slab, in the type that a method works in: small enough for the cache, large enough for threads.
 
-They do at the interpreter's lock, which every operation on a slab takes again as it ends. uint16 mean 2×2×2 on 128³,
-one thread and two: slabs of ½ MiB 1,600 and 1,100 MB/s in all, of 4 MiB 3,000 and 4,000.
+Threads contend for the interpreter's lock, which every operation on a slab takes again as it ends. Measured for uint16,
+mean, 2×2×2 on 128³, with one and two threads: 1,600 and 1,100 MB/s with slabs of ½ MiB, 3,000 and 4,000 with 4 MiB.
 """
 
 
 def downsample(
     block: Array, factors: tuple[int, ...], method: "Method", halo: Sequence[tuple[int, int]] | None = None
 ) -> Array:
-    """A block with every window of `factors` voxels reduced to one, in the block's dtype and byte order.
+    """Return a block with every window of `factors` voxels reduced to one, in the block's dtype and byte order.
 
-    Windows start at the first voxel that is not halo. One cut by the end covers the voxels that exist. Where
-    every factor is 1, the result is a view of the block.
+    Windows start at the first voxel that is not halo. A window that is cut by the end covers the voxels that exist.
+    Where every factor is 1, the result is a view of the block.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def downsample(
     method
         A row of `METHODS`, or what `find_method` made of a callable.
     halo
-        How many voxels at either end of each axis are context and not downsampled. `method.halo` says how
-        many are wanted; fewer mean that the image ends there.
+        How many voxels at either end of each axis are context, which is not downsampled. `method.halo` says how
+        many a method needs; fewer mean that the image ends there.
 
     Examples
     --------
@@ -63,27 +63,27 @@ def downsample(
 
 
 def _check(block: Array, factors: Sequence[int], ends: Sequence[tuple[int, int]]) -> None:
-    """Whether the arguments of `downsample` fit together."""
+    """Raise a ValueError if the arguments of `downsample` do not fit together."""
     if block.dtype.kind not in "biuf":
-        raise ValueError(f"can't downsample dtype {block.dtype}: use booleans, integers or floats")
+        raise ValueError(f"cannot downsample dtype {block.dtype}: use booleans, integers or floats")
     shape = block.shape
     if len(factors) != block.ndim or min(factors, default=1) < 1:
-        raise ValueError(f"factors {tuple(factors)} don't fit shape {shape}: give one of 1 or more per axis")
+        raise ValueError(f"factors {tuple(factors)} do not fit shape {shape}: give one of 1 or more per axis")
     if len(ends) != block.ndim or any(min(e) < 0 or sum(e) > n for e, n in zip(ends, shape, strict=True)):
-        raise ValueError(f"halo {tuple(ends)} doesn't fit shape {shape}: give (low, high) voxels per axis")
+        raise ValueError(f"halo {tuple(ends)} does not fit shape {shape}: give (low, high) voxels per axis")
 
 
 def _budget(method: "Method", dtype: np.dtype[Any]) -> int:
-    """Voxels per slab. Sums are twice as wide as the block's voxels, or wider and then few: of large windows."""
+    """Return the voxels per slab. Sums are twice as wide as voxels; wider ones belong to large windows, and are few."""
     return SLAB_NBYTES // (8 if method.weighs else 2 * dtype.itemsize)
 
 
 def _slabs(
     shape: Sequence[int], core: Sequence[Span], factors: Sequence[int], halos: Sequence[int], budget: int
 ) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...], Margins]]:
-    """Per slab: the windows of the result, the voxels of the block, and how many of those are context.
+    """Yield, per slab, the windows of the result, the voxels of the block, and how many of those are context.
 
-    First every axis is cut into its whole windows and the one that the end cuts, then each part into slabs.
+    First every axis is cut into its whole windows and the window that the end cuts, then each part into slabs.
     """
     for part in product(*map(_parts, core, factors)):
         steps = _steps([stop - start for start, stop in part], budget)
@@ -93,13 +93,13 @@ def _slabs(
 
 
 def _parts(core: Span, factor: int) -> list[Span]:
-    """Ranges of windows along an axis: the whole ones, and the one that the end cuts."""
-    whole, rest = divmod(core[1] - core[0], factor)
-    return [part for part in ((0, whole), (whole, whole + bool(rest))) if part[0] < part[1]]
+    """Return the ranges of windows along an axis: whole ones, and the one that the end cuts."""
+    n_whole, remainder = divmod(core[1] - core[0], factor)
+    return [part for part in ((0, n_whole), (n_whole, n_whole + bool(remainder))) if part[0] < part[1]]
 
 
 def _steps(counts: Sequence[int], budget: int) -> list[int]:
-    """How many windows a slab takes per axis: at most `budget` in all, whole rows before whole planes."""
+    """Return how many windows a slab takes per axis: at most `budget` in all, whole rows before whole planes."""
     steps = []
     for count in reversed(counts):
         steps.append(max(1, min(count, budget)))
@@ -108,7 +108,7 @@ def _steps(counts: Sequence[int], budget: int) -> list[int]:
 
 
 def _axis_slabs(part: Span, step: int, n: int, core: Span, factor: int, halo: int) -> list[tuple[slice, slice, Span]]:
-    """One axis of `_slabs`: up to `step` windows each, with as much context as wanted and there is."""
+    """Return the slabs along one axis: up to `step` windows each, with as much of the halo as exists."""
     slabs = []
     for start in range(*part, step):
         stop = min(start + step, part[1])

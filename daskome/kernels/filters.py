@@ -1,7 +1,7 @@
-"""What SciPy and scikit-image do to shrink an image, by windows: `RESIZE`, `ZOOM` and `LAPLACIAN`.
+"""The filters with which SciPy and scikit-image shrink an image, by windows: `RESIZE`, `ZOOM` and `LAPLACIAN`.
 
 For a whole factor, smoothing and then interpolating between voxels is one weighted sum per axis, the same for
-every window. So nothing but the samples that are kept is computed, and a value depends on its window and a fixed
+every window. So only the samples that are kept are computed, and a value depends only on its window and a fixed
 halo. Sums are added in float64, always from the first voxel to the last.
 """
 
@@ -22,16 +22,17 @@ Taps = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Weighted sums of the voxels about the middle of each window, axis by axis.
+    """Weighted sums of the voxels around the middle of each window, axis by axis.
 
     Attributes
     ----------
     sigma
-        Of the Gaussian that smooths before a sample is taken, in voxels, for a factor; 0 for none.
+        Returns, for a factor, the sigma in voxels of the Gaussian that smooths before a sample is taken; 0 for none.
     again
-        Of a Gaussian that smooths the samples, in samples: what it leaves is subtracted. 0 for none.
+        Returns the sigma, in samples, of a Gaussian that smooths the samples; the smoothed ones are then subtracted.
     beyond
-        How an image goes on beyond its edges: ``"reflect"`` without its last voxel, ``"symmetric"`` with it.
+        How an image continues beyond its edges: mirrored without its last voxel (``"reflect"``) or with it
+        (``"symmetric"``).
 
     Examples
     --------
@@ -44,11 +45,11 @@ class Filter:
     beyond: Literal["reflect", "symmetric"] = "reflect"
 
     def halo(self, factor: int) -> int:
-        """How far a sum reaches beyond a window, at most: beyond the middle of one that is cut to a voxel."""
+        """Return how far a sum reaches beyond a window, at most: beyond the middle of one that is cut to a voxel."""
         return 0 if factor == 1 else _radius(self.sigma(factor)) + self._around(factor) * factor
 
     def __call__(self, slab: Array, factors: Sequence[int], margins: Sequence[Span]) -> Array:
-        """The windows of a slab as floats; where its margins are narrower than the halo, the image ends."""
+        """Return one float per window of a slab; where its margins are narrower than the halo, the image ends."""
         with np.errstate(over="ignore", invalid="ignore"):
             smooth = self._samples(slab, factors, margins, smoother=False)
             return smooth - self._samples(slab, factors, margins, smoother=True) if self.again else smooth
@@ -60,7 +61,7 @@ class Filter:
         return values
 
     def _along(self, values: Array, axis: int, factor: int, margin: Span, smoother: bool) -> Array:
-        """The samples along one axis; of a window that the image's end cuts, at the middle of what is left."""
+        """Return the samples along one axis; of a cut window, at the middle of what is left."""
         inside, halo = values.shape[axis] - sum(margin), self.halo(factor)
         size, around = min(factor, inside), self._around(factor) if smoother else 0
         taps, count = _taps(self.sigma(factor), size), -(-inside // factor)
@@ -73,12 +74,12 @@ class Filter:
         return values
 
     def _around(self, factor: int) -> int:
-        """How many samples either side of one smooth it."""
+        """Return how many samples on either side of one smooth it."""
         return _radius(self.again(factor)) if self.again else 0
 
 
 def _summed(values: Array, axis: int, step: int, count: int, taps: Taps, start: int) -> Array:
-    """`count` weighted sums along an axis, every `step` voxels from `start`."""
+    """Return `count` weighted sums along an axis, every `step` voxels from `start`."""
     along = (slice(None),) * axis
     total = np.zeros([*values.shape[:axis], count, *values.shape[axis + 1 :]])
     for first, tap in enumerate(taps, start):
@@ -89,14 +90,14 @@ def _summed(values: Array, axis: int, step: int, count: int, taps: Taps, start: 
 
 @cache
 def _taps(sigma: float, size: int) -> Taps:
-    """Weights of a smooth image at the middle of `size` voxels: at a voxel, or the mean of two."""
+    """Return the weights of a smooth image at the middle of `size` voxels: at a voxel, or the mean of two."""
     taps = _gaussian(sigma)
     return taps if size % 2 else tuple((a + b) / 2 for a, b in pairwise((0.0, *taps, 0.0)))
 
 
 @cache
 def _gaussian(sigma: float) -> Taps:
-    """Weights out to four sigma, as `scipy.ndimage` has them; their sum is one."""
+    """Return weights out to four sigma, as in `scipy.ndimage`; their sum is one."""
     weights = [math.exp(-0.5 * (j / (sigma or 1)) ** 2) for j in range(-_radius(sigma), _radius(sigma) + 1)]
     return tuple(weight / math.fsum(weights) for weight in weights)
 
@@ -106,12 +107,12 @@ def _radius(sigma: float) -> int:
 
 
 def _antialiasing(factor: int) -> float:
-    """Half the voxels that a window has more than one."""
+    """Return the sigma of anti-aliasing in scikit-image: half the voxels that a window has beyond one."""
     return (factor - 1) / 2
 
 
 def _third(factor: int) -> float:
-    """A third of a window: 99 % of the Gaussian lie within two of them."""
+    """Return a third of a window: 99 % of the Gaussian lies within two of them."""
     return factor / 3
 
 
@@ -124,9 +125,9 @@ RESIZE: Final = Filter(_antialiasing)
 ZOOM: Final = Filter(_none)
 """The middle of a window, nothing smoothed: ``scipy.ndimage.zoom(…, order=1, grid_mode=True)``."""
 LAPLACIAN: Final = Filter(_third, again=_third, beyond="symmetric")
-"""A band pass: the level made from the smoothed one below, less what is left of it when it is smoothed too.
+"""A band pass: the level made from the smoothed level below, minus a smoothed version of itself.
 
 The first level below the image is that of ``skimage.transform.pyramid_laplacian``; the image itself stays as it is.
-There, lower levels are bands of the smoothed image; here, where levels are made from each other, bands of the band
-before.
+There, lower levels are bands of the smoothed image. Here, where levels are made from each other, they are bands of the
+previous band.
 """

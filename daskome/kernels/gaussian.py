@@ -1,4 +1,4 @@
-"""The Gaussian: weights, halo, and the sum that is the same however an image is cut."""
+"""The Gaussian: weights, halo, and a sum that is the same however an image is cut."""
 
 import math
 from functools import lru_cache
@@ -11,18 +11,18 @@ from daskome.kernels.windows import Array, Margins, canonical_floats, round_half
 
 
 def _sigma(factor: int) -> float:
-    """The width that leaves below half height what the new grid can't show: ITK's variance for shrinking."""
+    """Return the sigma with which frequencies that the new grid cannot show fall below half: ITK's for shrinking."""
     return math.sqrt((factor * factor - 1) / (8 * math.log(2)))
 
 
 def gaussian_halo(factor: int) -> int:
-    """What a window lacks of three sigma either side of its centre."""
+    """Return how far three sigma on either side of a window's centre reach beyond the window."""
     return max(0, math.ceil(3 * _sigma(factor) - (factor - 1) / 2))
 
 
 @lru_cache(maxsize=256)
 def _gaussian_weights(factor: int) -> tuple[float, ...]:
-    """For the voxels of a window and its halo, centred on the window; their sum is one."""
+    """Return the weights for the voxels of a window and its halo, centred on the window; their sum is one."""
     halo, sigma = gaussian_halo(factor), _sigma(factor)
     offsets = [j - (factor - 1) / 2 for j in range(-halo, factor + halo)]
     weights = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in offsets]
@@ -30,7 +30,7 @@ def _gaussian_weights(factor: int) -> tuple[float, ...]:
 
 
 def gaussian_windows(slab: Array, factors: tuple[int, ...], margins: Margins) -> Array:
-    """One axis after the other in float64; integers rounded half to even."""
+    """Return weighted means, one axis after the other in float64; integers are rounded half to even."""
     values = slab
     with np.errstate(over="ignore", invalid="ignore"):
         for axis, (factor, margin) in enumerate(zip(factors, margins, strict=True)):
@@ -39,7 +39,7 @@ def gaussian_windows(slab: Array, factors: tuple[int, ...], margins: Margins) ->
 
 
 def _weighted(values: Array, axis: int, factor: int, margin: tuple[int, int]) -> Array:
-    """Weighted means along an axis, over the voxels that exist, always added from the first to the last."""
+    """Return weighted means along an axis, over the voxels that exist, always added from the first to the last."""
     n, (before, after) = values.shape[axis], margin
     count = -(-(n - before - after) // factor)
     total = np.zeros([*values.shape[:axis], count, *values.shape[axis + 1 :]])

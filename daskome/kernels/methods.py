@@ -1,7 +1,7 @@
 """How a window of voxels becomes one: the table `METHODS`, and `downsample`, which applies a row of it.
 
 =========================  ===============================================================  ===================
-method                     value of a window                                                its place
+method                     value of a window                                                position
 =========================  ===============================================================  ===================
 mean                       exact for integers, rounded half to even; floats don't overflow  the window's centre
 median                     the middle; of an even number the lower middle: a value there    the window's centre
@@ -20,8 +20,8 @@ NumPy only. `downsample` cuts a block into slabs that fit the cache and hold eit
 the image's edge cuts, so a kernel only ever sees an array of equal windows, shaped ``(n0, f0, n1, f1, …)``.
 
 A value depends on the voxels of its window and nothing else, to the bit, however the image is cut. Therefore
-floats have a single NaN and a zero without sign: which of two came out would be up to the width of the CPU's
-vectors.
+floats have a single NaN and a zero without sign: otherwise the width of the CPU's vectors would decide which of two
+came out.
 """
 
 import difflib
@@ -50,7 +50,7 @@ from daskome.kernels.windows import (
 
 
 def _no_halo(factor: int) -> int:
-    """A window that looks at its own voxels only."""
+    """Return the halo of a window that looks at its own voxels only."""
     return 0
 
 
@@ -90,16 +90,16 @@ class Method:
 
     @property
     def address(self) -> str:
-        """Where anyone can import it: what metadata say made an image. It never changes, whatever modules do."""
+        """The name by which anyone can import the method, as metadata states it; independent of where modules lie."""
         return self.name if ":" in self.name else f"{HOME}.{self.name}"
 
     def offset(self, factor: float) -> float:
-        """The position of a window's sample, in voxels from the window's first."""
+        """Return the position of a window's sample, in voxels from the window's first."""
         return (factor - 1) / 2 if self.centred else 0.0
 
 
 def find_method(method: str | Callable[..., Any] | Method) -> Method:
-    """The `Method` for a name in `METHODS`, its `Method.address`, a ``"module:qualname"`` to import, or a callable.
+    """Return the `Method` for a name in `METHODS`, an address (``"module:qualname"``) to import, or a callable.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def find_method(method: str | Callable[..., Any] | Method) -> Method:
 
 
 def short_name(method: str) -> str:
-    """Return the name of a method in `METHODS` for all that it is or was called; other names as they are.
+    """Return the name in `METHODS` of a method that is given by any of its names; other names unchanged.
 
     >>> [*map(short_name, ["local_mean", "daskome.scale.max", "daskome.methods:max", "numpy:max"])]
     ['mean', 'max', 'max', 'numpy:max']
@@ -141,40 +141,40 @@ def short_name(method: str) -> str:
 
 
 def _address(function: Callable[..., Any]) -> str:
-    """``"module:qualname"`` of a function; of its class, for an object that is called."""
+    """Return the ``"module:qualname"`` of a function, or of the class of a callable object."""
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}:{named.__qualname__}"
 
 
 def _load(address: str) -> Callable[..., Any]:
-    """The callable at ``"module:qualname"``."""
+    """Return the callable at ``"module:qualname"``."""
     module, _, path = address.partition(":")
     try:
-        found: Any = importlib.import_module(module)
+        target: Any = importlib.import_module(module)
         for name in path.split("."):
-            found = getattr(found, name)
+            target = getattr(target, name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"method {address!r} isn't importable ({error}): pass the callable") from error
-    if not callable(found):
-        raise ValueError(f"method {address!r} is a {type(found).__name__}: name a callable (windows, axis)")
-    return found  # type: ignore[no-any-return]
+        raise ValueError(f"method {address!r} cannot be imported ({error}): pass the callable") from error
+    if not callable(target):
+        raise ValueError(f"method {address!r} is a {type(target).__name__}: name a callable (windows, axis)")
+    return target  # type: ignore[no-any-return]
 
 
 # ---- the table
 
 
 def _row(name: str, kernel: Callable[[Array], Array]) -> Method:
-    """A method whose windows look at their own voxels only."""
+    """Return a method whose windows look at their own voxels only."""
     return Method(name, partial(reduce_by_kernel, kernel))
 
 
 def _filter_row(name: str, kernel: Filter) -> Method:
-    """A method that weighs the voxels of a window and its halo."""
+    """Return a method that weighs the voxels of a window and its halo."""
     return Method(name, partial(apply_filter, kernel), halo=kernel.halo, weighs=True)
 
 
 def _from_function(function: Callable[..., Any], name: str) -> Method:
-    """A method made of a user's callable."""
+    """Return a method made from a user's callable."""
     return Method(name, partial(reduce_by_function, function, name))
 
 
@@ -203,6 +203,6 @@ the positive half, so write floats or signed integers.
 HOME: Final = "daskome.scale"
 """The public module where every row of `METHODS` can be imported by its name."""
 HOMES: Final = (f"{HOME}.", f"{HOME}:", "daskome.methods:")
-"""What stands before the name of a method in metadata; the last, which could not be imported, in the first of them."""
+"""Prefixes of a method's name in metadata; early versions wrote the last one, which cannot be imported."""
 ALIASES: Final[Mapping[str, str]] = {"local_mean": "mean"}
-"""Other names that `find_method` knows."""
+"""Other names that `find_method` accepts."""

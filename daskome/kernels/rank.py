@@ -12,15 +12,15 @@ from daskome.kernels.windows import PLANES_MAX, Array, fold_windows, window_plan
 
 
 def median_windows(windows: Array) -> Array:
-    """The middle value; of an even number, the lower of the two, as TensorStore. NaN where there is one."""
+    """Return the middle value; of an even number, the lower middle, as in TensorStore. NaN if there is a NaN."""
     middle = (window_size(windows) - 1) // 2
     return _ordered(window_planes(windows), middle)[middle]
 
 
 def mode_windows(windows: Array) -> Array:
-    """The most frequent value; of several, the least, as TensorStore. NaN where there is one.
+    """Return the most frequent value; of several, the least, as in TensorStore. NaN if there is a NaN.
 
-    Most windows of a label image are uniform: their least value is their greatest. Only others are sorted.
+    Most windows of a label image are uniform: their least value is their greatest. Only the others are sorted.
     """
     mode = fold_windows(np.minimum, windows)
     mixed = np.flatnonzero(mode != fold_windows(np.maximum, windows))
@@ -31,7 +31,7 @@ def mode_windows(windows: Array) -> Array:
 
 
 def _longest_run(ordered: Sequence[Array]) -> Array:
-    """The first of the most frequent values, of planes in ascending order."""
+    """Return the first of the most frequent values of planes that are sorted elementwise."""
     best = ordered[0].copy()
     run = np.ones(best.shape, np.min_scalar_type(len(ordered)))
     longest = run.copy()
@@ -44,7 +44,7 @@ def _longest_run(ordered: Sequence[Array]) -> Array:
 
 
 def _ordered(planes: Sequence[Array], wanted: int | None = None) -> Sequence[Array]:
-    """Planes sorted elementwise: all, or at least the wanted one in its place. A NaN makes every one NaN."""
+    """Return planes sorted elementwise, or with at least the wanted one in its place. A NaN makes all of them NaN."""
     if len(planes) <= PLANES_MAX:
         return _exchanged(planes, _network(len(planes), wanted))
     ordered = np.sort(np.stack(planes, axis=-1))
@@ -54,7 +54,7 @@ def _ordered(planes: Sequence[Array], wanted: int | None = None) -> Sequence[Arr
 
 
 def _exchanged(planes: Sequence[Array], network: Sequence[tuple[int, int]]) -> Sequence[Array]:
-    """Contiguous copies of planes, with every pair of the network put in order."""
+    """Return contiguous copies of planes, with every pair of the network put in order."""
     planes, spare = [plane.copy() for plane in planes], np.empty_like(planes[0], order="C")
     for i, j in network:
         np.minimum(planes[i], planes[j], out=spare)
@@ -65,7 +65,7 @@ def _exchanged(planes: Sequence[Array], network: Sequence[tuple[int, int]]) -> S
 
 @lru_cache(maxsize=256)
 def _network(n: int, wanted: int | None) -> tuple[tuple[int, int], ...]:
-    """Batcher's odd-even merge sort for n values, less the pairs on which the wanted place doesn't depend."""
+    """Return Batcher's odd-even merge sort for n values, without the pairs that do not affect the wanted place."""
     needed, kept = set(range(n)) if wanted is None else {wanted}, []
     for i, j in reversed(list(_merge_exchanges(n))):
         if i in needed or j in needed:
@@ -75,7 +75,7 @@ def _network(n: int, wanted: int | None) -> tuple[tuple[int, int], ...]:
 
 
 def _merge_exchanges(n: int) -> Iterator[tuple[int, int]]:
-    """The pairs of Batcher's network (Knuth, The Art of Computer Programming, volume 3, 5.3.4)."""
+    """Yield the pairs of Batcher's network (Knuth, The Art of Computer Programming, volume 3, 5.3.4)."""
     powers = [1 << bit for bit in range((n - 1).bit_length())]
     for run in powers:
         for gap in (g for g in reversed(powers) if g <= run):

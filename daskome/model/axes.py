@@ -1,4 +1,4 @@
-"""What the dimensions of an image mean."""
+"""Axes: what the dimensions of an image mean."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ from typing import Any
 TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 GUESSES = {2: "yx", 3: "zyx", 5: "tczyx"}
 AXIS_REST = ("discrete", "longName")
-"""What else an axis may say (OME-Zarr 0.6, section "axes")."""
+"""Further keys that an axis may have (OME-Zarr 0.6, section "axes")."""
 _PREFIXES = (
     "atto centi deci exa femto giga hecto kilo mega micro milli nano peta pico tera yocto yotta zepto zetta".split()
 )
@@ -35,7 +35,7 @@ ABBREVIATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One dimension of an image: its name, type and physical unit; `rest` is what else is said of it (0.6).
+    """One dimension of an image: its name, type and physical unit; `rest` holds its other keys (0.6).
 
     Examples
     --------
@@ -50,7 +50,7 @@ class Axis:
 
     @property
     def spatial(self) -> bool:
-        """Whether the axis is one of space; only these are downsampled."""
+        """Whether it is an axis of space; only these are downsampled."""
         return self.type == "space"
 
 
@@ -64,16 +64,16 @@ def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str 
     ----------
     axes : str, iterable of names, dicts or `Axis`, optional
         ``"zyx"``, ``["z", "y", "x"]`` or ``[{"name": "z", "type": "space", "unit": "micrometer"}, …]``.
-        Without it 2, 3 and 5 dimensions are taken for yx, zyx and tczyx.
+        Without it, 2, 3 and 5 dimensions are taken to be yx, zyx and tczyx.
     ndim : int
         The number of dimensions of the image.
     units : dict of axis name to unit, or one unit for all axes of space, optional
-        UDUNITS-2 names as OME-Zarr asks for them; common abbreviations are spelt out.
+        UDUNITS-2 names, as OME-Zarr requires; common abbreviations are spelt out.
 
     Raises
     ------
     ValueError
-        If there are not `ndim` axes, names repeat, an axis or unit is unknown.
+        If there are not `ndim` axes, if names repeat, or if an axis or unit is unknown.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str 
 
 
 def typed(axes: Iterable[Axis]) -> tuple[Axis, ...]:
-    """Return axes with the types that their names suggest, where they have none: OME-Zarr 0.3 stores names only.
+    """Return axes, those without a type with the one that their name suggests: OME-Zarr 0.3 stores names only.
 
     >>> typed([Axis("t"), Axis("x", "space")])
     (Axis(name='t', type='time', unit=None), Axis(name='x', type='space', unit=None))
@@ -109,12 +109,12 @@ def typed(axes: Iterable[Axis]) -> tuple[Axis, ...]:
 
 
 def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float) -> tuple[float, ...]:
-    """Return one number per axis from a sequence in their order, a dict by name, one number for space, or None.
+    """Return one number per axis, from a sequence in their order, a dict by name, one number for space, or None.
 
     Raises
     ------
     ValueError
-        If a name is not an axis, the length is not theirs, or a value is not a finite number.
+        If a name is not an axis, if there is not one value per axis, or if a value is not a finite number.
     """
     if values is None:
         return (default,) * len(axes)
@@ -134,23 +134,23 @@ def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float) -> tu
     return numbers
 
 
-def reject_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:
-    """Raise a ValueError that names the first unknown key and the nearest known one."""
+def reject_unknown(names: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Raise a ValueError that names the first unknown name, and the nearest known one."""
     known = list(known)
-    for key in given:
+    for key in names:
         if key not in known:
             near = get_close_matches(str(key), known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise ValueError(f"unknown {what} {key!r}{hint} Known: {', '.join(map(str, known))}")
 
 
-def reject_near_misses(given: Iterable[str], known: Iterable[str], what: str) -> None:
-    """Raise a TypeError for a key that is almost a known one: a slip, where any other key is taken as it is.
+def reject_near_misses(names: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Raise a TypeError for a name that is almost a known one: probably a slip, where any other name is allowed.
 
     >>> reject_near_misses(["pinhole"], ["scale"], "argument")
     """
     known = list(known)
-    for key in given:
+    for key in names:
         near = get_close_matches(str(key), known, n=1, cutoff=0.75)
         if near and key not in known:
             raise TypeError(f"unknown {what} {key!r}; did you mean {near[0]!r}?")
@@ -164,7 +164,7 @@ def _number(value: Any, what: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{what} has {value!r}, which is no number") from error
+        raise ValueError(f"{what} has {value!r}, which is not a number") from error
 
 
 def _parse_axis(axis: str | Mapping[str, Any] | Axis) -> Axis:

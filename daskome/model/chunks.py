@@ -1,6 +1,6 @@
-"""Sequences of chunk sizes, per axis: cut, consolidated, batched, aligned.
+"""Sequences of chunk sizes along an axis: cut, consolidated, batched, aligned.
 
-A source has chunks, a level has blocks, and they rarely agree. What is read and written is decided here, in whole
+A source has chunks, a level has blocks, and they rarely agree. How they are read and written is decided here, in whole
 numbers::
 
     source chunks    |-------|-------|-------|-------|---|
@@ -24,9 +24,9 @@ Chunks = tuple[Sizes, ...]
 
 @dataclass(frozen=True, slots=True)
 class Regular(Sequence[int]):
-    """The sizes of the chunks of one axis of `length` that are all `step` long, but for the last, and take no room.
+    """The sizes of the chunks of an axis of `length`, all of `step` but the last, without a list of them.
 
-    An axis may have millions of chunks, and be cut a million times: what is asked of these is arithmetic.
+    An axis may have millions of chunks, and may be cut a million times, so everything here is arithmetic.
 
     >>> list(Regular(10, 4)), len(Regular(10**15, 1))
     ([4, 4, 2], 1000000000000000)
@@ -47,7 +47,7 @@ class Regular(Sequence[int]):
 
 
 def block_sizes(region: Region, blocks: Sequence[int]) -> Chunks:
-    """Return the sizes of the parts of a region between the lines of the grid of `blocks`.
+    """Return the sizes of the parts into which a grid of `blocks` cuts a region.
 
     >>> block_sizes(((64, 200),), (64,))
     ((64, 64, 8),)
@@ -58,7 +58,7 @@ def block_sizes(region: Region, blocks: Sequence[int]) -> Chunks:
 
 
 def regular_chunks(shape: Sequence[int], blocks: Sequence[int]) -> Chunks:
-    """Return the chunks of an array of `shape` that are cut by the grid of `blocks`.
+    """Return the chunks into which a grid of `blocks` cuts an array of `shape`.
 
     >>> regular_chunks((5, 4), (2, 4))
     (Regular(length=5, step=2), Regular(length=4, step=4))
@@ -67,29 +67,29 @@ def regular_chunks(shape: Sequence[int], blocks: Sequence[int]) -> Chunks:
 
 
 def longest_chunk(chunks: Sizes) -> int:
-    """Return the size of the longest of some chunks."""
+    """Return the size of the longest chunk."""
     return max(chunks[:1] if isinstance(chunks, Regular) else chunks, default=0)
 
 
 def chunks_within(chunks: Sizes, start: int, stop: int) -> tuple[int, ...]:
-    """Return the sizes of what ``start:stop`` holds of each of the consecutive chunks.
+    """Return the sizes of the parts of consecutive chunks that lie in ``start:stop``.
 
     >>> chunks_within((4, 4, 4), 2, 9), chunks_within(Regular(10**9, 4), 2, 9)
     ((2, 4, 1), (2, 4, 1))
     """
     if isinstance(chunks, Regular):
         return tuple(b - a for a, b in spans_of(start, min(stop, chunks.length), chunks.step))
-    found, edge = [], 0
+    sizes, edge = [], 0
     for chunk in chunks:
         overlap = min(edge + chunk, stop) - max(edge, start)
         if overlap > 0:
-            found.append(overlap)
+            sizes.append(overlap)
         edge += chunk
-    return tuple(found)
+    return tuple(sizes)
 
 
 def consolidated(chunks: Sequence[int], limit: int) -> tuple[int, ...]:
-    """Join consecutive chunks while together they hold at most `limit`.
+    """Join consecutive chunks while they are together at most `limit` long.
 
     >>> consolidated((1, 1, 1, 1, 1), 2)
     (2, 2, 1)
@@ -104,7 +104,7 @@ def consolidated(chunks: Sequence[int], limit: int) -> tuple[int, ...]:
 
 
 def longest_consolidated(chunks: Sizes, limit: int) -> int:
-    """Return the longest of the groups that `gathered` makes.
+    """Return the longest of the chunks that `consolidated` makes.
 
     >>> longest_consolidated((4, 4, 4), 9), longest_consolidated(Regular(10**9 + 1, 4), 9)
     (8, 9)
@@ -112,27 +112,27 @@ def longest_consolidated(chunks: Sizes, limit: int) -> int:
     if not isinstance(chunks, Regular):
         return max(consolidated(chunks, limit))
     joined = max(limit // chunks.step, 1)
-    whole, rest = divmod(chunks.length, chunks.step)
-    longer = joined * chunks.step + rest
-    return min(longer if whole % joined == 0 and longer <= limit else longer - rest, chunks.length)
+    n_whole, remainder = divmod(chunks.length, chunks.step)
+    longer = joined * chunks.step + remainder
+    return min(longer if n_whole % joined == 0 and longer <= limit else longer - remainder, chunks.length)
 
 
-def batches(own: Chunks, longest: Shape, voxels: int) -> Chunks:
-    """Join the parts that a region has of chunks while the chunks, of at most `longest`, hold at most `voxels`.
+def batches(parts: Chunks, longest: Shape, voxels: int) -> Chunks:
+    """Join parts of chunks while the whole chunks, of at most `longest`, hold at most `voxels` together.
 
     >>> batches(((1, 1, 1), (3, 3)), (1, 4), 8)
     ((1, 1, 1), (6,))
     """
-    left, found = max(voxels // prod(longest), 1), []
-    for sizes in reversed(own):
+    left, joined = max(voxels // prod(longest), 1), []
+    for sizes in reversed(parts):
         n = min(len(sizes), left)
-        found.append(tuple(sum(sizes[i : i + n]) for i in range(0, len(sizes), n)))
+        joined.append(tuple(sum(sizes[i : i + n]) for i in range(0, len(sizes), n)))
         left //= n
-    return tuple(reversed(found))
+    return tuple(reversed(joined))
 
 
 def spans_within(sizes: Sequence[int], start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Yield what ``start:stop`` holds of each of consecutive parts.
+    """Yield the spans of consecutive parts that lie in ``start:stop``.
 
     >>> list(spans_within((4, 4, 4), 2, 8))
     [(2, 4), (4, 8)]
@@ -145,9 +145,16 @@ def spans_within(sizes: Sequence[int], start: int, stop: int) -> Iterator[tuple[
 
 
 def split_bands(own: Chunks, joined: Chunks, voxels: int) -> Chunks:
-    """Return `joined`, with halved those axes along which chunks are longest and not joined, up to so many `voxels`.
+    """Return `joined` chunks, halved along axes where nothing was joined until each holds at most `voxels`.
 
-    Where nothing is joined, nothing is halved.
+    The longest of these axes is halved first. Where nothing was joined, nothing is halved. The example below joins
+    four rows; without bands, all four would be in memory as they are and joined::
+
+        own         joined        in bands
+        ─────────   ┌─────────┐   ┌─┬─┬─┬─┐
+        ─────────   │         │   │ │ │ │ │
+        ─────────   │         │   │ │ │ │ │
+        ─────────   └─────────┘   └─┴─┴─┴─┘
 
     >>> split_bands(((1, 1, 1, 1), (64,)), ((4,), (64,)), 64)
     ((4,), (16, 16, 16, 16))
@@ -167,7 +174,7 @@ def split_bands(own: Chunks, joined: Chunks, voxels: int) -> Chunks:
 
 @lru_cache(maxsize=1024)
 def read_amplification(chunks: Sizes, step: int, halo: int = 0) -> float:
-    """Return how often the chunks of one axis are read when it is taken `step` voxels at a time, and `halo` around.
+    """Return how many times the chunks of an axis are read if it is read `step` voxels at a time, with a `halo`.
 
     >>> read_amplification((128, 128), 128), read_amplification((256,), 64), read_amplification((64, 64), 64, 2)
     (1.0, 4.0, 2.0)
@@ -183,22 +190,22 @@ def read_amplification(chunks: Sizes, step: int, halo: int = 0) -> float:
 
 
 def _amplification(chunks: Regular, step: int, halo: int) -> float:
-    """Return the same for regular chunks, from the steps of one period, or of those there are if these are fewer."""
+    """Return the same for regular chunks, from the steps of one period, or from all steps if there are fewer."""
     n, chunk = chunks.length, chunks.step
 
     def read(i: int) -> int:
         first = max(i * step - halo, 0) // chunk * chunk
         return min(ceil_div(min((i + 1) * step, n) + halo, chunk) * chunk, n) - first
 
-    # Of steps that neither edge cuts, one reads as much as the one a period later.
+    # A step that no edge cuts reads as much as the step one period later.
     steps, period = ceil_div(n, step), chunk // gcd(chunk, step)
     near = ceil_div(halo + chunk, step)
     inner = max(steps - 2 * near - 1, 0) // period
     if inner < 2:
         return sum(map(read, range(steps))) / n
     repeated = range(near, near + period)
-    rest = [*range(near), *range(near + inner * period, steps)]
-    return (inner * sum(map(read, repeated)) + sum(map(read, rest))) / n
+    outer = [*range(near), *range(near + inner * period, steps)]
+    return (inner * sum(map(read, repeated)) + sum(map(read, outer))) / n
 
 
 def align_to_factor(chunks: Sequence[int], factor: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from daskome.model.layout import ArrayFormat
 
 
 def parse_codec(text: str, stored_as: ArrayFormat) -> Any:
-    """Return a compressor from how the command line names it.
+    """Return a compressor from its name on the command line.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def parse_codec(text: str, stored_as: ArrayFormat) -> Any:
     for part, of in zip(parts, allowed, strict=False):
         if part not in of:
             known = f"{of[0]} to {of[-1]}" if isinstance(of, range) else ", ".join(of)
-            raise ValueError(f"compressor {text!r}: {part!r} is none of {known}")
+            raise ValueError(f"compressor {text!r}: {part!r} is not one of {known}")
     return spell[stored_as.zarr_format](*parts, *defaults[len(parts) :])
 
 
@@ -82,4 +82,4 @@ CODECS: Mapping[str, tuple[tuple[Any, ...], tuple[Any, ...], Mapping[int, Callab
         },
     ),
 }  # fmt: skip
-"""A compressor by name: the values it allows, those it has where none are given, and how each zarr format spells it."""
+"""A compressor by name: the values it allows, its defaults, and how each zarr format spells it."""

@@ -1,4 +1,4 @@
-"""Downsampling factors: from what the caller gives, or chosen so that voxels become isotropic first."""
+"""Downsampling factors: as the caller gives them, or chosen so that voxels become isotropic first."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite, log2
@@ -26,8 +26,8 @@ def parse_factors(scale_factors: ScaleFactors, image: Image, chunks: Shape) -> l
     Raises
     ------
     ValueError
-        If a factor is not positive, not a multiple of the one before, along an axis that is not of
-        space, or leads to a level that is no smaller than the one before.
+        If a factor is not positive, is not a multiple of the previous one, belongs to an axis that is not of
+        space, or leads to a level that is not smaller than the previous one.
 
     Examples
     --------
@@ -52,10 +52,10 @@ def level_scale(values: tuple[float, ...], factors: tuple[float, ...]) -> tuple[
 
 
 def next_ratio(before: float, n: int, fine: int, coarse: int) -> float:
-    """Return the factor of a level made elsewhere, of `coarse` voxels where the one before has `fine`, level 0 `n`.
+    """Return the factor of a level made elsewhere: `coarse` voxels long, the previous level `fine`, level 0 `n`.
 
-    Where a whole step leads there it is that: an exact one, or one with rounding up or down, 2 first. Otherwise
-    it is the ratio of lengths.
+    If a whole step leads there, it is that: an exact one, or one with rounding up or down, 2 first. Otherwise it is
+    the ratio of lengths.
     """
     near = max(round(fine / coarse), 1)
     exact = [near] if near * coarse == fine else []
@@ -78,7 +78,7 @@ def _auto_factors(image: Image, chunks: Shape) -> list[Factors]:
 
 
 def _halved(axes: list[int], voxel: tuple[float, ...]) -> list[int]:
-    """Return the axes to halve: those with voxels nearer to half the coarsest than to it, or all."""
+    """Return the axes to halve: those with voxels nearer to half the coarsest than to the coarsest, or all."""
     coarsest = max(voxel[i] for i in axes)
     fine = [i for i in axes if log2(coarsest / voxel[i]) >= 0.5]
     return fine or axes
@@ -108,13 +108,13 @@ def _check_factors(factors: Factors, before: Factors, sizes: Shape, image: Image
             raise ValueError(f"axis {axis.name!r} of type {axis.type} has scale factor {f}; only space is downsampled")
         if f % b:
             raise ValueError(
-                f"scale factors are relative to level 0, each a multiple of the one before:"
+                f"scale factors are relative to level 0, each a multiple of the previous one:"
                 f" axis {axis.name!r} has {f} after {b}"
             )
         if f > b and n == 1:
-            raise ValueError(f"scale factor {f} of axis {axis.name!r}: the level before has one voxel there already")
+            raise ValueError(f"scale factor {f} of axis {axis.name!r}: the previous level has only one voxel there")
     if factors == before:
         raise ValueError(
-            f"scale factors {factors} make a level no smaller than the one before;"
+            f"scale factors {factors} make a level that is not smaller than the previous one;"
             f" an image of shape {image.shape} allows fewer levels"
         )

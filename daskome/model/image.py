@@ -1,19 +1,20 @@
-"""An image as planning knows it: shape, dtype, axes, voxel size and origin."""
+"""An image without its pixels: shape, dtype, axes, voxel size and origin."""
 
-import re
 from dataclasses import dataclass
 from math import inf, isfinite
+
+import numpy as np
 
 from daskome.model.axes import Axis
 from daskome.model.regions import Shape
 
 DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
-ITEMSIZES = {"bool": 1} | {name: int(re.sub(r"\D", "", name)) // 8 for name in DTYPES[1:]}
+ITEMSIZES = {name: np.dtype(name).itemsize for name in DTYPES}
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What is known of an image without its pixels; tuples are ordered like the axes."""
+    """All that is known of an image but its pixels; tuples are ordered like the axes."""
 
     shape: Shape
     dtype: str
@@ -37,7 +38,7 @@ def check_ndim(shape: Shape) -> None:
 def check_image(image: Image) -> None:
     """Raise a ValueError for a dtype, shape or scale that no OME-Zarr image can have."""
     if image.dtype not in DTYPES:
-        raise ValueError(f"dtype {image.dtype} can't be stored as an image; convert it to one of {', '.join(DTYPES)}")
+        raise ValueError(f"dtype {image.dtype} cannot be stored as an image; convert it to one of {', '.join(DTYPES)}")
     check_ndim(image.shape)
     if 0 in image.shape:
         raise ValueError(f"the image is empty: shape {image.shape} has an axis of length 0")

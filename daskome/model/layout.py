@@ -12,7 +12,7 @@ from daskome.model.level_options import StorageOptions, parse_level_options
 from daskome.model.regions import Shape, ceil_div
 
 CHUNK_VOXELS = 2**21
-"""A chunk holds at most this many voxels, unless the caller says otherwise: 128³, 1024² with room."""
+"""A chunk holds at most this many voxels, unless the caller gives chunks: 128³, or 1024² with room to spare."""
 LONGEST_CHUNK = 1024
 SHARD_CHUNKS = 4
 """``shards="auto"`` joins this many chunks along each axis of space."""
@@ -34,7 +34,7 @@ FIXED_OPTIONS = {
 LOSSLESS = frozenset(
     "auto bytes blosc bz2 crc32 crc32c gzip lz4 lzma adler32 fletcher32 packbits shuffle transpose zlib zstd".split()
 )
-"""Codecs known to give back what they got. Any other may not: `BitRound`, `Quantize`, `Delta` of floats, JPEG, …"""
+"""Codecs that are known to be lossless. Others may not be: `BitRound`, `Quantize`, `Delta` of floats, JPEG, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +48,16 @@ class ArrayFormat:
     separator, keys : str
         Of the names of stored chunks.
     codec : callable
-        The default compression for items of so many bytes, as JSON. v2 has Blosc with byte shuffle, since some of
-        its readers know no other. In v3 single bytes, which no shuffle helps, have plain zstd: it is smaller than
-        Blosc, which compresses block by block, and faster (`benchmarks.codecs`).
+        Returns the default compression, as JSON, for items of a number of bytes. v2 has Blosc with byte shuffle,
+        since some of its readers know no other. In v3, single bytes, which no shuffle helps, have plain zstd: it is
+        smaller than Blosc, which compresses block by block, and faster (`benchmarks.codecs`).
     labels : str
-        That for labels, as `codec` reads it: a shuffle tears apart the long runs of one value that they are made of.
+        The default for labels, as `parse_codec` reads it. They consist of long runs of one value, which a shuffle
+        would break up.
     naming : callable
-        Names of the axes as arguments of ``zarr.create_array``.
+        Turns names of axes into arguments of ``zarr.create_array``.
     refused : dict
-        Storage options that the format has not: the values that mean nothing, and what to do instead.
+        Storage options that the format does not have: the values that are harmless, and what to do instead.
     """
 
     zarr_format: int
@@ -90,7 +91,7 @@ ZARR_V2 = ArrayFormat(
     },
 )
 ZARR_V2_FLAT = replace(ZARR_V2, separator=".")
-"""As OME-Zarr 0.1 has it: all chunks of an array side by side."""
+"""The format of OME-Zarr 0.1: all chunks of an array side by side."""
 ZARR_V3 = ArrayFormat(
     3,
     "/",
@@ -117,13 +118,13 @@ class Layout:
 
     @property
     def lossless(self) -> bool:
-        """Whether all codecs are known to give back what they got.
+        """Whether all codecs are known to be lossless.
 
         >>> Layout((64,), options={"filters": [{"id": "bitround", "keepbits": 3}]}).lossless
         False
         """
-        told = [self.options.get(key) or () for key in ("filters", "serializer", "compressors")]
-        codecs = [codec for some in told for codec in (some if isinstance(some, list | tuple) else [some])]
+        chosen = [self.options.get(key) or () for key in ("filters", "serializer", "compressors")]
+        codecs = [codec for some in chosen for codec in (some if isinstance(some, list | tuple) else [some])]
         names = (codec.get("name", codec.get("id")) if isinstance(codec, Mapping) else codec for codec in codecs)
         return LOSSLESS.issuperset(str(name).removeprefix("numcodecs.") for name in names)
 
@@ -134,13 +135,13 @@ def options_per_level(storage_options: StorageOptions, n: int) -> list[dict[str,
     Raises
     ------
     ValueError
-        If a key is unknown or not the caller's to choose, or a list has not one dict per level.
+        If a key is unknown or cannot be chosen by the caller, or if a list does not have one dict per level.
     """
     levels = parse_level_options(storage_options).per_level(n)
     for options in levels:
         for key in options:
             if key in FIXED_OPTIONS:
-                raise ValueError(f"storage_options can't set {key!r}: {FIXED_OPTIONS[key]}")
+                raise ValueError(f"storage_options cannot set {key!r}: {FIXED_OPTIONS[key]}")
         reject_unknown(options, OPTIONS, "storage option")
     return levels
 
@@ -155,8 +156,8 @@ def parse_layout(
     Raises
     ------
     ValueError
-        If chunks or shards have the wrong length or are not positive, shards are not multiples of
-        chunks, or zarr v2 is asked for what it has not.
+        If chunks or shards have the wrong length or are not positive, if shards are not multiples of
+        chunks, or if an option is given that the zarr format does not have.
     """
     for key, (harmless, reason) in stored_as.refused.items():
         if key in options and options[key] not in harmless:
@@ -171,7 +172,7 @@ def parse_layout(
 
 
 def default_chunks(shape: Shape, axes: Sequence[Axis]) -> Shape:
-    """Return chunks of one time and channel, and as near a cube in space as the shape allows.
+    """Return chunks of one time and channel that are as near a cube in space as the shape allows.
 
     Examples
     --------
@@ -215,7 +216,7 @@ def _edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> Shape
 
 
 def _dividing(shards: Any, default: Shape, axes: Sequence[Axis]) -> Shape:
-    """Return the longest chunks, at most the default, of which shards that are given hold whole ones."""
+    """Return the longest chunks, at most the default, that divide the shards that are given."""
     if shards is None or shards == "auto":
         return default
     edges = _edges(shards, default, axes, "shards")
@@ -240,25 +241,28 @@ def _shards(value: Any, chunks: Shape, axes: Sequence[Axis]) -> Shape | None:
 def _array_options(
     options: Mapping[str, Any], axes: Sequence[Axis], itemsize: int, stored_as: ArrayFormat
 ) -> dict[str, Any]:
-    """Return the rest of the arguments of `zarr.create_array`, complete and as JSON."""
-    none = ("compressor", "compressors", "filters")  # For these, None says something: there are none.
-    asked = {key: value for key, value in options.items() if value is not None or key in none}
-    given = {key: value for key, value in asked.items() if key not in ("chunks", "shards", *stored_as.refused)}
-    if "compressor" in given:
-        given.setdefault("compressors", given.pop("compressor"))
-    if "write_empty_chunks" in given:
-        given["config"] = {**(given.get("config") or {}), "write_empty_chunks": bool(given.pop("write_empty_chunks"))}
-    given.setdefault("compressors", stored_as.codec(itemsize))
-    separator = given.pop("dimension_separator", stored_as.separator)
-    given.setdefault("chunk_key_encoding", {"name": stored_as.keys, "separator": separator})
-    given["zarr_format"] = stored_as.zarr_format
+    """Return the other arguments of `zarr.create_array`, complete and as JSON."""
+    none = ("compressor", "compressors", "filters")  # For these, None is a choice: none of them.
+    chosen = {key: value for key, value in options.items() if value is not None or key in none}
+    arguments = {key: value for key, value in chosen.items() if key not in ("chunks", "shards", *stored_as.refused)}
+    if "compressor" in arguments:
+        arguments.setdefault("compressors", arguments.pop("compressor"))
+    if "write_empty_chunks" in arguments:
+        arguments["config"] = {
+            **(arguments.get("config") or {}),
+            "write_empty_chunks": bool(arguments.pop("write_empty_chunks")),
+        }
+    arguments.setdefault("compressors", stored_as.codec(itemsize))
+    separator = arguments.pop("dimension_separator", stored_as.separator)
+    arguments.setdefault("chunk_key_encoding", {"name": stored_as.keys, "separator": separator})
+    arguments["zarr_format"] = stored_as.zarr_format
     for key, value in stored_as.naming([axis.name for axis in axes]).items():
-        given[key] = {**given.get(key, {}), **value} if isinstance(value, dict) else value
-    return {key: _json(value, key) for key, value in sorted(given.items())}
+        arguments[key] = {**arguments.get(key, {}), **value} if isinstance(value, dict) else value
+    return {key: _json(value, key) for key, value in sorted(arguments.items())}
 
 
 def _json(value: Any, key: str) -> Any:
-    """Return codecs, NumPy scalars and enums as what JSON holds."""
+    """Return codecs, NumPy scalars and enums as JSON."""
     if isinstance(value, float) and not isfinite(value):
         return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
     if value is None or isinstance(value, bool | int | float | str):
@@ -272,11 +276,11 @@ def _json(value: Any, key: str) -> Any:
             return _untuned(_json(getattr(value, convert)(), key), getattr(value, "_tunable_attrs", ()))
     if hasattr(value, "value"):
         return _json(value.value, key)
-    raise ValueError(f"storage option {key!r} can't be kept as JSON: {value!r}")
+    raise ValueError(f"storage option {key!r} cannot be kept as JSON: {value!r}; give JSON, or a codec of zarr")
 
 
 def _untuned(config: Any, tunable: Iterable[str]) -> Any:
-    """Return a codec's JSON without what zarr is to choose by the dtype: Blosc's typesize, if the caller chose none."""
+    """Return a codec's JSON without what zarr chooses by the dtype: Blosc's typesize, if the caller gave none."""
     for name in tunable:
         config["configuration"].pop(name, None)
     return config

@@ -12,12 +12,8 @@ from daskome.model.factors import Factors, ScaleFactors, level_scale, next_ratio
 from daskome.model.image import ITEMSIZES, Image, check_image
 from daskome.model.layout import ArrayFormat, Layout, options_per_level, parse_layout
 from daskome.model.level_options import StorageOptions, parse_level_options
+from daskome.model.limits import Limits, default_limits
 from daskome.model.regions import Region, Shape, ceil_div, n_blocks
-
-BLOCK_NBYTES = 4 * 2**20
-"""Stored objects smaller than this are written several at a time, neighbours in space together."""
-FRAME_NBYTES = 2**18
-"""Only objects smaller than this are written together with those of other times and channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +23,15 @@ class Level:
     Attributes
     ----------
     path : str
-        Where the array lies, relative to the image's group.
+        The path of the array, relative to the image's group.
     shape : tuple of int
-        In voxels.
+        The number of voxels along each axis.
     layout : Layout
         Chunks, shards, codecs.
     write_chunks : tuple of int
-        What one task writes: a whole multiple of a stored object.
+        The shape of a block that one task writes: one or more whole stored objects.
     read_chunks : tuple of int
-        What one task reads of the stored level, or of its image: chunks as large as these, and not more.
+        The shape up to which chunks are joined when the level, or the image of that shape, is read.
     factors : tuple of float
         How many voxels of level 0 one voxel spans; whole numbers unless the levels were made elsewhere.
     scale, translation : tuple of float
@@ -58,7 +54,7 @@ class Level:
 
     @property
     def n_objects(self) -> int:
-        """How many stored objects (shards, or chunks) hold the array."""
+        """The number of stored objects (shards, or chunks) that hold the array."""
         return prod(n_blocks(self.shape, self.layout.objects))
 
 
@@ -88,65 +84,74 @@ class Pyramid:
         return tuple(round(b / a) for a, b in zip(fine, coarse, strict=True))
 
     def reads(self, k: int, region: Region) -> Region:
-        """Return the region of level k - 1 that one of level k is made from, with the halo that the method looks at."""
+        """Return the region of level k - 1 that a region of level k is made from, with the halo of the method."""
         factors, below = self.factors(k), self.levels[k - 1].shape
         return regions.with_halo(regions.finer(region, factors, below), tuple(map(self.method.halo, factors)), below)
 
 
 def image_pyramid(
-    image: Image, method: Method, scale_factors: ScaleFactors, storage_options: StorageOptions, stored_as: ArrayFormat
+    image: Image,
+    method: Method,
+    scale_factors: ScaleFactors,
+    storage_options: StorageOptions,
+    stored_as: ArrayFormat,
+    limits: Limits | None = None,
 ) -> Pyramid:
     """Return the pyramid that daskome makes of an image.
 
     Raises
     ------
     ValueError
-        For a dtype, shape, scale, factor or storage option that can't be; the message says what can.
+        For a dtype, shape, scale, factor or storage option that is not possible; the message says which are.
     """
     check_image(image)
     options = parse_level_options(storage_options).first
     chunks = parse_layout(options_per_level(options, 1)[0], image.shape, image.axes, image.itemsize, stored_as).chunks
     factors = parse_factors(scale_factors, image, chunks)
     shapes = [tuple(ceil_div(n, f) for n, f in zip(image.shape, fs, strict=True)) for fs in factors]
-    return _pyramid(image, method, shapes, factors, storage_options, stored_as)
+    return _pyramid(image, method, shapes, factors, storage_options, stored_as, limits or default_limits())
 
 
 def given_pyramid(
-    levels: Sequence[Image], method: Method, storage_options: StorageOptions, stored_as: ArrayFormat
+    levels: Sequence[Image],
+    method: Method,
+    storage_options: StorageOptions,
+    stored_as: ArrayFormat,
+    limits: Limits | None = None,
 ) -> Pyramid:
-    """Return the pyramid of levels that the caller has already, from fine to coarse.
+    """Return the pyramid of levels that the caller has already made, from fine to coarse.
 
     Raises
     ------
     ValueError
-        If there are none, they differ in dtype or dimensions, or one does not shrink in space.
+        If there are none, if they differ in dtype or dimensions, or if one does not shrink in space.
     """
     _check_levels(levels)
     image, shapes = levels[0], [level.shape for level in levels]
     factors: list[tuple[float, ...]] = [(1,) * len(image.shape)]
     for fine, coarse in pairwise(shapes):
         factors.append(tuple(map(next_ratio, factors[-1], image.shape, fine, coarse)))
-    return _pyramid(image, method, shapes, factors, storage_options, stored_as)
+    return _pyramid(image, method, shapes, factors, storage_options, stored_as, limits or default_limits())
 
 
 def level_translation(
     translation: tuple[float, ...], scale: tuple[float, ...], factors: tuple[float, ...], method: Method
 ) -> tuple[float, ...]:
-    """Return where the centre of a level's first voxel lies (OME-Zarr 0.6, "pixel centre"; see `Method.offset`)."""
+    """Return the position of a level's first voxel, its centre (OME-Zarr 0.6, "pixel centre"; see `Method.offset`)."""
     return tuple(t + method.offset(f) * s for t, s, f in zip(translation, scale, factors, strict=True))
 
 
-def write_block(shape: Shape, objects: Shape, axes: Sequence[Axis], itemsize: int) -> Shape:
-    """Return how much one task writes: stored objects, doubled along the shortest axis up to `BLOCK_NBYTES`.
+def write_block(shape: Shape, objects: Shape, axes: Sequence[Axis], itemsize: int, limits: Limits) -> Shape:
+    """Return the shape of a block: a stored object, doubled along the shortest axis up to the limits.
 
     >>> from daskome.model.axes import parse_axes
-    >>> write_block((500, 500, 500), (64, 64, 64), parse_axes("zyx", 3), 2)
+    >>> write_block((500, 500, 500), (64, 64, 64), parse_axes("zyx", 3), 2, Limits())
     (128, 128, 128)
     """
     block = list(objects)
     while True:
         nbytes = prod(block) * itemsize
-        limit = {True: BLOCK_NBYTES, False: FRAME_NBYTES}
+        limit = {True: limits.block_nbytes, False: limits.frame_nbytes}
         growing = [i for i, n in enumerate(shape) if block[i] < n and 2 * nbytes <= limit[axes[i].spatial]]
         if not growing:
             return tuple(block)
@@ -160,22 +165,31 @@ def _pyramid(
     factors: Sequence[tuple[float, ...]],
     storage_options: StorageOptions,
     stored_as: ArrayFormat,
+    limits: Limits,
 ) -> Pyramid:
     options = options_per_level(storage_options, len(shapes))
     levels = [
-        _level(f"s{k}", image, method, shape, fs, parse_layout(o, shape, image.axes, image.itemsize, stored_as))
+        _level(f"s{k}", image, method, shape, fs, parse_layout(o, shape, image.axes, image.itemsize, stored_as), limits)
         for k, (shape, fs, o) in enumerate(zip(shapes, factors, options, strict=True))
     ]
     return Pyramid(image.name, image.axes, image.dtype, method, tuple(levels))
 
 
-def _level(path: str, image: Image, method: Method, shape: Shape, factors: tuple[float, ...], lay: Layout) -> Level:
+def _level(
+    path: str,
+    image: Image,
+    method: Method,
+    shape: Shape,
+    factors: tuple[float, ...],
+    layout: Layout,
+    limits: Limits,
+) -> Level:
     return Level(
         path=path,
         shape=shape,
-        layout=lay,
-        write_chunks=write_block(shape, lay.objects, image.axes, image.itemsize),
-        read_chunks=write_block(shape, lay.chunks, image.axes, image.itemsize),
+        layout=layout,
+        write_chunks=write_block(shape, layout.objects, image.axes, image.itemsize, limits),
+        read_chunks=write_block(shape, layout.chunks, image.axes, image.itemsize, limits),
         factors=factors,
         scale=level_scale(image.scale, factors),
         translation=level_translation(image.translation, image.scale, factors, method),
@@ -210,5 +224,5 @@ def _check_only_space_shrinks(k: int, fine: Image, coarse: Image) -> None:
 
 
 def shrinks(fine: Shape, coarse: Shape) -> bool:
-    """Return whether a level is smaller than the one before, and longer along no axis."""
+    """Return whether a level is smaller than the previous one, and not longer along any axis."""
     return fine != coarse and min(coarse) > 0 and all(b <= a for a, b in zip(fine, coarse, strict=True))

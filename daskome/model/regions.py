@@ -1,6 +1,6 @@
-"""Integer geometry: regions, grids, and how factors carry one into another.
+"""Integer geometry: regions, grids, and how factors map one level to another.
 
-A region is one ``(start, stop)`` pair per axis, in voxels of the level it lies in.
+A region is one ``(start, stop)`` pair per axis, in voxels of its level.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,15 @@ def ceil_div(a: int, b: int) -> int:
     4
     """
     return -(-a // b)
+
+
+def spread(n: int, most: int) -> range:
+    """Return at most `most` of the numbers below `n`, in equal steps from 0.
+
+    >>> list(spread(10, 4)), list(spread(3, 4))
+    ([0, 3, 6, 9], [0, 1, 2])
+    """
+    return range(0, n, max(ceil_div(n, most), 1))
 
 
 def n_blocks(shape: Sequence[int], blocks: Sequence[int]) -> Shape:
@@ -46,7 +55,7 @@ def whole(shape: Sequence[int]) -> Region:
 
 
 def position(index: int, grid: Sequence[int]) -> Shape:
-    """Return where in a grid the block of an index lies, counted in C order.
+    """Return the position in a grid of the block with this index, counted in C order.
 
     >>> position(7, (2, 2, 3))
     (1, 0, 1)
@@ -59,7 +68,7 @@ def position(index: int, grid: Sequence[int]) -> Shape:
 
 
 def block(index: Sequence[int], blocks: Sequence[int], shape: Sequence[int]) -> Region:
-    """Return the region of one block of a grid, cut by the edge of `shape`.
+    """Return the region of one block of a grid, cut at the edge of `shape`.
 
     >>> block((1, 0), (64, 64), (100, 50))
     ((64, 100), (0, 50))
@@ -68,7 +77,7 @@ def block(index: Sequence[int], blocks: Sequence[int], shape: Sequence[int]) -> 
 
 
 def blocks_of(region: Region, blocks: Sequence[int]) -> Iterator[Region]:
-    """Yield the parts of a region between the lines of the grid of `blocks`."""
+    """Yield the parts into which a grid of `blocks` cuts a region."""
     spans = [list(spans_of(a, b, size)) for (a, b), size in zip(region, blocks, strict=True)]
     yield from product(*spans)
 
@@ -95,7 +104,7 @@ def coarser(region: Region, factors: Sequence[int]) -> Region:
 
 
 def finer(region: Region, factors: Sequence[int], shape: Sequence[int]) -> Region:
-    """Return the region of the level below, of `shape`, that a region is made from.
+    """Return the region of the level below, which has `shape`, that a region is made from.
 
     >>> finer(((2, 5),), (2,), (9,))
     ((4, 9),)
@@ -104,7 +113,7 @@ def finer(region: Region, factors: Sequence[int], shape: Sequence[int]) -> Regio
 
 
 def with_halo(region: Region, halo: Sequence[int], shape: Sequence[int]) -> Region:
-    """Return the region with `halo` voxels more on either side, cut by the edges of `shape`."""
+    """Return the region with `halo` more voxels on either side, cut at the edges of `shape`."""
     return tuple((max(a - h, 0), min(b + h, n)) for (a, b), h, n in zip(region, halo, shape, strict=True))
 
 
@@ -114,7 +123,7 @@ def margins(outer: Region, inner: Region) -> tuple[tuple[int, int], ...]:
 
 
 def format_region(region: Region, names: Sequence[str]) -> str:
-    """Return a region as users write it.
+    """Return a region as text, for people.
 
     >>> format_region(((0, 4), (2, 8)), "yx")
     'y 0:4, x 2:8'

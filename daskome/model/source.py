@@ -1,4 +1,4 @@
-"""An image to be read, and what it says of itself, without a pixel being read."""
+"""An image to be read, and what is known of it without reading a pixel."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,19 +10,22 @@ import numpy as np
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.regions import Shape
 
+READ_NBYTES = 16 * 2**20
+"""Of chunks of an array-like, so many bytes are read and decoded at a time, however many zarr would decode at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an image comes from, so that other processes find it; never how to log in there.
+    """Where an image comes from, so that other processes find it. It never holds credentials.
 
     Attributes
     ----------
     path : str
-        As `daskome.read` takes it; empty if only this process has the image.
+        A path or URL for `daskome.read`; empty if only this process has the image.
     stamp : str
-        What changes when a file does.
+        Changes whenever the file does.
     expanded : tuple of int
-        Where axes of length 1 were put in.
+        The axes of length 1 that were inserted.
     """
 
     path: str = ""
@@ -32,29 +35,30 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An image, and what it says of itself.
+    """An image, and what it says about itself.
 
     Attributes
     ----------
     array : array-like
-        Has shape, dtype and slicing.
+        Anything with shape, dtype and slicing.
     chunks : tuple of sequence of int
         The sizes of the pieces in which it is stored or computed, per axis.
     dims : tuple of str, optional
         Names of the axes.
     scale, translation : dict of str to float
-        By name of the axis; of those that are known.
+        By name of the axis, for axes where they are known.
     units : dict of str to str
     name : str, optional
     irregular : tuple of str
-        Axes with coordinates that are not regular and rising: these have no scale, so the caller must give one.
+        Axes whose coordinates are not regular and rising. They have no scale, so the caller must give one.
     origin : Origin
-    copies : int
-        How often a chunk is in memory beside the result while it is read: none, or encoded and decoded, or computed.
+    buffer_copies : int
+        How many copies of a chunk are in memory, besides the result, while it is read: 0 if it is only cut, 2 if it
+        is decoded or computed.
     shared : tuple
-        Keys of a Dask graph that all its blocks need: computed once, before they are.
+        Keys of a Dask graph that all blocks need: they are computed once, before the blocks.
     repeated : tuple of int
-        Axes along which its blocks, far apart, compute the same.
+        Axes along which blocks that are far apart compute the same.
     """
 
     array: Any
@@ -66,7 +70,7 @@ class Source:
     name: str | None = None
     irregular: tuple[str, ...] = ()
     origin: Origin = Origin()
-    copies: int = 2
+    buffer_copies: int = 2
     shared: tuple[Any, ...] = ()
     repeated: tuple[int, ...] = ()
 
@@ -83,14 +87,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """An image that is not there: its shape, dtype and chunks, which is all that planning needs.
+    """An image without pixels: its shape, dtype and chunks, which is all that planning needs.
 
     Parameters
     ----------
     shape : tuple of int
     dtype : str
     chunks : tuple of int, optional
-        The pieces in which it will be stored. Without them it can be cut anywhere, as a NumPy array can.
+        The chunks in which it will be stored. Without them it can be cut anywhere, like a NumPy array.
 
     Examples
     --------
@@ -122,18 +126,18 @@ class Volume:
         raise TypeError(NO_PIXELS)
 
 
-NO_PIXELS = "this volume is only described, to be planned (daskome.Volume); it has no pixels that could be written"
+NO_PIXELS = "a daskome.Volume can only be planned: it has no pixels to write; give the image itself"
 
 
 def _lengths(values: Any, what: str) -> Shape:
     """Return whole, positive numbers."""
     try:
-        found = tuple(index(value) for value in values)
+        lengths = tuple(index(value) for value in values)
     except TypeError as error:
         raise ValueError(f"{what} {values!r} must be whole numbers, one per axis, as in (512, 2048, 2048)") from error
-    if min(found, default=1) < 1:
-        raise ValueError(f"{what} {found} must be positive")
-    return found
+    if min(lengths, default=1) < 1:
+        raise ValueError(f"{what} {lengths} must be positive")
+    return lengths
 
 
 def _dtype(value: Any) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 Progress = Callable[[int, int], None]
-UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+NBYTES_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
 DURATIONS = (
     (1.0, "under 1 s", 1.0),
     (120.0, "{:.0f} s", 1.0),
@@ -13,7 +13,7 @@ DURATIONS = (
     (172800.0, "{:.1f} h", 3600.0),
     (float("inf"), "{:,.1f} days", 86400.0),
 )
-"""Below so many seconds, a time is said so, in units of so many seconds."""
+"""Rows of (limit, format, unit): how a time below `limit` seconds is written, in units of `unit` seconds."""
 
 
 def format_nbytes(n: float) -> str:
@@ -23,18 +23,18 @@ def format_nbytes(n: float) -> str:
     ('1.5 KiB', '7 B')
     """
     unit = 0
-    while n >= 1024 and unit < len(UNITS) - 1:
+    while n >= 1024 and unit < len(NBYTES_UNITS) - 1:
         n, unit = n / 1024, unit + 1
-    return f"{n:.{int(unit > 0 and n < 100)}f} {UNITS[unit]}"
+    return f"{n:.{int(unit > 0 and n < 100)}f} {NBYTES_UNITS[unit]}"
 
 
 def parse_nbytes(text: int | str) -> int:
-    """Return the number of bytes that a text says, as Dask reads it: GB are powers of 1000, GiB of 1024.
+    """Return a number of bytes from text, as Dask does: GB are powers of 1000, GiB powers of 1024.
 
     Raises
     ------
     ValueError
-        If it is no positive number of bytes.
+        If it is not a positive number of bytes.
 
     Examples
     --------
@@ -44,14 +44,14 @@ def parse_nbytes(text: int | str) -> int:
     parts = re.fullmatch(r"(\d*\.?\d+(?:e[+-]?\d+)?)\s*(?:([kmgtpe])(i?))?b?", str(text).strip(), re.IGNORECASE)
     number, power, binary = parts.groups() if parts else ("0", None, None)
     base = 1024 if binary else 1000
-    found = int(float(number) * base ** " kmgtpe".index((power or " ").lower()))
-    if found < 1:
-        raise ValueError(f"{text!r} is no number of bytes; give one such as '8GB', '500 MiB' or 2000000000")
-    return found
+    nbytes = int(float(number) * base ** " kmgtpe".index((power or " ").lower()))
+    if nbytes < 1:
+        raise ValueError(f"{text!r} is not a number of bytes; give one such as '8GB', '500 MiB' or 2000000000")
+    return nbytes
 
 
 def format_duration(seconds: float) -> str:
-    """Return a time as people say it.
+    """Return a time for people to read.
 
     >>> format_duration(0.2), format_duration(90), format_duration(7200), format_duration(1e6)
     ('under 1 s', '90 s', '2.0 h', '11.6 days')
@@ -61,7 +61,7 @@ def format_duration(seconds: float) -> str:
 
 
 def pluralize(n: int, noun: str) -> str:
-    """Return a number of things.
+    """Return a number with its noun, in the plural where it should be.
 
     >>> pluralize(1, "unit"), pluralize(2000, "unit")
     ('1 unit', '2,000 units')
@@ -70,22 +70,22 @@ def pluralize(n: int, noun: str) -> str:
 
 
 def format_ranges(numbers: Iterable[int]) -> str:
-    """Return rising whole numbers, those that follow each other as one.
+    """Return rising whole numbers as text, runs of consecutive ones as a range.
 
     >>> format_ranges([0, 1, 2, 7])
     '0-2,7'
     """
-    found: list[list[int]] = []
+    runs: list[list[int]] = []
     for number in numbers:
-        if found and number == found[-1][-1] + 1:
-            found[-1] = [found[-1][0], number]
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
         else:
-            found.append([number])
-    return ",".join("-".join(map(str, run)) for run in found)
+            runs.append([number])
+    return ",".join("-".join(map(str, run)) for run in runs)
 
 
 def format_numbers(values: Sequence[float]) -> str:
-    """Return one number per axis.
+    """Return numbers, one per axis, as text.
 
     >>> format_numbers((1, 0.5))
     '1, 0.5'
@@ -94,7 +94,7 @@ def format_numbers(values: Sequence[float]) -> str:
 
 
 def format_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in columns.
+    """Return a table as text, in columns.
 
     >>> print(format_table("brain", ["level", "shape"], [["s0", "8, 8"]]))
     brain

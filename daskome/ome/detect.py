@@ -1,50 +1,57 @@
-"""Which attributes are OME-Zarr's, and which version they state or look like."""
+"""Which of a group's attributes are OME-Zarr's, what kind of group they make, and which version they state."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+STATING = ("multiscales", "omero", "image-label", "plate", "well")
+"""The objects that may state a version."""
+OME_KEYS: Mapping[str, str] = {
+    "multiscales": "image",
+    "omero": "",
+    "image-label": "image-label",
+    "labels": "labels",
+    "plate": "plate",
+    "well": "well",
+    "bioformats2raw.layout": "bioformats2raw",
+    "series": "bioformats2raw",
+}
+"""The keys of OME-Zarr, and the kind of group that each makes; "" for none."""
 
-def ome_of(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the part of a group's attributes that is OME-Zarr's: what stands under ``ome``, or at the top level."""
-    ome = found.get("ome", found)
+
+def ome_of(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the OME-Zarr part of a group's attributes: what stands under ``ome``, or else all of them."""
+    ome = attributes.get("ome", attributes)
     return ome if isinstance(ome, Mapping) else {}
 
 
-def ome_keys(found: Mapping[str, Any]) -> list[str]:
-    """Return what OME-Zarr says of a group: the keys of `KINDS` in its attributes."""
-    ome = ome_of(found)
-    return [key for key in KINDS if key in ome]
+def ome_keys(attributes: Mapping[str, Any]) -> list[str]:
+    """Return the keys of `OME_KEYS` that a group's attributes have."""
+    ome = ome_of(attributes)
+    return [key for key in OME_KEYS if key in ome]
 
 
-def version_in(found: Mapping[str, Any]) -> str | None:
+def kinds_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the kinds of a group by its attributes: image, image-label, labels, plate, well, bioformats2raw.
+
+    Examples
+    --------
+    >>> kinds_of({"multiscales": [], "image-label": {}})
+    ('image', 'image-label')
+    """
+    keys = ome_keys(attributes) if isinstance(attributes, Mapping) else []
+    return tuple(dict.fromkeys(OME_KEYS[key] for key in keys if OME_KEYS[key]))
+
+
+def version_in(attributes: Mapping[str, Any]) -> str | None:
     """Return the version that a group's attributes state, known or not; None if they state none."""
-    if "ome" in found:
-        stated = ome_of(found).get("version")
+    if "ome" in attributes:
+        stated = ome_of(attributes).get("version")
         return stated if isinstance(stated, str) else None
-    stated = (item.get("version") for key in STATING for item in objects_of(found, key))
+    stated = (item.get("version") for key in STATING for item in objects_of(attributes, key))
     return next((version for version in stated if isinstance(version, str)), None)
 
 
-def likely_version(found: Mapping[str, Any]) -> str:
-    """Return the version that a group's attributes look like, where they state none."""
-    multiscale: Mapping[str, Any] = next(objects_of(ome_of(found), "multiscales"), {})
-    if "ome" in found:
-        return "0.6" if "coordinateSystems" in multiscale else "0.5"
-    axes = multiscale.get("axes")
-    if multiscale and not isinstance(axes, list):
-        return "0.2"
-    return "0.3" if axes and all(isinstance(axis, str) for axis in axes) else "0.4"
-
-
-STATING = ("multiscales", "omero", "image-label", "plate", "well")
-KINDS = (*STATING, "labels", "bioformats2raw.layout", "series")
-"""What OME-Zarr may say of a group."""
-
-
-# ---- what is read
-
-
-def objects_of(found: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+def objects_of(parent: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
     """Yield the objects under a key: itself, or those in a list."""
-    value = found.get(key)
+    value = parent.get(key)
     yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Mapping))

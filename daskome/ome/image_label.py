@@ -1,22 +1,23 @@
-"""What is said of a label image: the ``image-label`` object of OME-Zarr."""
+"""The ``image-label`` object of OME-Zarr: colours and properties of label values."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field
 from typing import Any
 
+from daskome.model.json_values import JSONDict
+
 LABELS = "labels"
-JSON = dict[str, Any]
 SOURCE = {"image": "../../"}
-"""Where the image of labels lies that are in ``labels/<name>`` (section "image-label", the default)."""
+"""The path from ``labels/<name>`` to the labelled image (section "image-label", the default)."""
 LISTS = ("colors", "properties")
 GOLDEN = 0.618033988749895
-"""Steps of the golden ratio around the circle of hues are far apart."""
+"""Hues that are steps of the golden ratio apart are easy to tell from each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLabel:
-    """Colours and properties of label values, and the image that was labelled; None for what is not said.
+    """Colours and properties of label values, and the image that was labelled; None for absent keys.
 
     Attributes
     ----------
@@ -25,7 +26,7 @@ class ImageLabel:
     source : dict, optional
         ``image``: the path of the image, relative to the label image.
     rest : dict
-        What else is said.
+        All other keys.
     """
 
     colors: tuple[Mapping[str, Any], ...] | None = None
@@ -33,31 +34,31 @@ class ImageLabel:
     source: Mapping[str, Any] | None = None
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-    def to_json(self) -> JSON:
+    def to_json(self) -> JSONDict:
         """Return the object as it stands in the metadata."""
         lists = {"colors": self.colors, "properties": self.properties}
-        found: JSON = {key: [dict(item) for item in value] for key, value in lists.items() if value is not None}
-        return {**found, **({} if self.source is None else {"source": dict(self.source)}), **self.rest}
+        entries: JSONDict = {key: [dict(item) for item in value] for key, value in lists.items() if value is not None}
+        return {**entries, **({} if self.source is None else {"source": dict(self.source)}), **self.rest}
 
 
-def read_image_label(found: Mapping[str, Any]) -> ImageLabel:
-    """Return what an ``image-label`` object says; `ImageLabel.to_json` gives it back unchanged.
+def read_image_label(stored: Mapping[str, Any]) -> ImageLabel:
+    """Read an ``image-label`` object; `ImageLabel.to_json` gives it back unchanged.
 
     Raises
     ------
     ValueError
-        If it can't be read.
+        If it cannot be read.
     """
-    if not isinstance(found, Mapping):
-        raise ValueError(f"image-label {found!r} is no object")
-    rest = dict(found)
+    if not isinstance(stored, Mapping):
+        raise ValueError(f"image-label {stored!r} is not an object")
+    rest = dict(stored)
     colors, properties = (_objects(rest.pop(key)) if _are_objects(rest.get(key)) else None for key in LISTS)
     source = rest.pop("source") if isinstance(rest.get("source"), Mapping) else None
     return ImageLabel(colors, properties, source, rest)
 
 
 def parse_image_label(colors: Any = None, properties: Any = None, source: Any = None, **rest: Any) -> ImageLabel:
-    """Return what the caller says of a label image.
+    """Return the ``image-label`` object that the caller describes.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def parse_image_label(colors: Any = None, properties: Any = None, source: Any = 
     Raises
     ------
     ValueError
-        If they are none of these. (`daskome.ome.rules.agreement` checks what is inside.)
+        If they have another form. (`daskome.ome.rules` checks the entries.)
 
     Examples
     --------
@@ -86,7 +87,7 @@ def parse_image_label(colors: Any = None, properties: Any = None, source: Any = 
 
 
 def colored(values: Iterable[int]) -> dict[int, tuple[int, int, int, int]]:
-    """Return a colour for every label value, neighbours far apart; the background, 0, has none.
+    """Return a colour for every label value, neighbouring values far apart; the background, 0, is transparent.
 
     >>> colored([0, 1, 2])
     {0: (0, 0, 0, 0), 1: (65, 109, 217, 255), 2: (154, 217, 65, 255)}
@@ -99,7 +100,7 @@ def _color(value: int) -> tuple[int, int, int, int]:
     return red, green, blue, 255
 
 
-def _listed(values: Any, what: str, entry: Callable[[Any], JSON]) -> tuple[JSON, ...] | None:
+def _listed(values: Any, what: str, entry: Callable[[Any], JSONDict]) -> tuple[JSONDict, ...] | None:
     if isinstance(values, Mapping):
         values = [
             {"label-value": key} | (dict(v) if isinstance(v, Mapping) else entry(v)) | {"label-value": key}
@@ -115,9 +116,9 @@ def _listed(values: Any, what: str, entry: Callable[[Any], JSON]) -> tuple[JSON,
     return _objects(listed)
 
 
-def _are_objects(found: Any) -> bool:
-    return isinstance(found, list) and all(isinstance(item, Mapping) for item in found)
+def _are_objects(items: Any) -> bool:
+    return isinstance(items, list) and all(isinstance(item, Mapping) for item in items)
 
 
-def _objects(found: Sequence[Mapping[str, Any]]) -> tuple[JSON, ...]:
-    return tuple(dict(item) for item in found)
+def _objects(items: Sequence[Mapping[str, Any]]) -> tuple[JSONDict, ...]:
+    return tuple(dict(item) for item in items)

@@ -1,4 +1,4 @@
-"""The nouns of OME-Zarr metadata: what a group says, in no version's words."""
+"""The nouns of OME-Zarr metadata: the content of a group's attributes, independent of the version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -6,21 +6,24 @@ from typing import Any
 
 from daskome._version import __version__
 from daskome.model.axes import GUESSES, Axis, typed
+from daskome.model.json_values import JSONDict
 from daskome.model.pyramid import Pyramid
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.omero import Omero
 from daskome.ome.plate import Plate, Well
 
-JSON = dict[str, Any]
 Numbers = tuple[float, ...]
+DEFAULT_SYSTEM = "physical"
+"""The name of the coordinate system of images that daskome writes, or whose version does not name it."""
+TRANSFORMS = "coordinateTransformations"
 COORDINATES = "coordinates"
-"""Where ``multiscales[].metadata`` keeps, in the form of 0.4, the axes and scales that 0.1 to 0.3 can't store."""
+"""Where ``multiscales[].metadata`` keeps, in the form of 0.4, the axes and scales that 0.1 to 0.3 cannot store."""
 TCZYX = tuple(Axis(name) for name in GUESSES[5])
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """One level as the metadata know it; None for a scale or translation that they don't state."""
+    """One level as the metadata describe it; None for a scale or translation that they do not state."""
 
     path: str
     scale: Numbers | None = None
@@ -30,7 +33,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class PlacedDataset:
-    """One level with a scale and a translation: ones and zeros where the metadata state none."""
+    """One level with a scale and a translation: ones and zeros where the metadata do not state them."""
 
     path: str
     scale: Numbers
@@ -48,7 +51,7 @@ class CoordinateSystem:
 
 @dataclass(frozen=True, slots=True)
 class Multiscale:
-    """One multiscale image as the metadata know it, whatever their version.
+    """One multiscale image as the metadata describe it, whatever their version.
 
     Attributes
     ----------
@@ -60,11 +63,11 @@ class Multiscale:
     method : str, optional
         The ``type``.
     metadata : dict, optional
-        How it was made.
+        How it was made, as a free-form object.
     intrinsic : int
-        Which of the systems the levels lie in.
+        Index of the system in which the levels lie.
     rest : dict
-        What else is said.
+        All other keys.
     """
 
     datasets: tuple[Dataset, ...]
@@ -95,7 +98,7 @@ class Multiscale:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """All that OME-Zarr says of one group; None or empty for what it is not.
+    """All OME-Zarr metadata of one group; None or empty for what the group is not.
 
     Attributes
     ----------
@@ -111,7 +114,7 @@ class Metadata:
     series : tuple of str, optional
         Paths of images, in the group ``OME`` of that layout.
     stated : tuple of str, optional
-        Which objects state the version; None: those that should.
+        The objects that state the version; None for those that should.
     """
 
     multiscales: tuple[Multiscale, ...] = ()
@@ -133,24 +136,24 @@ def image_metadata(
     how: Mapping[str, Any] | None = None,
     rest: Mapping[str, Any] | None = None,
 ) -> Metadata:
-    """Return what the group of an image says.
+    """Return the metadata of the group of an image.
 
     Parameters
     ----------
     pyramid : Pyramid
     omero : Omero, optional
     image_label : ImageLabel, optional
-        What makes it a label image.
+        For a label image.
     name : str, optional
-        If not that of the pyramid.
+        Instead of that of the pyramid.
     how : dict, optional
-        What the caller adds to the ``metadata`` of the multiscale.
+        Entries that the caller adds to the ``metadata`` of the multiscale.
     rest : dict, optional
-        What else the multiscale says.
+        All other keys of the multiscale.
     """
     multiscale = Multiscale(
         tuple(Dataset(level.path, level.scale, _unless_zero(level.translation)) for level in pyramid.levels),
-        (CoordinateSystem("physical", pyramid.axes),),
+        (CoordinateSystem(DEFAULT_SYSTEM, pyramid.axes),),
         name or pyramid.name,
         pyramid.method.name,
         {**_how(pyramid), **(how or {})},
@@ -159,7 +162,7 @@ def image_metadata(
     return Metadata((multiscale,), omero, image_label)
 
 
-def _how(pyramid: Pyramid) -> JSON:
+def _how(pyramid: Pyramid) -> JSONDict:
     method, where = pyramid.method.name, pyramid.method.address
     if len(pyramid.levels) == 1:
         return {"description": "one level, not downsampled", "method": where, "version": __version__}

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from daskome.model.axes import Axis, reject_near_misses
+from daskome.model.json_values import JSONDict
 
-JSON = dict[str, Any]
 Window = tuple[float, float, float, float]
 WINDOW = ("min", "max", "start", "end")
 STYLE: Mapping[str, Any] = {"coefficient": 1, "family": "linear", "inverted": False}
-"""What every channel says besides, unless the caller says otherwise: readers fail where it is missing."""
+"""Further keys of every channel, unless the caller sets them: readers fail where they are missing."""
 COLORS = {False: ["FFFFFF"] * 6, True: ["0000FF", "00FF00", "FF0000", "FF00FF", "00FFFF", "FFFF00"]}
-"""Of one channel, and of several."""
+"""By whether there are several channels."""
 
 
 def _style() -> Mapping[str, Any]:
@@ -32,7 +32,7 @@ class Channel:
         min, max, start, end; None: measured on the coarsest level when it has been written.
     active : bool, optional
     rest : dict
-        What else is said: coefficient, family, inverted, …
+        All other keys: coefficient, family, inverted, …
     """
 
     label: str | None
@@ -44,7 +44,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Omero:
-    """The ``omero`` object: the channels, and what else it says (``id``, ``name``, ``rdefs``)."""
+    """The ``omero`` object: the channels, and its other keys (``id``, ``name``, ``rdefs``)."""
 
     channels: tuple[Channel, ...] | None = None
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -56,23 +56,23 @@ class Omero:
         channels = (replace(c, window=window) for c, window in zip(self.channels or (), windows, strict=True))
         return replace(self, channels=None if self.channels is None else tuple(channels))
 
-    def to_json(self) -> JSON:
+    def to_json(self) -> JSONDict:
         """Return the object as it stands in the metadata."""
         channels = {} if self.channels is None else {"channels": list(map(_to_json, self.channels))}
         return {**channels, **self.rest}
 
 
-def read_omero(found: Mapping[str, Any]) -> Omero:
-    """Return what an ``omero`` object says; `Omero.to_json` gives it back unchanged.
+def read_omero(stored: Mapping[str, Any]) -> Omero:
+    """Read an ``omero`` object; `Omero.to_json` gives it back unchanged.
 
     Raises
     ------
     ValueError
-        If it can't be read.
+        If it cannot be read.
     """
-    if not isinstance(found, Mapping):
-        raise ValueError(f"omero {found!r} is no object")
-    rest = dict(found)
+    if not isinstance(stored, Mapping):
+        raise ValueError(f"omero {stored!r} is not an object")
+    rest = dict(stored)
     channels = rest.pop("channels") if isinstance(rest.get("channels"), list) else None
     return Omero(None if channels is None else tuple(map(_read_channel, channels)), rest)
 
@@ -80,12 +80,12 @@ def read_omero(found: Mapping[str, Any]) -> Omero:
 def parse_omero(
     omero: Mapping[str, Any] | None, channels: Any, axes: Sequence[Axis], shape: Sequence[int], name: str
 ) -> Omero | None:
-    """Return the whole ``omero`` object of an image from what the caller says of it; None if that is nothing.
+    """Return the complete ``omero`` object of an image from the caller's arguments; None if there are none.
 
     Parameters
     ----------
     omero : dict, optional
-        As the specification has it; what is missing is added.
+        In the form of the specification; what is missing is added.
     channels : True, sequence of names, dicts or `Channel`, optional
         Instead of those in `omero`.
     axes, shape
@@ -96,29 +96,29 @@ def parse_omero(
     Raises
     ------
     ValueError
-        For channels that can't be (`parse_channels`).
+        For invalid channels (`parse_channels`).
     """
     if omero is not None and not isinstance(omero, Mapping):
         omero = _of_object(omero)
-    given = dict(omero or {})
-    listed = given.pop("channels", None)
+    stated = dict(omero or {})
+    listed = stated.pop("channels", None)
     if channels is None and listed is None:
-        channels = bool(given) or None
+        channels = bool(stated) or None
     parsed = parse_channels(listed if channels is None else channels, axes, shape)
     if not parsed:
         return None
     middle = {axis.name: n // 2 for axis, n in zip(axes, shape, strict=True)}
     model = "color" if len(parsed) > 1 else "greyscale"
     rdefs = {"defaultT": 0, "defaultZ": middle.get("z", 0), "model": model}
-    return Omero(parsed, {"id": 1, "name": name, "rdefs": rdefs, **given})
+    return Omero(parsed, {"id": 1, "name": name, "rdefs": rdefs, **stated})
 
 
-def _of_object(omero: Any) -> JSON:
-    """Return the ``omero`` of others' classes, such as ome-zarr-models' and ome_zarr's."""
+def _of_object(omero: Any) -> JSONDict:
+    """Return the ``omero`` object of classes of other libraries, such as ome-zarr-models and ome_zarr."""
     for convert in ("model_dump", "to_dict", "dict"):
         if hasattr(omero, convert):
             return dict(getattr(omero, convert)())
-    raise ValueError(f"omero {omero!r}: give a dict as the specification has it, section 'omero'")
+    raise ValueError(f"omero {omero!r}: give a dict in the form of the specification, section 'omero'")
 
 
 def parse_channels(channels: Any, axes: Sequence[Axis], shape: Sequence[int]) -> tuple[Channel, ...]:
@@ -127,7 +127,7 @@ def parse_channels(channels: Any, axes: Sequence[Axis], shape: Sequence[int]) ->
     Raises
     ------
     ValueError
-        If there are not as many as the image has, a colour is no RRGGBB, or a window is not four or two numbers.
+        If their number is not that of the image, a colour is not RRGGBB, or a window is not four or two numbers.
     TypeError
         If a key is almost a known one.
 
@@ -150,7 +150,7 @@ def parse_channels(channels: Any, axes: Sequence[Axis], shape: Sequence[int]) ->
 
 
 def n_channels(axes: Sequence[Axis], shape: Sequence[int]) -> int:
-    """Return how many channels an image has: the length of its channel axis, or 1."""
+    """Return the number of channels of an image: the length of its channel axis, or 1."""
     return next((n for axis, n in zip(axes, shape, strict=True) if axis.type == "channel"), 1)
 
 
@@ -161,13 +161,13 @@ def _parse_channel(channel: Any, color: str) -> Channel:
         return Channel(channel, color)
     if not isinstance(channel, Mapping):
         raise ValueError(f"channel {channel!r} must be a name, a dict or a Channel object")
-    own = ("label", "color", "window", "active")
-    reject_near_misses(channel, (*own, *STYLE, "name", "id"), "key of a channel")
+    known = ("label", "color", "window", "active")
+    reject_near_misses(channel, (*known, *STYLE, "name", "id"), "key of a channel")
     color = str(channel.get("color") or channel.get("color", color)).lstrip("#").upper()
     if len(color) != 6 or not set(color) <= set("0123456789ABCDEF"):
         raise ValueError(f"colour {channel['color']!r} of a channel is not six hexadecimal digits, RRGGBB")
     label = str(channel.get("label") or channel.get("name") or "")
-    rest = {key: value for key, value in channel.items() if key not in (*own, "name")}
+    rest = {key: value for key, value in channel.items() if key not in (*known, "name")}
     active = bool(channel.get("active", True))
     return Channel(label, color, _parse_window(channel.get("window")), active, {**STYLE, **rest})
 
@@ -187,20 +187,20 @@ def _parse_window(window: Any) -> Window | None:
     return (low, high, start, end)
 
 
-def _to_json(channel: Channel) -> JSON:
-    own = {"label": channel.label, "color": channel.color, "active": channel.active}
-    found: JSON = {key: value for key, value in own.items() if value is not None}
+def _to_json(channel: Channel) -> JSONDict:
+    known = {"label": channel.label, "color": channel.color, "active": channel.active}
+    written: JSONDict = {key: value for key, value in known.items() if value is not None}
     if channel.window:
-        found["window"] = dict(zip(WINDOW, channel.window, strict=True))
-    return {**found, **channel.rest}
+        written["window"] = dict(zip(WINDOW, channel.window, strict=True))
+    return {**written, **channel.rest}
 
 
-def _read_channel(found: Mapping[str, Any]) -> Channel:
-    """Return a channel; what is not as expected stays in its `rest`."""
-    rest = dict(found)
+def _read_channel(stored: Mapping[str, Any]) -> Channel:
+    """Return a channel; values of unexpected types stay in its `rest`."""
+    rest = dict(stored)
     label, color = (rest.pop(key) if isinstance(rest.get(key), str) else None for key in ("label", "color"))
     active = rest.pop("active") if isinstance(rest.get("active"), bool) else None
     window = rest.get("window")
-    whole = isinstance(window, Mapping) and set(window) == set(WINDOW)
-    numbers = _parse_window(rest.pop("window")) if whole else None
+    is_whole = isinstance(window, Mapping) and set(window) == set(WINDOW)
+    numbers = _parse_window(rest.pop("window")) if is_whole else None
     return Channel(label, color, numbers, active, rest)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-JSON = dict[str, Any]
+from daskome.model.json_values import JSONDict
 
 
 @dataclass(frozen=True, slots=True)
 class PlateWell:
-    """A well as its plate lists it: its path, and what else is said of it."""
+    """A well as its plate lists it: its path, and all other keys."""
 
     path: str
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -17,12 +17,12 @@ class PlateWell:
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """The ``plate`` object; None for what is not said.
+    """The ``plate`` object; None for absent keys.
 
     Attributes
     ----------
     rows, columns : tuple of str
-        Names, all of them, with wells or without.
+        All names, with wells or without.
     wells : tuple of PlateWell
     name : str, optional
     field_count : int, optional
@@ -30,7 +30,7 @@ class Plate:
     acquisitions : tuple of dict, optional
         Each with an ``id``.
     rest : dict
-        What else is said.
+        All other keys.
     """
 
     rows: tuple[str, ...]
@@ -41,9 +41,9 @@ class Plate:
     acquisitions: tuple[Mapping[str, Any], ...] | None = None
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-    def to_json(self, indexed: bool) -> JSON:
+    def to_json(self, indexed: bool) -> JSONDict:
         """Return the object as it stands in the metadata, wells with their indices or without (0.1 to 0.3)."""
-        found: JSON = {
+        keys: JSONDict = {
             "name": self.name,
             "field_count": self.field_count,
             "acquisitions": None if self.acquisitions is None else [dict(a) for a in self.acquisitions],
@@ -53,10 +53,10 @@ class Plate:
                 {"path": well.path, **(self.indices(well.path) if indexed else {}), **well.rest} for well in self.wells
             ],
         }
-        return {**{key: value for key, value in found.items() if value is not None}, **self.rest}
+        return {**{key: value for key, value in keys.items() if value is not None}, **self.rest}
 
-    def indices(self, path: str) -> JSON:
-        """Return where a well stands, as far as rows and columns know its path."""
+    def indices(self, path: str) -> JSONDict:
+        """Return the indices of the row and column in the path of a well, those that are known."""
         row, _, column = path.partition("/")
         pairs = (("rowIndex", self.rows, row), ("columnIndex", self.columns, column))
         return {key: names.index(name) for key, names, name in pairs if name in names}
@@ -78,20 +78,20 @@ class Well:
     images: tuple[Field, ...]
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-    def to_json(self) -> JSON:
+    def to_json(self) -> JSONDict:
         """Return the object as it stands in the metadata."""
         return {"images": [_field(image) for image in self.images], **self.rest}
 
 
-def read_plate(found: Mapping[str, Any], indexed: bool) -> Plate:
-    """Return what a ``plate`` object says; `Plate.to_json` gives it back unchanged. What it can't hold is in `rest`.
+def read_plate(stored: Mapping[str, Any], indexed: bool) -> Plate:
+    """Read a ``plate`` object; `Plate.to_json` gives it back unchanged. What has no attribute of its own is in `rest`.
 
     Raises
     ------
     ValueError
-        If it can't be read.
+        If it cannot be read.
     """
-    rest = dict(_object(found, "plate"))
+    rest = dict(_object(stored, "plate"))
     names = {key: tuple(str(item["name"]) for item in _objects(rest.get(key), f"plate/{key}")) for key in SIDES}
     wells = _objects(rest.pop("wells", None), "plate/wells")
     plate = Plate(names["rows"], names["columns"], ())
@@ -109,15 +109,15 @@ def read_plate(found: Mapping[str, Any], indexed: bool) -> Plate:
     )
 
 
-def read_well(found: Mapping[str, Any]) -> Well:
-    """Return what a ``well`` object says; `Well.to_json` gives it back unchanged.
+def read_well(stored: Mapping[str, Any]) -> Well:
+    """Read a ``well`` object; `Well.to_json` gives it back unchanged.
 
     Raises
     ------
     ValueError
-        If it can't be read.
+        If it cannot be read.
     """
-    rest = dict(_object(found, "well"))
+    rest = dict(_object(stored, "well"))
     images = _objects(rest.pop("images", None), "well/images")
     return Well(tuple(_read_field(image) for image in images), rest)
 
@@ -136,12 +136,12 @@ def parse_plate(
     ----------
     rows, columns : sequence of str or dict with name
     wells : sequence of str or dict
-        Paths such as ``"A/1"``, or dicts with ``path`` and, if at all, the right indices.
+        Paths such as ``"A/1"``, or dicts with ``path``, in which indices are optional.
 
     Raises
     ------
     ValueError
-        If a well has no path, or indices that contradict it. (`daskome.ome.rules.agreement` checks the rest.)
+        If a well has no path, or indices that contradict it. (`daskome.ome.rules` checks the rest.)
 
     Examples
     --------
@@ -177,7 +177,7 @@ def parse_well(images: Sequence[str | Mapping[str, Any]]) -> Well:
 
 
 def joined(old: Plate, new: Plate) -> Plate:
-    """Return a plate with the wells of two; names that only one has come where they belong, if names are in order.
+    """Return a plate with the wells of two; new names of rows and columns are sorted in if the old ones are in order.
 
     >>> joined(parse_plate("AC", ["1", "2"], ["A/1"]), parse_plate("B", ["10"], ["B/10"])).rows
     ('A', 'B', 'C')
@@ -205,19 +205,21 @@ def joined(old: Plate, new: Plate) -> Plate:
 def _joined_acquisitions(
     old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
 ) -> tuple[Mapping[str, Any], ...]:
-    """Return acquisitions by their ids; what was said of one stays where nothing is said now but what follows."""
-    whole: dict[str, Mapping[str, Any]] = {str(item.get("id")): item for item in old}
+    """Merge acquisitions by id: keys of the new ones win, but for a name that merely repeats the id."""
+    by_id: dict[str, Mapping[str, Any]] = {str(item.get("id")): item for item in old}
     for item in new:
-        before = whole.get(str(item.get("id")), {})
-        told = {key: v for key, v in item.items() if not (key == "name" and v == str(item.get("id")) and key in before)}
+        before = by_id.get(str(item.get("id")), {})
+        stated = {
+            key: v for key, v in item.items() if not (key == "name" and v == str(item.get("id")) and key in before)
+        }
         counts = [n for n in (before.get("maximumfieldcount"), item.get("maximumfieldcount")) if isinstance(n, int)]
         most = {"maximumfieldcount": max(counts)} if counts else {}
-        whole[str(item.get("id"))] = {**before, **told, **most}
-    return tuple(whole.values())
+        by_id[str(item.get("id"))] = {**before, **stated, **most}
+    return tuple(by_id.values())
 
 
 def natural(name: str) -> tuple[int, str]:
-    """Return what sorts rows A to Z before AA, and columns 2 before 10."""
+    """Return a key that sorts rows A to Z before AA, and column 2 before 10."""
     return len(name), name
 
 
@@ -242,34 +244,34 @@ def _parse_well(plate: Plate, well: str | Mapping[str, Any]) -> PlateWell:
     return PlateWell(well["path"], {k: v for k, v in well.items() if k not in ("path", *indices)})
 
 
-def _read_well(plate: Plate, found: Mapping[str, Any], indexed: bool) -> PlateWell:
-    path = found["path"]
-    own = {"path": path, **(plate.indices(str(path)) if indexed else {})}
-    return PlateWell(str(path), {key: value for key, value in found.items() if own.get(key, _NOTHING) != value})
+def _read_well(plate: Plate, stored: Mapping[str, Any], indexed: bool) -> PlateWell:
+    path = stored["path"]
+    derived = {"path": path, **(plate.indices(str(path)) if indexed else {})}
+    return PlateWell(str(path), {key: value for key, value in stored.items() if derived.get(key, _NOTHING) != value})
 
 
-def _read_field(found: Mapping[str, Any]) -> Field:
-    if not isinstance(found, Mapping) or not isinstance(found.get("path"), str):
-        raise ValueError(f"image {found!r} of a well: give its path, or a dict with one (section 'well')")
-    rest = {key: value for key, value in found.items() if key not in ("path", "acquisition")}
-    return Field(found["path"], found.get("acquisition"), rest)
+def _read_field(stored: Mapping[str, Any]) -> Field:
+    if not isinstance(stored, Mapping) or not isinstance(stored.get("path"), str):
+        raise ValueError(f"image {stored!r} of a well: give its path, or a dict with one (section 'well')")
+    rest = {key: value for key, value in stored.items() if key not in ("path", "acquisition")}
+    return Field(stored["path"], stored.get("acquisition"), rest)
 
 
-def _field(image: Field) -> JSON:
+def _field(image: Field) -> JSONDict:
     acquisition = {} if image.acquisition is None else {"acquisition": image.acquisition}
     return {"path": image.path, **acquisition, **image.rest}
 
 
-def _object(found: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{what} {found!r} is no object")
-    return found
+def _object(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{what} {value!r} is not an object")
+    return value
 
 
-def _objects(found: Any, what: str) -> list[Mapping[str, Any]]:
-    if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
-        raise ValueError(f"{what} {found!r} is no list of objects")
-    return found
+def _objects(value: Any, what: str) -> list[Mapping[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise ValueError(f"{what} {value!r} is not a list of objects")
+    return value
 
 
 _NOTHING = object()

@@ -1,71 +1,112 @@
 """Attributes of a group to the nouns of `daskome.ome.metadata`, whatever the version."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from daskome.model.axes import Axis
-from daskome.ome.detect import KINDS, STATING, likely_version, objects_of, ome_of, version_in
+from daskome.model.json_values import JSONDict
+from daskome.ome.detect import OME_KEYS, STATING, objects_of, ome_of, version_in
 from daskome.ome.image_label import read_image_label
-from daskome.ome.metadata import COORDINATES, JSON, CoordinateSystem, Dataset, Metadata, Multiscale, Numbers
+from daskome.ome.metadata import (
+    COORDINATES,
+    DEFAULT_SYSTEM,
+    CoordinateSystem,
+    Dataset,
+    Metadata,
+    Multiscale,
+    Numbers,
+)
 from daskome.ome.omero import read_omero
 from daskome.ome.plate import joined, read_plate, read_well
-from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version
+from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version, likely_version
 
 LARGEST = 1.7e308
-"""JSON has whole numbers of any size; what is larger is no float."""
+"""The largest number that is read: JSON has integers of any size, floats end here."""
 
 
-def read_metadata(found: Mapping[str, Any]) -> Metadata:
-    """Return what a group's attributes say of OME-Zarr; `attributes` gives it back unchanged.
+def read_metadata(attributes: Mapping[str, Any]) -> Metadata:
+    """Read a group's attributes; `daskome.ome.write.to_attributes` gives them back unchanged.
 
     Raises
     ------
     ValueError
-        If it stands there in a form that can't be read.
+        If they have a form that cannot be read.
     """
-    ome = ome_of(found)
-    likely = VERSIONS.get(version_in(found) or likely_version(found), DEFAULT_VERSION)
+    version = version_to_read(attributes)
+    with _reading(version):
+        return _read(ome_of(attributes), version)
+
+
+@contextmanager
+def _reading(version: Version) -> Iterator[None]:
+    """Turn what broken metadata make Python raise into a ValueError."""
     try:
-        return _read(ome, likely)
+        yield
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"metadata of version {likely.name} can't be read: {error!r}") from error
+        raise ValueError(f"metadata of version {version.name} cannot be read: {error!r}") from error
 
 
-def read_multiscale(found: Mapping[str, Any]) -> Multiscale:
+def read_multiscale(attributes: Mapping[str, Any]) -> Multiscale:
     """Return the first multiscale image that a group's attributes describe.
 
     Raises
     ------
     ValueError
-        If they describe none, or in a form that can't be read.
+        If there is none, or in a form that cannot be read.
     """
-    if not ome_of(found).get("multiscales"):
-        raise ValueError("the group has no multiscales metadata: it is no OME-Zarr image, or an unfinished one")
-    return read_metadata(found).multiscales[0]
+    _check_image(attributes)
+    return read_metadata(attributes).multiscales[0]
 
 
-def merged(found: Mapping[str, Any], new: Metadata) -> Metadata:
-    """Return what a group is to say whose attributes are there already: lists of labels and of wells grow."""
+def read_multiscale_at(attributes: Mapping[str, Any], index: int, datasets: Sequence[Any] | None = None) -> Multiscale:
+    """Return one of a group's multiscale images; with these datasets as they are stored, if given, not all of its own.
+
+    Raises
+    ------
+    ValueError
+        If it is not there, or in a form that cannot be read.
+    """
+    _check_image(attributes)
+    version = version_to_read(attributes)
+    with _reading(version):
+        stored = with_coordinates(ome_of(attributes)["multiscales"][index])
+        return _read_multiscale(stored if datasets is None else {**stored, "datasets": datasets}, version)
+
+
+def _check_image(attributes: Mapping[str, Any]) -> None:
+    if not ome_of(attributes).get("multiscales"):
+        raise ValueError("the group has no multiscales metadata: it is not an OME-Zarr image, or an unfinished one")
+
+
+def merged(attributes: Mapping[str, Any], new: Metadata) -> Metadata:
+    """Return the metadata to write to a group that exists: its lists of labels and of wells grow."""
     if new.labels is None and new.plate is None:
         return new
-    old = read_metadata({key: found[key] for key in ("ome", *KINDS) if key in found})
+    old = read_metadata({key: attributes[key] for key in ("ome", *OME_KEYS) if key in attributes})
     labels = new.labels if old.labels is None or new.labels is None else (*old.labels, *new.labels)
     plate = new.plate if old.plate is None or new.plate is None else joined(old.plate, new.plate)
     return replace(new, labels=labels and tuple(dict.fromkeys(labels)), plate=plate)
 
 
-def with_levels(found: Mapping[str, Any], new: Metadata) -> Metadata:
-    """Return what an image says by now, with the levels that were added to it; what was edited meanwhile stays."""
-    old, made = read_metadata(found), new.multiscales[0]
+def with_levels(attributes: Mapping[str, Any], new: Metadata) -> Metadata:
+    """Return the present metadata of an image with the levels that were added; what was edited meanwhile stays."""
+    old, made = read_metadata(attributes), new.multiscales[0]
     first = replace(
         old.multiscales[0], datasets=made.datasets, method=made.method, metadata=made.metadata, rest=made.rest
     )
     return replace(old, multiscales=(first, *old.multiscales[1:]))
 
 
-def _read(found: Mapping[str, Any], version: Version) -> Metadata:
-    ome = {key: found[key] for key in KINDS if key in found}
+def version_to_read(attributes: Mapping[str, Any]) -> Version:
+    """Return the version to read attributes with: the one they state, the default if that is unknown."""
+    stated = version_in(attributes)
+    return VERSIONS.get(stated, DEFAULT_VERSION) if stated else likely_version(attributes)
+
+
+def _read(ome_attributes: Mapping[str, Any], version: Version) -> Metadata:
+    ome = {key: ome_attributes[key] for key in OME_KEYS if key in ome_attributes}
     says = [key for key in STATING if key in ome and _all_state(ome, key, version.name)]
     stated = None if says == [key for key in version.stated if key in ome] else tuple(says)
     ome |= {key: _silent(ome[key]) for key in says}
@@ -82,16 +123,16 @@ def _read(found: Mapping[str, Any], version: Version) -> Metadata:
     )
 
 
-def _list(found: Any) -> Sequence[Any]:
-    if not isinstance(found, list | tuple):
-        raise TypeError(f"{found!r} is no list")
-    return found
+def _list(value: Any) -> Sequence[Any]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{value!r} is not a list")
+    return value
 
 
-def _texts(found: Any) -> tuple[str, ...]:
-    if not all(isinstance(item, str) for item in _list(found)):
-        raise TypeError(f"{found!r} is no list of paths")
-    return tuple(found)
+def _texts(value: Any) -> tuple[str, ...]:
+    if not all(isinstance(item, str) for item in _list(value)):
+        raise TypeError(f"{value!r} is not a list of paths")
+    return tuple(value)
 
 
 def _all_state(ome: Mapping[str, Any], key: str, name: str) -> bool:
@@ -99,15 +140,15 @@ def _all_state(ome: Mapping[str, Any], key: str, name: str) -> bool:
     return bool(objects) and all(item.get("version") == name for item in objects)
 
 
-def _silent(found: Any) -> Any:
-    """Return objects without the version they state."""
-    if isinstance(found, list):
-        return [_silent(item) for item in found]
-    return {key: value for key, value in found.items() if key != "version"}
+def _silent(stating: Any) -> Any:
+    """Return objects without the version that they state."""
+    if isinstance(stating, list):
+        return [_silent(item) for item in stating]
+    return {key: value for key, value in stating.items() if key != "version"}
 
 
-def _read_multiscale(found: Mapping[str, Any], version: Version) -> Multiscale:
-    rest = with_coordinates(found)
+def _read_multiscale(stored: Mapping[str, Any], version: Version) -> Multiscale:
+    rest = with_coordinates(stored)
     name, method = (rest.pop(key) if isinstance(rest.get(key), str) else None for key in ("name", "type"))
     metadata = rest.pop("metadata") if isinstance(rest.get("metadata"), Mapping) else None
     raw = _list(rest.pop("datasets"))
@@ -116,55 +157,55 @@ def _read_multiscale(found: Mapping[str, Any], version: Version) -> Multiscale:
     return Multiscale(datasets, systems, name, method, metadata, intrinsic, rest)
 
 
-def with_coordinates(found: Mapping[str, Any]) -> JSON:
-    """Return a multiscale as it stands in the metadata, with axes and scales that its ``metadata`` keep for it."""
-    metadata = found.get("metadata")
+def with_coordinates(stored: Mapping[str, Any]) -> JSONDict:
+    """Return a stored multiscale with the axes and scales that its ``metadata`` keep (0.1 to 0.3)."""
+    metadata = stored.get("metadata")
     kept = metadata.get(COORDINATES) if isinstance(metadata, Mapping) else None
     if not isinstance(metadata, Mapping) or not isinstance(kept, Mapping):
-        return dict(found)
+        return dict(stored)
     rest = {key: value for key, value in metadata.items() if key != COORDINATES}
     transforms = [{"coordinateTransformations": t} for t in kept["coordinateTransformations"]]
-    datasets = [{**d, **t} for d, t in zip(found["datasets"], transforms, strict=True)]
-    whole = {**found, "metadata": rest, "axes": kept["axes"], "datasets": datasets}
-    return whole if rest else {key: value for key, value in whole.items() if key != "metadata"}
+    datasets = [{**d, **t} for d, t in zip(stored["datasets"], transforms, strict=True)]
+    completed = {**stored, "metadata": rest, "axes": kept["axes"], "datasets": datasets}
+    return completed if rest else {key: value for key, value in completed.items() if key != "metadata"}
 
 
 def _read_systems(
-    rest: JSON, datasets: Sequence[Mapping[str, Any]], version: Version
+    rest: JSONDict, datasets: Sequence[Mapping[str, Any]], version: Version
 ) -> tuple[tuple[CoordinateSystem, ...], int]:
-    """Take the axes out of the rest of a multiscale: the systems, and which of them the levels lie in."""
+    """Take the axes out of `rest`: return the systems, and the index of that in which the levels lie."""
     if "coordinateSystems" not in rest:
         missing = "axes" not in rest and version.every_axis
         axes = version.every_axis if missing else tuple(map(_read_axis, _list(rest.pop("axes"))))
-        return (CoordinateSystem("physical", axes),), 0
+        return (CoordinateSystem(DEFAULT_SYSTEM, axes),), 0
     systems = tuple(map(_read_system, _list(rest.pop("coordinateSystems"))))
     outputs = [t.get("output") for dataset in datasets for t in dataset.get("coordinateTransformations", ())]
     names = [output.get("name") for output in outputs if isinstance(output, Mapping)]
     if not systems:
-        raise TypeError("there are no coordinateSystems")
+        raise TypeError("coordinateSystems is empty")
     return systems, next((i for i, system in enumerate(systems) if system.name in names), 0)
 
 
-def _read_system(found: Mapping[str, Any]) -> CoordinateSystem:
-    rest = {key: value for key, value in found.items() if key not in ("name", "axes")}
-    return CoordinateSystem(str(found["name"]), tuple(map(_read_axis, _list(found["axes"]))), rest)
+def _read_system(stored: Mapping[str, Any]) -> CoordinateSystem:
+    rest = {key: value for key, value in stored.items() if key not in ("name", "axes")}
+    return CoordinateSystem(str(stored["name"]), tuple(map(_read_axis, _list(stored["axes"]))), rest)
 
 
-def _read_axis(found: Any) -> Axis:
-    if isinstance(found, str):
-        return Axis(found)
-    rest = dict(found)
+def _read_axis(stored: Any) -> Axis:
+    if isinstance(stored, str):
+        return Axis(stored)
+    rest = dict(stored)
     kind, unit = (rest.pop(key) if rest.get(key) and isinstance(rest[key], str) else None for key in ("type", "unit"))
     return Axis(str(rest.pop("name")), kind, unit, rest)
 
 
-def _read_dataset(found: Mapping[str, Any]) -> Dataset:
+def _read_dataset(stored: Mapping[str, Any]) -> Dataset:
     vectors: dict[str, Numbers] = {}
-    for transform in _steps(_list(found.get("coordinateTransformations", ()))):
+    for transform in _steps(_list(stored.get("coordinateTransformations", ()))):
         if transform["type"] in ("scale", "translation"):
             vectors[transform["type"]] = tuple(_number(v) for v in _list(transform[transform["type"]]))
-    rest = {key: value for key, value in found.items() if key not in ("path", "coordinateTransformations")}
-    return Dataset(str(found["path"]), vectors.get("scale"), vectors.get("translation"), rest)
+    rest = {key: value for key, value in stored.items() if key not in ("path", "coordinateTransformations")}
+    return Dataset(str(stored["path"]), vectors.get("scale"), vectors.get("translation"), rest)
 
 
 def _steps(transforms: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -174,8 +215,8 @@ def _steps(transforms: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any
 
 
 def _number(value: Any) -> float:
-    """Return a number as it is; a bool or text is none."""
+    """Return a number as it is; raise for bools, text and integers too large for a float."""
     huge = isinstance(value, int) and abs(value) > LARGEST
     if huge or isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number that can be stored")
+        raise TypeError(f"{value!r} is not a number that can be stored")
     return value

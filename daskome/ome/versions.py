@@ -1,16 +1,33 @@
-"""`VERSIONS`: one row per version of OME-Zarr. No other module asks which version it has in hand."""
+"""`VERSIONS`: one row per version of OME-Zarr. Nothing else compares versions by name; all code asks the row."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from daskome.model.axes import Axis, reject_unknown
+from daskome.model.axes_rule import check_axes
+from daskome.model.json_values import JSONDict
 from daskome.model.layout import ZARR_V2, ZARR_V2_FLAT, ZARR_V3, ArrayFormat
-from daskome.ome.detect import STATING
-from daskome.ome.metadata import JSON, TCZYX, Dataset, Multiscale
+from daskome.ome.detect import STATING, objects_of, ome_of
+from daskome.ome.metadata import TCZYX, Dataset, Multiscale
 
 
-@dataclass(frozen=True, slots=True)
+class AxesForm(NamedTuple):
+    """How a multiscale states its axes.
+
+    Attributes
+    ----------
+    write : callable
+        The axes as entries of a multiscale.
+    matches : callable
+        Whether a stored multiscale has this form.
+    """
+
+    write: Callable[[Multiscale], JSONDict]
+    matches: Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """A row of `VERSIONS`: where one version of OME-Zarr differs from the others.
 
@@ -18,6 +35,10 @@ class Version:
     ----------
     name : str
         As it stands in the metadata.
+    drafts : tuple of str
+        Names that drafts of the version state.
+    preferred : bool
+        Whether daskome chooses it where only the zarr format is known: the newest version that viewers read.
     arrays : ArrayFormat
         The zarr format, and how chunks are named.
     root : str or None
@@ -25,27 +46,56 @@ class Version:
     stated : tuple of str
         The objects that state the version, besides `root`.
     every_axis : tuple of Axis
-        Axes that each image has, of length 1 if need be; empty for those that it likes.
-    axes : callable
-        The axes as the entries of a multiscale.
+        Axes that every image has, of length 1 if need be; empty where axes are free.
+    fixed_axes : bool
+        Whether images have the axes t, c, z, y, x only, in this order.
+    axes : AxesForm
+        How a multiscale states its axes.
+    named_systems : bool
+        Whether axes belong to coordinate systems with a name, of which an image may have several.
+    array_axes : bool
+        Whether coordinate systems of axes of type "array" are allowed, for which the rules of images do not hold.
+    named_arrays : bool
+        Whether arrays must name their axes.
+    one_dtype : bool
+        Whether all levels of an image must have the same dtype.
+    integer_labels : bool
+        Whether labels must be integers.
     transforms : callable
-        What a level says besides its path; None where that can't be stored.
+        The transformations of a level; None where they cannot be stored.
     beside : callable
-        What stands beside ``multiscales``.
+        Further attributes beside ``multiscales``.
+    whole_channels : bool
+        Whether every channel must have a colour and a window.
     indexed : bool
-        Whether a plate lists wells with row and column.
+        Whether a plate lists wells with row and column, and their paths are row/column.
+    named_acquisitions : bool
+        Whether images must state their acquisition where a plate has several.
     """
 
     name: str
+    drafts: tuple[str, ...] = ()
+    preferred: bool = False
     arrays: ArrayFormat
     root: str | None
     stated: tuple[str, ...]
     every_axis: tuple[Axis, ...]
-    check_axes: Callable[[Sequence[Axis]], None]
-    axes: Callable[[Multiscale], JSON]
-    transforms: Callable[[Dataset, str], list[JSON]] | None
-    beside: Callable[[Multiscale], JSON]
+    fixed_axes: bool
+    axes: AxesForm
+    named_systems: bool
+    array_axes: bool
+    named_arrays: bool
+    one_dtype: bool
+    integer_labels: bool
+    transforms: Callable[[Dataset, str], list[JSONDict]] | None
+    beside: Callable[[Multiscale], JSONDict]
+    whole_channels: bool
     indexed: bool
+    named_acquisitions: bool
+
+    def check_axes(self, axes: Sequence[Axis]) -> None:
+        """Raise a ValueError for axes that an image of this version must not have."""
+        check_axes(axes, fixed=self.fixed_axes)
 
 
 def find_version(fmt: Any) -> Version:
@@ -54,7 +104,7 @@ def find_version(fmt: Any) -> Version:
     Raises
     ------
     ValueError
-        If it is none of them.
+        If it is not one of them.
     """
     if isinstance(fmt, Version):
         return fmt
@@ -64,12 +114,24 @@ def find_version(fmt: Any) -> Version:
 
 
 def version_of(zarr_format: int) -> Version:
-    """Return the newest version that a group of this zarr format can hold, of those that viewers read."""
-    return next(v for v in (VERSIONS["0.5"], VERSIONS["0.4"]) if v.arrays.zarr_format == zarr_format)
+    """Return the preferred version of a zarr format, the newest one that viewers read."""
+    return next(v for v in _newest_first() if v.preferred and v.arrays.zarr_format == zarr_format)
+
+
+def likely_version(attributes: Mapping[str, Any]) -> Version:
+    """Return the version that a group's attributes look like, where they state none."""
+    multiscale: Mapping[str, Any] = next(objects_of(ome_of(attributes), "multiscales"), {})
+    candidates = [version for version in _newest_first() if (version.root is not None) == ("ome" in attributes)]
+    alike = (version for version in candidates if version.axes.matches(multiscale))
+    return next(alike, None) or next(version for version in candidates if version.preferred)
+
+
+def _newest_first() -> list[Version]:
+    return list(VERSIONS.values())[::-1]
 
 
 def unsupported(version: Version, multiscale: Multiscale) -> list[str]:
-    """Return what readers of a version will not know of an image, in words; nothing if it says all that matters."""
+    """Return, in words, what readers of a version will not know of an image."""
     if version.transforms is not None:
         return []
     first = multiscale.placed[0]
@@ -84,92 +146,87 @@ def unsupported(version: Version, multiscale: Multiscale) -> list[str]:
     return [f"{what} ({', '.join(values)})" for what, values in rows if values]
 
 
-def _check_axes(axes: Sequence[Axis]) -> None:
-    """Raise for what the specification, 0.4 and later, section "axes", forbids."""
-    names = [axis.name for axis in axes]
-    space = [axis.name for axis in axes if axis.spatial]
-    rank = [{"time": 0, "space": 2}.get(axis.type or "", 1) for axis in axes]
-    if not 2 <= len(space) <= 3:
-        raise ValueError(f"axes {names}: an image has 2 or 3 axes of space, not {len(space)} (section 'axes')")
-    if rank.count(0) > 1 or rank.count(1) > 1:
-        raise ValueError(f"axes {names}: at most one axis of time, and one of channel or another type (section 'axes')")
-    if rank != sorted(rank):
-        raise ValueError(
-            f"axes {names} must be in the order time, channel, space; transpose the image to match (section 'axes')"
-        )
-    known = [name for name in space if name in "zyx"]
-    if known != sorted(known, reverse=True):
-        raise ValueError(f"axes {names} must be in the order z, y, x; transpose the image to match (section 'axes')")
-
-
-def _check_named(axes: Sequence[Axis]) -> None:
-    """Raise for what 0.1 to 0.3 forbid: other axes than t, c, z, y, x, or these in another order."""
-    names = [axis.name for axis in axes]
-    known = [axis.name for axis in TCZYX if axis.name in names]
-    if names != known:
-        raise ValueError(
-            f"axes {names}: OME-Zarr 0.3 and older has t, c, z, y, x only, in this order (section 'axes');"
-            " use fmt='0.4' or newer, or transpose the image"
-        )
-    _check_axes(axes)
-
-
-def _no_axes(multiscale: Multiscale) -> JSON:
+def _nothing(multiscale: Multiscale) -> JSONDict:
     return {}
 
 
-def _axis_names(multiscale: Multiscale) -> JSON:
+def _axis_names(multiscale: Multiscale) -> JSONDict:
     return {"axes": [axis.name for axis in multiscale.system.axes]}
 
 
-def _array_dimensions(multiscale: Multiscale) -> JSON:
+def _lists_names(multiscale: Mapping[str, Any]) -> bool:
+    axes = multiscale.get("axes")
+    return isinstance(axes, list) and axes != [] and all(isinstance(axis, str) for axis in axes)
+
+
+def _array_dimensions(multiscale: Multiscale) -> JSONDict:
     return {"_ARRAY_DIMENSIONS": [axis.name for axis in multiscale.system.axes]}
 
 
-def axis_dicts(multiscale: Multiscale) -> JSON:
+def axis_dicts(multiscale: Multiscale) -> JSONDict:
     """Return the axes as objects (0.4 and 0.5)."""
-    return {"axes": [_axis_dict(axis) for axis in multiscale.system.axes]}
+    return {"axes": [axis_object(axis) for axis in multiscale.system.axes]}
 
 
-def _systems(multiscale: Multiscale) -> JSON:
+def _systems(multiscale: Multiscale) -> JSONDict:
     return {
         "coordinateSystems": [
-            {"name": system.name, "axes": [_axis_dict(axis) for axis in system.axes], **system.rest}
+            {"name": system.name, "axes": [axis_object(axis) for axis in system.axes], **system.rest}
             for system in multiscale.systems
         ]
     }
 
 
-def _axis_dict(axis: Axis) -> JSON:
+def axis_object(axis: Axis) -> JSONDict:
     """Return an axis without the keys it has no value for: readers fail on null and "" (section "axes")."""
     pairs = {"name": axis.name, "type": axis.type, "unit": axis.unit}
     return {**{key: value for key, value in pairs.items() if value}, **axis.rest}
 
 
-def scale_then_translation(dataset: Dataset, system: str) -> list[JSON]:
+def scale_then_translation(dataset: Dataset, system: str) -> list[JSONDict]:
     """Return a scale, and a translation where there is one (0.4 and 0.5)."""
     vectors = {"scale": dataset.scale, "translation": dataset.translation}
     return [{"type": kind, kind: list(vector)} for kind, vector in vectors.items() if vector is not None]
 
 
-def _one_transform(dataset: Dataset, system: str) -> list[JSON]:
+def _one_transform(dataset: Dataset, system: str) -> list[JSONDict]:
     """Return one transformation from the level to its system (0.6, section "multiscales")."""
     steps = scale_then_translation(dataset, system) or [{"type": "identity"}]
-    whole = steps[0] if len(steps) == 1 else {"type": "sequence", "transformations": steps}
-    return [{**whole, "input": {"path": dataset.path}, "output": {"name": system}}]
+    transform = steps[0] if len(steps) == 1 else {"type": "sequence", "transformations": steps}
+    return [{**transform, "input": {"path": dataset.path}, "output": {"name": system}}]
 
+
+NO_AXES = AxesForm(_nothing, lambda stored: bool(stored) and not isinstance(stored.get("axes"), list))
+AXIS_NAMES = AxesForm(_axis_names, _lists_names)
+AXIS_OBJECTS = AxesForm(axis_dicts, lambda stored: isinstance(stored.get("axes"), list) and not _lists_names(stored))
+SYSTEMS = AxesForm(_systems, lambda stored: "coordinateSystems" in stored)
 
 _05 = Version(
-    "0.5", ZARR_V3, "ome", ("image-label", "plate", "well"), (), _check_axes,
-    axis_dicts, scale_then_translation, _no_axes, True,
+    name="0.5", preferred=True, arrays=ZARR_V3, root="ome", stated=("image-label", "plate", "well"),
+    every_axis=(), fixed_axes=False, axes=AXIS_OBJECTS, named_systems=False, array_axes=False,
+    named_arrays=True, one_dtype=False, integer_labels=True, transforms=scale_then_translation, beside=_nothing,
+    whole_channels=False, indexed=True, named_acquisitions=True,
 )  # fmt: skip
-_04 = replace(_05, name="0.4", arrays=ZARR_V2, root=None, stated=STATING)
+_04 = replace(
+    _05, name="0.4", arrays=ZARR_V2, root=None, stated=STATING, named_arrays=False, integer_labels=False,
+    whole_channels=True,
+)  # fmt: skip
 _03 = replace(
-    _04, name="0.3", check_axes=_check_named, axes=_axis_names, transforms=None, beside=_array_dimensions, indexed=False
-)
-_02 = replace(_03, name="0.2", every_axis=TCZYX, axes=_no_axes, beside=_no_axes)
+    _04, name="0.3", preferred=False, fixed_axes=True, axes=AXIS_NAMES, named_arrays=True, transforms=None,
+    beside=_array_dimensions, indexed=False, named_acquisitions=False,
+)  # fmt: skip
+_02 = replace(_03, name="0.2", every_axis=TCZYX, axes=NO_AXES, named_arrays=False, beside=_nothing)
 _01 = replace(_02, name="0.1", arrays=ZARR_V2_FLAT)
-_06 = replace(_05, name="0.6", stated=(), axes=_systems, transforms=_one_transform)
+_06 = replace(
+    _05, name="0.6", drafts=("0.6rc0",), preferred=False, stated=(), axes=SYSTEMS, named_systems=True, array_axes=True,
+    named_arrays=False, one_dtype=True, transforms=_one_transform,
+)  # fmt: skip
 VERSIONS: Mapping[str, Version] = {version.name: version for version in (_01, _02, _03, _04, _05, _06)}
-"""Specification: https://ngff.openmicroscopy.org/. Each row is made from a neighbour by what changed between them."""
-DEFAULT_VERSION = VERSIONS["0.5"]
+"""Specification: https://ngff.openmicroscopy.org/. Each row is made from a neighbour by what changed between them.
+
+Old to new. A version that is not among them is added by a row here; the sets of versions in `daskome.ome.rules` are
+made from these names, so that `since("0.6")` covers it.
+"""
+DEFAULT_VERSION = _05
+FLAT_FORM = _05
+"""The version whose spelling of levels callers use: a list of a scale and perhaps a translation for each."""

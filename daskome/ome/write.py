@@ -1,14 +1,15 @@
-"""The nouns of `daskome.ome.metadata` to the attributes of a group, as a row of `VERSIONS` says."""
+"""From the nouns of `daskome.ome.metadata` to the attributes of a group, in the form of a row of `VERSIONS`."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from daskome.ome.metadata import COORDINATES, JSON, Dataset, Metadata, Multiscale
+from daskome.model.json_values import JSONDict
+from daskome.ome.metadata import COORDINATES, Dataset, Metadata, Multiscale
 from daskome.ome.versions import Version, axis_dicts, scale_then_translation
 
 
-def to_attributes(version: Version, metadata: Metadata) -> JSON:
-    """Return the attributes of a group, to be merged into those it has.
+def to_attributes(version: Version, metadata: Metadata) -> JSONDict:
+    """Return the attributes of a group, to be merged into those that it has.
 
     Parameters
     ----------
@@ -24,9 +25,9 @@ def to_attributes(version: Version, metadata: Metadata) -> JSON:
 # ---- what is written
 
 
-def _ome(version: Version, metadata: Metadata) -> JSON:
+def _ome(version: Version, metadata: Metadata) -> JSONDict:
     """Return all objects, with the version where it belongs."""
-    rows: JSON = {
+    rows: JSONDict = {
         "multiscales": [_multiscale(version, m) for m in metadata.multiscales] or None,
         "omero": metadata.omero and metadata.omero.to_json(),
         "image-label": metadata.image_label and metadata.image_label.to_json(),
@@ -36,32 +37,32 @@ def _ome(version: Version, metadata: Metadata) -> JSON:
         "bioformats2raw.layout": metadata.layout,
         "series": metadata.series if metadata.series is None else list(metadata.series),
     }
-    found = {key: value for key, value in rows.items() if value is not None}
+    written = {key: value for key, value in rows.items() if value is not None}
     for key in version.stated if metadata.stated is None else metadata.stated:
-        found |= {key: _stating(found[key], version.name)} if key in found else {}
-    return found
+        written |= {key: _stating(written[key], version.name)} if key in written else {}
+    return written
 
 
-def _stating(found: Any, name: str) -> Any:
-    return [_stating(item, name) for item in found] if isinstance(found, list) else {"version": name, **found}
+def _stating(value: Any, name: str) -> Any:
+    return [_stating(item, name) for item in value] if isinstance(value, list) else {"version": name, **value}
 
 
-def _multiscale(version: Version, multiscale: Multiscale) -> JSON:
-    said: JSON = {"name": multiscale.name, "type": multiscale.method, "metadata": _metadata(version, multiscale)}
-    found = {key: value for key, value in said.items() if value is not None} | version.axes(multiscale)
-    found["datasets"] = [_dataset(version, dataset, multiscale.system.name) for dataset in multiscale.datasets]
-    return {**found, **multiscale.rest}
+def _multiscale(version: Version, multiscale: Multiscale) -> JSONDict:
+    stated: JSONDict = {"name": multiscale.name, "type": multiscale.method, "metadata": _metadata(version, multiscale)}
+    written = {key: value for key, value in stated.items() if value is not None} | version.axes.write(multiscale)
+    written["datasets"] = [_dataset(version, dataset, multiscale.system.name) for dataset in multiscale.datasets]
+    return {**written, **multiscale.rest}
 
 
-def _dataset(version: Version, dataset: Dataset, system: str) -> JSON:
+def _dataset(version: Version, dataset: Dataset, system: str) -> JSONDict:
     transforms = version.transforms and version.transforms(dataset, system)
     return {"path": dataset.path, **({"coordinateTransformations": transforms} if transforms else {}), **dataset.rest}
 
 
 def _metadata(version: Version, multiscale: Multiscale) -> Mapping[str, Any] | None:
-    """Return the ``metadata``; where axes and scales have no place of their own, they are kept in it."""
-    said = any(d.scale for d in multiscale.datasets) or any(a.type or a.unit for a in multiscale.system.axes)
-    if version.transforms is not None or not said:
+    """Return the ``metadata``, which keep axes and scales for versions that have no other place for them."""
+    states_more = any(d.scale for d in multiscale.datasets) or any(a.type or a.unit for a in multiscale.system.axes)
+    if version.transforms is not None or not states_more:
         return multiscale.metadata
     kept = axis_dicts(multiscale)
     kept["coordinateTransformations"] = [scale_then_translation(dataset, "") for dataset in multiscale.datasets]

@@ -8,6 +8,7 @@
                     │         and writes the levels above whose blocks nest
                     └─ units       a unit covers a region of the pass, whole stored objects that no other unit writes
 
-*Amplification* is how many times the average voxel is read. A *temporary copy* is a level or an image in chunks that
-suit the pass that reads it; it goes with the journal. Neither Dask nor zarr is imported here.
+`PlanOptions` say for which `Workers` a plan is made, what it may do, and its `Limits`. *Amplification* is how many
+times the average voxel is read. A *temporary copy* is a level or an image in chunks that suit the pass that reads it;
+it is deleted with the journal. Groups are named by their paths. Neither Dask nor zarr is imported here.
 """

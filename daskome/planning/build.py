@@ -1,6 +1,6 @@
-"""Make plans: for an image, for levels the caller has, for more levels, and several plans as one."""
+"""Make plans: for an image, for levels that exist already, for more levels, and for several plans together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -12,14 +12,14 @@ from daskome.model.pyramid import Pyramid, given_pyramid, image_pyramid
 from daskome.ome.metadata import Metadata, image_metadata
 from daskome.ome.versions import Version
 from daskome.planning.cascade import choose_route, copies_written, copying_pass, plan_passes
-from daskome.planning.plan import Describe, Group, Plan, Stage
-from daskome.planning.temporary_copies import STAGING
+from daskome.planning.plan import Describe, Group, Plan, Stage, common_path, join
+from daskome.planning.temporary_copies import copy_path
 from daskome.planning.work import Pass, PlanOptions, SourceChunks, Workers
 
 
 def plan_image(
     image: Image,
-    pieces: SourceChunks,
+    source: SourceChunks,
     method: Method,
     version: Version,
     *,
@@ -33,32 +33,32 @@ def plan_image(
     Parameters
     ----------
     image : Image
-    pieces : SourceChunks
-        In which the image is stored or computed.
+    source : SourceChunks
+        The chunks in which the image is stored or computed.
     method : Method
     version : Version
     scale_factors, storage_options
         As in `daskome.write_image`.
     describe : callable
-        From the pyramid to what its group says.
+        Returns the metadata of the group that holds a pyramid.
     options : PlanOptions, optional
-        Who will write it, and what the plan may do for that.
+        Who will write the plan, and what it may do.
 
     Raises
     ------
     ValueError
-        For anything that can't be written as asked, or not within the memory of a worker.
+        If the image cannot be written with these options, or not within the memory of a worker.
     """
     version.check_axes(image.axes)
-    pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays)
     options = options or PlanOptions()
-    passes, copies = choose_route(pyramid, replace(pieces, image=0), options)
-    return _plan_of(version, Group("", describe(pyramid), 0), [pyramid, *copies], passes, options.workers)
+    pyramid = image_pyramid(image, method, scale_factors, storage_options, version.arrays, options.limits)
+    passes, copies = choose_route(pyramid, replace(source, image=0), options)
+    return _plan_of(version, Group("", describe(pyramid), pyramid), copies, passes, options.workers)
 
 
 def plan_levels(
     levels: Sequence[Image],
-    pieces: Sequence[SourceChunks],
+    sources: Sequence[SourceChunks],
     method: Method,
     version: Version,
     *,
@@ -66,86 +66,66 @@ def plan_levels(
     describe: Describe = image_metadata,
     options: PlanOptions | None = None,
 ) -> Plan:
-    """Return the plan for levels that the caller has already: all of them independent, in one stage."""
-    pyramid = given_pyramid(levels, method, storage_options, version.arrays)
-    version.check_axes(pyramid.axes)
+    """Return the plan that writes levels which the caller has already made: independent passes, in one stage."""
     options = options or PlanOptions()
-    passes = tuple(copying_pass(pyramid, k, replace(own, image=k), options) for k, own in enumerate(pieces))
-    return Plan(version.name, (Group("", describe(pyramid), 0),), (pyramid,), (Stage(passes),), options.workers)
+    pyramid = given_pyramid(levels, method, storage_options, version.arrays, options.limits)
+    version.check_axes(pyramid.axes)
+    passes = tuple(copying_pass(pyramid, k, replace(source, image=k), options) for k, source in enumerate(sources))
+    return Plan(version.name, (Group("", describe(pyramid), pyramid),), (Stage(passes),), options.workers)
 
 
 def plan_more_levels(
     pyramid: Pyramid, kept: int, version: Version, metadata: Metadata, options: PlanOptions | None = None
 ) -> Plan:
-    """Return the plan that adds to the first `kept` levels of a pyramid, which are stored, the others."""
+    """Return the plan that writes the levels of a pyramid beyond the first `kept`, which are stored already."""
     options = options or PlanOptions()
     passes = plan_passes(pyramid, SourceChunks(()), options, kept)
-    return _plan_of(
-        version, Group("", metadata, 0, kept), [pyramid, *copies_written(pyramid, passes)], passes, options.workers
-    )
+    copies = copies_written(pyramid, passes, options.limits)
+    return _plan_of(version, Group("", metadata, pyramid, kept), copies, passes, options.workers)
 
 
 def _plan_of(
-    version: Version, group: Group, pyramids: Sequence[Pyramid], passes: Sequence[Pass], workers: Workers
+    version: Version, group: Group, copies: Sequence[Pyramid], passes: Sequence[Pass], workers: Workers
 ) -> Plan:
-    """Return the plan of a group with the first pyramid; the others are temporary copies, in the order of groups."""
-    copies = (Group(f"{STAGING}/{k}", Metadata(), 1 + k, temporary=True) for k in range(len(pyramids) - 1))
-    return Plan(version.name, (group, *copies), tuple(pyramids), tuple(Stage((work,)) for work in passes), workers)
+    """Return the plan of one group and the temporary copies that its passes use, in the order of their numbers."""
+    groups = [Group(copy_path(k), Metadata(), copy, temporary=True) for k, copy in enumerate(copies)]
+    return Plan(version.name, (group, *groups), tuple(Stage((pass_,)) for pass_ in passes), workers)
 
 
 def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) -> Plan:
-    """Return plans, each put under a path, as one: their stages run side by side.
+    """Return one plan that holds several, each under a path; their stages run side by side.
 
     Parameters
     ----------
     parts : sequence of (str, Plan)
-        All of one version, for the same workers. What is equal by identity is kept once, so that a plate of a
-        thousand like images has one pyramid.
+        All of one version, for the same workers.
     groups : sequence of Group
-        Without pyramids, which are published after those of the parts.
+        Groups without pyramids, to be published after those of the parts.
     """
-    pyramids: dict[int, tuple[int, Pyramid]] = {}
-    made: list[Group] = []
+    home = common_path([join(path, group.path) for path, plan in parts for group, _ in plan.images])
+    n_copies, n_images = count(), 0
+    moved: list[Group] = []
     stages: list[list[Pass]] = []
-    images = 0
-    for path, part in parts:
-        first = len(made)
-        for group in part.groups:
-            number = None if group.pyramid is None else _numbered(pyramids, part.pyramids[group.pyramid])
-            made.append(replace(group, path="/".join(filter(None, (path, group.path))), pyramid=number))
-        for k, stage in enumerate(part.stages):
+    for path, plan in parts:
+        paths = {
+            group.path: join(home, copy_path(next(n_copies))) if group.temporary else join(path, group.path)
+            for group in plan.groups
+        }
+        moved += (replace(group, path=paths[group.path]) for group in plan.groups)
+        for k, stage in enumerate(plan.stages):
             stages += [[] for _ in range(k + 1 - len(stages))]
-            stages[k] += (_shifted(work, first, images) for work in stage.passes)
-        images += part.n_images
+            stages[k] += (_moved(pass_, paths, n_images) for pass_ in stage.passes)
+        n_images += plan.n_images
     whole = parts[0][1]
-    return _with_staging_at_home(
-        Plan(
-            whole.version,
-            (*made, *groups),
-            tuple(pyramid for _, pyramid in pyramids.values()),
-            tuple(Stage(tuple(passes)) for passes in stages),
-            whole.workers,
-        )
-    )
+    return Plan(whole.version, (*moved, *groups), tuple(Stage(tuple(passes)) for passes in stages), whole.workers)
 
 
-def _with_staging_at_home(plan: Plan) -> Plan:
-    """Return a plan whose temporary groups lie beside its journal, so that they go with it."""
-    folder, numbers = "/".join(filter(None, (plan.home, STAGING))), count()
-    groups = (replace(g, path=f"{folder}/{next(numbers)}") if g.temporary else g for g in plan.groups)
-    return replace(plan, groups=tuple(groups))
-
-
-def _numbered(pyramids: dict[int, tuple[int, Pyramid]], pyramid: Pyramid) -> int:
-    """Return the number of a pyramid among those there are, which it joins if it is new."""
-    return pyramids.setdefault(id(pyramid), (len(pyramids), pyramid))[0]
-
-
-def _shifted(work: Pass, groups: int, images: int) -> Pass:
+def _moved(pass_: Pass, paths: Mapping[str, str], n_images: int) -> Pass:
+    """Return a pass whose groups have new paths, and whose image comes after `n_images` others."""
     return replace(
-        work,
-        group=work.group + groups,
-        image=None if work.image is None else work.image + images,
-        staged=None if work.staged is None else work.staged + groups,
-        leaves=None if work.leaves is None else work.leaves + groups,
+        pass_,
+        group=paths[pass_.group],
+        image=None if pass_.image is None else pass_.image + n_images,
+        reads_copy=pass_.reads_copy and paths[pass_.reads_copy],
+        writes_copy=pass_.writes_copy and paths[pass_.writes_copy],
     )

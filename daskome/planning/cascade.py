@@ -1,12 +1,12 @@
-"""From a pyramid to its passes: how many levels each writes, and whether it goes by way of a temporary copy.
+"""Turn a pyramid into passes: how many levels each writes, and whether it uses a temporary copy.
 
 ::
 
     image ──▶ pass 0 ──▶ s0 s1 s2                      levels whose blocks nest are written from what is in memory
                            └──▶ pass 1 ──▶ s3 s4       the next pass reads back the level below it,
-                           └─copy of s3──▶             or a temporary copy that the pass before left for it
+                           └─copy of s3──▶             or a temporary copy that the previous pass wrote
 
-    image ──▶ temporary copy ──▶ s0 s1 …               where chunks of the image and of level 0 fit badly
+    image ──▶ temporary copy ──▶ s0 s1 …               where chunks of the image do not fit those of level 0
 """
 
 from collections.abc import Iterable
@@ -14,62 +14,55 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
-from operator import attrgetter
 
 from daskome.model.chunks import regular_chunks
+from daskome.model.limits import Limits
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
 from daskome.planning.choose import best_pass
-from daskome.planning.temporary_copies import next_level_copy, temporary_level
+from daskome.planning.temporary_copies import copy_path, next_level_copy, temporary_level
 from daskome.planning.work import Pass, PlanOptions, SourceChunks
-
-STAGED_ABOVE = 4
-"""From more than so many times on that an image would be read, a temporary copy is offered."""
-STAGED_NBYTES = 2 * 2**20
-"""The least size of the chunks of such a copy, if its image and target allow."""
-STAGED_DOUBLINGS = 4
-"""How many lengths of such chunks are tried along an axis, each twice the one before."""
 
 
 def plan_passes(
-    pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions, first: int = 0, copies: int = 0
+    pyramid: Pyramid, source: SourceChunks, options: PlanOptions, first: int = 0, n_copies: int = 0
 ) -> list[Pass]:
-    """Return passes that write the levels from `first` on, level 0 from its pieces, others from what is stored.
+    """Return the passes that write the levels from `first` on.
 
-    That is the level below, or a temporary copy; so many `copies` there are already.
+    Level 0 is made from `source`, the others from the stored level below or from a temporary copy. There are
+    `n_copies` of these already.
     """
     if first >= len(pyramid.levels):
         return []
     if first:
-        pieces = _stored(pyramid.levels[first - 1])
-    work = best_pass(pyramid, first, last_nested(pyramid, first), pieces, options)
-    if work.leaves is None:
-        return [work, *plan_passes(pyramid, pieces, options, work.stop, copies)]
-    rest, number = replace(pyramid, levels=pyramid.levels[work.stop :]), copies + 1
-    (copy,) = copies_written(pyramid, [work])
-    further = plan_passes(rest, _stored(copy.levels[0], number), options, copies=number)
-    above = (replace(w, first=w.first + work.stop, stop=w.stop + work.stop) for w in further)
-    return [replace(work, leaves=number), *above]
+        source = _stored(pyramid.levels[first - 1])
+    pass_ = best_pass(pyramid, first, last_nested(pyramid, first), source, options, n_copies)
+    if pass_.writes_copy is None:
+        return [pass_, *plan_passes(pyramid, source, options, pass_.stop, n_copies)]
+    coarser = replace(pyramid, levels=pyramid.levels[pass_.stop :])
+    (copy,) = copies_written(pyramid, [pass_], options.limits)
+    further = plan_passes(coarser, _stored(copy.levels[0], pass_.writes_copy), options, n_copies=n_copies + 1)
+    return [pass_, *(replace(w, first=w.first + pass_.stop, stop=w.stop + pass_.stop) for w in further)]
 
 
-def copies_written(pyramid: Pyramid, passes: Iterable[Pass]) -> list[Pyramid]:
-    """Return the temporary copies of levels that passes leave, each a pyramid of one level."""
-    found = (next_level_copy(pyramid, work.stop) for work in passes if work.leaves is not None)
-    return [copy for copy in found if copy]
+def copies_written(pyramid: Pyramid, passes: Iterable[Pass], limits: Limits) -> list[Pyramid]:
+    """Return the temporary copies of levels that passes write, each a pyramid of one level."""
+    copies = (next_level_copy(pyramid, pass_.stop, limits) for pass_ in passes if pass_.writes_copy is not None)
+    return [copy for copy in copies if copy]
 
 
-def _stored(level: Level, staged: int | None = None) -> SourceChunks:
-    return SourceChunks(regular_chunks(level.shape, level.layout.chunks), staged=staged, made=True)
+def _stored(level: Level, reads_copy: str | None = None) -> SourceChunks:
+    return SourceChunks(regular_chunks(level.shape, level.layout.chunks), reads_copy=reads_copy, of_level=True)
 
 
-def copying_pass(pyramid: Pyramid, k: int, pieces: SourceChunks, options: PlanOptions) -> Pass:
-    """Return the pass that writes level k as the caller has it."""
+def copying_pass(pyramid: Pyramid, k: int, source: SourceChunks, options: PlanOptions) -> Pass:
+    """Return the pass that writes level k as the caller has made it."""
     alone = replace(pyramid, levels=(pyramid.levels[k],))
-    return replace(best_pass(alone, 0, 1, pieces, options), first=k, stop=k + 1)
+    return replace(best_pass(alone, 0, 1, source, options), first=k, stop=k + 1)
 
 
 def last_nested(pyramid: Pyramid, first: int) -> int:
-    """Return up to which level blocks nest from `first` on, so that one pass can write them all."""
+    """Return the end of the levels from `first` on whose blocks nest, so that one pass can write them all."""
     stop = first + 1
     while stop < len(pyramid.levels) and _nests(pyramid, stop):
         stop += 1
@@ -77,7 +70,7 @@ def last_nested(pyramid: Pyramid, first: int) -> int:
 
 
 def _nests(pyramid: Pyramid, k: int) -> bool:
-    """Whether a block of level k is made of whole blocks of level k - 1, as they are stored, and of nothing else."""
+    """Return whether a block of level k is made of whole blocks of level k - 1, as stored, and of nothing else."""
     fine, coarse, factors = pyramid.levels[k - 1], pyramid.levels[k], pyramid.factors(k)
     if any(map(pyramid.method.halo, factors)) or not fine.layout.lossless:
         return False
@@ -92,9 +85,9 @@ class StagedRoute:
     Attributes
     ----------
     copy : Pyramid
-        Of one level.
+        A pyramid of one level.
     passes : list of Pass
-        All there are: from the image to the copy, from there to the first levels, then the others.
+        All passes: from the image to the copy, from there to the first levels, then the others.
     """
 
     copy: Pyramid
@@ -102,66 +95,67 @@ class StagedRoute:
 
     @property
     def moves(self) -> float:
-        """How many times the image is moved: read, written to the copy, and read from there."""
+        """How many times the image is moved: read, written to the copy, and read from it."""
         write, read, *_ = self.passes
         return write.amplification + 1 + read.amplification
 
-    @property
-    def rank(self) -> tuple[float, float, int]:
-        """What the best has least of: moves, small objects, objects."""
+    def rank(self, limits: Limits) -> tuple[float, float, int]:
+        """Return what the best route has least of: moves, small objects, objects."""
         chunk = prod(self.copy.levels[0].layout.chunks) * self.copy.itemsize
-        return round(self.moves, 1), max(STAGED_NBYTES / chunk, 1), self.copy.levels[0].n_objects
+        return round(self.moves, 1), max(limits.staged_nbytes / chunk, 1), self.copy.levels[0].n_objects
 
-    def copies(self, pyramid: Pyramid) -> list[Pyramid]:
-        """Return this copy, and those of levels that its passes leave."""
-        return [self.copy, *copies_written(pyramid, self.passes)]
+    def copies(self, pyramid: Pyramid, limits: Limits) -> list[Pyramid]:
+        """Return this copy, and those of levels that its passes write."""
+        return [self.copy, *copies_written(pyramid, self.passes, limits)]
 
 
-def choose_route(pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions) -> tuple[list[Pass], list[Pyramid]]:
-    """Return the passes that write a pyramid from an image, and the temporary copies that they go by, in their order.
+def choose_route(pyramid: Pyramid, source: SourceChunks, options: PlanOptions) -> tuple[list[Pass], list[Pyramid]]:
+    """Return the passes that write a pyramid from an image, and the temporary copies that they use, in order.
 
-    One of the image is the first, if it would else be read over `STAGED_ABOVE` times, and a copy is allowed. What it
-    would spare is noted where it isn't.
+    If the image would be read more than `Limits.staged_above` times otherwise, the first copy is one of the image,
+    provided that is allowed; where it is not, the pass notes what a copy would save.
     """
     try:
-        direct = plan_passes(pyramid, pieces, options)
+        direct = plan_passes(pyramid, source, options)
     except ValueError as error:
-        staged = _staged(pyramid, pieces, options)
+        staged = _staged(pyramid, source, options)
         if staged is None:
             raise
         if not options.staging:
             raise ValueError(f"{error}; or staging=True (--staging), for a temporary copy of the image") from error
-        return staged.passes, staged.copies(pyramid)
-    often = direct[0].amplification
-    staged = _staged(pyramid, pieces, options) if often > STAGED_ABOVE else None
-    if staged is None or staged.moves >= often:
-        return direct, copies_written(pyramid, direct)
+        return staged.passes, staged.copies(pyramid, options.limits)
+    amplification = direct[0].amplification
+    staged = _staged(pyramid, source, options) if amplification > options.limits.staged_above else None
+    if staged is None or staged.moves >= amplification:
+        return direct, copies_written(pyramid, direct, options.limits)
     if not options.staging:
-        offering = [replace(direct[0], offer=staged.passes[0].amplification), *direct[1:]]
-        return offering, copies_written(pyramid, direct)
-    return staged.passes, staged.copies(pyramid)
+        offering = [replace(direct[0], staged_amplification=staged.passes[0].amplification), *direct[1:]]
+        return offering, copies_written(pyramid, direct, options.limits)
+    return staged.passes, staged.copies(pyramid, options.limits)
 
 
-def _staged(pyramid: Pyramid, pieces: SourceChunks, options: PlanOptions) -> StagedRoute | None:
-    """Return the best temporary copy; None if there is none within the memory."""
-    found = []
-    for chunks in _staged_chunks(pyramid, pieces):
+def _staged(pyramid: Pyramid, source: SourceChunks, options: PlanOptions) -> StagedRoute | None:
+    """Return the route by the best temporary copy, or None if none fits in memory."""
+    routes = []
+    for chunks in _staged_chunks(pyramid, source, options.limits):
         with suppress(ValueError):
             copy = temporary_level(pyramid, 0, chunks)
-            write = replace(best_pass(copy, 0, 1, pieces, options), group=1)
-            own = SourceChunks(regular_chunks(pyramid.levels[0].shape, chunks), staged=1)
-            found.append(StagedRoute(copy, [write, *plan_passes(pyramid, own, options, copies=1)]))
-    return min(found, key=attrgetter("rank"), default=None)
+            write = replace(best_pass(copy, 0, 1, source, options), group=copy_path(0))
+            copied = SourceChunks(regular_chunks(pyramid.levels[0].shape, chunks), reads_copy=copy_path(0))
+            routes.append(StagedRoute(copy, [write, *plan_passes(pyramid, copied, options, n_copies=1)]))
+    return min(routes, key=lambda route: route.rank(options.limits), default=None)
 
 
-def _staged_chunks(pyramid: Pyramid, pieces: SourceChunks) -> list[Shape]:
-    """Return in which chunks a temporary copy may be stored.
+def _staged_chunks(pyramid: Pyramid, source: SourceChunks, limits: Limits) -> list[Shape]:
+    """Return the shapes of chunks that a temporary copy may have.
 
-    Per axis they are as long as those of the image or as blocks of the target, whichever are shorter, or a few times
-    that: so a unit can write whole ones of what it reads once, and another read them once.
+    Per axis they are as long as the chunks of the image or the blocks of the target, whichever are shorter, or a few
+    times that. Then one unit can write whole chunks of what it reads once, and another can read them once.
     """
-    axes = zip(pieces.longest, pyramid.levels[0].write_chunks, pyramid.levels[0].shape, strict=True)
-    lengths = [sorted({min(min(s, b) * 2**k, max(s, b), n) for k in range(STAGED_DOUBLINGS)}) for s, b, n in axes]
+    axes = zip(source.longest, pyramid.levels[0].write_chunks, pyramid.levels[0].shape, strict=True)
+    lengths = [
+        sorted({min(min(s, b) * 2**k, max(s, b), n) for k in range(limits.staged_doublings)}) for s, b, n in axes
+    ]
     sizes = {chunks: prod(chunks) * pyramid.itemsize for chunks in product(*lengths)}
-    near = [chunks for chunks, nbytes in sizes.items() if STAGED_NBYTES <= nbytes <= 8 * STAGED_NBYTES]
-    return near or [min(sizes, key=lambda chunks: abs(sizes[chunks] - STAGED_NBYTES))]
+    near = [chunks for chunks, nbytes in sizes.items() if limits.staged_nbytes <= nbytes <= 8 * limits.staged_nbytes]
+    return near or [min(sizes, key=lambda chunks: abs(sizes[chunks] - limits.staged_nbytes))]

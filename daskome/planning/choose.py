@@ -3,7 +3,7 @@
 ::
 
     candidates    every top level × every unit shape that holds whole blocks of it, with and without a copy
-        │         those over the memory of a thread are dropped
+        │         (those that need more memory than a thread has are dropped)
         ▼
     sort key      time, then bytes over the limit per unit, then levels left to later passes, then memory
         ▼
@@ -17,108 +17,100 @@ from math import inf, lcm, prod, sqrt
 
 from daskome.model import regions
 from daskome.model.chunks import Chunks, Sizes, longest_chunk, longest_consolidated, read_amplification
+from daskome.model.limits import Limits
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
 from daskome.model.text import format_nbytes, pluralize
 from daskome.planning.memory import halo_of, steps_of, unit_memory
-from daskome.planning.temporary_copies import next_level_copy
-from daskome.planning.work import PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
+from daskome.planning.temporary_copies import copy_path, next_level_copy
+from daskome.planning.work import AT_ONCE, PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
 
-UNIT_NBYTES = 512 * 2**20
-"""Units are grown while they read at most this much: some seconds of work, a few thousand units per TiB.
-Larger are those that a block forces, and those that spare reading source chunks again (see `LARGEST_UNIT`)."""
-LARGEST_UNIT = 4
-"""How many times `UNIT_NBYTES` a unit may read before it counts as slow: a retry loses all of it."""
 READ_SHARE = 0.5
 """How much of a pass's time is spent on reading; the rest is spent on downsampling, compressing and writing."""
-UNITS_PER_THREAD = 4
-"""With fewer units than this per thread, units are made smaller, so that all threads finish together."""
-SOME_DOUBLINGS = 4
-"""How often a block is doubled, at most, towards source chunks that don't nest with it."""
-DOUBLINGS = 8
-"""How often a block is doubled, at most, towards source chunks that are not read whole for lack of memory."""
-FEW_SHAPES = 256
-"""Up to so many shapes of units, there are such between the doublings too."""
-FINE_SHAPES_ABOVE = 2
-"""From so many times on that the source would be read, units are shaped more finely to what memory allows."""
-TAIL_NBYTES = 256 * 2**20
-"""Coarse levels together this small are left to one unit: about a second of work, instead of another stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassCandidates:
-    """What the passes from a level have in common: what they read, in which pieces, and the copies they can leave."""
+    """What all passes from one level share: what they read, in which pieces, and the copies they can write."""
 
     pyramid: Pyramid
     first: int
-    pieces: SourceChunks
+    source: SourceChunks
     read: Shape
     copies: Mapping[int, Pyramid | None]
+    copy_path: str
+    limits: Limits
+    at_once: int | None = AT_ONCE
 
     def passes(self, stop: int, unit: Shape) -> Iterator[Pass]:
-        """Yield the passes in such units: the one that leaves a copy, if one can, and the one that doesn't.
-
-        `cascade` puts the number of the copy's group into `leaves`.
-        """
+        """Yield the passes with units of this shape: one that writes a temporary copy, if possible, and one without."""
         if copy := self.copies.get(stop):
-            yield replace(self._pass(stop, unit, copy.levels), leaves=0)
+            yield replace(self._pass(stop, unit, copy.levels), writes_copy=self.copy_path)
         yield self._pass(stop, unit)
 
     def _pass(self, stop: int, unit: Shape, copy: tuple[Level, ...] = ()) -> Pass:
-        pyramid, first, pieces, read = self.pyramid, self.first, self.pieces, self.read
+        pyramid, first, source, read = self.pyramid, self.first, self.source, self.read
         halo, span = halo_of(pyramid, first), span_of(pyramid, first, unit)
         if halo:
             read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
+        levels = (*pyramid.levels[first:stop], *copy)
         return Pass(
-            group=0,
-            image=pieces.image,
+            group="",
+            image=source.image,
             first=first,
             stop=stop,
             unit=unit,
             read_chunks=read,
-            amplification=prod(map(read_amplification, pieces.chunks, span, halo or (0,) * len(span))),
-            memory=unit_memory(pyramid, first, (*pyramid.levels[first:stop], *copy), span, read, pieces),
-            staged=pieces.staged,
-            shared=pieces.shared,
-            repeated=pieces.repeated,
+            amplification=prod(map(read_amplification, source.chunks, span, halo or (0,) * len(span))),
+            unit_memory=unit_memory(pyramid, first, levels, span, read, source, self.at_once),
+            reads_copy=source.reads_copy,
+            shared=source.shared,
+            repeated=source.repeated,
         )
 
 
-def best_pass(pyramid: Pyramid, first: int, last: int, pieces: SourceChunks, options: PlanOptions) -> Pass:
-    """Return the pass from level `first` that is fastest, within the memory, and then writes most levels."""
-    workers, stops = options.workers, range(first + 1, last + 1)
+def best_pass(
+    pyramid: Pyramid, first: int, last: int, source: SourceChunks, options: PlanOptions, n_copies: int = 0
+) -> Pass:
+    """Return the pass from level `first` that is fastest within the memory; of equal ones, the one with most levels.
+
+    A temporary copy that it writes is numbered `n_copies`: there are that many already.
+    """
+    workers, limits, stops = options.workers, options.limits, range(first + 1, last + 1)
     parallel, budget = max(workers.parallel // options.images, 1), workers.thread_memory
-    share = _nbytes_read(pyramid, first) * options.images // (UNITS_PER_THREAD * workers.parallel)
-    limit = min(UNIT_NBYTES, max(share, TAIL_NBYTES if pieces.made else 1))
-    copies = {stop: next_level_copy(pyramid, stop) for stop in stops if options.deletes}
-    step = PassCandidates(pyramid, first, pieces, _read_chunks(pyramid, first, pieces.chunks), copies)
-    shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(pyramid, first, stop, pieces.chunks, limit)]
-    candidates = [work for stop, unit in shapes for work in step.passes(stop, unit)]
-    if min((work.amplification for work in candidates if work.memory <= budget), default=inf) >= FINE_SHAPES_ABOVE:
-        finer = _unit_shapes(pyramid, first, first + 1, pieces.chunks, limit, DOUBLINGS)
-        candidates += [work for unit in finer for work in step.passes(first + 1, unit)]
-    fitting = [work for work in candidates if work.memory <= budget]
+    share = _nbytes_read(pyramid, first) * options.images // (limits.units_per_thread * workers.parallel)
+    limit = min(limits.unit_nbytes, max(share, limits.tail_nbytes if source.of_level else 1))
+    copies = {stop: next_level_copy(pyramid, stop, limits) for stop in stops if options.deletes}
+    read = _read_chunks(pyramid, first, source.chunks)
+    step = PassCandidates(pyramid, first, source, read, copies, copy_path(n_copies), limits, workers.at_once)
+    shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(step, stop, limit)]
+    candidates = [pass_ for stop, unit in shapes for pass_ in step.passes(stop, unit)]
+    amplifications = (pass_.amplification for pass_ in candidates if pass_.unit_memory <= budget)
+    if min(amplifications, default=inf) >= limits.fine_shapes_above:
+        finer = _unit_shapes(step, first + 1, limit, fine=True)
+        candidates += [pass_ for unit in finer for pass_ in step.passes(first + 1, unit)]
+    fitting = [pass_ for pass_ in candidates if pass_.unit_memory <= budget]
     if not fitting:
-        raise ValueError(_refusal(pyramid, pieces, min(work.memory for work in candidates), workers))
-    best = min(fitting, key=lambda work: _cost(pyramid, work, limit, parallel))
+        raise ValueError(_refusal(pyramid, source, min(pass_.unit_memory for pass_ in candidates), workers))
+    best = min(fitting, key=lambda pass_: _cost(step, pass_, limit, parallel))
     return _extended(step, best, range(best.stop + 1, last + 1), budget)
 
 
-def _extended(step: PassCandidates, work: Pass, stops: Iterable[int], budget: float) -> Pass:
-    """Return a pass that writes more levels, as far as their blocks nest in its units, and memory allows."""
-    shape = step.pyramid.levels[work.first].shape
+def _extended(step: PassCandidates, pass_: Pass, stops: Iterable[int], budget: float) -> Pass:
+    """Return a pass extended by further levels, as far as their blocks nest in its units and memory allows."""
+    shape = step.pyramid.levels[pass_.first].shape
     for stop in stops:
-        root = zip(_root(step.pyramid, work.first, stop), work.unit, shape, strict=True)
-        further = next((more for more in step.passes(stop, work.unit) if more.memory <= budget), None)
+        root = zip(_root(step.pyramid, pass_.first, stop), pass_.unit, shape, strict=True)
+        further = next((more for more in step.passes(stop, pass_.unit) if more.unit_memory <= budget), None)
         if further is None or not all(u % r == 0 or u >= n for r, u, n in root):
             break
-        work = further
-    return work
+        pass_ = further
+    return pass_
 
 
-def _refusal(pyramid: Pyramid, pieces: SourceChunks, least: int, workers: Workers) -> str:
-    """Return why no unit fits in memory, and what would do."""
-    chunk = prod(pieces.longest) * pyramid.itemsize
+def _refusal(pyramid: Pyramid, source: SourceChunks, least: int, workers: Workers) -> str:
+    """Return why no unit fits in memory, and what to do."""
+    chunk = prod(source.longest) * pyramid.itemsize
     stored = max(prod(level.layout.objects) for level in pyramid.levels) * pyramid.itemsize
     ways = "smaller chunks or shards" if stored >= chunk else f"smaller chunks of the image (now {_mem(chunk)} each)"
     fewer = "use fewer threads, or " if workers.threads > 1 else "or "
@@ -138,34 +130,35 @@ def _enough(nbytes: int) -> str:
     return f"{regions.ceil_div(nbytes, 2**20)} MiB"
 
 
-def _cost(pyramid: Pyramid, work: Pass, limit: int, parallel: int) -> tuple[float, int, int, bool, int]:
+def _cost(step: PassCandidates, pass_: Pass, limit: int, parallel: int) -> tuple[float, int, int, bool, int]:
     """Return what the best pass has least of: time, then bytes over `limit` per unit, levels left, and memory.
 
-    The next pass reads the last level of this one: all there is once more, if that is the image itself, unless there
-    is a copy of the one after that.
+    The next pass reads the last level of this one again, unless this one writes a temporary copy of the next level.
     """
-    read = prod(work.unit) * prod(steps_of(pyramid, work.first)) * pyramid.itemsize
-    total = _nbytes_read(pyramid, work.first)
-    again = 0 if work.stop == len(pyramid.levels) or work.leaves is not None else _nbytes_read(pyramid, work.stop)
-    time = _time(work.amplification, read, total, limit, parallel) + READ_SHARE * round(again / total)
-    return round(time, 1), max(read, limit), -work.stop, work.leaves is None, work.memory
+    pyramid, largest = step.pyramid, step.limits.largest_unit_nbytes
+    read = prod(pass_.unit) * prod(steps_of(pyramid, pass_.first)) * pyramid.itemsize
+    total = _nbytes_read(pyramid, pass_.first)
+    is_last = pass_.stop == len(pyramid.levels)
+    again = 0 if is_last or pass_.writes_copy is not None else _nbytes_read(pyramid, pass_.stop)
+    time = _time(pass_.amplification, read, total, parallel, limit, largest) + READ_SHARE * round(again / total)
+    return round(time, 1), max(read, limit), -pass_.stop, pass_.writes_copy is None, pass_.unit_memory
 
 
-def _time(amplification: float, read: int, total: int, limit: int, parallel: int) -> float:
+def _time(amplification: float, read: int, total: int, parallel: int, limit: int, largest: int) -> float:
     """Estimate the time of a pass of units that read `read` bytes of `total`; 1 is the best there is.
 
-    Only the `READ_SHARE` part of it is repeated by amplification, but all of it is stretched by fewer units than
-    threads, and (by the root) by units so large that a retry loses too much. A unit within `limit` is small enough.
-    The weights are rough: they are to keep a pass from becoming one unit, or from reading all again and again.
+    Amplification repeats only the `READ_SHARE` of it. Fewer units than threads stretch all of it, and so do units
+    larger than `largest` (by the square root), since a retry loses too much. A unit within `limit` is small enough.
+    The weights are rough: they keep a pass from becoming one unit, or from reading everything again and again.
     """
     again = 1 + (amplification - 1) * READ_SHARE
     if read <= limit:
         return again
-    return again * max(parallel * read / total, 1) * sqrt(max(read / (LARGEST_UNIT * UNIT_NBYTES), 1))
+    return again * max(parallel * read / total, 1) * sqrt(max(read / largest, 1))
 
 
 def span_of(pyramid: Pyramid, first: int, unit: Shape) -> Shape:
-    """Return what a unit covers, in voxels of what its pass reads."""
+    """Return the shape that a unit covers, in voxels of what its pass reads."""
     return tuple(u * f for u, f in zip(unit, steps_of(pyramid, first), strict=True))
 
 
@@ -174,46 +167,48 @@ def _nbytes_read(pyramid: Pyramid, first: int) -> int:
     return pyramid.levels[max(first - 1, 0)].voxels * pyramid.itemsize
 
 
-def _unit_shapes(
-    pyramid: Pyramid, first: int, stop: int, source_chunks: Chunks, limit: int, doublings: int = 0
-) -> Iterable[Shape]:
-    """Return what a unit can cover: the block of the top level, grown along any axes towards whole source chunks.
+def _unit_shapes(step: PassCandidates, stop: int, limit: int, fine: bool = False) -> Iterable[Shape]:
+    """Return the shapes that a unit can have: the block of the top level, grown along any axes towards source chunks.
 
-    What is too large is offered only in the first and the last length of each axis, so that there are few; unless
-    lengths between them, so many `doublings`, are asked for.
+    Of shapes that are too large, only those with the first or the last length of each axis are tried, to keep them few.
+    With `fine`, all are tried, with steps between them.
     """
+    pyramid, first, limits = step.pyramid, step.first, step.limits
     shape, steps = pyramid.levels[first].shape, steps_of(pyramid, first)
     root = _root(pyramid, first, stop)
-    lengths = [_lengths(*axis, doublings) for axis in zip(root, steps, source_chunks, shape, strict=True)]
-    if doublings and prod(map(len, lengths)) <= FEW_SHAPES:
+    doublings = limits.fine_doublings if fine else limits.doublings
+    axes = zip(root, steps, step.source.chunks, shape, strict=True)
+    lengths = [
+        [root, n] if len(chunks) == 1 and not fine else _lengths(root, step, chunks, n, doublings)
+        for root, step, chunks, n in axes
+    ]
+    if fine and prod(map(len, lengths)) <= limits.fine_shapes:
         lengths = [sorted({*options, *_between(options)}) for options in lengths]
     ends = set(product(*((options[0], options[-1]) for options in lengths)))
     nbytes = prod(steps) * pyramid.itemsize
-    largest = LARGEST_UNIT * UNIT_NBYTES // nbytes
-    units = [unit for unit in product(*lengths) if doublings or prod(unit) <= largest or unit in ends]
+    largest = limits.largest_unit_nbytes // nbytes
+    units = [unit for unit in product(*lengths) if fine or prod(unit) <= largest or unit in ends]
     grown = units if halo_of(pyramid, first) else [_grown(unit, shape, limit // nbytes) for unit in units]
-    return dict.fromkeys([*grown, *(units if doublings else ())])  # growing may take memory
+    return dict.fromkeys([*grown, *(units if fine else ())])  # growing may take memory
 
 
 def _lengths(root: int, step: int, chunks: Sizes, n: int, doublings: int) -> list[int]:
-    """Return how long a unit can be along one axis: `root` times something, or the whole axis.
+    """Return the lengths that a unit can have along one axis: multiples of `root`, or the whole axis.
 
-    The last one holds whole source chunks. Where they don't nest with the root, it may be (almost) the whole axis,
-    so shorter ones come between: these read the chunks on their borders twice, fewer of them the longer they are.
+    The last one holds whole source chunks. Where these do not nest with the root, it may be almost the whole axis, so
+    shorter ones are tried too. They read the chunks at their borders twice: the longer they are, the fewer of those.
     """
     longest = longest_chunk(chunks)
-    if len(chunks) == 1 and not doublings:
-        return [root, n]
     if root * step % longest == 0 and len(chunks) > 1:
         return [root]
     fitted = min(lcm(root * step, longest) // step, n)
-    lengths = (root * 2**k for k in range(max(doublings, SOME_DOUBLINGS) + 1))
+    lengths = (root * 2**k for k in range(doublings + 1))
     doubled = takewhile(lambda length: length < fitted, lengths)
     return list(dict.fromkeys([root, *doubled, n, fitted]))
 
 
 def _between(lengths: Sequence[int]) -> Iterable[int]:
-    """Return what is half way between lengths that are doubled: of 1, 2, 4, 8 also 3, 6.
+    """Return the lengths half-way between doubled ones: between 2, 4 and 8, these are 3 and 6.
 
     >>> list(_between([128, 256, 512]))
     [384]
@@ -231,7 +226,7 @@ def _root(pyramid: Pyramid, first: int, stop: int) -> Shape:
 
 
 def _grown(unit: Shape, shape: Shape, voxels: int) -> Shape:
-    """Double a unit along its axis of most units while it holds no more than `voxels`: fewer, longer tasks."""
+    """Return a unit doubled along the axis with most units, while it holds no more than `voxels`: fewer but longer."""
     while True:
         axis = max(range(len(shape)), key=lambda i: regions.ceil_div(shape[i], unit[i]))
         double = tuple(min(2 * u, n) if i == axis else u for i, (u, n) in enumerate(zip(unit, shape, strict=True)))
@@ -241,6 +236,6 @@ def _grown(unit: Shape, shape: Shape, voxels: int) -> Shape:
 
 
 def _read_chunks(pyramid: Pyramid, first: int, source_chunks: Chunks) -> Shape:
-    """Return the longest pieces to read: source chunks, gathered up to `Level.read_chunks`."""
+    """Return the longest pieces to read: source chunks, joined up to `Level.read_chunks`."""
     limits = pyramid.levels[max(first - 1, 0)].read_chunks
     return tuple(longest_consolidated(chunks, n) for chunks, n in zip(source_chunks, limits, strict=True))

@@ -1,4 +1,4 @@
-"""What a plan costs, estimated: requests to a store, and hours of so many workers."""
+"""Estimate what a plan costs: requests to a store, and time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from daskome.model.regions import ceil_div
 
 RATE = 100 * 10**6
-"""Bytes of pixels that one thread reads, downsamples, compresses and writes in a second, unless the caller says
-otherwise. Measured in memory, with zstd-1: 143 MB (`benchmarks.floor`, 2026-11-23). Stores are slower."""
+"""Bytes of pixels that one thread reads, downsamples, compresses and writes per second, unless the caller gives others.
+
+Measured in memory, with zstd-1: 143 MB (`benchmarks.floor`, 2026-11-23). Stores are slower."""
 LARGEST_PUT = 100 * 2**20
-"""Objects as large as this, or larger, go to object stores in parts."""
+"""Objects of this size or larger are sent to object stores in parts."""
 PART_NBYTES = 50 * 2**20
-"""One part of these, as s3fs cuts them."""
+"""The size of one part, as s3fs cuts them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A stage as its workers see it: how many units it has, and the bytes that all of them read, and the largest.
+    """The load of a stage: the number of its units, the bytes that all of them read, and those of the largest.
 
     What is read twice counts twice.
     """
@@ -26,10 +27,10 @@ class Load:
     largest: float
 
     def seconds(self, parallel: int, rate: float) -> float:
-        """Return how long `parallel` threads take that read `rate` bytes a second each.
+        """Return the seconds that `parallel` threads take if each reads `rate` bytes per second.
 
-        Units that start as a thread becomes free end within the largest of each other; fewer units than threads take
-        as long as one.
+        A unit starts when a thread becomes free, so threads end at most one largest unit apart. Fewer units than
+        threads take as long as one.
 
         >>> Load(4, 400, 100).seconds(1000, 10), Load(4, 400, 100).seconds(2, 10)
         (10.0, 20.0)
@@ -39,12 +40,12 @@ class Load:
 
 
 def seconds(loads: Iterable[Load], parallel: int, rate: float = RATE) -> float:
-    """Return how long stages take of which each waits for the one before."""
+    """Return the seconds that stages take, each of which waits for the previous one."""
     return sum(load.seconds(parallel, rate) for load in loads)
 
 
 def puts(n_objects: int, nbytes: int) -> int:
-    """Return how many requests write so many objects of so many bytes each, at most: large ones go in parts.
+    """Return how many requests write `n_objects` of `nbytes` each, at most: large ones are sent in parts.
 
     >>> puts(1000, 2**20), puts(1, 2**30)
     (1000, 23)

@@ -2,7 +2,7 @@
 
 A unit goes through its region block by block, depth first, so only one block of each level is in memory::
 
-    source     [ pieces read: encoded and decoded ] [ what is read and waits for blocks to come ]
+    source     [ pieces read: encoded and decoded ] [ what was read and waits for later blocks ]
     level 0    [ block ]───────▶ [ its objects, encoded ]
     level 1    [ parts of one block, waiting ]
     level 2    [ parts of one block, waiting ]
@@ -16,40 +16,43 @@ from math import lcm, prod
 
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
-from daskome.planning.work import SourceChunks
+from daskome.model.source import READ_NBYTES
+from daskome.planning.work import AT_ONCE, SourceChunks
 
 HEAP = 1.25
-"""How much more than is asked of it an allocator holds, for the gaps between chunks: measured up to 22 %."""
+"""How much more an allocator holds than is asked of it, because of gaps between chunks: measured up to 22 %."""
 MAPPED = 1.05
-"""The same of chunks from `MAPPED_NBYTES` on, which lie in memory of their own."""
-MAPPED_NBYTES = 32 * 2**20
-"""Glibc never puts what is larger into the heap."""
-READ_NBYTES = 16 * 2**20
-"""So much of the chunks of an image is decoded at a time (`daskome.sources.pieces.READ_NBYTES`)."""
-OBJECTS_AT_ONCE = 10
-"""How many chunks zarr encodes beside each other (its ``async.concurrency``)."""
+"""The same for chunks of `MAPPED_FROM_NBYTES` or more, which lie in memory of their own."""
+MAPPED_FROM_NBYTES = 32 * 2**20
+"""Glibc never puts anything larger into the heap."""
 UNIT_MEM = 8 * 2**20
-"""The graph of a unit, and what kernels work with."""
+"""The graph of a unit, and the working memory of kernels."""
 
 
 def steps_of(pyramid: Pyramid, first: int) -> Shape:
-    """Return how many voxels of what a pass reads make one of its first level, per axis."""
+    """Return how many voxels of what a pass reads become one voxel of its first level, per axis."""
     return pyramid.factors(first) if first else (1,) * len(pyramid.axes)
 
 
 def halo_of(pyramid: Pyramid, first: int) -> Shape:
-    """Return how far a pass reads around its units, in voxels of what it reads; nothing, if it doesn't."""
+    """Return how far a pass reads around its units, in voxels of what it reads; () if it does not."""
     halo = tuple(map(pyramid.method.halo, steps_of(pyramid, first)))
     return halo if any(halo) else ()
 
 
 def unit_memory(
-    pyramid: Pyramid, first: int, levels: Sequence[Level], span: Shape, read: Shape, pieces: SourceChunks
+    pyramid: Pyramid,
+    first: int,
+    levels: Sequence[Level],
+    span: Shape,
+    read: Shape,
+    source: SourceChunks,
+    at_once: int | None = AT_ONCE,
 ) -> int:
-    """Return the peak of one unit that writes such levels, a temporary copy too, in bytes.
+    """Return the peak memory of a unit that writes these levels (a temporary copy is one of them), in bytes.
 
-    Either a piece is being read, or a block of some level is joined from its parts, or encoded; meanwhile parts of
-    all coarser levels wait, and what was read of the source waits for blocks to come.
+    Either a piece is being read, or a block of some level is joined from its parts or encoded. Meanwhile parts of all
+    coarser levels wait, and parts of the source that were read wait for the blocks that need them.
     """
     steps = steps_of(pyramid, first)
     blocks = [prod(level.write_chunks) for level in levels]
@@ -58,20 +61,27 @@ def unit_memory(
     if halo_of(pyramid, first):
         live *= 2  # pieces as they are stored, and joined
     consumed = first == 0 and all(b % r == 0 for b, r in zip(block, read, strict=True))
-    decoded = pieces.copies * _decoded(read, span, pieces.longest, pyramid.itemsize)
-    if any(r > c for r, c in zip(read, pieces.longest, strict=True)):
+    decoded = source.buffer_copies * _decoded(read, span, source.longest, pyramid.itemsize)
+    if any(r > c for r, c in zip(read, source.longest, strict=True)):
         decoded = max(decoded, min(live, READ_NBYTES * 2 // pyramid.itemsize))  # some pieces are joined
     reading = live + decoded + sum(blocks[1:])
     writing = max(
-        own + max(live if k == 0 and consumed else own, _encoded(level, own)) + sum(blocks[k + 1 :])
+        own + max(live if k == 0 and consumed else own, _encoded(level, own, at_once)) + sum(blocks[k + 1 :])
         for k, (level, own) in enumerate(zip(levels, blocks, strict=True))
     )
-    held = MAPPED if prod(pieces.longest) * pyramid.itemsize >= MAPPED_NBYTES else HEAP
+    held = MAPPED if prod(source.longest) * pyramid.itemsize >= MAPPED_FROM_NBYTES else HEAP
     return int(held * (UNIT_MEM + max(reading, writing + (0 if consumed else live)) * pyramid.itemsize))
 
 
+def encoding_memory(pyramid: Pyramid, levels: Sequence[Level], at_once: int | None, planned: int | None) -> int:
+    """Return how much more a unit takes, at most, where zarr encodes other numbers of chunks at once than planned."""
+    blocks = [(level, prod(level.write_chunks)) for level in levels]
+    more = (_encoded(level, own, at_once) - _encoded(level, own, planned) for level, own in blocks)
+    return int(HEAP * max(0, *more) * pyramid.itemsize)
+
+
 def _live(read: Shape, block: Shape, span: Shape) -> int:
-    """Return how many voxels of the source wait at most: what covers a block, and what the next row of blocks shares.
+    """Return how many voxels of the source wait at most: those of a block, and those shared with the next row.
 
     Units go from row to row of blocks, the first axis slowest.
     """
@@ -81,25 +91,25 @@ def _live(read: Shape, block: Shape, span: Shape) -> int:
 
 
 def _decoded(read: Shape, span: Shape, longest: Shape, itemsize: int) -> int:
-    """Return how many voxels of whole chunks are decoded beside each other: those of a piece, or of a batch of them."""
+    """Return how many voxels of whole chunks are decoded at the same time: those of a piece, or of a batch."""
     touched = prod(_cover(c, min(r, s)) if c < r else c for c, r, s in zip(longest, read, span, strict=True))
     return min(touched, max(READ_NBYTES // itemsize, prod(longest)))
 
 
-def _encoded(level: Level, block: int) -> int:
-    """Return how many voxels the objects of a block take while they are encoded.
+def _encoded(level: Level, block: int, at_once: int | None) -> int:
+    """Return how many voxels the stored objects of a block take while they are encoded.
 
-    A chunk is copied into one buffer and compressed into another. A shard, of which there is one at a time, waits for
-    all its chunks, and is then joined.
+    A chunk is copied into one buffer and compressed into another. Shards are written one at a time: a shard waits for
+    all its chunks, then they are joined.
     """
-    chunks = min(block, OBJECTS_AT_ONCE * prod(level.layout.chunks))
+    chunks = block if at_once is None else min(block, at_once * prod(level.layout.chunks))
     return 2 * chunks if level.layout.shards is None else chunks + 2 * min(block, prod(level.layout.shards))
 
 
 def _cover(read: int, block: int) -> int:
     """Return how much is kept of the pieces of length `read` that a block of length `block` touches.
 
-    Of those that don't nest with it, parts are cut out, at one end at least a whole one.
+    Pieces that do not nest with the block are cut, at worst just beyond one end, which adds a whole piece.
     """
     if read % block == 0 or block % read == 0:
         return max(read, block)

@@ -1,4 +1,4 @@
-"""A plan in words and tables, for terminals and notebooks: the dry run that people read."""
+"""Print a plan in words and tables, for terminals and notebooks: the dry run that people read."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from daskome.planning.plan import Group, Plan
 
 
-STAGE = ["stage", "levels", "units", "reads", "largest", "time", "bound by"]
-ROW = ["level", "shape", "chunks", "shards", "factors", "scale", "translation", "bytes", "objects"]
+STAGE_HEAD = ["stage", "levels", "units", "reads", "largest", "time", "bound by"]
+LEVEL_HEAD = ["level", "shape", "chunks", "shards", "factors", "scale", "translation", "bytes", "objects"]
 
 
 def plan_text(plan: "Plan", rate: float) -> str:
@@ -31,27 +31,28 @@ def plan_text(plan: "Plan", rate: float) -> str:
 
 
 def plan_html(plan: "Plan") -> str:
-    """Return a plan as HTML, at the usual rate."""
+    """Return a plan as HTML, at the default rate."""
     tables = "".join(format_html_table(title, head, rows) for title, head, rows in _tables(plan, cost.RATE))
     return tables + "<p>" + "<br>".join(map(escape, _totals(plan, cost.RATE))) + "</p>"
 
 
 def _tables(plan: "Plan", rate: float) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    for index, pyramid in enumerate(plan.pyramids):
-        groups = [group for group in plan.groups if group.pyramid == index and not group.temporary]
-        if not groups:
-            continue
+    alike: dict[int, list[Group]] = {}
+    for group, pyramid in plan.images:
+        alike.setdefault(id(pyramid), []).append(group)
+    for groups in alike.values():
+        pyramid = plan.pyramid_at(groups[0].path)
         axes = "".join(axis.name for axis in pyramid.axes)
         look = f"{axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {plan.version}"
         title = f"{_names(groups, pyramid)}: {look}"
-        yield title, ROW, [_level_row(level, pyramid.itemsize) for level in pyramid.levels]
-    yield "stages, each after the one before", STAGE, [_stage_row(plan, k, rate) for k in range(len(plan.stages))]
+        yield title, LEVEL_HEAD, [_level_row(level, pyramid.itemsize) for level in pyramid.levels]
+    yield "stages, each after the one before", STAGE_HEAD, [_stage_row(plan, k, rate) for k in range(len(plan.stages))]
 
 
 def _stage_row(plan: "Plan", k: int, rate: float) -> list[str]:
-    """Return a stage as the cells of a table under `STAGE`."""
+    """Return a stage as the cells of a table under `STAGE_HEAD`."""
     passes, load, parallel = plan.stages[k].passes, plan.loads[k], plan.workers.parallel
-    paths = {path: None for work in passes for path in plan.paths(work)}
+    paths = {path: None for pass_ in passes for path in plan.paths(pass_)}
     bound = "its units" if load.units < parallel else "threads"
     cells = [format_nbytes(load.nbytes), format_nbytes(load.largest), format_duration(load.seconds(parallel, rate))]
     return [str(k), ", ".join(paths), f"{load.units:,}", *cells, bound]
@@ -59,8 +60,8 @@ def _stage_row(plan: "Plan", k: int, rate: float) -> list[str]:
 
 def _copied(plan: "Plan") -> list[str]:
     """Return the paths of the levels that have temporary copies."""
-    works = (work for stage in plan.stages for work in stage.passes if work.leaves is not None)
-    return list(dict.fromkeys(plan.pyramid(work).levels[work.stop].path for work in works))
+    passes = (pass_ for stage in plan.stages for pass_ in stage.passes if pass_.writes_copy is not None)
+    return list(dict.fromkeys(plan.pyramid(pass_).levels[pass_.stop].path for pass_ in passes))
 
 
 def _totals(plan: "Plan", rate: float) -> list[str]:
@@ -81,11 +82,11 @@ def _totals(plan: "Plan", rate: float) -> list[str]:
 
 
 def _sharing(plan: "Plan") -> Iterator[str]:
-    """Yield what units of images that Dask computes have in common."""
-    works = {work.image: work for work in plan.image_passes}.values()
-    if shared := sum(work.shared for work in works):
+    """Yield what units of images that Dask computes share."""
+    passes = {pass_.image: pass_ for pass_ in plan.image_passes}.values()
+    if shared := sum(pass_.shared for pass_ in passes):
         yield f"{pluralize(shared, 'result')} that all units need: computed once, before them"
-    along = {plan.pyramid(work).axes[axis].name for work in works for axis in _repeating(plan, work)}
+    along = {plan.pyramid(pass_).axes[axis].name for pass_ in passes for axis in _repeating(plan, pass_)}
     if along:
         yield (
             f"units side by side along {', '.join(sorted(along))} compute the same parts of the image, each anew:"
@@ -93,20 +94,21 @@ def _sharing(plan: "Plan") -> Iterator[str]:
         )
 
 
-def _repeating(plan: "Plan", work: Pass) -> list[int]:
-    return [axis for axis in work.repeated if plan.grid(work)[axis] > 1]
+def _repeating(plan: "Plan", pass_: Pass) -> list[int]:
+    return [axis for axis in pass_.repeated if plan.grid(pass_)[axis] > 1]
 
 
 def _staging(plan: "Plan") -> Iterator[str]:
-    """Yield what temporary copies of images cost, or would spare."""
+    """Yield what temporary copies cost, or would save."""
     if plan.temporary:
-        what = [*["the image"] * any(plan.groups[work.group].temporary for work in plan.image_passes), *_copied(plan)]
+        what = [*["the image"] * any(plan.is_temporary(pass_) for pass_ in plan.image_passes), *_copied(plan)]
         head = "a temporary copy" if len(plan.temporary) == 1 else "temporary copies"
         yield (
             f"{head} of {', '.join(what)}, {format_nbytes(plan.temporary_nbytes)} in"
             f" {pluralize(plan.temporary_objects, 'object')}: written once, read once, removed at the end"
         )
-    offers = [(work.offer, plan.pyramid(work)) for work in plan.image_passes if work.offer is not None]
+    passes = plan.image_passes
+    offers = [(a, plan.pyramid(w)) for w in passes if (a := w.staged_amplification) is not None]
     if offers:
         size = sum(pyramid.levels[0].voxels * pyramid.itemsize for _, pyramid in offers)
         yield (
@@ -116,13 +118,13 @@ def _staging(plan: "Plan") -> Iterator[str]:
 
 
 def _names(groups: Sequence["Group"], pyramid: Pyramid) -> str:
-    """Return the names of the images that look alike."""
+    """Return the names of images that are alike."""
     names = [group.path or pyramid.name for group in groups]
     return ", ".join(names) if len(names) <= 2 else f"{pluralize(len(names), 'image')}, {names[0]} … {names[-1]}"
 
 
 def _level_row(level: Level, itemsize: int) -> list[str]:
-    """Return a level as the cells of a table under `ROW`."""
+    """Return a level as the cells of a table under `LEVEL_HEAD`."""
     shards = format_numbers(level.layout.shards) if level.layout.shards else "–"
     return [
         level.path,

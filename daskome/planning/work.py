@@ -1,24 +1,29 @@
-"""The nouns of work: the workers there are, the chunks of a source, and a pass over a pyramid."""
+"""The nouns of work: workers, options of a plan, the chunks of a source, and a pass over a pyramid."""
 
 from dataclasses import dataclass, field
 from math import inf
 
 from daskome.model.chunks import Chunks, longest_chunk
+from daskome.model.limits import Limits, default_limits
 from daskome.model.regions import Shape
 
+AT_ONCE = 10
+"""How many chunks zarr encodes beside each other, if it is not set otherwise (its ``async.concurrency``)."""
 PROCESS_MEM = 190 * 2**20
-"""Python, NumPy, Dask, distributed and zarr, imported: measured 150 to 175 MiB."""
+"""The memory of a process that has imported NumPy, Dask, distributed and zarr: measured 150 to 175 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Who will write a plan: `count` processes of so many `threads` each.
+    """Who will write a plan: `count` processes with `threads` each.
 
     Attributes
     ----------
     count, threads : int
     memory : int, optional
         Bytes that each process may use; without it, memory is not bounded.
+    at_once : int, optional
+        How many chunks of a block zarr encodes at once where they write; all of them if it is None.
 
     Examples
     --------
@@ -29,6 +34,7 @@ class Workers:
     count: int = 1
     threads: int = 1
     memory: int | None = None
+    at_once: int | None = AT_ONCE
 
     @property
     def parallel(self) -> int:
@@ -56,12 +62,14 @@ class PlanOptions:
         Whether there is room for a temporary copy of the image.
     deletes : bool
         Whether the store of the target can delete. If so, levels may have temporary copies, which are small.
+    limits : Limits
     """
 
     workers: Workers = Workers()
     images: int = 1
     staging: bool = False
     deletes: bool = True
+    limits: Limits = field(default_factory=default_limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +80,26 @@ class SourceChunks:
     ----------
     chunks : tuple of tuple of int
         The pieces in which it is stored or computed, per axis.
-    copies : int
-        How often a piece is in memory beside the result while it is read: encoded and decoded, or computed
-        (`daskome.sources.adapt.Source.copies`).
-    image, staged : int, optional
-        As in `Pass`.
+    buffer_copies : int
+        As in `daskome.model.source.Source`.
+    image : int, optional
+    reads_copy : str, optional
     shared : int
     repeated : tuple of int
         As in `Pass`.
-    made : bool
-        Whether they are of a level that was made, not of an image.
+    of_level : bool
+        Whether it is a level, stored or copied, not an image.
     longest : tuple of int
         The longest piece along each axis.
     """
 
     chunks: Chunks
-    copies: int = 2
+    buffer_copies: int = 2
     image: int | None = None
-    staged: int | None = None
+    reads_copy: str | None = None
     shared: int = 0
     repeated: tuple[int, ...] = ()
-    made: bool = False
+    of_level: bool = False
     longest: Shape = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,56 +108,57 @@ class SourceChunks:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One way over a pyramid: what is read once, and the levels that are written from it.
+    """One way over a pyramid: what is read, and the levels that are written from it.
 
     Attributes
     ----------
-    group : int
-        Which of the plan's groups it writes to.
+    group : str
+        The path of the group that it writes to.
     image : int or None
-        Which image is read; None: the stored level below `first`.
+        Which image is read; None if it is the stored level below `first`, or a temporary copy.
     first, stop : int
         The levels that are written.
     unit : tuple of int
-        What one unit covers, in voxels of level `first`.
+        The shape that one unit covers, in voxels of level `first`.
     read_chunks : tuple of int
-        The longest pieces in which it is read, in voxels of what is read.
+        The longest pieces that are read at a time, in voxels of what is read.
     amplification : float
-        How often the average voxel is read; 1.0 is once.
-    memory : int
-        Peak bytes of one unit.
-    staged : int, optional
-        The group of the temporary copy that is read, of an image or of level `first`.
-    leaves : int, optional
-        The group of the temporary copy of level `stop` that is written too.
-    offer : float, optional
-        How often the image would be read with such a copy, if there is none and it would pay.
+        How many times the average voxel is read; 1.0 is once.
+    unit_memory : int
+        The peak memory of one unit, in bytes.
+    reads_copy : str, optional
+        The path of the group of the temporary copy that is read, of an image or of level `first`.
+    writes_copy : str, optional
+        The path of the group of the temporary copy of level `stop` that is written too.
+    staged_amplification : float, optional
+        How many times the image would be read if there were a temporary copy of it; None if there is one, or it would
+        not pay.
     shared : int
-        How many results of the image all units need; they are computed once, before these.
+        How many results of the image's Dask graph all units need; they are computed once, before the units.
     repeated : tuple of int
         Axes along which units compute the same parts of the image.
     """
 
-    group: int
+    group: str
     image: int | None
     first: int
     stop: int
     unit: Shape
     read_chunks: Shape
     amplification: float
-    memory: int
-    staged: int | None = None
-    leaves: int | None = None
-    offer: float | None = None
+    unit_memory: int
+    reads_copy: str | None = None
+    writes_copy: str | None = None
+    staged_amplification: float | None = None
     shared: int = 0
     repeated: tuple[int, ...] = ()
 
     @property
     def reads_below(self) -> bool:
-        """Whether what is read is the level below the first."""
-        return self.image is None and self.staged is None
+        """Whether the pass reads the stored level below its first."""
+        return self.image is None and self.reads_copy is None
 
     @property
     def reading(self) -> str:
-        """What is read, in a word: image, copy or level."""
-        return "level" if self.reads_below else "image" if self.staged is None else "copy"
+        """What is read, in one word: image, copy or level."""
+        return "level" if self.reads_below else "image" if self.reads_copy is None else "copy"

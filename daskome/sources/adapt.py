@@ -44,11 +44,11 @@ def as_source(image: Any) -> Source:
             raise TypeError(f"an image needs shape, dtype and slicing; {type(image).__name__} has no {attribute}")
     _check_known(image)
     source = Source(_reopenable(image), _chunks(image))
-    return replace(source, copies=_copies(source), **_sharing(source.array))
+    return replace(source, buffer_copies=_copies(source), **_sharing(source.array))
 
 
 def _copies(source: Source) -> int:
-    """Return `Source.copies`. Of a Dask array it is known only that what merely cuts an array makes none."""
+    """Return `Source.buffer_copies`. Of a Dask array it is known only that what merely cuts an array makes none."""
     if isinstance(source.array, np.ndarray):
         return 0
     if not isinstance(source.array, da.Array):
@@ -90,7 +90,7 @@ def _check_known(image: Any) -> None:
         raise ValueError("the image has Dask chunks of unknown size; call compute_chunk_sizes() on it first")
     if type(image).__module__.startswith("dask.") and not isinstance(image, da.Array):
         raise TypeError(
-            f"{type(image).__module__}.{type(image).__name__} is no dask.array.Array;"
+            f"{type(image).__module__}.{type(image).__name__} is not a dask.array.Array;"
             " set the Dask configuration array.query-planning to False before importing dask.array"
         )
 
@@ -102,7 +102,7 @@ def _chunks(image: Any) -> Chunks:
         return tuple(tuple(map(int, sizes)) for sizes in image.chunks)
     shape = tuple(map(int, image.shape))
     if chunks is None or len(chunks) != len(shape) or not all(isinstance(c, int | np.integer) for c in chunks):
-        chunks = (1,) * len(shape)  # What can be cut anywhere has chunks so fine that they fit any block.
+        chunks = (1,) * len(shape)  # It can be cut anywhere, so its chunks are as fine as possible.
     return regular_chunks(shape, tuple(map(int, chunks)))
 
 
@@ -135,7 +135,7 @@ def _from_xarray(image: Any) -> Source:
         {dim: str(known[dim].attrs["units"]) for dim in numbers if known[dim].attrs.get("units")},
         str(image.name) if image.name else None,
         irregular,
-        copies=inner.copies,
+        buffer_copies=inner.buffer_copies,
         shared=inner.shared,
         repeated=inner.repeated,
     )

@@ -1,4 +1,4 @@
-"""What a part of a Dask graph needs: without walking the rest, and what all parts need computed once."""
+"""Parts of a Dask graph, found without walking all of it; and the results that all parts need, computed once."""
 
 import logging
 from collections import defaultdict
@@ -18,18 +18,18 @@ from dask.sizeof import sizeof
 from daskome.model.text import format_nbytes
 
 Needs = Mapping[Any, set[Any]]
-"""What keys need directly."""
+"""The keys that each key depends on directly."""
 log = logging.getLogger("daskome")
 KEPT_NBYTES = 2**20
-"""A result that all units need travels with each of them, unless it is larger."""
+"""A result that all units need travels with each of them, unless it is larger than this."""
 MIN_BLOCKS_APART = 4
-"""Along an axis of so many blocks some are no neighbours: what the first, one in the middle and the last need, all may
-need."""
+"""Along an axis of at least this many blocks the first, one in the middle and the last are not neighbours: what these
+need, all may need."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of a graph, without its tasks being made: those of a `Blockwise` layer are named after it."""
+    """The keys of a graph whose tasks are not made: those of a `Blockwise` layer are named after it."""
 
     graph: HighLevelGraph
 
@@ -47,7 +47,7 @@ class Keys:
 
 
 def materialize(array: da.Array) -> da.Array:
-    """Return an array all layers of whose graph are `Blockwise` or made: of others the keys are not known."""
+    """Return an array whose graph has only `Blockwise` and materialized layers: of others the keys are not known."""
     graph = array.__dask_graph__()
     other = {k: o for k, o in graph.layers.items() if not isinstance(o, Blockwise | MaterializedLayer)}
     if not other:
@@ -59,8 +59,8 @@ def materialize(array: da.Array) -> da.Array:
 def subgraph(graph: HighLevelGraph, keys: Iterable[Any]) -> HighLevelGraph:
     """Return the part of a graph that computes some keys.
 
-    It costs what the part costs: `HighLevelGraph.cull` looks at all keys there are, which for thousands of parts of
-    a large graph is most of the work. Layers whose tasks are not made yet stay so.
+    Its cost grows with the part: `HighLevelGraph.cull` looks at all keys, which for thousands of parts of a large graph
+    is most of the work. Layers whose tasks are not made yet stay so.
     """
     found: dict[str, list[tuple[Layer, Needs]]] = defaultdict(list)
     for name, layer, needs in _culled(graph, keys):
@@ -70,7 +70,7 @@ def subgraph(graph: HighLevelGraph, keys: Iterable[Any]) -> HighLevelGraph:
 
 
 def _joined(graph: HighLevelGraph, name: str, parts: Sequence[tuple[Layer, Needs]]) -> Layer:
-    """Return parts of a layer as one; mostly there is but one."""
+    """Return parts of a layer as one; usually there is only one."""
     if len(parts) == 1:
         return parts[0][0]
     return graph.layers[name].cull({key for _, needs in parts for key in needs}, Keys(graph))[0]
@@ -98,15 +98,15 @@ def _culled(graph: HighLevelGraph, keys: Iterable[Any], known: Container[Any] = 
 
 
 def restrict(array: da.Array) -> da.Array:
-    """Return an array without the rest of its graph; `dask.optimize` would lose the futures of a persisted one."""
+    """Return an array with only what it needs of its graph; `dask.optimize` would lose futures of a persisted one."""
     graph = subgraph(array.__dask_graph__(), flatten(array.__dask_keys__()))
     return da.Array(graph, array.name, array.chunks, meta=array._meta)
 
 
 def shared_keys(array: da.Array) -> tuple[tuple[Any, ...], tuple[int, ...]]:
-    """Return what blocks of an array have in common: the keys that all of them need, and axes along which they repeat.
+    """Return what blocks of an array share: the keys that all of them need, and axes along which they repeat.
 
-    A few blocks far apart are looked at, not all. The mean in ``x - x.mean()`` is needed by all; of
+    Only a few blocks far apart are compared. The mean in ``x - x.mean()`` is needed by all; of
     ``x - x.mean(axis=0)`` those along the first axis compute the same.
     """
     graph, first = array.__dask_graph__(), (array.name, *(0,) * array.ndim)
@@ -120,7 +120,7 @@ def shared_keys(array: da.Array) -> tuple[tuple[Any, ...], tuple[int, ...]]:
 def _met(array: da.Array, axes: Collection[int], known: Collection[Any]) -> set[Any]:
     """Return what blocks in the middle and at the end of some axes need directly of what the first one needs.
 
-    Mere data don't count.
+    Data do not count.
     """
     graph, met = array.__dask_graph__(), []
     for half in (1, 2):
@@ -136,7 +136,7 @@ def _task(graph: HighLevelGraph, key: Any) -> Any:
 
 
 def _is_data(task: Any) -> bool:
-    """Whether a value of a graph is no work: an array, a store, a future."""
+    """Whether a value of a graph is data, not work: an array, a store, a future."""
     return not (isinstance(task, Task | Alias) or (type(task) is tuple and bool(task) and callable(task[0])))
 
 
@@ -146,7 +146,7 @@ def as_delayed(graph: HighLevelGraph, keys: Collection[Any]) -> dict[Any, Any]:
 
 
 def compute_shared(graph: HighLevelGraph, keys: Collection[Any]) -> dict[Any, Any]:
-    """Compute some results of a graph, together; return those small enough to be kept. Others stay where they are."""
+    """Compute some results of a graph together; return those small enough to travel with each unit."""
     if not keys:
         return {}
     found = dask.compute(*(delayed(_kept, pure=False)(one) for one in as_delayed(graph, keys).values()))
@@ -154,8 +154,8 @@ def compute_shared(graph: HighLevelGraph, keys: Collection[Any]) -> dict[Any, An
     large = sum(value.nbytes for value in found if isinstance(value, Large))
     if large:
         log.warning(
-            "all units need results of the image that have %s, too much to travel with each: each computes them anew;"
-            " persist() them on a cluster, or store them, before the image is made of them",
+            "all units need results of the image of %s, too large to travel with each, so each computes them again;"
+            " persist() them on a cluster, or store them, before you build the image from them",
             format_nbytes(large),
         )
     return {key: DataNode(key, value) for key, value in results.items() if not isinstance(value, Large)}
@@ -163,7 +163,7 @@ def compute_shared(graph: HighLevelGraph, keys: Collection[Any]) -> dict[Any, An
 
 @dataclass(frozen=True, slots=True)
 class Large:
-    """What comes back in place of a result that is too large to travel."""
+    """Stands for a result that is too large to travel."""
 
     nbytes: int
 
@@ -174,7 +174,7 @@ def _kept(value: Any) -> Any:
 
 
 def with_values(array: da.Array, values: Mapping[Any, Any]) -> da.Array:
-    """Return an array some of whose results are known."""
+    """Return an array with the values of some of its keys put in."""
     graph = array.__dask_graph__()
     layers = dict(graph.layers)
     for key, value in values.items():

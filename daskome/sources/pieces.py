@@ -1,4 +1,4 @@
-"""A region of a source as a small Dask array: what a unit reads, and no more graph."""
+"""A region of a source as a small Dask array: what a unit reads, with no more graph than it needs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,23 +10,21 @@ import numpy as np
 from daskome.model import regions
 from daskome.model.chunks import batches, chunks_within, consolidated, longest_chunk, split_bands
 from daskome.model.regions import Region, Shape
-from daskome.model.source import Source
+from daskome.model.source import READ_NBYTES, Source
 from daskome.sources.dask_graphs import restrict, with_values
 from daskome.sources.views import Window, as_declared
 
 Compute = Callable[[Any, Sequence[Any]], Mapping[Any, Any]]
-"""Gets results of a graph, now (`cones.computed`) or later (`cones.lazily`)."""
-READ_NBYTES = 16 * 2**20
-"""Of chunks of an array-like, so many bytes are read at a time; zarr's event loop decodes ten of any size at once."""
+"""Gets results of a graph, now (`dask_graphs.compute_shared`) or later (`dask_graphs.as_delayed`)."""
 BAND_NBYTES = 16 * 2**20
-"""Chunks of a Dask array that are to be joined are first cut into bands that, joined, hold at most so much."""
+"""Before chunks of a Dask array are joined, they are cut into bands that hold at most this much when joined."""
 
 
 def source_piece(source: Source, region: Region, read_chunks: Shape) -> da.Array:
-    """Return a region of the source as a Dask array of pieces of at most about `read_chunks`, and no more graph.
+    """Return a region of the source as a Dask array in pieces of about `read_chunks`, with its part of the graph.
 
-    Source chunks are joined up to `read_chunks`. No stored one is split, so that none is read twice; one that Dask
-    computes is split in the graph, so that not all chunks are in memory as they are and joined.
+    Source chunks are joined up to `read_chunks`. Stored chunks are never split, so that none is read twice; chunks that
+    Dask computes are split in the graph, so that they are not all in memory twice, before and after they are joined.
     """
     own = tuple(chunks_within(sizes, *span) for sizes, span in zip(source.chunks, region, strict=True))
     chunks = tuple(map(consolidated, own, read_chunks))
@@ -45,7 +43,7 @@ def source_piece(source: Source, region: Region, read_chunks: Shape) -> da.Array
 
 
 def with_shared_results(source: Source, compute: Compute) -> Source:
-    """Return a source with the results of its graph that all parts need, got by `compute`."""
+    """Return a source with the results that all its blocks need put in, computed by `compute`."""
     if not source.shared:
         return source
     array = with_values(source.array, compute(source.array.__dask_graph__(), source.shared))
@@ -53,6 +51,7 @@ def with_shared_results(source: Source, compute: Compute) -> Source:
 
 
 def _detached(block: Any, declared: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Return a block as NumPy, of the dtype declared; not as a view of something larger, which it would keep alive."""
-    found = as_declared(block, declared)
-    return found.copy() if found.base is not None and getattr(found.base, "nbytes", 0) > found.nbytes else found
+    """Return a block as NumPy, of the declared dtype; a copy, if it would keep a larger array alive."""
+    values = as_declared(block, declared)
+    is_part = values.base is not None and getattr(values.base, "nbytes", 0) > values.nbytes
+    return values.copy() if is_part else values

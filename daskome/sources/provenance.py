@@ -14,9 +14,9 @@ from daskome.model.source import Source
 from daskome.sources.views import Reopenable
 
 SOME_TASKS, SOME_VALUES = 256, 256
-"""At most so many tasks of a layer, evenly spread, and values in a task are looked at: a graph may have millions."""
+"""How many tasks of a layer, evenly spread, and values of a task are looked at: a graph may have millions."""
 MAX_DEPTH = 8
-"""So many adapters may be around an array."""
+"""How many adapters around an array are looked through."""
 
 
 def stored_at(source: Source) -> list[Any]:
@@ -24,10 +24,10 @@ def stored_at(source: Source) -> list[Any]:
     array = _unwrapped(source.array)
     if isinstance(array, da.Array):
         layers = array.__dask_graph__().layers.values()
-        found = [_unwrapped(value) for layer in layers for value in _literals(layer)]
+        arrays = [_unwrapped(value) for layer in layers for value in _literals(layer)]
     else:
-        found = [array]
-    return list({id(value): value for value in found if isinstance(value, zarr.Array)}.values())
+        arrays = [array]
+    return list({id(value): value for value in arrays if isinstance(value, zarr.Array)}.values())
 
 
 def _unwrapped(array: Any) -> Any:
@@ -52,8 +52,8 @@ def _literals(layer: Any) -> Iterator[Any]:
     mapping = getattr(layer, "mapping", {})
     yield from (pair[0] for pair in getattr(layer, "indices", ()) if pair[1] is None)
     step = max(regions.ceil_div(len(mapping), SOME_TASKS), 1)
-    own = [mapping[key] for key in mapping if isinstance(key, str) and key.startswith("original-")]
-    for task in (getattr(layer, "task", None), *own, *islice(mapping.values(), 0, None, step)):
+    originals = [mapping[key] for key in mapping if isinstance(key, str) and key.startswith("original-")]
+    for task in (getattr(layer, "task", None), *originals, *islice(mapping.values(), 0, None, step)):
         yield from _held(task)
 
 

@@ -1,4 +1,4 @@
-"""Array-likes around array-likes: a window, a file that is opened where it is read, axes put in, values scaled."""
+"""Array-likes around array-likes: windows, files opened where they are read, axes put in, values scaled."""
 
 import mmap
 import sys
@@ -17,7 +17,7 @@ from daskome.stores import sync_codecs
 
 Array = np.ndarray[Any, Any]
 MAPPED_NBYTES = 2**20
-"""Of a memory map, about so much is read before it is let go; the kernel maps some more around it."""
+"""About how much of a memory map is read before its pages are dropped; the kernel maps some more around it."""
 
 
 def check_has_pixels(source: Source) -> None:
@@ -53,7 +53,7 @@ def expand_axes(source: Source, where: tuple[int, ...]) -> Source:
     chunks = tuple((1,) if part is None else next(sizes) for part in index)
     own = [i for i, part in enumerate(index) if part is not None]
     repeated = tuple(own[axis] for axis in source.repeated)
-    # NumPy and Dask arrays know how to; of others only slices are asked.
+    # NumPy and Dask arrays index with None; others may know slices only.
     whole = array[index] if hasattr(array, "__array_function__") else ExpandedArray(array, where)
     origin = replace(source.origin, expanded=where)
     return replace(source, array=whole, chunks=chunks, dims=None, origin=origin, repeated=repeated)
@@ -81,8 +81,8 @@ class View:
     @property
     def dtype(self) -> np.dtype[Any]:
         """That of the array."""
-        found: np.dtype[Any] = np.dtype(self.array.dtype)
-        return found
+        dtype: np.dtype[Any] = np.dtype(self.array.dtype)
+        return dtype
 
     def __getitem__(self, index: tuple[slice, ...]) -> Array:
         """Return a part, by one slice per axis."""
@@ -90,8 +90,8 @@ class View:
         for axis, part in zip(self.order, index, strict=True):
             inner[axis] = part
         dropped = [axis for axis in range(len(inner)) if axis not in self.order]
-        found: Array = np.asarray(self.array[tuple(inner)]).transpose(*self.order, *dropped)
-        return found.reshape(found.shape[: len(self.order)])
+        values: Array = np.asarray(self.array[tuple(inner)]).transpose(*self.order, *dropped)
+        return values.reshape(values.shape[: len(self.order)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ class Scaled:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the values, which depends on that of the stored numbers and the size of slope and inter."""
-        found: np.dtype[Any] = self._scaled(np.zeros((1,), self.array.dtype)).dtype
-        return found
+        dtype: np.dtype[Any] = self._scaled(np.zeros((1,), self.array.dtype)).dtype
+        return dtype
 
     def __getitem__(self, index: Any) -> Array:
         """Return the values of a part."""
@@ -124,9 +124,9 @@ class Scaled:
 
 
 class Window:
-    """A region of an array-like, itself one: so the graph of a unit knows nothing of the rest of the image.
+    """A region of an array-like, itself an array-like, so that the graph of a unit holds nothing else of the image.
 
-    Of large chunks it reads `batches` one after the other, each of so many voxels per axis, into one result.
+    It reads its `batches`, the lengths of blocks per axis, one after the other into one result.
     """
 
     __slots__ = ("array", "batches", "dtype", "ndim", "region", "shape")
@@ -145,10 +145,10 @@ class Window:
         parts = list(product(*(spans_within(sizes, *span) for sizes, span in zip(self.batches, wanted, strict=True))))
         if len(parts) == 1:
             return self._read(wanted)
-        found = np.empty(regions.shape_of(wanted), self.dtype)
+        values = np.empty(regions.shape_of(wanted), self.dtype)
         for part in parts:
-            found[tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(part, wanted, strict=True))] = self._read(part)
-        return found
+            values[tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(part, wanted, strict=True))] = self._read(part)
+        return values
 
     def _read(self, part: Region) -> np.ndarray[Any, Any]:
         inner = tuple(slice(a + start, a + stop) for (a, _), (start, stop) in zip(self.region, part, strict=True))
@@ -183,9 +183,9 @@ class Reopenable:
 
 
 class Mapped(Reopenable):
-    """A memory map of a file. What is read is copied bit by bit, and the map let go each time.
+    """A memory map of a file. What is read is copied piece by piece, and its pages are dropped each time.
 
-    Otherwise all of the file that was ever read counts as memory of the process, and Dask pauses workers for it.
+    Otherwise everything ever read of the file counts as memory of the process, for which Dask pauses workers.
     """
 
     def __getitem__(self, index: Any) -> np.ndarray[Any, Any]:
@@ -193,20 +193,20 @@ class Mapped(Reopenable):
         part = np.asarray(self.array[index])
         if not part.ndim:
             return part.copy()
-        found = np.empty(part.shape, part.dtype)
-        for some in _bits(part):
-            found[some] = part[some]
-            self._let_go()
-        return found
+        values = np.empty(part.shape, part.dtype)
+        for some in _pieces(part):
+            values[some] = part[some]
+            self._drop_pages()
+        return values
 
-    def _let_go(self) -> None:
-        """Unmap all pages; not of a map whose changes are its own, for these would be lost."""
+    def _drop_pages(self) -> None:
+        """Drop all pages, except of a copy-on-write map, whose changes would be lost."""
         pages = self.array.base
         if sys.platform == "linux" and isinstance(pages, mmap.mmap) and self.array.mode != "c":
             pages.madvise(mmap.MADV_DONTNEED)
 
 
-def _bits(part: np.ndarray[Any, Any]) -> Iterator[tuple[slice, ...]]:
+def _pieces(part: np.ndarray[Any, Any]) -> Iterator[tuple[slice, ...]]:
     """Yield parts of an array along its slowest axis, each of which spans about `MAPPED_NBYTES` of its file."""
     steps = [abs(stride) for stride in part.strides]
     axis = max(range(part.ndim), key=steps.__getitem__)
@@ -217,13 +217,13 @@ def _bits(part: np.ndarray[Any, Any]) -> Iterator[tuple[slice, ...]]:
 
 
 def as_declared(block: Any, declared: np.dtype[Any], shape: Shape | None = None) -> np.ndarray[Any, Any]:
-    """Return a block as NumPy, if it has the dtype and shape that its image declares: others would fit silently."""
+    """Return a block as NumPy; raise unless it has the dtype and shape that its image declares."""
     if np.ma.is_masked(block):
         raise TypeError("a block of the image has masked values; fill them first, as in image.filled(0)")
     block = np.asarray(block)
     if block.dtype.newbyteorder("=") != declared:
         raise TypeError(f"a block of the image is {block.dtype}, but the image says {declared}; use image.astype(…)")
     if shape is not None and block.shape != shape:
-        raise ValueError(f"a block of the image has shape {block.shape}, but {shape} was asked for")
-    found: np.ndarray[Any, Any] = block.astype(declared, copy=False)
-    return found
+        raise ValueError(f"a block of the image has shape {block.shape}, but the image says {shape}")
+    values: np.ndarray[Any, Any] = block.astype(declared, copy=False)
+    return values

@@ -1,6 +1,7 @@
 """Where images lie: anything that zarr calls a store.
 
-A *location* is a zarr `StorePath`, made from a path, URL, group or store. Arrays are *created* empty in a group that is
-marked as unfinished. The *journal* lies beside them and has one small record per finished unit. *Publishing* writes the
-OME attributes, last, in one write; then the journal goes.
+A *location* is a zarr `StorePath`, made from a path, URL, group or store; one that is written to is a *target*. The
+*kind* of a store is a row of a table: all that differs between folders, memory, zip files and clouds. Arrays are
+*created* empty, in a group that is marked as unfinished. The *journal* lies beside them, with one small record per
+finished unit. *Publishing* writes the OME attributes, last, in one write; then the journal is deleted.
 """

@@ -1,4 +1,4 @@
-"""The zarr arrays of a pyramid: created in memory first, opened to be written, read back as stored."""
+"""The zarr arrays of a pyramid: created in memory, opened to be written, read back as they are stored."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
@@ -17,9 +17,9 @@ Documents = Mapping[str, Buffer]
 """The documents of arrays, by their keys in the group of their pyramid."""
 
 
-def open_levels(place: StorePath, levels: Iterable[Level]) -> list[zarr.Array[Any]]:
+def open_levels(store_path: StorePath, levels: Iterable[Level]) -> list[zarr.Array[Any]]:
     """Return the arrays of levels in their group, to be written."""
-    return [_open_array(place / level.path, level) for level in levels]
+    return [_open_array(store_path / level.path, level) for level in levels]
 
 
 def delete_shards(array: zarr.Array[Any], index: Sequence[slice]) -> None:
@@ -30,7 +30,7 @@ def delete_shards(array: zarr.Array[Any], index: Sequence[slice]) -> None:
 
 
 def as_stored(array: zarr.Array[Any], block: Any) -> Any:
-    """Return voxels from the first of a chunk on as they come back from an array: codecs may keep less than all."""
+    """Return the voxels of a block, which begins with a chunk, as an array would return them: codecs may be lossy."""
     one = zarr.create_array(
         MemoryStore(),
         shape=block.shape,
@@ -47,7 +47,7 @@ def as_stored(array: zarr.Array[Any], block: Any) -> Any:
 
 
 def one_chunk(block: Any, compressor: Any, zarr_format: Literal[2, 3]) -> zarr.Array[Any]:
-    """Return an empty array in memory that stores voxels as one chunk, whatever is in them."""
+    """Return an empty array in memory that will store a block as one chunk, even if it is all fill value."""
     array = zarr.create_array(
         MemoryStore(),
         shape=block.shape,
@@ -61,9 +61,9 @@ def one_chunk(block: Any, compressor: Any, zarr_format: Literal[2, 3]) -> zarr.A
 
 
 def chunk_nbytes(array: zarr.Array[Any]) -> int:
-    """Return how many bytes the first chunk of an array takes where it is stored."""
-    place = array.store_path / array.metadata.encode_chunk_key((0,) * array.ndim)
-    return sync(place.store.getsize(place.path))
+    """Return the stored bytes of the first chunk of an array."""
+    store_path = array.store_path / array.metadata.encode_chunk_key((0,) * array.ndim)
+    return sync(store_path.store.getsize(store_path.path))
 
 
 def create_array(store: MemoryStore, path: str, pyramid: Pyramid, level: Level) -> None:
@@ -86,9 +86,9 @@ def _revived(option: Any) -> Any:
     return numcodecs.get_codec(dict(option)) if isinstance(option, Mapping) and "id" in option else option
 
 
-def _open_array(place: StorePath, level: Level) -> zarr.Array[Any]:
-    """Return an array to write, with those options that zarr does not keep in its metadata."""
+def _open_array(store_path: StorePath, level: Level) -> zarr.Array[Any]:
+    """Return an array to be written, with the options that zarr does not keep in its metadata."""
     config, stored_as = (level.layout.options.get(key) for key in ("config", "zarr_format"))
     # With the format, zarr asks a cloud for one document instead of three.
-    array = zarr.open_array(store=place.store, path=place.path, mode="r+", zarr_format=stored_as)
+    array = zarr.open_array(store=store_path.store, path=store_path.path, mode="r+", zarr_format=stored_as)
     return sync_codecs.open_sync(array.with_config(config) if config else array)

@@ -1,6 +1,6 @@
-"""Azure: objects whose last bytes are wanted, as the index of a shard, are asked for their size first.
+"""Azure: to read the last bytes of an object, such as the index of a shard, its size is requested first.
 
-Azure's requests name bytes from the start of an object only. Imported only where an Azure address is opened.
+Azure's requests count bytes from the start of an object only. Imported only where an Azure address is opened.
 """
 
 import weakref
@@ -12,7 +12,7 @@ from zarr.storage import FsspecStore
 
 
 class AzureStore(FsspecStore):
-    """A store of objects that can't be read from their end."""
+    """A store whose objects cannot be read from their end."""
 
     def __init__(self, fs: Any, *args: Any, **options: Any) -> None:
         super().__init__(fs, *args, **options)
@@ -30,12 +30,12 @@ class AzureStore(FsspecStore):
 
 
 def _let_go(fs: Any) -> None:
-    """Leave it to the end of the process to close connections.
+    """Leave connections to be closed by the end of the process.
 
-    adlfs would close them on the event loop of the file system, which an asynchronous one has not, and then every
-    program ends with a traceback (adlfs issue 495).
+    adlfs would close them on the event loop of the file system, but an asynchronous one has none, so that every program
+    would end with a traceback (adlfs issue 495).
     """
     for finalizer in list(getattr(weakref.finalize, "_registry", ())):
-        found = finalizer.peek()
-        if found and found[0] is fs:
+        alive = finalizer.peek()
+        if alive and alive[0] is fs:
             finalizer.detach()

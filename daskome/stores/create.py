@@ -1,6 +1,6 @@
-"""Create the groups and arrays of a plan, empty and marked as unfinished."""
+"""Create the groups and arrays of a plan: arrays empty, groups marked as unfinished."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -30,19 +30,18 @@ from daskome.stores.journal import Journal
 from daskome.stores.location import join_paths
 
 
-def array_documents(plan: Plan) -> list[Documents]:
-    """Return, per pyramid of a plan, the documents of its arrays: what zarr refuses, it refuses here, in memory.
+def array_documents(plan: Plan) -> dict[str, Documents]:
+    """Return, by the paths of a plan's groups, the documents of their arrays, made in memory: zarr refuses here.
 
     Raises
     ------
     ValueError
         That names the level.
     """
-    return [_rehearsed(pyramid, _kept(plan, index)) for index, pyramid in enumerate(plan.pyramids)]
-
-
-def _kept(plan: Plan, pyramid: int) -> int:
-    return min(group.kept for group in plan.groups if group.pyramid == pyramid)
+    images = [*plan.images, *plan.temporary]
+    alike = {(id(pyramid), group.kept): (pyramid, group.kept) for group, pyramid in images}
+    documents = {key: _rehearsed(*value) for key, value in alike.items()}
+    return {group.path: documents[id(pyramid), group.kept] for group, pyramid in images}
 
 
 def _rehearsed(pyramid: Pyramid, kept: int) -> Documents:
@@ -52,13 +51,13 @@ def _rehearsed(pyramid: Pyramid, kept: int) -> Documents:
             create_array(store, level.path, pyramid, level)
             _try_codecs(pyramid, level)
         except Exception as error:  # Codecs raise what they like: RuntimeError, zlib.error, …
-            raise ValueError(f"zarr can't store level {level.path} as asked: {error}") from error
-    own = {"zarr.json", *V2_DOCUMENTS}
-    return {key: document for key, document in store._store_dict.items() if key not in own}
+            raise ValueError(f"zarr cannot store level {level.path} with these options: {error}") from error
+    of_groups = {"zarr.json", *V2_DOCUMENTS}
+    return {key: document for key, document in store._store_dict.items() if key not in of_groups}
 
 
 def _try_codecs(pyramid: Pyramid, level: Level) -> None:
-    """Store one voxel in memory: only then do codecs look at their levels and names."""
+    """Store one voxel in memory: only then do codecs check their options."""
     voxel = (1,) * len(level.shape)
     one = replace(level, shape=voxel, layout=replace(level.layout, chunks=voxel, shards=level.layout.shards and voxel))
     store = MemoryStore()
@@ -68,21 +67,21 @@ def _try_codecs(pyramid: Pyramid, level: Level) -> None:
 
 
 def create_arrays(
-    place: StorePath,
+    target: StorePath,
     plan: Plan,
-    documents: Sequence[Documents],
+    documents: Mapping[str, Documents],
     old: Sequence[str],
     journal: Journal,
     origins: Sequence[Origin] = (),
 ) -> None:
-    """Make the groups and arrays of a plan, empty; groups of images are marked as unfinished.
+    """Create the groups and arrays of a plan, empty; groups of images are marked as unfinished.
 
     Parameters
     ----------
-    place : StorePath
+    target : StorePath
     plan : Plan
-    documents : sequence of dict
-        Those of its arrays (`rehearse`).
+    documents : mapping of str to dict
+        Those of its arrays, by the paths of groups (`array_documents`).
     old : sequence of str
         Levels of the images that are there, which go (`daskome.stores.conflicts.arrays_to_replace`). What made them
         images goes before them, so no reader takes a mixture for whole. Nothing else is touched.
@@ -94,13 +93,13 @@ def create_arrays(
     fingerprint = plan.fingerprint
     for group in reversed([group for group in plan.groups if not group.temporary]):
         replaced = [path for path in old if _is_in(path, group.path)]
-        _begin(place / group.path, plan, group, _mark(plan, group, replaced, fingerprint))
-    if place.store.supports_deletes:
-        journals.delete_journal(place / plan.home)
+        _begin(target / group.path, plan, group, _mark(plan, group, replaced, fingerprint))
+    if target.store.supports_deletes:
+        journals.delete_journal(target / plan.home)
         for path in old:
-            sync((place / path).delete_dir())
+            sync((target / path).delete_dir())
     for group in reversed(plan.groups):
-        _make(place / group.path, plan, group, {} if group.pyramid is None else documents[group.pyramid])
+        _make(target / group.path, plan, group, {} if group.pyramid is None else documents[group.path])
     journals.save_run(journal, plan, origins)
 
 
@@ -108,53 +107,55 @@ def _is_in(path: str, parent: str) -> bool:
     return path.startswith(join_paths(parent, "")) if parent else True
 
 
-def _begin(place: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
+def _begin(target: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
     """Take from a group what makes it an image, if it is to hold another."""
-    found, arrays = read_attributes(place), find_version(plan.version).arrays
-    if found is not None and group.pyramid is not None and not group.kept:
-        set_attributes(place, arrays, {**attributes_of_others(found), UNFINISHED_KEY: mark})
-    elif found is None and group.pyramid is None and group.metadata.plate is None:
-        _make_group(place, plan, group)
-    elif found is None:
+    attributes, arrays = read_attributes(target), find_version(plan.version).arrays
+    if attributes is not None and group.pyramid is not None and not group.kept:
+        set_attributes(target, arrays, {**attributes_of_others(attributes), UNFINISHED_KEY: mark})
+    elif attributes is None and group.pyramid is None and group.metadata.plate is None:
+        _make_group(target, plan, group)
+    elif attributes is None:
         with suppress(zarr.errors.ContainsGroupError):  # Another process has just made it, for a part of its own.
-            set_attributes(place, arrays, {UNFINISHED_KEY: mark})
+            set_attributes(target, arrays, {UNFINISHED_KEY: mark})
 
 
-def _make_group(place: StorePath, plan: Plan, group: Group) -> None:
-    """Make a group that says nothing yet. Another process may have made it since we looked, and what it says.
+def _make_group(target: StorePath, plan: Plan, group: Group) -> None:
+    """Create a group without attributes. Another process may have created it since we looked, and its attributes.
 
-    A list of labels is empty until one of them is whole: validators refuse an image whose group ``labels`` has none.
+    A list of labels is empty until one of them is finished: validators refuse a group ``labels`` without a list.
     """
-    if place.store.supports_deletes:
+    if target.store.supports_deletes:
         version = find_version(plan.version)
-        said = {} if group.metadata.labels is None else ome_attributes(version, Metadata(labels=()))
+        attributes = {} if group.metadata.labels is None else ome_attributes(version, Metadata(labels=()))
         with suppress(zarr.errors.ContainsGroupError):
-            zarr.create_group(place.store, path=place.path, zarr_format=zarr_format_of(version.arrays), attributes=said)
+            zarr.create_group(
+                target.store, path=target.path, zarr_format=zarr_format_of(version.arrays), attributes=attributes
+            )
 
 
 def _mark(plan: Plan, group: Group, old: Sequence[str], fingerprint: str) -> JSON:
-    """Return what says that a group is unfinished, and which arrays in it are the plan's."""
-    own = [] if group.pyramid is None else [level.path for level in plan.pyramids[group.pyramid].levels]
+    """Return the attribute that marks a group as unfinished, and lists the plan's arrays in it."""
+    levels = [] if group.pyramid is None else [level.path for level in group.pyramid.levels]
     replaced = [path.removeprefix(join_paths(group.path, "")) for path in old] if group.path else list(old)
-    return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*own, *replaced})}
+    return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*levels, *replaced})}
 
 
-def _make(place: StorePath, plan: Plan, group: Group, documents: Documents) -> None:
-    """Make the arrays of a group, and take away documents that would contradict it."""
-    stale = [] if group.pyramid is None or group.kept else _stale_documents(place, plan)
-    unfinished = read_attributes(place) if stale else None
+def _make(target: StorePath, plan: Plan, group: Group, documents: Documents) -> None:
+    """Create the arrays of a group, and delete documents that would contradict it."""
+    stale = [] if group.pyramid is None or group.kept else _stale_documents(target, plan)
+    unfinished = read_attributes(target) if stale else None
     for name in stale:
-        sync((place / name).delete())
+        sync((target / name).delete())
     if unfinished is not None:
-        set_attributes(place, find_version(plan.version).arrays, unfinished)
+        set_attributes(target, find_version(plan.version).arrays, unfinished)
     for key, document in documents.items():
-        sync((place / key).set(document))
+        sync((target / key).set(document))
 
 
-def _stale_documents(place: StorePath, plan: Plan) -> list[str]:
-    """Return the documents of a group that would contradict the new ones: of another zarr format, or consolidated."""
-    group = find_group(place)
-    if group is None or not place.store.supports_deletes:
+def _stale_documents(target: StorePath, plan: Plan) -> list[str]:
+    """Return those documents of a group that would contradict new ones: of another zarr format, or consolidated."""
+    group = find_group(target)
+    if group is None or not target.store.supports_deletes:
         return []
     stale = [".zmetadata"] if group.metadata.zarr_format == 2 else []
     if group.metadata.zarr_format != zarr_format(plan):

@@ -1,36 +1,76 @@
-"""Small documents and listings in a store, read past every cache."""
+"""Small documents and listings in a store, read past every cache: the one reader and writer of both.
 
+Each comes twice: to be waited for here, and as a coroutine, of which callers run several at a time.
+"""
+
+import json
 from contextlib import suppress
+from typing import Any
 
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import FsspecStore, StorePath
+from zarr.storage import StorePath
 
-from daskome.stores.wrappers import unwrapped
+from daskome.stores.kinds import kind_of
+
+
+def read_text(path: StorePath) -> str | None:
+    """Return a document, or None where there is none."""
+    found = sync(_fetch(path))
+    return None if found is None else found.decode()
+
+
+def read_json(path: StorePath) -> Any:
+    """Return a JSON document, or None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON, or null.
+    """
+    return sync(fetch_json(path))
+
+
+def write_text(path: StorePath, text: str) -> None:
+    """Write a document in one piece."""
+    sync(put_text(path, text))
 
 
 def list_names(folder: StorePath) -> list[str]:
-    """Return what is in a folder, now: file systems of objects remember lists that other processes have changed."""
-    store = unwrapped(folder.store)
-    if isinstance(store, FsspecStore):
-        store.fs.invalidate_cache()
+    """Return the names in a folder, now; none where there is none."""
+    return sync(fetch_names(folder))
+
+
+async def fetch_json(path: StorePath) -> Any:
+    """As `read_json`."""
+    found = await _fetch(path)
+    if found is None:
+        return None
+    try:
+        document = json.loads(found)
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if document is None:
+        raise ValueError(f"{path} is null, not a document")
+    return document
+
+
+async def put_text(path: StorePath, text: str) -> None:
+    """As `write_text`."""
+    await path.set(default_buffer_prototype().buffer.from_bytes(text.encode()))
+
+
+async def fetch_names(folder: StorePath) -> list[str]:
+    """As `list_names`. File systems of objects remember lists that other processes have changed since."""
+    kind, store = kind_of(folder)
+    kind.refresh(store)
     with suppress(FileNotFoundError, NotADirectoryError):
-        return sync(_listed(folder))
+        return [name.strip("/") async for name in folder.store.list_dir(folder.path)]
     return []
 
 
-async def _listed(folder: StorePath) -> list[str]:
-    return [name async for name in folder.store.list_dir(folder.path)]
-
-
-def read_text(place: StorePath) -> str | None:
-    """Return a document, or None if there is none."""
+async def _fetch(path: StorePath) -> bytes | None:
     with suppress(NotADirectoryError):
-        found = sync(place.get(default_buffer_prototype()))
-        return None if found is None else found.to_bytes().decode()
+        found = await path.get(default_buffer_prototype())
+        return None if found is None else found.to_bytes()
     return None
-
-
-def write_text(place: StorePath, text: str) -> None:
-    """Write a document, whole."""
-    sync(place.set(default_buffer_prototype().buffer.from_bytes(text.encode())))

@@ -1,59 +1,59 @@
-"""What is finished of a plan, beside its images while they are made; through zarr's stores alone, so it works on any.
+"""Which units of a plan are finished, kept beside its images while they are written, in whatever zarr store.
 
 ::
 
-    .daskome/current                 the id of the run that is under way
+    .daskome/current                 the id of the current run
     .daskome/<id>/plan.json          the plan, and where its images come from
     .daskome/<id>/<stage>/<index>    one small record per finished unit
     .daskome/<id>/failed/<unit>      why a unit failed for good
 
-A plan that is started anew gets a new id, so records of processes that still follow the old one count for nothing.
-Every unit asks whether its run is still under way, so that has to be a small file, however long the plan is. It is
-written last and deleted first: whenever a process is killed, either a whole plan is under way, or none.
+A plan that starts anew gets a new id, so records by processes of the old run count for nothing. Every unit checks that
+its run is current, so that is a small file, however long the plan is. It is written last and deleted first: whenever a
+process is killed, either a complete plan is current, or none.
 
-Version 0.1 kept id and plan together in ``.daskome/plan.json``. What it has begun is found, and goes on.
+Version 0.1 kept id and plan together in ``.daskome/plan.json``. Its runs are found, and go on.
 """
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 from uuid import uuid4
 
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome.model.regions import spread
 from daskome.model.source import Origin
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
-from daskome.stores.documents import list_names, read_text, write_text
+from daskome.stores.documents import list_names, read_json, read_text, write_text
 
 JOURNAL = ".daskome"
 CURRENT = "current"
 PLAN = "plan.json"
 FAILED = "failed"
 SAMPLE = 64
-"""So many records are read to tell how fast units are finished."""
+"""How many records of a stage are read to measure how fast units are finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """One start of a plan: the group that keeps the journal (`Plan.home`), and what tells it from other starts."""
+    """The journal of one run: the group that keeps it (`Plan.home`), and the id of the run."""
 
     home: StorePath
     id: str
 
     @property
     def keeps(self) -> bool:
-        """Whether the store can keep a journal; zip files can't take back what they hold."""
+        """Whether the store can keep a journal; zip files cannot delete."""
         return bool(self.home.store.supports_deletes)
 
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
-    """A plan that has been started, and what its images are."""
+    """A run as its journal keeps it: the plan, and where its images come from."""
 
     journal: Journal
     plan: Plan
@@ -69,12 +69,12 @@ class Record:
 
 
 def new_journal(home: StorePath) -> Journal:
-    """Return a journal that no other start has."""
+    """Return the journal of a new run."""
     return Journal(home, uuid4().hex)
 
 
 def save_run(journal: Journal, plan: Plan, origins: Sequence[Origin]) -> None:
-    """Note a plan whose arrays are made: from now on its units can be written."""
+    """Save a run whose arrays exist: from now on its units can be written."""
     if journal.keeps:
         images = [asdict(origin) for origin in origins]
         text = json.dumps({"id": journal.id, "images": images, "plan": json.loads(plan.to_json())})
@@ -83,35 +83,35 @@ def save_run(journal: Journal, plan: Plan, origins: Sequence[Origin]) -> None:
 
 
 def find_run(home: StorePath) -> SavedRun | None:
-    """Return the plan that was started at a group and is not finished; None where there is none.
+    """Return the unfinished run at a group; None where there is none.
 
     Raises
     ------
     ValueError
-        If another version of daskome has started it, in a form of its own.
+        If it cannot be read, as when another version of daskome saved it in another form.
     """
     current = read_text(home / JOURNAL / CURRENT)
-    text = read_text(home / JOURNAL / PLAN) if current is None else read_text(_records(Journal(home, current)) / PLAN)
-    if text is None:
-        return None
+    folder = home / JOURNAL if current is None else _records(Journal(home, current))
     try:
-        found = json.loads(text)
-        plan = Plan.from_json(json.dumps(found["plan"]))
-        return SavedRun(Journal(home, found["id"]), plan, tuple(from_json(Origin, image) for image in found["images"]))
+        saved = read_json(folder / PLAN)
+        if saved is None:
+            return None
+        plan = Plan.from_json(json.dumps(saved["plan"]))
+        return SavedRun(Journal(home, saved["id"]), plan, tuple(from_json(Origin, image) for image in saved["images"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{home}: the journal can't be read ({error}); overwrite=True starts anew") from error
+        raise ValueError(f"{home}: the journal cannot be read ({error}); overwrite=True starts anew") from error
 
 
 def is_current(journal: Journal) -> bool:
-    """Whether nobody has started anew what a journal belongs to."""
+    """Whether this journal's run is still the current one."""
     return not journal.keeps or _current(journal.home) == journal.id
 
 
 def _current(home: StorePath) -> str | None:
-    """Return the id of the run that is under way at a group."""
+    """Return the id of the current run at a group."""
     current = read_text(home / JOURNAL / CURRENT)
-    old = read_text(home / JOURNAL / PLAN) if current is None else None
-    return current if old is None else str(json.loads(old)["id"])
+    old = read_json(home / JOURNAL / PLAN) if current is None else None
+    return current if old is None else str(old["id"])
 
 
 def record(journal: Journal, unit: Unit, done: Record) -> None:
@@ -121,9 +121,9 @@ def record(journal: Journal, unit: Unit, done: Record) -> None:
 
 
 def fail(journal: Journal, unit: Unit, reason: str) -> None:
-    """Note that a unit failed for good, and why; if even that fails, the unit is still missing."""
-    if journal.keeps:
-        with suppress(Exception):
+    """Note that a unit failed for good, and why; if even that fails, or the run is over, the unit is only missing."""
+    with suppress(Exception):
+        if journal.keeps and is_current(journal):
             write_text(_records(journal) / FAILED / unit.key.replace("/", "-"), reason)
 
 
@@ -142,19 +142,17 @@ def failures(journal: Journal) -> dict[str, str]:
 
 def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Record]:
     """Yield some records of a stage, evenly spread over `indices`."""
-    step = max(len(indices) // SAMPLE, 1)
-    for index in indices[::step]:
-        text = read_text(_records(journal) / f"{stage}/{index}")
-        if text:
-            found: Mapping[str, Any] = json.loads(text)
-            yield Record(**{f.name: found[f.name] for f in fields(Record)})
+    for i in spread(len(indices), SAMPLE):
+        record = read_json(_records(journal) / f"{stage}/{indices[i]}")
+        if record is not None:
+            yield Record(**{f.name: record[f.name] for f in fields(Record)})
 
 
 def delete_journal(home: StorePath) -> None:
-    """Delete the journal that a group keeps, what makes it current first: records without that count for nothing."""
+    """Delete the journal of a group. What makes a run current goes first: other records alone count for nothing."""
     if home.store.supports_deletes:
         for name in (CURRENT, PLAN):
-            with suppress(FileNotFoundError):  # Another process, with a part of its own, has just done so.
+            with suppress(FileNotFoundError):  # Another process, with its own part, has just done so.
                 sync((home / JOURNAL / name).delete())
         with suppress(FileNotFoundError):
             sync((home / JOURNAL).delete_dir())

@@ -8,21 +8,21 @@ from typing import Any
 
 import zarr
 from zarr.abc.store import Store
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, ZipStore
+from zarr.storage import LocalStore, StorePath
 
 from daskome.model.source import Origin, Source
-from daskome.stores.wrappers import unwrapped
+from daskome.stores.kinds import kind_of, kind_of_scheme
 
 
 def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: bool = False) -> StorePath:
-    """Return where a path, URL, group, array or store points. Nothing is created.
+    """Return the place of a path, URL, group, array or store. Nothing is created.
 
     Raises
     ------
     TypeError
         If it is none of these.
     ValueError
-        If options for a file system are given with something that has one already.
+        If `fs_options` come with something that has a file system already.
     """
     if isinstance(target, str | os.PathLike):
         return _locate_path(os.fspath(target), dict(fs_options or {}), read_only)
@@ -35,24 +35,21 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
     raise TypeError(f"the target must be a path, URL, zarr.Group or zarr store, not {type(target).__name__}")
 
 
-def is_local_to_process(place: StorePath) -> bool:
-    """Whether no other process can write there: stores in memory, and zip files."""
-    store = unwrapped(place.store)
-    if isinstance(store, FsspecStore):
-        return "memory" in (store.fs.protocol, *store.fs.protocol)
-    return isinstance(store, MemoryStore | ZipStore) or type(getattr(store, "store", None)).__name__ == "MemoryStore"
+def is_local_to_process(path: StorePath) -> bool:
+    """Whether no other process can write there, as to stores in memory and zip files."""
+    return not kind_of(path)[0].shared
 
 
-def address_of(place: StorePath) -> tuple[str, ...]:
-    """Return what tells two places apart, whatever kind of store leads there: for files, the resolved path."""
-    store = unwrapped(place.store)
-    if isinstance(store, LocalStore):
-        return (store.root / place.path).resolve().parts
-    if isinstance(store, FsspecStore):
-        if "file" in (store.fs.protocol, *store.fs.protocol):
-            return (Path(store.path) / place.path).resolve().parts
-        return tuple(filter(None, (str(store.fs.protocol), *store.path.split("/"), *place.path.split("/"))))
-    return (str(id(getattr(store, "_store_dict", store))), *filter(None, place.path.split("/")))
+def address_of(path: StorePath) -> tuple[str, ...]:
+    """Return what tells a path apart from others, whatever kind of store leads there: for files, where they lie."""
+    kind, store = kind_of(path)
+    return kind.address(store, path.path)
+
+
+def folder_of(path: StorePath) -> Path | None:
+    """Return a path in a store of files as a folder of this machine; None in other stores."""
+    kind, store = kind_of(path)
+    return kind.folder(store, path.path)
 
 
 def origin_of(source: Source) -> Origin:
@@ -62,26 +59,19 @@ def origin_of(source: Source) -> Origin:
     return replace(source.origin, path=url_of(source.array.store_path))
 
 
-def url_of(place: StorePath) -> str:
-    """Return the path or URL under which another process finds a place; empty where it can't. It says no secrets."""
-    store = unwrapped(place.store)
-    if isinstance(store, LocalStore):
-        return (store.root / place.path).absolute().as_posix()
-    if isinstance(store, FsspecStore) and not is_local_to_process(place):
-        return str(store.fs.unstrip_protocol(join_paths(store.path, place.path)))
-    return ""
+def url_of(path: StorePath) -> str:
+    """Return the path or URL by which other processes find a path; empty if they cannot. It has no secrets."""
+    kind, store = kind_of(path)
+    return kind.url(store, path.path)
 
 
-def parent_of(place: StorePath) -> StorePath | None:
-    """Return the place above one, to be read, also above its store if that is of files; None where there is none."""
-    if place.path:
-        return StorePath(place.store, place.path.rpartition("/")[0])
-    store = unwrapped(place.store)
-    if isinstance(store, LocalStore) and store.root.absolute().parent != store.root.absolute():
-        return StorePath(LocalStore(store.root.absolute().parent, read_only=True))
-    if isinstance(store, FsspecStore) and "/" in store.path.strip("/"):
-        return StorePath(FsspecStore(store.fs, read_only=True, path=store.path.rstrip("/").rpartition("/")[0]))
-    return None
+def parent_of(path: StorePath) -> StorePath | None:
+    """Return the path above, to be read, also above the root of a store of files; None where there is none."""
+    if path.path:
+        return StorePath(path.store, path.path.rpartition("/")[0])
+    kind, store = kind_of(path)
+    parent = kind.parent(store)
+    return None if parent is None else StorePath(parent)
 
 
 def join_paths(*paths: str) -> str:
@@ -90,46 +80,27 @@ def join_paths(*paths: str) -> str:
 
 
 def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> StorePath:
-    scheme, separator, rest = path.partition("://")
+    scheme, separator, after = path.partition("://")
     if not separator or scheme in ("file", "local"):
         if fs_options:
             raise ValueError(f"fs_options go with a URL; {path} is a local path")
-        local = Path(rest if separator else path).expanduser().absolute()
+        local = Path(after if separator else path).expanduser().absolute()
         return StorePath(LocalStore(local, read_only=read_only))
-    options = _s3_options(fs_options) if scheme in ("s3", "s3a") else fs_options
+    _check_scheme(scheme)
+    kind = kind_of_scheme(scheme)
+    options = kind.fs_options(fs_options) or None
     try:
-        return StorePath(_store_of(scheme).from_url(path, storage_options=options or None, read_only=read_only))
+        return StorePath(kind.store_class().from_url(path, storage_options=options, read_only=read_only))
     except ImportError as error:
-        extra = f"; pip install 'daskome[{EXTRAS[scheme]}]'" if scheme in EXTRAS else ""
+        extra = f"; pip install 'daskome[{kind.extra}]'" if kind.extra else ""
         raise ImportError(f"{scheme}:// needs a package that is not installed: {error}{extra}") from error
 
 
-EXTRAS = {"gs": "gcs", "gcs": "gcs", **dict.fromkeys(["abfs", "abfss", "az"], "azure")}
-"""What brings the package for a kind of URL; that for S3 is always there."""
-
-
-def _store_of(scheme: str) -> type[FsspecStore]:
-    """Return what opens a kind of URL.
-
-    Raises
-    ------
-    ValueError
-        If fsspec knows no such kind.
-    """
+def _check_scheme(scheme: str) -> None:
+    """Raise a ValueError if fsspec does not know a kind of URL."""
     from fsspec import available_protocols
 
     if scheme not in available_protocols():
-        raise ValueError(f"{scheme}:// is no kind of URL that fsspec knows; such are s3://, gs://, az://, https://")
-    if EXTRAS.get(scheme) != "azure":
-        return FsspecStore
-    from daskome.stores.azure import AzureStore
-
-    return AzureStore
-
-
-def _s3_options(fs_options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of s3fs, with those of `daskome.stores.s3` that the caller has not set."""
-    from daskome.stores.s3 import AT_ONCE, PATIENCE
-
-    patience = {**PATIENCE, **(fs_options.get("config_kwargs") or {})}
-    return {"max_concurrency": AT_ONCE, **fs_options, "config_kwargs": patience}
+        raise ValueError(
+            f"{scheme}:// is not a URL that fsspec knows; give one such as s3://, gs://, az:// or https://"
+        )

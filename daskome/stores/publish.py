@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zarr.storage import LocalStore, StorePath
+from zarr.storage import StorePath
 
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
@@ -13,15 +13,14 @@ from daskome.ome.versions import Version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan
 from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes, set_attributes
-from daskome.stores.location import is_local_to_process
+from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.locking import HERE, held
-from daskome.stores.wrappers import unwrapped
 
 PARTIAL = ".partial"
-"""How the files end that zarr writes before it gives them their names; a process that is killed leaves them."""
+"""The suffix of files until zarr has written them and gives them their names; killed processes leave such files."""
 
 
-def publish_group(place: StorePath, version: Version, metadata: Metadata) -> None:
+def publish_group(target: StorePath, version: Version, metadata: Metadata) -> None:
     """Turn what is finished into an image, a plate, …: the attributes of its group, in one write.
 
     Lists of labels and of wells grow, and several processes may add to one. In a folder, and in what no other process
@@ -30,36 +29,36 @@ def publish_group(place: StorePath, version: Version, metadata: Metadata) -> Non
     lost if another takes longer than `WAITS` from reading the list to writing it, and began before we wrote.
     """
     if metadata.labels is None and metadata.plate is None:
-        _publish(place, version, metadata)
+        _publish(target, version, metadata)
         return
-    with _alone(place) as alone:
+    with _alone(target) as alone:
         for wait in (0,) if alone else WAITS:
-            _publish(place, version, metadata)
+            _publish(target, version, metadata)
             time.sleep(wait)
 
 
 WAITS = (0.05, 0.1, 0)
-"""Seconds after writing a list that grows until it is looked at again, where processes can't take turns."""
+"""Seconds after writing a list that grows until it is looked at again, where processes cannot take turns."""
 
 
-def _publish(place: StorePath, version: Version, metadata: Metadata) -> None:
-    found = read_attributes(place)
+def _publish(target: StorePath, version: Version, metadata: Metadata) -> None:
+    found = read_attributes(target)
     whole = _published(found or {}, version, metadata)
     if whole != found:
-        set_attributes(place, version.arrays, whole, last=True)
+        set_attributes(target, version.arrays, whole, last=True)
 
 
 @contextmanager
-def _alone(place: StorePath) -> Iterator[bool]:
-    """Add to the lists at a place alone, if that can be. Yield whether it is so."""
-    store = unwrapped(place.store)
+def _alone(target: StorePath) -> Iterator[bool]:
+    """Keep other processes from adding to the lists at a target meanwhile, if possible; yield whether it is."""
+    folder = folder_of(target)
     with HERE:
-        if isinstance(store, LocalStore):
-            (store.root / place.path).mkdir(parents=True, exist_ok=True)
-            with held(store.root / place.path) as alone:
-                yield alone
+        if folder is None:
+            yield is_local_to_process(target)
         else:
-            yield is_local_to_process(place)
+            folder.mkdir(parents=True, exist_ok=True)
+            with held(folder) as alone:
+                yield alone
 
 
 def _published(found: JSON, version: Version, metadata: Metadata) -> JSON:
@@ -72,12 +71,10 @@ def _published(found: JSON, version: Version, metadata: Metadata) -> JSON:
     return {**kept, **kinds, **under}
 
 
-def delete_partial_files(place: StorePath, plan: Plan) -> None:
-    """Delete what killed processes have left of files that were never finished. Other stores write whole objects."""
-    store = unwrapped(place.store)
-    if isinstance(store, LocalStore):
-        for group, pyramid in plan.images:
-            for level in pyramid.levels[group.kept :]:
-                folder = store.root / place.path / group.path / level.path
-                for path in folder.rglob(f"*{PARTIAL}"):
-                    path.unlink(missing_ok=True)
+def delete_partial_files(target: StorePath, plan: Plan) -> None:
+    """Delete unfinished files that killed processes left. Stores other than folders write whole objects."""
+    for group, pyramid in plan.images:
+        for level in pyramid.levels[group.kept :]:
+            folder = folder_of(target / group.path / level.path)
+            for path in folder.rglob(f"*{PARTIAL}") if folder else ():
+                path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What S3 clients are told: to try again, waiting longer each time, and to wait for no answer for ever.
+"""Settings of S3 clients: retries, each after a longer wait, and an end to every wait for an answer.
 
 Imported only where an S3 address is opened.
 """
@@ -10,7 +10,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import ReadTimeoutError
 
 SLOWEST = 1_000_000
-"""Bytes per second: a request that sends its body more slowly than this counts as hanging."""
+"""Bytes per second: a request that sends its body more slowly counts as hanging."""
 
 
 class Session(AIOHTTPSession):  # type: ignore[misc]  # It has no types.

@@ -2,7 +2,7 @@
 
 zarr hands every chunk to an event loop that all threads share, and from there to a thread of another pool: with two
 threads that write, a third of the time goes into waiting for each other. Since 3.3 zarr has a pipeline that needs no
-event loop, for stores that don't either. Elsewhere everything goes zarr's ordinary way.
+event loop, for stores that do not need one either. Everything else goes zarr's ordinary way.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import BufferPrototype, default_buffer_prototype
 from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.registry import register_pipeline
-from zarr.storage import LocalStore, MemoryStore
+
+from daskome.stores.kinds import waits_for_no_loop
 
 try:
     from zarr.core.codec_pipeline import FusedCodecPipeline
@@ -25,7 +26,7 @@ except ImportError:  # before zarr 3.3
 ZARRS_OWN = (BatchedCodecPipeline, FusedCodecPipeline)
 """Another pipeline, such as that of zarrs, is the user's choice, and stays."""
 SAMPLES_PER_AXIS = 8
-"""So many voxels are looked at along each axis before all are."""
+"""How many voxels along each axis are compared before all are."""
 
 
 if FusedCodecPipeline is not None:
@@ -55,11 +56,25 @@ def open_sync(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
     make every thread wait for the slowest store. So the pipeline that zarr has chosen is replaced, without a lock.
     """
     pipeline = array.async_array.codec_pipeline
-    if FusedCodecPipeline is None or type(array.store) not in (LocalStore, MemoryStore) or _is_chosen(pipeline):
+    if FusedCodecPipeline is None or not waits_for_no_loop(array.store) or _is_chosen(pipeline):
         return array
     array = array.with_config({})  # a copy: the caller keeps what it has
     object.__setattr__(array.async_array, "codec_pipeline", _direct(array))
     return array
+
+
+def needs_no_loop(store: Any) -> bool:
+    """Whether arrays in a store are `opened` with codecs that run at once, one chunk after the other."""
+    chosen = zarr.config.get("codec_pipeline.path").rpartition(".")[2] not in {
+        getattr(p, "__name__", "") for p in ZARRS_OWN
+    }
+    return FusedCodecPipeline is not None and waits_for_no_loop(store) and not chosen
+
+
+def concurrency() -> int | None:
+    """Return how many chunks zarr encodes beside each other elsewhere, in this process; None: all of a block."""
+    limit = zarr.config.get("async.concurrency")
+    return None if limit is None else int(limit)
 
 
 def _is_chosen(pipeline: Any) -> bool:

@@ -1,23 +1,24 @@
-"""Convert a hierarchy to another version of OME-Zarr, in place: documents change, pixels do not."""
+"""Convert a hierarchy to another version of OME-Zarr in place: documents change, pixels do not."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import StorePath
 
-from daskome.model.json_values import to_plain_json
-from daskome.ome.detect import likely_version, ome_keys, ome_of, version_in
-from daskome.ome.problem import Problem
-from daskome.ome.versions import Version, find_version
+from daskome.model.json_values import JSONDict, to_plain_json
+from daskome.model.problem import Problem
+from daskome.model.text import pluralize
+from daskome.ome.detect import ome_keys, ome_of, version_in
+from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version
+from daskome.stores.documents import put_text
 from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import locate, parent_of
 from daskome.upgrade.documents import Work, try_conversion, upgrade_work, work_in_place
 from daskome.upgrade.groups import Group, read_group
-from daskome.upgrade.tree import JSON, V3, Tree, build_tree, gather, read_nodes
+from daskome.upgrade.tree import V3, Tree, build_tree, gather, read_nodes
 from daskome.upgrade.zarr_v3 import separator
 
 
@@ -38,7 +39,7 @@ def convert_metadata(
     target : str, path, zarr.Group or zarr store
         The root of the hierarchy: an image, a plate, or a bioformats2raw layout.
     version : str or object with a version
-        "0.1" to "0.6".
+        One of `daskome.ome.versions.VERSIONS`, such as "0.5".
     fs_options : dict, optional
         For the file system of a URL.
     dry_run : bool
@@ -52,7 +53,7 @@ def convert_metadata(
     Raises
     ------
     ValueError
-        With all that stands against it, one line each: what the version can't hold, codecs that zarr v3 has not,
+        With all obstacles, one line each: what the version cannot hold, codecs that zarr v3 does not have,
         an image that is unfinished, a target inside a hierarchy of another version, a store that is read-only.
     FileNotFoundError
         If there is no zarr group.
@@ -72,38 +73,40 @@ def convert_metadata(
     ['OME-Zarr 0.5 already: nothing to do']
     """
     row = find_version(version)
-    place = locate(target, fs_options, read_only=dry_run)
+    store_path = locate(target, fs_options, read_only=dry_run)
     if not dry_run:
-        _check_writable(place)
-    work = _work(place, row)
-    if not dry_run and (work.writes or work.deletes):
-        _perform(place, work)
+        _check_writable(store_path)
+    changes = _work(store_path, row)
+    if not dry_run and (changes.writes or changes.deletes):
+        _perform(store_path, changes)
         reload_attributes(target)
-    return list(work.lines)
+    return list(changes.lines)
 
 
-def _work(place: StorePath, target: Version) -> Work:
-    """Return what is to be done; raise for all that stands against it."""
-    tree = build_tree(place)
+def _work(store_path: StorePath, target: Version) -> Work:
+    """Return the changes; raise a ValueError that lists all obstacles."""
+    tree = build_tree(store_path)
     _check_finished(tree)
     if not any(ome_keys(group.attributes(tree.zarr_format)) for group in tree.groups):
-        raise ValueError(f"{place} holds no OME-Zarr, so there is nothing to convert")
-    _check_formats(place, tree, target)
+        raise ValueError(f"{store_path} holds no OME-Zarr, so there is nothing to convert")
+    _check_formats(store_path, tree, target)
     refusals: list[Problem] = []
     groups = [try_conversion(refusals, group.path, read_group, tree, group.path, target) for group in tree.groups]
-    whole = [group for group in groups if group is not None]
+    readable = [group for group in groups if group is not None]
     in_place = tree.zarr_format == target.arrays.zarr_format
-    work = (work_in_place if in_place else upgrade_work)(tree, whole, target, refusals)
-    for stage in work.writes:
+    changes = (work_in_place if in_place else upgrade_work)(tree, readable, target, refusals)
+    for stage in changes.writes:
         for key, document in stage.items():
             try_conversion(
                 refusals, "", to_plain_json, document, key
-            )  # What is no JSON would fail in the middle of the writes.
+            )  # A value that JSON cannot hold would fail in the middle of the writes.
     if refusals:
-        raise ValueError("\n".join([f"{place} can't be converted to OME-Zarr {target.name}:", *map(str, refusals)]))
-    if work.writes:
-        _check_root(place, target)
-    return replace(work, lines=_told(tree, whole, work, target))
+        raise ValueError(
+            "\n".join([f"{store_path} cannot be converted to OME-Zarr {target.name}:", *map(str, refusals)])
+        )
+    if changes.writes:
+        _check_root(store_path, target)
+    return replace(changes, lines=_told(tree, readable, changes, target))
 
 
 def _check_finished(tree: Tree) -> None:
@@ -112,93 +115,90 @@ def _check_finished(tree: Tree) -> None:
             raise ValueError(f"{group.path or 'the image'} is unfinished: finish writing it, or write it again, first")
 
 
-def _check_formats(place: StorePath, tree: Tree, target: Version) -> None:
+def _check_formats(store_path: StorePath, tree: Tree, target: Version) -> None:
     if tree.zarr_format > target.arrays.zarr_format:
         raise ValueError(
-            f"{place} is in zarr v3, and OME-Zarr {target.name} is in v2, which can't describe arrays of v3 (section"
-            f" 'storage'); write the image again with fmt={target.name!r}"
+            f"{store_path} is in zarr v3, and OME-Zarr {target.name} is in v2, which cannot describe arrays of v3"
+            f" (section 'storage'); write the image again with fmt={target.name!r}"
         )
     halfway = [n.path or "root" for n in tree.nodes.values() if V3 in n.documents] if tree.zarr_format == 2 else []
     if halfway and target.arrays.zarr_format == 2:
         raise ValueError(
-            f"{place} has begun to be converted to zarr v3, as {halfway[-1]}/zarr.json shows; finish that first, as"
-            " with version '0.5'"
+            f"{store_path} is partly converted to zarr v3, as {halfway[-1]}/zarr.json shows; finish that first, as with"
+            f" version {DEFAULT_VERSION.name!r}"
         )
 
 
-def _check_root(place: StorePath, target: Version) -> None:
-    """Raise if the place lies in a hierarchy of another version: all of it has one version (section "version")."""
-    root, above = None, parent_of(place)
+def _check_root(store_path: StorePath, target: Version) -> None:
+    """Raise if the group lies in a hierarchy of another version: all of it has one version (section "version")."""
+    root, above = None, parent_of(store_path)
     while above is not None:
         node = read_nodes(above, [""])[0]
         zarr_format = 3 if node.is_group(3) else 2
         if not node.is_group(zarr_format):
             break
-        found = node.attributes(zarr_format)
-        root = (above, version_in(found) or likely_version(found)) if ome_keys(found) else root
+        attributes = node.attributes(zarr_format)
+        root = (above, version_in(attributes) or likely_version(attributes).name) if ome_keys(attributes) else root
         above = parent_of(above)
     if root is not None and root[1] != target.name:
         raise ValueError(
-            f"{place} is part of {root[0]}, which is of OME-Zarr {root[1]}, and a hierarchy has one version (section"
-            " 'version'); convert that instead"
+            f"{store_path} is part of {root[0]}, which is of OME-Zarr {root[1]}, and a hierarchy has one version"
+            " (section 'version'); convert that instead"
         )
 
 
-def _check_writable(place: StorePath) -> None:
-    if place.read_only or not place.store.supports_writes:
-        raise ValueError(f"{place} is read-only; nothing is written")
-    if not place.store.supports_deletes:
-        raise ValueError(f"{place} is a store where nothing can be replaced, such as a zip file; copy it out first")
+def _check_writable(store_path: StorePath) -> None:
+    if store_path.read_only or not store_path.store.supports_writes:
+        raise ValueError(f"{store_path} is read-only; nothing is written")
+    if not store_path.store.supports_deletes:
+        raise ValueError(
+            f"{store_path} is a store where nothing can be replaced, such as a zip file; copy it out first"
+        )
 
 
 # ---- in words, and in the store
 
 
-def _told(tree: Tree, groups: Sequence[Group], work: Work, target: Version) -> tuple[str, ...]:
-    """Return all that is done, lost, inferred or left."""
-    if not work.writes and not work.deletes:
+def _told(tree: Tree, groups: Sequence[Group], changes: Work, target: Version) -> tuple[str, ...]:
+    """Return, in words, what is done, lost, inferred or left."""
+    if not changes.writes and not changes.deletes:
         return (f"OME-Zarr {target.name} already: nothing to do",)
     lines = [f"{_called(tree, group)}: {line}" for group in groups for line in group.lines]
-    if not work.writes:
+    if not changes.writes:
         lines.append(f"OME-Zarr {target.name} already: what is left of zarr v2 is deleted")
     elif not lines:
         lines.append(f"OME-Zarr {target.name} already: copies in consolidated metadata are brought up to date")
     elif tree.zarr_format != target.arrays.zarr_format:
-        keys = [key for stage in work.writes for key in stage]
+        keys = [key for stage in changes.writes for key in stage]
         arrays = sum(tree.array(key.rpartition("/")[0]) is not None for key in keys)
-        counts = f"{_count(len(keys) - arrays, 'group')} and {_count(arrays, 'array')}"
+        counts = f"{pluralize(len(keys) - arrays, 'group')} and {pluralize(arrays, 'array')}"
         lines.append(f"documents of zarr v3 for {counts}, instead of those of v2")
-    return (*lines, *_separators(tree, groups, target), *work.lines)
+    return (*lines, *_separators(tree, groups, target), *changes.lines)
 
 
 def _called(tree: Tree, group: Group) -> str:
     return group.path or ("image" if "multiscales" in ome_of(group.attributes) else "root")
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
 def _separators(tree: Tree, groups: Sequence[Group], target: Version) -> Iterator[str]:
-    """Yield whose chunks are named otherwise than the target has it: zarr says how, but some readers don't ask."""
+    """Yield groups whose chunks keep a separator other than that of the target, as some readers ignore .zarray."""
     wanted = target.arrays.separator
     for group in groups if tree.zarr_format == target.arrays.zarr_format == 2 else ():
-        found = {separator(array) for path in group.names if (array := tree.array(path))} - {wanted}
-        if found and group.changed:
+        separators = {separator(array) for path in group.names if (array := tree.array(path))} - {wanted}
+        if separators and group.changed:
             yield (
-                f"{_called(tree, group)}: chunks stay named with {found.pop()!r}, as .zarray says; readers that take"
-                f" OME-Zarr {target.name} for {wanted!r} miss them"
+                f"{_called(tree, group)}: chunks stay named with {separators.pop()!r}, as .zarray says; readers that"
+                f" expect {wanted!r} of OME-Zarr {target.name} miss them"
             )
 
 
-def _perform(place: StorePath, work: Work) -> None:
+def _perform(store_path: StorePath, changes: Work) -> None:
     """Write and delete, stage by stage."""
-    for stage in work.writes:
-        gather([_put(place / key, document) for key, document in stage.items()])
-    for keys in work.deletes:
-        gather([(place / key).delete() for key in keys])
+    for stage in changes.writes:
+        gather([_put(store_path / key, document) for key, document in stage.items()])
+    for keys in changes.deletes:
+        gather([(store_path / key).delete() for key in keys])
 
 
-async def _put(place: StorePath, document: JSON) -> None:
-    text = json.dumps(document, indent=2, allow_nan=False)
-    await place.set(default_buffer_prototype().buffer.from_bytes(text.encode()))
+async def _put(store_path: StorePath, document: JSONDict) -> None:
+    await put_text(store_path, json.dumps(document, indent=2, allow_nan=False))

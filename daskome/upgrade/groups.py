@@ -1,49 +1,46 @@
-"""What a conversion must know of each group: its attributes, its arrays' shapes and dtypes."""
+"""Each group of a hierarchy in the terms of the target version: attributes, names of axes, checks of its arrays."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from daskome.model.json_values import JSONDict
 from daskome.model.regions import Shape
-from daskome.ome.detect import KINDS, likely_version, ome_keys, ome_of, version_in
+from daskome.ome.detect import OME_KEYS, ome_keys, ome_of, version_in
 from daskome.ome.metadata import Metadata, Multiscale
 from daskome.ome.read import read_metadata
-from daskome.ome.versions import VERSIONS, Version
+from daskome.ome.versions import VERSIONS, Version, likely_version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.stores.location import join_paths
 from daskome.upgrade.metadata import convert_attributes
-from daskome.upgrade.tree import JSON, Tree
+from daskome.upgrade.tree import Tree
 
-ONE_DTYPE = frozenset({"0.6"})
-"""Versions where all levels have the same data type."""
-INTEGER_LABELS = frozenset({"0.5", "0.6"})
-"""Versions whose text says that labels are integers and nothing else."""
 DIMENSIONS = "_ARRAY_DIMENSIONS"
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One group of a tree as the target has it.
+    """One group of a tree in the terms of the target.
 
     Attributes
     ----------
     path : str
     attributes : dict
-        All of them, new.
+        All attributes, as they are to be written.
     names : dict
-        Of the axes of each of its levels, by path of the array.
+        The names of the axes of each level, by the path of its array.
     beside : dict
-        What its levels say as it does, in zarr v2.
+        Attributes that its levels repeat, in zarr v2.
     changed : bool
         Whether it was of another version.
     lines : tuple of str
-        What is lost, and what was inferred.
+        What is lost, and what was inferred, in words.
     """
 
     path: str
-    attributes: JSON
+    attributes: JSONDict
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    beside: JSON = field(default_factory=dict)
+    beside: JSONDict = field(default_factory=dict)
     changed: bool = False
     lines: tuple[str, ...] = ()
 
@@ -52,28 +49,28 @@ class Group:
 
 
 def read_group(tree: Tree, path: str, target: Version) -> Group:
-    """Return a group as the target has it, checked."""
-    found = tree.attributes(path)
+    """Return a group in the terms of the target, checked."""
+    attributes = tree.attributes(path)
     unlisted = _unlisted(tree, path) if target.root is not None else ()
     if unlisted:
-        listing = _merged(found, ome_attributes(target, Metadata(labels=unlisted)), target)
+        listing = _merged(attributes, ome_attributes(target, Metadata(labels=unlisted)), target)
         return Group(path, listing, changed=True, lines=(f"labels {', '.join(unlisted)} are listed",))
-    if not ome_keys(found):
-        return Group(path, found)
-    name = version_in(found) or likely_version(found)
+    if not ome_keys(attributes):
+        return Group(path, attributes)
+    name = version_in(attributes) or likely_version(attributes).name
     if name not in VERSIONS:
-        raise ValueError(f"version {name!r} is none of {', '.join(VERSIONS)}")
-    metadata = read_metadata(found)
+        raise ValueError(f"version {name!r} is not one of {', '.join(VERSIONS)}")
+    metadata = read_metadata(attributes)
     names = _names(path, metadata)
     if name == target.name:
-        return Group(path, found, names)
+        return Group(path, attributes, names)
     shapes = [[_shape(tree, join_paths(path, d.path)) for d in m.datasets] for m in metadata.multiscales]
     new, lines = convert_attributes(metadata, VERSIONS[name], target, shapes)
     _check_dtypes(tree, path, new, target)
-    changed = _merged(found, ome_attributes(target, new), target)
+    changed = _merged(attributes, ome_attributes(target, new), target)
     beside = next((target.beside(multiscale) for multiscale in new.multiscales), {})
-    told = (f"OME-Zarr {name} to {target.name}", *lines) if changed != found else tuple(lines)
-    return Group(path, changed, names, beside, changed != found, told)
+    lines_of_group = (f"OME-Zarr {name} to {target.name}", *lines) if changed != attributes else tuple(lines)
+    return Group(path, changed, names, beside, changed != attributes, lines_of_group)
 
 
 def _unlisted(tree: Tree, path: str) -> tuple[str, ...]:
@@ -107,12 +104,12 @@ def _check_dtypes(tree: Tree, path: str, metadata: Metadata, target: Version) ->
     for multiscale in metadata.multiscales:
         paths = [join_paths(path, dataset.path) for dataset in multiscale.datasets]
         dtypes = {str(_dtype(tree, array)): None for array in paths}
-        if len(dtypes) > 1 and target.name in ONE_DTYPE:
+        if len(dtypes) > 1 and target.one_dtype:
             raise ValueError(
                 f"levels have data types {', '.join(dtypes)}; OME-Zarr {target.name} has one for all (section"
                 " 'multiscales'); write the image again"
             )
-        if metadata.image_label is not None and target.name in INTEGER_LABELS:
+        if metadata.image_label is not None and target.integer_labels:
             _check_integers(dtypes, target)
 
 
@@ -130,13 +127,13 @@ def _check_integers(dtypes: Iterable[str], target: Version) -> None:
             )
 
 
-def _merged(found: Mapping[str, Any], new: JSON, target: Version) -> JSON:
-    """Return new attributes beside those that are others', also those that others have put under ``ome``."""
-    ours = () if "ome" in found else KINDS
-    gone = {"ome", *ours, *((DIMENSIONS,) if "multiscales" in ome_of(found) else ())}
-    beside = {key: value for key, value in found.items() if key not in gone}
-    under = found.get("ome")
-    rest = {k: v for k, v in under.items() if k not in ("version", *KINDS)} if isinstance(under, Mapping) else {}
+def _merged(attributes: Mapping[str, Any], new: JSONDict, target: Version) -> JSONDict:
+    """Return new attributes together with those of other programs, also those under ``ome``."""
+    ours = () if "ome" in attributes else OME_KEYS
+    gone = {"ome", *ours, *((DIMENSIONS,) if "multiscales" in ome_of(attributes) else ())}
+    beside = {key: value for key, value in attributes.items() if key not in gone}
+    under = attributes.get("ome")
+    rest = {k: v for k, v in under.items() if k not in ("version", *OME_KEYS)} if isinstance(under, Mapping) else {}
     if target.root is not None and rest:
         new = {**new, target.root: {**rest, **new[target.root]}}
     return {**beside, **new}

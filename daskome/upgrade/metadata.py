@@ -1,6 +1,6 @@
-"""What a group says, in the terms of another version of OME-Zarr, and in words what that loses or had to be inferred.
+"""The metadata of a group in the terms of another version, and in words what that loses, or what had to be inferred.
 
-The nouns are those of `daskome.ome.metadata`; shapes are all that is known of the arrays.
+The nouns are those of `daskome.ome.metadata`; of arrays, only the shapes are known.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +12,16 @@ from daskome.model.axes import typed
 from daskome.model.json_values import to_plain_json
 from daskome.model.regions import Shape, ceil_div
 from daskome.ome.detect import ome_keys
-from daskome.ome.metadata import CoordinateSystem, Dataset, Metadata, Multiscale, Numbers, PlacedDataset
+from daskome.ome.metadata import (
+    DEFAULT_SYSTEM,
+    TRANSFORMS,
+    CoordinateSystem,
+    Dataset,
+    Metadata,
+    Multiscale,
+    Numbers,
+    PlacedDataset,
+)
 from daskome.ome.omero import WINDOW, Channel, Omero, Window
 from daskome.ome.plate import Plate
 from daskome.ome.rules.walk import check_attributes
@@ -21,17 +30,12 @@ from daskome.ome.write import to_attributes
 
 Shapes = Sequence[Shape]
 Lines = list[str]
-WHOLE_CHANNELS = frozenset({"0.1", "0.2", "0.3", "0.4"})
-"""Versions whose schemas ask for a colour and a window of every channel (section "omero")."""
-LINKS = "coordinateTransformations"
-SYSTEM = "physical"
-"""The name of the coordinate system of versions that don't name it."""
 
 
 def convert_attributes(
     metadata: Metadata, source: Version, target: Version, shapes: Sequence[Shapes]
 ) -> tuple[Metadata, list[str]]:
-    r"""Return what a group is to say in another version, and in words what is lost, folded or inferred.
+    r"""Return the metadata of a group for another version, and in words what is lost, folded or inferred.
 
     Parameters
     ----------
@@ -45,15 +49,15 @@ def convert_attributes(
     Raises
     ------
     ValueError
-        For what the target can't hold, and for all that would be invalid in it.
+        If the target cannot hold something, or something would be invalid in it.
 
     Examples
     --------
     >>> from daskome.ome.versions import VERSIONS
     >>> from daskome.ome.read import read_metadata
     >>> datasets = [{"path": "0"}, {"path": "1"}]
-    >>> given = {"multiscales": [{"version": "0.3", "type": "mean", "axes": ["y", "x"], "datasets": datasets}]}
-    >>> found = read_metadata(given)
+    >>> image = {"version": "0.3", "type": "mean", "axes": ["y", "x"], "datasets": datasets}
+    >>> found = read_metadata({"multiscales": [image]})
     >>> new, lines = convert_attributes(found, VERSIONS["0.3"], VERSIONS["0.5"], [[(64, 65), (32, 33)]])
     >>> new.multiscales[0].placed[1]
     PlacedDataset(path='1', scale=(2.0, 2.0), translation=(0.5, 0.5))
@@ -81,9 +85,9 @@ def convert_attributes(
 
 
 def factors_between(shape: Shape, smaller: Shape) -> Numbers:
-    """Return how many voxels of one shape make one of a smaller: whole where windows fit, the ratio where none do.
+    """Return how many voxels of one shape make one of a smaller: an integer where windows fit, else the ratio.
 
-    Axes too short to tell take what the longest says.
+    Axes too short to decide take the factor of the longest.
 
     >>> factors_between((3, 101, 5), (3, 26, 2)), factors_between((100, 100), (100, 67))
     ((1.0, 4.0, 4.0), (1.0, 1.492...))
@@ -100,9 +104,9 @@ def _factor(n: int, m: int, hint: float) -> float:
     near = round(n / m)
     for parts in (ceil_div, int.__floordiv__):
         fitting = (f for f in (hint, near, near - 1, near + 1) if f > 1 and f == int(f) and parts(n, int(f)) == m)
-        found = next(fitting, None)
-        if found is not None:
-            return found
+        fitting_factor = next(fitting, None)
+        if fitting_factor is not None:
+            return fitting_factor
     return n / m
 
 
@@ -110,16 +114,17 @@ def _factor(n: int, m: int, hint: float) -> float:
 
 
 def _image(multiscale: Multiscale, source: Version, target: Version, shapes: Shapes) -> tuple[Multiscale, Lines]:
-    """Return an image in the target's terms, with one scale per level, and nothing that applies to all levels."""
+    """Return an image in the target's terms, with a scale for each level, and no transformation of all levels."""
     steps = (_placed, _folded, _in_one_system)
     _check_ndim(multiscale, shapes)
     lines: Lines = []
     for step in steps:
-        multiscale, said = step(multiscale, source, target, shapes)
-        lines += said
+        multiscale, lines_of_step = step(multiscale, source, target, shapes)
+        lines += lines_of_step
     _check_axes(multiscale, target)
     unknown = [
-        f"{what}: readers of {target.name} won't know; kept in 'metadata'" for what in unsupported(target, multiscale)
+        f"{what}: readers of {target.name} will not know it; kept in 'metadata'"
+        for what in unsupported(target, multiscale)
     ]
     return multiscale, lines + unknown
 
@@ -135,14 +140,14 @@ def _check_ndim(multiscale: Multiscale, shapes: Shapes) -> None:
 
 
 def _check_axes(multiscale: Multiscale, target: Version) -> None:
-    """Raise for axes that a version without axes of its own, or with names only, can't have."""
+    """Raise for axes that a version with fixed axes cannot have."""
     names, every = [axis.name for axis in multiscale.axes], [axis.name for axis in target.every_axis]
     if every and names != every:
         raise ValueError(
-            f"axes {names}: OME-Zarr {target.name} has images of {', '.join(every)} only, and axes can't be put in"
+            f"axes {names}: OME-Zarr {target.name} has images of {', '.join(every)} only, and axes cannot be inserted"
             f" without writing the image again (section 'axes'); write it with fmt={target.name!r}, or convert to 0.3"
         )
-    if target.transforms is None:
+    if target.fixed_axes:
         target.check_axes(multiscale.axes)
 
 
@@ -159,7 +164,7 @@ def _placed(multiscale: Multiscale, source: Version, target: Version, shapes: Sh
 
 
 def _states_identity(version: Version) -> bool:
-    """Whether a version can say that a level is as the coordinate system is; others leave out what they don't know."""
+    """Whether a version can state the identity; others leave out transformations that they do not know."""
     return version.transforms is not None and bool(version.transforms(Dataset(""), ""))
 
 
@@ -174,7 +179,7 @@ def _by_shape(multiscale: Multiscale, shapes: Shapes) -> tuple[Multiscale, Lines
     )
     lines = [f"no pixel size is stored: scales are factors between shapes{_said(multiscale, factors)}"]
     known = f"translations are those of windows of {multiscale.method!r}" if any(map(any, translations)) else ""
-    unknown = f"no translation: method {multiscale.method!r} doesn't tell where voxels lie" if method is None else ""
+    unknown = f"no translation: method {multiscale.method!r} does not define where voxels lie" if method is None else ""
     return replace(multiscale, datasets=datasets), [*lines, *filter(None, [known, unknown if shapes[1:] else ""])]
 
 
@@ -185,19 +190,21 @@ def _said(multiscale: Multiscale, factors: Sequence[Numbers]) -> str:
         (dataset.path, " ".join(f"{name}={f:g}" for name, f in zip(names, level, strict=True) if f != 1))
         for dataset, level in zip(multiscale.datasets, factors, strict=True)
     )
-    return "".join(f", {path}: {said}" for path, said in pairs if said)
+    return "".join(f", {path}: {factors_of_level}" for path, factors_of_level in pairs if factors_of_level)
 
 
 def _folded(multiscale: Multiscale, source: Version, target: Version, shapes: Shapes) -> tuple[Multiscale, Lines]:
     """Return an image without transformations of all levels (0.4, 0.5): these are in the levels' own."""
-    steps = multiscale.rest.get(LINKS)
+    steps = multiscale.rest.get(TRANSFORMS)
     is_shared = isinstance(steps, list) and not any("output" in step for step in steps if isinstance(step, Mapping))
     if not is_shared:
         return multiscale, []
     pairs = zip(multiscale.datasets, multiscale.placed, strict=True)
     datasets = tuple(_moved(dataset, placed) for dataset, placed in pairs)
-    rest = {key: value for key, value in multiscale.rest.items() if key != LINKS}
-    return replace(multiscale, datasets=datasets, rest=rest), [f"{LINKS} of the multiscale are folded into its levels"]
+    rest = {key: value for key, value in multiscale.rest.items() if key != TRANSFORMS}
+    return replace(multiscale, datasets=datasets, rest=rest), [
+        f"{TRANSFORMS} of the multiscale are folded into its levels"
+    ]
 
 
 def _moved(dataset: Dataset, placed: PlacedDataset) -> Dataset:
@@ -207,15 +214,15 @@ def _moved(dataset: Dataset, placed: PlacedDataset) -> Dataset:
 def _in_one_system(
     multiscale: Multiscale, source: Version, target: Version, shapes: Shapes
 ) -> tuple[Multiscale, Lines]:
-    """Return an image with typed axes; in a version that can't name coordinate systems, with the levels' own only."""
+    """Return an image with typed axes; in a version that cannot name coordinate systems, with the levels' own only."""
     rest = {key: value for key, value in multiscale.rest.items() if key != "version"}
     systems = tuple(replace(system, axes=typed(system.axes)) for system in multiscale.systems)
     typed_one = replace(multiscale, systems=systems, rest=rest)
-    if "coordinateSystems" in target.axes(typed_one):
+    if target.named_systems:
         return typed_one, []
     lines = list(_lost_systems(typed_one, target))
-    only = CoordinateSystem(SYSTEM, typed_one.system.axes)
-    alone = {key: value for key, value in rest.items() if key != LINKS}
+    only = CoordinateSystem(DEFAULT_SYSTEM, typed_one.system.axes)
+    alone = {key: value for key, value in rest.items() if key != TRANSFORMS}
     return replace(typed_one, systems=(only,), intrinsic=0, rest=alone), lines
 
 
@@ -223,13 +230,13 @@ def _lost_systems(multiscale: Multiscale, target: Version) -> Iterator[str]:
     others = [repr(system.name) for system in multiscale.systems if system is not multiscale.system]
     if others:
         yield f"lost: {target.name} has no coordinate systems besides that of the levels, as {', '.join(others)}"
-    links = multiscale.rest.get(LINKS)
+    links = multiscale.rest.get(TRANSFORMS)
     if links:
         yield f"lost: {target.name} has no transformations between coordinate systems, {len(links)} of them"
-    if multiscale.system.name != SYSTEM:
+    if multiscale.system.name != DEFAULT_SYSTEM:
         yield f"lost: {target.name} has no name for the coordinate system {multiscale.system.name!r}"
     if multiscale.system.rest:
-        yield f"lost: what is said of the coordinate system: {', '.join(multiscale.system.rest)}"
+        yield f"lost: further keys of the coordinate system: {', '.join(multiscale.system.rest)}"
 
 
 # ---- what else a group says
@@ -239,10 +246,10 @@ def _omero(omero: Omero | None, target: Version) -> tuple[Omero | None, Lines]:
     """Return the channels, with a colour and a window each where the target asks for them, and no half a window."""
     if omero is None or not omero.channels:
         return omero, []
-    whole = [_whole(channel, target.name in WHOLE_CHANNELS) for channel in omero.channels]
-    filled = [str(i) for i, (old, new) in enumerate(zip(omero.channels, whole, strict=True)) if old != new]
-    said = f"channels {', '.join(filled)}: color and window are completed, white and 0 to 1 where nothing is stated"
-    return replace(omero, channels=tuple(whole)), [said] if filled else []
+    completed = [_whole(channel, target.whole_channels) for channel in omero.channels]
+    filled = [str(i) for i, (old, new) in enumerate(zip(omero.channels, completed, strict=True)) if old != new]
+    line = f"channels {', '.join(filled)}: color and window are completed, white and 0 to 1 where nothing is stated"
+    return replace(omero, channels=tuple(completed)), [line] if filled else []
 
 
 def _whole(channel: Channel, every: bool) -> Channel:
@@ -255,11 +262,11 @@ def _whole(channel: Channel, every: bool) -> Channel:
     return replace(channel, color="FFFFFF") if every and channel.color is None else channel
 
 
-def _window(found: Any) -> Window:
-    """Return a window that is told in part."""
-    given: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-    start, end = given.get("start", given.get("min", 0)), given.get("end", given.get("max", 1))
-    return given.get("min", start), given.get("max", end), start, end
+def _window(stated: Any) -> Window:
+    """Return the window that is stated in part."""
+    window: Mapping[str, Any] = stated if isinstance(stated, Mapping) else {}
+    start, end = window.get("start", window.get("min", 0)), window.get("end", window.get("max", 1))
+    return window.get("min", start), window.get("max", end), start, end
 
 
 def _check_wells(plate: Plate | None, target: Version) -> None:
@@ -271,8 +278,8 @@ def _check_wells(plate: Plate | None, target: Version) -> None:
         )
 
 
-def _silent(found: Any) -> Any:
-    """Return an object that doesn't state a version of its own: the target's slots say it."""
-    if found is None:
+def _silent(item: Any) -> Any:
+    """Return an object without a version of its own: it is stated where the target has a place for it."""
+    if item is None:
         return None
-    return replace(found, rest={key: value for key, value in found.rest.items() if key != "version"})
+    return replace(item, rest={key: value for key, value in item.rest.items() if key != "version"})

@@ -1,28 +1,25 @@
-"""All zarr documents below a place, read once, as a tree."""
+"""All zarr documents of a hierarchy, read once, as a tree."""
 
 import asyncio
-import json
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome.model.json_values import JSONDict
+from daskome.model.paths import paths_inside
 from daskome.ome.detect import ome_of
+from daskome.stores.documents import fetch_json, fetch_names
 from daskome.stores.location import join_paths
 
-JSON = dict[str, Any]
 V3, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES, V2_ALL = "zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"
 DOCUMENTS = (V3, V2_ALL, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES)
 """The documents of zarr; those of v2 in the order in which they are deleted."""
 AT_ONCE = 32
-"""Requests on their way at a time."""
-
-
-# ---- what is there
+"""Requests in flight at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +32,11 @@ class Node:
     documents : dict
         By name, of both formats.
     names : tuple of str
-        What lies in a group.
+        Of the members of a group.
     """
 
     path: str
-    documents: Mapping[str, JSON]
+    documents: Mapping[str, JSONDict]
     names: tuple[str, ...] = ()
 
     def is_group(self, zarr_format: int) -> bool:
@@ -50,17 +47,17 @@ class Node:
         """Whether it is an array to a reader of that format."""
         return V2_ARRAY in self.documents if zarr_format == 2 else self._v3.get("node_type") == "array"
 
-    def attributes(self, zarr_format: int) -> JSON:
+    def attributes(self, zarr_format: int) -> JSONDict:
         """Return the attributes that a reader of that format finds."""
-        found = self.documents.get(V2_ATTRIBUTES) if zarr_format == 2 else self._v3.get("attributes")
-        return dict(found or {})
+        attributes_v2 = self.documents.get(V2_ATTRIBUTES) if zarr_format == 2 else self._v3.get("attributes")
+        return dict(attributes_v2 or {})
 
-    def array(self, zarr_format: int) -> JSON:
+    def array(self, zarr_format: int) -> JSONDict:
         """Return the document of an array."""
         return self.documents[V2_ARRAY] if zarr_format == 2 else self._v3
 
     @property
-    def _v3(self) -> JSON:
+    def _v3(self) -> JSONDict:
         return self.documents.get(V3, {})
 
 
@@ -81,38 +78,40 @@ class Tree:
         """The arrays."""
         return (node for node in self.nodes.values() if node.is_array(self.zarr_format))
 
-    def attributes(self, path: str) -> JSON:
+    def attributes(self, path: str) -> JSONDict:
         """Return the attributes of a node."""
         return self.nodes[path].attributes(self.zarr_format)
 
-    def array(self, path: str) -> JSON | None:
-        """Return the document of an array, None where there is none."""
+    def array(self, path: str) -> JSONDict | None:
+        """Return the document of an array, None if there is no array."""
         node = self.nodes.get(path)
         return node.array(self.zarr_format) if node and node.is_array(self.zarr_format) else None
 
 
-def build_tree(place: StorePath) -> Tree:
-    """Return the hierarchy at a place.
+def build_tree(store_path: StorePath) -> Tree:
+    """Return the hierarchy below a group.
 
-    A group in both formats is of v3 where that says it is OME-Zarr: conversion writes it last.
+    A group in both formats counts as v3 if its v3 document is OME-Zarr: a conversion writes that last.
     """
-    root = read_nodes(place, [""])[0]
+    root = read_nodes(store_path, [""])[0]
     zarr_format = 3 if root.is_group(3) and (not root.is_group(2) or "ome" in root.attributes(3)) else 2
     if not root.is_group(zarr_format):
-        raise FileNotFoundError(f"there is no zarr group at {place}")
-    found: dict[str, Node] = {}
+        raise FileNotFoundError(f"there is no zarr group at {store_path}")
+    by_path: dict[str, Node] = {}
     todo = [root]
     while todo:
-        found |= {node.path: node for node in todo}
+        by_path |= {node.path: node for node in todo}
         inner = {join_paths(n.path, name) for n in todo if n.is_group(zarr_format) for name in _inside(n, zarr_format)}
-        nodes = read_nodes(place, sorted(inner - set(found)))
+        nodes = read_nodes(store_path, sorted(inner - set(by_path)))
         todo = [node for node in nodes if node.is_group(zarr_format) or node.is_array(zarr_format)]
-    whole = {**_implicit(found, zarr_format), **found}
-    return Tree(zarr_format, {path: whole[path] for path in sorted(whole, key=lambda path: (depth_of(path), path))})
+    all_nodes = {**_implicit(by_path, zarr_format), **by_path}
+    return Tree(
+        zarr_format, {path: all_nodes[path] for path in sorted(all_nodes, key=lambda path: (depth_of(path), path))}
+    )
 
 
 def _inside(group: Node, zarr_format: int) -> set[str]:
-    """Return what lies in a group: what a listing shows, and what its metadata list, perhaps deeper."""
+    """Return the paths in a group: those that a listing shows, and those in its metadata, which may lie deeper."""
     ome = ome_of(group.attributes(zarr_format))
     listed = [
         ome.get("labels"),
@@ -121,70 +120,63 @@ def _inside(group: Node, zarr_format: int) -> set[str]:
         _paths(ome.get("well"), "images"),
     ]
     listed += [_paths(m, "datasets") for m in ome.get("multiscales") or () if isinstance(m, Mapping)]
-    paths = {str(path).strip("/") for path in chain.from_iterable(item for item in listed if isinstance(item, list))}
-    inside = {path for path in paths if path and ".." not in path.split("/")}
-    return inside | {name for name in group.names if not name.startswith(".")}
+    paths = chain.from_iterable(item for item in listed if isinstance(item, list))
+    return {*paths_inside(paths)} | {name for name in group.names if not name.startswith(".")}
 
 
-def _paths(found: Any, key: str) -> list[Any]:
-    items = found.get(key) if isinstance(found, Mapping) else None
+def _paths(value: Any, key: str) -> list[Any]:
+    items = value.get(key) if isinstance(value, Mapping) else None
     return [item.get("path") for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
 
 
-def _implicit(found: Mapping[str, Node], zarr_format: int) -> dict[str, Node]:
-    """Return groups without a document above nodes with one: v2 allows that, a reader of v3 doesn't list them."""
-    parents = {path[:i] for path in found for i, letter in enumerate(path) if letter == "/"}
-    return {path: Node(path, {V2_GROUP: {"zarr_format": 2}}) for path in parents - set(found) if zarr_format == 2}
+def _implicit(by_path: Mapping[str, Node], zarr_format: int) -> dict[str, Node]:
+    """Return groups without a document above nodes with one: v2 allows that, a reader of v3 does not list them."""
+    parents = {path[:i] for path in by_path for i, letter in enumerate(path) if letter == "/"}
+    return {path: Node(path, {V2_GROUP: {"zarr_format": 2}}) for path in parents - set(by_path) if zarr_format == 2}
 
 
-def read_nodes(place: StorePath, paths: Sequence[str]) -> list[Node]:
+def read_nodes(store_path: StorePath, paths: Sequence[str]) -> list[Node]:
     """Return the zarr documents at some paths; nodes without any are left out."""
-    found = gather([_document(place / path / name) for path in paths for name in DOCUMENTS])
-    rows = [found[i : i + len(DOCUMENTS)] for i in range(0, len(found), len(DOCUMENTS))]
+    documents = gather([_document(store_path / path / name) for path in paths for name in DOCUMENTS])
+    rows = [documents[i : i + len(DOCUMENTS)] for i in range(0, len(documents), len(DOCUMENTS))]
     nodes = [
         Node(path, {name: document for name, document in zip(DOCUMENTS, row, strict=True) if document is not None})
         for path, row in zip(paths, rows, strict=True)
     ]
     groups = [node.path for node in nodes if node.is_group(2) or node.is_group(3)]
-    names = dict(zip(groups, gather([_listed(place / path) for path in groups]), strict=True))
+    names = dict(zip(groups, gather([_listed(store_path / path) for path in groups]), strict=True))
     return [replace(node, names=names.get(node.path, ())) for node in nodes]
 
 
-async def _document(place: StorePath) -> JSON | None:
+async def _document(store_path: StorePath) -> JSONDict | None:
     """Return a document, None where there is none."""
-    found = await place.get(default_buffer_prototype())
-    if found is None:
-        return None
-    try:
-        document = json.loads(found.to_bytes())
-    except ValueError as error:
-        raise ValueError(f"{place} is no JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ValueError(f"{place} is no object")
+    document: Any = await fetch_json(store_path)
+    if document is not None and not isinstance(document, dict):
+        raise ValueError(f"{store_path} is not a JSON object")
     return document
 
 
-async def _listed(place: StorePath) -> tuple[str, ...]:
-    return tuple(sorted([name.strip("/") async for name in place.store.list_dir(place.path)]))
+async def _listed(store_path: StorePath) -> tuple[str, ...]:
+    return tuple(sorted(await fetch_names(store_path)))
 
 
 def gather(requests: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Return what requests return, a few at a time; what one raises is raised when those beside it have ended."""
+    """Return the results of requests, run a few at a time; raise an error when the requests beside it have ended."""
     return sync(_in_batches(requests))
 
 
 async def _in_batches(requests: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    found: list[Any] = []
+    results: list[Any] = []
     for start in range(0, len(requests), AT_ONCE):
-        found += await asyncio.gather(*requests[start : start + AT_ONCE], return_exceptions=True)
-        error = next((item for item in found[start:] if isinstance(item, BaseException)), None)
+        results += await asyncio.gather(*requests[start : start + AT_ONCE], return_exceptions=True)
+        error = next((item for item in results[start:] if isinstance(item, BaseException)), None)
         if error is not None:
             for request in requests[start + AT_ONCE :]:
                 request.close()
             raise error
-    return found
+    return results
 
 
 def depth_of(path: str) -> int:
-    """Return how many groups lie above a path."""
+    """Return the number of groups above a path."""
     return len(path.split("/")) if path else 0

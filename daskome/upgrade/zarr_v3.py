@@ -9,8 +9,8 @@ from math import isfinite, isnan
 from typing import Any
 
 from daskome.model.image import DTYPES, ITEMSIZES
+from daskome.model.json_values import JSONDict
 
-JSON = dict[str, Any]
 NAMES = {f"{name[0]}{ITEMSIZES[name]}": name for name in DTYPES}
 """The data types of an image, by what zarr v2 calls them after the sign of the byte order."""
 ENDIANS = {"<": "little", ">": "big"}
@@ -29,13 +29,13 @@ SHUFFLES: Mapping[Any, Callable[[int], str]] = {
     2: lambda itemsize: "bitshuffle",
     -1: lambda itemsize: "bitshuffle" if itemsize == 1 else "shuffle",
 }
-"""What blosc calls a shuffle of v2 in v3, for items of so many bytes; -1 left the choice to the writer."""
+"""The name in v3 of a blosc shuffle of v2, by the size of items in bytes; -1 left the choice to the writer."""
 CNAMES = ("blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd")
 FLOATS = {"float16": "<e", "float32": "<f", "float64": "<d"}
 REQUIRED = ("shape", "chunks", "dtype", "order")
 
 
-def to_zarr_v3(zarray: Mapping[str, Any], names: Sequence[str], attributes: Mapping[str, Any] = {}) -> JSON:
+def to_zarr_v3(zarray: Mapping[str, Any], names: Sequence[str], attributes: Mapping[str, Any] = {}) -> JSONDict:
     """Return the ``zarr.json`` of zarr v3 that reads the chunks of a zarr v2 array, as they are and where they are.
 
     Parameters
@@ -50,8 +50,8 @@ def to_zarr_v3(zarray: Mapping[str, Any], names: Sequence[str], attributes: Mapp
     Raises
     ------
     ValueError
-        If a reader of zarr v3 can't be told how to decode the chunks: names the codec or data type. Or if
-        the document is not that of a zarr v2 array with these axes.
+        If zarr v3 has no codec or data type to decode the chunks with, or if the document is not that of a
+        zarr v2 array with these axes.
 
     Examples
     --------
@@ -93,10 +93,10 @@ def separator(zarray: Mapping[str, Any]) -> str:
     >>> separator({"dimension_separator": "/"}), separator({})
     ('/', '.')
     """
-    found = zarray.get("dimension_separator") or "."
-    if found not in (".", "/"):
-        raise ValueError(f"dimension_separator {found!r} must be '.' or '/'")
-    return str(found)
+    stated = zarray.get("dimension_separator") or "."
+    if stated not in (".", "/"):
+        raise ValueError(f"dimension_separator {stated!r} must be '.' or '/'")
+    return str(stated)
 
 
 def _check_document(zarray: Mapping[str, Any], ndim: int) -> None:
@@ -110,12 +110,12 @@ def _check_document(zarray: Mapping[str, Any], ndim: int) -> None:
             raise ValueError(f"the array has {key} {list(zarray[key])}, but there are {ndim} axes")
 
 
-def _named(name: str, **configuration: Any) -> JSON:
+def _named(name: str, **configuration: Any) -> JSONDict:
     """Return an extension point of zarr v3."""
     return {"name": name, "configuration": configuration} if configuration else {"name": name}
 
 
-def _data_type(dtype: Any) -> tuple[str, JSON]:
+def _data_type(dtype: Any) -> tuple[str, JSONDict]:
     """Return the name of a dtype, and what the codec ``bytes`` is to know of the order of its bytes.
 
     >>> _data_type("<f4"), _data_type("|u1")
@@ -125,7 +125,9 @@ def _data_type(dtype: Any) -> tuple[str, JSON]:
     name = NAMES.get(code)
     if name is None or order not in "<>|":
         known = ", ".join(DTYPES)
-        raise ValueError(f"dtype {dtype!r}{_kind(dtype)} is none of an image: {known}; write the image again")
+        raise ValueError(
+            f"dtype {dtype!r}{_kind(dtype)} is not a dtype of images, which are {known}; write the image again"
+        )
     if ITEMSIZES[name] == 1:
         return name, {}
     if order not in ENDIANS:
@@ -148,7 +150,7 @@ def _fill_value(value: Any, name: str) -> Any:
     try:
         return _like(name)(0 if value is None else value, name)
     except (ValueError, TypeError, OverflowError, struct.error) as error:
-        raise ValueError(f"fill_value {value!r} is no {name}") from error
+        raise ValueError(f"fill_value {value!r} is not a valid {name}; write the image again") from error
 
 
 def _like(name: str) -> Callable[[Any, str], Any]:
@@ -172,14 +174,14 @@ def _integer(value: Any, name: str) -> int:
 
 
 def _float(value: Any, name: str) -> float | str:
-    """Return the nearest number of the data type, so that all readers take the same, or a name of what is none."""
+    """Return the number that the data type stores, so that all readers agree, or the name of a non-finite one."""
     number: float = struct.unpack(FLOATS[name], struct.pack(FLOATS[name], float(value)))[0]
     if isfinite(number):
         return number
     return "NaN" if isnan(number) else ("Infinity" if number > 0 else "-Infinity")
 
 
-def _transposed(zarray: Mapping[str, Any]) -> list[JSON]:
+def _transposed(zarray: Mapping[str, Any]) -> list[JSONDict]:
     """Return the codec for the order of the axes in a chunk; one axis has no other than C."""
     order, ndim = zarray["order"], len(zarray["shape"])
     if order not in ("C", "F"):
@@ -187,7 +189,7 @@ def _transposed(zarray: Mapping[str, Any]) -> list[JSON]:
     return [_named("transpose", order=[*range(ndim)][::-1])] if order == "F" and ndim > 1 else []
 
 
-def _coded(zarray: Mapping[str, Any], itemsize: int) -> Iterator[JSON]:
+def _coded(zarray: Mapping[str, Any], itemsize: int) -> Iterator[JSONDict]:
     """Yield the codecs that turn bytes into bytes, in the order of writing: the filters first, the compressor last."""
     steps = [("filter", codec) for codec in zarray.get("filters") or ()]
     if zarray.get("compressor") is not None:
@@ -200,7 +202,7 @@ def _coded(zarray: Mapping[str, Any], itemsize: int) -> Iterator[JSON]:
         yield _named(name, **CODECS[name](codec, itemsize))
 
 
-def _blosc(codec: Mapping[str, Any], itemsize: int) -> JSON:
+def _blosc(codec: Mapping[str, Any], itemsize: int) -> JSONDict:
     """Chunks of blosc say themselves how they are decoded; these are to be what they say."""
     shuffle, cname = codec.get("shuffle", 1), codec.get("cname", "lz4")
     if shuffle not in SHUFFLES or cname not in CNAMES:
@@ -214,17 +216,17 @@ def _blosc(codec: Mapping[str, Any], itemsize: int) -> JSON:
     }
 
 
-def _crc32c(codec: Mapping[str, Any], itemsize: int) -> JSON:
+def _crc32c(codec: Mapping[str, Any], itemsize: int) -> JSONDict:
     if codec.get("location", "end") != "end":
         raise ValueError("zarr v3 has crc32c only at the end of a chunk, not at its start; write the image again")
     return {}
 
 
-def _gzip(codec: Mapping[str, Any], itemsize: int) -> JSON:
+def _gzip(codec: Mapping[str, Any], itemsize: int) -> JSONDict:
     return {"level": _level(codec, "level", 1, range(10))}
 
 
-def _zstd(codec: Mapping[str, Any], itemsize: int) -> JSON:
+def _zstd(codec: Mapping[str, Any], itemsize: int) -> JSONDict:
     return {"level": _level(codec, "level", 0, range(-131072, 23)), "checksum": bool(codec.get("checksum", False))}
 
 
@@ -233,10 +235,10 @@ def _level(codec: Mapping[str, Any], key: str, default: int, allowed: range) -> 
     return min(max(int(codec.get(key, default)), allowed[0]), allowed[-1])
 
 
-CODECS: Mapping[str, Callable[[Mapping[str, Any], int], JSON]] = {
+CODECS: Mapping[str, Callable[[Mapping[str, Any], int], JSONDict]] = {
     "blosc": _blosc,
     "crc32c": _crc32c,
     "gzip": _gzip,
     "zstd": _zstd,
 }
-"""The codecs whose bytes are the same in both formats: from that of v2, for items of so many bytes, to that of v3."""
+"""The codecs whose bytes are the same in both formats: functions of the v2 configuration and item size."""

@@ -164,7 +164,7 @@ def _with_axes(source: Source, positions: tuple[int, ...]) -> Source:
 
 
 def _pieces(source: Source) -> SourceChunks:
-    return SourceChunks(source.chunks, source.copies, shared=len(source.shared), repeated=source.repeated)
+    return SourceChunks(source.chunks, source.buffer_copies, shared=len(source.shared), repeated=source.repeated)
 
 
 def _with_codec_of_labels(options: Mapping[str, Any], version: Version) -> Mapping[str, Any]:

@@ -16,12 +16,12 @@ from daskome.model.axes import Axis, reject_unknown
 from daskome.model.chunks import consolidated
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
+from daskome.model.problem import Problem
 from daskome.model.pyramid import Pyramid
 from daskome.model.source import Source
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS, ImageLabel, colored, parse_image_label
 from daskome.ome.metadata import Metadata
-from daskome.ome.problem import Problem
 from daskome.ome.versions import Version
 from daskome.planning.build import together
 from daskome.planning.plan import Group, Plan

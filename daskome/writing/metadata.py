@@ -9,9 +9,9 @@ from typing import Any
 import zarr
 from zarr.storage import StorePath
 
-from daskome.inspection.stored_image import is_inside
 from daskome.model.axes import Axis, parse_axes
 from daskome.model.json_values import to_plain_json
+from daskome.model.paths import is_inside
 from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS, ImageLabel, parse_image_label
@@ -20,7 +20,7 @@ from daskome.ome.omero import Omero, parse_omero
 from daskome.ome.plate import parse_plate, parse_well
 from daskome.ome.read import read_metadata
 from daskome.ome.rules.walk import check_attributes
-from daskome.ome.versions import Version
+from daskome.ome.versions import FLAT_FORM, Version, axis_object
 from daskome.stores import publish
 from daskome.stores.groups import (
     find_array,
@@ -89,7 +89,7 @@ def write_multiscales_metadata(
     version.check_axes(parsed)
     entries = dict(metadata)
     omero = entries.pop("omero", None)
-    described = {"name": name or "image", "axes": [_axis_dict(axis) for axis in parsed], "datasets": listed}
+    described = {"name": name or "image", "axes": [axis_object(axis) for axis in parsed], "datasets": listed}
     checked_metadata = _read_as_given({"multiscales": [{**entries, **described}]}, version)
     shape = (1,) * len(parsed) if array is None else array.shape
     checked_metadata = replace(checked_metadata, omero=_omero(omero, parsed, shape, name or "image"))
@@ -376,7 +376,8 @@ def _read_as_given(attributes: Mapping[str, Any], version: Version) -> Metadata:
     if placed or version.transforms is not None:
         steps = [{**d, "coordinateTransformations": _inner(d.get("coordinateTransformations", ()))} for d in datasets]
         check_attributes(
-            {"ome": {"version": "0.5", "multiscales": [{**attributes["multiscales"][0], "datasets": steps}]}}, "0.5"
+            {"ome": {"version": FLAT_FORM.name, "multiscales": [{**attributes["multiscales"][0], "datasets": steps}]}},
+            FLAT_FORM.name,
         )
     return checked(version, read_metadata(plain_form))
 
@@ -390,8 +391,3 @@ def _inner(transforms: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _omero(omero: Any, axes: Sequence[Axis], shape: Sequence[int], name: str) -> Omero | None:
     parsed = parse_omero(omero, None, axes, shape, name)
     return parsed and parsed.shown
-
-
-def _axis_dict(axis: Axis) -> dict[str, Any]:
-    pairs = {"name": axis.name, "type": axis.type, "unit": axis.unit}
-    return {**{key: value for key, value in pairs.items() if value}, **axis.rest}

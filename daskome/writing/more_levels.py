@@ -15,10 +15,10 @@ from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
 from daskome.model.level_options import LevelOptions, StorageOptions, parse_level_options
 from daskome.model.more_levels import factors_from_coarsest, with_levels_below
+from daskome.model.problem import Problem
 from daskome.model.pyramid import image_pyramid
 from daskome.ome.checked import with_more_levels
 from daskome.ome.detect import ome_keys
-from daskome.ome.problem import Problem
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.planning.build import plan_more_levels, together
@@ -105,7 +105,7 @@ def plan_added(
     shared = _like(stored) if storage_options is None else parse_level_options(storage_options)
     storage = shared.map(partial(with_codecs, stored_as=version.arrays)).after({})
     factors = factors_from_coarsest(scale_factors, old)
-    new = image_pyramid(image, method, factors, storage, version.arrays).levels[1:]
+    new = image_pyramid(image, method, factors, storage, version.arrays, options.limits).levels[1:]
     if not new:
         raise ValueError(f"{old.name!r} has all its levels: the coarsest, {base.shape}, fits in one chunk")
     pyramid = replace(with_levels_below(old, new), method=method)

@@ -103,7 +103,7 @@ def test_workers_that_see_another_disk_are_refused(tmp_path: Path, client: Clien
     here = next(iter(client.run(os.getcwd).values()))
     with (
         changed(client, os.chdir, str(tmp_path / "elsewhere"), here, 2),
-        pytest.raises(daskome.WriteError, match=r"doesn't see .*that all workers share; 2 of 2"),
+        pytest.raises(daskome.WriteError, match=r"does not see .*that all workers share; 2 of 2"),
     ):
         daskome.write_image(image(), f"/proc/self/cwd/{os.path.relpath(tmp_path)}/a", **OPTIONS)
 

@@ -2,15 +2,16 @@
 
 import json
 import logging
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from daskome.kernels.methods import METHODS, find_method
 from daskome.model.source import Volume
 from daskome.stores import journal as journals
 from daskome.stores.location import locate
+from tests.conftest import plan_as_if_large
 from tests.cuboid import OPTIONS, SHAPE, VALUES, image
 from tests.strategies import volume
 from tests.written import contents, is_image
@@ -102,7 +104,7 @@ def test_where_it_begins_no_unit_is_looked_at(tmp_path: Path, monkeypatch: pytes
     place = locate(tmp_path / "a")
     source = Volume((102_400,) * 3, "uint8", (1024,) * 3).source
     with pytest.raises(KeyboardInterrupt):
-        runner.run(runner.Run(plan, [source], place, journals.new_journal(place)), progress=stop)
+        runner.write_units(runner.Run(plan, [source], place, journals.new_journal(place)), progress=stop)
     assert len(made) <= len(plan.stages)
 
 
@@ -136,7 +138,7 @@ def test_the_old_name_of_a_method_is_the_same_method(tmp_path: Path, tiny_blocks
     before = contents(tmp_path / "a")
     daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
     assert contents(tmp_path / "a") == before
-    with pytest.raises(ValueError, match="asked for"):
+    with pytest.raises(ValueError, match="planned"):
         daskome.write_image(image(), tmp_path / "a", resume=True, method="max", **OPTIONS)
     assert find_method("daskome.methods:mean") is METHODS["mean"]
     daskome.write_labels(image(), tmp_path / "a", "cells", axes="zyx")
@@ -157,12 +159,12 @@ def test_a_finished_image_is_left_alone_and_that_is_said(
 
 
 CHANGES: list[tuple[dict[str, Any], str]] = [
-    ({"scale_factors": [2, 4]}, "levels: 4 there, 3 asked for"),
-    ({"method": "max"}, "'mean' there, 'max' asked for"),
-    ({"storage_options": {"chunks": 16}}, r"\[8, 8, 8\] there, \[16, 16, 16\] asked for"),
-    ({"name": "heart"}, "'image' there, 'heart' asked for"),
+    ({"scale_factors": [2, 4]}, "levels: stored 4, planned 3"),
+    ({"method": "max"}, "stored 'mean', planned 'max'"),
+    ({"storage_options": {"chunks": 16}}, r"stored \[8, 8, 8\], planned \[16, 16, 16\]"),
+    ({"name": "heart"}, "stored 'image', planned 'heart'"),
     ({"scale": 2.0}, "scale"),
-    ({"fmt": "0.6"}, "'0.5' there, '0.6' asked for|coordinateSystems"),
+    ({"fmt": "0.6"}, "stored '0.5', planned '0.6'|coordinateSystems"),
 ]
 
 
@@ -177,7 +179,7 @@ def test_other_settings_are_refused_and_told(
     else:
         interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
     before = contents(tmp_path / "a")
-    said = said if not finished else "there, .* asked for|nothing asked for"
+    said = said if not finished else "stored .*, planned "
     with pytest.raises(ValueError, match=said):
         daskome.write_image(image(), tmp_path / "a", resume=True, **{**OPTIONS, **change})
     assert contents(tmp_path / "a") == before
@@ -235,7 +237,11 @@ def test_the_last_journal_counts_for_nothing_after_a_new_start(tmp_path: Path, t
     assert old is not None
     from daskome.sources.adapt import as_source
 
-    stale = next(runner.unit_tasks(runner.Run(plan, [as_source(image())], locate(tmp_path / "a"), old.journal), 0, [0]))
+    stale = next(
+        runner.unit_tasks(
+            runner.Run(plan, [as_source(image())], locate(tmp_path / "a"), old.journal), runner.Part(0, [0])
+        )
+    )
     daskome.write_image(image(), tmp_path / "a", overwrite=True, compute="init", **OPTIONS)
     with pytest.raises(daskome.WriteError, match="started anew"):
         stale()
@@ -291,69 +297,68 @@ def test_a_plan_that_was_begun_is_the_same_when_read(tmp_path: Path, tiny_blocks
     assert not is_image(tmp_path / "a")
 
 
-WRITER = """
-import sys, time
-import numpy as np, dask.array as da, daskome
-from daskome import copies, passes, pyramid
-pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
-passes.TAIL_NBYTES, passes.UNIT_NBYTES, copies.LEFT_NBYTES = 2**12, 2**14, 2**12
-values = np.arange(24 * 32 * 48, dtype="uint32").reshape(24, 32, 48)
-
-def slowly(block):
-    time.sleep(0.02)
-    with open(sys.argv[2], "a") as log:
-        log.write("x")
-    return block
-
-def lazy(chunks=16):
-    image = da.from_array(values, chunks=chunks)
-    return image.map_blocks(slowly, dtype=image.dtype, meta=np.empty((0, 0, 0), image.dtype))
-"""
-ONE_IMAGE = """
-print("ready", flush=True)
-daskome.write_image(lazy(), sys.argv[1], [2, 4, 8], storage_options={"chunks": 8}, resume=True)
-"""
-A_PLATE = """
-print("ready", flush=True)
-wells = {f"{row}/{column}": [lazy(48), lazy(48)] for row in "ABC" for column in (1, 2)}
-daskome.write_plate(wells, sys.argv[1], [2], storage_options={"chunks": 16}, resume=True, axes="zyx")
-"""
+FORKS = multiprocessing.get_context("forkserver")
+"""Processes that begin with everything imported: one may be killed every moment of its short life."""
+FORKS.set_forkserver_preload(["daskome.writer", __name__])
 
 
-def killed(code: str, target: Path, log: Path, seconds: float, units: int = 10**9) -> bool:
-    """Run a program and kill it after some time, or so many finished units; return whether it ended by itself."""
-    environment = os.environ | {"PYTHONPATH": str(Path(daskome.__file__).parents[1]), "DASK_NUM_WORKERS": "2"}
-    command = [sys.executable, "-W", "ignore", "-c", WRITER + code, str(target), str(log)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.readline()
+def slowly(values: np.ndarray[Any, Any], chunks: int, log: Path) -> da.Array:
+    """Return an image of which each block takes a while, and is noted."""
+
+    def block(part: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        time.sleep(0.02)
+        with log.open("a") as file:
+            file.write("x")
+        return part
+
+    lazy = da.from_array(values, chunks=chunks)
+    return lazy.map_blocks(block, dtype=lazy.dtype, meta=np.empty((0, 0, 0), lazy.dtype))
+
+
+def write_one(target: Path, log: Path) -> None:
+    with dask.config.set(num_workers=2), pytest.MonkeyPatch.context() as patch:
+        plan_as_if_large(patch)
+        daskome.write_image(slowly(VALUES, 16, log), target, resume=True, **OPTIONS)
+
+
+def write_a_plate(target: Path, log: Path) -> None:
+    wells = {f"{row}/{column}": [slowly(VALUES, 48, log)] * 2 for row in "ABC" for column in (1, 2)}
+    with dask.config.set(num_workers=2), pytest.MonkeyPatch.context() as patch:
+        plan_as_if_large(patch)
+        daskome.write_plate(wells, target, [2], storage_options={"chunks": 16}, resume=True, axes="zyx")
+
+
+def killed(write: Any, target: Path, log: Path, seconds: float, units: int = 10**9) -> bool:
+    """Write in a process, and kill it after some time, or so many finished units; return whether it ended by itself."""
+    process = FORKS.Process(target=write, args=(target, log))
+    process.start()
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None and len(done(target)) < units:
+    while time.monotonic() < deadline and process.is_alive() and len(done(target)) < units:
         early = is_image(target) and (target / journals.JOURNAL / journals.CURRENT).exists()
         assert not early or whole_journal(target), "a reader saw an image before its last unit was written"
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    _, errors = process.communicate()
-    assert process.returncode in (0, -signal.SIGKILL), errors.decode()
-    return process.returncode == 0
+    process.kill()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode == 0
 
 
 def whole_journal(target: Path) -> bool:
+    """Whether all units are noted, or there is no plan; it goes first when a journal is forgotten, then the notes."""
     begun = journals.find_run(locate(target))
-    return begun is None or len(done(target)) >= begun.plan.n_units
+    return begun is None or len(done(target)) >= begun.plan.n_units or journals.find_run(locate(target)) is None
 
 
 @pytest.mark.extended
 def test_killed_at_50_moments_it_ends_with_the_same_bytes(tmp_path: Path, tiny_blocks: None) -> None:
     plan = daskome.write_image(image(), tmp_path / "whole", **OPTIONS)
     started = time.monotonic()
-    assert killed(ONE_IMAGE, tmp_path / "undisturbed", tmp_path / "log", 300)
+    assert killed(write_one, tmp_path / "undisturbed", tmp_path / "log", 300)
     takes = time.monotonic() - started
     draw, kills, ended = random.Random(1), 0, 0
     while kills < 50:
         target, log, mine = tmp_path / f"a{ended}", tmp_path / f"log{ended}", 0
-        while not killed(ONE_IMAGE, target, log, draw.uniform(0.0, takes)):
+        while not killed(write_one, target, log, draw.uniform(0.0, takes * 0.7)):
             mine += 1
         kills, ended = kills + mine, ended + 1
         assert contents(target) == contents(tmp_path / "whole")
@@ -364,11 +369,11 @@ def test_killed_at_50_moments_it_ends_with_the_same_bytes(tmp_path: Path, tiny_b
 
 @pytest.mark.extended
 def test_a_plate_that_is_killed_goes_on(tmp_path: Path) -> None:
-    assert killed(A_PLATE, tmp_path / "whole", tmp_path / "log", 300)
+    assert killed(write_a_plate, tmp_path / "whole", tmp_path / "log", 300)
     for units in (1, 4, 7):
-        assert not killed(A_PLATE, tmp_path / "a", tmp_path / "log", 300, units)
+        assert not killed(write_a_plate, tmp_path / "a", tmp_path / "log", 300, units)
         assert not is_image(tmp_path / "a" / "A" / "1" / "0")
-    assert killed(A_PLATE, tmp_path / "a", tmp_path / "log", 300)
+    assert killed(write_a_plate, tmp_path / "a", tmp_path / "log", 300)
     assert contents(tmp_path / "a") == contents(tmp_path / "whole")
     assert daskome.verify(tmp_path / "a" / "A" / "1" / "0", pixels=True) == []
 

@@ -19,6 +19,7 @@ from zarr.storage import StorePath
 
 import daskome
 from daskome.execution import runner
+from daskome.execution.attempt import BACK_OFF
 from daskome.execution.publish import publish_plan
 from daskome.sources.adapt import as_source
 from daskome.stores import journal as journals
@@ -127,6 +128,18 @@ def test_a_unit_that_fails_for_good_is_named_and_nothing_is_published(
         daskome.write_image(image(), tmp_path / "a", **OPTIONS)
 
 
+@pytest.mark.parametrize("compute", [True, False])
+def test_a_failure_is_noted_and_retries_wait(tmp_path: Path, tiny_blocks: None, compute: bool) -> None:
+    """One rule, whether units are written now or as tasks of a graph."""
+    with pytest.raises(daskome.WriteError, match="hiccuped"), dask.config.set(scheduler="threads", num_workers=2):
+        dask.compute(daskome.write_image(hiccup(tmp_path, 99), tmp_path / "a", retries=2, compute=compute, **OPTIONS))
+    (reason,) = daskome.status(tmp_path / "a").failures.values()
+    assert "hiccuped" in reason
+    first, second, third = sorted(int(path.name) for path in (tmp_path / "tries").iterdir())
+    assert second - first > 0.5 * BACK_OFF * 1e9
+    assert third - second > 0.5 * 4 * BACK_OFF * 1e9
+
+
 def test_a_disk_that_is_full_is_an_error_and_no_image(tmp_path: Path) -> None:
     class Full(zarr.storage.MemoryStore):
         async def set(self, key: str, value: Any, byte_range: Any = None) -> None:
@@ -153,9 +166,8 @@ SLOW_WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np, dask.array as da, daskome
-from daskome import copies, passes, pyramid
-pyramid.BLOCK_NBYTES = pyramid.FRAME_NBYTES = 1
-passes.TAIL_NBYTES, passes.UNIT_NBYTES, copies.LEFT_NBYTES = 2**12, 2**14, 2**12
+from daskome.model import limits
+limits.LIMITS = limits.Limits(1, 1, unit_nbytes=2**14, tail_nbytes=2**12, copied_nbytes=2**12)
 
 def slowly(block):
     time.sleep(0.2)  # Twelve blocks in two threads: more than a second, so that it is killed before its end.
@@ -181,7 +193,7 @@ def test_killed_at_any_point_it_is_no_image_and_can_be_written_again(
         [sys.executable, script, tmp_path / "a"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
     )
     assert process.stdout is not None
-    process.stdout.readline()
+    assert process.stdout.readline() == b"ready\n"
     while not (tmp_path / "a" / "s0").exists() and process.poll() is None:
         time.sleep(0.001)
     deadline = time.monotonic() + when
@@ -234,12 +246,12 @@ def test_a_unit_opens_what_it_uses_and_no_more(n_levels: int, tiny_blocks: None)
     assert begun is not None
     start = runner.Run(plan, [as_source(image())], StorePath(store), begun.journal)
     for stage in range(len(plan.stages)):
-        for job in runner.unit_tasks(start, stage, range(plan.count(stage))):
+        for task in runner.unit_tasks(start, runner.Part(stage, range(plan.count(stage)))):
             store.keys.clear()
-            job()
-            work = job.unit.work
+            task()
+            work = task.unit.pass_
             opened = [key for key in store.keys if key.endswith(".json")]
-            used = work.stop - work.first + (job.leaves is not None) + (job.piece is None)
+            used = work.stop - work.first + (task.copy_written is not None) + (task.piece is None)
             assert len(opened) == used
             assert store.keys.count(f"{journals.JOURNAL}/{journals.CURRENT}") == 1
     store.keys.clear()

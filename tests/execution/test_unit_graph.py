@@ -98,7 +98,7 @@ def test_to_zarr_writes_every_level_of_every_unit(storage: Any, monkeypatch: pyt
     monkeypatch.setattr(da, "to_zarr", to_zarr)
     plan = daskome.write_image(image, store, [2, 4], axes="zyx", storage_options=storage)
     units = [unit for stage in range(len(plan.stages)) for unit in plan.units(stage)]
-    sizes = [regions.shape_of(region) for unit in units for region in (*unit.regions, *unit.left)]
+    sizes = [regions.shape_of(region) for unit in units for region in (*unit.regions, *unit.copied)]
     assert plan.n_units > 10
     assert sorted(calls) == sorted(sizes)
     np.testing.assert_array_equal(levels(store)[0], image)

@@ -25,7 +25,7 @@ from daskome.inspection.describe import describe
 from daskome.inspection.hierarchy import nodes
 from daskome.inspection.validate import validate
 from daskome.inspection.verify import verify
-from daskome.ome.problem import Problem, errors
+from daskome.model.problem import Problem, errors
 from daskome.writer import write_image, write_plate
 from tests.strategies import law
 
@@ -323,7 +323,7 @@ LABEL, ZERO = "labels/cells", [0]
 ROWS = [
     # Documents and nodes
     Row("nothing", "image", ALL, dict.clear, "group", E, "no zarr group"),
-    Row("group is no JSON", "image", ALL, broken(), "group", E, "can't be read"),
+    Row("group is no JSON", "image", ALL, broken(), "group", E, "cannot be read"),
     Row("unfinished", "image", ALL, mark(""), "group", E, "unfinished"),
     Row("old documents", "image", V3, lambda s: s.put(".zgroup", {"zarr_format": 2}), "group", W, ".zgroup beside"),
     Row("another zarr format", "image", ["0.5"], version("", "0.4"), "group", E, "zarr format 3; OME-Zarr 0.4 is in 2"),
@@ -345,7 +345,7 @@ ROWS = [
     # Arrays: their shapes
     Row("fewer dimensions", "image", ALL, remade("s1", lambda a: a[0]), D1, E, "dimensions, but the axes"),
     Row("no pixel", "image", ALL, array("s2", lambda d: d["shape"].__setitem__(-1, 0)), D2, E, "is empty"),
-    Row("endless", "image", ALL, array("s2", lambda d: d["shape"].__setitem__(-1, 10**400)), D2, E, "longer than any"),
+    Row("endless", "image", ALL, array("s2", lambda d: d["shape"].__setitem__(-1, 10**400)), D2, E, "longest possible"),
     Row("coarse first", "image", ALL, multiscale(lambda m: m["datasets"].reverse()), D1, E, "does not shrink"),
     Row("wider level", "image", ALL, remade("s2", lambda a: np.repeat(a, 3, -1)), D2, E, "does not shrink"),
     Row("levels alike", "image", ALL, copied("s0", "s1"), D1, W, "does not shrink"),
@@ -354,7 +354,7 @@ ROWS = [
     Row("float level", "image", ALL, retyped("float32", "s1"), D1, E, "float32 is not uint16"),
     Row("wider dtype", "image", ALL[:5], retyped("uint32", "s1"), D1, W, "uint32 is not uint16"),
     Row("wider dtype in 0.6", "image", ["0.6"], retyped("uint32", "s1"), D1, E, "uint32 is not uint16"),
-    Row("complex", "image", ALL, retyped("complex64", "s0", "s1", "s2"), D0, W, "complex64 is none of"),
+    Row("complex", "image", ALL, retyped("complex64", "s0", "s1", "s2"), D0, W, "complex64 is not one of"),
     Row("text", "image", V3, array("s2", data_type="string", fill_value=""), D2, E, ""),
     Row("bool", "image", ALL, retyped("bool", "s0", "s1", "s2"), D2, W, "neuroglancer"),
     Row("float16", "image", ALL, retyped("float16", "s0", "s1", "s2"), D0, W, "float16"),
@@ -388,8 +388,8 @@ ROWS = [
     # Labels
     Row("labels listed, not there", "image", ALL, ome(lambda o: o["labels"].append("x"), "labels"), "labels labels/1", E, "'x'"),
     Row("labels not listed", "image", ALL, copied("labels/cells", "labels/dots"), "labels labels", W, "'dots'"),
-    Row("label group is no JSON", "image", ALL, broken("labels/cells"), "labels labels/0", E, "can't be read"),
-    Row("group of labels is no JSON", "image", ALL, broken("labels"), "labels group", E, "can't be read"),
+    Row("label group is no JSON", "image", ALL, broken("labels/cells"), "labels labels/0", E, "cannot be read"),
+    Row("group of labels is no JSON", "image", ALL, broken("labels"), "labels group", E, "cannot be read"),
     Row("label is no image", "image", ALL, ome(lambda o: o.pop("multiscales"), LABEL), f"{LABEL} multiscales", E, "missing"),
     Row("label unfinished", "image", ALL, mark(LABEL), f"{LABEL} group", E, "unfinished"),
     Row("label level missing", "image", ALL, removed(f"{LABEL}/s2"), f"{LABEL} {D2}", E, "no array"),
@@ -403,7 +403,7 @@ ROWS = [
     Row("labels of another version", "image", ["0.5"], version("labels", "0.6"), "labels version", E, "the same"),
     Row("label of another version", "image", ["0.6"], version(LABEL, "0.5"), f"{LABEL} version", E, "the same"),
     Row("label of an older version", "image", ["0.2"], version(LABEL, "0.1"), f"{LABEL} version", W, "the same"),
-    Row("source is no image", "image", SINCE_4, ome(lambda o: o["image-label"]["source"].update(image="../"), LABEL), f"{LABEL} image-label/source/image", E, "'labels' is no image"),
+    Row("source that is not an image", "image", SINCE_4, ome(lambda o: o["image-label"]["source"].update(image="../"), LABEL), f"{LABEL} image-label/source/image", E, "that is not an image"),
     # Copies of metadata
     Row("stale attributes", "image", ALL, both(consolidated, multiscale(lambda m: m.update(name="new"), LABEL)), "", W, "hold an old copy of labels/cells"),
     Row("stale level", "image", ALL, both(consolidated, removed("s2")), "", W, "which is gone"),
@@ -412,7 +412,7 @@ ROWS = [
     Row("well missing", "plate", ALL, removed("B"), "plate/wells/1", E, "no zarr group"),
     Row("another well listed", "plate", ALL, ome(beside), "plate/wells/2", E, "'B/1'"),
     Row("well is an image", "plate", ALL, both(removed("B/2"), copied("A/1/0", "B/2")), "B/2 image", E, "must be of kind 'well'"),
-    Row("well is no JSON", "plate", ALL, broken("A/1"), "plate/wells/0", E, "can't be read"),
+    Row("well is no JSON", "plate", ALL, broken("A/1"), "plate/wells/0", E, "cannot be read"),
     Row("field missing", "plate", ALL, removed("A/1/1"), "A/1 well/images/1", E, "no zarr group"),
     Row("field's level missing", "plate", ALL, removed("A/1/2/s1"), f"A/1/2 {D1}", E, "no array"),
     Row("field unfinished", "plate", ALL, mark("B/2/0"), "B/2/0 group", E, "unfinished"),
@@ -451,7 +451,7 @@ def test_what_daskome_writes_has_no_problem(kind: str, version: str) -> None:
     store = good(kind, version)
     assert validate(store.store()) == validate(store.store(), version) == []
     for node in nodes(StorePath(store.store())):
-        assert validate(node.place) == [], node.path
+        assert validate(node.store_path) == [], node.path
     consolidated(store)
     assert validate(store.store()) == []
 

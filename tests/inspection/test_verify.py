@@ -17,12 +17,13 @@ import zarr
 from hypothesis import example, given, strategies as st
 from zarr.storage import MemoryStore
 
-from daskome.inspection import compare, stored_image
+from daskome.inspection import compare
 from daskome.inspection.compare import sample
 from daskome.inspection.stored_image import read_pyramid
 from daskome.inspection.verify import verify
 from daskome.kernels.methods import METHODS
-from daskome.ome.problem import Problem
+from daskome.model import limits
+from daskome.model.problem import Problem
 from daskome.writer import write_image, write_multiscale, write_plate
 from tests.strategies import law
 
@@ -52,7 +53,7 @@ def where(problems: list[Problem]) -> list[str]:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several blocks per level, also of small images."""
-    monkeypatch.setattr(stored_image, "write_block", lambda shape, objects, axes, itemsize: tuple(objects))
+    monkeypatch.setattr(limits, "LIMITS", limits.Limits(block_nbytes=1, frame_nbytes=1))
 
 
 # ---- what is right

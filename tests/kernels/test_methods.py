@@ -435,7 +435,7 @@ def test_a_callable_cannot_write_to_the_image() -> None:
         ("zzz", "use one of mean"),
         ("numpy:no_such", "no_such"),
         ("no_such_module:max", "no_such_module"),
-        (":max", "isn't importable"),
+        (":max", "cannot be imported"),
         ("numpy:pi", "is a float"),
     ],
 )
@@ -448,7 +448,7 @@ def test_unknown_methods(name: str, message: str) -> None:
     ("dtype", "factors", "halo", "message"),
     [
         ("c8", (2, 2), None, "complex64"),
-        ("M8[s]", (2, 2), None, "can't downsample dtype"),
+        ("M8[s]", (2, 2), None, "cannot downsample dtype"),
         ("u1", (2,), None, "factors"),
         ("u1", (2, 0), None, "factors"),
         ("u1", (2, 2), ((0, 0),), "halo"),

@@ -53,7 +53,7 @@ def stored(given: dict[str, Any], dtype: str = "uint16", version: str = "0.5") -
         scale_factors=None,
         storage_options=given,
     )
-    store = zarr.storage.MemoryStore(array_documents(plan)[0])
+    store = zarr.storage.MemoryStore(array_documents(plan)[""])
     return zarr.open_array(store, path="s0", mode="r+", zarr_format=VERSIONS[version].arrays.zarr_format)
 
 
@@ -426,7 +426,7 @@ def test_options_that_are_unknown(given: Any, message: str) -> None:
 
 @pytest.mark.parametrize("key", sorted(FIXED_OPTIONS))
 def test_options_that_follow_from_the_image_are_refused_with_a_way_out(key: str) -> None:
-    with pytest.raises(ValueError, match=f"storage_options can't set '{key}': [a-z]+ .*"):
+    with pytest.raises(ValueError, match=f"storage_options cannot set '{key}': [a-z]+ .*"):
         options_per_level({key: None}, 1)
     assert not set(FIXED_OPTIONS) & set(OPTIONS)
 
@@ -460,9 +460,9 @@ def test_what_zarr_knows_is_an_option_or_owned() -> None:
             {"chunks": (8, 8, 100), "shards": (8, 16, 64)},
             "'x' has shards of 64 and chunks of 100; use shards of 100 or 200",
         ),
-        ({"compressors": object()}, "storage option 'compressors' can't be kept as JSON: <object"),
-        ({"attributes": {"a": {1, 2}}}, "storage option 'attributes' can't be kept as JSON"),
-        ({"fill_value": 1j}, "storage option 'fill_value' can't be kept as JSON"),
+        ({"compressors": object()}, "storage option 'compressors' cannot be kept as JSON: <object"),
+        ({"attributes": {"a": {1, 2}}}, "storage option 'attributes' cannot be kept as JSON"),
+        ({"fill_value": 1j}, "storage option 'fill_value' cannot be kept as JSON"),
     ],
 )
 @formats

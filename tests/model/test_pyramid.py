@@ -10,12 +10,12 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 from daskome.kernels.methods import METHODS
-from daskome.model import pyramid
 from daskome.model.axes import parse_axes
 from daskome.model.factors import parse_factors
 from daskome.model.image import DTYPES, ITEMSIZES, Image, check_image, check_ndim
 from daskome.model.layout import ZARR_V2, ZARR_V3
-from daskome.model.pyramid import BLOCK_NBYTES, FRAME_NBYTES, given_pyramid, image_pyramid, write_block
+from daskome.model.limits import Limits
+from daskome.model.pyramid import given_pyramid, image_pyramid, write_block
 from daskome.model.regions import Shape, ceil_div
 from tests.strategies import factors, images, law, methods, options, per
 
@@ -87,13 +87,11 @@ def test_what_a_task_writes_and_reads_are_whole_objects(image: Image, data: st.D
 
 
 @law(max_examples=200)
-@given(image=images(), data=st.data(), block=st.sampled_from([1, 100, 4000, BLOCK_NBYTES]))
+@given(image=images(), data=st.data(), block=st.sampled_from([1, 100, 4000, Limits().block_nbytes]))
 def test_blocks_grow_to_a_size_and_not_beyond(image: Image, data: st.DataObject, block: int) -> None:
     objects = data.draw(per(image.shape, lambda n: st.integers(1, n)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyramid, "BLOCK_NBYTES", block)
-        patch.setattr(pyramid, "FRAME_NBYTES", block // 4)
-        found = write_block(image.shape, objects, image.axes, image.itemsize)
+    limits = Limits(block_nbytes=block, frame_nbytes=block // 4)
+    found = write_block(image.shape, objects, image.axes, image.itemsize, limits)
     nbytes = prod(found) * image.itemsize
     assert nbytes <= max(block, prod(objects) * image.itemsize)
     for b, o, n, axis in zip(found, objects, image.shape, image.axes, strict=True):
@@ -116,8 +114,8 @@ def test_blocks_grow_to_a_size_and_not_beyond(image: Image, data: st.DataObject,
     ],
 )
 def test_blocks(shape: Shape, objects: Shape, axes: str, itemsize: int, expected: Shape) -> None:
-    assert write_block(shape, objects, parse_axes(axes, len(axes)), itemsize) == expected
-    assert FRAME_NBYTES < BLOCK_NBYTES
+    assert write_block(shape, objects, parse_axes(axes, len(axes)), itemsize, Limits()) == expected
+    assert Limits().frame_nbytes < Limits().block_nbytes
 
 
 # ---- factors
@@ -219,15 +217,15 @@ def test_an_axis_of_one_voxel_keeps_its_factor() -> None:
         ([None], "scale factor None of axis 'z'"),
         ([{"c": 2}], "axis 'c' of type channel has scale factor 2; only space is downsampled"),
         ([{"t": 2, "x": 2}], "axis 't' of type time has scale factor 2; only space is downsampled"),
-        ([2, 3], "relative to level 0, each a multiple of the one before: axis 'z' has 3 after 2"),
-        ([4, 2], "each a multiple of the one before: axis 'z' has 2 after 4"),
+        ([2, 3], "relative to level 0, each a multiple of the previous one: axis 'z' has 3 after 2"),
+        ([4, 2], "each a multiple of the previous one: axis 'z' has 2 after 4"),
         ([{"x": 2}, {"y": 2}], "axis 'x' has 1 after 2"),
-        ([1], "make a level no smaller than the one before"),
+        ([1], "make a level that is not smaller than the previous one"),
         (
             [2, 2],
-            r"scale factors \(1, 1, 2, 2, 2\) make .* no smaller .* \(2, 3, 20, 30, 40\) allows fewer levels",
+            r"scale factors \(1, 1, 2, 2, 2\) make .* not smaller .* \(2, 3, 20, 30, 40\) allows fewer levels",
         ),
-        ([{}], "make a level no smaller"),
+        ([{}], "make a level that is not smaller"),
         ([{"q": 2}], "unknown scale factor for axis 'q'"),
         ("double", "scale_factors 'double': give a list such as"),
         ("", "scale_factors '': give a list such as"),
@@ -235,7 +233,7 @@ def test_an_axis_of_one_voxel_keeps_its_factor() -> None:
         (0, "scale_factors 0: give a list"),
         (np.int64(2), "scale_factors .*2.*: give a list"),
         (2.0, "scale_factors 2.0: give a list"),
-        ([2**k for k in range(1, 10)], "make a level no smaller than the one before"),
+        ([2**k for k in range(1, 10)], "make a level that is not smaller than the previous one"),
     ],
 )
 def test_factors_that_cannot_be(wanted: Any, message: str) -> None:
@@ -247,7 +245,7 @@ def test_factors_that_cannot_be(wanted: Any, message: str) -> None:
     ("wanted", "f"), [([{"x": 2}], 2), ([{"y": 2, "x": 3}], 3), ([2, {"z": 2, "y": 2, "x": 4}], 4)]
 )
 def test_one_voxel_is_not_downsampled(wanted: Any, f: int) -> None:
-    message = f"scale factor {f} of axis 'x': the level before has one voxel there already"
+    message = f"scale factor {f} of axis 'x': the previous level has only one voxel there"
     with pytest.raises(ValueError, match=message):
         parse_factors(wanted, volume((20, 30, 1)), CHUNKS)
 
@@ -354,7 +352,7 @@ def test_there_are_twelve_dtypes() -> None:
 )
 def test_other_dtypes_are_refused_by_name(dtype: str) -> None:
     with pytest.raises(
-        ValueError, match=r"dtype .* can't be stored as an image; convert it to one of bool, int8"
+        ValueError, match=r"dtype .* cannot be stored as an image; convert it to one of bool, int8"
     ) as caught:
         image_pyramid(volume(dtype=dtype), METHODS["mean"], "auto", None, ZARR_V3)
     assert f"dtype {dtype} " in str(caught.value)

@@ -35,6 +35,15 @@ def regions_in(draw: st.DrawFn) -> tuple[tuple[int, ...], regions.Region]:
     return shape, tuple((a, draw(st.integers(a + 1, n))) for a, n in zip(starts, shape, strict=True))
 
 
+@law(max_examples=200)
+@given(n=st.integers(0, 500), most=st.integers(1, 70))
+def test_what_is_spread_has_equal_steps_and_leaves_no_gap_wider_than_needed(n: int, most: int) -> None:
+    found = list(regions.spread(n, most))
+    step = -(-n // most)
+    assert len(found) <= most
+    assert found == [i for i in range(n) if i % step == 0]
+
+
 @law(max_examples=300)
 @given(data=st.data(), n=lengths, step=steps, halo=st.integers(0, 20), limit=steps)
 def test_regular_chunks_are_chunks(data: st.DataObject, n: int, step: int, halo: int, limit: int) -> None:

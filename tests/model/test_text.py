@@ -8,7 +8,7 @@ from dask.utils import parse_bytes
 from hypothesis import given, strategies as st
 
 from daskome.model.text import (
-    UNITS,
+    NBYTES_UNITS,
     format_duration,
     format_html_table,
     format_nbytes,
@@ -27,7 +27,7 @@ rows = st.integers(1, 4).flatmap(lambda n: st.lists(st.lists(cells, min_size=n, 
 @given(n=st.integers(0, 2**65))
 def test_bytes_are_named_to_three_digits(n: int) -> None:
     number, unit = format_nbytes(n).split()
-    meant = float(number) * 1024 ** UNITS.index(unit)
+    meant = float(number) * 1024 ** NBYTES_UNITS.index(unit)
     assert meant == pytest.approx(n, rel=0.051)
     assert float(number) < 1025 or unit == "EiB"
     assert float(number) >= 1 or unit == "B"
@@ -102,7 +102,7 @@ def test_bytes_are_read_as_dask_reads_them(said: int | str) -> None:
 
 @pytest.mark.parametrize("said", ["", "fast", "-1", "0", "5 apples", "GB", "1..2GB/s", None])
 def test_what_is_no_number_of_bytes_is_refused(said: str) -> None:
-    with pytest.raises(ValueError, match="no number of bytes; give one such as '8GB'"):
+    with pytest.raises(ValueError, match="not a number of bytes; give one such as '8GB'"):
         parse_nbytes(said)
 
 

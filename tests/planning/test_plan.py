@@ -18,6 +18,7 @@ from daskome.kernels.methods import METHODS
 from daskome.model.axes import parse_axes
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.image import Image
+from daskome.model.limits import Limits
 from daskome.model.regions import Region, ceil_div, coarser, slices
 from daskome.ome.image_label import parse_image_label
 from daskome.ome.metadata import Metadata, image_metadata
@@ -25,12 +26,11 @@ from daskome.ome.omero import parse_omero
 from daskome.ome.plate import parse_plate, parse_well
 from daskome.ome.versions import VERSIONS
 from daskome.planning.build import plan_image, plan_levels, together
-from daskome.planning.choose import LARGEST_UNIT, UNIT_NBYTES, UNITS_PER_THREAD, PassCandidates, _read_chunks, _time
+from daskome.planning.choose import PassCandidates, _read_chunks, _time
 from daskome.planning.plan import FORMAT, Group, Plan, Unit
 from daskome.planning.work import PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
 from tests.strategies import (
     Case,
-    Grain,
     cases,
     equal_chunks,
     images,
@@ -53,13 +53,13 @@ def units(plan: Plan) -> Iterator[Unit]:
 
 def passes(plan: Plan) -> list[Pass]:
     """Return the passes of all stages."""
-    return [work for stage in plan.stages for work in stage.passes]
+    return [pass_ for stage in plan.stages for pass_ in stage.passes]
 
 
 def written(plan: Plan) -> Iterator[tuple[Unit, int, Region]]:
     """Yield what is written: by which unit, of which level, which region."""
     for unit in units(plan):
-        for k, region in enumerate(unit.regions, start=unit.work.first):
+        for k, region in enumerate(unit.regions, start=unit.pass_.first):
             yield unit, k, region
 
 
@@ -106,8 +106,8 @@ def test_no_two_units_write_one_object(case: Case) -> None:
 def test_the_regions_of_a_unit_nest(case: Case) -> None:
     plan = case.plan()
     for unit in units(plan):
-        assert len(unit.regions) == unit.work.stop - unit.work.first
-        for k, (fine, coarse) in enumerate(pairwise(unit.regions), start=unit.work.first + 1):
+        assert len(unit.regions) == unit.pass_.stop - unit.pass_.first
+        for k, (fine, coarse) in enumerate(pairwise(unit.regions), start=unit.pass_.first + 1):
             assert coarse == coarser(fine, plan.pyramids[0].factors(k))
             assert all(a % f == 0 for (a, _), f in zip(fine, plan.pyramids[0].factors(k), strict=True))
 
@@ -132,8 +132,8 @@ def test_what_a_unit_reads_is_what_the_method_needs(case: Case) -> None:
     plan = case.plan()
     pyramid = plan.pyramids[0]
     for unit in units(plan):
-        first = unit.work.first
-        if not unit.work.reads_below:
+        first = unit.pass_.first
+        if not unit.pass_.reads_below:
             assert plan.reads(unit) == unit.regions[0]
             continue
         below, halo = pyramid.levels[first - 1].shape, pyramid.method.halo
@@ -151,23 +151,23 @@ def test_what_a_unit_reads_is_what_the_method_needs(case: Case) -> None:
 def test_passes_cover_the_levels_in_order_each_read_from_below(case: Case) -> None:
     plan = case.plan()
     assert [len(stage.passes) for stage in plan.stages] == [1] * len(plan.stages)
-    covered = [k for work in passes(plan) for k in range(work.first, work.stop)]
+    covered = [k for pass_ in passes(plan) for k in range(pass_.first, pass_.stop)]
     assert covered == list(range(len(plan.pyramids[0].levels)))
-    assert [work.image for work in passes(plan)] == [0] + [None] * (len(plan.stages) - 1)
+    assert [pass_.image for pass_ in passes(plan)] == [0] + [None] * (len(plan.stages) - 1)
 
 
 @law(max_examples=40)
 @given(case=cases(st.just("gaussian")))
 def test_a_halo_reaches_beyond_a_unit_so_every_level_is_read_from_the_store(case: Case) -> None:
     plan = case.plan()
-    assert [(work.first, work.stop) for work in passes(plan)] == [
+    assert [(pass_.first, pass_.stop) for pass_ in passes(plan)] == [
         (k, k + 1) for k in range(len(plan.pyramids[0].levels))
     ]
 
 
 def test_levels_that_nest_are_written_in_one_pass() -> None:
     plan = volume().plan()
-    assert [(work.first, work.stop) for work in passes(plan)] == [(0, 3), (3, 4)]
+    assert [(pass_.first, pass_.stop) for pass_ in passes(plan)] == [(0, 3), (3, 4)]
     assert volume(8192).plan().n_units < 2100
     assert len(volume(8192).plan().stages) == 3
 
@@ -195,7 +195,7 @@ def test_levels_of_the_caller_are_copied_in_one_stage(data: st.DataObject, first
     assert all(plan.reads(unit) == unit.regions[0] for unit in plan.units(0))
     writes = [np.zeros(level.shape, "u4") for level in levels]
     for unit, k, region in written(plan):
-        assert unit.work.first == k
+        assert unit.pass_.first == k
         assert all(a % s == 0 for (a, _), s in zip(region, plan.pyramids[0].levels[k].layout.objects, strict=True))
         writes[k][slices(region)] += 1
     assert all((level == 1).all() for level in writes)
@@ -210,12 +210,12 @@ def test_no_levels_are_refused() -> None:
 # ---- reading
 
 
-def read_amplification(plan: Plan, work: Pass, chunks: Chunks, shape: tuple[int, ...]) -> float:
+def read_amplification(plan: Plan, pass_: Pass, chunks: Chunks, shape: tuple[int, ...]) -> float:
     """Count how often the average voxel is read, if a unit reads every chunk that it needs something of."""
     edges = [np.cumsum((0, *sizes)) for sizes in chunks]
     total = 0
     for unit in units(plan):
-        if unit.work == work:
+        if unit.pass_ == pass_:
             spans = zip(plan.reads(unit), edges, strict=True)
             total += prod(
                 sum(int(b - a) for a, b in pairwise(axis) if a < stop and b > start) for (start, stop), axis in spans
@@ -238,15 +238,17 @@ def test_the_amplification_counts_halos(case: Case) -> None:
 def check_amplification(case: Case) -> None:
     """Hold every pass of a case to what counting finds."""
     plan = case.plan()
-    for work in passes(plan):
+    for pass_ in passes(plan):
         chunks, shape = case.source_chunks, case.image.shape
-        if work.image is None:
+        if pass_.image is None:
             own = (
-                plan.pyramids[0].levels[work.first - 1] if work.staged is None else plan.pyramids[work.staged].levels[0]
+                plan.pyramids[0].levels[pass_.first - 1]
+                if pass_.reads_copy is None
+                else plan.pyramid_at(pass_.reads_copy).levels[0]
             )
             shape, chunks = own.shape, tuple(map(regular, own.shape, own.layout.chunks))
-        assert work.amplification == pytest.approx(read_amplification(plan, work, chunks, shape))
-        assert work.amplification >= 1
+        assert pass_.amplification == pytest.approx(read_amplification(plan, pass_, chunks, shape))
+        assert pass_.amplification >= 1
     assert plan.amplification == pytest.approx(passes(plan)[0].amplification)
 
 
@@ -263,8 +265,8 @@ def test_a_source_in_the_chunks_of_the_target_is_read_once(case: Case, data: st.
 @given(case=cases(), data=st.data())
 def test_one_thread_reads_equal_source_chunks_once_if_memory_allows(case: Case, data: st.DataObject) -> None:
     chunks = tuple(data.draw(equal_chunks(n)) for n in case.image.shape)
-    grain = replace(case.grain, unit=UNIT_NBYTES)
-    plan = replace(case, source_chunks=chunks, workers=Workers(), grain=grain).plan()
+    limits = replace(case.limits, unit_nbytes=Limits().unit_nbytes)
+    plan = replace(case, source_chunks=chunks, workers=Workers(), limits=limits).plan()
     assert plan.amplification <= 1.1
 
 
@@ -272,9 +274,9 @@ def test_one_thread_reads_equal_source_chunks_once_if_memory_allows(case: Case, 
 @given(case=cases())
 def test_pieces_are_not_longer_than_a_source_chunk_or_a_block(case: Case) -> None:
     plan = case.plan()
-    work = passes(plan)[0]
+    pass_ = passes(plan)[0]
     limits = plan.pyramids[0].levels[0].read_chunks
-    for read, sizes, limit in zip(work.read_chunks, case.source_chunks, limits, strict=True):
+    for read, sizes, limit in zip(pass_.read_chunks, case.source_chunks, limits, strict=True):
         assert 1 <= read <= max(*sizes, limit)
 
 
@@ -308,7 +310,7 @@ def test_chunks_that_do_not_nest_are_cut_into_units_for_all_threads(
 ) -> None:
     plan = sourced(shape, chunks, threads).plan()
     assert plan.count(0) >= threads
-    assert prod(passes(plan)[0].unit) * 2 <= LARGEST_UNIT * UNIT_NBYTES
+    assert prod(passes(plan)[0].unit) * 2 <= Limits().largest_unit_nbytes
     assert 1 < plan.amplification < 2
     assert f"the source is read {plan.amplification:.2f} times" in repr(plan)
 
@@ -340,12 +342,12 @@ def test_without_copies_levels_of_large_shards_are_written_together_where_there_
 
 
 def test_a_large_unit_is_chosen_only_for_what_it_saves() -> None:
-    unit = UNIT_NBYTES
-    assert _time(1.0, 4 * unit, 99 * unit, unit, 1) == 1
-    assert _time(1.0, 16 * unit, 99 * unit, unit, 1) == 2
-    assert _time(2.0, 2 * unit, 8 * unit, unit, 4) == 1.5
-    assert _time(1.0, 4 * unit, 8 * unit, unit, 4) == 2
-    assert _time(1.0, unit, unit, unit, 4) == 1  # too little to be worth dividing
+    unit, large = 10, 40
+    assert _time(1.0, 4 * unit, 99 * unit, 1, unit, large) == 1
+    assert _time(1.0, 16 * unit, 99 * unit, 1, unit, large) == 2
+    assert _time(2.0, 2 * unit, 8 * unit, 4, unit, large) == 1.5
+    assert _time(1.0, 4 * unit, 8 * unit, 4, unit, large) == 2
+    assert _time(1.0, unit, unit, 4, unit, large) == 1  # too little to be worth dividing
 
 
 def test_small_levels_are_left_to_one_unit_however_many_threads_there_are() -> None:
@@ -356,12 +358,12 @@ def test_small_levels_are_left_to_one_unit_however_many_threads_there_are() -> N
 @pytest.mark.parametrize("memory", [350, 450, 667, 900, 1200, 2000])
 def test_planes_are_read_as_seldom_as_memory_allows(memory: int) -> None:
     case = replace(sourced((256, 2048, 2048), (1, 2048, 2048), 1), workers=Workers(memory=memory * 2**20))
-    plan, chunks, pieces = case.plan(), case.source_chunks, SourceChunks(case.source_chunks)
+    plan, chunks, source = case.plan(), case.source_chunks, SourceChunks(case.source_chunks)
     read = _read_chunks(plan.pyramids[0], 0, chunks)
     units = ((128, y, x) for y, x in product(range(128, 2049, 128), repeat=2))
-    step = PassCandidates(plan.pyramids[0], 0, pieces, read, {})
-    every = [work for unit in units for work in step.passes(1, unit)]
-    least = min(work.amplification for work in every if work.memory <= case.workers.thread_memory)
+    step = PassCandidates(plan.pyramids[0], 0, source, read, {}, "", Limits())
+    every = [pass_ for unit in units for pass_ in step.passes(1, unit)]
+    least = min(pass_.amplification for pass_ in every if pass_.unit_memory <= case.workers.thread_memory)
     assert plan.amplification == least
 
 
@@ -379,7 +381,7 @@ def test_a_source_that_does_not_fit_in_memory_is_read_again_and_the_plan_says_so
 @given(case=cases(), threads=st.lists(st.integers(1, 64), min_size=2, max_size=5))
 def test_memory_is_positive_and_grows_with_threads(case: Case, threads: list[int]) -> None:
     plan = case.plan()
-    assert all(work.memory > 0 for work in passes(plan))
+    assert all(pass_.unit_memory > 0 for pass_ in passes(plan))
     predicted = [replace(plan, workers=Workers(1, t)).memory for t in sorted(threads)]
     assert predicted == sorted(predicted)
     assert predicted[0] > PROCESS_MEM
@@ -440,6 +442,21 @@ def test_smaller_objects_need_no_more_memory(smaller: dict[str, int]) -> None:
     assert replace(case, storage_options=smaller).plan().memory <= case.plan().memory
 
 
+def test_memory_is_that_of_as_many_chunks_at_once_as_zarr_is_set_to() -> None:
+    case = volume(1024, storage_options={"chunks": 64, "shards": 256})
+    plans = [replace(case, workers=Workers(at_once=n)).plan() for n in (1, 10, 32, None)]
+    predicted = [plan.thread_memory for plan in plans]
+    assert predicted == sorted(set(predicted))
+    for n, plan in zip((1, 10, 32, None), plans, strict=True):
+        assert plans[1].memory_at(Workers(at_once=n)) >= plan.memory
+    assert plans[1].memory_at(Workers(2, 3)) == plans[1].memory_of(3)
+
+
+def test_workers_do_not_change_what_is_written() -> None:
+    plan = volume().plan()
+    assert replace(plan, workers=Workers(at_once=64)).fingerprint == plan.fingerprint
+
+
 def test_a_refusal_names_the_numbers_and_the_way_out() -> None:
     case = volume(storage_options={"chunks": 256}, workers=Workers(2, 3, 200 * MIB))
     with pytest.raises(ValueError, match=r"'brain' needs .* MiB of memory, but a thread has 3\.3 MiB; give memory='"):
@@ -493,6 +510,21 @@ def test_a_plan_with_everything_survives_json() -> None:
     assert json.loads(plan.to_json())["format"] == FORMAT
 
 
+def test_like_images_share_a_pyramid_in_memory_and_as_json() -> None:
+    case = volume(storage_options={"chunks": 64, "shards": 512})
+    part = case.plan()
+    assert part.temporary
+    plan = together([(f"A/{k}/0", part) for k in range(50)])
+    for same in (plan, Plan.from_json(plan.to_json())):
+        assert len(same.pyramids) == len(part.pyramids)
+        assert len({id(group.pyramid) for group in same.groups}) == len(part.pyramids)
+    assert len(plan.to_dict()["pyramids"]) == len(part.pyramids)
+    assert plan.home == "A"
+    assert all(group.path.startswith("A/.daskome/staging/") for group, _ in plan.temporary)
+    assert len({group.path for group in plan.groups}) == len(plan.groups) == 50 * len(part.groups)
+    assert [pass_.image for pass_ in plan.image_passes] == list(range(50))
+
+
 def test_a_plan_of_a_callable_names_it() -> None:
     from daskome.kernels.methods import find_method
 
@@ -515,6 +547,10 @@ def test_a_plan_of_another_format_is_refused() -> None:
     found = json.loads(volume().plan().to_json())
     with pytest.raises(ValueError, match=f"format {FORMAT}"):
         Plan.from_json(json.dumps({**found, "format": 1}))
+    with pytest.raises(ValueError, match="another version of daskome may have made it: plan again, or finish with"):
+        Plan.from_json(json.dumps({**found, "format": FORMAT - 1}))
+    with pytest.raises(ValueError, match="damaged"):
+        Plan.from_json(json.dumps({**found, "pyramids": []}))
     with pytest.raises(ValueError, match="gone:away"):
         Plan.from_json(json.dumps({**found, "pyramids": [{**found["pyramids"][0], "method": "gone:away"}]}))
 
@@ -530,7 +566,7 @@ def test_the_fingerprint_does_not_know_the_workers(case: Case, workers: int, thr
 
 def test_the_fingerprint_does_not_know_the_units() -> None:
     case = volume(300)
-    plan, other = case.plan(), replace(case, grain=Grain(unit=2**20)).plan()
+    plan, other = case.plan(), replace(case, limits=Limits(unit_nbytes=2**20)).plan()
     assert other.stages != plan.stages
     assert other.fingerprint == plan.fingerprint
 
@@ -614,8 +650,8 @@ def test_the_bytes_of_units_are_the_sum_of_theirs(case: Case, data: Any) -> None
 
 
 def test_the_bytes_of_units_of_many_passes_and_of_copies() -> None:
-    grain = Grain(block=1, frame=1, unit=2**14, tail=2**12, left=2**12)
-    small = volume(48, 16, "uint32", scale_factors=[2, 4, 8], storage_options={"chunks": 8}, grain=grain)
+    limits = Limits(1, 1, unit_nbytes=2**14, tail_nbytes=2**12, copied_nbytes=2**12)
+    small = volume(48, 16, "uint32", scale_factors=[2, 4, 8], storage_options={"chunks": 8}, limits=limits)
     parts = [(f"{n}", small.plan()) for n in range(3)]
     plan = together(parts)
     assert plan.temporary
@@ -633,7 +669,7 @@ def test_a_few_thousand_units_per_tebibyte() -> None:
 def test_few_units_are_made_for_few_threads_and_enough_for_many() -> None:
     few, many = (volume(1024, workers=Workers(1, t)).plan() for t in (1, 16))
     assert few.n_units <= many.n_units
-    assert many.count(0) >= 16 * UNITS_PER_THREAD
+    assert many.count(0) >= 16 * Limits().units_per_thread
 
 
 # ---- what it prints
@@ -702,8 +738,8 @@ def test_what_stages_read_is_what_their_units_read(case: Case) -> None:
     assume(not METHODS[case.method].halo(2))
     plan = case.plan()
     for stage, load in enumerate(plan.loads):
-        work = plan.stages[stage].passes[0]
-        found = [work.amplification * nbytes_read(plan, unit) for unit in plan.units(stage)]
+        pass_ = plan.stages[stage].passes[0]
+        found = [pass_.amplification * nbytes_read(plan, unit) for unit in plan.units(stage)]
         assert (load.units, load.nbytes, load.largest) == (
             len(found),
             pytest.approx(sum(found)),
@@ -750,7 +786,12 @@ def test_a_unit_says_what_it_writes() -> None:
 
 @pytest.mark.parametrize(
     ("axes", "message"),
-    [("xyz", "order"), ("ctyx", "order time, channel, space"), ("tcx", "2 or 3 axes of space"), ("zxy", "z, y, x")],
+    [
+        ("xyz", "order"),
+        ("ctyx", "order time, channel, space"),
+        ("tcx", "have 1 of space; an image has 2 or 3"),
+        ("zxy", "z, y, x"),
+    ],
 )
 def test_axes_that_the_version_forbids_are_refused(axes: str, message: str) -> None:
     image = Image((8,) * len(axes), "uint8", parse_axes(axes, len(axes)), (1.0,) * len(axes), (0.0,) * len(axes))

@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, reject, settings, strategies as st
 
 import daskome
 from daskome.cli.main import main
-from daskome.model import pyramid
-from daskome.planning import cascade, choose, memory
+from daskome.model import limits
+from daskome.model.limits import Limits
+from daskome.planning import memory
 from daskome.planning.plan import Plan
 from daskome.planning.work import PROCESS_MEM
 from daskome.stores import journal as journals
@@ -35,12 +36,8 @@ TIGHT: dict[str, Any] = {**OPTIONS, "memory": PROCESS_MEM + 2 * 20_000}
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Plan small images in little memory as large ones are; two threads."""
-    monkeypatch.setattr(pyramid, "BLOCK_NBYTES", 1)
-    monkeypatch.setattr(pyramid, "FRAME_NBYTES", 1)
-    monkeypatch.setattr(choose, "TAIL_NBYTES", 2**12)
-    monkeypatch.setattr(choose, "UNIT_NBYTES", 2**14)
+    monkeypatch.setattr(limits, "LIMITS", Limits(1, 1, unit_nbytes=2**14, tail_nbytes=2**12, staged_nbytes=256))
     monkeypatch.setattr(memory, "UNIT_MEM", 0)
-    monkeypatch.setattr(cascade, "STAGED_NBYTES", 256)
     with dask.config.set(num_workers=2):
         yield
 
@@ -169,7 +166,7 @@ def test_parts_go_by_way_of_it_too(tmp_path: Path, undisturbed: dict[str, bytes]
 
 def test_a_store_that_deletes_nothing_is_refused(tmp_path: Path) -> None:
     store = zarr.storage.ZipStore(tmp_path / "a.zip", mode="w")
-    with pytest.raises(ValueError, match="can't delete a temporary copy"):
+    with pytest.raises(ValueError, match="cannot delete a temporary copy"):
         daskome.write_image(planes(), store, **TIGHT, staging=True)
     store.close()
 

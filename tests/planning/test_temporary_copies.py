@@ -13,8 +13,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import daskome
-from daskome.model import pyramid
-from daskome.planning import choose, temporary_copies
+from daskome.model import limits
 from daskome.planning.plan import Plan
 from daskome.planning.work import PROCESS_MEM, Workers
 from daskome.stores import journal as journals
@@ -24,32 +23,30 @@ from tests.written import contents, is_image, lights_out
 VALUES = np.random.default_rng(0).integers(0, 2**16, (32, 16, 16)).astype("uint16")
 OPTIONS: dict[str, Any] = {"scale_factors": [2, 4, 8, 16], "storage_options": {"chunks": 4, "shards": 8}}
 
+TINY = limits.Limits(1, 1, unit_nbytes=2**10, tail_nbytes=2**10, copied_nbytes=1)
+
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Plan small images as large ones are; two threads."""
-    monkeypatch.setattr(pyramid, "BLOCK_NBYTES", 1)
-    monkeypatch.setattr(pyramid, "FRAME_NBYTES", 1)
-    monkeypatch.setattr(choose, "TAIL_NBYTES", 2**10)
-    monkeypatch.setattr(choose, "UNIT_NBYTES", 2**10)
-    monkeypatch.setattr(temporary_copies, "LEFT_NBYTES", 1)
+    monkeypatch.setattr(limits, "LIMITS", TINY)
     with dask.config.set(num_workers=2):
         yield
 
 
 def copied(plan: Plan) -> list[str]:
     """Return the levels of which passes leave copies, each read by the next pass."""
-    works = [work for stage in plan.stages for work in stage.passes]
-    for work, following in pairwise(works):
-        assert work.leaves == following.staged
-        assert following.first == work.stop
-    return [plan.pyramid(work).levels[work.stop].path for work in works if work.leaves is not None]
+    works = [pass_ for stage in plan.stages for pass_ in stage.passes]
+    for pass_, following in pairwise(works):
+        assert pass_.writes_copy == following.reads_copy
+        assert following.first == pass_.stop
+    return [plan.pyramid(pass_).levels[pass_.stop].path for pass_ in works if pass_.writes_copy is not None]
 
 
 def without(values: Any, folder: Path, **options: Any) -> dict[str, bytes]:
     """Return what is written without copies."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(temporary_copies, "LEFT_NBYTES", 2**62)
+        patch.setattr(limits, "LIMITS", replace(TINY, copied_nbytes=2**62))
         assert not daskome.write_image(values, folder, **options).temporary
     return contents(folder)
 
@@ -98,7 +95,7 @@ def test_the_bytes_are_those_without(
 def test_no_level_is_read_again(tmp_path: Path, expected: dict[str, bytes]) -> None:
     plan = daskome.write_image(VALUES, tmp_path / "a", **OPTIONS)
     assert copied(plan) == ["s1", "s2"]
-    assert not any(work.reads_below for stage in plan.stages for work in stage.passes)
+    assert not any(pass_.reads_below for stage in plan.stages for pass_ in stage.passes)
     assert contents(tmp_path / "a") == expected
 
 
@@ -128,7 +125,7 @@ def test_of_every_level_in_large_shards_there_is_one(monkeypatch: pytest.MonkeyP
 def test_without_memory_for_a_copy_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     case = volume(1024, storage_options={"chunks": 64, "shards": 512})
-    least = next(case.plan().units(0)).work.memory
+    least = next(case.plan().units(0)).pass_.unit_memory
     assert copied(replace(case, workers=Workers(memory=PROCESS_MEM + least)).plan()) == ["s1"]
     assert copied(replace(case, workers=Workers(memory=PROCESS_MEM + least - 1)).plan()) == []
 
@@ -161,7 +158,7 @@ def test_a_plate_has_copies_for_each_image(tmp_path: Path) -> None:
     plan = daskome.write_plate(wells, tmp_path / "a", **OPTIONS)
     assert len(plan.temporary) == 4
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(temporary_copies, "LEFT_NBYTES", 2**62)
+        patch.setattr(limits, "LIMITS", replace(TINY, copied_nbytes=2**62))
         daskome.write_plate(wells, tmp_path / "b", **OPTIONS)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 

@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from fsspec.registry import known_implementations
 
 import daskome
-from daskome.stores.location import EXTRAS
+from daskome.stores import kinds
 from tests.servers.clouds import SECRET, SERVERS, Cloud, has_azure
 from tests.written import contents
 
@@ -86,13 +87,14 @@ def test_a_program_ends_without_a_word(cloud: Cloud) -> None:
 
 
 def test_an_address_of_no_kind_says_which_there_are() -> None:
-    with pytest.raises(ValueError, match=r"minio:// is no kind of URL.*s3://, gs://, az://"):
+    with pytest.raises(ValueError, match=r"minio:// is not a URL that fsspec knows.*s3://, gs://, az://"):
         daskome.write_image(VALUES, "minio://bucket/a", **OPTIONS)
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = {"class": "no_such_package.Core", "err": "Please install it"}
     monkeypatch.setitem(known_implementations, "cloud", broken)
-    monkeypatch.setitem(EXTRAS, "cloud", "gcs")
+    row = replace(kinds.FSSPEC, name="cloud", schemes=("cloud",), extra="gcs")
+    monkeypatch.setattr(kinds, "KINDS", (row, *kinds.KINDS))
     with pytest.raises(ImportError, match=r"cloud:// needs a package.*Please install it.*pip install 'daskome\[gcs\]'"):
         daskome.write_image(VALUES, "cloud://bucket/a", **OPTIONS)

@@ -175,8 +175,8 @@ WHOLE = ((0, 4), (0, 4))
     [
         (np.full((4, 4), 300, "uint16"), TypeError, "a block of the image is uint16, but the image says uint8"),
         (np.ones((4, 4)), TypeError, "is float64, but the image says uint8"),
-        (np.ones((4, 1), "uint8"), ValueError, r"shape \(4, 1\), but \(4, 4\) was asked for"),
-        (np.uint8(3), ValueError, r"shape \(\), but \(4, 4\)"),
+        (np.ones((4, 1), "uint8"), ValueError, r"shape \(4, 1\), but the image says \(4, 4\)"),
+        (np.uint8(3), ValueError, r"shape \(\), but the image says \(4, 4\)"),
         (np.ma.masked_equal(np.zeros((4, 4), "uint8"), 0), TypeError, "masked values; fill them"),
     ],
 )

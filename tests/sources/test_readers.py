@@ -86,7 +86,7 @@ def test_unknown_file(tmp_path, name, message):
 
 
 def test_folder_that_is_no_zarr(tmp_path):
-    with pytest.raises(ValueError, match=r"is a folder, but no zarr"):
+    with pytest.raises(ValueError, match=r"is a folder, but not a zarr"):
         read(tmp_path)
 
 
@@ -234,7 +234,7 @@ def test_group_that_is_no_image(tmp_path):
     group.create_array("mask", data=VOLUME[0])
     daskome.write_image(VOLUME, tmp_path / "a.zarr" / "image")
     with pytest.raises(
-        ValueError, match=r"is no OME-Zarr image; .*image \(an OME-Zarr image\).*mask \(37, 41\) uint16"
+        ValueError, match=r"is not an OME-Zarr image; .*image \(an OME-Zarr image\).*mask \(37, 41\) uint16"
     ):
         read(tmp_path / "a.zarr")
     assert read(tmp_path / "a.zarr/volumes/raw").shape == VOLUME.shape
@@ -248,8 +248,8 @@ def test_group_that_is_no_image(tmp_path):
     [
         ({"axes": ["y", "x"], "datasets": [{"path": "0"}]}, ValueError, "metadata have axes"),
         ({"axes": ["z", "y", "x"], "datasets": [{"path": "1"}]}, FileNotFoundError, "level 1 .* missing"),
-        ({"axes": ["z", "y", "x"], "datasets": []}, ValueError, "can't be read as OME-Zarr"),
-        ({"datasets": [{"path": "0"}]}, ValueError, r"can't be read as OME-Zarr.*0 \(6, 37, 41\)"),
+        ({"axes": ["z", "y", "x"], "datasets": []}, ValueError, "cannot be read as OME-Zarr"),
+        ({"datasets": [{"path": "0"}]}, ValueError, r"cannot be read as OME-Zarr.*0 \(6, 37, 41\)"),
     ],
 )
 def test_metadata_that_contradict_the_arrays(tmp_path, multiscale, error, message):
@@ -465,7 +465,7 @@ def test_pyramid_in_tiff(tmp_path):
 
 def test_tiff_that_is_none(tmp_path):
     (tmp_path / "a.tif").write_bytes(b"no TIFF at all")
-    with pytest.raises(ValueError, match=r"a\.tif can't be read as TIFF"):
+    with pytest.raises(ValueError, match=r"a\.tif cannot be read as TIFF"):
         read(tmp_path / "a.tif")
 
 
@@ -596,7 +596,7 @@ def test_nifti_of_colours(tmp_path):
 
 def test_nifti_that_is_none(tmp_path):
     (tmp_path / "a.nii").write_bytes(b"no NIfTI at all")
-    with pytest.raises(ValueError, match="can't be read as NIfTI"):
+    with pytest.raises(ValueError, match="cannot be read as NIfTI"):
         read(tmp_path / "a.nii")
     cifti = nibabel.cifti2
     axes = cifti.ScalarAxis(["a"]), cifti.BrainModelAxis.from_mask(np.ones((2, 2, 2)), "thalamus_left", np.eye(4))

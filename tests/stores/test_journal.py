@@ -123,7 +123,7 @@ def test_what_version_0_1_has_begun_goes_on(tmp_path: Path, how: str) -> None:
     begun = journals.find_run(locate(tmp_path / "a"))
     assert begun is not None
     start = runner.Run(plan, [as_source(VALUES)], locate(tmp_path / "a"), begun.journal)
-    next(runner.unit_tasks(start, 0, [0]))()
+    next(runner.unit_tasks(start, runner.Part(0, [0])))()
     assert daskome.status(tmp_path / "a").stages[0].done == 1
     if how == "resume":
         daskome.write_image(VALUES, tmp_path / "a", resume=True, **OPTIONS)
@@ -139,7 +139,9 @@ def test_units_of_version_0_1_stop_once_their_image_is_started_anew() -> None:
     as_version_0_1(StorePath(store))
     begun = journals.find_run(StorePath(store))
     assert begun is not None
-    stale = next(runner.unit_tasks(runner.Run(plan, [as_source(VALUES)], StorePath(store), begun.journal), 0, [0]))
+    stale = next(
+        runner.unit_tasks(runner.Run(plan, [as_source(VALUES)], StorePath(store), begun.journal), runner.Part(0, [0]))
+    )
     daskome.write_image(VALUES, store, overwrite=True, compute="init", **OPTIONS)
     with pytest.raises(daskome.WriteError, match="started anew"):
         stale()

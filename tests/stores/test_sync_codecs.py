@@ -13,6 +13,7 @@ from zarr.buffer.cpu import NDBuffer
 from zarr.storage import FsspecStore, LocalStore, LoggingStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
 import daskome
+from daskome.planning.work import AT_ONCE
 from daskome.stores import sync_codecs
 from daskome.stores.arrays import open_levels
 from tests.written import contents
@@ -208,3 +209,46 @@ def test_whether_a_chunk_is_empty_is_what_zarr_says(dtype: str, shape: list[int]
     value = values.dtype.type(fill)
     assert sync_codecs.Voxels(values).all_equal(value) == NDBuffer(values).all_equal(value)
     assert sync_codecs.Voxels(values).all_equal(None) == NDBuffer(values).all_equal(None)
+
+
+class Crowded(WrapperStore[MemoryStore]):
+    """A store that is slow to take objects, and counts how many are on their way to it."""
+
+    on_the_way = most = 0
+
+    async def set(self, key: str, value: Any) -> None:
+        self.on_the_way += 1
+        self.most = max(self.most, self.on_the_way)
+        await asyncio.sleep(0.005)
+        self.on_the_way -= 1
+        await super().set(key, value)
+
+
+@pytest.mark.parametrize("limit", [None, 4, 64])
+def test_what_is_planned_is_what_zarr_encodes_at_once(limit: int | None) -> None:
+    """zarr's own setting decides how many chunks of a block are in memory beside each other where stores are far away."""
+    values = np.random.default_rng(0).integers(1, 9, (128, 128)).astype("uint8")
+    store = Crowded(MemoryStore())
+    with zarr.config.set({"async.concurrency": limit} if limit else {}):
+        plan = daskome.write_image(values, store, None, axes="yx", storage_options={"chunks": 8})
+    assert plan.workers.at_once == (limit or AT_ONCE)
+    assert store.most == plan.workers.at_once
+
+
+@fused
+def test_files_and_memory_are_planned_for_whatever_zarr_is_set_to(tmp_path: Path) -> None:
+    with zarr.config.set({"async.concurrency": 64}):
+        for target in (tmp_path / "a", MemoryStore()):
+            assert daskome.plan_image(VALUES, target).workers.at_once == AT_ONCE
+        assert daskome.plan_image(VALUES).workers.at_once == 64
+    assert zarr.config.get("async.concurrency") == AT_ONCE
+
+
+def test_going_on_where_zarr_encodes_more_at_once_needs_the_memory_for_it() -> None:
+    values = np.zeros((2048, 2048), "uint16")
+    options: dict[str, Any] = {"scale_factors": [2], "storage_options": {"chunks": 64}}
+    store = LoggingStore(MemoryStore())
+    plan = daskome.write_image(values, store, compute="init", **options)
+    with zarr.config.set({"async.concurrency": 10_000}), pytest.raises(ValueError, match="concurrency of 10"):
+        daskome.write_image(values, store, resume=True, memory=plan.memory, **options)
+    daskome.write_image(values, store, resume=True, memory=plan.memory, **options)

@@ -319,7 +319,7 @@ def test_a_half_done_conversion_to_v3_is_not_turned_into_another_of_v2(monkeypat
     write_cells(store, "0.4")
     with pytest.raises(Killed):
         daskome.convert_metadata(Failing(store, 3), "0.5")
-    with pytest.raises(ValueError, match=r"has begun to be converted to zarr v3, as .*/zarr\.json shows"):
+    with pytest.raises(ValueError, match=r"is partly converted to zarr v3, as .*/zarr\.json shows"):
         daskome.convert_metadata(store, "0.3")
 
 
@@ -355,7 +355,7 @@ def test_groups_and_arrays_of_others_come_along_or_stay_as_they_are(tmp_path: Pa
     np.testing.assert_array_equal(new["extra/flat"][...], np.arange(6))  # type: ignore[index]
     assert new["extra/flat"].attrs.asdict() == {"k": 1}
     assert any(
-        line.startswith("tables: left in zarr v2, as it is no OME-Zarr and tables/names: dtype") for line in lines
+        line.startswith("tables: left in zarr v2, as it is not OME-Zarr and tables/names: dtype") for line in lines
     )
     assert (tmp_path / "a/tables/.zgroup").exists()
     assert zarr.open_group(tmp_path / "a/tables", mode="r")["names"].shape == (2,)  # type: ignore[union-attr]
@@ -520,7 +520,7 @@ REFUSALS: list[tuple[Any, str, str]] = [
     (missing_level, "0.5", "root: lists level s1, but there is no array"),
     (float_labels, "0.5", "labels/nuclei: labels are '<f4'.*integers only"),
     (two_dtypes, "0.6", "levels have data types uint16, int16; OME-Zarr 0.6 has one for all"),
-    (unknown_version, "0.6", r"version '0\.9\.dev1' is none of"),
+    (unknown_version, "0.6", r"version '0\.9\.dev1' is not one of"),
     (wrong_channels, "0.5", r"root: omero/channels/0/color: is 'red'(.|\n)*labels: labels/0: is '/nuclei'|labels: labels/0(.|\n)*"),
     (lambda folder: zarr.create_group(folder), "0.5", "holds no OME-Zarr"),
     (lambda folder: write_cells(folder, "0.4"), "0.7", r"unknown OME-Zarr version '0\.7'"),
@@ -621,7 +621,7 @@ def test_what_is_no_json_is_refused_before_anything_is_written(tmp_path: Path) -
     write_cells(folder, "0.4")
     (folder / ".zattrs").write_text((folder / ".zattrs").read_text().rstrip().removesuffix("}") + ', "mine": NaN}')
     before = contents(folder)
-    with pytest.raises(ValueError, match="mine is nan, which is no JSON"):
+    with pytest.raises(ValueError, match="mine is nan, which JSON does not have"):
         daskome.convert_metadata(folder, "0.5")
     assert contents(folder) == before
 

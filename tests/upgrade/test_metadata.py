@@ -1,4 +1,4 @@
-"""Laws of `daskome.upgrade.metadata`: what a group says, in every version's terms; what is lost is told, what isn't comes back."""
+"""Laws of `daskome.upgrade.metadata`: what a group says, in every version's terms; what is lost is reported, the rest comes back."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -102,8 +102,8 @@ def test_factors_are_whole_where_windows_fit(n: int, factor: int, drops: bool) -
     [
         ("mean", (0, 0, 0, 0.5, 0.5), "translations are those of windows of 'mean'"),
         ("nearest", (0, 0, 0, 0, 0), None),
-        ("lanczos", (0, 0, 0, 0, 0), "no translation: method 'lanczos' doesn't tell where voxels lie"),
-        (None, (0, 0, 0, 0, 0), "no translation: method None doesn't tell where voxels lie"),
+        ("lanczos", (0, 0, 0, 0, 0), "no translation: method 'lanczos' does not define where voxels lie"),
+        (None, (0, 0, 0, 0, 0), "no translation: method None does not define where voxels lie"),
     ],
 )
 @pytest.mark.parametrize("target", ["0.4", "0.5", "0.6"])
@@ -168,8 +168,8 @@ def test_what_old_versions_only_keep_is_told_and_comes_back(target: str) -> None
     five = read_metadata({"multiscales": [{"version": "0.4", "axes": axes, "datasets": datasets}]})
     old, lines = convert(five, "0.4", target, [LEVELS[:1]])
     assert lines == [
-        f"scale (z=2, y=0.5, x=0.5): readers of {target} won't know; kept in 'metadata'",
-        f"unit (x=micrometer): readers of {target} won't know; kept in 'metadata'",
+        f"scale (z=2, y=0.5, x=0.5): readers of {target} will not know it; kept in 'metadata'",
+        f"unit (x=micrometer): readers of {target} will not know it; kept in 'metadata'",
     ]
     again, lines = convert(stored(target, old), target, "0.4", [LEVELS[:1]])
     assert (again, lines) == (five, [])
@@ -183,7 +183,7 @@ def test_what_old_versions_only_keep_is_told_and_comes_back(target: str) -> None
     [
         ("zyx", "0.2", r"axes \['z', 'y', 'x'\]: OME-Zarr 0\.2 has images of t, c, z, y, x only.*section 'axes'"),
         ("czyx", "0.1", r"write it with fmt='0\.1', or convert to 0\.3"),
-        ("uyx", "0.3", r"axes \['u', 'y', 'x'\]: OME-Zarr 0\.3 and older has t, c, z, y, x only.*section 'axes'"),
+        ("uyx", "0.3", r"axes \['u', 'y', 'x'\] must be t, c, z, y, x only.*section 'axes'"),
     ],
 )
 def test_axes_that_old_versions_have_not(axes: str, target: str, message: str) -> None:
@@ -211,7 +211,7 @@ def test_wells_of_acquisitions_are_refused(target: str) -> None:
 
 def test_all_that_would_be_invalid_is_told() -> None:
     plate = parse_plate(["A-1", "B"], ["1"], ["B/2"], name="p")
-    with pytest.raises(ValueError, match=r"plate/wells/0/path: '2' is no column(.|\n)*plate/rows/0/name"):
+    with pytest.raises(ValueError, match=r"plate/wells/0/path: '2' is not a column(.|\n)*plate/rows/0/name"):
         convert(Metadata(plate=plate), "0.3", "0.5")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -213,7 +212,7 @@ def test_many_add_to_a_list_and_none_waits_for_a_clock(
     place = StorePath(stores[kind])
     names = [f"n{k}" for k in range(30)]
     waits: list[float] = []
-    monkeypatch.setattr(time, "sleep", waits.append)
+    monkeypatch.setattr(publish.time, "sleep", waits.append)
     with ThreadPoolExecutor(8) as pool:
         for _ in pool.map(lambda name: publish.publish_group(place, VERSIONS["0.5"], Metadata(labels=(name,))), names):
             pass
@@ -370,7 +369,7 @@ def test_labels_written_as_an_image_are_like_labels() -> None:
         ({"colors": [{"label-value": 1.5}]}, ValueError, "label-value"),
         ({"colors": 5}, (ValueError, TypeError), "colors|order"),
         ({"properties": [{"area": 7}]}, ValueError, "label-value"),
-        ({"properties": {1: {"area": object()}}}, ValueError, "image-label/properties/0/area is <object.*no JSON"),
+        ({"properties": {1: {"area": object()}}}, ValueError, "image-label/properties/0/area is <object.*not JSON"),
         ({"fmt": "0.4"}, ValueError, "is in OME-Zarr 0.5.*section 'version'"),
         ({"fmt": "0.6"}, ValueError, "is in OME-Zarr 0.5.*section 'version'"),
         ({"scale_factors": [2, 4]}, ValueError, "level s2 of labels 'cells' would be 5 along axis 'z'"),

@@ -143,7 +143,7 @@ def test_arrays_of_others_are_in_the_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("factors", "message"),
     [
-        ([2], "2 after 2|no smaller"),
+        ([2], "2 after 2|not smaller"),
         ([3], "3 after 2"),
         (None, "has all its levels"),
         ([0], "scale factor"),

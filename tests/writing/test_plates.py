@@ -210,7 +210,7 @@ def test_processes_write_wells_of_one_plate_at_the_same_time(tmp_path: Path) -> 
 def test_what_is_in_a_zip_file_stays_as_it_is(tmp_path: Path) -> None:
     with zarr.storage.ZipStore(tmp_path / "p.zip", mode="w") as store:
         daskome.write_plate({"A/1": [FIELD]}, store, axes="cyx")
-        with pytest.raises(FileExistsError, match="can't replace"):
+        with pytest.raises(FileExistsError, match="cannot replace"):
             daskome.write_plate({"A/2": [FIELD]}, store, axes="cyx")
     assert daskome.verify(zarr.storage.ZipStore(tmp_path / "p.zip", mode="r")) == []
 

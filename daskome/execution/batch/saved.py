@@ -1,9 +1,10 @@
-"""The saved run that a job of an array goes on with: found, checked, and its sources opened."""
+"""The saved run that a job goes on with: where it is found, where it writes, and whether it reads images."""
 
 from collections.abc import Sequence
 
 from zarr.storage import StorePath
 
+from daskome.execution.runner import Part
 from daskome.model.text import format_ranges, pluralize
 from daskome.ome.detect import ome_keys
 from daskome.ome.image_label import LABELS
@@ -13,36 +14,36 @@ from daskome.stores.groups import read_attributes
 from daskome.stores.journal import SavedRun
 
 MAX_LISTED = 20
-"""So many runs of missing units are named."""
+"""How many ranges of missing units a message lists."""
 
 
-def saved_run(place: StorePath, labels: str | None) -> SavedRun:
-    """Return the run that was begun at a place, or for labels of the image there."""
-    home = place / LABELS / labels if labels else place
-    begun = journals.find_run(home)
-    if begun is None:
-        found = read_attributes(home)
-        whole = found and "multiscales" in ome_keys(found)
-        what = "is finished" if whole else "holds nothing that was begun; `daskome init`, or compute='init', begins"
-        raise FileNotFoundError(f"{home} {what}")
-    if begun.plan.home != home.path[len(home.path) - len(begun.plan.home) :]:
-        raise ValueError(f"{home} are labels of an image; give that, and the name of the labels")
-    return begun
+def saved_run(target: StorePath, labels: str | None) -> SavedRun:
+    """Return the run that was begun at a target, or for labels of the image there."""
+    home = target / LABELS / labels if labels else target
+    saved = journals.find_run(home)
+    if saved is None:
+        attributes = read_attributes(home)
+        is_image = attributes and "multiscales" in ome_keys(attributes)
+        reason = "is finished" if is_image else "has no run; begin one with `daskome init`, or compute='init'"
+        raise FileNotFoundError(f"{home} {reason}")
+    if saved.plan.home != home.path[len(home.path) - len(saved.plan.home) :]:
+        raise ValueError(f"{home} holds labels of an image; give the image, and the name of the labels")
+    return saved
 
 
-def target_of(begun: SavedRun) -> StorePath:
+def target_of(saved: SavedRun) -> StorePath:
     """Return the target of a plan, from the group that keeps its journal."""
-    home = begun.journal.home
-    return StorePath(home.store, home.path.removesuffix(begun.plan.home).rstrip("/"))
+    home = saved.journal.home
+    return StorePath(home.store, home.path.removesuffix(saved.plan.home).rstrip("/"))
 
 
-def reads_images(plan: Plan, parts: Sequence[tuple[int, range]]) -> bool:
-    """Whether some of these units read an image, not only what is stored already."""
-    return any(work.image is not None for stage, _ in parts for work in plan.stages[stage].passes)
+def reads_images(plan: Plan, parts: Sequence[Part]) -> bool:
+    """Whether some of these units read an image, not only levels or copies that are stored."""
+    return any(work.image is not None for part in parts for work in plan.stages[part.stage].passes)
 
 
 def name_failures(stage: int, indices: Sequence[int]) -> str:
-    """Return missing units in words.
+    """Return missing units as a line of a message.
 
     >>> name_failures(0, [1, 2, 3, 7])
     '  stage 0: 4 units, 1-3, 7'

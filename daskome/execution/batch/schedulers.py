@@ -1,12 +1,12 @@
-"""Batch schedulers: how a job array is submitted, and which job of it a process is. One row of `SCHEDULERS` each."""
+"""Batch schedulers: how they take a job array, and how a job learns its number. One row of `SCHEDULERS` each."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 STOPPED = 75
-"""Exit status of a run that was told to stop (EX_TEMPFAIL): nothing is wrong, the rest is for another run."""
+"""Exit status of a run that was asked to stop (EX_TEMPFAIL): nothing is wrong, another run can do what is missing."""
 TERMINATED = 143
-"""What a shell says of a process that SIGTERM has ended before it could hear it."""
+"""Status in a shell of a process that SIGTERM ended before it handled signals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Scheduler:
         The command that reads a job from standard input and prints its id; with ``{name}``, ``{threads}``, ``{mib}``
         (of memory, per job), ``{mib_per_thread}`` and ``{hours}``.
     array, after : str
-        Its options for an array of the jobs ``{indices}``, and for what waits for the success of the job ``{id}``.
+        Its options for an array of the jobs ``{indices}``, and for a job that waits for the success of job ``{id}``.
     again : str
-        What a job does to run again, after it was told to stop.
+        The command by which a job runs again, after it was asked to stop.
     signal : str
-        What is sent to a job before its time is over, if the scheduler can be told.
+        The signal that a job gets before its time is over; empty if the scheduler sends none.
     lists : bool
-        Whether an array can be of any jobs, as in ``0-3,7``, or only of those from one to another.
+        Whether an array can have gaps, as in ``0-3,7``.
     """
 
     name: str
@@ -99,16 +99,16 @@ SCHEDULERS: Mapping[str, Scheduler] = {
         ),
     )
 }
-"""PBS sends no warning, so its jobs don't run again by themselves. Grid Engine and LSF run again what exits with 99."""
+"""PBS sends no signal, so its jobs do not run again by themselves. Grid Engine and LSF rerun jobs that exit with 99."""
 
 
 def part_of_array(environment: Mapping[str, str], n: int, one_based: bool = False) -> tuple[int, int]:
-    """Return which part of `n` a process is by what its batch scheduler says, counted from 0.
+    """Return which part of `n` a process is to run, counted from 0, as its batch scheduler says in the environment.
 
     Raises
     ------
     ValueError
-        If no scheduler says it, or it is not among the `n`.
+        If no scheduler says so, or its number is not among the `n`.
 
     Examples
     --------
@@ -121,14 +121,14 @@ def part_of_array(environment: Mapping[str, str], n: int, one_based: bool = Fals
             index = int(text) - max(row.first, int(one_based))
             if not 0 <= index < n:
                 count = "from 1" if max(row.first, int(one_based)) else "from 0"
-                raise ValueError(f"{row.index} is {text}, which is none of {n} parts, counted {count}")
+                raise ValueError(f"{row.index} is {text}, outside the {n} parts, counted {count}; submit {n} jobs")
             return index, n
     names = ", ".join(row.index for row in SCHEDULERS.values())
     raise ValueError(f"no job array says which part this is (none of {names} is set); give it, as in --part 3/{n}")
 
 
 def share(units: int, part: tuple[int, int]) -> range:
-    """Return a part of so many units.
+    """Return the indices of part i of n of a stage's units.
 
     >>> [share(10, (i, 4)) for i in range(4)]
     [range(0, 2), range(2, 5), range(5, 7), range(7, 10)]
@@ -138,7 +138,7 @@ def share(units: int, part: tuple[int, int]) -> range:
 
 
 def parts_of(units: int, n: int, indices: Iterable[int]) -> list[int]:
-    """Return which of `n` parts of so many units hold those of these indices: the inverse of `share`.
+    """Return which of `n` parts have units with these indices: the inverse of `share`.
 
     >>> parts_of(10, 4, [1, 2, 4, 9])
     [0, 1, 3]

@@ -9,7 +9,7 @@ from typing import Any
 from daskome.execution.batch.saved import reads_images, saved_run, target_of
 from daskome.execution.batch.schedulers import SCHEDULERS, STOPPED, TERMINATED, Scheduler, parts_of
 from daskome.execution.resume import fitting
-from daskome.execution.runner import Run
+from daskome.execution.runner import Part, Run
 from daskome.model.regions import ceil_div
 from daskome.model.text import format_ranges, parse_nbytes
 from daskome.planning.plan import Plan
@@ -18,7 +18,7 @@ from daskome.stores.journal import SavedRun
 from daskome.stores.location import locate, url_of
 
 SPARE = 1.25
-"""Batch systems count more than a process's own memory: files in their cache, the shell."""
+"""Batch systems count more than the memory of a process: cached files, the shell."""
 
 
 def batch_script(
@@ -34,9 +34,9 @@ def batch_script(
     fs_options: Mapping[str, Any] | None = None,
     command: Sequence[str] = (),
 ) -> str:
-    """Return a shell script that submits what was begun as arrays of jobs, a stage after the other, and its end.
+    """Return a shell script that submits a run as job arrays, one per stage, and the job that finishes it.
 
-    It asks only for what is missing now: after jobs have failed, print and run it anew.
+    It submits only what is missing now: after jobs have failed, make and run a new one.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ def batch_script(
     scheduler : str
         slurm, pbs, sge or lsf.
     jobs : int
-        How many a stage is split into, at most.
+        The most jobs that a stage is split into.
     threads, hours, memory
-        Of each job; by default the threads for which it was planned, and the memory it predicts with some to spare.
+        Of each job; by default the threads for which it was planned, and the predicted memory with some to spare.
     options : sequence of str
         Further words for the command that submits, such as ``--partition=long``.
     command : sequence of str
@@ -62,8 +62,8 @@ def batch_script(
     FileNotFoundError
         If nothing was begun there, or it is finished.
     ValueError
-        For a scheduler that is not known, less memory than a job needs, and what jobs can't reach: an image or a
-        target that lives in the memory of this process.
+        For an unknown scheduler, less memory than a job needs, or an image or target that jobs cannot reach, since it
+        lives in the memory of this process.
 
     Examples
     --------
@@ -80,35 +80,35 @@ def batch_script(
     """
     if scheduler not in SCHEDULERS:
         raise ValueError(f"scheduler {scheduler!r} is not known; give one of {', '.join(SCHEDULERS)}")
-    begun = saved_run(locate(group, fs_options), labels)
-    start = Run(begun.plan, [], target_of(begun), begun.journal)
-    missing = [start.missing(stage) for stage in range(len(begun.plan.stages))]
-    n = threads or begun.plan.workers.threads
-    mib = ceil_div(_job_memory(begun.plan, n, memory), 2**20)
-    target = (_reachable(begun, missing), *(("--labels", labels) if labels else ()))
+    saved = saved_run(locate(group, fs_options), labels)
+    run = Run(saved.plan, [], target_of(saved), saved.journal)
+    missing = [run.missing(stage) for stage in range(len(saved.plan.stages))]
+    n = threads or saved.plan.workers.threads
+    mib = ceil_div(_job_memory(saved.plan, n, memory), 2**20)
+    target = (_reachable(saved, missing), *(("--labels", labels) if labels else ()))
     daskome = tuple(command) or (sys.executable, "-m", "daskome")
-    what = Submission(jobs, n, mib, hours, daskome, target, tuple(options))
-    return script(begun.plan, missing, SCHEDULERS[scheduler], what)
+    submission = Submission(jobs, n, mib, hours, daskome, target, tuple(options))
+    return script(saved.plan, missing, SCHEDULERS[scheduler], submission)
 
 
 def _job_memory(plan: Plan, threads: int, memory: int | str | None) -> int:
-    """Return how much memory a job asks for."""
+    """Return how many bytes of memory a job requests."""
     if memory is None:
         return int(plan.memory_of(threads) * SPARE)
-    asked = parse_nbytes(memory)
-    fitting(plan, Workers(1, threads, asked))
-    return asked
+    nbytes = parse_nbytes(memory)
+    fitting(plan, Workers(1, threads, nbytes))
+    return nbytes
 
 
-def _reachable(begun: SavedRun, missing: Sequence[Sequence[int]]) -> str:
-    """Return the path or URL of a target for jobs, if they can reach it, and the images that they read."""
-    target = url_of(target_of(begun))
+def _reachable(saved: SavedRun, missing: Sequence[Sequence[int]]) -> str:
+    """Return the path or URL of a target; raise if jobs cannot reach it, or the images that they read."""
+    target = url_of(target_of(saved))
     if not target:
-        raise ValueError(f"{begun.journal.home} lives in this process, where no job reaches it; give a path or a URL")
-    reads = reads_images(begun.plan, [(stage, range(len(units))) for stage, units in enumerate(missing) if units])
-    if reads and not all(origin.path for origin in begun.origins):
+        raise ValueError(f"{saved.journal.home} lives in this process, where jobs cannot reach it; give a path or URL")
+    reads = reads_images(saved.plan, [Part(stage, range(len(units))) for stage, units in enumerate(missing) if units])
+    if reads and not all(origin.path for origin in saved.origins):
         raise ValueError(
-            "jobs can't open the image: it lived in the process that began, such as a Dask or NumPy array. Begin with a"
+            "jobs cannot open the image: as a Dask or NumPy array, it lived in the process that began. Begin with a"
             " file or a zarr array; or let jobs of your own call daskome.run_part(group, image, stage, part)"
         )
     return target
@@ -116,18 +116,18 @@ def _reachable(begun: SavedRun, missing: Sequence[Sequence[int]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a job is given.
+    """What all jobs of a script have in common.
 
     Attributes
     ----------
     jobs : int
-        How many there are per stage, at most.
+        The most there are per stage.
     threads, mib, hours : int
         Of each: threads, MiB of memory, and time.
     daskome : tuple of str
-        The words that start the command there.
+        The words that start daskome in a job.
     target : tuple of str
-        What it writes, and how to get there.
+        The words that say what is written, and where.
     options : tuple of str
         Further words for the command that submits, such as ``--partition=long``.
     """
@@ -141,53 +141,69 @@ class Submission:
     options: tuple[str, ...] = ()
 
 
-def script(plan: Plan, missing: Sequence[Sequence[int]], scheduler: Scheduler, what: Submission) -> str:
-    """Return a shell script that submits what is missing of each stage, one after the other; then the end."""
+def script(plan: Plan, missing: Sequence[Sequence[int]], scheduler: Scheduler, submission: Submission) -> str:
+    """Return a shell script that submits what is missing of each stage, in turn, and then the job that finishes."""
     jobs, after = [], ""
     for stage, indices in enumerate(missing):
         if indices:
-            jobs.append(_stage(plan, scheduler, what, stage, indices, after))
+            jobs.append(_stage(plan, scheduler, submission, stage, indices, after))
             after = f"$stage{stage}"
-    end = _job(scheduler, what, "finish", [*what.daskome, "finish", *what.target], after)
+    end = _job(scheduler, submission, "finish", [*submission.daskome, "finish", *submission.target], after)
     left = sum(map(len, missing))
     head = [
         "#!/usr/bin/env bash",
-        f"# {left} of {plan.n_units} units, from `daskome script`. Run it where jobs are submitted. If jobs fail, mend",
-        "# the cause, and print and run it anew: it asks only for what is missing then.",
+        f"# {left} of {plan.n_units} units, from `daskome script`. Run it where jobs are submitted. If jobs fail, fix",
+        "# the cause, then make and run a new script: it submits only what is missing then.",
         "set -euo pipefail",
     ]
     return "\n".join([*head, *jobs, end, 'echo "submitted; the last job is $finish"', ""])
 
 
-def _stage(plan: Plan, scheduler: Scheduler, what: Submission, stage: int, missing: Sequence[int], after: str) -> str:
-    n = min(what.jobs, plan.count(stage))
+def _stage(
+    plan: Plan, scheduler: Scheduler, submission: Submission, stage: int, missing: Sequence[int], after: str
+) -> str:
+    n = min(submission.jobs, plan.count(stage))
     parts = parts_of(plan.count(stage), n, missing)
     part = ["--part", f"auto/{n}" if len(parts) > 1 else f"{parts[0]}/{n}"]
-    command = [*what.daskome, "run", *what.target, "--stage", str(stage), *part, "--threads", str(what.threads)]
-    return _job(scheduler, what, f"stage{stage}", command, after, parts)
+    command = [
+        *submission.daskome,
+        "run",
+        *submission.target,
+        "--stage",
+        str(stage),
+        *part,
+        "--threads",
+        str(submission.threads),
+    ]
+    return _job(scheduler, submission, f"stage{stage}", command, after, parts)
 
 
 def _job(
-    scheduler: Scheduler, what: Submission, name: str, command: Sequence[str], after: str, parts: Sequence[int] = ()
+    scheduler: Scheduler,
+    submission: Submission,
+    name: str,
+    command: Sequence[str],
+    after: str,
+    parts: Sequence[int] = (),
 ) -> str:
     """Return the lines that submit one job, or an array of several, and keep its id in a variable of its name."""
     options = [scheduler.array] * (len(parts) > 1) + [scheduler.after] * bool(after)
     values = {
         "name": f"daskome-{name}",
-        "threads": what.threads,
-        "mib": what.mib,
-        "mib_per_thread": ceil_div(what.mib, what.threads),
-        "hours": what.hours,
+        "threads": submission.threads,
+        "mib": submission.mib,
+        "mib_per_thread": ceil_div(submission.mib, submission.threads),
+        "hours": submission.hours,
         "indices": _indices(scheduler, parts),
         "id": after,
     }
     verb, pipe, rest = scheduler.submit.partition(" | ")
-    line = " ".join([" ".join([verb, *options]).format(**values), *map(shlex.quote, what.options)])
+    line = " ".join([" ".join([verb, *options]).format(**values), *map(shlex.quote, submission.options)])
     return "\n".join([f"\n{name}=$({line} <<'JOB'{pipe}{rest}", *_body(scheduler, shlex.join(command)), "JOB\n)"])
 
 
 def _indices(scheduler: Scheduler, parts: Sequence[int]) -> str:
-    """Return which jobs an array is of.
+    """Return the jobs of an array, as its scheduler writes them.
 
     >>> _indices(SCHEDULERS["slurm"], [0, 1, 2, 7]), _indices(SCHEDULERS["sge"], [0, 1, 2, 7])
     ('0-2,7', '1-8')
@@ -199,9 +215,9 @@ def _indices(scheduler: Scheduler, parts: Sequence[int]) -> str:
 def _body(scheduler: Scheduler, command: str) -> Iterator[str]:
     """Yield the lines of a job: it passes on signals to stop, and runs again if they came before its time was over.
 
-    Some schedulers warn all processes of a job. The command must not die of that: it is told to stop by SIGTERM, and
-    until it can hear this, which takes a second, ends by it. `wait` ends when a signal comes; the last one gives the
-    status, though the command may have ended meanwhile.
+    Some schedulers signal all processes of a job. The command must survive that: the shell stops it by SIGTERM, which
+    ends it at once in its first second, before it handles signals. `wait` returns when a signal comes; the last `wait`
+    gives the status, even if the command has ended meanwhile.
     """
     yield "#!/usr/bin/env bash"
     yield "trap '' USR1 USR2"

@@ -16,7 +16,7 @@ from daskome.stores.location import locate
 
 @dataclass(frozen=True, slots=True)
 class StageStatus:
-    """How far a stage is: units in all, done, failed for good; bytes, uncompressed; and the units missing."""
+    """How far a stage is: units in all, done, failed for good; bytes, uncompressed; and the missing units."""
 
     units: int
     done: int
@@ -28,15 +28,15 @@ class StageStatus:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Status:
-    """How far a plan is that has been begun.
+    """How far a run is.
 
     Attributes
     ----------
     stages : tuple of StageStatus
     failures : dict of str to str
-        Why units failed for good, by ``stage/index``; those that have been written since are left out.
+        Why units failed for good, by ``stage/index``, without those that have been written since.
     seconds_left : float, optional
-        At the rate so far; None before there is any.
+        At the rate so far; None before the first unit is done.
     """
 
     where: str
@@ -65,7 +65,7 @@ def _row(stage: StageStatus) -> list[str]:
 
 
 def status(group: Any, *, labels: str | None = None, fs_options: Mapping[str, Any] | None = None) -> Status:
-    """Return how far it is, what was begun with ``compute="init"``, or was interrupted. Print it.
+    """Return how far a run is that was begun with ``compute="init"``, or was interrupted. Print it.
 
     Parameters
     ----------
@@ -93,15 +93,15 @@ def status(group: Any, *, labels: str | None = None, fs_options: Mapping[str, An
     return status_of(saved_run(locate(group, fs_options), labels))
 
 
-def status_of(begun: SavedRun) -> Status:
+def status_of(saved: SavedRun) -> Status:
     """Return how far a saved run is."""
-    plan, start = begun.plan, Run(begun.plan, [], target_of(begun), begun.journal)
-    missing = [tuple(start.missing(stage)) for stage in range(len(plan.stages))]
-    failures = {key: why for key, why in journals.failures(begun.journal).items() if _is_in(key, missing)}
+    plan, run = saved.plan, Run(saved.plan, [], target_of(saved), saved.journal)
+    missing = [tuple(run.missing(stage)) for stage in range(len(plan.stages))]
+    failures = {key: why for key, why in journals.failures(saved.journal).items() if _is_in(key, missing)}
     stages = tuple(_stage_status(plan, k, units, failures) for k, units in enumerate(missing))
     left = sum(stage.nbytes - stage.nbytes_done for stage in stages)
-    rate = max(_rates(begun, stages), default=0.0)
-    return Status(str(begun.journal.home), stages, failures, left / rate if rate else None)
+    rate = max(_rates(saved, stages), default=0.0)
+    return Status(str(saved.journal.home), stages, failures, left / rate if rate else None)
 
 
 def _is_in(key: str, missing: Sequence[Sequence[int]]) -> bool:
@@ -118,11 +118,11 @@ def _stage_status(plan: Plan, k: int, missing: tuple[int, ...], failures: Mappin
     return StageStatus(units, units - len(missing), failed, nbytes, nbytes - plan.nbytes_of(k, missing), missing)
 
 
-def _rates(begun: SavedRun, stages: Sequence[StageStatus]) -> Iterator[float]:
+def _rates(saved: SavedRun, stages: Sequence[StageStatus]) -> Iterator[float]:
     """Yield bytes per second of each stage that has any units done."""
     for k, stage in enumerate(stages):
-        there = sorted(set(range(stage.units)).difference(stage.missing))
-        records = list(journals.records(begun.journal, k, there))
+        finished = sorted(set(range(stage.units)).difference(stage.missing))
+        records = list(journals.records(saved.journal, k, finished))
         if records:
             began, ended = min(r.time - r.seconds for r in records), max(r.time for r in records)
             yield stage.nbytes_done / max(ended - began, 1e-3)

@@ -1,10 +1,10 @@
-"""Where in a document a rule looks: values by address, of the type the rule expects."""
+"""Values in a document, of the types that rules expect, with their addresses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from daskome.model.json_values import JSONObject
 from daskome.ome.rules.values import is_list
-from daskome.ome.rules.versions import JSON
 
 
 def key_address(where: str, key: str | int) -> str:
@@ -24,27 +24,29 @@ def shown_value(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int) and value.bit_length() > 64:
         return "an integer of more than 64 bits"
-    return f"{value!r}" if isinstance(value, int | float) else f"of type {type(value).__name__}, which is no JSON"
+    return (
+        f"{value!r}" if isinstance(value, int | float) else f"of type {type(value).__name__}, which JSON does not have"
+    )
 
 
-def type_of(value: JSON) -> str:
+def type_of(value: JSONObject) -> str:
     """Return the type that an object says it has, "" for none."""
     kind = value.get("type")
     return kind if isinstance(kind, str) else ""
 
 
-def items_of(value: JSON, key: str) -> Sequence[Any]:
-    """Return the list under a key; an empty one if there is no list."""
+def items_of(value: JSONObject, key: str) -> Sequence[Any]:
+    """Return the list under a key; empty if there is none."""
     items = value.get(key)
     return items if isinstance(items, list | tuple) else ()
 
 
-def objects_of(value: JSON, key: str, where: str = "") -> list[tuple[str, JSON]]:
+def objects_of(value: JSONObject, key: str, where: str = "") -> list[tuple[str, JSONObject]]:
     """Return the objects of a list, with their addresses."""
     items = enumerate(items_of(value, key))
     return [(f"{key_address(where, key)}/{i}", item) for i, item in items if isinstance(item, Mapping)]
 
 
-def texts_of(value: JSON, items: str, key: str) -> list[str]:
+def texts_of(value: JSONObject, items: str, key: str) -> list[str]:
     """Return the strings under a key of each object in a list."""
     return [item[key] for _, item in objects_of(value, items) if isinstance(item.get(key), str)]

@@ -1,4 +1,4 @@
-"""What the parts of a document owe each other: functions, for what tables of keys cannot say."""
+"""Rules that relate several keys of a document, as functions; `objects` has those of single keys as tables."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -7,25 +7,25 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from daskome.model.axes import UNITS
-from daskome.ome.problem import Problem
+from daskome.model.axes_rule import FIXED_AXES, AxesFault, fixed_axes_fault, image_axes_fault
+from daskome.model.json_values import JSONObject
+from daskome.model.problem import Problem
+from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.addresses import items_of, key_address, objects_of, shown_value, texts_of, type_of
-from daskome.ome.rules.objects import EITHER, OF_LEVELS, TRANSFORMS, VECTORS
+from daskome.ome.rules.objects import EITHER, OF_LEVELS, VECTORS
 from daskome.ome.rules.values import INDEX, SIZE, is_integer, is_list, is_number
-from daskome.ome.rules.versions import EVERY, JSON, Versions, only, since, until
-
-TYPE_RANKS = {"time": 0, "space": 2}
-"""The order of axes by their type; channels and all other types stand between."""
-# What a row can't say: functions of an object, its address and the version
+from daskome.ome.rules.versions import EVERY, Versions, only, since
+from daskome.ome.versions import Version
 
 Findings = Iterator[Problem]
 
 
-def _unique(fields: str) -> Callable[[JSON, str, str], Findings]:
+def _unique(fields: str) -> Callable[[JSONObject, str, Version], Findings]:
     """Return the check of those rows of `UNIQUE` that are of an object."""
 
-    def repeated(value: JSON, where: str, version: str) -> Findings:
+    def repeated(value: JSONObject, where: str, version: Version) -> Findings:
         for row in UNIQUE:
-            if row.fields == fields and version in row.versions:
+            if row.fields == fields and version.name in row.versions:
                 yield from _repeated(value, where, row)
 
     return repeated
@@ -46,7 +46,7 @@ UNIQUE = (
     Unique("multiscale", "datasets", "path", "multiscales"),
     Unique("multiscale", "axes", "", "axes", only("0.3")),
     Unique("multiscale", "axes", "name", "axes", OF_LEVELS),
-    Unique("multiscale", "coordinateSystems", "name", "coordinateSystems", only("0.6")),
+    Unique("multiscale", "coordinateSystems", "name", "coordinateSystems", since("0.6")),
     Unique("coordinateSystem", "axes", "name", "axes"),
     Unique("image-label", "colors", "label-value", "image-label"),
     Unique("image-label", "properties", "label-value", "image-label", since("0.2")),
@@ -58,7 +58,7 @@ UNIQUE = (
 )
 
 
-def _repeated(value: JSON, where: str, row: Unique) -> Findings:
+def _repeated(value: JSONObject, where: str, row: Unique) -> Findings:
     seen: dict[Any, str] = {}
     if row.key:
         pairs = [(f"{at}/{row.key}", item.get(row.key)) for at, item in objects_of(value, row.items, where)]
@@ -73,7 +73,7 @@ def _repeated(value: JSON, where: str, row: Unique) -> Findings:
             seen.setdefault(item, at)
 
 
-def _multiscales_differ(ome: JSON, where: str, version: str) -> Findings:
+def _multiscales_differ(ome: JSONObject, where: str, version: Version) -> Findings:
     found = objects_of(ome, "multiscales")
     for k, (at, multiscale) in enumerate(found):
         with suppress(RecursionError):
@@ -81,60 +81,36 @@ def _multiscales_differ(ome: JSON, where: str, version: str) -> Findings:
                 yield Problem(at, "stands here twice; leave one out", section="multiscales")
 
 
-def _array_dimensions(ome: JSON, where: str, version: str) -> Findings:
+def _array_dimensions(ome: JSONObject, where: str, version: Version) -> Findings:
     names, multiscales = ome.get("_ARRAY_DIMENSIONS"), objects_of(ome, "multiscales")
     axes = list(items_of(multiscales[0][1], "axes")) if multiscales else []
     if axes and all(isinstance(name, str) for name in axes) and is_list(names) and list(names or ()) != axes:
         yield Problem("_ARRAY_DIMENSIONS", f"differ from the axes {shown_value(''.join(axes))}", True, "axes")
 
 
-def _axes_in_order(multiscale: JSON, where: str, version: str) -> Findings:
-    names = [name for name in items_of(multiscale, "axes") if name in tuple("tczyx")]
-    if names != sorted(names, key="tczyx".index):
-        message = f"{''.join(names)!r} must be in the order tczyx; transpose the image to match"
-        yield Problem(key_address(where, "axes"), message, section="axes")
+def _fixed_axes(multiscale: JSONObject, where: str, version: Version) -> Findings:
+    """Axes are in order (0.3); that names are known, and differ, other rules say."""
+    names = [name for name in items_of(multiscale, "axes") if isinstance(name, str) and name in FIXED_AXES]
+    yield from _of_axes(where, fixed_axes_fault(names))
 
 
-ARRAY_AXES = only("0.6")
-"""Versions that know axes of type "array", for which the rules of images don't hold."""
+def _image_axes(value: JSONObject, where: str, version: Version) -> Findings:
+    """Axes are those of an image, in number and order; axes of arrays are free (0.6)."""
+    axes = [(axis.get("name"), type_of(axis)) for _, axis in objects_of(value, "axes")]
+    kinds = [kind for _, kind in axes]
+    of_arrays = version.array_axes and kinds.count("array") >= 2
+    if of_arrays and 2 <= kinds.count("space") <= 3:
+        yield from _of_axes(where, AxesFault("are of type 'array' and 'space'; an image has one or the other"))
+    elif axes and not of_arrays:
+        yield from _of_axes(where, image_axes_fault(axes))
 
 
-def _axes(value: JSON, where: str, version: str) -> Findings:
-    """Yield what is wrong with the number and order of the types of axes; axes of arrays are free."""
-    kinds = [type_of(axis) for _, axis in objects_of(value, "axes")]
-    if not kinds or (kinds.count("array") >= 2 and version in ARRAY_AXES):
-        yield from _mixed(kinds, where)
-        return
-    space, time = kinds.count("space"), kinds.count("time")
-    if not 2 <= space <= 3:
-        yield Problem(key_address(where, "axes"), f"{space} are of space; an image has 2 or 3", section="axes")
-    elif time > 1 or len(kinds) - time - space > 1:
-        message = (
-            f"at most one is of time, and one of channel or another type; not {', '.join(map(shown_value, kinds))}"
-        )
-        yield Problem(key_address(where, "axes"), message, section="axes")
-    else:
-        yield from _order_of_axes(value, where)
+def _of_axes(where: str, fault: AxesFault | None) -> Findings:
+    if fault:
+        yield Problem(key_address(where, "axes"), fault.message, fault.is_advice, "axes")
 
 
-def _mixed(kinds: list[str], where: str) -> Findings:
-    if 2 <= kinds.count("space") <= 3:
-        yield Problem(key_address(where, "axes"), "axes of arrays and of space don't stand together", section="axes")
-
-
-def _order_of_axes(value: JSON, where: str) -> Findings:
-    axes = [axis for _, axis in objects_of(value, "axes")]
-    ranks = [TYPE_RANKS.get(type_of(axis), 1) for axis in axes]
-    space = [axis.get("name") for axis in axes if type_of(axis) == "space"]
-    known = [name for name in space if name in ("z", "y", "x")]
-    if ranks != sorted(ranks):
-        message = "must be in the order time, channel, space; transpose the image to match"
-        yield Problem(key_address(where, "axes"), message, section="axes")
-    elif known != sorted(known, reverse=True):
-        yield Problem(key_address(where, "axes"), "of space should be in the order z, y, x", True, "axes")
-
-
-def _unit(axis: JSON, where: str, version: str) -> Findings:
+def _unit(axis: JSONObject, where: str, version: Version) -> Findings:
     unit, units = axis.get("unit"), UNITS.get(type_of(axis))
     example = {"space": "micrometer", "time": "second"}.get(type_of(axis))
     if units and "unit" not in axis:
@@ -143,15 +119,15 @@ def _unit(axis: JSON, where: str, version: str) -> Findings:
         yield Problem(key_address(where, "unit"), "is empty; leave it out, as readers fail on it", True, "axes")
     elif units and isinstance(unit, str) and unit not in units:
         message = (
-            f"{shown_value(unit)} is no unit of {type_of(axis)} that UDUNITS knows; write it out, as in {example!r}"
+            f"{shown_value(unit)} is not a unit of {type_of(axis)} that UDUNITS knows; write it out, as in {example!r}"
         )
         yield Problem(key_address(where, "unit"), message, True, "axes")
 
 
-def _ordered(*kinds: Sequence[str], key: str = TRANSFORMS) -> Callable[[JSON, str, str], Findings]:
+def _ordered(*kinds: Sequence[str], key: str = TRANSFORMS) -> Callable[[JSONObject, str, Version], Findings]:
     """Return the check that the transformations under a key are of these types, in this order."""
 
-    def ordered(value: JSON, where: str, version: str) -> Findings:
+    def ordered(value: JSONObject, where: str, version: Version) -> Findings:
         found = [type_of(item) for _, item in objects_of(value, key)]
         if found and set(found) <= {"scale", "translation"} and found not in [list(kind) for kind in kinds]:
             wanted = " or ".join(", ".join(kind) for kind in kinds)
@@ -160,12 +136,12 @@ def _ordered(*kinds: Sequence[str], key: str = TRANSFORMS) -> Callable[[JSON, st
     return ordered
 
 
-def _pair(transformation: JSON, where: str, version: str) -> Findings:
+def _pair(transformation: JSONObject, where: str, version: Version) -> Findings:
     if type_of(transformation) == "sequence" and len(items_of(transformation, "transformations")) == 2:
         yield from _ordered(("scale", "translation"), key="transformations")(transformation, where, version)
 
 
-def _vectors(value: JSON, where: str) -> Iterator[tuple[str, Sequence[Any]]]:
+def _vectors(value: JSONObject, where: str) -> Iterator[tuple[str, Sequence[Any]]]:
     """Yield scales and translations, also those in a sequence, with their addresses."""
     for at, item in objects_of(value, TRANSFORMS, where):
         parts = objects_of(item, "transformations", at) if type_of(item) == "sequence" else [(at, item)]
@@ -175,7 +151,7 @@ def _vectors(value: JSON, where: str) -> Iterator[tuple[str, Sequence[Any]]]:
                 yield f"{inside}/{kind}", part[kind]
 
 
-def _lengths(multiscale: JSON, where: str, version: str) -> Findings:
+def _lengths(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """Vectors have a number for each axis (0.4 and 0.5)."""
     n = len(items_of(multiscale, "axes"))
     for at, value in ((where, multiscale), *objects_of(multiscale, "datasets", where)):
@@ -189,7 +165,7 @@ def _of_length(n: int, vectors: Iterable[tuple[str, Sequence[Any]]]) -> Findings
             yield Problem(at, f"has {len(vector)} values, but there are {n} axes", section=TRANSFORMS)
 
 
-def _fine_to_coarse(multiscale: JSON, where: str, version: str) -> Findings:
+def _fine_to_coarse(multiscale: JSONObject, where: str, version: Version) -> Findings:
     levels = [(at, _scale_of(dataset, at)) for at, dataset in objects_of(multiscale, "datasets", where)]
     for (_, fine), (at, coarse) in pairwise(levels):
         smaller = [b < a for a, b in zip(fine, coarse, strict=False)]
@@ -197,78 +173,92 @@ def _fine_to_coarse(multiscale: JSON, where: str, version: str) -> Findings:
             yield Problem(at, "is finer than the level before; the finest must be first", section="multiscales")
 
 
-def _scale_of(dataset: JSON, where: str) -> Sequence[Any]:
+def _scale_of(dataset: JSONObject, where: str) -> Sequence[Any]:
     found = [vector for at, vector in _vectors(dataset, where) if at.endswith("/scale")]
     return found[0] if len(found) == 1 and all(map(SIZE.holds, found[0])) else ()
 
 
-def _linked(value: JSON) -> list[tuple[str, JSON, Any, Any]]:
-    """Return the transformations of an object with their addresses, inputs and outputs, where these are objects."""
-    found = [(at, item, item.get("input"), item.get("output")) for at, item in objects_of(value, TRANSFORMS)]
-    return [row for row in found if isinstance(row[2], Mapping) and isinstance(row[3], Mapping)]
+class Link(NamedTuple):
+    """A transformation from one coordinate system or level to another: its address, itself, and its two ends."""
+
+    where: str
+    transform: JSONObject
+    input: JSONObject
+    output: JSONObject
 
 
-def _outputs(multiscale: JSON) -> list[tuple[str, str]]:
+def _links(value: JSONObject) -> list[Link]:
+    """Return the transformations of an object whose input and output are objects."""
+    return [
+        Link(where, item, item["input"], item["output"])
+        for where, item in objects_of(value, TRANSFORMS)
+        if isinstance(item.get("input"), Mapping) and isinstance(item.get("output"), Mapping)
+    ]
+
+
+def _outputs(multiscale: JSONObject) -> list[tuple[str, str]]:
     """Return the name of the coordinate system that each level ends in, with its address."""
     datasets = objects_of(multiscale, "datasets")
-    found = [(f"{at}/{way}/output/name", out.get("name")) for at, d in datasets for way, _, _, out in _linked(d)]
-    return [(at, name) for at, name in found if isinstance(name, str)]
+    pairs = [(f"{at}/{link.where}/output/name", link.output.get("name")) for at, d in datasets for link in _links(d)]
+    return [(at, name) for at, name in pairs if isinstance(name, str)]
 
 
-def _level_ends(multiscale: JSON, where: str, version: str) -> Findings:
+def _level_ends(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """The input is the level itself, the output one coordinate system of the image, the same for all levels (0.6)."""
     systems, outputs = texts_of(multiscale, "coordinateSystems", "name"), _outputs(multiscale)
     for at, name in outputs:
         if systems and name not in systems:
             yield Problem(
-                key_address(where, at), f"{shown_value(name)} is no coordinate system of the image", section=TRANSFORMS
+                key_address(where, at),
+                f"{shown_value(name)} is not a coordinate system of the image",
+                section=TRANSFORMS,
             )
         elif outputs[0][1] in systems and name != outputs[0][1]:
             first = f"{shown_value(outputs[0][1])}, that of the first level"
             yield Problem(key_address(where, at), f"{shown_value(name)} is not {first}", section=TRANSFORMS)
 
 
-def _level_input(dataset: JSON, where: str, version: str) -> Findings:
+def _level_input(dataset: JSONObject, where: str, version: Version) -> Findings:
     path = dataset.get("path")
-    for at, _, source, _ in _linked(dataset):
-        given = source.get("path")
-        if isinstance(path, str) and isinstance(given, str) and given != path:
-            message = f"{shown_value(given)} is not the path of the level, {shown_value(path)}"
-            yield Problem(f"{key_address(where, at)}/input/path", message, section=TRANSFORMS)
+    for link in _links(dataset):
+        stated = link.input.get("path")
+        if isinstance(path, str) and isinstance(stated, str) and stated != path:
+            message = f"{shown_value(stated)} is not the path of the level, {shown_value(path)}"
+            yield Problem(f"{key_address(where, link.where)}/input/path", message, section=TRANSFORMS)
 
 
-def _level_lengths(multiscale: JSON, where: str, version: str) -> Findings:
+def _level_lengths(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """Vectors have a number for each axis of the coordinate system (0.6)."""
     systems = objects_of(multiscale, "coordinateSystems")
     ndims = {s["name"]: len(items_of(s, "axes")) for _, s in systems if isinstance(s.get("name"), str)}
     for at, dataset in objects_of(multiscale, "datasets", where):
-        names = [output.get("name") for _, _, _, output in _linked(dataset)]
+        names = [link.output.get("name") for link in _links(dataset)]
         n = ndims.get(names[0], 0) if names and isinstance(names[0], str) else 0
         yield from _of_length(n, _vectors(dataset, at))
-    for at, item, source, _ in _linked(multiscale):
-        name, kind = source.get("name"), type_of(item)
-        n = ndims.get(name, 0) if isinstance(name, str) and "path" not in source else 0
-        if kind in VECTORS and is_list(item.get(kind)):
-            yield from _of_length(n, [(f"{key_address(where, at)}/{kind}", item[kind])])
+    for link in _links(multiscale):
+        name, kind = link.input.get("name"), type_of(link.transform)
+        n = ndims.get(name, 0) if isinstance(name, str) and "path" not in link.input else 0
+        if kind in VECTORS and is_list(link.transform.get(kind)):
+            yield from _of_length(n, [(f"{key_address(where, link.where)}/{kind}", link.transform[kind])])
 
 
-def _link_ends(multiscale: JSON, where: str, version: str) -> Findings:
+def _link_ends(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """Coordinate systems that transformations name are there, unless in another image (0.6)."""
     systems = texts_of(multiscale, "coordinateSystems", "name")
-    for at, _, *ends in _linked(multiscale):
-        for side, end in zip(("input", "output"), ends, strict=True):
+    for link in _links(multiscale):
+        for side, end in (("input", link.input), ("output", link.output)):
             name = end.get("name")
             if isinstance(name, str) and "path" not in end and systems and name not in systems:
-                message = f"{shown_value(name)} is no coordinate system of the image"
-                yield Problem(f"{key_address(where, at)}/{side}/name", message, section=TRANSFORMS)
+                message = f"{shown_value(name)} is not a coordinate system of the image"
+                yield Problem(f"{key_address(where, link.where)}/{side}/name", message, section=TRANSFORMS)
 
 
-def _connected(multiscale: JSON, where: str, version: str) -> Findings:
+def _connected(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """Each coordinate system can be reached from that of the levels (0.6)."""
     outputs = [name for _, name in _outputs(multiscale)]
     if not outputs:
         return
-    ends = [(source.get("name"), output.get("name")) for _, _, source, output in _linked(multiscale)]
+    ends = [(link.input.get("name"), link.output.get("name")) for link in _links(multiscale)]
     reached = _reached(set(outputs), [(a, b) for a, b in ends if isinstance(a, str) and isinstance(b, str)])
     for at, system in objects_of(multiscale, "coordinateSystems", where):
         name = system.get("name")
@@ -290,13 +280,13 @@ def _reached(start: set[str], edges: Sequence[tuple[str, str]]) -> set[str]:
     return reached
 
 
-def _either(transformation: JSON, where: str, version: str) -> Findings:
+def _either(transformation: JSONObject, where: str, version: Version) -> Findings:
     most, keys = EITHER.get(type_of(transformation), (0, ()))
     if keys and not 1 <= sum(key in transformation for key in keys) <= most:
         yield Problem(where, f"must have {'either ' if most == 1 else ''}{' or '.join(keys)}", section=TRANSFORMS)
 
 
-def _names_in_case(plate: JSON, where: str, version: str) -> Findings:
+def _names_in_case(plate: JSONObject, where: str, version: Version) -> Findings:
     for key in ("rows", "columns"):
         names = set(texts_of(plate, key, "name"))
         folded = Counter(name.casefold() for name in names)
@@ -307,64 +297,56 @@ def _names_in_case(plate: JSON, where: str, version: str) -> Findings:
                 yield Problem(f"{at}/name", message, True, "plate")
 
 
-FREE_PATHS = until("0.3")
-"""Versions whose text does not tie the path of a well to its row and column."""
-
-
-def _wells(plate: JSON, where: str, version: str) -> Findings:
+def _wells(plate: JSONObject, where: str, version: Version) -> Findings:
     sides = [("row", texts_of(plate, "rows", "name")), ("column", texts_of(plate, "columns", "name"))]
     for at, well in objects_of(plate, "wells", where):
         path = well.get("path")
         names = path.split("/") if isinstance(path, str) else []
-        if len(names) == 2 or (len(names) > 2 and version in FREE_PATHS):
+        if len(names) == 2 or (len(names) > 2 and not version.indexed):
             for name, (side, known) in zip(names[-2:], sides, strict=True):
                 yield from _well(well, at, version, name, side, known)
 
 
-def _well(well: JSON, where: str, version: str, name: str, side: str, known: list[str]) -> Findings:
+def _well(well: JSONObject, where: str, version: Version, name: str, side: str, known: list[str]) -> Findings:
     index = well.get(f"{side}Index")
     if name not in known and known:
-        message = f"{shown_value(name)} is no {side} of the plate"
-        yield Problem(f"{where}/path", message, version in FREE_PATHS, "plate")
-    elif version not in FREE_PATHS and INDEX.holds(index) and known and index != known.index(name):
+        message = f"{shown_value(name)} is not a {side} of the plate"
+        yield Problem(f"{where}/path", message, not version.indexed, "plate")
+    elif version.indexed and INDEX.holds(index) and known and index != known.index(name):
         message = f"is {shown_value(index)}, but {side} {shown_value(name)} is {known.index(name)}, counted from 0"
         yield Problem(f"{where}/{side}Index", message, section="plate")
 
 
-SAYING_ACQUISITION = since("0.4")
-"""Versions where it is a MUST."""
-
-
-def _acquisitions(well: JSON, where: str, version: str) -> Findings:
+def _acquisitions(well: JSONObject, where: str, version: Version) -> Findings:
     """Where a plate has several acquisitions, images say theirs; a well alone shows that only if others do."""
     images = objects_of(well, "images", where)
     given = {image["acquisition"] for _, image in images if is_integer(image.get("acquisition"))}
-    several = len(given) > 1 and version in SAYING_ACQUISITION
+    several = len(given) > 1 and version.named_acquisitions
     for at, image in images if given else ():
         if "acquisition" not in image:
             message = f"is missing; it {'must' if several else 'should'} be there, as other images have it"
             yield Problem(f"{at}/acquisition", message, not several, "well")
 
 
-Check = tuple[Versions, Callable[[JSON, str, str], Findings]]
+Check = tuple[Versions, Callable[[JSONObject, str, Version], Findings]]
 _ONE_SCALE = _ordered(("scale",), ("scale", "translation"))
 CHECKS: Mapping[str, Sequence[Check]] = {
     "ome": ((EVERY, _unique("ome")), (EVERY, _multiscales_differ), (only("0.3"), _array_dimensions)),
     "multiscale": (
         (EVERY, _unique("multiscale")),
-        (only("0.3"), _axes_in_order),
-        (OF_LEVELS, _axes),
+        (only("0.3"), _fixed_axes),
+        (OF_LEVELS, _image_axes),
         (OF_LEVELS, _ONE_SCALE),
         (OF_LEVELS, _lengths),
         (since("0.4"), _fine_to_coarse),
-        (only("0.6"), _level_ends),
-        (only("0.6"), _level_lengths),
-        (only("0.6"), _link_ends),
-        (only("0.6"), _connected),
+        (since("0.6"), _level_ends),
+        (since("0.6"), _level_lengths),
+        (since("0.6"), _link_ends),
+        (since("0.6"), _connected),
     ),
-    "dataset": ((OF_LEVELS, _ONE_SCALE), (only("0.6"), _level_input)),
+    "dataset": ((OF_LEVELS, _ONE_SCALE), (since("0.6"), _level_input)),
     "axis": ((EVERY, _unit),),
-    "coordinateSystem": ((EVERY, _unique("coordinateSystem")), (EVERY, _axes)),
+    "coordinateSystem": ((EVERY, _unique("coordinateSystem")), (EVERY, _image_axes)),
     "level transformation": ((EVERY, _pair),),
     "link": ((EVERY, _either),),
     "any": ((EVERY, _either),),

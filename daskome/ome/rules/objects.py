@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.values import (
     ALPHANUMERIC,
     AXIS_NAME,
@@ -21,7 +22,6 @@ from daskome.ome.rules.values import (
     NUMBER,
     NUMBERS,
     RELATIVE,
-    RELEASE,
     SCALE,
     STRING,
     WELL_PATH,
@@ -30,10 +30,12 @@ from daskome.ome.rules.values import (
     are_axes,
     is_square,
     list_of,
+    none_of,
     object_of,
     one_of,
 )
 from daskome.ome.rules.versions import EVERY, KNOWN, NONE, Versions, only, since, until
+from daskome.ome.versions import VERSIONS
 
 # Rows
 
@@ -82,7 +84,6 @@ LEVEL = object_of("level transformation", "a transformation")
 LINK = object_of("link", "a transformation")
 ANY = object_of("any", "a transformation")
 DIMENSIONS = object_of("dimensions", "an object")
-TRANSFORMS = "coordinateTransformations"
 TYPES_OF_TRANSFORMS = (
     "identity mapAxis projectAxis scale translation affine rotation bijection sequence byDimension displacements "
     "coordinates"
@@ -94,9 +95,16 @@ OUTPUT = object_of("output", "an object with the name of a coordinate system")
 SYSTEM = object_of("system", "an object with the name of a coordinate system")
 OBJECTS: Mapping[str, Sequence[Rule]] = {
     "ome": (
-        Rule("version", one_of("0.5"), "version", only("0.5"), must=EVERY),
-        Rule("version", one_of("0.6", "0.6rc0"), "version", only("0.6"), must=EVERY),
-        Rule("version", RELEASE, "version", only("0.6"), lax=EVERY),
+        *(
+            Rule("version", one_of(version.name, *version.drafts), "version", only(version.name), must=EVERY)
+            for version in VERSIONS.values()
+            if version.root
+        ),
+        *(
+            Rule("version", none_of(version.drafts, version.name), "version", only(version.name), lax=EVERY)
+            for version in VERSIONS.values()
+            if version.drafts
+        ),
         Rule("multiscales", list_of("one or more objects", object_of("multiscale"), 1), "multiscales"),
         Rule("omero", object_of("omero"), "omero"),
         Rule("image-label", object_of("image-label"), "image-label"),
@@ -105,7 +113,7 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
         Rule("well", object_of("well"), "well"),
         Rule("bioformats2raw.layout", LAYOUT, "bioformats2raw", lax=until("0.3")),
         Rule("series", list_of("paths", INSIDE), "bioformats2raw", since("0.4")),
-        Rule("scene", object_of("scene"), "scene", only("0.6")),
+        Rule("scene", object_of("scene"), "scene", since("0.6")),
     ),
     "multiscale": (
         *_versions(until("0.4"), should=SLOTS_4),
@@ -116,18 +124,18 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
         Rule("axes", absent("images are tczyx"), "axes", until("0.2"), lax=EVERY),
         Rule("axes", list_of("2 to 5 names of axes", AXIS_NAME, 2, 5), "axes", only("0.3"), must=EVERY),
         Rule("axes", list_of("2 to 5 objects", AXES, 2, 5), "axes", OF_LEVELS, must=EVERY),
-        Rule("axes", absent("they stand in coordinateSystems"), "axes", only("0.6"), lax=EVERY),
+        Rule("axes", absent("they stand in coordinateSystems"), "axes", since("0.6"), lax=EVERY),
         Rule("coordinateSystems", absent("0.6 brings them"), "coordinateSystems", until("0.5"), lax=EVERY),
         Rule(
             "coordinateSystems",
             list_of("one or more objects with name and axes", object_of("coordinateSystem"), 1),
             "coordinateSystems",
-            only("0.6"),
+            since("0.6"),
             must=EVERY,
         ),
         Rule(TRANSFORMS, absent("0.4 brings them"), TRANSFORMS, until("0.3"), lax=EVERY),
         Rule(TRANSFORMS, list_of("one or two transformations", TRANSFORMATION, 1), TRANSFORMS, OF_LEVELS),
-        Rule(TRANSFORMS, list_of("one or more transformations", LINK, 1), TRANSFORMS, only("0.6")),
+        Rule(TRANSFORMS, list_of("one or more transformations", LINK, 1), TRANSFORMS, since("0.6")),
     ),
     "metadata": (
         Rule("method", STRING, lax=since("0.2")),
@@ -137,15 +145,15 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
         Rule("path", INSIDE, must=EVERY),
         Rule(TRANSFORMS, absent("0.4 brings them"), TRANSFORMS, until("0.3"), lax=EVERY),
         Rule(TRANSFORMS, list_of("one or two transformations", TRANSFORMATION, 1), TRANSFORMS, OF_LEVELS, must=EVERY),
-        Rule(TRANSFORMS, list_of("exactly one transformation", LEVEL, 1, 1), TRANSFORMS, only("0.6"), must=EVERY),
+        Rule(TRANSFORMS, list_of("exactly one transformation", LEVEL, 1, 1), TRANSFORMS, since("0.6"), must=EVERY),
     ),
     "axis": (
         Rule("name", STRING, versions=OF_LEVELS, must=EVERY),
-        Rule("name", NAME, versions=only("0.6"), must=EVERY),
+        Rule("name", NAME, versions=since("0.6"), must=EVERY),
         Rule("type", STRING, should=EVERY),
         Rule("unit", STRING, lax=OF_LEVELS),
-        Rule("discrete", BOOLEAN, versions=only("0.6")),
-        Rule("longName", STRING, versions=only("0.6")),
+        Rule("discrete", BOOLEAN, versions=since("0.6")),
+        Rule("longName", STRING, versions=since("0.6")),
     ),
     "coordinateSystem": (
         Rule("name", NAME, must=EVERY),
@@ -267,7 +275,7 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
     ),
     "image": (
         Rule("path", ALPHANUMERIC, versions=until("0.5"), must=EVERY),
-        Rule("path", FIELD, versions=only("0.6"), must=EVERY),
+        Rule("path", FIELD, versions=since("0.6"), must=EVERY),
         Rule("acquisition", INTEGER, versions=until("0.3")),
         Rule("acquisition", INDEX, versions=since("0.4")),
     ),
@@ -310,4 +318,4 @@ EITHER = {
     "rotation": (1, ("rotation", "path")),
     "projectAxis": (2, ("droppedInputs", "createdOutputs")),
 }
-"""Types of transformations that have at least one of these keys, and at most so many."""
+"""Types of transformations that have at least one of these keys, and the largest number of them."""

@@ -1,9 +1,11 @@
 """Kinds of values that keys hold: a predicate, and how a message names it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from daskome.model.paths import is_inside
 
 # Kinds of values
 
@@ -49,11 +51,6 @@ def _integer_from(least: int, most: float = float("inf")) -> Callable[[Any], boo
     return lambda value: is_integer(value) and least <= value <= most
 
 
-def _is_inside(value: Any) -> bool:
-    """Whether it is a relative path, none of whose parts consists of dots only, which zarr gives no node as a name."""
-    return _is_name(value) and value[0] != "/" and all(part.strip(".") or not part for part in value.split("/"))
-
-
 def _is_relative(value: Any) -> bool:
     return _is_name(value) and value[0] != "/" and "://" not in value
 
@@ -69,7 +66,7 @@ def is_square(value: Any) -> bool:
 
 
 def are_axes(least: int, most: int) -> Callable[[Any], bool]:
-    """Return a test for lists of different axis indices, of at least and at most so many."""
+    """Return a test for lists of different axis indices, of at least `least` and at most `most`."""
     index = _integer_from(0, 4)
     return lambda v: is_list(v) and least <= len(v) <= most and all(map(index, v)) and len(set(v)) == len(v)
 
@@ -82,6 +79,11 @@ def _pattern(pattern: str) -> Callable[[Any], bool]:
 def one_of(*values: Any) -> Kind:
     """Return the kind of a string that is one of these."""
     return Kind(_or(values), lambda value: isinstance(value, str) and value in values)
+
+
+def none_of(drafts: Sequence[str], release: str) -> Kind:
+    """Return the kind of a version that is not one of the drafts of a release."""
+    return Kind(f"{release!r}, that of the release", lambda value: value not in drafts)
 
 
 def _or(values: Iterable[Any]) -> str:
@@ -113,7 +115,7 @@ INDEX = Kind("an integer from 0", _integer_from(0))
 COUNT = Kind("an integer above 0", _integer_from(1))
 BYTE = Kind("an integer from 0 to 255", _integer_from(0, 255))
 SIZE = Kind("a number above 0, as no pixel has another size", lambda value: is_number(value) and value > 0)
-INSIDE = Kind("a path inside the group, such as 's0'", _is_inside)
+INSIDE = Kind("a path inside the group, such as 's0'", is_inside)
 RELATIVE = Kind("a relative path, such as '../../'", _is_relative)
 COLOR = Kind("six hexadecimal digits, RRGGBB", _pattern("[0-9A-Fa-f]{6}"))
 ALPHANUMERIC = Kind("letters and digits", _pattern("[A-Za-z0-9]+"))
@@ -127,5 +129,4 @@ NUMBERS = list_of("numbers", NUMBER)
 SCALE = list_of("numbers", SIZE)
 AXIS_NAME = one_of(*"tczyx")
 INTERPOLATION = one_of("nearest", "linear", "cubic")
-RELEASE = Kind("'0.6', that of the release", lambda value: value != "0.6rc0")
 INPUT_OUTPUT = "only the outermost transformation has input and output"

@@ -1,11 +1,9 @@
 """Sets of versions, as the tables of rules name them."""
 
-from collections.abc import Mapping
-from typing import Any
+from daskome.ome.versions import VERSIONS
 
-JSON = Mapping[str, Any]
 Versions = frozenset[str]
-KNOWN = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6")
+KNOWN = tuple(VERSIONS)
 EVERY: Versions = frozenset(KNOWN)
 NONE: Versions = frozenset()
 
@@ -23,6 +21,3 @@ def since(version: str) -> Versions:
 def until(version: str) -> Versions:
     """Return a version and all older ones."""
     return frozenset(KNOWN[: KNOWN.index(version) + 1])
-
-
-UNDER_OME = since("0.5")

@@ -1,7 +1,7 @@
 """Files and stores as images: what the command line's ``IN`` may be. One row of `READERS` per kind.
 
 Opening reads what describes the pixels, never the pixels: these come in pieces, in any process and thread.
-(The exception is ``.nii.gz``, which can't be read in pieces and is read whole.)
+(The exception is ``.nii.gz``, which cannot be read in pieces and is read whole.)
 """
 
 import os
@@ -52,7 +52,7 @@ READERS = (
     Reader("HDF5", "hdf5", (".h5", ".hdf5", ".hdf", ".ims"), "h5py", "dataset"),
 )
 HINTS: Mapping[str, str] = {
-    ".npz": "is an archive, which can't be read in pieces; save the array in it with numpy.save as .npy",
+    ".npz": "is an archive, which cannot be read in pieces; save the array in it with numpy.save as .npy",
     ".zarr": "is a file, but a zarr store is a folder; unpack it if it is an archive",
     ".zip": "is an archive; unpack it",
     **dict.fromkeys((".czi", ".lif", ".nd2", ".oib", ".oir", ".vsi"), "is best made a zarr by bioformats2raw"),
@@ -68,7 +68,7 @@ def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = No
     path : str or path
         A zarr array, an OME-Zarr image (its level 0 is taken), or a file of one of the `READERS`. Zarr
         may be a URL too. What holds several images takes one after ``::``: ``"a.h5::volumes/raw"`` a
-        dataset, ``"a.tif::1"`` a series, counted from 0 (0 if none is given).
+        dataset, ``"a.tif::1"`` a series, counted from 0 (by default 0).
     fs_options : dict, optional
         For the file system of a URL, such as credentials.
 
@@ -81,9 +81,9 @@ def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = No
     Raises
     ------
     FileNotFoundError
-        If there is nothing.
+        If nothing is there.
     ValueError
-        If it is no image daskome reads, or not one image; the message lists what could be given.
+        If it is not an image that daskome reads, or several images; the message lists the choices.
     ImportError
         If the package that reads it is not installed; the message has the line that installs it.
 
@@ -97,13 +97,13 @@ def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = No
     >>> source.name, source.shape, source.dtype
     ('brain', (4, 5, 6), 'uint8')
     """
-    given = parse(os.fspath(path), dict(fs_options or {}))
-    reader = _find(given)
-    if given.part and not reader.part:
-        raise ValueError(f"{given.path}: {reader.name} has no parts to choose with ::{given.part}")
+    input_ = parse(os.fspath(path), dict(fs_options or {}))
+    reader = _find(input_)
+    if input_.part and not reader.part:
+        raise ValueError(f"{input_.path}: {reader.name} has no parts to choose with ::{input_.part}")
     _require(reader)
-    source: Source = import_module(f"{__name__}.{reader.module}").read(given)
-    return replace(source, name=source.name or _stem(given.path, reader), origin=_origin(given))
+    source: Source = import_module(f"{__name__}.{reader.module}").read(input_)
+    return replace(source, name=source.name or _stem(input_.path, reader), origin=_origin(input_))
 
 
 def known() -> str:
@@ -115,29 +115,29 @@ def known() -> str:
     return ", ".join(f"{reader.name} ({' '.join(reader.suffixes)})" for reader in READERS)
 
 
-def _find(given: Input) -> Reader:
+def _find(input_: Input) -> Reader:
     """Return the row for an input: by its suffix, or zarr for folders and URLs."""
-    reader = next((row for row in READERS if given.path.lower().endswith(row.suffixes)), None)
-    if given.is_url:
+    reader = next((row for row in READERS if input_.path.lower().endswith(row.suffixes)), None)
+    if input_.is_url:
         if reader not in (ZARR, None):
-            raise ValueError(f"{given.path}: of URLs only zarr is read; copy the file to a local path")
+            raise ValueError(f"{input_.path} is not zarr, and of URLs only zarr is read; copy the file to a local path")
         return ZARR
-    if not os.path.exists(given.path):
-        raise FileNotFoundError(f"{given.path} does not exist")
-    if os.path.isdir(given.path):
+    if not os.path.exists(input_.path):
+        raise FileNotFoundError(f"{input_.path} does not exist")
+    if os.path.isdir(input_.path):
         return ZARR
     if reader in (ZARR, None):
-        hint = HINTS.get(PurePosixPath(given.path).suffix.lower(), "is a file of unknown kind")
-        raise ValueError(f"{given.path} {hint}. Known: {known()}")
+        hint = HINTS.get(PurePosixPath(input_.path).suffix.lower(), "is a file of unknown kind")
+        raise ValueError(f"{input_.path} {hint}. Known: {known()}")
     return reader
 
 
-def _origin(given: Input) -> Origin:
+def _origin(input_: Input) -> Origin:
     """Return where an image comes from, and what changes when its file does."""
-    path = f"{given.path}::{given.part}" if given.part else given.path
-    if given.is_url or os.path.isdir(given.path):
+    path = f"{input_.path}::{input_.part}" if input_.part else input_.path
+    if input_.is_url or os.path.isdir(input_.path):
         return Origin(path)
-    file = os.stat(given.path)
+    file = os.stat(input_.path)
     return Origin(path, f"{file.st_size} bytes, modified {datetime.fromtimestamp(file.st_mtime, UTC).isoformat()}")
 
 

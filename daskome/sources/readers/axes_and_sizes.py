@@ -1,4 +1,4 @@
-"""What files say of their axes and voxels, in the words of OME-Zarr; what these don't have is left out."""
+"""Axes and voxel sizes of files in the words of OME-Zarr; what OME-Zarr has no word for is left out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -51,7 +51,7 @@ def ordered(source: Source, names: Sequence[str]) -> Source:
 
 
 def sized(source: Source, sizes: Sizes) -> Source:
-    """Return a source with the sizes of its voxels; one in a unit that is unknown, such as pixels, is no size."""
+    """Return a source with the sizes of its voxels, without those in unknown units, such as pixels."""
     units = {axis: known_unit(axis, unit) for axis, (_, unit) in sizes.items()}
     scale = {
         axis: size

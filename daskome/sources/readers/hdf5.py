@@ -13,27 +13,27 @@ from daskome.sources.readers.axes_and_sizes import Sizes, known_dims, sized
 from daskome.sources.readers.inputs import Input, listed
 
 
-def read(given: Input) -> Source:
-    """Return the dataset that is asked for, or the only one that may be an image."""
-    with h5py.File(given.path, "r") as file:
-        part = _dataset(given, file)
+def read(input_: Input) -> Source:
+    """Return the dataset that the input names, or the only one that may be an image."""
+    with h5py.File(input_.path, "r") as file:
+        part = _dataset(input_, file)
         sizes = _element_size(file[part])
         dims = known_dims([dim.label for dim in file[part].dims])
-    return sized(replace(as_source(open_hdf5(given.path, part)), dims=dims), sizes)
+    return sized(replace(as_source(open_hdf5(input_.path, part)), dims=dims), sizes)
 
 
-def _dataset(given: Input, file: Any) -> str:
-    if isinstance(file.get(given.part or "/"), h5py.Dataset):
-        return given.part
-    found: dict[str, Any] = {}
-    file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-    images = [name for name, item in found.items() if len(item.shape or ()) > 1]
-    if len(images) == 1 and not given.part:
+def _dataset(input_: Input, file: Any) -> str:
+    if isinstance(file.get(input_.part or "/"), h5py.Dataset):
+        return input_.part
+    inside: dict[str, Any] = {}
+    file.visititems(lambda name, item: inside.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+    images = [name for name, item in inside.items() if len(item.shape or ()) > 1]
+    if len(images) == 1 and not input_.part:
         return images[0]
-    problem = f"has no dataset {given.part}" if given.part else f"has {len(images)} datasets"
-    example = f"{PurePosixPath(given.path).name}::name"
-    datasets = listed([f"{name} {item.shape} {item.dtype}" for name, item in found.items()], "datasets")
-    raise ValueError(f"{given.path} {problem}; give one after ::, as in {example}, of {datasets}")
+    problem = f"has no dataset {input_.part}" if input_.part else f"has {len(images)} datasets"
+    example = f"{PurePosixPath(input_.path).name}::name"
+    datasets = listed([f"{name} {item.shape} {item.dtype}" for name, item in inside.items()], "datasets")
+    raise ValueError(f"{input_.path} {problem}; give one after ::, as in {example}, of {datasets}")
 
 
 def _element_size(dataset: Any) -> Sizes:

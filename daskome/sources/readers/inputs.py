@@ -1,4 +1,4 @@
-"""What the user has given, and what could have been given instead."""
+"""The path or URL of an image with its ``::part``, and lists of the parts there are."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What the user has given.
+    """The path or URL of an image, as a user writes it.
 
     Attributes
     ----------
@@ -27,27 +27,29 @@ class Input:
 
     @property
     def is_url(self) -> bool:
-        """Whether the path is a URL, that of a local file apart."""
+        """Whether the path is a URL, other than that of a local file."""
         return "://" in self.path
 
 
 def parse(path: str, fs_options: Mapping[str, Any]) -> Input:
     """Return a path or URL as an `Input`; a path is that of a file that exists, or has its part after ``::``."""
-    scheme, separator, rest = path.partition("://")
+    scheme, separator, after = path.partition("://")
     if separator and scheme not in ("file", "local"):
         return Input(path, "", fs_options)
     if fs_options:
         raise ValueError(f"fs_options go with a URL; {path} is a local path")
-    local = rest if separator else path
+    local = after if separator else path
     local, _, part = (local, "", "") if os.path.exists(local) else local.partition("::")
     return Input(Path(local).expanduser().absolute().as_posix(), part)
 
 
-def listed(found: Sequence[str], what: str) -> str:
+def listed(choices: Sequence[str], what: str) -> str:
     """Return what an input holds, as the end of a message.
 
     >>> listed(["raw (4, 5)", "mask (4, 5)"], "arrays")
     'the arrays in it: raw (4, 5); mask (4, 5)'
     """
-    more = [f"{len(found) - 20} more"] * (len(found) > 20)
-    return f"the {what} in it: {'; '.join([*found[:20], *more])}" if found else f"the {what} in it, but there are none"
+    more = [f"{len(choices) - 20} more"] * (len(choices) > 20)
+    return (
+        f"the {what} in it: {'; '.join([*choices[:20], *more])}" if choices else f"the {what} in it, but there are none"
+    )

@@ -14,20 +14,22 @@ from daskome.sources.views import Scaled
 AXES = ("x", "y", "z", "t", "c", "", "")
 
 
-def read(given: Input) -> Source:
+def read(input_: Input) -> Source:
     """Return the image of a ``.nii`` or ``.nii.gz`` file."""
-    image = _open(given.path)
+    image = _open(input_.path)
     if any(n > 1 for n in image.shape[5:]):
-        raise ValueError(f"{given.path} has shape {image.shape}; OME-Zarr has no axis for the 6th dimension and beyond")
+        raise ValueError(
+            f"{input_.path} has shape {image.shape}; OME-Zarr has no axis for the 6th dimension and beyond"
+        )
     names = AXES[: len(image.shape)]
-    return sized(ordered(as_source(_pixels(given.path, image.dataobj)), names[::-1]), _sizes(image.header))
+    return sized(ordered(as_source(_pixels(input_.path, image.dataobj)), names[::-1]), _sizes(image.header))
 
 
 def _open(path: str) -> Any:
     try:
         image: Any = nibabel.load(path)
     except nibabel.filebasedimages.ImageFileError as error:
-        raise ValueError(f"{path} can't be read as NIfTI: {error}") from error
+        raise ValueError(f"{path} cannot be read as NIfTI: {error}") from error
     if not isinstance(image, nibabel.Nifti1Image):
         raise ValueError(f"{path} is {type(image).__name__}, not an image on a grid of voxels")
     stored: Any = image.dataobj

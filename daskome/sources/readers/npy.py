@@ -7,6 +7,6 @@ from daskome.sources.adapt import as_source
 from daskome.sources.readers.inputs import Input
 
 
-def read(given: Input) -> Source:
+def read(input_: Input) -> Source:
     """Return the array of a ``.npy`` file."""
-    return as_source(np.load(given.path, mmap_mode="r"))
+    return as_source(np.load(input_.path, mmap_mode="r"))

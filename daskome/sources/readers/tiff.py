@@ -24,12 +24,12 @@ PAGE_NBYTES = 64 * 2**20
 """Up to this size, a page of strips is read whole."""
 
 
-def read(given: Input) -> Source:
-    """Return the series that is asked for, or the first."""
-    if given.part and not given.part.isdecimal():
-        raise ValueError(f"{given.path}::{given.part}: a series of a TIFF is a number, counted from 0")
-    chunks = TiffChunks(given.path, int(given.part or 0))
-    source, names = _pixels(chunks), tiff_dims(given.path, chunks.series.axes, chunks.series.shape)
+def read(input_: Input) -> Source:
+    """Return the series that the input names, or the first."""
+    if input_.part and not input_.part.isdecimal():
+        raise ValueError(f"{input_.path}::{input_.part}: a series of a TIFF is a number, counted from 0")
+    chunks = TiffChunks(input_.path, int(input_.part or 0))
+    source, names = _pixels(chunks), tiff_dims(input_.path, chunks.series.axes, chunks.series.shape)
     return sized(ordered(source, names) if names else source, voxel_sizes(chunks.file, chunks.number))
 
 
@@ -57,12 +57,12 @@ class TiffChunks:
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         """Return a part, by one slice per axis."""
         region = tuple(part.indices(n)[:2] for part, n in zip(index, self.shape, strict=True))
-        found = np.empty(regions.shape_of(region), self.dtype)
+        values = np.empty(regions.shape_of(region), self.dtype)
         for block in regions.blocks_of(region, self.chunks):
             chunk = tuple(start // size for (start, _), size in zip(block, self.chunks, strict=True))
             origin = [i * size for i, size in zip(chunk, self.chunks, strict=True)]
-            found[_shifted(block, [start for start, _ in region])] = self._chunk(chunk)[_shifted(block, origin)]
-        return found
+            values[_shifted(block, [start for start, _ in region])] = self._chunk(chunk)[_shifted(block, origin)]
+        return values
 
     def _chunk(self, index: Shape) -> np.ndarray[Any, Any]:
         data = _fetch(self._store, self._array.metadata.encode_chunk_key(index))
@@ -75,7 +75,7 @@ def _open(path: str) -> tifffile.TiffFile:
     try:
         return tifffile.TiffFile(path)
     except tifffile.TiffFileError as error:
-        raise ValueError(f"{path} can't be read as TIFF: {error}") from error
+        raise ValueError(f"{path} cannot be read as TIFF: {error}") from error
 
 
 def _fetch(store: Any, key: str) -> Any:
@@ -94,18 +94,18 @@ def _shifted(region: Region, origin: Sequence[int]) -> tuple[slice, ...]:
 def _numbered(path: str, series: Sequence[Any], number: int) -> Any:
     if number < len(series):
         return series[number]
-    found = [f"{i} {one.axes} {one.shape} {one.dtype}" for i, one in enumerate(series)]
-    raise ValueError(f"{path} has no series {number}; give one of {listed(found, 'series')}")
+    choices = [f"{i} {one.axes} {one.shape} {one.dtype}" for i, one in enumerate(series)]
+    raise ValueError(f"{path} has no series {number}; give one of {listed(choices, 'series')}")
 
 
 def _check_decodable(path: str, page: Any) -> None:
-    """Raise now if pages can't be decoded; tifffile itself would when they are read."""
+    """Raise if pages cannot be decoded; tifffile would raise only when they are read."""
     try:
         tifffile.TIFF.DECOMPRESSORS[page.compression]
         tifffile.TIFF.UNPREDICTORS[page.predictor]
     except KeyError as error:
         how = f"{getattr(page.compression, 'name', page.compression)} compression"
-        raise ImportError(f"{path} has {how}, which tifffile can't read alone: pip install imagecodecs") from error
+        raise ImportError(f"{path} has {how}, which tifffile cannot read alone; pip install imagecodecs") from error
 
 
 def _pixels(chunks: TiffChunks) -> Source:
@@ -121,7 +121,7 @@ def _pixels(chunks: TiffChunks) -> Source:
 
 
 def tiff_dims(path: str, axes: str, shape: Shape) -> tuple[str, ...] | None:
-    """Return what tifffile's axes are in OME-Zarr, empty for those of length 1 that go; None if nobody can tell.
+    """Return what tifffile's axes are in OME-Zarr, empty for those of length 1 that go; None if that is ambiguous.
 
     Samples (S) are channels. One axis without meaning (I or Q: a stack of pages) is the first of z, t, c that is
     not there; several could be anything.

@@ -1,4 +1,4 @@
-"""Who tells the sizes of voxels in a TIFF file: OME-XML, ImageJ, or the tags of the first page."""
+"""The sizes of voxels in a TIFF file: from OME-XML, from ImageJ, or from the tags of the first page."""
 
 from typing import Any
 from xml.etree import ElementTree
@@ -18,24 +18,28 @@ PAPER = 20.0
 
 
 def voxel_sizes(file: Any, number: int) -> Sizes:
-    """Return the sizes of voxels in a series of an open TIFF file; the first who tells any is believed."""
+    """Return the sizes of voxels in a series of an open TIFF file; the first of these that has any counts."""
     return _ome(file.ome_metadata, number) or _imagej(file) or _tags(file)
 
 
 def _ome(xml: str | None, number: int) -> Sizes:
     images = ElementTree.fromstring(xml).findall("{*}Image/{*}Pixels") if xml else []
-    found = images[number].attrib if number < len(images) else {}
-    return {axis: (float(found[key]), found.get(f"{key}Unit", unit)) for axis, key, unit in OME if key in found}
+    attributes = images[number].attrib if number < len(images) else {}
+    return {
+        axis: (float(attributes[key]), attributes.get(f"{key}Unit", unit))
+        for axis, key, unit in OME
+        if key in attributes
+    }
 
 
 def _imagej(file: Any) -> Sizes:
-    found = file.imagej_metadata or {}
-    unit = str(found.get("unit", "")).replace("\\u00B5", "µ")
+    attributes = file.imagej_metadata or {}
+    unit = str(attributes.get("unit", "")).replace("\\u00B5", "µ")
     sizes = {axis: (size, unit) for axis, size in _resolution(file, unit).items()}
-    if sizes and "spacing" in found:
-        sizes["z"] = (float(found["spacing"]), unit)
-    if "finterval" in found:
-        sizes["t"] = (float(found["finterval"]), "s")
+    if sizes and "spacing" in attributes:
+        sizes["z"] = (float(attributes["spacing"]), unit)
+    if "finterval" in attributes:
+        sizes["t"] = (float(attributes["finterval"]), "s")
     return sizes
 
 

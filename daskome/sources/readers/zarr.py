@@ -22,18 +22,18 @@ JSON = Mapping[str, Any]
 Array = zarr.Array[Any]
 
 
-def read(given: Input) -> Source:
+def read(input_: Input) -> Source:
     """Return the array or image that is at a path or URL."""
-    place = locate(given.path, given.fs_options, read_only=True)
-    array = find_array(place)
+    location = locate(input_.path, input_.fs_options, read_only=True)
+    array = find_array(location)
     if array is not None:
-        return _level(given, array) or replace(as_source(array), dims=_dims(array))
-    group = find_group(place)
+        return _level(input_, array) or replace(as_source(array), dims=_dims(array))
+    group = find_group(location)
     if group is not None:
-        return _image(given.path, group)
-    if given.is_url:
-        raise FileNotFoundError(f"{given.path}: there is no zarr array or group")
-    raise ValueError(f"{given.path} is a folder, but no zarr array or group; of folders only these are read")
+        return _image(input_.path, group)
+    if input_.is_url:
+        raise FileNotFoundError(f"{input_.path}: there is no zarr array or group")
+    raise ValueError(f"{input_.path} is a folder, but not a zarr array or group, the only folders that are read")
 
 
 def _image(path: str, group: zarr.Group) -> Source:
@@ -45,7 +45,9 @@ def _image(path: str, group: zarr.Group) -> Source:
         dataset = multiscale.placed[0]
     except (ValueError, IndexError) as error:
         what = (
-            f"can't be read as OME-Zarr ({error})" if "multiscales" in ome_keys(attributes) else "is no OME-Zarr image"
+            f"cannot be read as OME-Zarr ({error})"
+            if "multiscales" in ome_keys(attributes)
+            else "is not an OME-Zarr image"
         )
         raise ValueError(f"{path} {what}; give one of {_members(group)}") from error
     array = find_array(group.store_path / dataset.path)
@@ -54,10 +56,10 @@ def _image(path: str, group: zarr.Group) -> Source:
     return _described(path, array, multiscale, dataset)
 
 
-def _level(given: Input, array: Array) -> Source | None:
+def _level(input_: Input, array: Array) -> Source | None:
     """Return an array described by the OME-Zarr image of which it is a level; None where it is none."""
-    for parent, path in _parents(given.path):
-        attributes = _attributes(parent, given.fs_options)
+    for parent, path in _parents(input_.path):
+        attributes = _attributes(parent, input_.fs_options)
         _check_finished(parent, attributes)
         with suppress(ValueError):
             multiscale = read_multiscale(attributes)
@@ -80,7 +82,7 @@ def _parents(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _attributes(path: str, fs_options: Mapping[str, Any]) -> JSON:
-    """Return the attributes of a group; none where there is none, or it can't be read."""
+    """Return the attributes of a group; empty where there is none, or it cannot be read."""
     with suppress(Exception):
         return read_attributes(locate(path, fs_options, read_only=True)) or {}
     return {}
@@ -114,9 +116,9 @@ def _dims(array: Array) -> tuple[str, ...] | None:
 def _members(group: zarr.Group) -> str:
     """Return the arrays and images in a group, as text."""
     if not group.store.supports_listing:
-        return "the arrays in it (its store can't list them)"
-    found = [_member(path, member) for path, member in list_members(group, max_depth=2)]
-    return listed(list(filter(None, found)), "arrays")
+        return "the arrays in it (its store cannot list them)"
+    members = [_member(path, member) for path, member in list_members(group, max_depth=2)]
+    return listed(list(filter(None, members)), "arrays")
 
 
 def _member(path: str, member: zarr.Group | Array) -> str:

@@ -1,4 +1,4 @@
-"""One finding of validation or verification."""
+"""`Problem`: one finding of validation or verification."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ class Problem:
     message : str
         What is wrong, and what would be right.
     warning : bool
-        Whether the specification recommends it (SHOULD), or readers fail on it, but it is not forbidden.
+        Whether the specification only advises against it (SHOULD), or readers fail on it though it is allowed.
     section : str, optional
         Of the specification.
 
@@ -31,16 +31,26 @@ class Problem:
     warning: bool = False
     section: str | None = None
 
+    def covers(self, other: "Problem") -> bool:
+        """Return whether another problem lies at the same address, or below it.
+
+        >>> Problem("datasets/1", "").covers(Problem("datasets/1/path", ""))
+        True
+        >>> Problem("datasets/1", "").covers(Problem("datasets/10", ""))
+        False
+        """
+        return f"{other.where}/".startswith(f"{self.where}/")
+
     def __str__(self) -> str:
         section = f" (section {self.section!r})" if self.section else ""
         return f"{self.where}: {self.message}{section}"
 
 
 def below(path: str, problems: Iterable[Problem]) -> Iterator[Problem]:
-    """Yield problems of a group inside a hierarchy, with its path before their addresses."""
+    """Yield problems of a group inside a hierarchy, its path put before their addresses."""
     return (replace(p, where=f"{path} {p.where}") if path else p for p in problems)
 
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:
-    """Return those problems that are forbidden."""
+    """Return the problems that are not warnings."""
     return [problem for problem in problems if not problem.warning]

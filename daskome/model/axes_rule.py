@@ -1,0 +1,65 @@
+"""What OME-Zarr demands of the number and order of axes, for writers and for `daskome.validate` alike."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from daskome.model.axes import GUESSES, Axis
+
+FIXED_AXES = tuple(GUESSES[5])
+"""The axes of 0.1 to 0.3, in their order."""
+TYPE_RANKS = {"time": 0, "space": 2}
+"""The order of axes by their type; channels and all other types stand between."""
+TRANSPOSE = "transpose the image to match"
+
+
+class AxesFault(NamedTuple):
+    """What is wrong with the axes of an image, and whether the specification only advises against it."""
+
+    message: str
+    is_advice: bool = False
+
+
+def check_axes(axes: Sequence[Axis], *, fixed: bool) -> None:
+    """Raise a ValueError for axes that an image must not be written with.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+    fixed : bool
+        Whether the version has the axes t, c, z, y, x only, in this order.
+
+    Examples
+    --------
+    >>> check_axes([Axis("z", "space"), Axis("x", "space"), Axis("y", "space")], fixed=False)
+    Traceback (most recent call last):
+    ValueError: axes ['z', 'x', 'y'] of space should be in the order z, y, x; transpose the image to match (section 'axes')
+    """  # noqa: E501
+    names = [axis.name for axis in axes]
+    fault = (fixed and fixed_axes_fault(names)) or image_axes_fault([(axis.name, axis.type or "") for axis in axes])
+    if fault:
+        raise ValueError(f"axes {names} {fault.message} (section 'axes')")
+
+
+def fixed_axes_fault(names: Sequence[str]) -> AxesFault | None:
+    """Return what is wrong with the names of axes in 0.1 to 0.3; that they differ is another rule."""
+    if list(dict.fromkeys(names)) == [name for name in FIXED_AXES if name in names]:
+        return None
+    return AxesFault(f"must be t, c, z, y, x only, in this order; use OME-Zarr 0.4 or newer, or {TRANSPOSE}")
+
+
+def image_axes_fault(axes: Sequence[tuple[object, str]]) -> AxesFault | None:
+    """Return the first thing that is wrong with the axes of an image, given as pairs of name and type."""
+    ranks = [TYPE_RANKS.get(kind, 1) for _, kind in axes]
+    n_time, n_other, n_space = map(ranks.count, range(3))
+    zyx = [str(name) for name, kind in axes if kind == "space" and name in ("z", "y", "x")]
+    rows = (
+        (2 <= n_space <= 3, False, f"have {n_space} of space; an image has 2 or 3"),
+        (
+            max(n_time, n_other) <= 1,
+            False,
+            f"have {n_time} of time and {n_other} of channel or other types; an image has at most one of each",
+        ),
+        (ranks == sorted(ranks), False, f"must be in the order time, channel, space; {TRANSPOSE}"),
+        (zyx == sorted(zyx, reverse=True), True, f"of space should be in the order z, y, x; {TRANSPOSE}"),
+    )
+    return next((AxesFault(message, is_advice) for holds, is_advice, message in rows if not holds), None)

@@ -1,0 +1,187 @@
+"""The kinds of store there are, one row of `KINDS` each: all that daskome treats differently from store to store.
+
+A new kind costs one row. Most are file systems of fsspec: a row made of `FSSPEC`, with schemes, options and an extra.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zarr.abc.store import Store
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreKind:
+    """A row of `KINDS`. Its functions take a store of this kind, without wrappers, and mostly a path in it.
+
+    Attributes
+    ----------
+    name : str
+    includes : callable
+        Whether a store is of this kind. The first row that includes a store is its kind.
+    schemes : tuple of str
+        Of the URLs that lead there.
+    extra : str
+        The extra of daskome that installs the package for these URLs; empty where none is needed.
+    store_class : callable
+        Returns the class that opens these URLs.
+    fs_options : callable
+        Completes the options of a caller for the file system of these URLs.
+    shared : bool
+        Whether other processes can open the store.
+    sync_classes : tuple of type
+        Classes, not counting those derived from them, whose requests never wait for an event loop.
+    opens_to_write : bool
+        Whether groups in a store that is open for writing can only be opened for writing, too.
+    folder : callable
+        Returns where a path lies as a folder of this machine, in which files are written under other names first.
+    address : callable
+        Returns what tells a path apart from all others, in whatever kind of store.
+    url : callable
+        Returns the path or URL by which other processes find a path; empty if they cannot. It has no secrets.
+    parent : callable
+        Returns the store around the store, to be read; None if there is none.
+    refresh : callable
+        Makes a store forget what it remembers of listings.
+    """
+
+    name: str
+    includes: Callable[[Any], bool]
+    schemes: tuple[str, ...] = ()
+    extra: str = ""
+    store_class: Callable[[], type[FsspecStore]] = lambda: FsspecStore
+    fs_options: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options
+    shared: bool = True
+    sync_classes: tuple[type[Store], ...] = ()
+    opens_to_write: bool = False
+    folder: Callable[[Any, str], Path | None] = lambda store, path: None
+    address: Callable[[Any, str], tuple[str, ...]] = lambda store, path: (str(id(store)), *_names(path))
+    url: Callable[[Any, str], str] = lambda store, path: ""
+    parent: Callable[[Any], Store | None] = lambda store: None
+    refresh: Callable[[Any], None] = lambda store: None
+
+
+def unwrap_store(store: Store) -> Any:
+    """Return the store inside all wrappers, such as those that log: its kind is what counts, however it is wrapped."""
+    inner: Any = store
+    while isinstance(inner, WrapperStore):
+        inner = inner._store
+    return inner
+
+
+def kind_of(target: StorePath) -> tuple[StoreKind, Any]:
+    """Return the kind of the store of a target, and that store without wrappers."""
+    store = unwrap_store(target.store)
+    return next(row for row in KINDS if row.includes(store)), store
+
+
+def kind_of_scheme(scheme: str) -> StoreKind:
+    """Return the kind of store to which URLs with a scheme lead."""
+    return next((row for row in KINDS if scheme in row.schemes), FSSPEC)
+
+
+def waits_for_no_loop(store: Store) -> bool:
+    """Whether requests to a store, as it is, never wait for an event loop. A derived class may do what it likes."""
+    return any(type(store) in row.sync_classes for row in KINDS)
+
+
+def _names(path: str) -> tuple[str, ...]:
+    return tuple(filter(None, path.split("/")))
+
+
+def _is_obstore_memory(store: Any) -> bool:
+    return type(getattr(store, "store", None)).__name__ == "MemoryStore"
+
+
+def _parent_folder(store: LocalStore) -> LocalStore | None:
+    root = store.root.absolute()
+    return LocalStore(root.parent, read_only=True) if root.parent != root else None
+
+
+def _protocols(store: FsspecStore) -> tuple[str, ...]:
+    protocol = store.fs.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _speaks(*protocols: str) -> Callable[[Any], bool]:
+    """Return whether a store is one of fsspec that has one of these protocols."""
+    return lambda store: isinstance(store, FsspecStore) and not set(protocols).isdisjoint(_protocols(store))
+
+
+def _fsspec_address(store: FsspecStore, path: str) -> tuple[str, ...]:
+    return (str(store.fs.protocol), *_names(store.path), *_names(path))
+
+
+def _fsspec_url(store: FsspecStore, path: str) -> str:
+    return str(store.fs.unstrip_protocol("/".join(filter(None, (store.path, path)))))
+
+
+def _fsspec_parent(store: FsspecStore) -> FsspecStore | None:
+    path, slash, _ = store.path.rstrip("/").rpartition("/")
+    return FsspecStore(store.fs, read_only=True, path=path) if slash and path.strip("/") else None
+
+
+def _s3_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of s3fs, with those of `daskome.stores.s3` that the caller has not set."""
+    from daskome.stores.s3 import AT_ONCE, PATIENCE
+
+    patience = {**PATIENCE, **(options.get("config_kwargs") or {})}
+    return {"max_concurrency": AT_ONCE, **options, "config_kwargs": patience}
+
+
+def _azure_store() -> type[FsspecStore]:
+    from daskome.stores.azure import AzureStore
+
+    return AzureStore
+
+
+FSSPEC = StoreKind(
+    name="fsspec",
+    includes=lambda store: isinstance(store, FsspecStore),
+    address=_fsspec_address,
+    url=_fsspec_url,
+    parent=_fsspec_parent,
+    refresh=lambda store: store.fs.invalidate_cache(),
+)
+"""Any file system of fsspec: https://, sftp:// and so on."""
+KINDS = (
+    StoreKind(
+        name="folder",
+        includes=lambda store: isinstance(store, LocalStore),
+        sync_classes=(LocalStore,),
+        folder=lambda store, path: store.root / path,
+        address=lambda store, path: (store.root / path).resolve().parts,
+        url=lambda store, path: (store.root / path).absolute().as_posix(),
+        parent=_parent_folder,
+    ),
+    StoreKind(
+        name="memory",
+        includes=lambda store: isinstance(store, MemoryStore),
+        shared=False,
+        sync_classes=(MemoryStore,),
+        address=lambda store, path: (str(id(store._store_dict)), *_names(path)),
+    ),
+    StoreKind(name="memory of obstore", includes=_is_obstore_memory, shared=False),
+    StoreKind(name="zip", includes=lambda store: isinstance(store, ZipStore), shared=False, opens_to_write=True),
+    replace(FSSPEC, name="memory of fsspec", includes=_speaks("memory"), shared=False, url=lambda store, path: ""),
+    replace(
+        FSSPEC,
+        name="files of fsspec",
+        includes=_speaks("file"),
+        address=lambda store, path: (Path(store.path) / path).resolve().parts,
+    ),
+    replace(FSSPEC, name="S3", includes=_speaks("s3"), schemes=("s3", "s3a"), fs_options=_s3_options),
+    replace(FSSPEC, name="Google Cloud", includes=_speaks("gs"), schemes=("gs", "gcs"), extra="gcs"),
+    replace(
+        FSSPEC,
+        name="Azure",
+        includes=_speaks("abfs", "az"),
+        schemes=("abfs", "abfss", "az"),
+        extra="azure",
+        store_class=_azure_store,
+    ),
+    FSSPEC,
+    StoreKind(name="other", includes=lambda store: True),
+)

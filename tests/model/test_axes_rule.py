@@ -1,0 +1,51 @@
+"""One rule of axes: what a writer refuses, `find_problems` finds in the attributes, and the other way round."""
+
+from contextlib import nullcontext
+
+import pytest
+from hypothesis import given, strategies as st
+
+from daskome.model.axes import TYPES, Axis
+from daskome.model.problem import Problem
+from daskome.ome.metadata import CoordinateSystem, Dataset, Metadata, Multiscale
+from daskome.ome.rules.walk import find_problems
+from daskome.ome.versions import VERSIONS
+from daskome.ome.write import to_attributes
+from tests.strategies import law
+
+AXES = [*(Axis(name, kind) for name, kind in TYPES.items()), Axis("a", "angle"), Axis("u", "space"), Axis("v", "time")]
+images = st.lists(st.sampled_from(AXES), min_size=2, max_size=5, unique_by=lambda axis: axis.name)
+
+
+def problems_of_axes(version: str, axes: list[Axis]) -> list[Problem]:
+    """Return what is found in stored attributes of an image with these axes, as to their number and order."""
+    ones = (1.0,) * len(axes)
+    image = Multiscale((Dataset("s0", ones),), (CoordinateSystem("physical", tuple(axes)),))
+    attributes = to_attributes(VERSIONS[version], Metadata((image,)))
+    return [problem for problem in find_problems(attributes, version) if problem.where.endswith("/axes")]
+
+
+@law()
+@given(version=st.sampled_from(["0.4", "0.5", "0.6"]), axes=images)
+def test_writers_refuse_what_is_found(version: str, axes: list[Axis]) -> None:
+    problems = problems_of_axes(version, axes)
+    with pytest.raises(ValueError, match=problems[0].message) if problems else nullcontext():
+        VERSIONS[version].check_axes(axes)
+
+
+@pytest.mark.parametrize("names", ["yx", "zyx", "tczyx", "tyx", "xy", "cty", "zcyx"])
+def test_order_of_old_versions(names: str) -> None:
+    axes = [Axis(name, TYPES[name]) for name in names]
+    problems = problems_of_axes("0.3", axes)
+    assert [problem.message.startswith("must be t, c, z, y, x only") for problem in problems] == (
+        [] if list(names) == [name for name in "tczyx" if name in names] else [True]
+    )
+    for problem in problems:
+        with pytest.raises(ValueError, match=problem.message):
+            VERSIONS["0.3"].check_axes(axes)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_writer_makes_an_image_of_axes_of_arrays(version: str) -> None:
+    with pytest.raises(ValueError, match=r"have 0 of space|must be t, c, z, y, x only"):
+        VERSIONS[version].check_axes([Axis("i", "array"), Axis("j", "array")])

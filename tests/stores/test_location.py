@@ -1,0 +1,86 @@
+"""What daskome knows of each kind of store, however it is wrapped."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
+
+from daskome.stores.kinds import KINDS, kind_of, waits_for_no_loop
+from daskome.stores.location import address_of, folder_of, is_local_to_process, locate, parent_of, url_of
+
+
+@dataclass(frozen=True)
+class Row:
+    kind: str
+    store: Callable[[Path], Any]
+    shared: bool
+    url: str
+    parent: bool
+    folder: bool = False
+    inline: bool = False
+
+
+ROWS = (
+    Row("folder", lambda folder: LocalStore(folder / "s"), True, "{folder}/s/a", True, folder=True, inline=True),
+    Row("memory", lambda folder: MemoryStore(), False, "", False, inline=True),
+    Row("zip", lambda folder: ZipStore(folder / "s.zip", mode="w"), False, "", False),
+    Row("memory of fsspec", lambda folder: FsspecStore.from_url(f"memory://{folder}/s"), False, "", True),
+    Row(
+        "files of fsspec", lambda folder: FsspecStore.from_url(f"file://{folder}/s"), True, "file://{folder}/s/a", True
+    ),
+    Row("S3", lambda folder: locate("s3://bucket/s").store, True, "s3://bucket/s/a", True),
+    Row("fsspec", lambda folder: locate("https://example.org/s").store, True, "https://example.org/s/a", True),
+)
+
+
+@pytest.fixture(params=[True, False], ids=["wrapped", "bare"])
+def wrapped(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.kind)
+def test_what_is_known_of_a_kind(tmp_path: Path, row: Row, wrapped: bool) -> None:
+    store = row.store(tmp_path)
+    root = StorePath(WrapperStore(store) if wrapped else store)
+    assert kind_of(root)[0].name == row.kind
+    assert is_local_to_process(root) is not row.shared
+    assert url_of(root / "a") == row.url.format(folder=tmp_path.as_posix())
+    assert (parent_of(root) is not None) is row.parent
+    assert folder_of(root / "a") == (tmp_path / "s" / "a" if row.folder else None)
+    assert waits_for_no_loop(root.store) is (row.inline and not wrapped)
+    assert address_of(root / "a" / "b") == (*address_of(root / "a"), "b") == (*address_of(root), "a", "b")
+
+
+def test_one_place_has_one_address(tmp_path: Path) -> None:
+    stores = (LocalStore(tmp_path), LocalStore(tmp_path / "a" / ".."), FsspecStore.from_url(f"file://{tmp_path}"))
+    assert len({address_of(StorePath(store, "b")) for store in stores}) == 1
+    assert address_of(StorePath(MemoryStore(), "b")) != address_of(StorePath(MemoryStore(), "b"))
+
+
+def test_the_path_above_is_read_through_the_store_around(tmp_path: Path) -> None:
+    for store in (LocalStore(tmp_path / "s"), FsspecStore.from_url(f"memory://{tmp_path}/s")):
+        above = parent_of(StorePath(store))
+        assert above is not None
+        assert above.read_only
+        assert address_of(above / "s") == address_of(StorePath(store))
+    assert parent_of(StorePath(LocalStore("/"))) is None
+
+
+def test_a_store_of_a_derived_class_may_wait() -> None:
+    class Slow(MemoryStore):
+        """A store that might ask the network."""
+
+    assert not waits_for_no_loop(Slow())
+
+
+def test_each_scheme_leads_to_one_kind() -> None:
+    schemes = [scheme for row in KINDS for scheme in row.schemes]
+    assert len(set(schemes)) == len(schemes)
+
+
+def test_a_scheme_that_nobody_knows() -> None:
+    with pytest.raises(ValueError, match="nobody:// is not a URL that fsspec knows; give one such as s3://"):
+        locate("nobody://a")
