@@ -49,7 +49,7 @@ class Format:
         return _stated(metadata) == self.version
 
     def init_store(self, path: str, mode: str = "r") -> Any:
-        """Return a zarr store for a path or URL, which can't be written to with ``mode="r"``."""
+        """Return a zarr store for a path or URL, read-only with ``mode="r"``."""
         return locate(path, read_only=mode == "r").store
 
     def init_channels(self) -> None:
@@ -69,14 +69,14 @@ class Format:
         return {"path": str(well), "rowIndex": row, "columnIndex": column}
 
     def validate_well_dict(self, well: Mapping[str, Any], rows: list[str], columns: list[str]) -> None:
-        """Raise if an entry of a plate's ``wells`` is none.
+        """Raise if an entry of a plate's ``wells`` is invalid.
 
         Raises
         ------
         TypeError
             If a key is missing or its value has the wrong type.
         ValueError
-            If the path doesn't fit the rows and columns, or the indices the path.
+            If the path does not fit the rows and columns, or the indices do not fit the path.
         """
         keys = {"path": str, "rowIndex": int, "columnIndex": int} if VERSIONS[self.version].indexed else {"path": str}
         for key, kind in keys.items():
@@ -106,7 +106,7 @@ class Format:
         Raises
         ------
         ValueError
-            Which says what is missing; TypeError for values that are no numbers.
+            If a transformation is missing or of the wrong type; TypeError if values are not numbers.
         """
         if VERSIONS[self.version].transforms is None:
             return
@@ -163,7 +163,7 @@ class FormatV06(FormatV05):
 
 
 CurrentFormat = FormatV05
-"""What is written unless something else is asked for."""
+"""The version that is written by default."""
 FORMATS = (FormatV06, FormatV05, FormatV04, FormatV03, FormatV02, FormatV01)
 
 

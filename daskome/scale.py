@@ -1,9 +1,9 @@
 """The names of ``ome_zarr.scale``: `Methods`, and `Scaler`, which makes a list of levels in memory or in Dask.
 
-Each method of `daskome.METHODS` is here by its name, too: metadata say ``daskome.scale.mean`` of what made an image.
+Each method of `daskome.METHODS` is here by its name, too: metadata name ``daskome.scale.mean`` as what made an image.
 
 The work is daskome's (`daskome.kernels`): every voxel counts, also the last of an odd size, integers are rounded and
-never wrap, and a result doesn't depend on chunks.
+never wrap, and a result does not depend on chunks.
 """
 
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ class Scaler:
     Attributes
     ----------
     copy_metadata, in_place
-        Taken, and without meaning here.
+        Accepted, but without effect.
     downscale
         Voxels per window along y and x.
     labeled
@@ -87,7 +87,7 @@ class Scaler:
         return getattr(self, self.method)  # type: ignore[no-any-return]
 
     def resize_image(self, image: Any) -> Any:
-        """Return the next level of a NumPy or Dask array, and no list."""
+        """Return the next level of a NumPy or Dask array, as an array and not a list."""
         return _smaller(image, self.downscale, find_method("resize" if self.order else "nearest"))
 
     def nearest(self, base: Any) -> list[Any]:
@@ -99,7 +99,7 @@ class Scaler:
         return self._levels(base, "gaussian")
 
     def laplacian(self, base: Any) -> list[Any]:
-        """Return the image, and bands of it (`daskome.kernels.filters.LAPLACIAN`)."""
+        """Return the image, and Laplacian bands of it (`daskome.kernels.filters.LAPLACIAN`)."""
         return self._levels(base, "laplacian")
 
     def local_mean(self, base: Any) -> list[Any]:
@@ -112,7 +112,7 @@ class Scaler:
 
     def _levels(self, base: Any, method: str) -> list[Any]:
         if self.labeled and method != "nearest":
-            raise ValueError(f"method {method!r} makes values that are none of the labels: use 'nearest'")
+            raise ValueError(f"method {method!r} makes values that are not among the labels; use 'nearest'")
         levels, row = [base], find_method(method)
         for _ in plane_factors(base.shape, self.downscale, self.max_layer):
             levels.append(_smaller(levels[-1], self.downscale, row))

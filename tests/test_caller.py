@@ -90,5 +90,5 @@ def test_the_command_says_a_warning_in_one_line(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", IMAGE)
     command = f"-m daskome write {tmp_path}/a.npy {tmp_path}/a.zarr --axes yx --scale 0.5,0.5 --fmt 0.2 -q"
     done = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, check=True)
-    assert done.stderr.startswith("warning: OME-Zarr 0.2 can't store scale (y=0.5, x=0.5)")
+    assert done.stderr.startswith("warning: OME-Zarr 0.2 cannot store scale (y=0.5, x=0.5)")
     assert len(done.stderr.splitlines()) == 1

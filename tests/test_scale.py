@@ -118,5 +118,5 @@ def test_func() -> None:
 def test_labels_stay_labels() -> None:
     levels = Scaler(labeled=True).nearest(IMAGE)
     assert set(np.unique(levels[-1])) <= set(np.unique(IMAGE))
-    with pytest.raises(ValueError, match="makes values that are none of the labels"):
+    with pytest.raises(ValueError, match="makes values that are not among the labels"):
         Scaler(labeled=True).gaussian(IMAGE)

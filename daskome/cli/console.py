@@ -51,7 +51,7 @@ def _warnings() -> Iterator[None]:
 
 
 def _failure(error: Exception) -> tuple[str, int]:
-    """Return message and exit status: our own refusals as they are, what others raise in one line with its type."""
+    """Return message and exit status: our own messages unchanged, other errors in one line with their type."""
     if isinstance(error, ValueError | TypeError | OSError | ImportError):
         return str(error), REFUSED
     from daskome.execution.unit_task import WriteError
@@ -62,7 +62,7 @@ def _failure(error: Exception) -> tuple[str, int]:
 
 
 class _Stopped(BaseException):
-    """SIGTERM has come: a batch system wants the machine back."""
+    """SIGTERM has arrived: a batch system wants the machine back."""
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def stopping_on_sigterm() -> Iterator[None]:
 
 @contextmanager
 def limited_threads(threads: int | None) -> Iterator[None]:
-    """Let Dask use so many threads in this process; its own number if none is given."""
+    """Let Dask use this many threads in this process; by default, the number that it is set to."""
     import dask
 
     with dask.config.set({"num_workers": threads} if threads else {}):

@@ -49,7 +49,7 @@ def main() -> None:
 
     \b
     Exit status: 0 done, 1 failed or problems found, 2 refused before anything was written,
-    75 told to stop (SIGTERM) and to be run again, 130 interrupted.
+    75 stopped by SIGTERM, to be run again, 130 interrupted.
     """
 
 
@@ -123,8 +123,8 @@ def plan(source: str | None, target: str | None, rate: str, as_json: bool, try_c
             click.echo(repr(tried_codecs(source, options)))
             return
         speed = parse_nbytes(rate.removesuffix("/s"))
-        found = planned(source, target, options)
-        click.echo(found.to_json() if as_json else found.text(speed))
+        result = planned(source, target, options)
+        click.echo(result.to_json() if as_json else result.text(speed))
 
 
 @main.command()
@@ -172,28 +172,28 @@ def run(
     """Write a part of what `daskome init` has begun at OUT. Units that are finished are left out.
 
     With --part auto/64 the part is taken from the job array of the batch scheduler.
-    SIGTERM ends it after the unit in hand, with exit status 75: run it again, and it goes on.
+    SIGTERM ends it after the unit in hand, with exit status 75: run it again, and it continues.
     """
     with reporting_errors(target):
         import daskome
 
         chosen = run_arguments(part, one_based)
         with limited_threads(threads), stopping_on_sigterm(), progress_bar(f"writing {target}", quiet) as progress:
-            found = daskome.run_part(target, part=chosen, progress=progress, **options)
+            state = daskome.run_part(target, part=chosen, progress=progress, **options)
         if not quiet:
-            click.echo(repr(found))
+            click.echo(repr(state))
 
 
 @main.command()
 @click.argument("target", metavar="OUT")
 @taking(LABELS, FS_OPTION, JSON)
 def status(target: str, labels: str | None, fs_options: dict[str, Any] | None, as_json: bool) -> None:
-    """Show how far it is, what was begun at OUT or was interrupted: units, bytes, failures, time left."""
+    """Show the progress of what was begun at OUT: units, bytes, failures, time left."""
     with reporting_errors():
         import daskome
 
-        found = daskome.status(target, labels=labels, fs_options=fs_options)
-        click.echo(json.dumps(asdict(found), indent=2) if as_json else repr(found))
+        state = daskome.status(target, labels=labels, fs_options=fs_options)
+        click.echo(json.dumps(asdict(state), indent=2) if as_json else repr(state))
 
 
 @main.command()
@@ -213,7 +213,7 @@ def finish(target: str, labels: str | None, fs_options: dict[str, Any] | None, q
 @click.argument("target", metavar="OUT")
 @taking(*JOBS, LABELS, FS_OPTION)
 def script(target: str, **options: Any) -> None:
-    """Print a shell script that submits what was begun at OUT: arrays of jobs, a stage after the other, and the end.
+    """Print a shell script that submits what was begun at OUT: one array of jobs per stage, and a last job.
 
     \b
     daskome script brain.ome.zarr --slurm --jobs 64 --option=--partition=long > submit.sh
@@ -229,7 +229,7 @@ def script(target: str, **options: Any) -> None:
 @click.argument("url")
 @taking(URL_OPTION, Row("--json", "as_json", bool, "Print the attributes as they are stored."))
 def info(url: str, fs_options: dict[str, Any] | None, as_json: bool) -> None:
-    """Show what is at URL: levels, axes, sizes, metadata."""
+    """Show levels, axes, sizes and metadata of the image, labels or plate at URL."""
     with reporting_errors():
         from daskome.inspection import describe as information
 
@@ -248,7 +248,7 @@ def info(url: str, fs_options: dict[str, Any] | None, as_json: bool) -> None:
 def validate(
     url: str, version: str | None, strict: bool, as_json: bool, fs_options: dict[str, Any] | None, quiet: bool
 ) -> None:
-    """Check that what is at URL, an image, labels or a plate, is what OME-Zarr says.
+    """Check the image, labels or plate at URL against the OME-Zarr specification.
 
     \b
     daskome validate plate.ome.zarr --strict
@@ -302,7 +302,7 @@ def verify(
         import daskome
 
         if in_options and not source:
-            raise ValueError("--in-option goes with --source, which is not given")
+            raise ValueError("--in-option is for --source, which is not given")
         image = daskome.read(source, in_options) if source else None
         with (
             limited_threads(threads),
@@ -337,7 +337,7 @@ def upgrade(url: str, version: str, dry_run: bool, fs_options: dict[str, Any] | 
     \b
     daskome upgrade brain.ome.zarr --version 0.5 --dry-run
 
-    If it is interrupted, run it again: readers see the old version until the new one is whole.
+    If it is interrupted, run it again: readers see the old version until the new one is complete.
     """
     with reporting_errors():
         import daskome

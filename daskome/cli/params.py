@@ -27,19 +27,21 @@ class Values(click.ParamType[Any]):
             return self.number(parts[0]) if len(parts) == 1 else [self.number(part) for part in parts]
         except ValueError:
             self.fail(
-                f"{value!r} is none of: a number, numbers as in 2,0.5,0.5, names as in z=2,y=0.5, JSON", param, ctx
+                f"{value!r} is not a number; give one, numbers as in 2,0.5,0.5, names as in z=2,y=0.5, or JSON",
+                param,
+                ctx,
             )
 
 
 class Factors(Values):
-    """What scale_factors may be."""
+    """Scale factors: auto, none, numbers by commas, or JSON."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return "auto", None, or a list."""
         if value in ("auto", "none"):
             return None if value == "none" else value
-        found = super().convert(value, param, ctx)
-        return found if isinstance(found, list) else [found]
+        factors = super().convert(value, param, ctx)
+        return factors if isinstance(factors, list) else [factors]
 
 
 class Channels(click.ParamType[Any]):

@@ -1,4 +1,4 @@
-"""Which compressor suits an image: a few of its chunks, compressed with each."""
+"""Compare compressors on an image: a few of its chunks are compressed with each."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,21 +31,21 @@ COMPRESSORS = (
     "none", "blosc:lz4:5:shuffle", "blosc:lz4:5:bitshuffle", "blosc:zstd:1:shuffle", "blosc:zstd:1:bitshuffle",
     "blosc:zstd:3:bitshuffle", "blosc:zstd:5:bitshuffle", "zstd:1", "zstd:3", "gzip:5",
 )  # fmt: skip
-"""What is tried if nothing else is asked for: what readers of OME-Zarr know."""
+"""Compressors that are tried by default: those that readers of OME-Zarr know."""
 CHUNKS = 5
-"""How many chunks of an image are tried."""
+"""Number of chunks of an image that are tried."""
 ROUNDS = 3
-"""How often each is compressed and decompressed; the fastest counts, for others may use the machine too."""
+"""How many times each chunk is compressed and decompressed; the fastest counts, since the machine may be shared."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodecTrial:
-    """What one compressor did to the chunks of an image.
+    """Ratio and speeds of one compressor on the chunks of an image.
 
     Attributes
     ----------
     compressor : str
-        As the command line names it.
+        Its short name.
     ratio : float
         Bytes of pixels per byte stored.
     encode, decode : float
@@ -60,7 +60,7 @@ class CodecTrial:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CodecTrials:
-    """What compressors did to an image, as a table when printed.
+    """Ratios and speeds of compressors on an image; a table when printed.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class CodecTrials:
     chunks : tuple of int
         The shape of the chunks that were tried.
     n : int
-        How many were.
+        Their number.
     dtype : str
     """
 
@@ -104,18 +104,18 @@ def try_codecs(
     chunks: ChunksLike | None = None,
     fmt: FormatLike | None = None,
 ) -> CodecTrials:
-    """Compress some chunks of an image with each compressor, and return how small and how fast that is.
+    """Compress some chunks of an image with each compressor, and return ratios and speeds.
 
     Parameters
     ----------
     image : array-like
         As for `write_image`.
     compressors : sequence of str
-        As the command line names them: ``none``, ``zstd:3``, ``gzip:5``, ``blosc:lz4:5:bitshuffle``.
+        Short names, which storage options take too: ``none``, ``zstd:3``, ``gzip:5``, ``blosc:lz4:5:bitshuffle``.
     axes, fmt
         As in `write_image`.
     chunks : int, sequence or dict, optional
-        As in the ``storage_options`` of `write_image`; by default those that it would choose.
+        As in the ``storage_options`` of `write_image`; by default those that `write_image` would choose.
 
     Returns
     -------
@@ -125,16 +125,16 @@ def try_codecs(
     Raises
     ------
     ValueError
-        For a compressor that is not known, and as `plan_image` does.
+        If a compressor is not known, and as `plan_image` raises.
     TypeError
-        For an image that is only described (`Volume`).
+        If the image is only described (`Volume`).
 
     Examples
     --------
     >>> import numpy as np
     >>> from daskome import try_codecs
-    >>> found = try_codecs(np.arange(64**3, dtype="uint16").reshape(64, 64, 64), ["none", "zstd:1"])
-    >>> [trial.compressor for trial in found.trials], found.trials[0].ratio, found.trials[1].ratio > 2
+    >>> table = try_codecs(np.arange(64**3, dtype="uint16").reshape(64, 64, 64), ["none", "zstd:1"])
+    >>> [trial.compressor for trial in table.trials], table.trials[0].ratio, table.trials[1].ratio > 2
     (['none', 'zstd:1'], 1.0, True)
     """
     source, version = as_source(image), DEFAULT_VERSION if fmt is None else find_version(fmt)
@@ -147,34 +147,34 @@ def try_codecs(
     blocks = list(_blocks(plan, source))
     with ThreadPoolExecutor(1) as thread:  # Blosc uses threads of its own where the main thread calls it.
         form: Literal[2, 3] = 2 if stored_as.zarr_format == 2 else 3
-        found = [thread.submit(_tried, name, one, blocks, form).result() for name, one in codecs.items()]
-    return CodecTrials(tuple(found), blocks[0].shape, len(blocks), str(blocks[0].dtype))
+        trials = [thread.submit(_tried, name, one, blocks, form).result() for name, one in codecs.items()]
+    return CodecTrials(tuple(trials), blocks[0].shape, len(blocks), str(blocks[0].dtype))
 
 
 def _blocks(plan: Plan, source: Source) -> Iterator[np.ndarray[Any, Any]]:
     """Yield some chunks of an image, spread evenly."""
     chunks = plan.pyramids[0].levels[0].layout.chunks[-len(source.shape) :]
     grid = regions.n_blocks(source.shape, chunks)
-    places = dict.fromkeys(tuple(_spread(i, n, axis) for axis, n in enumerate(grid)) for i in range(CHUNKS))
-    for place in places:
-        region: Region = regions.block(place, chunks, source.shape)
+    indices = dict.fromkeys(tuple(_spread(i, n, axis) for axis, n in enumerate(grid)) for i in range(CHUNKS))
+    for index in indices:
+        region: Region = regions.block(index, chunks, source.shape)
         yield np.ascontiguousarray(source_piece(source, region, chunks).compute(scheduler=get_sync))
 
 
 def _spread(i: int, n: int, axis: int) -> int:
-    """Return the i-th place of `CHUNKS` along an axis of n, so that places differ along all axes."""
+    """Return the i-th of `CHUNKS` indices along an axis of n, chosen so that they differ along all axes."""
     return int((i * (axis + 1) % CHUNKS + 0.5) / CHUNKS * n)
 
 
 def _tried(
     name: str, compressor: Any, blocks: Sequence[np.ndarray[Any, Any]], zarr_format: Literal[2, 3]
 ) -> CodecTrial:
-    """Return what a compressor does to blocks."""
+    """Return ratio and speeds of a compressor on blocks."""
     stored, encode, decode = 0, 0.0, 0.0
     for block in blocks:
-        array, whole = one_chunk(block, compressor, zarr_format), (slice(None),) * block.ndim
-        encode += _fastest(partial(sync_codecs.write, array, whole, block))
-        decode += _fastest(partial(sync_codecs.read, array, whole))
+        array, everything = one_chunk(block, compressor, zarr_format), (slice(None),) * block.ndim
+        encode += _fastest(partial(sync_codecs.write, array, everything, block))
+        decode += _fastest(partial(sync_codecs.read, array, everything))
         stored += chunk_nbytes(array)
     nbytes = sum(block.nbytes for block in blocks)
     return CodecTrial(name, nbytes / stored, nbytes / encode, nbytes / decode)

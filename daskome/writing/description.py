@@ -1,4 +1,4 @@
-"""What a caller asks for, made whole and checked: the image, and the metadata of its group. No store is looked at."""
+"""The description of an image by its caller, completed from its source and checked. No store is read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ from daskome.writing.types import AxesLike, ChannelsLike, PerAxis, ScaleFactors,
 Planned = tuple[Plan, list[Source]]
 """A plan, and the images that it reads in the order of `Pass.image`."""
 RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets", "version")
-"""What a multiscale says that follows from the image."""
+"""Entries of a multiscale that follow from the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageOptions:
-    """What a caller says of an image, beside its pixels; None for what is left to the image itself.
+    """What a caller says of an image besides its pixels; None where the image itself decides.
 
-    Attributes are the arguments of `daskome.write_image` of the same names; `metadata` are those it does not know.
+    Attributes are the arguments of `daskome.write_image` of the same names; `metadata` holds all further keywords.
     """
 
     name: str | None = None
@@ -52,52 +52,52 @@ class ImageOptions:
     metadata: Mapping[str, Any] | None = None
 
     def plan(self, source: Source, version: Version, options: PlanOptions) -> tuple[Plan, Source]:
-        """Return the plan of an image that is downsampled, and what is read.
+        """Return the plan of an image that is downsampled, and the source that it reads.
 
         Raises
         ------
         ValueError
-            For anything that can't be written as asked.
+            If the image cannot be written as described.
         """
-        own = self.image(source)
-        where = missing_axes(own, version.every_axis)
-        image, source = with_missing_axes(own, where, version.every_axis), _with_axes(source, where)
+        described = self.image(source)
+        positions = missing_axes(described, version.every_axis)
+        image, source = with_missing_axes(described, positions, version.every_axis), _with_axes(source, positions)
         plan = plan_image(
             image,
             _pieces(source),
             find_method(self.method or "mean"),
             version,
             scale_factors=self.scale_factors,
-            storage_options=self._storage_options(version, where),
+            storage_options=self._storage_options(version, positions),
             describe=self.describe(version, image),
             options=options,
         )
         return plan, source
 
     def plan_levels(self, sources: Sequence[Source], version: Version, options: PlanOptions) -> Planned:
-        """Return the plan of an image all of whose levels are given, and what is read.
+        """Return the plan of an image whose levels exist already, and the sources that it reads.
 
         Raises
         ------
         ValueError
-            For levels that can't be those of one image.
+            If the levels cannot be those of one image.
         """
         if not sources:
             raise ValueError("the pyramid has no levels")
-        own = [self.image(source) for source in sources]
-        where = missing_axes(own[0], version.every_axis)
-        levels = [with_missing_axes(level, where, version.every_axis) for level in own]
-        whole = [_with_axes(source, where) for source in sources]
+        described = [self.image(source) for source in sources]
+        positions = missing_axes(described[0], version.every_axis)
+        levels = [with_missing_axes(level, positions, version.every_axis) for level in described]
+        expanded = [_with_axes(source, positions) for source in sources]
         plan = build.plan_levels(
             levels,
-            list(map(_pieces, whole)),
+            list(map(_pieces, expanded)),
             find_method(self.method or "mean"),
             version,
-            storage_options=self._storage_options(version, where),
+            storage_options=self._storage_options(version, positions),
             describe=self.describe(version, levels[0]),
             options=options,
         )
-        return plan, whole
+        return plan, expanded
 
     def _storage_options(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
         """Return the storage options for a version, and for an image with axes put in; those of labels suit labels."""
@@ -107,14 +107,14 @@ class ImageOptions:
         return options.map(partial(_padded, positions=positions)) if positions else options
 
     def image(self, source: Source) -> Image:
-        """Return an image as the caller describes it, and where the caller doesn't, as it describes itself."""
+        """Return the shape, dtype, axes and sizes of an image: the caller's, and the source's where there are none."""
         check_ndim(source.shape)
         known = {axis.name for axis in parse_axes(self.axes or source.dims, len(source.shape))}
         for axis in known.intersection(source.irregular):
             if self.scale is None or (isinstance(self.scale, Mapping) and axis not in self.scale):
                 raise ValueError(f"coordinate {axis!r} is not regular and rising; drop it, or pass scale=")
-        own = {k: v for k, v in source.units.items() if k in known}
-        units = own if self.axes_units is None else self.axes_units
+        own_units = {k: v for k, v in source.units.items() if k in known}
+        units = own_units if self.axes_units is None else self.axes_units
         parsed = parse_axes(self.axes or source.dims, len(source.shape), units)
         sizes, origin = ({k: v for k, v in d.items() if k in known} for d in (source.scale, source.translation))
         return Image(
@@ -127,35 +127,35 @@ class ImageOptions:
         )
 
     def describe(self, version: Version, image: Image) -> Describe:
-        """Return what makes the metadata of a pyramid's group, checked, so that nothing is written that must not be.
+        """Return a function from a pyramid to the metadata of its group, checked.
 
         Raises
         ------
         ValueError
-            For what the specification forbids, and what is no JSON.
+            If the specification forbids something, or a value cannot be stored as JSON.
         """
-        rest = dict(self.metadata or {})
-        how = rest.pop("metadata", None)
+        entries = dict(self.metadata or {})
+        how = entries.pop("metadata", None)
         if how is not None and not isinstance(how, Mapping):
             raise ValueError(
-                f"metadata {how!r} must be a dict: it tells how the image was made (section 'multiscales')"
+                f"metadata {how!r} must be a dict: it describes how the image was made (section 'multiscales')"
             )
-        for key in rest:
+        for key in entries:
             if key in RESERVED:
-                raise ValueError(f"metadata can't set {key!r}: it follows from the image and the other arguments")
+                raise ValueError(f"metadata cannot set {key!r}: it follows from the image and the other arguments")
         omero = parse_omero(self.omero, self.channels, image.axes, image.shape, image.name)
-        made = partial(image_metadata, omero=omero, image_label=self.image_label, name=self.name, how=how, rest=rest)
+        made = partial(image_metadata, omero=omero, image_label=self.image_label, name=self.name, how=how, rest=entries)
         return lambda pyramid: checked(version, made(pyramid))
 
 
 def image_options(arguments: Arguments) -> ImageOptions:
-    """Return what the arguments of a call say of an image."""
+    """Return what the arguments of a call say of an image, with storage options per level."""
     storage_options = parse_level_options(arguments.get("storage_options"))
     return chosen(ImageOptions, {**arguments, "storage_options": storage_options})
 
 
 def _with_axes(source: Source, positions: tuple[int, ...]) -> Source:
-    """Return what is read with axes put in; zarr, which that needs, is imported only if there are any."""
+    """Return a source with axes put in; zarr is imported only if there are any."""
     if not positions:
         return source
     from daskome.sources.views import expand_axes
@@ -183,11 +183,11 @@ def _padded(options: Mapping[str, Any], positions: tuple[int, ...]) -> Mapping[s
 
 
 def warn_of_loss(version: Version, metadata: Metadata) -> None:
-    """Warn of what a version can't store of an image."""
+    """Warn of parts of an image that a version cannot store."""
     for multiscale in metadata.multiscales:
         losses = unsupported(version, multiscale)
         if losses:
             warn(
-                f"OME-Zarr {version.name} can't store {', '.join(losses)}: readers will not know it. It is kept in the"
-                " metadata of the multiscale; fmt='0.4' or newer stores it"
+                f"OME-Zarr {version.name} cannot store {', '.join(losses)} where readers look for it. It is kept in the"
+                " metadata of the multiscale; use fmt='0.4' or newer to store it"
             )

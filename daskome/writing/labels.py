@@ -1,4 +1,4 @@
-"""Labels of an image: ``labels/<name>`` inside its group, planned like any image, and listed."""
+"""Labels of an image: ``labels/<name>`` in its group, planned like any image, and listed in ``labels``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -184,7 +184,7 @@ def label_values(labels: ImageLike) -> list[int]:
     Parameters
     ----------
     labels : array-like
-        Integers. It is read whole, block by block.
+        Integers. All of it is read, block by block.
 
     Returns
     -------
@@ -194,7 +194,7 @@ def label_values(labels: ImageLike) -> list[int]:
     Raises
     ------
     TypeError
-        If it is no array.
+        If it is not an array.
 
     Examples
     --------
@@ -202,11 +202,11 @@ def label_values(labels: ImageLike) -> list[int]:
     >>> label_values(np.array([[0, 3], [3, 7]], "uint16"))
     [3, 7]
     """
-    source, found = with_shared_results(as_source(labels), compute_shared), set[int]()
+    source, values = with_shared_results(as_source(labels), compute_shared), set[int]()
     pieces = _pieces(source)
     while some := list(islice(pieces, PIECES_AT_ONCE)):
-        found.update(*dask.compute(*map(_values, some)))
-    return sorted(found - {0})
+        values.update(*dask.compute(*map(_values, some)))
+    return sorted(values - {0})
 
 
 def _pieces(source: Source) -> Iterator[da.Array]:
@@ -222,63 +222,63 @@ def _values(piece: Any) -> list[int]:
 
 
 PIECE = 256
-"""Voxels along each axis of what is looked at in one task; more where source chunks are larger."""
+"""Voxels along each axis of the piece that one task reads; more where source chunks are larger."""
 PIECES_AT_ONCE = 256
-"""Pieces whose tasks are in one graph, so that it doesn't grow with the image."""
+"""Pieces whose tasks are in one graph, so that the graph does not grow with the image."""
 
 
-def image_at(place: StorePath) -> Pyramid | None:
-    """Return the image at a place, as far as it can be read; None if there is none.
+def image_at(store_path: StorePath) -> Pyramid | None:
+    """Return the pyramid of a stored image; None if there is none, or it cannot be read.
 
     Raises
     ------
     ValueError
-        If it is unfinished, or a group of another kind.
+        If it is unfinished, or the group is of another kind.
     """
-    found = read_attributes(place)
+    attributes = read_attributes(store_path)
     for kind in OTHER_KINDS:
-        if found is not None and kind in ome_keys(found):
+        if attributes is not None and kind in ome_keys(attributes):
             raise ValueError(
-                f"{place} is a {kind.split('.')[0]}; labels go into the group of their image (section 'labels')"
+                f"{store_path} is a {kind.split('.')[0]}; labels go into the group of their image (section 'labels')"
             )
-    if found is None or "multiscales" not in ome_keys(found):
-        if found is not None and UNFINISHED_KEY in found:
+    if attributes is None or "multiscales" not in ome_keys(attributes):
+        if attributes is not None and UNFINISHED_KEY in attributes:
             raise ValueError(
-                f"{place} holds an unfinished image: finish it first, or write its labels together with it"
+                f"{store_path} holds an unfinished image: finish it first, or write its labels together with it"
             )
         return None
-    image = read_stored_image(place)
+    image = read_stored_image(store_path)
     return None if isinstance(image, Problem) or not image.complete else pyramid_of(image)
 
 
-def stored_labels(place: StorePath) -> Iterator[tuple[str, StoredImage]]:
-    """Yield the listed label images of the image at a place, that can be read, with their paths in it."""
-    listed = ome_of(read_attributes(place / LABELS) or {}).get("labels")
+def stored_labels(store_path: StorePath) -> Iterator[tuple[str, StoredImage]]:
+    """Yield the paths and contents of an image's listed label images, if these can be read."""
+    listed = ome_of(read_attributes(store_path / LABELS) or {}).get("labels")
     for name in listed if isinstance(listed, list) else ():
-        found = read_stored_image(place / LABELS / str(name))
-        if isinstance(found, StoredImage):
-            yield f"{LABELS}/{name}", found
+        labels = read_stored_image(store_path / LABELS / str(name))
+        if isinstance(labels, StoredImage):
+            yield f"{LABELS}/{name}", labels
 
 
-def image_of_labels(place: StorePath) -> Pyramid | None:
-    """Return the image whose labels lie at a place, ``labels/<name>`` in its group; None if they are none."""
-    above, _, _ = place.path.rpartition("/")
-    image, _, labels = above.rpartition("/")
-    return image_at(StorePath(place.store, image)) if labels == LABELS else None
+def image_of_labels(store_path: StorePath) -> Pyramid | None:
+    """Return the image to which a target ``labels/<name>`` belongs; None for any other target."""
+    parent, _, _ = store_path.path.rpartition("/")
+    image, _, folder = parent.rpartition("/")
+    return image_at(StorePath(store_path.store, image)) if folder == LABELS else None
 
 
 def label_list_groups(names: Sequence[str]) -> list[Group]:
-    """Return the group that lists label images, and their image's own, if it isn't there yet."""
+    """Return the group that lists label images, and the group of their image, which may not exist yet."""
     return [Group(LABELS, Metadata(labels=tuple(names))), Group("", Metadata())]
 
 
 def check_name(name: Any) -> None:
-    """Raise a ValueError for what can't be the name of a label image."""
+    """Raise a ValueError for a name that a label image cannot have."""
     text = name if isinstance(name, str) else ""
     odd = text.startswith((".", "__")) or text == "zarr.json" or not text.isprintable()
     if odd or not text.strip() or "/" in text or "\\" in text:
         raise ValueError(
-            f"label name {name!r} must be text without a slash, and not begin with a dot: it is the name of a group"
+            f"label name {name!r} must be text without slashes or a leading dot: it is the name of a group"
             " inside 'labels' (section 'labels')"
         )
 
@@ -291,37 +291,39 @@ def _check_dtype(image: Image) -> None:
         )
 
 
-def _following(asked: ImageOptions, source: Source, image: Pyramid | None) -> ImageOptions:
-    """Return what is asked for with what the labelled image says where the caller and the labels say nothing."""
+def _following(options: ImageOptions, source: Source, image: Pyramid | None) -> ImageOptions:
+    """Return options of labels that follow the image where neither they nor the source say anything."""
     if image is None:
-        return asked
-    axes = asked.axes or source.dims or _likely_axes(image, len(source.shape))
+        return options
+    axes = options.axes or source.dims or _likely_axes(image, len(source.shape))
     if axes is None:
-        return asked
-    parsed = asked.image(source) if asked.axes or source.dims else replace(asked, axes=axes).image(source)
-    level, own = image.levels[0], {axis.name: i for i, axis in enumerate(image.axes)}
+        return options
+    parsed = options.image(source) if options.axes or source.dims else replace(options, axes=axes).image(source)
+    level, position = image.levels[0], {axis.name: i for i, axis in enumerate(image.axes)}
     sizes = {axis.name: n for axis, n in zip(parsed.axes, parsed.shape, strict=True)}
-    same = [name for name, n in sizes.items() if name in own and n == level.shape[own[name]]]
-    scale, translation = ({name: values[own[name]] for name in same} for values in (level.scale, level.translation))
-    units = {name: image.axes[own[name]].unit for name in same}
+    same = [name for name, n in sizes.items() if name in position and n == level.shape[position[name]]]
+    scale, translation = (
+        {name: values[position[name]] for name in same} for values in (level.scale, level.translation)
+    )
+    units = {name: image.axes[position[name]].unit for name in same}
     return replace(
-        asked,
+        options,
         axes=axes,
-        scale=asked.scale if asked.scale is not None or source.scale else scale,
-        translation=asked.translation if asked.translation is not None or source.translation else translation,
-        axes_units=asked.axes_units or source.units or {name: unit for name, unit in units.items() if unit},
+        scale=options.scale if options.scale is not None or source.scale else scale,
+        translation=options.translation if options.translation is not None or source.translation else translation,
+        axes_units=options.axes_units or source.units or {name: unit for name, unit in units.items() if unit},
     )
 
 
 def _likely_axes(image: Pyramid, ndim: int) -> tuple[Axis, ...] | None:
-    """Return the axes of labels of an image: all of it, or those without its channels, or those of space."""
+    """Return the axes of labels of `ndim` dimensions: the image's, those without channels, or those of space."""
     without = tuple(axis for axis in image.axes if axis.type != "channel")
     space = tuple(axis for axis in image.axes if axis.spatial)
     return next((axes for axes in (image.axes, without, space, space[-ndim:]) if len(axes) == ndim), None)
 
 
 def factors_like(scale_factors: ScaleFactors, labels: Image, image: Pyramid | None) -> ScaleFactors:
-    """Return the factors of the labelled image where the caller gives none: labels have as many levels."""
+    """Return the caller's factors, or, for "auto", those of the labelled image: labels have as many levels."""
     if image is None or scale_factors != "auto":
         return scale_factors
     rows = [dict(zip((axis.name for axis in image.axes), level.factors, strict=True)) for level in image.levels[1:]]
@@ -332,7 +334,7 @@ def factors_like(scale_factors: ScaleFactors, labels: Image, image: Pyramid | No
 
 
 def _check_like(labels: Pyramid, image: Pyramid | None) -> None:
-    """Raise for labels that cannot be those of an image: as many levels, each axis as long, or 1 (section "labels")."""
+    """Raise for labels that cannot be those of an image: as many levels, each axis as long or 1 (section "labels")."""
     if image is None:
         return
     if len(labels.levels) != len(image.levels):
@@ -340,12 +342,12 @@ def _check_like(labels: Pyramid, image: Pyramid | None) -> None:
             f"labels {labels.name!r} would have {len(labels.levels)} levels, but the image has {len(image.levels)};"
             " they must have as many (section 'labels'): leave scale_factors out to follow the image"
         )
-    for k, (own, level) in enumerate(zip(labels.levels, image.levels, strict=True)):
+    for k, (labelled, level) in enumerate(zip(labels.levels, image.levels, strict=True)):
         sizes = {axis.name: n for axis, n in zip(image.axes, level.shape, strict=True)}
-        for axis, n in zip(labels.axes, own.shape, strict=True):
+        for axis, n in zip(labels.axes, labelled.shape, strict=True):
             if n not in (1, sizes.get(axis.name, n)):
                 raise ValueError(
-                    f"level {own.path} of labels {labels.name!r} would be {n} along axis {axis.name!r}, but the image"
-                    f" is {sizes[axis.name]}; they must be as long, or 1 (section 'labels')"
+                    f"level {labelled.path} of labels {labels.name!r} would be {n} along axis {axis.name!r}, but the"
+                    f" image is {sizes[axis.name]}; they must be as long or 1 (section 'labels')"
                     + (": give all levels, in the sizes of the image's, to write_multiscale_labels" if k else "")
                 )

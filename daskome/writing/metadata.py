@@ -1,4 +1,4 @@
-"""The calls that write metadata alone, for groups whose arrays are there or are written by others."""
+"""The calls that write metadata alone, for groups whose arrays exist or are written by other programs."""
 
 from __future__ import annotations
 
@@ -48,27 +48,27 @@ def write_multiscales_metadata(
     name: str | None = None,
     **metadata: Any,
 ) -> None:
-    """Write the metadata of an image whose levels are there, or are written by others.
+    """Write the metadata of an image whose levels exist or are written by other programs.
 
     Parameters
     ----------
     group : str, path, zarr.Group or zarr store
-        Of the image.
+        The group of the image.
     datasets : sequence of dict or str
         From fine to coarse: ``{"path": "s0", "coordinateTransformations": [{"type": "scale", "scale": [1, 1]}]}``;
         or paths alone, for 0.1 to 0.3.
     fmt : str or object with a version, optional
-        That of the group, if not given.
+        Default: the version of the group.
     axes, axes_units
-        As in `daskome.write_image`; without axes, those that the arrays name, or are guessed from their dimensions.
+        As in `daskome.write_image`. Default: the axes that the arrays name, or a guess from their dimensions.
     name : str, optional
     **metadata
-        ``omero``, ``metadata`` (how it was made), ``type``, and whatever else the multiscale is to say.
+        ``omero``, ``metadata`` (how the image was made), ``type``, and further entries of the multiscale.
 
     Raises
     ------
     ValueError
-        For what the specification forbids, before anything is written.
+        If the specification forbids something; nothing has been written.
 
     Examples
     --------
@@ -81,20 +81,20 @@ def write_multiscales_metadata(
     >>> group.attrs["ome"]["multiscales"][0]["axes"]
     [{'name': 'y', 'type': 'space'}, {'name': 'x', 'type': 'space'}]
     """
-    place, version = _target(group, fmt)
+    store_path, version = _target(group, fmt)
     listed = [{"path": dataset} if isinstance(dataset, str) else dict(dataset) for dataset in datasets]
     paths = [str(dataset["path"]) for dataset in listed if is_inside(dataset.get("path"))]
-    array = next(filter(None, (find_array(place / path) for path in paths)), None)
+    array = next(filter(None, (find_array(store_path / path) for path in paths)), None)
     parsed = _axes(axes, axes_units, array, listed)
     version.check_axes(parsed)
-    rest = dict(metadata)
-    omero = rest.pop("omero", None)
-    said = {"name": name or "image", "axes": [axis_object(axis) for axis in parsed], "datasets": listed}
-    whole = _read_as_given({"multiscales": [{**rest, **said}]}, version)
+    entries = dict(metadata)
+    omero = entries.pop("omero", None)
+    described = {"name": name or "image", "axes": [axis_object(axis) for axis in parsed], "datasets": listed}
+    checked_metadata = _read_as_given({"multiscales": [{**entries, **described}]}, version)
     shape = (1,) * len(parsed) if array is None else array.shape
-    whole = replace(whole, omero=_omero(omero, parsed, shape, name or "image"))
-    warn_of_loss(version, whole)
-    _write(place, version, whole)
+    checked_metadata = replace(checked_metadata, omero=_omero(omero, parsed, shape, name or "image"))
+    warn_of_loss(version, checked_metadata)
+    _write(store_path, version, checked_metadata)
     reload_attributes(group)
 
 
@@ -114,16 +114,16 @@ def write_plate_metadata(
     Parameters
     ----------
     group : str, path, zarr.Group or zarr store
-        Of the plate.
+        The group of the plate.
     rows, columns : sequence of str
         Names of all rows and columns, letters and digits.
     wells : sequence of str or dict
-        Paths such as "A/1"; or dicts with ``path`` and, if at all, the right ``rowIndex`` and ``columnIndex``.
-        Wells that the plate lists already stay.
+        Paths such as "A/1"; or dicts with ``path`` and, optionally, the right ``rowIndex`` and ``columnIndex``.
+        Wells that the plate already lists stay listed.
     fmt : str or object with a version, optional
-        That of the group, if not given.
+        Default: the version of the group.
     acquisitions : sequence of dict, optional
-        Each with an ``id``, and a ``name`` and ``maximumfieldcount`` if possible.
+        Each with an ``id`` and, optionally, a ``name`` and ``maximumfieldcount``.
     field_count : int, optional
         The largest number of fields in a well.
     name : str, optional
@@ -131,7 +131,7 @@ def write_plate_metadata(
     Raises
     ------
     ValueError
-        For what the specification forbids, section "plate", before anything is written.
+        If the specification, section "plate", forbids something; nothing has been written.
 
     Examples
     --------
@@ -142,9 +142,9 @@ def write_plate_metadata(
     >>> group.attrs["ome"]["plate"]["wells"]
     [{'path': 'B/1', 'rowIndex': 1, 'columnIndex': 0}]
     """
-    place, version = _target(group, fmt)
+    store_path, version = _target(group, fmt)
     plate = parse_plate(rows, columns, wells, acquisitions, field_count, name)
-    _write(place, version, checked(version, Metadata(plate=plate)))
+    _write(store_path, version, checked(version, Metadata(plate=plate)))
     reload_attributes(group)
 
 
@@ -157,16 +157,16 @@ def write_well_metadata(
     Parameters
     ----------
     group : str, path, zarr.Group or zarr store
-        Of the well.
+        The group of the well.
     images : sequence of str or dict
         Paths of its images, such as "0"; or dicts with ``path`` and the id of the ``acquisition``.
     fmt : str or object with a version, optional
-        That of the group, if not given.
+        Default: the version of the group.
 
     Raises
     ------
     ValueError
-        For what the specification forbids, section "well", before anything is written.
+        If the specification, section "well", forbids something; nothing has been written.
 
     Examples
     --------
@@ -177,8 +177,8 @@ def write_well_metadata(
     >>> group.attrs["ome"]["well"]["images"]
     [{'path': '0'}, {'path': '1'}]
     """
-    place, version = _target(group, fmt)
-    _write(place, version, checked(version, Metadata(well=parse_well(images))))
+    store_path, version = _target(group, fmt)
+    _write(store_path, version, checked(version, Metadata(well=parse_well(images))))
     reload_attributes(group)
 
 
@@ -191,29 +191,29 @@ def write_label_metadata(
     fmt: FormatLike | None = None,
     **metadata: Any,
 ) -> None:
-    """Say what the values of a label image mean, and list it among the labels.
+    """Write colors and properties of the values of a label image, and list it among the labels.
 
     Parameters
     ----------
     group : str, path, zarr.Group or zarr store
         The group ``labels`` that holds the label image, or the group of the image above it.
     name : str
-        Of the label image.
+        Name of the label image.
     colors : sequence of dict, or dict of label value to colour, optional
         ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}, …]`` or ``{1: (255, 0, 0, 255)}``.
     properties : sequence of dict, or dict of label value to dict, optional
         ``[{"label-value": 1, "area": 7}, …]`` or ``{1: {"area": 7}}``.
     fmt : str or object with a version, optional
-        That of the group, if not given.
+        Default: the version of the group.
     **metadata
-        ``source``, and whatever else the ``image-label`` is to say.
+        ``source``, and further entries of the ``image-label``.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such label image.
+        If the label image does not exist.
     ValueError
-        For what the specification forbids, section "image-label", before anything is written.
+        If the specification, section "image-label", forbids something; nothing has been written.
 
     Examples
     --------
@@ -225,15 +225,15 @@ def write_label_metadata(
     >>> zarr.open_group(store, path="labels/cells", mode="r").attrs["ome"]["image-label"]["properties"]
     [{'label-value': 1, 'area': 64}]
     """
-    place, version = _target(group, fmt)
+    store_path, version = _target(group, fmt)
     label = parse_image_label(colors, properties, **metadata)
     check_name(name)
-    is_labels = address_of(place)[-1] == LABELS
-    parent = place if is_labels else place / LABELS
-    found = read_attributes(parent / name) or {}
-    if "multiscales" not in ome_keys(found):
-        raise FileNotFoundError(f"{place} has no label image {name!r}; write it first, as with write_labels")
-    old = read_metadata(found)
+    is_labels = address_of(store_path)[-1] == LABELS
+    parent = store_path if is_labels else store_path / LABELS
+    attributes = read_attributes(parent / name) or {}
+    if "multiscales" not in ome_keys(attributes):
+        raise FileNotFoundError(f"{store_path} has no label image {name!r}; write it first, as with write_labels")
+    old = read_metadata(attributes)
     image = checked(version, replace(old, image_label=_updated(old.image_label, label, "source" in metadata)))
     labels = checked(version, Metadata(labels=(name,)))
     _write(parent / name, version, image)
@@ -242,7 +242,7 @@ def write_label_metadata(
 
 
 def _updated(old: ImageLabel | None, new: ImageLabel, says_source: bool) -> ImageLabel:
-    """Return what is said now of a label image, and what was said before where nothing is said now."""
+    """Return the new ``image-label``, with entries of the old one that the new one does not have."""
     if old is None:
         return new
     return ImageLabel(
@@ -254,7 +254,7 @@ def _updated(old: ImageLabel | None, new: ImageLabel, says_source: bool) -> Imag
 
 
 def get_metadata(group: GroupLike) -> dict[str, Any]:
-    """Return what a group says of OME-Zarr: what stands under ``ome``, or for 0.4 and older at the top level.
+    """Return the OME-Zarr metadata of a group: the attribute ``ome``; for 0.4 and older, all attributes.
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ def get_metadata(group: GroupLike) -> dict[str, Any]:
 
 
 def add_metadata(group: GroupLike, metadata: Mapping[str, Any], fmt: FormatLike | None = None) -> None:
-    """Merge entries into what a group says of OME-Zarr, in one write.
+    """Merge entries into the OME-Zarr metadata of a group, in one write.
 
     Parameters
     ----------
@@ -272,46 +272,46 @@ def add_metadata(group: GroupLike, metadata: Mapping[str, Any], fmt: FormatLike 
     metadata : dict
         Such as ``{"omero": {…}}``, in the form of the version.
     fmt : str or object with a version, optional
-        That of the group, if not given.
+        Default: the version of the group.
 
     Raises
     ------
     ValueError
-        For what the specification forbids, and what is no JSON, before anything is written.
+        If the specification forbids something, or a value cannot be stored as JSON; nothing has been written.
     """
-    place, version = _target(group, fmt)
+    store_path, version = _target(group, fmt)
     new: dict[str, Any] = to_plain_json(dict(ome_of(metadata)), "metadata")
-    found = read_attributes(place) or {}
-    whole = {**found, **new} if version.root is None else _under(found, version, new)
-    if ome_keys(whole):
-        check_attributes(whole, version.name)
-    write_attributes(place, version, whole)
+    old = read_attributes(store_path) or {}
+    attributes = {**old, **new} if version.root is None else _under(old, version, new)
+    if ome_keys(attributes):
+        check_attributes(attributes, version.name)
+    write_attributes(store_path, version, attributes)
     reload_attributes(group)
 
 
 def check_group_fmt(group: GroupLike, fmt: FormatLike | None = None, mode: str = "a") -> tuple[zarr.Group, Version]:
-    """Return a group, made if it isn't there, and the version that is written to it.
+    """Return a group, created if necessary, and the version that is written to it.
 
     Parameters
     ----------
     group : str, path, zarr.Group or zarr store
     fmt : str or object with a version, optional
-        That of the group, if not given.
+        Default: the version of the group.
     mode : str
         ``"a"`` or ``"r+"`` to write, ``"r"`` to read.
 
     Raises
     ------
     ValueError
-        If the group is of a zarr format that the version can't have.
+        If the version does not allow the zarr format of the group.
     """
-    place, version = _target(group, fmt)
-    if mode.startswith(("a", "w")) and find_group(place) is None:
-        write_attributes(place, version, {})
-    found = find_group(place, writable=mode != "r")
-    if found is None:
-        raise FileNotFoundError(f"there is no zarr group at {place}")
-    return found, version
+    store_path, version = _target(group, fmt)
+    if mode.startswith(("a", "w")) and find_group(store_path) is None:
+        write_attributes(store_path, version, {})
+    zarr_group = find_group(store_path, writable=mode != "r")
+    if zarr_group is None:
+        raise FileNotFoundError(f"there is no zarr group at {store_path}")
+    return zarr_group, version
 
 
 def check_format(group: zarr.Group, fmt: FormatLike | None = None) -> Version:
@@ -320,74 +320,74 @@ def check_format(group: zarr.Group, fmt: FormatLike | None = None) -> Version:
     Raises
     ------
     ValueError
-        If the group is of a zarr format that the version can't have.
+        If the version does not allow the zarr format of the group.
     """
     return _target(group, fmt)[1]
 
 
 def _target(group: GroupLike, fmt: FormatLike | None) -> tuple[StorePath, Version]:
-    place = locate(group)
-    version = choose_version(fmt, place)
-    found = find_group(place)
-    if found is not None and found.metadata.zarr_format != version.arrays.zarr_format:
+    store_path = locate(group)
+    version = choose_version(fmt, store_path)
+    zarr_group = find_group(store_path)
+    if zarr_group is not None and zarr_group.metadata.zarr_format != version.arrays.zarr_format:
         raise ValueError(
-            f"{place} is a zarr v{found.metadata.zarr_format} group, but OME-Zarr {version.name} is in"
-            f" v{version.arrays.zarr_format}; leave fmt out to follow the group"
+            f"{store_path} is a zarr v{zarr_group.metadata.zarr_format} group, but OME-Zarr {version.name} is stored"
+            f" in v{version.arrays.zarr_format}; leave fmt out to follow the group"
         )
-    return place, version
+    return store_path, version
 
 
-def _write(place: StorePath, version: Version, metadata: Metadata) -> None:
-    _check_kind(place, metadata)
-    publish.publish_group(place, version, metadata)
-    reconsolidate(place)
+def _write(store_path: StorePath, version: Version, metadata: Metadata) -> None:
+    _check_kind(store_path, metadata)
+    publish.publish_group(store_path, version, metadata)
+    reconsolidate(store_path)
 
 
-def _check_kind(place: StorePath, metadata: Metadata) -> None:
-    """Raise a FileExistsError for a group that is something else: an image, a plate and a well are three groups."""
+def _check_kind(store_path: StorePath, metadata: Metadata) -> None:
+    """Raise a FileExistsError for a group of another kind: images, plates and wells have a group each."""
     new = {"multiscales": metadata.multiscales, "plate": metadata.plate, "well": metadata.well}
-    others = [kind for kind, said in new.items() if not said and kind in ome_keys(read_attributes(place) or {})]
+    others = [kind for kind, value in new.items() if not value and kind in ome_keys(read_attributes(store_path) or {})]
     if others and any(new.values()):
         raise FileExistsError(
-            f"{place} holds {others[0]} metadata; images, plates and wells go into groups of their own"
+            f"{store_path} holds {others[0]} metadata; images, plates and wells go into groups of their own"
         )
 
 
-def _under(found: Mapping[str, Any], version: Version, new: Mapping[str, Any]) -> dict[str, Any]:
-    return {**found, "ome": {"version": version.name, **ome_of({"ome": {}, **found}), **new}}
+def _under(attributes: Mapping[str, Any], version: Version, new: Mapping[str, Any]) -> dict[str, Any]:
+    return {**attributes, "ome": {"version": version.name, **ome_of({"ome": {}, **attributes}), **new}}
 
 
 def _axes(
     axes: AxesLike | None, units: Mapping[str, str] | str | None, array: Any, listed: Sequence[Mapping[str, Any]]
 ) -> tuple[Axis, ...]:
-    """Return the axes as the caller says, or as the array names them; as many as it or its scale has dimensions."""
+    """Return the caller's axes, or those that the array names; one per dimension of the array or of its scale."""
     names = getattr(getattr(array, "metadata", None), "dimension_names", None)
     scales = [t["scale"] for d in listed for t in d.get("coordinateTransformations", ()) if "scale" in t]
-    given = axes if isinstance(axes, str) or axes is None else list(axes)
-    ndim = array.ndim if array is not None else next(map(len, (*scales, given or ())), 0)
-    return parse_axes(given or (names if names and all(names) else None), ndim, units)
+    stated = axes if isinstance(axes, str) or axes is None else list(axes)
+    ndim = array.ndim if array is not None else next(map(len, (*scales, stated or ())), 0)
+    return parse_axes(stated or (names if names and all(names) else None), ndim, units)
 
 
-def _read_as_given(found: Mapping[str, Any], version: Version) -> Metadata:
-    """Return metadata that the caller spells as 0.5 or 0.6 do, checked as such, and then as the version's own."""
-    plain_form: dict[str, Any] = to_plain_json(found, "metadata")
+def _read_as_given(attributes: Mapping[str, Any], version: Version) -> Metadata:
+    """Return metadata given in the form of 0.5 or 0.6, checked in that form and then in that of the version."""
+    plain_form: dict[str, Any] = to_plain_json(attributes, "metadata")
     datasets = plain_form["multiscales"][0]["datasets"]
     placed = [t for d in datasets for t in d.get("coordinateTransformations", ())]
     if placed or version.transforms is not None:
         steps = [{**d, "coordinateTransformations": _inner(d.get("coordinateTransformations", ()))} for d in datasets]
         check_attributes(
-            {"ome": {"version": FLAT_FORM.name, "multiscales": [{**found["multiscales"][0], "datasets": steps}]}},
+            {"ome": {"version": FLAT_FORM.name, "multiscales": [{**attributes["multiscales"][0], "datasets": steps}]}},
             FLAT_FORM.name,
         )
     return checked(version, read_metadata(plain_form))
 
 
 def _inner(transforms: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return transformations as 0.5 has them: what is in a sequence, without input and output."""
+    """Return transformations in the form of 0.5: those inside sequences, without input and output."""
     steps = [step for t in transforms for step in t.get("transformations", [t])]
     return [{key: value for key, value in step.items() if key not in ("input", "output")} for step in steps]
 
 
 def _omero(omero: Any, axes: Sequence[Axis], shape: Sequence[int], name: str) -> Omero | None:
-    whole = parse_omero(omero, None, axes, shape, name)
-    return whole and whole.shown
+    parsed = parse_omero(omero, None, axes, shape, name)
+    return parsed and parsed.shown

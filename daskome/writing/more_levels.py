@@ -1,4 +1,4 @@
-"""More levels for an image that is there: made from its coarsest, while it stays as it is until they are whole."""
+"""More levels for a stored image, made from its coarsest; readers see it as before until they are complete."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -102,8 +102,8 @@ def plan_added(
     old = pyramid_of(stored)
     base = old.levels[-1]
     image = Image(base.shape, old.dtype, old.axes, base.scale, base.translation, old.name)
-    given = _like(stored) if storage_options is None else parse_level_options(storage_options)
-    storage = given.map(partial(with_codecs, stored_as=version.arrays)).after({})
+    shared = _like(stored) if storage_options is None else parse_level_options(storage_options)
+    storage = shared.map(partial(with_codecs, stored_as=version.arrays)).after({})
     factors = factors_from_coarsest(scale_factors, old)
     new = image_pyramid(image, method, factors, storage, version.arrays, options.limits).levels[1:]
     if not new:

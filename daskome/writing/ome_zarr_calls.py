@@ -1,6 +1,6 @@
-"""The door: calls in the words of any release of ``ome_zarr.writer``, translated into daskome's.
+"""Calls in the words of any release of ``ome_zarr.writer``, translated into daskome's.
 
-Nothing behind it knows those words. A translation is silent where it loses nothing.
+No other module knows those words. A translation warns only if something is lost.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from daskome.writing.ome_zarr_signatures import (
     reject_misspelt_arguments,
 )
 
-# ---- the door
+# ---- calls
 
 
 def accepts_ome_zarr_calls(function: Callable[P, R]) -> Callable[P, R]:
@@ -97,7 +97,7 @@ def _method(calls: Calls, arguments: Arguments) -> None:
 
 
 def _byte_order(calls: Calls, arguments: Arguments) -> None:
-    """Names of axes, where there are no others and they are as many as the dimensions."""
+    """Names of axes, if no others are given and there is one per dimension."""
     order = arguments.pop("byte_order", None)
     if order is not None and arguments.get("axes") is None and len(order) == len(_shapes(arguments)[0]):
         arguments["axes"] = order
@@ -189,7 +189,7 @@ def _transformations(calls: Calls, arguments: Arguments) -> None:
 
 
 def _check_placed(levels: Any, ndim: int) -> None:
-    """Raise unless every level says where it lies; other transformations are not written, and that is said."""
+    """Raise unless every level has a scale. Transformations of other types are not written; a warning names them."""
     if not all_are(lambda level: all_are(is_dict, level), levels):
         raise ValueError(f"coordinate_transformations must be a list for each level {SECTION}, not {levels!r}")
     for level in levels:
@@ -204,9 +204,9 @@ def check_placing(level: Sequence[Mapping[str, Any]], ndim: int) -> None:
     Raises
     ------
     ValueError
-        For others, in another order, or with another number of values than axes.
+        If they are of other types, in another order, or do not have one value per axis.
     TypeError
-        For values that are no numbers.
+        If values are not numbers.
 
     Examples
     --------
@@ -268,7 +268,7 @@ def _whole(ratio: float, n: int) -> int:
             m and abs(n / m - ratio) < 1e-6 * ratio for m in (n / factor, n // factor, ceil_div(n, factor))
         ):
             return factor
-    raise ValueError(f"coordinate_transformations: scale grows by {ratio:g}, which is no whole factor of {n} voxels")
+    raise ValueError(f"coordinate_transformations: scale grows by {ratio:g}, which is not a whole factor of {n} voxels")
 
 
 def _smaller(entry: Any, arguments: Arguments) -> list[int]:
@@ -280,7 +280,7 @@ def _smaller(entry: Any, arguments: Arguments) -> list[int]:
 
 
 def _metadata(calls: Calls, arguments: Arguments) -> None:
-    """What was said of rendering inside ``metadata``, and of labels as ``image-label``, by daskome's names."""
+    """``omero`` inside ``metadata``, and ``image-label``, under daskome's names."""
     metadata = arguments.get("metadata")
     if isinstance(metadata, Mapping) and "omero" in metadata and "omero" in calls.known:
         arguments.setdefault("omero", metadata["omero"])

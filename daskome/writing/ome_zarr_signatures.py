@@ -14,7 +14,7 @@ from daskome.model.axes import ABBREVIATIONS, UNITS
 P = ParamSpec("P")
 R = TypeVar("R")
 Arguments = dict[str, Any]
-# ---- what was called how
+# ---- former releases
 
 _SINCE_03 = "fmt axes coordinate_transformations storage_options"
 FORMER_ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -91,7 +91,7 @@ def calls_of(function: Callable[..., Any]) -> Calls:
     return Calls(function.__name__, positional, keywords, required, Parameter.VAR_KEYWORD in by_kind)
 
 
-# ---- the types by which an order is told from another
+# ---- the types by which orders are distinguished
 
 
 def _is_name(value: Any) -> bool:
@@ -161,7 +161,7 @@ FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "scaler": _is_scaler,
     "storage_options": _is_storage_options,
 }
-"""Whether a value that is not None can be meant for a parameter; what isn't here takes any."""
+"""Whether a value other than None can be meant for a parameter; parameters that are not listed take any value."""
 
 
 def bound_arguments(calls: Calls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
@@ -197,23 +197,23 @@ def _positional(calls: Calls, args: Sequence[Any]) -> Arguments:
 
 
 def _named(order: Sequence[str], args: Sequence[Any]) -> Arguments | None:
-    """Return arguments by the names of an order, or None if one can't be meant so."""
+    """Return arguments by the names of an order; None if one does not fit its parameter."""
     if len(args) > len(order):
         return None
-    found = dict(zip(order, args, strict=False))
-    fits = all(value is None or name not in FITS or FITS[name](value) for name, value in found.items())
-    return found if fits else None
+    arguments = dict(zip(order, args, strict=False))
+    fits = all(value is None or name not in FITS or FITS[name](value) for name, value in arguments.items())
+    return arguments if fits else None
 
 
 def _doubtful(factors: Any) -> bool:
-    """Whether ints don't rise by whole multiples, as scale factors must."""
+    """Whether ints do not rise by whole multiples, as scale factors must."""
     if not all_are(is_int, factors, tuple):
         return False
     return any(b <= a or b % a for a, b in pairwise((1, *factors)))
 
 
 def _is_order(value: Any) -> bool:
-    """Whether it names axes, as ``byte_order`` does; hardly an image."""
+    """Whether a value consists of names of axes, as ``byte_order`` does."""
     return value is not None and len(value) > 1 and set(value) <= set("tczyx")
 
 

@@ -1,4 +1,4 @@
-"""A whole plate as one plan: its wells, and the images in them, each put under its path."""
+"""A plate as one plan: its wells and their images, each put under its path."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -131,23 +131,23 @@ def check_new_wells(store_path: StorePath, plate: Plate, images: Sequence[PlateI
         _check_old_wells(store_path, [well.path for well in old.wells if well.path not in both])
 
 
-def _check_old_wells(place: StorePath, paths: Sequence[str]) -> None:
-    """Raise a ValueError for wells that are there and don't say of which acquisition their images are."""
+def _check_old_wells(store_path: StorePath, paths: Sequence[str]) -> None:
+    """Raise a ValueError for stored wells whose images do not name their acquisition."""
     for path in paths:
-        well = read_metadata(read_attributes(place / path) or {}).well
+        well = read_metadata(read_attributes(store_path / path) or {}).well
         if well and any(image.acquisition is None for image in well.images):
             raise ValueError(
-                f"with several acquisitions, every image of the plate must say of which it is, but those of well {path}"
-                " don't (section 'well')"
+                f"with several acquisitions, every image of the plate must name its own, but those of well {path} do"
+                " not (section 'well')"
             )
 
 
 def _check_acquisitions(images: Sequence[PlateImage], plate: Plate) -> None:
-    """Raise a ValueError for images that don't say which of several acquisitions they are of."""
+    """Raise a ValueError for images that do not name their acquisition where there are several."""
     silent = [f"{image.well}/{image.path}" for image in images if image.acquisition is None]
     if len(plate.acquisitions or ()) > 1 and silent:
         raise ValueError(
-            f"image {silent[0]} doesn't say of which of the plate's {len(plate.acquisitions or ())} acquisitions it is"
+            f"image {silent[0]} does not name its acquisition, of which the plate has {len(plate.acquisitions or ())}"
             " (section 'well'); give a dict from the id of an acquisition to its images"
         )
 
@@ -180,16 +180,19 @@ def _source(image: Any, path: str) -> Source:
 
 
 def _acquisitions(
-    images: Sequence[PlateImage], given: Sequence[Mapping[str, Any]] | None
+    images: Sequence[PlateImage], acquisitions: Sequence[Mapping[str, Any]] | None
 ) -> Sequence[Mapping[str, Any]] | None:
     """Return the acquisitions that images have, each with the largest number of its images in a well."""
     counts = Counter((image.acquisition, image.well) for image in images if image.acquisition is not None)
     most: dict[Any, int] = {}
     for (number, _), n in counts.items():
         most[number] = max(most.get(number, 0), n)
-    found = {number: {"id": number, "name": str(number), "maximumfieldcount": n} for number, n in most.items()}
-    said = [{**found.get(item.get("id"), {}), **item} for item in given or ()]
-    return [*said, *(item for number, item in found.items() if number not in [one.get("id") for one in said])] or None
+    used = {number: {"id": number, "name": str(number), "maximumfieldcount": n} for number, n in most.items()}
+    described = [{**used.get(item.get("id"), {}), **item} for item in acquisitions or ()]
+    return [
+        *described,
+        *(item for number, item in used.items() if number not in [one.get("id") for one in described]),
+    ] or None
 
 
 def _named(plan: Plan) -> Plan:

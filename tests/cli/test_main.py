@@ -130,7 +130,7 @@ def test_the_plan_writes_nothing(tmp_path: Path, npy: Path) -> None:
         (["IN", "OUT", "--scale-factors", "2,3"], "multiple of the previous one"),
         (["IN", "OUT", "--method", "meen"], "mean"),
         (["IN", "OUT", "--axes", "yx"], "3 dimensions"),
-        (["IN", "OUT", "--scale", "a,b"], "none of"),
+        (["IN", "OUT", "--scale", "a,b"], "is not a number; give one, numbers as in 2,0.5,0.5"),
         (["IN", "OUT", "--compressor", "zip"], "compressor"),
         (["missing.npy", "OUT"], "missing.npy"),
         (["IN.what", "OUT"], "IN.what"),
@@ -161,7 +161,7 @@ def test_problems_exit_with_1(tmp_path: Path, npy: Path) -> None:
 
 
 ALL = ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6"]
-old_versions = pytest.mark.filterwarnings("ignore:OME-Zarr 0.[123] can't store:UserWarning")
+old_versions = pytest.mark.filterwarnings("ignore:OME-Zarr 0.[123] cannot store:UserWarning")
 
 
 @pytest.fixture
@@ -341,7 +341,7 @@ def test_verify_says_what_it_compared(tmp_path: Path, npy: Path, options: list[s
 def test_options_of_a_file_system_that_is_not_asked_are_refused(tmp_path: Path, npy: Path) -> None:
     daskome_("write", npy, tmp_path / "a")
     done = daskome_("verify", tmp_path / "a", "--in-option", "anon=true")
-    assert (done.exit_code, "--in-option goes with --source" in done.output) == (2, True)
+    assert (done.exit_code, "--in-option is for --source" in done.output) == (2, True)
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))

@@ -111,7 +111,7 @@ def test_a_dask_image_is_given_again(tmp_path: Path, tiny_blocks: None, expected
     assert contents(tmp_path / "a") == expected
 
 
-@pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 can't store")
+@pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 cannot store")
 def test_axes_that_were_put_in_are_put_in_again(tmp_path: Path, image: Path) -> None:
     options: dict[str, Any] = {**OPTIONS, "fmt": "0.2", "storage_options": {"chunks": 16}}
     daskome.write_image(daskome.read(image), tmp_path / "whole", **options)

@@ -64,7 +64,7 @@ def options(request: pytest.FixtureRequest, tiny_blocks: None) -> dict[str, Any]
 
 
 @pytest.mark.sampled(2)
-@pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 can't store")
+@pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 cannot store")
 def test_a_resumed_image_has_the_bytes_of_an_undisturbed_one(tmp_path: Path, options: dict[str, Any]) -> None:
     daskome.write_image(image(), tmp_path / "whole", **options)
     assert interrupt(daskome.write_image, tmp_path / "a", image(), **options) > 3

@@ -47,7 +47,7 @@ def written(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dasko
     if name == "labels":
         options = {"labels": {"cells": {**options["labels"]["cells"], "labels": cells(shape)}}}
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "OME-Zarr 0.[123] can't store", UserWarning)
+        warnings.filterwarnings("ignore", "OME-Zarr 0.[123] cannot store", UserWarning)
         plan = daskome.write_image(
             image, tmp_path / "a.ome.zarr", [2, 4], fmt=fmt, axes=axes, name="cells",
             scale={"z": 2, "y": 0.5, "x": 0.5} if "z" in axes else None,

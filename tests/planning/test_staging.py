@@ -114,7 +114,7 @@ def test_what_would_be_read_often_is_read_once(tmp_path: Path, undisturbed: dict
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("fmt", ["0.2", "0.4", "0.6"])
-@pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 can't store")
+@pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 cannot store")
 def test_every_version_of_a_target(tmp_path: Path, fmt: str) -> None:
     assert daskome.write_image(planes(), tmp_path / "a", **TIGHT, staging=True, fmt=fmt).temporary
     daskome.write_image(planes(), tmp_path / "b", **OPTIONS, fmt=fmt)

@@ -101,7 +101,7 @@ def test_no_level_is_read_again(tmp_path: Path, expected: dict[str, bytes]) -> N
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("fmt", ["0.2", "0.4", "0.6"])
-@pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 can't store")
+@pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 cannot store")
 def test_every_version_of_a_target(tmp_path: Path, fmt: str) -> None:
     options = {"scale_factors": [2, 4, 8], "storage_options": {"chunks": 4}, "fmt": fmt}
     assert copied(daskome.write_image(VALUES, tmp_path / "a", **options))

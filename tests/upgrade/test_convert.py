@@ -50,7 +50,7 @@ def write_cells(target: Any, fmt: str, axes: str = "tczyx", **options: Any) -> N
     scale = {a: v for a, v in SCALE.items() if a in axes}
     chunks = tuple(16 if a in "yx" else 1 for a in axes)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "OME-Zarr 0.[123] can't store")
+        warnings.filterwarnings("ignore", "OME-Zarr 0.[123] cannot store")
         daskome.write_image(
             pixels, target, [2], "cells", fmt=fmt, scale=scale, channels=["a", "b"] if "c" in axes else True,
             storage_options={"chunks": chunks}, **known, **options,
@@ -65,7 +65,7 @@ def write_plate(target: Any, fmt: str) -> None:
     """Write a plate of two wells, one with two fields."""
     field = np.random.default_rng(0).integers(0, 1000, (1, 1, 1, 20, 21)).astype("uint16")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "OME-Zarr 0.[123] can't store")
+        warnings.filterwarnings("ignore", "OME-Zarr 0.[123] cannot store")
         daskome.write_plate(
             {"A/1": [field, field + 1], "B/2": field}, target, [2], "plate", fmt=fmt, axes="tczyx", channels=["a"],
             acquisitions=[{"id": 0, "name": "day 1", "maximumfieldcount": 2}], scale=SCALE,

@@ -353,9 +353,9 @@ def test_labels_written_as_an_image_are_like_labels() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"name": "a/b"}, ValueError, "without a slash.*section 'labels'"),
-        ({"name": ""}, ValueError, "without a slash"),
-        ({"name": ".."}, ValueError, "without a slash"),
+        ({"name": "a/b"}, ValueError, "without slashes.*section 'labels'"),
+        ({"name": ""}, ValueError, "without slashes"),
+        ({"name": ".."}, ValueError, "without slashes"),
         ({"name": 5}, (ValueError, TypeError), "name|order"),
         ({"labels": CELLS.astype("float32")}, ValueError, "labels are float32.*section 'labels'"),
         ({"labels": CELLS.astype(bool)}, ValueError, "labels are bool"),

@@ -22,7 +22,7 @@ def ome(target: Any) -> dict[str, Any]:
 
 
 @pytest.mark.sampled(5)
-@pytest.mark.filterwarnings("ignore:OME-Zarr 0.[123] can't store:UserWarning")
+@pytest.mark.filterwarnings("ignore:OME-Zarr 0.[123] cannot store:UserWarning")
 @pytest.mark.parametrize("version", ALL)
 @pytest.mark.parametrize("method", ["mean", "mode", "nearest", "gaussian"])
 @pytest.mark.parametrize("first", [None, [2]])
@@ -112,7 +112,7 @@ def test_a_failure_leaves_the_image_as_it_was(tmp_path: Path, monkeypatch: pytes
     assert daskome.verify(tmp_path / "a", pixels=True) == []
 
 
-@pytest.mark.filterwarnings("ignore:OME-Zarr 0.[123] can't store:UserWarning")
+@pytest.mark.filterwarnings("ignore:OME-Zarr 0.[123] cannot store:UserWarning")
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("version", ALL)
 def test_labels_get_levels_with_their_image(tmp_path: Path, version: str) -> None:

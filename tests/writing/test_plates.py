@@ -169,7 +169,7 @@ def test_wells_that_are_there_are_replaced_only_on_request(tmp_path: Path) -> No
 def test_wells_that_come_later_say_their_acquisition(tmp_path: Path) -> None:
     daskome.write_plate({"A/1": {0: [FIELD], 1: [FIELD]}}, tmp_path / "p", axes="cyx")
     before = contents(tmp_path / "p")
-    with pytest.raises(ValueError, match="image A/2/0 doesn't say of which"):
+    with pytest.raises(ValueError, match="image A/2/0 does not name its acquisition"):
         daskome.write_plate({"A/2": [FIELD]}, tmp_path / "p", axes="cyx")
     assert contents(tmp_path / "p") == before
     daskome.write_plate({"A/2": {1: [FIELD]}}, tmp_path / "p", axes="cyx")
@@ -239,9 +239,13 @@ def test_a_plate_goes_into_no_image(tmp_path: Path) -> None:
         ({"A/1": {-1: [FIELD]}}, {}, "well/images/0/acquisition"),
         ({"A/1": {"x": [FIELD]}}, {}, "acquisition"),
         ({"A/1": [FIELD]}, {"acquisitions": [{"name": "no id"}]}, "acquisitions/0/id"),
-        ({"A/1": [FIELD]}, {"acquisitions": [{"id": 0}, {"id": 0}]}, "acquisitions/1/id|doesn't say of which"),
+        ({"A/1": [FIELD]}, {"acquisitions": [{"id": 0}, {"id": 0}]}, "acquisitions/1/id|does not name its acquisition"),
         ({"A/1": {0: FIELD}}, {"acquisitions": [{"id": 0}, {"id": 0}]}, "acquisitions/1/id"),
-        ({"A/1": {0: FIELD, 1: FIELD}, "A/2": [FIELD]}, {}, "image A/2/0 doesn't say of which.*section 'well'"),
+        (
+            {"A/1": {0: FIELD, 1: FIELD}, "A/2": [FIELD]},
+            {},
+            "image A/2/0 does not name its acquisition.*section 'well'",
+        ),
         ({"A/1": [FIELD[0, 0]]}, {}, "dimensions"),
         ({"A/1": [FIELD]}, {"scale_factors": [3, 4]}, "multiple"),
         ({"A/1": [FIELD]}, {"fmt": "0.7"}, "unknown OME-Zarr version"),
