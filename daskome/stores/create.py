@@ -1,6 +1,6 @@
 """Create the groups and arrays of a plan: arrays empty, groups marked as unfinished."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -27,7 +27,6 @@ from daskome.stores.groups import (
     zarr_format_of,
 )
 from daskome.stores.journal import Journal
-from daskome.stores.location import join_paths
 
 
 def array_documents(plan: Plan) -> dict[str, Documents]:
@@ -90,10 +89,10 @@ def create_arrays(
     origins : sequence of Origin
         Where the images of the plan come from, for the journal.
     """
-    fingerprint = plan.fingerprint
-    for group in reversed([group for group in plan.groups if not group.temporary]):
-        replaced = [path for path in old if _is_in(path, group.path)]
-        _begin(target / group.path, plan, group, _mark(plan, group, replaced, fingerprint))
+    lasting, fingerprint = [group for group in plan.groups if not group.temporary], plan.fingerprint
+    replaced = _by_group(old, {group.path for group in lasting})
+    for group in reversed(lasting):
+        _begin(target / group.path, plan, group, _mark(group, replaced.get(group.path, ()), fingerprint))
     if target.store.supports_deletes:
         journals.delete_journal(target / plan.home)
         for path in old:
@@ -103,8 +102,18 @@ def create_arrays(
     journals.save_run(journal, plan, origins)
 
 
-def _is_in(path: str, parent: str) -> bool:
-    return path.startswith(join_paths(parent, "")) if parent else True
+def _by_group(paths: Iterable[str], groups: Container[str]) -> dict[str, list[str]]:
+    """Return paths by the deepest of some groups that each lies in, relative to that group.
+
+    >>> _by_group(["s0", "labels/c/s0", "labels/cc/s0"], {"", "labels", "labels/c"})
+    {'': ['s0'], 'labels/c': ['s0'], 'labels': ['cc/s0']}
+    """
+    by_group: dict[str, list[str]] = {}
+    for path in paths:
+        names = path.split("/")
+        depth = next(n for n in range(len(names) - 1, -1, -1) if n == 0 or "/".join(names[:n]) in groups)
+        by_group.setdefault("/".join(names[:depth]), []).append("/".join(names[depth:]))
+    return by_group
 
 
 def _begin(target: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
@@ -133,10 +142,9 @@ def _make_group(target: StorePath, plan: Plan, group: Group) -> None:
             )
 
 
-def _mark(plan: Plan, group: Group, old: Sequence[str], fingerprint: str) -> JSON:
-    """Return the attribute that marks a group as unfinished, and lists the plan's arrays in it."""
+def _mark(group: Group, replaced: Iterable[str], fingerprint: str) -> JSON:
+    """Return the attribute that marks a group as unfinished, and lists its arrays: the plan's and those that go."""
     levels = [] if group.pyramid is None else [level.path for level in group.pyramid.levels]
-    replaced = [path.removeprefix(join_paths(group.path, "")) for path in old] if group.path else list(old)
     return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*levels, *replaced})}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zarr
 from distributed import Client
-from zarr.storage import LocalStore, LoggingStore, ZipStore
+from zarr.storage import LocalStore, LoggingStore, WrapperStore, ZipStore
 
 import daskome
 from tests.written import contents, is_image, levels
@@ -116,6 +116,37 @@ def test_no_level_of_an_unfinished_image_stays(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "s3").exists()
     daskome.write_image(CUBE, tmp_path / "a", None, fmt="0.4", overwrite=True)
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [".zattrs", ".zgroup", "s0"]
+
+
+class Mortal(WrapperStore[LocalStore]):
+    """A store that fails before anything is deleted."""
+
+    async def delete_dir(self, prefix: str) -> None:
+        raise OSError("gone")
+
+
+def with_labels(target: Any, factors: list[int], overwrite: bool = False) -> None:
+    labels = {"c": CUBE, "cc": CUBE}
+    daskome.write_image(CUBE, target, factors, axes="zyx", labels=labels, overwrite=overwrite)
+
+
+def plate(target: Any, factors: list[int], overwrite: bool = False) -> None:
+    daskome.write_plate({"A/1": [CUBE, CUBE]}, target, factors, axes="zyx", overwrite=overwrite)
+
+
+@pytest.mark.parametrize("write", [with_labels, plate])
+def test_levels_in_groups_below_go_too_after_a_kill(tmp_path: Path, write: Callable[..., None]) -> None:
+    """Each group's mark lists its own levels, by their paths in it, whatever groups lie below or beside it."""
+    write(tmp_path / "a", [2, 4])
+    with pytest.raises(OSError, match="gone"):
+        write(Mortal(LocalStore(tmp_path / "a")), [2], overwrite=True)
+    marks = [
+        zarr.open_group(p, mode="r").attrs.get("daskome") for p in (tmp_path / "a").rglob("*") if (p / "s0").is_dir()
+    ]
+    assert [mark["levels"] for mark in marks if mark] == [["s0", "s1", "s2"]] * 2
+    write(tmp_path / "a", [2], overwrite=True)
+    write(tmp_path / "b", [2])
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_what_came_between_planning_and_computing_is_seen(tmp_path: Path) -> None:
