@@ -13,7 +13,7 @@ A unit that fails for good is named; the others of its stage finish; then the ca
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -85,7 +85,6 @@ def write_units(
     total = sum(plan.nbytes_of(*part) for part in parts) if progress else 0
     done = total - sum(plan.nbytes_of(*part) for part in missing) if progress else 0
     with open_executor(run.target, plan, run.journal) as executor:
-        run = _with_shared_results(run, missing)
         if progress:
             progress(done, total)
         for part in missing:
@@ -95,23 +94,24 @@ def write_units(
                     progress(done, total)
 
 
-def _with_shared_results(run: Run, missing: Sequence[Part]) -> Run:
-    """Compute what all units of an image need, for those images that missing units read."""
-    read = {unit.pass_.image for stage, indices in missing for unit in run.plan.units(stage, indices[:1])}
-    sources = [with_shared_results(s, compute_shared) if i in read else s for i, s in enumerate(run.sources)]
-    return replace(run, sources=sources)
-
-
 def _all_parts(plan: Plan) -> list[Part]:
     return [Part(stage, range(plan.count(stage))) for stage in range(len(plan.stages))]
 
 
 def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
-    """Yield the tasks of some units, each made when it is needed."""
+    """Yield the tasks of some units, each made when it is needed.
+
+    What all units of an image need is computed before the first of them, and let go after the last: a plate has
+    thousands of images.
+    """
     plan = run.plan
+    sources: dict[int, Source] = {}
     for unit in plan.units(*part):
-        pass_, reads = unit.pass_, plan.reads(unit)
-        piece = None if pass_.image is None else source_piece(run.sources[pass_.image], reads, pass_.read_chunks)
+        pass_, image = unit.pass_, unit.pass_.image
+        if image is not None and image not in sources:
+            sources = {image: with_shared_results(run.sources[image], compute_shared)}
+        reads = plan.reads(unit)
+        piece = None if image is None else source_piece(sources[image], reads, pass_.read_chunks)
         paths = (pass_.reads_copy, pass_.writes_copy)
         read, written = (None if path is None else _temporary_copy(run, path) for path in paths)
         pyramid, group = plan.pyramid(pass_), run.target / pass_.group

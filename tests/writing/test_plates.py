@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -99,6 +100,25 @@ def test_a_plate_that_failed_can_be_written_again(tmp_path: Path) -> None:
     assert [well["path"] for well in ome(tmp_path / "p")["plate"]["wells"]] == ["C/3"]
     daskome.write_plate({"A/1": [field], "B/2": [field]}, tmp_path / "p", axes="cyx", overwrite=True)
     assert daskome.verify(tmp_path / "p", pixels=True) == []
+
+
+def test_results_that_all_units_of_an_image_need_are_computed_once_for_each(tmp_path: Path, tiny_blocks: None) -> None:
+    computed: list[int] = []
+
+    def offset(well: int) -> np.ndarray[Any, Any]:
+        computed.append(well)
+        return np.full((1, 1), well, "uint16")
+
+    def image(well: int) -> da.Array:
+        shared = da.from_delayed(dask.delayed(offset)(well), (1, 1), "uint16")
+        return da.zeros((64, 64), dtype="uint16", chunks=16) + shared
+
+    wells = {f"A/{well}": [image(well)] for well in (1, 2, 3)}
+    plan = daskome.write_plate(wells, tmp_path / "a", [2], axes="yx", storage_options={"chunks": 16})
+    assert plan.count(0) >= 3 * 4
+    assert sorted(computed) == [1, 2, 3]
+    for well in (1, 2, 3):
+        assert (zarr.open_array(tmp_path / "a" / f"A/{well}/0/s0", mode="r")[...] == well).all()
 
 
 def test_thousands_of_images_are_bounded_work(tmp_path: Path) -> None:
