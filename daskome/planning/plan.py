@@ -318,11 +318,16 @@ class Plan:
         return json.dumps({"format": FORMAT, **self.to_dict()}, allow_nan=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plan as a dict of JSON values, with a table of its pyramids to which groups refer by number."""
-        pyramids = self.pyramids
-        numbers = {id(pyramid): k for k, pyramid in enumerate(pyramids)}
-        plan: dict[str, Any] = to_json(self, {Pyramid: lambda pyramid: numbers[id(pyramid)]})
-        return {**plan, "pyramids": to_json(pyramids, {Method: attrgetter("name")})}
+        """Return the plan as a dict of JSON values, with a table of its pyramids to which groups refer by number.
+
+        Equal pyramids have one number, whether or not groups share them: that depends on how their sources are chunked.
+        """
+        documents = {id(pyramid): to_json(pyramid, {Method: attrgetter("name")}) for pyramid in self.pyramids}
+        texts = {key: json.dumps(document, sort_keys=True) for key, document in documents.items()}
+        numbers = {text: number for number, text in enumerate(dict.fromkeys(texts.values()))}
+        plan: dict[str, Any] = to_json(self, {Pyramid: lambda pyramid: numbers[texts[id(pyramid)]]})
+        table = {numbers[texts[key]]: document for key, document in documents.items()}
+        return {**plan, "pyramids": list(table.values())}
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":

@@ -117,6 +117,19 @@ def test_it_can_be_resumed_later(tmp_path: Path, tiny_blocks: None, expected: di
     assert contents(tmp_path / "a") == expected
 
 
+def test_a_plate_is_resumed_from_sources_in_other_chunks(tmp_path: Path, tiny_blocks: None) -> None:
+    """What is written does not depend on the chunks of sources, so neither does whether it is the same."""
+    options: dict[str, Any] = {"scale_factors": [2], "storage_options": {"chunks": 8}, "axes": "zyx"}
+    daskome.write_plate({"A/1": [VALUES, VALUES], "A/2": [VALUES]}, tmp_path / "expected", **options)
+    with pytest.raises(daskome.WriteError):
+        daskome.write_plate(
+            {"A/1": [image(), image()], "A/2": [failing(image(), 9)]}, tmp_path / "a", retries=0, **options
+        )
+    wells = {"A/1": [VALUES, image()], "A/2": [da.from_array(VALUES, chunks=24)]}
+    daskome.write_plate(wells, tmp_path / "a", resume=True, **options)
+    assert contents(tmp_path / "a") == contents(tmp_path / "expected")
+
+
 def test_where_nothing_was_begun_it_begins(tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]) -> None:
     daskome.write_image(image(), tmp_path / "a", resume=True, **OPTIONS)
     assert contents(tmp_path / "a") == expected
