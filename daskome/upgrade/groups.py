@@ -7,7 +7,7 @@ from typing import Any
 from daskome.model.json_values import JSONDict
 from daskome.model.regions import Shape
 from daskome.ome.detect import OME_KEYS, ome_keys, ome_of, version_in
-from daskome.ome.metadata import Metadata, Multiscale
+from daskome.ome.metadata import Dataset, Metadata, Multiscale
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import VERSIONS, Version, likely_version
 from daskome.ome.write import to_attributes as ome_attributes
@@ -64,7 +64,7 @@ def read_group(tree: Tree, path: str, target: Version) -> Group:
     names = _names(path, metadata)
     if name == target.name:
         return Group(path, attributes, names)
-    shapes = [[_shape(tree, join_paths(path, d.path)) for d in m.datasets] for m in metadata.multiscales]
+    shapes = [[_shape(tree, _array_path(path, d)) for d in m.datasets] for m in metadata.multiscales]
     new, lines = convert_attributes(metadata, VERSIONS[name], target, shapes)
     _check_dtypes(tree, path, new, target)
     changed = _merged(attributes, ome_attributes(target, new), target)
@@ -84,8 +84,13 @@ def _unlisted(tree: Tree, path: str) -> tuple[str, ...]:
 
 def _names(path: str, metadata: Metadata) -> dict[str, tuple[str, ...]]:
     """Return the names of the axes of each level, by the path of its array."""
-    pairs = ((join_paths(path, d.path), m) for m in metadata.multiscales for d in m.datasets)
+    pairs = ((_array_path(path, d), m) for m in metadata.multiscales for d in m.datasets)
     return {array: _axis_names(m) for array, m in pairs}
+
+
+def _array_path(path: str, dataset: Dataset) -> str:
+    """Return where the array of a level lies in the tree; slashes at its end count for nothing (`is_inside`)."""
+    return join_paths(path, *dataset.path.split("/"))
 
 
 def _axis_names(multiscale: Multiscale) -> tuple[str, ...]:
@@ -102,7 +107,7 @@ def _shape(tree: Tree, path: str) -> Shape:
 def _check_dtypes(tree: Tree, path: str, metadata: Metadata, target: Version) -> None:
     """Raise for data types of levels that the target forbids."""
     for multiscale in metadata.multiscales:
-        paths = [join_paths(path, dataset.path) for dataset in multiscale.datasets]
+        paths = [_array_path(path, dataset) for dataset in multiscale.datasets]
         dtypes = {str(_dtype(tree, array)): None for array in paths}
         if len(dtypes) > 1 and target.one_dtype:
             raise ValueError(

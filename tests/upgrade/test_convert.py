@@ -634,3 +634,11 @@ def test_attributes_of_others_beside_ome_stay_whatever_their_name(tmp_path: Path
     daskome.convert_metadata(folder, "0.6")
     found = zarr.open_group(folder, mode="r").attrs.asdict()
     assert (found["plate"], found["labels"]) == ({"mine": 1}, ["mine"])
+
+
+def test_slashes_at_the_end_of_a_path_count_for_nothing(tmp_path: Path) -> None:
+    daskome.write_image(np.zeros((8, 8), "uint8"), tmp_path / "a", None, axes="yx", fmt="0.4")
+    document = tmp_path / "a" / ".zattrs"
+    document.write_text(document.read_text().replace('"s0"', '"s0/"'))
+    daskome.convert_metadata(tmp_path / "a", "0.5")
+    assert zarr.open_array(tmp_path / "a" / "s0", mode="r").metadata.dimension_names == ("y", "x")
