@@ -32,6 +32,8 @@ def written(source: str, target: str, options: Options) -> Callable[..., Any]:
     if not _is_group(target, options["fs_options"]):
         raise ValueError(f"there is no image at {target} for these labels; write it first")
     _reject_unused(daskome.write_labels, options, IMAGE, "--labels", "labels have none")
+    if options["name"]:
+        raise ValueError(f"--labels {name} names the labels; leave --name out")
     options = {**options, "labels": image, "name": name}
     return partial(daskome.write_labels, group=target, **arguments_of(daskome.write_labels, options))
 

@@ -529,6 +529,13 @@ def test_added_levels_take_nothing_that_has_no_effect(tmp_path: Path, npy: Path,
     assert (done.exit_code, f"--add-levels takes no {option.split('=')[0]}" in done.output) == (2, True), done.output
 
 
+def test_labels_have_one_name(tmp_path: Path, npy: Path) -> None:
+    daskome_("write", npy, tmp_path / "a", "--scale-factors", "none", "--quiet")
+    done = daskome_("write", npy, tmp_path / "a", "--labels", "cells", "--name", "nuclei")
+    assert (done.exit_code, "--labels cells names the labels" in done.output) == (2, True), done.output
+    assert not (tmp_path / "a" / "labels").exists()
+
+
 @pytest.mark.parametrize("fmt", ["0.4", "0.5"])
 def test_the_compressor_is_spelt_for_the_version_that_is_stored(tmp_path: Path, npy: Path, fmt: str) -> None:
     daskome_("write", npy, tmp_path / "a", "--fmt", fmt, "--scale-factors", "none", "--quiet")
