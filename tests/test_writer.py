@@ -520,3 +520,12 @@ def test_compressors_have_short_names_in_every_version(tmp_path: Path, fmt: str)
     for path in ("s0", "s1", "labels/cells/s0", "labels/cells/s1"):
         (codec,) = zarr.open_array(tmp_path / "a" / path, mode="r").compressors
         assert "gzip" in type(codec).__name__.lower(), path
+
+
+@pytest.mark.parametrize(
+    "options", [{"compute": "int"}, {"compute": 1}, {"retries": -1}, {"retries": "2"}, {"retries": 1.5}]
+)
+def test_how_it_is_written_is_checked_before_anything_is(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        daskome.write_image(CUBE, tmp_path / "a", [2], axes="zyx", **options)
+    assert not (tmp_path / "a").exists()

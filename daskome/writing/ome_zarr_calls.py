@@ -13,6 +13,7 @@ from daskome.model.axes import parse_axes
 from daskome.model.level_options import LevelOptions, parse_level_options
 from daskome.model.regions import ceil_div
 from daskome.writing.ome_zarr_signatures import (
+    PUBLIC,
     Arguments,
     Calls,
     P,
@@ -34,6 +35,7 @@ def accepts_ome_zarr_calls(function: Callable[P, R]) -> Callable[P, R]:
 
     Type checkers see the function's own signature.
     """
+    PUBLIC.append(function)
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:

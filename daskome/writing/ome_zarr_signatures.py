@@ -80,6 +80,10 @@ class Calls:
         return list(dict.fromkeys([*names, *FORMER_KEYWORDS.get(self.name, ())]))
 
 
+PUBLIC: Final[list[Callable[..., Any]]] = []
+"""The public functions that accept calls in the words of ``ome_zarr``, as they are defined."""
+
+
 @cache
 def calls_of(function: Callable[..., Any]) -> Calls:
     """Return how a function is called, from its signature."""
@@ -221,11 +225,13 @@ def _is_order(value: Any) -> bool:
 
 
 def reject_misspelt_arguments(calls: Calls, arguments: Arguments) -> None:
-    """Raise a TypeError for a keyword that is nearly a known one; others are metadata."""
+    """Raise a TypeError for a keyword that is nearly a known one, or another call's; others are metadata."""
     known = calls.known
     for name in arguments:
         if name in known:
             continue
+        if owners := [other.name for other in map(calls_of, PUBLIC) if name in (*other.positional, *other.keywords)]:
+            raise TypeError(f"{calls.name}() got an unexpected keyword argument {name!r}; it is for {owners[0]}()")
         near = get_close_matches(name, known, n=1, cutoff=0.75)
         if near or not calls.takes_metadata:
             hint = f"; did you mean {near[0]!r}?" if near else f". It takes {', '.join(known)}"

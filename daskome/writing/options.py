@@ -6,6 +6,7 @@ of an image), `LabelOptions`, `PlateOptions`, `WriteOptions` (how a plan is carr
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from daskome.writing.types import Compute, Progress
@@ -27,6 +28,12 @@ class WriteOptions:
     retries: int
     progress: Progress | None
     compute: Compute
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.compute, bool) or self.compute == "init"):
+            raise ValueError(f"compute={self.compute!r} must be True, False or 'init'")
+        if isinstance(self.retries, bool) or not isinstance(self.retries, Integral) or self.retries < 0:
+            raise ValueError(f"retries={self.retries!r} must be a whole number, 0 or more")
 
 
 def chosen(kind: type[Options], arguments: Arguments) -> Options:

@@ -301,6 +301,8 @@ def test_what_is_lost_is_said() -> None:
         ("write_image", (PLANE, GROUP), {"group": GROUP}, "multiple values for argument 'group'"),
         ("write_image", (PLANE,), {}, "is missing 'group'"),
         ("write_image", (PLANE, GROUP), {"coordinate_transformations": [[{"type": "scale", "scale": ["1", 1]}]]}, "scale ['1', 1] must be numbers (section"),
+        ("write_image", (PLANE, GROUP), {"workers": 3}, "'workers'; it is for plan_image()"),
+        ("write_labels", (PLANE, GROUP, "cells"), {"acquisitions": []}, r"'acquisitions'; it is for write_plate"),
         ("write_image", (PLANE, GROUP), {"scale_factor": [2]}, "unexpected keyword argument 'scale_factor'; did you mean 'scale_factors'"),
         ("write_image", (PLANE, GROUP), {"storage_option": {}}, "did you mean 'storage_options'"),
         ("write_image", (PLANE, GROUP), {"axis": "yx"}, "did you mean 'axes'"),
