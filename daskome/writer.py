@@ -11,25 +11,7 @@ from typing import Any
 
 from dask.delayed import Delayed
 
-from daskome.planning.plan import Plan
-from daskome.writing.carry_out import write
-from daskome.writing.dry_run import dry_run
-from daskome.writing.images import planned_image, planned_multiscale
-from daskome.writing.labels import planned_labels, planned_multiscale_labels
-from daskome.writing.metadata import (
-    add_metadata,
-    check_format,
-    check_group_fmt,
-    get_metadata,
-    write_label_metadata,
-    write_multiscales_metadata,
-    write_plate_metadata,
-    write_well_metadata,
-)
-from daskome.writing.more_levels import write_more_levels
-from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
-from daskome.writing.plates import planned_plate
-from daskome.writing.types import (
+from daskome.model.types import (
     AxesLike,
     ChannelsLike,
     ColorsLike,
@@ -49,6 +31,24 @@ from daskome.writing.types import (
     UnitsLike,
     WellsLike,
 )
+from daskome.planning.plan import Plan
+from daskome.writing.carry_out import write
+from daskome.writing.dry_run import dry_run
+from daskome.writing.images import planned_image, planned_multiscale
+from daskome.writing.labels import planned_labels, planned_multiscale_labels
+from daskome.writing.metadata import (
+    add_metadata,
+    check_format,
+    check_group_fmt,
+    get_metadata,
+    write_label_metadata,
+    write_multiscales_metadata,
+    write_plate_metadata,
+    write_well_metadata,
+)
+from daskome.writing.more_levels import write_more_levels
+from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
+from daskome.writing.plates import planned_plate
 
 
 @accepts_ome_zarr_calls

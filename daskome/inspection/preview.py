@@ -1,10 +1,11 @@
 """A picture of a pyramid: the middle slice of every level, side by side."""
 
-from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
+from daskome.model.types import FileSystemOptions, GroupLike
 from daskome.ome.metadata import Multiscale
 from daskome.ome.read import read_multiscale
 from daskome.stores.groups import find_array, read_attributes
@@ -16,7 +17,7 @@ MARGIN = 8
 Gray = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-def preview(url: Any, path: Any, fs_options: Mapping[str, Any] | None = None) -> None:
+def preview(url: GroupLike, path: str | PathLike[str], fs_options: FileSystemOptions | None = None) -> None:
     """Draw the middle slice of every level of an OME-Zarr image side by side, each at its own size, into a file.
 
     Parameters

@@ -20,6 +20,7 @@ from daskome.inspection.stored_image import StoredImage, read_document, stored_i
 from daskome.model.json_values import JSONObject
 from daskome.model.problem import Problem, below, errors
 from daskome.model.text import Progress
+from daskome.model.types import FileSystemOptions, FormatLike, GroupLike
 from daskome.ome.detect import ome_of, version_in
 from daskome.ome.rules.values import COUNT
 from daskome.ome.rules.walk import find_problems
@@ -54,10 +55,10 @@ Whole = Mapping[str, Inspected]
 
 
 def validate(
-    target: Any,
-    version: Any = None,
+    target: GroupLike,
+    version: FormatLike | None = None,
     *,
-    fs_options: Mapping[str, Any] | None = None,
+    fs_options: FileSystemOptions | None = None,
     progress: Progress | None = None,
 ) -> list[Problem]:
     """Return all violations of the specification in a store, and warnings; pixels are not read.

@@ -4,7 +4,7 @@ Any OME-Zarr can be verified, whichever program wrote it: an image, its labels, 
 `validate` come first; then pixels are compared, image by image and block by block.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,15 +12,16 @@ from daskome.inspection.compare import Comparison, compare, comparisons
 from daskome.inspection.validate import Inspected, findings, inspected
 from daskome.model.problem import Problem, below, errors
 from daskome.model.text import Progress
+from daskome.model.types import FileSystemOptions, GroupLike, ImageLike
 from daskome.stores.location import locate
 
 
 def verify(
-    target: Any,
+    target: GroupLike,
     *,
     pixels: bool | int = False,
-    source: Any = None,
-    fs_options: Mapping[str, Any] | None = None,
+    source: ImageLike | None = None,
+    fs_options: FileSystemOptions | None = None,
     progress: Progress | None = None,
 ) -> list[Problem]:
     """Return all that is wrong with a stored image, labels or plate, as a list that is empty if nothing is.

@@ -1,15 +1,15 @@
 """Convert a hierarchy to another version of OME-Zarr in place: documents change, pixels do not."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from zarr.storage import StorePath
 
 from daskome.model.json_values import JSONDict, to_plain_json
 from daskome.model.problem import Problem
 from daskome.model.text import pluralize
+from daskome.model.types import FileSystemOptions, FormatLike, GroupLike
 from daskome.ome.detect import ome_keys, ome_of, version_in
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version
 from daskome.stores.documents import put_text
@@ -23,7 +23,7 @@ from daskome.upgrade.zarr_v3 import separator
 
 
 def convert_metadata(
-    target: Any, version: Any, *, fs_options: Mapping[str, Any] | None = None, dry_run: bool = False
+    target: GroupLike, version: FormatLike, *, fs_options: FileSystemOptions | None = None, dry_run: bool = False
 ) -> list[str]:
     r"""Convert an OME-Zarr hierarchy to another version, without reading or writing a pixel.
 

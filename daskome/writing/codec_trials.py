@@ -16,6 +16,7 @@ from daskome.model.level_options import LevelOptions
 from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
 from daskome.model.text import format_html_table, format_numbers, format_table, pluralize
+from daskome.model.types import AxesLike, ChunksLike, FormatLike, ImageLike
 from daskome.ome.versions import DEFAULT_VERSION, find_version
 from daskome.planning.plan import Plan
 from daskome.planning.work import PlanOptions
@@ -25,7 +26,6 @@ from daskome.sources.views import check_has_pixels
 from daskome.stores import sync_codecs
 from daskome.stores.arrays import chunk_nbytes, one_chunk
 from daskome.writing.description import ImageOptions
-from daskome.writing.types import AxesLike, ChunksLike, FormatLike, ImageLike
 
 COMPRESSORS = (
     "none", "blosc:lz4:5:shuffle", "blosc:lz4:5:bitshuffle", "blosc:zstd:1:shuffle", "blosc:zstd:1:bitshuffle",

@@ -13,6 +13,7 @@ from daskome.model.image import Image, check_ndim
 from daskome.model.level_options import NO_OPTIONS, LevelOptions, parse_level_options
 from daskome.model.missing_axes import missing_axes, put_in, with_missing_axes
 from daskome.model.source import Source
+from daskome.model.types import AxesLike, ChannelsLike, PerAxis, ScaleFactors, UnitsLike
 from daskome.ome.checked import checked
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.metadata import Metadata, image_metadata
@@ -23,7 +24,6 @@ from daskome.planning.build import plan_image
 from daskome.planning.plan import Describe, Plan
 from daskome.planning.work import PlanOptions, SourceChunks
 from daskome.writing.options import Arguments, chosen
-from daskome.writing.types import AxesLike, ChannelsLike, PerAxis, ScaleFactors, UnitsLike
 
 Planned = tuple[Plan, list[Source]]
 """A plan, and the images that it reads in the order of `Pass.image`."""

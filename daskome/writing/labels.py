@@ -19,6 +19,7 @@ from daskome.model.image import Image
 from daskome.model.problem import Problem
 from daskome.model.pyramid import Pyramid
 from daskome.model.source import Source
+from daskome.model.types import ColorsLike, ImageLike, PropertiesLike
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS, ImageLabel, colored, parse_image_label
 from daskome.ome.metadata import Metadata
@@ -34,7 +35,6 @@ from daskome.stores.groups import UNFINISHED_KEY, read_attributes
 from daskome.writing.description import ImageOptions, Planned, image_options
 from daskome.writing.options import Arguments, chosen
 from daskome.writing.target import check_same_version
-from daskome.writing.types import ColorsLike, ImageLike, PropertiesLike
 
 NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "metadata")
 """Fields of `ImageOptions` that have no meaning for labels that come with an image."""

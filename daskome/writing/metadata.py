@@ -12,6 +12,7 @@ from zarr.storage import StorePath
 from daskome.model.axes import Axis, parse_axes
 from daskome.model.json_values import to_plain_json
 from daskome.model.paths import is_inside
+from daskome.model.types import AxesLike, ColorsLike, FormatLike, GroupLike, PropertiesLike, UnitsLike
 from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS, ImageLabel, parse_image_label
@@ -35,7 +36,6 @@ from daskome.writing.description import warn_of_loss
 from daskome.writing.labels import check_name
 from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
 from daskome.writing.target import choose_version
-from daskome.writing.types import AxesLike, ColorsLike, FormatLike, GroupLike, PropertiesLike, UnitsLike
 
 
 @accepts_ome_zarr_calls

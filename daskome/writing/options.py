@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from daskome.writing.types import Compute, Progress
+from daskome.model.types import Compute, Progress
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

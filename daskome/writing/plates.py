@@ -9,6 +9,7 @@ from zarr.storage import StorePath
 
 from daskome.model.missing_axes import missing_axes
 from daskome.model.source import Source
+from daskome.model.types import WellsLike
 from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
@@ -24,7 +25,6 @@ from daskome.stores.groups import read_attributes
 from daskome.writing.description import ImageOptions, Planned, image_options
 from daskome.writing.options import Arguments, chosen
 from daskome.writing.target import check_same_version
-from daskome.writing.types import WellsLike
 
 
 @dataclass(frozen=True, slots=True)

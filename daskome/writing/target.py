@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from daskome.model.text import parse_nbytes
+from daskome.model.types import FormatLike, Nbytes
 from daskome.ome.detect import version_in
 from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version, find_version, version_of
 from daskome.planning.work import PlanOptions, Workers
 from daskome.writing.description import Planned, warn_of_loss
 from daskome.writing.options import Arguments, chosen
-from daskome.writing.types import FormatLike, Nbytes
 
 if TYPE_CHECKING:
     from zarr.storage import StorePath

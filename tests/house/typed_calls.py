@@ -73,3 +73,12 @@ daskome.write_image(image, "a", storage_options=64)  # type: ignore[arg-type]
 daskome.write_labels(labels, "a", colors="red")  # type: ignore[arg-type]
 daskome.write_plate([image], "p")  # type: ignore[arg-type]
 daskome.plan_image(volume, workers="many")  # type: ignore[arg-type]
+
+daskome.validate("a.ome.zarr", "0.5")
+daskome.validate(3)  # type: ignore[arg-type]
+daskome.verify(Path("a.ome.zarr"), source=image, pixels=True)
+daskome.preview(group, Path("a.png"))
+daskome.preview(group, 3)  # type: ignore[arg-type]
+daskome.convert_metadata("a.ome.zarr", 0.5, dry_run=True)
+daskome.run_part("a.ome.zarr", lazy, part=(0, 4), memory="2GB")
+daskome.finish(None)  # type: ignore[arg-type]

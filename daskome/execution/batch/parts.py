@@ -18,6 +18,7 @@ from daskome.execution.unit_task import WriteError
 from daskome.model.pyramid import Pyramid
 from daskome.model.source import Source
 from daskome.model.text import Progress, pluralize
+from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, Nbytes
 from daskome.planning.plan import Plan
 from daskome.sources.adapt import as_source
 from daskome.sources.readers import read
@@ -28,15 +29,15 @@ from daskome.stores.location import locate
 
 
 def run_part(
-    group: Any,
-    image: Any = None,
+    group: GroupLike,
+    image: ImageLike | None = None,
     stage: int | None = None,
     part: tuple[int, int] = (0, 1),
     *,
     labels: str | None = None,
-    fs_options: Mapping[str, Any] | None = None,
-    in_options: Mapping[str, Any] | None = None,
-    memory: int | str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    in_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
     retries: int = 2,
     progress: Progress | None = None,
 ) -> Status:
@@ -97,7 +98,7 @@ def run_part(
     return status_of(saved)
 
 
-def finish(group: Any, *, labels: str | None = None, fs_options: Mapping[str, Any] | None = None) -> Plan:
+def finish(group: GroupLike, *, labels: str | None = None, fs_options: FileSystemOptions | None = None) -> Plan:
     """Publish what `run_part` has written: only now it becomes an image.
 
     Parameters

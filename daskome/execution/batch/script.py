@@ -2,9 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from daskome.execution.batch.saved import reads_images, saved_run, target_of
 from daskome.execution.batch.schedulers import SCHEDULERS, STOPPED, TERMINATED, Scheduler, parts_of
@@ -12,6 +11,7 @@ from daskome.execution.resume import fitting
 from daskome.execution.runner import Part, Run
 from daskome.model.regions import ceil_div
 from daskome.model.text import format_ranges, parse_nbytes
+from daskome.model.types import FileSystemOptions, GroupLike, Nbytes
 from daskome.planning.plan import Plan
 from daskome.planning.work import Workers
 from daskome.stores.journal import SavedRun
@@ -22,16 +22,16 @@ SPARE = 1.25
 
 
 def batch_script(
-    group: Any,
+    group: GroupLike,
     scheduler: str = "slurm",
     *,
     jobs: int = 64,
     threads: int | None = None,
     hours: int = 24,
-    memory: int | str | None = None,
+    memory: Nbytes | None = None,
     labels: str | None = None,
     options: Sequence[str] = (),
-    fs_options: Mapping[str, Any] | None = None,
+    fs_options: FileSystemOptions | None = None,
     command: Sequence[str] = (),
 ) -> str:
     """Return a shell script that submits a run as job arrays, one per stage, and the job that finishes it.

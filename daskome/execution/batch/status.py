@@ -3,11 +3,11 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from daskome.execution.batch.saved import MAX_LISTED, saved_run, target_of
 from daskome.execution.runner import Run
 from daskome.model.text import format_duration, format_nbytes, format_table
+from daskome.model.types import FileSystemOptions, GroupLike
 from daskome.planning.plan import Plan
 from daskome.stores import journal as journals
 from daskome.stores.journal import SavedRun
@@ -64,7 +64,7 @@ def _row(stage: StageStatus) -> list[str]:
     return [*(f"{n:,}" for n in numbers), format_nbytes(stage.nbytes_done), format_nbytes(stage.nbytes)]
 
 
-def status(group: Any, *, labels: str | None = None, fs_options: Mapping[str, Any] | None = None) -> Status:
+def status(group: GroupLike, *, labels: str | None = None, fs_options: FileSystemOptions | None = None) -> Status:
     """Return how far a run is that was begun with ``compute="init"``, or was interrupted. Print it.
 
     Parameters

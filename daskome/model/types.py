@@ -1,6 +1,7 @@
 """The types of arguments, each named once; `daskome.writer` says what they mean.
 
-zarr is imported for type checkers only, so that planning does not wait for it.
+They stand at the bottom of the house, since every public call uses them. zarr is imported for type checkers only, so
+that planning does not wait for it; so is what lies above.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +14,13 @@ from daskome.model.factors import ScaleFactors as ScaleFactors
 from daskome.model.level_options import StorageOptions as StorageOptions
 from daskome.model.source import Source
 from daskome.model.text import Progress as Progress
-from daskome.ome.omero import Channel
 
 if TYPE_CHECKING:
     import zarr
     from zarr.abc.store import Store
     from zarr.storage import StorePath
+
+    from daskome.ome.omero import Channel
 
 
 class ArrayLike(Protocol):
@@ -56,7 +58,7 @@ PerAxis = float | Sequence[float] | Mapping[str, float]
 UnitsLike = str | Mapping[str, str]
 ChunksLike = int | Sequence[int] | Mapping[str, int]
 MethodLike = str | Enum | Callable[..., Any]
-ChannelsLike = bool | Sequence[str | Mapping[str, Any] | Channel]
+ChannelsLike: TypeAlias = bool | Sequence[Union[str, Mapping[str, Any], "Channel"]]
 LabelsLike = ImageLike | Mapping[str, Any]
 """A label image, or a dict of ``labels`` and arguments of `daskome.write_labels`."""
 ColorsLike = bool | Mapping[int, Sequence[int]] | Sequence[Mapping[str, Any]]
