@@ -36,7 +36,7 @@ class Methods(Enum):
     ZOOM = "zoom"
 
 
-NAMES: Final = ("gaussian", "laplacian", "local_mean", "nearest", "resize_image", "zoom")
+FORMER_METHODS: Final = ("gaussian", "laplacian", "local_mean", "nearest", "resize_image", "zoom")
 """The methods of a `Scaler`, each of which is one."""
 
 
@@ -77,13 +77,13 @@ class Scaler:
     @staticmethod
     def methods() -> Iterator[str]:
         """Yield the names that `method` may have."""
-        yield from NAMES
+        yield from FORMER_METHODS
 
     @property
     def func(self) -> Callable[[Any], Any]:
         """The method by its name."""
-        if self.method not in NAMES:
-            raise ValueError(f"unknown method {self.method!r}: use one of {', '.join(NAMES)}")
+        if self.method not in FORMER_METHODS:
+            raise ValueError(f"unknown method {self.method!r}: use one of {', '.join(FORMER_METHODS)}")
         return getattr(self, self.method)  # type: ignore[no-any-return]
 
     def resize_image(self, image: Any) -> Any:

@@ -14,7 +14,7 @@ from daskome.model.image import DTYPES, Image
 from daskome.model.limits import Limits
 from daskome.model.regions import Shape, ceil_div
 from daskome.ome.versions import VERSIONS
-from daskome.planning.build import plan_image
+from daskome.planning.build import plan_downsampled
 from daskome.planning.plan import Plan
 from daskome.planning.work import PROCESS_MEM, PlanOptions, SourceChunks, Workers
 
@@ -43,7 +43,7 @@ class Case:
 
     def plan(self) -> Plan:
         """Return the plan."""
-        return plan_image(
+        return plan_downsampled(
             self.image,
             SourceChunks(self.source_chunks),
             METHODS[self.method],

@@ -15,10 +15,10 @@ import zarr
 import daskome
 from daskome.kernels.downsample import downsample
 from daskome.kernels.methods import METHODS, find_method
-from daskome.scale import NAMES, Methods, Scaler
+from daskome.scale import FORMER_METHODS, Methods, Scaler
 
 IMAGE = np.random.default_rng(0).integers(0, 2**16, (3, 67, 50)).astype("u2")
-LISTS = [name for name in NAMES if name != "resize_image"]
+LISTS = [name for name in FORMER_METHODS if name != "resize_image"]
 
 
 def theirs(**options: Any) -> Any:
@@ -62,7 +62,7 @@ def test_levels_are_made_from_each_other_along_the_last_two_axes(name: str, down
         np.testing.assert_array_equal(level, want, strict=True)
 
 
-@pytest.mark.parametrize("name", [*NAMES])
+@pytest.mark.parametrize("name", [*FORMER_METHODS])
 @pytest.mark.parametrize("chunks", [(1, 16, 50), (3, 7, 9), (2, 67, 1)])
 def test_dask_arrays_stay_lazy_and_come_out_the_same(name: str, chunks: tuple[int, ...]) -> None:
     read = []

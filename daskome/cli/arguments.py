@@ -6,21 +6,21 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
-from daskome.cli.options import AS_LABELS, IMAGE, Row
+from daskome.cli.options import AS_LABELS, IMAGE_ROWS, Row
 
-Options = Mapping[str, Any]
+CommandOptions = Mapping[str, Any]
 STORAGE = ("chunks", "shards", "compressors")
 """Options that are written into the storage options."""
 ELSEWHERE = (*STORAGE, "threads", "in_options")
 """Options that are used before a function is called."""
 
 
-def arguments_of(function: Callable[..., Any], options: Options) -> dict[str, Any]:
+def arguments_of(function: Callable[..., Any], options: CommandOptions) -> dict[str, Any]:
     """Return the options that are parameters of a function."""
     return {name: options[name] for name in signature(function).parameters if name in options}
 
 
-def written(source: str, target: str, options: Options) -> Callable[..., Any]:
+def written(source: str, target: str, options: CommandOptions) -> Callable[..., Any]:
     """Return the call that writes an image, or labels of the one at the target."""
     import daskome
 
@@ -31,14 +31,14 @@ def written(source: str, target: str, options: Options) -> Callable[..., Any]:
         return partial(daskome.write_image, image, target, **arguments_of(daskome.write_image, options))
     if not _is_group(target, options["fs_options"]):
         raise ValueError(f"there is no image at {target} for these labels; write it first")
-    _reject_unused(daskome.write_labels, options, IMAGE, "--labels", "labels have none")
+    _reject_unused(daskome.write_labels, options, IMAGE_ROWS, "--labels", "labels have none")
     if options["name"]:
         raise ValueError(f"--labels {name} names the labels; leave --name out")
     options = {**options, "labels": image, "name": name}
     return partial(daskome.write_labels, group=target, **arguments_of(daskome.write_labels, options))
 
 
-def planned(source: str | None, target: str | None, options: Options) -> Any:
+def planned(source: str | None, target: str | None, options: CommandOptions) -> Any:
     """Return the plan of an image, or of a volume that is only described, which is planned for one worker or more."""
     described = [key for key in ("shape", "dtype", "source_chunks") if options[key] is not None]
     if source is None and not {"shape", "dtype"} <= set(described):
@@ -57,7 +57,7 @@ def planned(source: str | None, target: str | None, options: Options) -> Any:
     return daskome.plan_image(**arguments_of(daskome.plan_image, options))
 
 
-def tried_codecs(source: str | None, options: Options) -> Any:
+def tried_codecs(source: str | None, options: CommandOptions) -> Any:
     """Return the sizes and speeds of compressors on some chunks of an image."""
     if source is None:
         raise ValueError("--try-codecs needs an image: its chunks are compressed")
@@ -67,12 +67,12 @@ def tried_codecs(source: str | None, options: Options) -> Any:
     return daskome.try_codecs(_read(source, options), **chosen)
 
 
-def added_levels(url: str, options: Options) -> Callable[..., Any]:
+def added_levels(url: str, options: CommandOptions) -> Callable[..., Any]:
     """Return the call that adds levels to an image."""
     import daskome
 
     reason = f"new levels are made from what is stored at {url}"
-    _reject_unused(daskome.add_levels, options, (*IMAGE, AS_LABELS), "--add-levels", reason)
+    _reject_unused(daskome.add_levels, options, (*IMAGE_ROWS, AS_LABELS), "--add-levels", reason)
     options = {**_with_storage(options), "fs_options": options["fs_options"] or options["in_options"]}
     return partial(daskome.add_levels, url, **arguments_of(daskome.add_levels, options))
 
@@ -90,13 +90,13 @@ def run_arguments(part: tuple[int | None, int], one_based: bool) -> tuple[int, i
     return i - one_based, n
 
 
-def _read(source: str, options: Options) -> Any:
+def _read(source: str, options: CommandOptions) -> Any:
     import daskome
 
     return daskome.read(source, options["in_options"])
 
 
-def _described(options: Options) -> Any:
+def _described(options: CommandOptions) -> Any:
     """Return the volume that --shape, --dtype and --source-chunks describe."""
     import daskome
 
@@ -106,7 +106,7 @@ def _described(options: Options) -> Any:
     return daskome.Volume(options["shape"], options["dtype"], options["source_chunks"])
 
 
-def _with_storage(options: Options) -> Options:
+def _with_storage(options: CommandOptions) -> CommandOptions:
     """Return options with those of `STORAGE` in the storage options, where these say nothing else; None for none."""
     from daskome.model.level_options import LevelOptions, parse_level_options
 
@@ -116,7 +116,7 @@ def _with_storage(options: Options) -> Options:
 
 
 def _reject_unused(
-    function: Callable[..., Any], options: Options, rows: tuple[Row, ...], flag: str, reason: str
+    function: Callable[..., Any], options: CommandOptions, rows: tuple[Row, ...], flag: str, reason: str
 ) -> None:
     """Raise a ValueError for an option that is given and would have no effect."""
     used = {*signature(function).parameters, *ELSEWHERE}

@@ -10,14 +10,14 @@ from daskome._version import __version__
 from daskome.cli.arguments import added_levels, planned, run_arguments, tried_codecs, written
 from daskome.cli.console import FAILED, limited_threads, progress_bar, reporting_errors, stopping_on_sigterm
 from daskome.cli.options import (
+    AS_JSON,
     AS_LABELS,
     FS_OPTION,
-    IMAGE,
+    IMAGE_ROWS,
     IN_OPTION,
     JOBS,
-    JSON,
-    LABELS,
     MEMORY,
+    OF_LABELS,
     QUIET,
     RESUME,
     RETRIES,
@@ -27,7 +27,7 @@ from daskome.cli.options import (
     Row,
     taking,
 )
-from daskome.cli.params import Blocks, Pairs, Part, Values
+from daskome.cli.params import BlocksParam, PairsParam, PartParam, ValuesParam
 from daskome.execution.batch.schedulers import SCHEDULERS
 from daskome.model.text import parse_nbytes, pluralize
 
@@ -57,7 +57,7 @@ def main() -> None:
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="[OUT]", required=False)
 @taking(
-    *IMAGE,
+    *IMAGE_ROWS,
     AS_LABELS,
     Row("--add-levels", "add_levels", bool, "Add coarser levels to the image at IN, which stays as it is."),
     RESUME,
@@ -92,10 +92,15 @@ def write(source: str, target: str | None, add_levels: bool, quiet: bool, **opti
 @click.argument("source", metavar="[IN]", required=False)
 @click.argument("target", metavar="[OUT]", required=False)
 @taking(
-    *IMAGE,
-    Row("--shape", "shape", Values(int), "Plan a volume of this shape that does not exist yet; instead of IN."),
+    *IMAGE_ROWS,
+    Row("--shape", "shape", ValuesParam(int), "Plan a volume of this shape that does not exist yet; instead of IN."),
     Row("--dtype", "dtype", None, "Its dtype, such as uint16."),
-    Row("--source-chunks", "source_chunks", Values(int), "The pieces in which it will be stored, as in 1,2048,2048."),
+    Row(
+        "--source-chunks",
+        "source_chunks",
+        ValuesParam(int),
+        "The pieces in which it will be stored, as in 1,2048,2048.",
+    ),
     Row("--workers", "workers", click.IntRange(1), "Plan it for this many workers of --threads and --memory each."),
     Row(
         "--rate",
@@ -130,7 +135,7 @@ def plan(source: str | None, target: str | None, rate: str, as_json: bool, try_c
 @main.command()
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
-@taking(*IMAGE, AS_LABELS, QUIET)
+@taking(*IMAGE_ROWS, AS_LABELS, QUIET)
 def init(source: str, target: str, quiet: bool, **options: Any) -> None:
     """Begin to write IN to OUT: make the empty arrays, for any number of `daskome run` to fill.
 
@@ -156,9 +161,9 @@ def init(source: str, target: str, quiet: bool, **options: Any) -> None:
 @click.argument("target", metavar="OUT")
 @taking(
     Row("--stage", "stage", click.IntRange(0), "Which stage; without it all, one after the other."),
-    Row("--part", "part", Part(), _parts(), {"default": "0/1"}),
+    Row("--part", "part", PartParam(), _parts(), {"default": "0/1"}),
     Row("--one-based", "one_based", bool, "Parts are counted from 1."),
-    LABELS,
+    OF_LABELS,
     MEMORY,
     THREADS,
     FS_OPTION,
@@ -186,7 +191,7 @@ def run(
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@taking(LABELS, FS_OPTION, JSON)
+@taking(OF_LABELS, FS_OPTION, AS_JSON)
 def status(target: str, labels: str | None, fs_options: dict[str, Any] | None, as_json: bool) -> None:
     """Show the progress of what was begun at OUT: units, bytes, failures, time left."""
     with reporting_errors():
@@ -198,7 +203,7 @@ def status(target: str, labels: str | None, fs_options: dict[str, Any] | None, a
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@taking(LABELS, FS_OPTION, QUIET)
+@taking(OF_LABELS, FS_OPTION, QUIET)
 def finish(target: str, labels: str | None, fs_options: dict[str, Any] | None, quiet: bool) -> None:
     """Publish what `daskome run` has written to OUT; refuse, and list what is missing, while anything is."""
     with reporting_errors():
@@ -211,7 +216,7 @@ def finish(target: str, labels: str | None, fs_options: dict[str, Any] | None, q
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@taking(*JOBS, LABELS, FS_OPTION)
+@taking(*JOBS, OF_LABELS, FS_OPTION)
 def script(target: str, **options: Any) -> None:
     """Print a shell script that submits what was begun at OUT: one array of jobs per stage, and a last job.
 
@@ -274,14 +279,14 @@ def validate(
     Row(
         "--pixels",
         "pixels",
-        Blocks(),
+        BlocksParam(),
         "Recompute levels and compare: all blocks, or --pixels=N blocks per level.",
         {"default": False, "is_flag": False, "flag_value": "all"},
     ),
     Row("--source", "source", None, "Compare the first level with this image, too."),
     THREADS,
     URL_OPTION,
-    Row("--in-option", "in_options", Pairs(), "Option of the file system of --source; repeatable."),
+    Row("--in-option", "in_options", PairsParam(), "Option of the file system of --source; repeatable."),
     Row("-q --quiet", "quiet", bool, "Print nothing but problems."),
 )
 def verify(

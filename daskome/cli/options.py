@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from daskome.cli.params import Channels, Factors, Pairs, Values
+from daskome.cli.params import ChannelsParam, FactorsParam, PairsParam, ValuesParam
 from daskome.execution.batch.schedulers import SCHEDULERS
 
 
@@ -60,7 +60,7 @@ class Row:
         """Give a command this option."""
         settings: dict[str, Any] = {"help": self.help, **self.settings}
         settings |= {"is_flag": True} if self.type is bool else {"type": self.type}
-        if isinstance(self.type, Pairs):
+        if isinstance(self.type, PairsParam):
             settings |= {"multiple": True, "callback": lambda context, option, pairs: dict(pairs) or None}
         return click.option(*self.flags.split(), self.name, cls=Option, **settings)(command)
 
@@ -101,11 +101,11 @@ THREADS = Row("--threads", "threads", click.IntRange(1), "Threads to use; by def
 FS_OPTION = Row(
     "--fs-option",
     "fs_options",
-    Pairs(),
+    PairsParam(),
     "Option of the file system of OUT's URL, such as endpoint_url=https://…; repeatable. Never stored.",
 )
-URL_OPTION = Row("--fs-option", "fs_options", Pairs(), "Option of the file system of the URL; repeatable.")
-IN_OPTION = Row("--in-option", "in_options", Pairs(), "Option of the file system of IN's URL; repeatable.")
+URL_OPTION = Row("--fs-option", "fs_options", PairsParam(), "Option of the file system of the URL; repeatable.")
+IN_OPTION = Row("--in-option", "in_options", PairsParam(), "Option of the file system of IN's URL; repeatable.")
 RETRIES = Row(
     "--retries",
     "retries",
@@ -114,7 +114,7 @@ RETRIES = Row(
     {"default": 2, "show_default": True},
 )
 QUIET = Row("-q --quiet", "quiet", bool, "Print nothing but errors.")
-LABELS = Row(
+OF_LABELS = Row(
     "--labels", "labels", None, "Name of the labels, if labels of the image at OUT are meant.", {"metavar": "NAME"}
 )
 AS_LABELS = Row(
@@ -125,34 +125,34 @@ AS_LABELS = Row(
     {"metavar": "NAME"},
 )
 RESUME = Row("--resume", "resume", bool, "Continue what was interrupted; begin where nothing was begun.")
-JSON = Row("--json", "as_json", bool, "Print it as JSON.")
+AS_JSON = Row("--json", "as_json", bool, "Print it as JSON.")
 VERSION = Row("--version", "version", None, _checked_versions)
-IMAGE = (
+IMAGE_ROWS = (
     Row("--axes", "axes", None, "Names of the axes, such as tczyx, if the input has none.", {"metavar": "AXES"}),
-    Row("--scale", "scale", Values(float), "Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),
-    Row("--translation", "translation", Values(float), "Position of the centre of the first voxel."),
+    Row("--scale", "scale", ValuesParam(float), "Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),
+    Row("--translation", "translation", ValuesParam(float), "Position of the centre of the first voxel."),
     Row("--unit", "axes_units", None, "Unit of the axes of space, such as micrometer."),
     Row("--name", "name", None, "Name of the image."),
     Row("--method", "method", None, _methods),
     Row(
         "--scale-factors",
         "scale_factors",
-        Factors(int),
+        FactorsParam(int),
         'Relative to the input: 2,4,8; JSON as in \'[{"y": 2, "x": 2}]\'; none.',
         {"default": "auto", "show_default": True},
     ),
     Row("--fmt --ome-version", "fmt", None, _versions),
-    Row("--chunks", "chunks", Values(int), "Chunk shape: 128, or 64,256,256, or z=1,y=512,x=512."),
-    Row("--shards", "shards", Values(int), "Shard shape, whole multiples of the chunks."),
+    Row("--chunks", "chunks", ValuesParam(int), "Chunk shape: 128, or 64,256,256, or z=1,y=512,x=512."),
+    Row("--shards", "shards", ValuesParam(int), "Shard shape, whole multiples of the chunks."),
     Row("--compressor", "compressors", None, "none, zstd:3, gzip:5, blosc:lz4:5:bitshuffle.", {"metavar": "CODEC"}),
     Row(
         "--storage-options",
         "storage_options",
-        Values(str),
+        ValuesParam(str),
         "One object for all levels, or a list with one per level.",
         {"metavar": "JSON"},
     ),
-    Row("--channels", "channels", Channels(), "Add display metadata: names of the channels by commas, or JSON."),
+    Row("--channels", "channels", ChannelsParam(), "Add display metadata: names of the channels by commas, or JSON."),
     MEMORY,
     Row("--staging", "staging", bool, "Allow a temporary copy of an IN that would be read over four times."),
     THREADS,

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 
-class Values(click.ParamType[Any]):
+class ValuesParam(click.ParamType[Any]):
     """Values along axes: one number, numbers by commas, or name=value pairs by commas; or JSON."""
 
     def __init__(self, number: Callable[[str], Any]) -> None:
@@ -33,7 +33,7 @@ class Values(click.ParamType[Any]):
             )
 
 
-class Factors(Values):
+class FactorsParam(ValuesParam):
     """Scale factors: auto, none, numbers by commas, or JSON."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -44,7 +44,7 @@ class Factors(Values):
         return factors if isinstance(factors, list) else [factors]
 
 
-class Channels(click.ParamType[Any]):
+class ChannelsParam(click.ParamType[Any]):
     """Names of channels by commas, or JSON."""
 
     name = "NAMES"
@@ -61,7 +61,7 @@ class Channels(click.ParamType[Any]):
             return self.fail(f"{value!r} is not JSON: {error}", param, ctx)
 
 
-class Blocks(click.ParamType[Any]):
+class BlocksParam(click.ParamType[Any]):
     """How many blocks of a level: all, or a positive number."""
 
     name = "[all|N]"
@@ -75,7 +75,7 @@ class Blocks(click.ParamType[Any]):
         return self.fail(f"{value!r} is neither 'all' nor a positive number of blocks, as in --pixels=8", param, ctx)
 
 
-class Pairs(click.ParamType[Any]):
+class PairsParam(click.ParamType[Any]):
     """A key and its value, as in key=value; the value may be JSON."""
 
     name = "KEY=VALUE"
@@ -93,7 +93,7 @@ class Pairs(click.ParamType[Any]):
             return key, text
 
 
-class Part(click.ParamType[Any]):
+class PartParam(click.ParamType[Any]):
     """Part i of n of a stage; "auto" for i asks the batch scheduler."""
 
     name = "I/N"

@@ -11,9 +11,9 @@ from functools import cache
 
 TRIM, MMAP = -1, -3
 """``M_TRIM_THRESHOLD`` and ``M_MMAP_THRESHOLD`` of ``mallopt(3)``."""
-MAPPED_NBYTES = 8 * 2**20
+MMAP_THRESHOLD_NBYTES = 8 * 2**20
 """Smaller blocks come from the heap, such as chunks of 128³ voxels of 16 bits."""
-KEPT_NBYTES = 64 * 2**20
+HEAP_KEPT_NBYTES = 64 * 2**20
 """How much free memory at the end of the heap is kept. Four times as much is not faster, but exceeds the prediction."""
 OF_NANNY = "65536"
 """What Dask sets. Any other value was set on purpose."""
@@ -25,5 +25,5 @@ def tune_allocator() -> None:
     if os.environ.get("MALLOC_TRIM_THRESHOLD_") == OF_NANNY:
         with suppress(OSError, AttributeError):  # not glibc
             libc = ctypes.CDLL(None)
-            libc.mallopt(MMAP, MAPPED_NBYTES)
-            libc.mallopt(TRIM, KEPT_NBYTES)
+            libc.mallopt(MMAP, MMAP_THRESHOLD_NBYTES)
+            libc.mallopt(TRIM, HEAP_KEPT_NBYTES)

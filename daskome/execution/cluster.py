@@ -56,7 +56,7 @@ def memory_limit(client: Any) -> int | None:
     return min((int(worker["memory_limit"]) for worker in workers if worker.get("memory_limit")), default=None)
 
 
-def concurrency(client: Any) -> int | None:
+def concurrency_of_workers(client: Any) -> int | None:
     """Return how many chunks zarr encodes beside each other on the workers, at most; None: all of a block.
 
     What can't say so does not count: whether workers can write is looked at later.

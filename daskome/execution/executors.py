@@ -17,14 +17,14 @@ from daskome.execution.cluster import (
     SPILL_FRACTION,
     active_client,
     cluster_executor,
-    concurrency,
+    concurrency_of_workers,
     memory_limit,
     threads_per_worker,
 )
 from daskome.execution.unit_task import UnitTask, run_here
 from daskome.model.text import parse_nbytes
 from daskome.planning.plan import Plan
-from daskome.planning.work import AT_ONCE, Workers
+from daskome.planning.work import CHUNKS_AT_ONCE, Workers
 from daskome.stores import sync_codecs
 from daskome.stores.journal import Journal
 from daskome.stores.location import is_local_to_process
@@ -94,8 +94,8 @@ def _at_once(place: StorePath | None, client: Any) -> int | None:
     Files and memory are written one chunk after the other; what is planned for zarr's default is enough for them.
     """
     if place is not None and sync_codecs.needs_no_loop(place.store):
-        return AT_ONCE
-    return concurrency(client) if client and place is not None else sync_codecs.concurrency()
+        return CHUNKS_AT_ONCE
+    return concurrency_of_workers(client) if client and place is not None else sync_codecs.concurrency()
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from daskome.stores.groups import UNFINISHED_KEY, read_attributes
 from daskome.stores.journal import Journal, SavedRun
 from daskome.stores.location import origin_of
 
-SAMPLE = 8
+SAMPLED_UNITS = 8
 """How many finished units of a stage are compared with the images, by one stored chunk each."""
 MAX_DIFFERENCES = 20
 """How many differences an error lists."""
@@ -144,12 +144,12 @@ def _of_images(plan: Plan, units: Iterator[Unit]) -> Iterator[tuple[Unit, int]]:
 
 
 def _spread(indices: Sequence[int]) -> Sequence[int]:
-    return [indices[i] for i in regions.spread(len(indices), SAMPLE)]
+    return [indices[i] for i in regions.spread(len(indices), SAMPLED_UNITS)]
 
 
 def _check_pixels(run: Run, units: Iterator[Unit]) -> None:
     """Raise a ValueError if stored chunks of finished units differ from the images."""
-    for unit, image in islice(_of_images(run.plan, units), 4 * SAMPLE):
+    for unit, image in islice(_of_images(run.plan, units), 4 * SAMPLED_UNITS):
         if not _holds(run, unit, image):
             raise ValueError(
                 f"the image has changed since {run.plan.describe(unit)} was written to {run.target}; a pyramid must"

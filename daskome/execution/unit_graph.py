@@ -46,10 +46,10 @@ def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.
         write_chunks = pyramid.levels[k].write_chunks if k < work.stop else array.chunks
         piece = piece.rechunk(block_sizes(region, write_chunks), method="tasks")
         blocks.append(piece)
-    return [write(*each) for each in zip(blocks, written, arrays, strict=True)]
+    return [write_level(*each) for each in zip(blocks, written, arrays, strict=True)]
 
 
-def write(level: da.Array, region: Region, array: zarr.Array[Any]) -> da.Array:
+def write_level(level: da.Array, region: Region, array: zarr.Array[Any]) -> da.Array:
     """Return what writes a level, block by block, into a region of an array when it is computed.
 
     Raises

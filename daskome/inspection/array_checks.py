@@ -1,4 +1,4 @@
-"""Rules for the arrays of an image: each is a function in `CHECKS` from a `StoredImage` to problems.
+"""Rules for the arrays of an image: each is a function in `ARRAY_CHECKS` from a `StoredImage` to problems.
 
 `daskome.ome.rules` has the rules for attributes; versions differ by the flags of their rows, `daskome.ome.versions`.
 """
@@ -39,7 +39,7 @@ def array_problems(image: StoredImage, label: bool = False) -> Findings:
         Whether it is a label image.
     """
     if image.version is not None:
-        for check in (*CHECKS, *(LABEL_CHECKS if label else ())):
+        for check in (*ARRAY_CHECKS, *(LABEL_CHECKS if label else ())):
             yield from check(image, image.version)
 
 
@@ -312,7 +312,7 @@ DOCUMENT_CHECKS: tuple[tuple[int, bool, Callable[[JSONObject], Messages]], ...] 
 )
 """Of documents of a zarr format: whether it is a warning, and what looks at them."""
 Checks = tuple[Callable[[StoredImage, Version], Findings], ...]
-CHECKS: Checks = (
+ARRAY_CHECKS: Checks = (
     _zarr_format,
     _arrays,
     _ndims,

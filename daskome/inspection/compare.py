@@ -78,10 +78,10 @@ class Comparison:
         try:
             stored = np.asarray(self.array[regions.slices(region)])
             expected = np.asarray(self.expected(region).compute(scheduler=get_sync))
-            message = differences(stored, expected, region, self.names)
+            message = differing_blocks(stored, expected, region, self.names)
             if message:
                 expected = as_stored(self.array, expected)
-                message = differences(stored, expected, region, self.names)
+                message = differing_blocks(stored, expected, region, self.names)
         except Exception as error:
             return Problem(where, f"cannot be compared with {self.origin}: {reason(error)}")
         return Problem(where, f"{message} in {self.origin}") if message else None
@@ -146,12 +146,12 @@ def sample(total: int, wanted: int | None) -> Sequence[int]:
     return [(i + 1) * total // wanted - 1 for i in range(wanted)]
 
 
-def differences(stored: Array, expected: Array, region: Region, names: Sequence[str]) -> str | None:
+def differing_blocks(stored: Array, expected: Array, region: Region, names: Sequence[str]) -> str | None:
     """Return how many voxels of a region differ, and the first that does; None if none. NaN equals NaN.
 
     Examples
     --------
-    >>> differences(np.array([1, 2, 3]), np.array([1, 0, 0]), ((10, 13),), "x")
+    >>> differing_blocks(np.array([1, 2, 3]), np.array([1, 0, 0]), ((10, 13),), "x")
     '2 of 3 voxels differ; the first, x 11, is 2, but 0'
     """
     differ = stored != expected

@@ -19,7 +19,7 @@ from daskome.ome.omero import Channel
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members
 from daskome.stores.location import locate
 
-HEAD = ["level", "shape", "dtype", "chunks", "shards", "scale", "translation", "bytes", "codecs"]
+INFO_HEAD = ["level", "shape", "dtype", "chunks", "shards", "scale", "translation", "bytes", "codecs"]
 COLORS_SHOWN = 12
 """Of the colours of a label image."""
 TROUBLES_SHOWN = 12
@@ -210,7 +210,7 @@ def _image_lines(image: StoredImage) -> Iterator[str]:
     yield f"OME-Zarr {image.stated} image {image.multiscale.name!r}"
     yield f"axes: {', '.join(map(_axis, image.axes))}"
     yield f"downsampled by: {image.multiscale.method or 'not stated'}"
-    yield format_table("levels:", HEAD, [_level(level) for level in image.levels])
+    yield format_table("levels:", INFO_HEAD, [_level(level) for level in image.levels])
     yield from map(str, image.problems)
     try:
         yield from map(_channel, image.channels)
@@ -225,7 +225,7 @@ def _axis(axis: Axis) -> str:
 def _level(level: StoredLevel) -> list[str]:
     array, dataset = level.array, level.dataset
     if array is None:
-        return [dataset.path, "MISSING", *[""] * (len(HEAD) - 2)]
+        return [dataset.path, "MISSING", *[""] * (len(INFO_HEAD) - 2)]
     layout = layout_of(array)
     return [
         dataset.path,

@@ -47,11 +47,11 @@ def version_in(attributes: Mapping[str, Any]) -> str | None:
     if "ome" in attributes:
         stated = ome_of(attributes).get("version")
         return stated if isinstance(stated, str) else None
-    stated = (item.get("version") for key in STATING for item in objects_of(attributes, key))
+    stated = (item.get("version") for key in STATING for item in list_objects(attributes, key))
     return next((version for version in stated if isinstance(version, str)), None)
 
 
-def objects_of(parent: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+def list_objects(parent: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
     """Yield the objects under a key: itself, or those in a list."""
     value = parent.get(key)
     yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Mapping))

@@ -7,7 +7,7 @@ from typing import Any
 
 from daskome.model.axes import Axis
 from daskome.model.json_values import JSONDict
-from daskome.ome.detect import OME_KEYS, STATING, objects_of, ome_of, version_in
+from daskome.ome.detect import OME_KEYS, STATING, list_objects, ome_of, version_in
 from daskome.ome.image_label import read_image_label
 from daskome.ome.metadata import (
     COORDINATES,
@@ -136,7 +136,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _all_state(ome: Mapping[str, Any], key: str, name: str) -> bool:
-    objects = list(objects_of(ome, key))
+    objects = list(list_objects(ome, key))
     return bool(objects) and all(item.get("version") == name for item in objects)
 
 

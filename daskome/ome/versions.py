@@ -8,7 +8,7 @@ from daskome.model.axes import Axis, reject_unknown
 from daskome.model.axes_rule import check_axes
 from daskome.model.json_values import JSONDict
 from daskome.model.layout import ZARR_V2, ZARR_V2_FLAT, ZARR_V3, ArrayFormat
-from daskome.ome.detect import STATING, objects_of, ome_of
+from daskome.ome.detect import STATING, list_objects, ome_of
 from daskome.ome.metadata import TCZYX, Dataset, Multiscale
 
 
@@ -120,7 +120,7 @@ def version_of(zarr_format: int) -> Version:
 
 def likely_version(attributes: Mapping[str, Any]) -> Version:
     """Return the version that a group's attributes look like, where they state none."""
-    multiscale: Mapping[str, Any] = next(objects_of(ome_of(attributes), "multiscales"), {})
+    multiscale: Mapping[str, Any] = next(list_objects(ome_of(attributes), "multiscales"), {})
     candidates = [version for version in _newest_first() if (version.root is not None) == ("ome" in attributes)]
     alike = (version for version in candidates if version.axes.matches(multiscale))
     return next(alike, None) or next(version for version in candidates if version.preferred)

@@ -17,7 +17,7 @@ from daskome.planning.temporary_copies import copy_path
 from daskome.planning.work import Pass, PlanOptions, SourceChunks, Workers
 
 
-def plan_image(
+def plan_downsampled(
     image: Image,
     source: SourceChunks,
     method: Method,

@@ -23,7 +23,7 @@ from daskome.model.regions import Shape
 from daskome.model.text import format_nbytes, pluralize
 from daskome.planning.memory import halo_of, steps_of, unit_memory
 from daskome.planning.temporary_copies import copy_path, next_level_copy
-from daskome.planning.work import AT_ONCE, PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
+from daskome.planning.work import CHUNKS_AT_ONCE, PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
 
 READ_SHARE = 0.5
 """How much of a pass's time is spent on reading; the rest is spent on downsampling, compressing and writing."""
@@ -40,7 +40,7 @@ class PassCandidates:
     copies: Mapping[int, Pyramid | None]
     copy_path: str
     limits: Limits
-    at_once: int | None = AT_ONCE
+    at_once: int | None = CHUNKS_AT_ONCE
 
     def passes(self, stop: int, unit: Shape) -> Iterator[Pass]:
         """Yield the passes with units of this shape: one that writes a temporary copy, if possible, and one without."""

@@ -17,7 +17,7 @@ from math import lcm, prod
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
 from daskome.model.source import READ_NBYTES
-from daskome.planning.work import AT_ONCE, SourceChunks
+from daskome.planning.work import CHUNKS_AT_ONCE, SourceChunks
 
 HEAP = 1.25
 """How much more an allocator holds than is asked of it, because of gaps between chunks: measured up to 22 %."""
@@ -47,7 +47,7 @@ def unit_memory(
     span: Shape,
     read: Shape,
     source: SourceChunks,
-    at_once: int | None = AT_ONCE,
+    at_once: int | None = CHUNKS_AT_ONCE,
 ) -> int:
     """Return the peak memory of a unit that writes these levels (a temporary copy is one of them), in bytes.
 

@@ -7,7 +7,7 @@ from daskome.model.chunks import Chunks, longest_chunk
 from daskome.model.limits import Limits, default_limits
 from daskome.model.regions import Shape
 
-AT_ONCE = 10
+CHUNKS_AT_ONCE = 10
 """How many chunks zarr encodes beside each other, if it is not set otherwise (its ``async.concurrency``)."""
 PROCESS_MEM = 190 * 2**20
 """The memory of a process that has imported NumPy, Dask, distributed and zarr: measured 150 to 175 MiB."""
@@ -34,7 +34,7 @@ class Workers:
     count: int = 1
     threads: int = 1
     memory: int | None = None
-    at_once: int | None = AT_ONCE
+    at_once: int | None = CHUNKS_AT_ONCE
 
     @property
     def parallel(self) -> int:

@@ -20,7 +20,7 @@ from daskome.model.text import format_nbytes
 Needs = Mapping[Any, set[Any]]
 """The keys that each key depends on directly."""
 log = logging.getLogger("daskome")
-KEPT_NBYTES = 2**20
+KEPT_RESULT_NBYTES = 2**20
 """A result that all units need travels with each of them, unless it is larger than this."""
 MIN_BLOCKS_APART = 4
 """Along an axis of at least this many blocks the first, one in the middle and the last are not neighbours: what these
@@ -170,7 +170,7 @@ class Large:
 
 def _kept(value: Any) -> Any:
     nbytes = sizeof(value)
-    return value if nbytes <= KEPT_NBYTES else Large(nbytes)
+    return value if nbytes <= KEPT_RESULT_NBYTES else Large(nbytes)
 
 
 def with_values(array: da.Array, values: Mapping[Any, Any]) -> da.Array:

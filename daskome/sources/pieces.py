@@ -12,9 +12,9 @@ from daskome.model.chunks import batches, chunks_within, consolidated, longest_c
 from daskome.model.regions import Region, Shape
 from daskome.model.source import READ_NBYTES, Source
 from daskome.sources.dask_graphs import restrict, with_values
-from daskome.sources.views import Window, as_declared
+from daskome.sources.views import RegionView, as_declared
 
-Compute = Callable[[Any, Sequence[Any]], Mapping[Any, Any]]
+ComputeResults = Callable[[Any, Sequence[Any]], Mapping[Any, Any]]
 """Gets results of a graph, now (`dask_graphs.compute_shared`) or later (`dask_graphs.as_delayed`)."""
 BAND_NBYTES = 16 * 2**20
 """Before chunks of a Dask array are joined, they are cut into bands that hold at most this much when joined."""
@@ -38,11 +38,11 @@ def source_piece(source: Source, region: Region, read_chunks: Shape) -> da.Array
         piece: Any = source.array[regions.slices(region)].astype(dtype, copy=False)
     else:
         longest = tuple(map(longest_chunk, source.chunks))
-        piece = Window(source.array, region, batches(own, longest, READ_NBYTES // dtype.itemsize))
+        piece = RegionView(source.array, region, batches(own, longest, READ_NBYTES // dtype.itemsize))
     return da.from_array(piece, chunks=chunks, name=False, meta=np.empty((0,) * len(region), dtype))
 
 
-def with_shared_results(source: Source, compute: Compute) -> Source:
+def with_shared_results(source: Source, compute: ComputeResults) -> Source:
     """Return a source with the results that all its blocks need put in, computed by `compute`."""
     if not source.shared:
         return source

@@ -16,7 +16,7 @@ from daskome.model.source import NO_PIXELS, Source, Volume
 from daskome.stores import sync_codecs
 
 Array = np.ndarray[Any, Any]
-MAPPED_NBYTES = 2**20
+MAPPED_STEP_NBYTES = 2**20
 """About how much of a memory map is read before its pages are dropped; the kernel maps some more around it."""
 
 
@@ -123,7 +123,7 @@ class Scaled:
         return np.asarray(apply_read_scaling(stored, self.slope, self.inter))
 
 
-class Window:
+class RegionView:
     """A region of an array-like, itself an array-like, so that the graph of a unit holds nothing else of the image.
 
     It reads its `batches`, the lengths of blocks per axis, one after the other into one result.
@@ -207,12 +207,12 @@ class Mapped(Reopenable):
 
 
 def _pieces(part: np.ndarray[Any, Any]) -> Iterator[tuple[slice, ...]]:
-    """Yield parts of an array along its slowest axis, each of which spans about `MAPPED_NBYTES` of its file."""
+    """Yield parts of an array along its slowest axis, each of which spans about `MAPPED_STEP_NBYTES` of its file."""
     steps = [abs(stride) for stride in part.strides]
     axis = max(range(part.ndim), key=steps.__getitem__)
     others = ((s, n) for i, (s, n) in enumerate(zip(steps, part.shape, strict=True)) if i != axis)
     spanned = part.itemsize + sum(s * max(n - 1, 0) for s, n in others)
-    for start, stop in regions.spans_of(0, part.shape[axis], max(MAPPED_NBYTES // spanned, 1)):
+    for start, stop in regions.spans_of(0, part.shape[axis], max(MAPPED_STEP_NBYTES // spanned, 1)):
         yield (slice(None),) * axis + (slice(start, stop),)
 
 

@@ -14,7 +14,7 @@ from daskome.stores.kinds import kind_of
 
 JSON = dict[str, Any]
 UNFINISHED_KEY = "daskome"
-IMAGE = ("multiscales", "omero", "image-label")
+IMAGE_KEYS = ("multiscales", "omero", "image-label")
 """The attributes that make a group an image."""
 V2_DOCUMENTS = (".zgroup", ".zattrs", ".zmetadata")
 
@@ -85,7 +85,7 @@ def attributes_of_others(attributes: Mapping[str, Any] | None) -> dict[str, Any]
     Without an image, ``omero`` and ``image-label`` are kept: somebody wrote them before the image.
     """
     is_image = "multiscales" in ome_keys(attributes or {})
-    image = (*IMAGE, "_ARRAY_DIMENSIONS") if is_image else ()
+    image = (*IMAGE_KEYS, "_ARRAY_DIMENSIONS") if is_image else ()
     kept = {key: value for key, value in (attributes or {}).items() if key not in (UNFINISHED_KEY, *image)}
     ome = kept.pop("ome", None)
     if isinstance(ome, Mapping):

@@ -35,7 +35,7 @@ JOURNAL = ".daskome"
 CURRENT = "current"
 PLAN = "plan.json"
 FAILED = "failed"
-SAMPLE = 64
+SAMPLED_RECORDS = 64
 """How many records of a stage are read to measure how fast units are finished."""
 
 
@@ -143,7 +143,7 @@ def failures(journal: Journal) -> dict[str, str]:
 
 def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Record]:
     """Yield some records of a stage, evenly spread over `indices`."""
-    for i in spread(len(indices), SAMPLE):
+    for i in spread(len(indices), SAMPLED_RECORDS):
         record = read_json(_records(journal) / f"{stage}/{indices[i]}")
         if record is not None:
             yield Record(**{f.name: record[f.name] for f in fields(Record)})

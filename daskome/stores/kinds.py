@@ -125,10 +125,10 @@ def _fsspec_parent(store: FsspecStore) -> FsspecStore | None:
 
 def _s3_options(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of s3fs, with those of `daskome.stores.s3` that the caller has not set."""
-    from daskome.stores.s3 import AT_ONCE, PATIENCE
+    from daskome.stores.s3 import PATIENCE, REQUESTS_PER_FILE
 
     patience = {**PATIENCE, **(options.get("config_kwargs") or {})}
-    return {"max_concurrency": AT_ONCE, **options, "config_kwargs": patience}
+    return {"max_concurrency": REQUESTS_PER_FILE, **options, "config_kwargs": patience}
 
 
 def _azure_store() -> type[FsspecStore]:

@@ -37,7 +37,7 @@ PATIENCE: dict[str, Any] = {
 }
 """``config_kwargs`` of s3fs, each unless the caller sets it: what is answered with 5xx, asked to slow down, dropped or
 not answered is tried again."""
-AT_ONCE = 1
+REQUESTS_PER_FILE = 1
 """``max_concurrency`` of s3fs: the parts of an object that travel at once. With more, s3fs asks for the size of every
 object before it reads it, and looks below one that isn't there: twice the requests for chunks and documents, which are
 whole in one. Many objects travel at once anyway."""

@@ -17,7 +17,7 @@ from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import locate, parent_of
 from daskome.upgrade.documents import Work, try_conversion, upgrade_work, work_in_place
-from daskome.upgrade.groups import Group, read_group
+from daskome.upgrade.groups import GroupChange, read_group
 from daskome.upgrade.tree import V3, Tree, build_tree, gather, read_nodes
 from daskome.upgrade.zarr_v3 import separator
 
@@ -159,7 +159,7 @@ def _check_writable(store_path: StorePath) -> None:
 # ---- in words, and in the store
 
 
-def _told(tree: Tree, groups: Sequence[Group], changes: Work, target: Version) -> tuple[str, ...]:
+def _told(tree: Tree, groups: Sequence[GroupChange], changes: Work, target: Version) -> tuple[str, ...]:
     """Return, in words, what is done, lost, inferred or left."""
     if not changes.writes and not changes.deletes:
         return (f"OME-Zarr {target.name} already: nothing to do",)
@@ -176,11 +176,11 @@ def _told(tree: Tree, groups: Sequence[Group], changes: Work, target: Version) -
     return (*lines, *_separators(tree, groups, target), *changes.lines)
 
 
-def _called(tree: Tree, group: Group) -> str:
+def _called(tree: Tree, group: GroupChange) -> str:
     return group.path or ("image" if "multiscales" in ome_of(group.attributes) else "root")
 
 
-def _separators(tree: Tree, groups: Sequence[Group], target: Version) -> Iterator[str]:
+def _separators(tree: Tree, groups: Sequence[GroupChange], target: Version) -> Iterator[str]:
     """Yield groups whose chunks keep a separator other than that of the target, as some readers ignore .zarray."""
     wanted = target.arrays.separator
     for group in groups if tree.zarr_format == target.arrays.zarr_format == 2 else ():

@@ -9,8 +9,8 @@ from daskome.model.problem import Problem
 from daskome.ome.detect import ome_keys
 from daskome.ome.versions import Version
 from daskome.stores.location import join_paths
-from daskome.upgrade.groups import DIMENSIONS, Group, is_below, upwards
-from daskome.upgrade.tree import DOCUMENTS, V2_ALL, V2_ATTRIBUTES, V3, Node, Tree, depth_of
+from daskome.upgrade.groups import ARRAY_DIMENSIONS, GroupChange, is_below, upwards
+from daskome.upgrade.tree import DOCUMENTS, V2_ALL, V2_ATTRIBUTES, V3, DocumentNode, Tree, depth_of
 from daskome.upgrade.zarr_v3 import to_zarr_v3
 
 # ---- what is to be done
@@ -47,7 +47,7 @@ def try_conversion(refusals: list[Problem], path: str, call: Callable[..., Any],
 # ---- in place: attributes only
 
 
-def work_in_place(tree: Tree, groups: Sequence[Group], target: Version, refusals: list[Problem]) -> Work:
+def work_in_place(tree: Tree, groups: Sequence[GroupChange], target: Version, refusals: list[Problem]) -> Work:
     """Return the changes within a zarr format: axes of arrays, groups bottom-up, consolidated metadata."""
     arrays: dict[str, JSONDict] = {}
     for group in groups:
@@ -97,7 +97,7 @@ def _consolidated(tree: Tree, written: Mapping[str, JSONDict]) -> list[dict[str,
     return [{key: document for key, document in copies.items() if depth_of(key) == depth} for depth in deepest]
 
 
-def _consolidated_v2(tree: Tree, group: Node, written: Mapping[str, JSONDict]) -> JSONDict | None:
+def _consolidated_v2(tree: Tree, group: DocumentNode, written: Mapping[str, JSONDict]) -> JSONDict | None:
     copies = group.documents.get(V2_ALL, {}).get("metadata")
     if not isinstance(copies, Mapping):
         return None
@@ -113,7 +113,7 @@ def _now(tree: Tree, key: str, written: Mapping[str, JSONDict], copy: Any) -> An
     return written.get(key, copy if node is None else node.documents.get(name, copy))
 
 
-def _consolidated_v3(tree: Tree, group: Node, written: Mapping[str, JSONDict]) -> JSONDict | None:
+def _consolidated_v3(tree: Tree, group: DocumentNode, written: Mapping[str, JSONDict]) -> JSONDict | None:
     consolidated = group.documents[V3].get("consolidated_metadata")
     copies = consolidated.get("metadata") if isinstance(consolidated, Mapping) else None
     if not isinstance(copies, Mapping):
@@ -146,7 +146,7 @@ def _deletions(tree: Tree, paths: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 # ---- from zarr v2 to v3
 
 
-def upgrade_work(tree: Tree, groups: Sequence[Group], target: Version, refusals: list[Problem]) -> Work:
+def upgrade_work(tree: Tree, groups: Sequence[GroupChange], target: Version, refusals: list[Problem]) -> Work:
     """Return the changes from zarr v2 to v3: documents of all arrays, then groups bottom-up, then deletions of v2."""
     names = {array: axes for group in groups for array, axes in group.names.items()}
     left = _left(tree, _own(groups))
@@ -166,7 +166,7 @@ def _upgraded(tree: Tree, path: str, names: Sequence[str] | None) -> JSONDict:
     """Return the zarr v3 document of an array; axes of arrays that are not levels keep their names."""
     zarray, zattrs = tree.array(path) or {}, tree.attributes(path)
     ndim = len(zarray.get("shape", ()))
-    stated = zattrs.get(DIMENSIONS)
+    stated = zattrs.get(ARRAY_DIMENSIONS)
     known = names or (stated if isinstance(stated, list) and len(stated) == ndim else None)
     document = to_zarr_v3(zarray, known or [""] * ndim, zattrs)
     return document if known else {key: value for key, value in document.items() if key != "dimension_names"}
@@ -176,7 +176,7 @@ def _group_document(attributes: JSONDict) -> JSONDict:
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 
-def _own(groups: Sequence[Group]) -> set[str]:
+def _own(groups: Sequence[GroupChange]) -> set[str]:
     """Return the paths of all that is OME-Zarr, and of the groups above it."""
     paths = {path for group in groups if ome_keys(group.attributes) for path in (group.path, *group.names)}
     return {"", *(path[:i] for path in paths for i in range(len(path) + 1) if path[i : i + 1] in ("", "/"))}

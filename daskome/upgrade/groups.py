@@ -15,11 +15,11 @@ from daskome.stores.location import join_paths
 from daskome.upgrade.metadata import convert_attributes
 from daskome.upgrade.tree import Tree
 
-DIMENSIONS = "_ARRAY_DIMENSIONS"
+ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class GroupChange:
     """One group of a tree in the terms of the target.
 
     Attributes
@@ -48,29 +48,29 @@ class Group:
 # ---- one group
 
 
-def read_group(tree: Tree, path: str, target: Version) -> Group:
+def read_group(tree: Tree, path: str, target: Version) -> GroupChange:
     """Return a group in the terms of the target, checked."""
     attributes = tree.attributes(path)
     unlisted = _unlisted(tree, path) if target.root is not None else ()
     if unlisted:
         listing = _merged(attributes, ome_attributes(target, Metadata(labels=unlisted)), target)
-        return Group(path, listing, changed=True, lines=(f"labels {', '.join(unlisted)} are listed",))
+        return GroupChange(path, listing, changed=True, lines=(f"labels {', '.join(unlisted)} are listed",))
     if not ome_keys(attributes):
-        return Group(path, attributes)
+        return GroupChange(path, attributes)
     name = version_in(attributes) or likely_version(attributes).name
     if name not in VERSIONS:
         raise ValueError(f"version {name!r} is not one of {', '.join(VERSIONS)}")
     metadata = read_metadata(attributes)
     names = _names(path, metadata)
     if name == target.name:
-        return Group(path, attributes, names)
+        return GroupChange(path, attributes, names)
     shapes = [[_shape(tree, _array_path(path, d)) for d in m.datasets] for m in metadata.multiscales]
     new, lines = convert_attributes(metadata, VERSIONS[name], target, shapes)
     _check_dtypes(tree, path, new, target)
     changed = _merged(attributes, ome_attributes(target, new), target)
     beside = next((target.beside(multiscale) for multiscale in new.multiscales), {})
     lines_of_group = (f"OME-Zarr {name} to {target.name}", *lines) if changed != attributes else tuple(lines)
-    return Group(path, changed, names, beside, changed != attributes, lines_of_group)
+    return GroupChange(path, changed, names, beside, changed != attributes, lines_of_group)
 
 
 def _unlisted(tree: Tree, path: str) -> tuple[str, ...]:
@@ -135,7 +135,7 @@ def _check_integers(dtypes: Iterable[str], target: Version) -> None:
 def _merged(attributes: Mapping[str, Any], new: JSONDict, target: Version) -> JSONDict:
     """Return new attributes together with those of other programs, also those under ``ome``."""
     ours = () if "ome" in attributes else OME_KEYS
-    gone = {"ome", *ours, *((DIMENSIONS,) if "multiscales" in ome_of(attributes) else ())}
+    gone = {"ome", *ours, *((ARRAY_DIMENSIONS,) if "multiscales" in ome_of(attributes) else ())}
     beside = {key: value for key, value in attributes.items() if key not in gone}
     under = attributes.get("ome")
     rest = {k: v for k, v in under.items() if k not in ("version", *OME_KEYS)} if isinstance(under, Mapping) else {}

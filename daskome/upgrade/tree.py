@@ -18,12 +18,12 @@ from daskome.stores.location import join_paths
 V3, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES, V2_ALL = "zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"
 DOCUMENTS = (V3, V2_ALL, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES)
 """The documents of zarr; those of v2 in the order in which they are deleted."""
-AT_ONCE = 32
+REQUESTS_AT_ONCE = 32
 """Requests in flight at a time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class DocumentNode:
     """A group or an array as it is stored: its documents, and for a group the names inside it.
 
     Attributes
@@ -66,15 +66,15 @@ class Tree:
     """A hierarchy as a reader of one zarr format finds it, root first."""
 
     zarr_format: int
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, DocumentNode]
 
     @property
-    def groups(self) -> Iterator[Node]:
+    def groups(self) -> Iterator[DocumentNode]:
         """The groups, root first."""
         return (node for node in self.nodes.values() if node.is_group(self.zarr_format))
 
     @property
-    def arrays(self) -> Iterator[Node]:
+    def arrays(self) -> Iterator[DocumentNode]:
         """The arrays."""
         return (node for node in self.nodes.values() if node.is_array(self.zarr_format))
 
@@ -97,7 +97,7 @@ def build_tree(store_path: StorePath) -> Tree:
     zarr_format = 3 if root.is_group(3) and (not root.is_group(2) or "ome" in root.attributes(3)) else 2
     if not root.is_group(zarr_format):
         raise FileNotFoundError(f"there is no zarr group at {store_path}")
-    by_path: dict[str, Node] = {}
+    by_path: dict[str, DocumentNode] = {}
     todo = [root]
     while todo:
         by_path |= {node.path: node for node in todo}
@@ -110,7 +110,7 @@ def build_tree(store_path: StorePath) -> Tree:
     )
 
 
-def _inside(group: Node, zarr_format: int) -> set[str]:
+def _inside(group: DocumentNode, zarr_format: int) -> set[str]:
     """Return the paths in a group: those that a listing shows, and those in its metadata, which may lie deeper."""
     ome = ome_of(group.attributes(zarr_format))
     listed = [
@@ -129,18 +129,22 @@ def _paths(value: Any, key: str) -> list[Any]:
     return [item.get("path") for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
 
 
-def _implicit(by_path: Mapping[str, Node], zarr_format: int) -> dict[str, Node]:
+def _implicit(by_path: Mapping[str, DocumentNode], zarr_format: int) -> dict[str, DocumentNode]:
     """Return groups without a document above nodes with one: v2 allows that, a reader of v3 does not list them."""
     parents = {path[:i] for path in by_path for i, letter in enumerate(path) if letter == "/"}
-    return {path: Node(path, {V2_GROUP: {"zarr_format": 2}}) for path in parents - set(by_path) if zarr_format == 2}
+    return {
+        path: DocumentNode(path, {V2_GROUP: {"zarr_format": 2}}) for path in parents - set(by_path) if zarr_format == 2
+    }
 
 
-def read_nodes(store_path: StorePath, paths: Sequence[str]) -> list[Node]:
+def read_nodes(store_path: StorePath, paths: Sequence[str]) -> list[DocumentNode]:
     """Return the zarr documents at some paths; nodes without any are left out."""
     documents = gather([_document(store_path / path / name) for path in paths for name in DOCUMENTS])
     rows = [documents[i : i + len(DOCUMENTS)] for i in range(0, len(documents), len(DOCUMENTS))]
     nodes = [
-        Node(path, {name: document for name, document in zip(DOCUMENTS, row, strict=True) if document is not None})
+        DocumentNode(
+            path, {name: document for name, document in zip(DOCUMENTS, row, strict=True) if document is not None}
+        )
         for path, row in zip(paths, rows, strict=True)
     ]
     groups = [node.path for node in nodes if node.is_group(2) or node.is_group(3)]
@@ -167,11 +171,11 @@ def gather(requests: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 async def _in_batches(requests: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     results: list[Any] = []
-    for start in range(0, len(requests), AT_ONCE):
-        results += await asyncio.gather(*requests[start : start + AT_ONCE], return_exceptions=True)
+    for start in range(0, len(requests), REQUESTS_AT_ONCE):
+        results += await asyncio.gather(*requests[start : start + REQUESTS_AT_ONCE], return_exceptions=True)
         error = next((item for item in results[start:] if isinstance(item, BaseException)), None)
         if error is not None:
-            for request in requests[start + AT_ONCE :]:
+            for request in requests[start + REQUESTS_AT_ONCE :]:
                 request.close()
             raise error
     return results

@@ -11,7 +11,7 @@ from typing import Any
 from daskome.model.image import DTYPES, ITEMSIZES
 from daskome.model.json_values import JSONDict
 
-NAMES = {f"{name[0]}{ITEMSIZES[name]}": name for name in DTYPES}
+V3_DTYPES = {f"{name[0]}{ITEMSIZES[name]}": name for name in DTYPES}
 """The data types of an image, by what zarr v2 calls them after the sign of the byte order."""
 ENDIANS = {"<": "little", ">": "big"}
 OTHER_DTYPES = {
@@ -23,7 +23,7 @@ OTHER_DTYPES = {
     "c": "complex numbers",
     "m": "time spans",
 }
-SHUFFLES: Mapping[Any, Callable[[int], str]] = {
+V2_SHUFFLES: Mapping[Any, Callable[[int], str]] = {
     0: lambda itemsize: "noshuffle",
     1: lambda itemsize: "shuffle",
     2: lambda itemsize: "bitshuffle",
@@ -122,7 +122,7 @@ def _data_type(dtype: Any) -> tuple[str, JSONDict]:
     (('float32', {'endian': 'little'}), ('uint8', {}))
     """
     order, code = str(dtype)[:1], str(dtype)[1:]
-    name = NAMES.get(code)
+    name = V3_DTYPES.get(code)
     if name is None or order not in "<>|":
         known = ", ".join(DTYPES)
         raise ValueError(
@@ -196,22 +196,22 @@ def _coded(zarray: Mapping[str, Any], itemsize: int) -> Iterator[JSONDict]:
         steps.append(("compressor", zarray["compressor"]))
     for role, codec in steps:
         name = codec.get("id")
-        if name not in CODECS:
-            known = ", ".join(CODECS)
+        if name not in V2_CODECS:
+            known = ", ".join(V2_CODECS)
             raise ValueError(f"zarr v3 has no codec for {role} {name!r}, only for {known}; write the image again")
-        yield _named(name, **CODECS[name](codec, itemsize))
+        yield _named(name, **V2_CODECS[name](codec, itemsize))
 
 
 def _blosc(codec: Mapping[str, Any], itemsize: int) -> JSONDict:
     """Chunks of blosc say themselves how they are decoded; these are to be what they say."""
     shuffle, cname = codec.get("shuffle", 1), codec.get("cname", "lz4")
-    if shuffle not in SHUFFLES or cname not in CNAMES:
+    if shuffle not in V2_SHUFFLES or cname not in CNAMES:
         raise ValueError(f"zarr v3 has no blosc with shuffle {shuffle!r} and cname {cname!r}; write the image again")
     return {
         "typesize": itemsize,
         "cname": cname,
         "clevel": _level(codec, "clevel", 5, range(10)),
-        "shuffle": SHUFFLES[shuffle](itemsize),
+        "shuffle": V2_SHUFFLES[shuffle](itemsize),
         "blocksize": codec.get("blocksize") or 0,
     }
 
@@ -235,7 +235,7 @@ def _level(codec: Mapping[str, Any], key: str, default: int, allowed: range) -> 
     return min(max(int(codec.get(key, default)), allowed[0]), allowed[-1])
 
 
-CODECS: Mapping[str, Callable[[Mapping[str, Any], int], JSONDict]] = {
+V2_CODECS: Mapping[str, Callable[[Mapping[str, Any], int], JSONDict]] = {
     "blosc": _blosc,
     "crc32c": _crc32c,
     "gzip": _gzip,

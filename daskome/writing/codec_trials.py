@@ -78,10 +78,10 @@ class CodecTrials:
     dtype: str
 
     def __repr__(self) -> str:
-        return format_table(self._title(), HEAD, self._rows())
+        return format_table(self._title(), TRIAL_HEAD, self._rows())
 
     def _repr_html_(self) -> str:
-        return format_html_table(self._title(), HEAD, self._rows())
+        return format_html_table(self._title(), TRIAL_HEAD, self._rows())
 
     def _title(self) -> str:
         return f"{pluralize(self.n, 'chunk')} of {format_numbers(self.chunks)} {self.dtype}; one thread"
@@ -93,7 +93,7 @@ class CodecTrials:
         ]
 
 
-HEAD = ["compressor", "ratio", "encode MB/s", "decode MB/s"]
+TRIAL_HEAD = ["compressor", "ratio", "encode MB/s", "decode MB/s"]
 
 
 def try_codecs(

@@ -20,7 +20,7 @@ from daskome.ome.metadata import Metadata, image_metadata
 from daskome.ome.omero import parse_omero
 from daskome.ome.versions import Version, unsupported
 from daskome.planning import build
-from daskome.planning.build import plan_image
+from daskome.planning.build import plan_downsampled
 from daskome.planning.plan import Describe, Plan
 from daskome.planning.work import PlanOptions, SourceChunks
 from daskome.writing.options import Arguments, chosen
@@ -62,7 +62,7 @@ class ImageOptions:
         described = self.image(source)
         positions = missing_axes(described, version.every_axis)
         image, source = with_missing_axes(described, positions, version.every_axis), _with_axes(source, positions)
-        plan = plan_image(
+        plan = plan_downsampled(
             image,
             _pieces(source),
             find_method(self.method or "mean"),

@@ -38,7 +38,7 @@ from daskome.writing.target import check_same_version
 
 NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "metadata")
 """Fields of `ImageOptions` that have no meaning for labels that come with an image."""
-DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+LABEL_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +284,9 @@ def check_name(name: Any) -> None:
 
 
 def _check_dtype(image: Image) -> None:
-    if image.dtype not in DTYPES:
+    if image.dtype not in LABEL_DTYPES:
         raise ValueError(
-            f"labels are {image.dtype}, but must be one of {', '.join(DTYPES)} (section 'labels');"
+            f"labels are {image.dtype}, but must be one of {', '.join(LABEL_DTYPES)} (section 'labels');"
             " convert them, as in labels.astype('uint8')"
         )
 

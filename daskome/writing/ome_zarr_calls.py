@@ -14,7 +14,7 @@ from daskome.model.level_options import LevelOptions, parse_level_options
 from daskome.model.regions import ceil_div
 from daskome.writing.ome_zarr_signatures import (
     PUBLIC,
-    Arguments,
+    CallArguments,
     Calls,
     P,
     R,
@@ -44,7 +44,7 @@ def accepts_ome_zarr_calls(function: Callable[P, R]) -> Callable[P, R]:
     return called
 
 
-def to_daskome_arguments(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
+def to_daskome_arguments(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> CallArguments:
     """Return the keywords of daskome's own function for a call in the words of any release.
 
     Only words that the call has are translated.
@@ -84,28 +84,28 @@ def to_daskome_arguments(function: Callable[..., Any], args: Sequence[Any], kwar
 # ---- translations, one word each; they change `arguments`, which is a new dict
 
 
-def _drop_none(calls: Calls, arguments: Arguments) -> None:
+def _drop_none(calls: Calls, arguments: CallArguments) -> None:
     """None where it means no choice: the default of the function's own parameter holds."""
     for name in NO_CHOICE:
         if name in arguments and arguments[name] is None:
             del arguments[name]
 
 
-def _method(calls: Calls, arguments: Arguments) -> None:
+def _method(calls: Calls, arguments: CallArguments) -> None:
     """A member of ``ome_zarr.scale.Methods`` by its value."""
     method = arguments.get("method")
     if isinstance(getattr(method, "value", None), str):
         arguments["method"] = cast(Any, method).value
 
 
-def _byte_order(calls: Calls, arguments: Arguments) -> None:
+def _byte_order(calls: Calls, arguments: CallArguments) -> None:
     """Names of axes, if no others are given and there is one per dimension."""
     order = arguments.pop("byte_order", None)
     if order is not None and arguments.get("axes") is None and len(order) == len(_shapes(arguments)[0]):
         arguments["axes"] = order
 
 
-def _chunks(calls: Calls, arguments: Arguments) -> None:
+def _chunks(calls: Calls, arguments: CallArguments) -> None:
     """A shape, or one per level, as storage options."""
     chunks, options = arguments.pop("chunks"), parse_level_options(arguments.get("storage_options"))
     if all_are(is_int, chunks, list):
@@ -117,7 +117,7 @@ def _chunks(calls: Calls, arguments: Arguments) -> None:
     arguments["storage_options"] = options.over(LevelOptions(levels, shared=not many)).plain
 
 
-def _storage_options(calls: Calls, arguments: Arguments) -> None:
+def _storage_options(calls: Calls, arguments: CallArguments) -> None:
     """Chunks of fewer axes than the image has span the first ones; ``overwrite`` is an argument of the call."""
     if not arguments["storage_options"]:
         return
@@ -128,7 +128,7 @@ def _storage_options(calls: Calls, arguments: Arguments) -> None:
     arguments["storage_options"] = options.map(partial(_level_options, arguments=arguments)).plain
 
 
-def _level_options(level: Mapping[str, Any], arguments: Arguments) -> Arguments:
+def _level_options(level: Mapping[str, Any], arguments: CallArguments) -> CallArguments:
     options = {key: value for key, value in level.items() if key != "overwrite"}
     chunks, shapes = options.get("chunks"), _shapes(arguments)
     if shapes and isinstance(chunks, list | tuple) and len(chunks) < len(shapes[0]):
@@ -136,7 +136,7 @@ def _level_options(level: Mapping[str, Any], arguments: Arguments) -> Arguments:
     return options
 
 
-def _scaler(calls: Calls, arguments: Arguments) -> None:
+def _scaler(calls: Calls, arguments: CallArguments) -> None:
     """A `Scaler`, which works by planes, as a method, and factors along the last two axes."""
     if "scaler" not in arguments:
         return
@@ -173,7 +173,7 @@ def plane_factors(shape: Sequence[int], downscale: int, max_layer: int) -> list[
     return [factor for factor in factors if factor <= min(shape[-2:])]
 
 
-def _transformations(calls: Calls, arguments: Arguments) -> None:
+def _transformations(calls: Calls, arguments: CallArguments) -> None:
     """Scale and translation of the first level; the others follow from the factors, and must agree with them."""
     levels = arguments.pop("coordinate_transformations", None)
     if not levels:
@@ -232,7 +232,7 @@ def check_placing(level: Sequence[Mapping[str, Any]], ndim: int) -> None:
 SECTION: Final = "(section 'multiscales')"
 
 
-def _place(arguments: Arguments, levels: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+def _place(arguments: CallArguments, levels: Sequence[Sequence[Mapping[str, Any]]]) -> None:
     lost = sorted({str(t.get("type")) for level in levels for t in level} - {"scale", "translation", "identity"})
     if lost:
         warn(f"coordinate_transformations of type {', '.join(lost)} are not written")
@@ -258,7 +258,7 @@ def _check_levels(ratios: Sequence[Sequence[float]], shapes: Sequence[Sequence[i
             )
 
 
-def _factors(ratio: Sequence[float], arguments: Arguments) -> dict[str, int]:
+def _factors(ratio: Sequence[float], arguments: CallArguments) -> dict[str, int]:
     """Return a level's factors by axis from how many times bigger its voxels are."""
     return dict(zip(_axis_names(arguments), map(_whole, ratio, _shapes(arguments)[0]), strict=True))
 
@@ -273,7 +273,7 @@ def _whole(ratio: float, n: int) -> int:
     raise ValueError(f"coordinate_transformations: scale grows by {ratio:g}, which is not a whole factor of {n} voxels")
 
 
-def _smaller(entry: Any, arguments: Arguments) -> list[int]:
+def _smaller(entry: Any, arguments: CallArguments) -> list[int]:
     """Return the shape of a level; an int is a factor of the axes of space."""
     named = entry if isinstance(entry, Mapping) else {axis.name: entry for axis in _axes(arguments) if axis.spatial}
     return [
@@ -281,7 +281,7 @@ def _smaller(entry: Any, arguments: Arguments) -> list[int]:
     ]
 
 
-def _metadata(calls: Calls, arguments: Arguments) -> None:
+def _metadata(calls: Calls, arguments: CallArguments) -> None:
     """``omero`` inside ``metadata``, and ``image-label``, under daskome's names."""
     metadata = arguments.get("metadata")
     if isinstance(metadata, Mapping) and "omero" in metadata and "omero" in calls.known:
@@ -300,7 +300,7 @@ def _dict(value: Any) -> Any:
     return value.model_dump(by_alias=True, exclude_none=True) if hasattr(value, "model_dump") else value
 
 
-def _datasets(calls: Calls, arguments: Arguments) -> None:
+def _datasets(calls: Calls, arguments: CallArguments) -> None:
     """Paths as datasets."""
     if "paths" in arguments:
         arguments["datasets"] = arguments.pop("paths")
@@ -312,7 +312,7 @@ def _datasets(calls: Calls, arguments: Arguments) -> None:
 
 NO_CHOICE = ("method", "compute", "fmt", "chunks", "coordinate_transformations", "byte_order", "retries")
 """Arguments for which None means that the caller makes no choice."""
-TRANSLATIONS: Final[Sequence[tuple[Sequence[str], Callable[[Calls, Arguments], None]]]] = (
+TRANSLATIONS: Final[Sequence[tuple[Sequence[str], Callable[[Calls, CallArguments], None]]]] = (
     (NO_CHOICE, _drop_none),
     (("method",), _method),
     (("byte_order",), _byte_order),
@@ -329,7 +329,7 @@ TRANSLATIONS: Final[Sequence[tuple[Sequence[str], Callable[[Calls, Arguments], N
 # ---- what is known of the image
 
 
-def _arrays(arguments: Arguments) -> Iterator[Any]:
+def _arrays(arguments: CallArguments) -> Iterator[Any]:
     """Yield the image, or the levels."""
     yield from (
         arguments["pyramid"]
@@ -338,16 +338,16 @@ def _arrays(arguments: Arguments) -> Iterator[Any]:
     )
 
 
-def _shapes(arguments: Arguments) -> list[tuple[int, ...]]:
+def _shapes(arguments: CallArguments) -> list[tuple[int, ...]]:
     return [tuple(array.shape) for array in _arrays(arguments) if hasattr(array, "shape")]
 
 
-def _axes(arguments: Arguments) -> Any:
+def _axes(arguments: CallArguments) -> Any:
     first = next(_arrays(arguments))
     dims = getattr(first, "dims", None)
     axes = arguments.get("axes") or (dims if isinstance(dims, tuple) else None)
     return parse_axes(axes, len(first.shape))
 
 
-def _axis_names(arguments: Arguments) -> list[str]:
+def _axis_names(arguments: CallArguments) -> list[str]:
     return [axis.name for axis in _axes(arguments)]

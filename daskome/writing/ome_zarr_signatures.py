@@ -13,7 +13,7 @@ from daskome.model.axes import ABBREVIATIONS, UNITS
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Arguments = dict[str, Any]
+CallArguments = dict[str, Any]
 # ---- former releases
 
 _SINCE_03 = "fmt axes coordinate_transformations storage_options"
@@ -168,7 +168,7 @@ FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
 """Whether a value other than None can be meant for a parameter; parameters that are not listed take any value."""
 
 
-def bound_arguments(calls: Calls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
+def bound_arguments(calls: Calls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> CallArguments:
     """Return the arguments that a caller gives by name."""
     by_name = _positional(calls, args)
     twice = [name for name in by_name if name in kwargs]
@@ -180,7 +180,7 @@ def bound_arguments(calls: Calls, args: Sequence[Any], kwargs: Mapping[str, Any]
     return arguments
 
 
-def _positional(calls: Calls, args: Sequence[Any]) -> Arguments:
+def _positional(calls: Calls, args: Sequence[Any]) -> CallArguments:
     """Return positional arguments by the names of the first order that they fit."""
     fitting = [arguments for order in calls.orders if (arguments := _named(order, args)) is not None]
     if not fitting:
@@ -200,7 +200,7 @@ def _positional(calls: Calls, args: Sequence[Any]) -> Arguments:
     )
 
 
-def _named(order: Sequence[str], args: Sequence[Any]) -> Arguments | None:
+def _named(order: Sequence[str], args: Sequence[Any]) -> CallArguments | None:
     """Return arguments by the names of an order; None if one does not fit its parameter."""
     if len(args) > len(order):
         return None
@@ -224,7 +224,7 @@ def _is_order(value: Any) -> bool:
 # ---- keywords
 
 
-def reject_misspelt_arguments(calls: Calls, arguments: Arguments) -> None:
+def reject_misspelt_arguments(calls: Calls, arguments: CallArguments) -> None:
     """Raise a TypeError for a keyword that is nearly a known one, or another call's; others are metadata."""
     known = calls.known
     for name in arguments:
@@ -238,7 +238,7 @@ def reject_misspelt_arguments(calls: Calls, arguments: Arguments) -> None:
             raise TypeError(f"{calls.name}() got an unexpected keyword argument {name!r}{hint}")
 
 
-def reject_missing_arguments(calls: Calls, arguments: Arguments) -> None:
+def reject_missing_arguments(calls: Calls, arguments: CallArguments) -> None:
     """Raise a TypeError for the first required argument that is missing, under its former name too."""
     for name in calls.required:
         if name not in arguments and FORMER_NAMES.get(name) not in arguments:

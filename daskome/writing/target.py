@@ -18,7 +18,7 @@ from daskome.writing.options import Arguments, chosen
 if TYPE_CHECKING:
     from zarr.storage import StorePath
 
-Target = TypeVar("Target", bound="StorePath | None")
+TargetPath = TypeVar("TargetPath", bound="StorePath | None")
 
 
 def choose_version(fmt: FormatLike | None, store_path: "StorePath | None") -> Version:
@@ -63,7 +63,9 @@ class PlanRequest:
 
 
 def plan_call(
-    planner: "Callable[[Arguments, Target, Version, PlanOptions], Planned]", arguments: Arguments, target: Target
+    planner: "Callable[[Arguments, TargetPath, Version, PlanOptions], Planned]",
+    arguments: Arguments,
+    target: TargetPath,
 ) -> Planned:
     """Return the plan of a call, and the images that it reads; warn of what its version cannot store.
 

@@ -79,7 +79,7 @@ def test_what_is_written_are_the_blocks_of_the_unit(grid: Any, chunk_size: Any) 
     values = np.arange(1, regions.size(region) + 1, dtype="uint16").reshape(regions.shape_of(region))
     level = da.from_array(values, chunks=pieces).rechunk(block_sizes(region, blocks), method="tasks")
     with dask.config.set({"array.chunk-size": chunk_size}), seen() as written:
-        dask.compute(unit_graph.write(level, region, arrays[0]), scheduler=get_sync)
+        dask.compute(unit_graph.write_level(level, region, arrays[0]), scheduler=get_sync)
     assert sorted(written) == sorted(regions.blocks_of(region, blocks))
     arrays[1][regions.slices(region)] = values
     assert objects(ours) == objects(plain)
@@ -130,5 +130,5 @@ def test_dask_settings_stay_as_they_are() -> None:
         array = zarr.create_array(MemoryStore(), shape=(8, 8), chunks=(4, 4), dtype="uint8")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(dask.config, "set", None)
-            unit_graph.write(level, ((0, 8), (0, 8)), array)
+            unit_graph.write_level(level, ((0, 8), (0, 8)), array)
         assert dask.config.serialize(dask.config.global_config) == before

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,34 @@ def test_packages_say_what_they_are_for() -> None:
     assert not [file for file, tree in FILES.items() if not ast.get_docstring(tree)]
 
 
+ALIKE = {"Array", "Findings", "JSON", "Numbers", "Span", "log"}
+"""Names of types and of the logger that are defined in several files, with one meaning."""
+VERBS = {"read", "write"}
+"""Readers have a verb each, the codecs one for regions, and the package `writing` one for calls."""
+
+
+def defined(tree: ast.Module) -> Iterator[str]:
+    """Yield the public names that a file defines at its top."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def test_a_name_has_one_meaning() -> None:
+    """The commands in cli/main.py are those of the public calls, and named as they are."""
+    names = Counter(
+        name
+        for file, tree in FILES.items()
+        if file not in ("cli/main.py", "__init__.py")
+        for name in set(defined(tree))
+        if not name.startswith("_")
+    )
+    assert {name for name, n in names.items() if n > 1} <= ALIKE | VERBS
+
+
 def loaded_after(statement: str) -> set[str]:
     """Return which of the packages of the world a fresh Python has imported after a statement."""
     code = f"{statement}\nimport sys\nprint(*({{*{sorted(WORLD | OPTIONAL)}}} & set(sys.modules)))"
@@ -144,10 +173,10 @@ from daskome.model.image import Image
 from daskome.ome.metadata import image_metadata
 from daskome.ome.versions import VERSIONS
 from daskome.ome.write import to_attributes
-from daskome.planning.build import plan_image
+from daskome.planning.build import plan_downsampled
 from daskome.planning.work import SourceChunks
 image = Image((64, 64), "uint8", parse_axes("yx", 2), (1.0, 1.0), (0.0, 0.0))
-plan = plan_image(image, SourceChunks(((64,), (64,))), METHODS["mean"], VERSIONS["0.5"], scale_factors=[2])
+plan = plan_downsampled(image, SourceChunks(((64,), (64,))), METHODS["mean"], VERSIONS["0.5"], scale_factors=[2])
 type(plan).from_json(plan.to_json())
 to_attributes(VERSIONS["0.5"], image_metadata(plan.pyramids[0]))
 """

@@ -28,7 +28,7 @@ from daskome.model.layout import (
 )
 from daskome.model.regions import ceil_div
 from daskome.ome.versions import VERSIONS
-from daskome.planning.build import plan_image
+from daskome.planning.build import plan_downsampled
 from daskome.planning.work import SourceChunks
 from daskome.stores.create import array_documents
 from tests.strategies import images, law, options
@@ -45,7 +45,7 @@ def lay(given: dict[str, Any], shape: tuple[int, ...] = (100, 200, 300), stored_
 def stored(given: dict[str, Any], dtype: str = "uint16", version: str = "0.5") -> zarr.Array[Any]:
     """Return the empty array that zarr makes of options."""
     image = Image((20, 30, 40), dtype, ZYX, (1.0,) * 3, (0.0,) * 3)
-    plan = plan_image(
+    plan = plan_downsampled(
         image,
         SourceChunks(((20,), (30,), (40,))),
         METHODS["mean"],

@@ -15,7 +15,7 @@ from ngff_zarr.validate import _schema_registry, load_schema, validate
 
 from daskome.model.problem import Problem, errors
 from daskome.ome.detect import kinds_of
-from daskome.ome.rules.agreement import CHECKS, UNIQUE
+from daskome.ome.rules.agreement import AGREEMENT_CHECKS, UNIQUE
 from daskome.ome.rules.objects import OBJECTS, PARAMETERS
 from daskome.ome.rules.versions import KNOWN
 from daskome.ome.rules.walk import check_attributes, find_problems
@@ -607,7 +607,7 @@ def test_tables_are_whole() -> None:
     rows = [row for table in (OBJECTS, *PARAMETERS.values()) for each in table.values() for row in each]
     named = {kind.fields for row in rows for kind in (row.kind, row.kind.items) if kind and kind.fields}
     assert named | {"ome"} == set(OBJECTS)
-    assert set(CHECKS) | set(PARAMETERS) | {row.fields for row in UNIQUE} <= set(OBJECTS)
+    assert set(AGREEMENT_CHECKS) | set(PARAMETERS) | {row.fields for row in UNIQUE} <= set(OBJECTS)
 
 
 # Nothing raises

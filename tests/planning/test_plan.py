@@ -25,7 +25,7 @@ from daskome.ome.metadata import Metadata, image_metadata
 from daskome.ome.omero import parse_omero
 from daskome.ome.plate import parse_plate, parse_well
 from daskome.ome.versions import VERSIONS
-from daskome.planning.build import plan_image, plan_levels, together
+from daskome.planning.build import plan_downsampled, plan_levels, together
 from daskome.planning.choose import PassCandidates, _read_chunks, _time
 from daskome.planning.plan import FORMAT, Group, Plan, Unit
 from daskome.planning.work import PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
@@ -489,7 +489,7 @@ def test_a_plan_with_everything_survives_json() -> None:
         "omero": parse_omero(None, shown, image.axes, image.shape, "a"),
         "image_label": parse_image_label({1: [1, 2, 3, 4]}),
     }
-    plan = plan_image(
+    plan = plan_downsampled(
         replace(image, name="ümläut \"'</x>", scale=(0.1, 1 / 3, 1e-9)),
         SourceChunks(volume().source_chunks),
         METHODS["median"],
@@ -529,7 +529,7 @@ def test_a_plan_of_a_callable_names_it() -> None:
     from daskome.kernels.methods import find_method
 
     case = volume()
-    plan = plan_image(case.image, SourceChunks(case.source_chunks), find_method(np.std), VERSIONS["0.5"])
+    plan = plan_downsampled(case.image, SourceChunks(case.source_chunks), find_method(np.std), VERSIONS["0.5"])
     copy = Plan.from_json(plan.to_json())
     assert copy.pyramids[0].method.name == "numpy:std"
     assert copy.fingerprint == plan.fingerprint
@@ -678,7 +678,7 @@ def test_few_units_are_made_for_few_threads_and_enough_for_many() -> None:
 @pytest.mark.parametrize("form", ["text", "html"])
 def test_a_plan_prints_everything(form: str) -> None:
     image = Image((10, 401, 333), "uint16", parse_axes("zyx", 3), (2.5, 0.325, 0.325), (7.0, 0.0, 0.0), "brain <b>")
-    plan = plan_image(
+    plan = plan_downsampled(
         image,
         SourceChunks(((10,), (401,), (333,))),
         METHODS["mean"],
@@ -796,6 +796,6 @@ def test_a_unit_says_what_it_writes() -> None:
 def test_axes_that_the_version_forbids_are_refused(axes: str, message: str) -> None:
     image = Image((8,) * len(axes), "uint8", parse_axes(axes, len(axes)), (1.0,) * len(axes), (0.0,) * len(axes))
     with pytest.raises(ValueError, match=message):
-        plan_image(image, SourceChunks(tuple((8,) for _ in axes)), METHODS["mean"], VERSIONS["0.5"])
+        plan_downsampled(image, SourceChunks(tuple((8,) for _ in axes)), METHODS["mean"], VERSIONS["0.5"])
     with pytest.raises(ValueError, match=message):
         plan_levels([image], [SourceChunks(tuple((8,) for _ in axes))], METHODS["mean"], VERSIONS["0.5"])

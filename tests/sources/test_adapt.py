@@ -17,7 +17,7 @@ from daskome.model.source import Source
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
 from daskome.sources.provenance import stored_at
-from daskome.sources.views import Window
+from daskome.sources.views import RegionView
 
 VALUES = np.arange(64, dtype="uint16").reshape(8, 8)
 
@@ -58,7 +58,7 @@ def array(path: Path) -> Any:
     [
         array,
         lambda p: View(array(p)),
-        lambda p: View(Window(array(p), ((0, 4), (0, 4)))),
+        lambda p: View(RegionView(array(p), ((0, 4), (0, 4)))),
         lambda p: Source(View(View(array(p))), ((8,), (8,))),
         lambda p: da.from_array(array(p)),
         lambda p: da.from_array(array(p), inline_array=True),

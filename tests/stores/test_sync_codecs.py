@@ -13,7 +13,7 @@ from zarr.buffer.cpu import NDBuffer
 from zarr.storage import FsspecStore, LocalStore, LoggingStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
 import daskome
-from daskome.planning.work import AT_ONCE
+from daskome.planning.work import CHUNKS_AT_ONCE
 from daskome.stores import sync_codecs
 from daskome.stores.arrays import open_levels
 from tests.written import contents
@@ -231,7 +231,7 @@ def test_what_is_planned_is_what_zarr_encodes_at_once(limit: int | None) -> None
     store = Crowded(MemoryStore())
     with zarr.config.set({"async.concurrency": limit} if limit else {}):
         plan = daskome.write_image(values, store, None, axes="yx", storage_options={"chunks": 8})
-    assert plan.workers.at_once == (limit or AT_ONCE)
+    assert plan.workers.at_once == (limit or CHUNKS_AT_ONCE)
     assert store.most == plan.workers.at_once
 
 
@@ -239,9 +239,9 @@ def test_what_is_planned_is_what_zarr_encodes_at_once(limit: int | None) -> None
 def test_files_and_memory_are_planned_for_whatever_zarr_is_set_to(tmp_path: Path) -> None:
     with zarr.config.set({"async.concurrency": 64}):
         for target in (tmp_path / "a", MemoryStore()):
-            assert daskome.plan_image(VALUES, target).workers.at_once == AT_ONCE
+            assert daskome.plan_image(VALUES, target).workers.at_once == CHUNKS_AT_ONCE
         assert daskome.plan_image(VALUES).workers.at_once == 64
-    assert zarr.config.get("async.concurrency") == AT_ONCE
+    assert zarr.config.get("async.concurrency") == CHUNKS_AT_ONCE
 
 
 def test_going_on_where_zarr_encodes_more_at_once_needs_the_memory_for_it() -> None:

@@ -247,7 +247,7 @@ def seen(store: MemoryStore, zarr_format: Any = None) -> dict[str, Any]:
 def test_killed_at_any_write_the_next_call_finishes(
     monkeypatch: pytest.MonkeyPatch, kind: str, consolidated: bool, source: str, target: str
 ) -> None:
-    monkeypatch.setattr(tree, "AT_ONCE", 1)
+    monkeypatch.setattr(tree, "REQUESTS_AT_ONCE", 1)
     first = MemoryStore()
     WRITERS[kind](first, source)
     if consolidated:
@@ -290,7 +290,7 @@ def test_no_group_is_new_before_its_levels_and_the_root_is_last() -> None:
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_readers_of_one_format_see_it_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, zarr_format: int) -> None:
-    monkeypatch.setattr(tree, "AT_ONCE", 1)
+    monkeypatch.setattr(tree, "REQUESTS_AT_ONCE", 1)
     first = MemoryStore()
     write_cells(first, "0.4")
     before = seen(first)
@@ -314,7 +314,7 @@ def test_readers_of_one_format_see_it_whole_or_not_at_all(monkeypatch: pytest.Mo
 
 
 def test_a_half_done_conversion_to_v3_is_not_turned_into_another_of_v2(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "AT_ONCE", 1)
+    monkeypatch.setattr(tree, "REQUESTS_AT_ONCE", 1)
     store = MemoryStore()
     write_cells(store, "0.4")
     with pytest.raises(Killed):

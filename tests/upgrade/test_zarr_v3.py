@@ -21,7 +21,7 @@ from zarr.storage import LocalStore, MemoryStore
 
 from daskome.model.image import DTYPES, ITEMSIZES
 from daskome.upgrade import zarr_v3
-from daskome.upgrade.zarr_v3 import CNAMES, CODECS, SHUFFLES, separator, to_zarr_v3
+from daskome.upgrade.zarr_v3 import CNAMES, V2_CODECS, V2_SHUFFLES, separator, to_zarr_v3
 from tests.strategies import law
 
 ORDERS = ("C", "F")
@@ -168,7 +168,7 @@ def test_values_stay_for_every_dtype_and_codec(dtype: str, compressor: str, tmp_
 @pytest.mark.parametrize("cname", numcodecs.blosc.list_compressors())
 def test_values_stay_for_every_kind_of_blosc(cname: str, dtype: str, tmp_path: Path) -> None:
     values = make_values(dtype, (40, 30))
-    for shuffle in SHUFFLES:
+    for shuffle in V2_SHUFFLES:
         folder = tmp_path / str(shuffle)
         codec = {"id": "blosc", "cname": cname, "clevel": 3, "shuffle": shuffle, "blocksize": 0}
         expected = write_v2(folder, values, (slice(None),) * 2, dtype=dtype, chunks=(32, 16), codecs=[codec], order="F")
@@ -243,7 +243,7 @@ def test_fill_values_are_those_of_zarr_or_refused(dtype: str, value: Any) -> Non
 @pytest.mark.parametrize("dtype", ["|u1", "<u2", ">f4"])
 @pytest.mark.parametrize("cname", CNAMES)
 def test_arrays_of_tensorstore_stay_what_they_were(cname: str, dtype: str, tmp_path: Path) -> None:
-    for k, shuffle in enumerate(SHUFFLES):
+    for k, shuffle in enumerate(V2_SHUFFLES):
         codec = {"id": "blosc", "cname": cname, "clevel": 5, "shuffle": shuffle, "blocksize": 0}
         metadata = {"dtype": dtype, "shape": [5, 7], "chunks": [4, 4], "order": ORDERS[k % 2], "compressor": codec}
         array = open_tensorstore(tmp_path / str(k), driver="zarr", metadata=metadata, create=True)
@@ -307,7 +307,7 @@ def test_what_a_codec_does_not_say_is_that_of_numcodecs(codec: dict[str, Any], c
 
 @pytest.mark.parametrize("role", ["filter", "compressor"])
 def test_other_codecs_are_refused_by_name(role: str) -> None:
-    for name in sorted({*numcodecs.registry.codec_registry, "imagecodecs_jpeg2k"} - set(CODECS)):
+    for name in sorted({*numcodecs.registry.codec_registry, "imagecodecs_jpeg2k"} - set(V2_CODECS)):
         codecs = {"filter": {"filters": [{"id": name}]}, "compressor": {"compressor": {"id": name}}}
         with pytest.raises(ValueError, match=f"no codec for {role} '{name}', only for .*; write the image again"):
             to_zarr_v3(of_v2(**codecs[role]), "yx")

@@ -330,7 +330,7 @@ def _acquisitions(well: JSONObject, where: str, version: Version) -> Findings:
 
 Check = tuple[Versions, Callable[[JSONObject, str, Version], Findings]]
 _ONE_SCALE = _ordered(("scale",), ("scale", "translation"))
-CHECKS: Mapping[str, Sequence[Check]] = {
+AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
     "ome": ((EVERY, _unique("ome")), (EVERY, _multiscales_differ), (only("0.3"), _array_dimensions)),
     "multiscale": (
         (EVERY, _unique("multiscale")),

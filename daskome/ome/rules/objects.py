@@ -89,7 +89,7 @@ TYPES_OF_TRANSFORMS = (
     "coordinates"
 ).split()
 PLATE_NAMES = list_of("one or more objects with a name", object_of("plate name"), 1)
-WINDOW = object_of("window", "an object of min, max, start, end")
+WINDOW_KEYS = object_of("window", "an object of min, max, start, end")
 INPUT = object_of("input", "an object with the path of the level")
 OUTPUT = object_of("output", "an object with the name of a coordinate system")
 SYSTEM = object_of("system", "an object with the name of a coordinate system")

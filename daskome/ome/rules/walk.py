@@ -13,7 +13,7 @@ from daskome.model.json_values import JSONObject, is_list, shown_value
 from daskome.model.problem import Problem, errors
 from daskome.ome.detect import OME_KEYS
 from daskome.ome.rules.addresses import key_address, type_of
-from daskome.ome.rules.agreement import CHECKS
+from daskome.ome.rules.agreement import AGREEMENT_CHECKS
 from daskome.ome.rules.objects import OBJECTS, PARAMETERS, Rule
 from daskome.ome.rules.values import Kind, object_of
 from daskome.ome.versions import VERSIONS, Version
@@ -81,7 +81,7 @@ def check_attributes(attributes: JSONObject, version: str) -> None:
         raise ValueError("\n".join(map(str, forbidden)))
 
 
-class Node(NamedTuple):
+class RuleNode(NamedTuple):
     """A value, where it stands, and what it has to be."""
 
     where: str
@@ -93,7 +93,7 @@ class Node(NamedTuple):
 
 def _walk(ome: JSONObject, version: Version) -> Iterator[Problem]:
     """Yield what the rows and functions say; with a stack, as JSON may be nested deeper than functions can be."""
-    todo = [Node("", ome, object_of("ome"), "multiscales")]
+    todo = [RuleNode("", ome, object_of("ome"), "multiscales")]
     while todo:
         node = todo.pop()
         if isinstance(node.value, float) and not isfinite(node.value):
@@ -103,12 +103,12 @@ def _walk(ome: JSONObject, version: Version) -> Iterator[Problem]:
             yield Problem(node.where, message, node.lax, node.section)
             continue
         yield from _missing(node, version)
-        for versions, function in CHECKS.get(node.kind.fields, ()):
+        for versions, function in AGREEMENT_CHECKS.get(node.kind.fields, ()):
             yield from function(node.value, node.where, version) if version.name in versions else ()
         todo.extend(reversed([*_children(node, version)]))
 
 
-def _missing(node: Node, version: Version) -> Iterator[Problem]:
+def _missing(node: RuleNode, version: Version) -> Iterator[Problem]:
     for rule in _rules(node, version):
         needed = version.name in rule.must or version.name in rule.should
         if needed and rule.key not in node.value:
@@ -117,17 +117,17 @@ def _missing(node: Node, version: Version) -> Iterator[Problem]:
             yield Problem(key_address(node.where, rule.key), message, warning, rule.section or node.section)
 
 
-def _children(node: Node, version: Version) -> Iterator[Node]:
+def _children(node: RuleNode, version: Version) -> Iterator[RuleNode]:
     if node.kind.items:
         for i, item in enumerate(node.value):
             yield node._replace(where=key_address(node.where, i), value=item, kind=node.kind.items)
     for rule in _rules(node, version):
         if rule.key in node.value:
             section, lax = rule.section or node.section, version.name in rule.lax
-            yield Node(key_address(node.where, rule.key), node.value[rule.key], rule.kind, section, lax)
+            yield RuleNode(key_address(node.where, rule.key), node.value[rule.key], rule.kind, section, lax)
 
 
-def _rules(node: Node, version: Version) -> Iterator[Rule]:
+def _rules(node: RuleNode, version: Version) -> Iterator[Rule]:
     if node.kind.fields:
         more = PARAMETERS.get(node.kind.fields, {}).get(type_of(node.value), ())
         rules = (*OBJECTS[node.kind.fields], *more)

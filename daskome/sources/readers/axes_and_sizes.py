@@ -11,9 +11,9 @@ from daskome.model.axes import ABBREVIATIONS, TYPES, UNITS
 from daskome.model.source import Source
 from daskome.sources.views import View
 
-Sizes = Mapping[str, tuple[float, str]]
+VoxelSizes = Mapping[str, tuple[float, str]]
 """Of voxels, by name of the axis, each with its unit as the file spells it; empty where it says none."""
-NAMES = {name: name for name in TYPES} | {"time": "t", "channel": "c", "channels": "c"}
+DIMENSION_NAMES = {name: name for name in TYPES} | {"time": "t", "channel": "c", "channels": "c"}
 
 
 def known_dims(names: Sequence[Any]) -> tuple[str, ...] | None:
@@ -22,7 +22,7 @@ def known_dims(names: Sequence[Any]) -> tuple[str, ...] | None:
     >>> known_dims(["Channel", "Y", "X"]), known_dims(["dim_0", "dim_1"])
     (('c', 'y', 'x'), None)
     """
-    dims = tuple(NAMES.get(str(name).lower(), "") for name in names)
+    dims = tuple(DIMENSION_NAMES.get(str(name).lower(), "") for name in names)
     return dims if dims and all(dims) and len(set(dims)) == len(dims) else None
 
 
@@ -50,7 +50,7 @@ def ordered(source: Source, names: Sequence[str]) -> Source:
     )
 
 
-def sized(source: Source, sizes: Sizes) -> Source:
+def sized(source: Source, sizes: VoxelSizes) -> Source:
     """Return a source with the sizes of its voxels, without those in unknown units, such as pixels."""
     units = {axis: known_unit(axis, unit) for axis, (_, unit) in sizes.items()}
     scale = {

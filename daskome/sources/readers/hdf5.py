@@ -9,7 +9,7 @@ import numpy as np
 
 from daskome.model.source import Source
 from daskome.sources.adapt import as_source, open_hdf5
-from daskome.sources.readers.axes_and_sizes import Sizes, known_dims, sized
+from daskome.sources.readers.axes_and_sizes import VoxelSizes, known_dims, sized
 from daskome.sources.readers.inputs import Input, listed
 
 
@@ -36,7 +36,7 @@ def _dataset(input_: Input, file: Any) -> str:
     raise ValueError(f"{input_.path} {problem}; give one after ::, as in {example}, of {datasets}")
 
 
-def _element_size(dataset: Any) -> Sizes:
+def _element_size(dataset: Any) -> VoxelSizes:
     """Return the sizes of voxels that ilastik, Fiji and others note, as z, y, x in micrometers."""
     sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
     axes = "zyx" if len(sizes) == 3 else ""

@@ -7,11 +7,11 @@ import numpy as np
 
 from daskome.model.source import Source
 from daskome.sources.adapt import as_source
-from daskome.sources.readers.axes_and_sizes import Sizes, ordered, sized
+from daskome.sources.readers.axes_and_sizes import VoxelSizes, ordered, sized
 from daskome.sources.readers.inputs import Input
 from daskome.sources.views import Scaled
 
-AXES = ("x", "y", "z", "t", "c", "", "")
+NIFTI_AXES = ("x", "y", "z", "t", "c", "", "")
 
 
 def read(input_: Input) -> Source:
@@ -21,7 +21,7 @@ def read(input_: Input) -> Source:
         raise ValueError(
             f"{input_.path} has shape {image.shape}; OME-Zarr has no axis for the 6th dimension and beyond"
         )
-    names = AXES[: len(image.shape)]
+    names = NIFTI_AXES[: len(image.shape)]
     return sized(ordered(as_source(_pixels(input_.path, image.dataobj)), names[::-1]), _sizes(image.header))
 
 
@@ -48,7 +48,7 @@ def _pixels(path: str, stored: Any) -> Any:
     return Scaled(as_source(pixels).array, stored.slope, stored.inter)
 
 
-def _sizes(header: Any) -> Sizes:
+def _sizes(header: Any) -> VoxelSizes:
     """Return the sizes of voxels; those of time may be frequencies, which no unit of time fits."""
     space, time = (unit.replace("unknown", "") for unit in header.get_xyzt_units())
     sizes = zip("xyzt", header.get_zooms(), (space, space, space, time), strict=False)

@@ -19,7 +19,7 @@ from daskome.sources.readers.inputs import Input, listed
 from daskome.sources.readers.tiff_voxel_size import voxel_sizes
 from daskome.sources.views import Reopenable
 
-AXES: Mapping[str, str] = {"T": "t", "C": "c", "S": "c", "Z": "z", "Y": "y", "X": "x"}
+TIFF_AXES: Mapping[str, str] = {"T": "t", "C": "c", "S": "c", "Z": "z", "Y": "y", "X": "x"}
 PAGE_NBYTES = 64 * 2**20
 """Up to this size, a page of strips is read whole."""
 
@@ -136,7 +136,7 @@ def tiff_dims(path: str, axes: str, shape: Shape) -> tuple[str, ...] | None:
     >>> tiff_dims("a.tif", "IYXS", (9, 64, 48, 3))
     ('z', 'y', 'x', 'c')
     """
-    names = [AXES.get(axis, "") for axis in axes]
+    names = [TIFF_AXES.get(axis, "") for axis in axes]
     names = [name if n > 1 or names.count(name) == 1 else "" for name, n in zip(names, shape, strict=True)]
     stacks = [i for i, axis in enumerate(axes) if axis in "IQ" and shape[i] > 1]
     if len(stacks) > 1 and set(axes) <= set("IQYX"):

@@ -3,7 +3,7 @@
 from typing import Any
 from xml.etree import ElementTree
 
-from daskome.sources.readers.axes_and_sizes import Sizes, known_unit
+from daskome.sources.readers.axes_and_sizes import VoxelSizes, known_unit
 
 OME = (
     ("t", "TimeIncrement", "s"),
@@ -17,12 +17,12 @@ PAPER = 20.0
 """In micrometers: larger pixels, if measured in inches or cm, mean the size on paper (1200 dpi or less)."""
 
 
-def voxel_sizes(file: Any, number: int) -> Sizes:
+def voxel_sizes(file: Any, number: int) -> VoxelSizes:
     """Return the sizes of voxels in a series of an open TIFF file; the first of these that has any counts."""
     return _ome(file.ome_metadata, number) or _imagej(file) or _tags(file)
 
 
-def _ome(xml: str | None, number: int) -> Sizes:
+def _ome(xml: str | None, number: int) -> VoxelSizes:
     images = ElementTree.fromstring(xml).findall("{*}Image/{*}Pixels") if xml else []
     attributes = images[number].attrib if number < len(images) else {}
     return {
@@ -32,7 +32,7 @@ def _ome(xml: str | None, number: int) -> Sizes:
     }
 
 
-def _imagej(file: Any) -> Sizes:
+def _imagej(file: Any) -> VoxelSizes:
     attributes = file.imagej_metadata or {}
     unit = str(attributes.get("unit", "")).replace("\\u00B5", "µ")
     sizes = {axis: (size, unit) for axis, size in _resolution(file, unit).items()}
@@ -43,7 +43,7 @@ def _imagej(file: Any) -> Sizes:
     return sizes
 
 
-def _tags(file: Any) -> Sizes:
+def _tags(file: Any) -> VoxelSizes:
     tag = file.pages.first.tags.get("ResolutionUnit")
     unit = {2: "inch", 3: "cm"}.get(int(tag.value) if tag else 0, "")
     sizes = _resolution(file, unit)
