@@ -12,12 +12,12 @@ import zarr
 
 from daskome.execution.runner import Run
 from daskome.model import regions
+from daskome.model.paths import depth_of
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
 from daskome.ome.omero import Channel
 from daskome.ome.read import with_levels
 from daskome.ome.versions import find_version
-from daskome.planning.plan import Group
 from daskome.stores import journal as journals, publish
 from daskome.stores.arrays import open_levels
 from daskome.stores.groups import read_attributes, reconsolidate
@@ -78,7 +78,7 @@ def publish_plan(run: Run) -> None:
     plan, target, version = run.plan, run.target, find_version(run.plan.version)
     publish.delete_partial_files(target, plan)
     lasting = [group for group in plan.groups if not group.temporary]
-    for group in sorted(lasting, key=_depth, reverse=target.store.supports_deletes):
+    for group in sorted(lasting, key=lambda group: depth_of(group.path), reverse=target.store.supports_deletes):
         metadata = group.metadata
         if group.pyramid is not None and not group.kept and metadata.omero:
             (coarsest,) = open_levels(target / group.path, group.pyramid.levels[-1:])
@@ -89,7 +89,3 @@ def publish_plan(run: Run) -> None:
         publish.publish_group(target / group.path, version, metadata)
     journals.delete_journal(run.journal.home)
     reconsolidate(target)
-
-
-def _depth(group: Group) -> int:
-    return len(group.path.split("/")) if group.path else 0

@@ -55,8 +55,9 @@ class Write:
         That of the run which it continues; None: it begins a new one.
     finished : bool
         Whether all of it was written before, so that nothing is left to do.
-    documents : sequence of dict
-        Those of its arrays, once zarr has accepted them (`checked`).
+    documents : mapping of str to dict
+        Those of its arrays by the paths of groups, once zarr has accepted them: `checked` puts them here, and only then
+        can anything be created.
     """
 
     plan: Plan

@@ -9,12 +9,11 @@ from zarr.storage import StorePath
 
 from daskome.inspection.stored_image import read_document, reason
 from daskome.model.json_values import JSONObject
-from daskome.model.paths import is_inside
+from daskome.model.paths import is_inside, join_paths
 from daskome.ome.detect import kinds_of, ome_of
 from daskome.ome.image_label import LABELS
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group
-from daskome.stores.location import join_paths
 
 OME, LAYOUT = "OME", "bioformats2raw.layout"
 

@@ -18,6 +18,7 @@ from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
 from daskome.model.json_values import JSONObject
+from daskome.model.paths import join_paths
 from daskome.model.problem import Problem, below, errors
 from daskome.model.text import Progress
 from daskome.model.types import FileSystemOptions, FormatLike, GroupLike
@@ -26,7 +27,7 @@ from daskome.ome.rules.values import COUNT
 from daskome.ome.rules.walk import find_problems
 from daskome.ome.versions import VERSIONS, Version, find_version, likely_version, version_of
 from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
-from daskome.stores.location import join_paths, locate
+from daskome.stores.location import locate
 
 Findings = Iterator[Problem]
 

@@ -1,6 +1,7 @@
-"""Paths in metadata, relative to the group that states them."""
+"""Paths of groups and arrays: joined, compared, and those in metadata, relative to the group that states them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 
 
@@ -29,3 +30,27 @@ def paths_inside(paths: Iterable[Any]) -> list[str]:
     """
     inside = ("/".join(filter(None, path.split("/"))) for path in map(str, paths) if is_inside(path))
     return list(dict.fromkeys(inside))
+
+
+def join_paths(*paths: str) -> str:
+    """Return paths as one; an empty one, such as that of the target itself, leaves no trace.
+
+    >>> join_paths("", "labels", "cells"), join_paths("", "")
+    ('labels/cells', '')
+    """
+    return "/".join(filter(None, paths))
+
+
+def depth_of(path: str) -> int:
+    """Return how many names a path has: 0 for the target itself."""
+    return len(path.split("/")) if path else 0
+
+
+def common_path(paths: Sequence[str]) -> str:
+    """Return the path of the deepest group that all groups lie in, or are.
+
+    >>> common_path(["A/1/0", "A/1/1"]), common_path(["A/1/0", "B/2/0"]), common_path(["labels/cells"])
+    ('A/1', '', 'labels/cells')
+    """
+    names = zip(*(path.split("/") for path in paths), strict=False)
+    return "/".join(alike[0] for alike in takewhile(lambda alike: len(set(alike)) == 1, names))

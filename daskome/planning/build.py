@@ -8,11 +8,12 @@ from daskome.kernels.methods import Method
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
 from daskome.model.level_options import StorageOptions
+from daskome.model.paths import common_path, join_paths
 from daskome.model.pyramid import Pyramid, given_pyramid, image_pyramid
 from daskome.ome.metadata import Metadata, image_metadata
 from daskome.ome.versions import Version
 from daskome.planning.cascade import choose_route, copies_written, copying_pass, plan_passes
-from daskome.planning.plan import Describe, Group, Plan, Stage, common_path, join
+from daskome.planning.plan import Describe, Group, Plan, Stage
 from daskome.planning.temporary_copies import copy_path
 from daskome.planning.work import Pass, PlanOptions, SourceChunks, Workers
 
@@ -102,13 +103,13 @@ def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) ->
     groups : sequence of Group
         Groups without pyramids, to be published after those of the parts.
     """
-    home = common_path([join(path, group.path) for path, plan in parts for group, _ in plan.images])
+    home = common_path([join_paths(path, group.path) for path, plan in parts for group, _ in plan.images])
     n_copies, n_images = count(), 0
     moved: list[Group] = []
     stages: list[list[Pass]] = []
     for path, plan in parts:
         paths = {
-            group.path: join(home, copy_path(next(n_copies))) if group.temporary else join(path, group.path)
+            group.path: join_paths(home, copy_path(next(n_copies))) if group.temporary else join_paths(path, group.path)
             for group in plan.groups
         }
         moved += (replace(group, path=paths[group.path]) for group in plan.groups)

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 from math import prod
 from operator import attrgetter
 from typing import Any
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from daskome.kernels.methods import Method, find_method
 from daskome.model import regions
+from daskome.model.paths import common_path
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Region, Shape
 from daskome.ome.metadata import Metadata
@@ -405,22 +405,3 @@ class Plan:
         largest = (min(s, n) for s, n in zip(span, shape, strict=True))
         nbytes = pyramid.itemsize * pass_.amplification
         return prod(shape) * nbytes, prod(largest) * nbytes
-
-
-def join(*paths: str) -> str:
-    """Return paths of groups as one; the target itself, where a plan is written, has the path "".
-
-    >>> join("", "labels", "cells"), join("", "")
-    ('labels/cells', '')
-    """
-    return "/".join(filter(None, paths))
-
-
-def common_path(paths: Sequence[str]) -> str:
-    """Return the path of the deepest group that all groups lie in, or are.
-
-    >>> common_path(["A/1/0", "A/1/1"]), common_path(["A/1/0", "B/2/0"]), common_path(["labels/cells"])
-    ('A/1', '', 'labels/cells')
-    """
-    names = zip(*(path.split("/") for path in paths), strict=False)
-    return "/".join(alike[0] for alike in takewhile(lambda alike: len(set(alike)) == 1, names))

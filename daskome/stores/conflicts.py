@@ -8,13 +8,13 @@ import zarr
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
-from daskome.model.paths import paths_inside
+from daskome.model.paths import join_paths, paths_inside
 from daskome.ome.metadata import Metadata
+from daskome.ome.versions import find_version
 from daskome.planning.plan import Group, Plan
-from daskome.stores.create import zarr_format
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, read_attributes
-from daskome.stores.location import address_of, folder_of, join_paths
+from daskome.stores.location import address_of, folder_of
 
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
 
@@ -167,7 +167,7 @@ def _is_in_the_way(target: StorePath, path: str, overwrite: bool) -> bool:
 def _check_format(target: StorePath, plan: Plan, old: Sequence[str]) -> None:
     """Raise if a group would change its zarr format, but holds more than the image that is replaced."""
     group = find_group(target)
-    if group is None or group.metadata.zarr_format == zarr_format(plan):
+    if group is None or group.metadata.zarr_format == find_version(plan.version).arrays.zarr_format:
         return
     others = {name for name, _ in list_members(group)} - {path.split("/")[0] for path in old}
     if others:

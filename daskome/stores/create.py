@@ -166,11 +166,6 @@ def _stale_documents(target: StorePath, plan: Plan) -> list[str]:
     if group is None or not target.store.supports_deletes:
         return []
     stale = [".zmetadata"] if group.metadata.zarr_format == 2 else []
-    if group.metadata.zarr_format != zarr_format(plan):
+    if group.metadata.zarr_format != find_version(plan.version).arrays.zarr_format:
         stale += V2_DOCUMENTS if group.metadata.zarr_format == 2 else ["zarr.json"]
     return stale
-
-
-def zarr_format(plan: Plan) -> int:
-    """Return the zarr format that the version of a plan asks for."""
-    return find_version(plan.version).arrays.zarr_format

@@ -7,6 +7,7 @@ from typing import Any
 from zarr.storage import StorePath
 
 from daskome.kernels.methods import short_name
+from daskome.model.paths import join_paths
 from daskome.ome.detect import ome_of
 from daskome.ome.versions import find_version
 from daskome.ome.write import to_attributes as ome_attributes
@@ -14,7 +15,6 @@ from daskome.planning.plan import Plan
 from daskome.stores.create import array_documents
 from daskome.stores.documents import read_json
 from daskome.stores.groups import read_attributes
-from daskome.stores.location import join_paths
 
 
 def differences(target: StorePath, plan: Plan) -> list[str]:

@@ -11,8 +11,8 @@ A plan that starts anew gets a new id, so records by processes of the old run co
 its run is current, so that is a small file, however long the plan is. It is written last and deleted first: whenever a
 process is killed, either a complete plan is current, or none.
 
-Earlier checkouts kept id and plan together in ``.daskome/plan.json``. Their runs are found, so that they are refused
-with what to do: the format of their plans is older.
+Plans of format 6 and older lie in ``.daskome/plan.json``, with the id. Their runs are found, so that they are refused
+with what to do.
 """
 
 import json

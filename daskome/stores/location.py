@@ -74,11 +74,6 @@ def parent_of(path: StorePath) -> StorePath | None:
     return None if parent is None else StorePath(parent)
 
 
-def join_paths(*paths: str) -> str:
-    """Return paths in a store as one; empty ones leave no trace."""
-    return "/".join(filter(None, paths))
-
-
 def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> StorePath:
     scheme, separator, after = path.partition("://")
     if not separator or scheme in ("file", "local"):

@@ -64,7 +64,7 @@ def open_sync(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
 
 
 def needs_no_loop(store: Any) -> bool:
-    """Whether arrays in a store are `opened` with codecs that run at once, one chunk after the other."""
+    """Whether arrays in a store are opened (`open_sync`) with codecs that run at once, one chunk after the other."""
     chosen = zarr.config.get("codec_pipeline.path").rpartition(".")[2] not in {
         getattr(p, "__name__", "") for p in ZARRS_OWN
     }

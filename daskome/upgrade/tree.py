@@ -10,10 +10,9 @@ from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.model.json_values import JSONDict
-from daskome.model.paths import paths_inside
+from daskome.model.paths import depth_of, join_paths, paths_inside
 from daskome.ome.detect import ome_of
 from daskome.stores.documents import fetch_json, fetch_names
-from daskome.stores.location import join_paths
 
 V3, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES, V2_ALL = "zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"
 DOCUMENTS = (V3, V2_ALL, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES)
@@ -138,7 +137,7 @@ def _implicit(by_path: Mapping[str, DocumentNode], zarr_format: int) -> dict[str
 
 
 def read_nodes(store_path: StorePath, paths: Sequence[str]) -> list[DocumentNode]:
-    """Return the zarr documents at some paths; nodes without any are left out."""
+    """Return a node with the zarr documents at each path; where there are none, it has none."""
     documents = gather([_document(store_path / path / name) for path in paths for name in DOCUMENTS])
     rows = [documents[i : i + len(DOCUMENTS)] for i in range(0, len(documents), len(DOCUMENTS))]
     nodes = [
@@ -179,8 +178,3 @@ async def _in_batches(requests: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]
                 request.close()
             raise error
     return results
-
-
-def depth_of(path: str) -> int:
-    """Return the number of groups above a path."""
-    return len(path.split("/")) if path else 0
