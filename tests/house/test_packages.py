@@ -130,6 +130,28 @@ def test_packages_say_what_they_are_for() -> None:
     assert not [file for file, tree in FILES.items() if not ast.get_docstring(tree)]
 
 
+def test_files_of_a_package_do_not_import_each_other_in_circles() -> None:
+    """At the top of files; what a function imports when it is called may be what calls it."""
+    modules = {
+        f"daskome.{file.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__"): file for file in FILES
+    }
+    below: dict[str, set[str]] = {}
+    for module, file in modules.items():
+        top = [node for node in FILES[file].body if isinstance(node, ast.ImportFrom)]
+        names = {name for node in top for name in (str(node.module), *(f"{node.module}.{a.name}" for a in node.names))}
+        below[module] = names & modules.keys() - {module}
+    while leaves := {module for module, others in below.items() if not others & below.keys()}:
+        below = {module: others for module, others in below.items() if module not in leaves}
+    assert not below
+
+
+def test_layouts_know_no_levels() -> None:
+    """How an array is stored stands below pyramids: on axes, regions, codecs and options alone."""
+    assert not {
+        name for name in imports("model/layout.py") if "pyramid" in name or "image" in name or "factors" in name
+    }
+
+
 ALIKE = {"Array", "Findings", "JSON", "Numbers", "Span", "log"}
 """Names of types and of the logger that are defined in several files, with one meaning."""
 VERBS = {"read", "write"}
