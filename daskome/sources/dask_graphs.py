@@ -9,6 +9,7 @@ from typing import Any
 import dask
 import dask.array as da
 from dask._task_spec import Alias, DataNode, Task
+from dask.array.optimization import GETTERS
 from dask.blockwise import Blockwise
 from dask.core import flatten
 from dask.delayed import Delayed, delayed
@@ -54,6 +55,17 @@ def materialize(array: da.Array) -> da.Array:
         return array
     layers = {**graph.layers, **{name: MaterializedLayer(dict(layer)) for name, layer in other.items()}}
     return da.Array(HighLevelGraph(layers, graph.dependencies), array.name, array.chunks, meta=array._meta)
+
+
+def only_cuts(array: da.Array) -> bool:
+    """Whether a Dask array only cuts what it holds: Dask then reads a part of a block without the rest of it."""
+    return all(map(_only_cuts, array.__dask_graph__().layers.values()))
+
+
+def _only_cuts(layer: Layer) -> bool:
+    task = layer.task if isinstance(layer, Blockwise) else next(iter(layer.values()), None)
+    function = task[0] if type(task) is tuple else getattr(task, "func", None)
+    return isinstance(task, Alias) or _is_data(task) or function in GETTERS
 
 
 def subgraph(graph: HighLevelGraph, keys: Iterable[Any]) -> HighLevelGraph:

@@ -1,7 +1,9 @@
 """A region of a source as a small Dask array: what a unit reads, with no more graph than it needs."""
 
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import dask.array as da
@@ -11,8 +13,9 @@ from daskome.model import regions
 from daskome.model.chunks import batches, chunks_within, consolidated, longest_chunk, split_bands
 from daskome.model.regions import Region, Shape
 from daskome.model.source import READ_NBYTES, Source
+from daskome.sources.blocks import checked_blocks
 from daskome.sources.dask_graphs import restrict, with_values
-from daskome.sources.views import RegionView, as_declared
+from daskome.sources.views import RegionView
 
 ComputeResults = Callable[[Any, Sequence[Any]], Mapping[Any, Any]]
 """Gets results of a graph, now (`dask_graphs.compute_shared`) or later (`dask_graphs.as_delayed`)."""
@@ -31,7 +34,7 @@ def source_piece(source: Source, region: Region, read_chunks: Shape) -> da.Array
     dtype = np.dtype(source.dtype)
     if isinstance(source.array, da.Array):
         part = restrict(source.array[regions.slices(region)])
-        part = part.map_blocks(_detached, dtype=dtype, declared=dtype, meta=np.empty((0,) * part.ndim, dtype))
+        part = checked_blocks(part, _first(source, region), source.array.name, own=True)
         bands = split_bands(own, chunks, BAND_NBYTES // dtype.itemsize)
         return part.rechunk(bands, method="tasks", block_size_limit=BAND_NBYTES)
     if isinstance(source.array, np.ndarray):
@@ -50,8 +53,7 @@ def with_shared_results(source: Source, compute: ComputeResults) -> Source:
     return replace(source, array=array, shared=())
 
 
-def _detached(block: Any, declared: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Return a block as NumPy, of the declared dtype; a copy, if it would keep a larger array alive."""
-    values = as_declared(block, declared)
-    is_part = values.base is not None and getattr(values.base, "nbytes", 0) > values.nbytes
-    return values.copy() if is_part else values
+def _first(source: Source, region: Region) -> Shape:
+    """Return the index of the first block of a Dask array that has a part in a region."""
+    starts = (start for start, _ in region)
+    return tuple(bisect(list(accumulate(sizes)), start) for sizes, start in zip(source.chunks, starts, strict=True))

@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 
 from daskome.model.source import Source
-from daskome.sources.adapt import as_source, open_hdf5
+from daskome.sources.adapt import as_source
+from daskome.sources.array_likes import open_hdf5
 from daskome.sources.readers.axes_and_sizes import VoxelSizes, known_dims, sized
 from daskome.sources.readers.inputs import Input, listed
 
