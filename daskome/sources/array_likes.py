@@ -17,21 +17,23 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import zarr
+from dask._task_spec import DataNode
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from daskome.sources.blocks import to_numpy
-from daskome.sources.dask_graphs import materialize
+from daskome.sources.dask_graphs import ORIGINAL, materialize
 from daskome.sources.views import Converted, Mapped, Reopenable
 from daskome.stores import sync_codecs
 from daskome.stores.kinds import anchor
 
-DTYPES = ("numpy_dtype", "as_numpy_dtype")
+DTYPE_NAMES = ("numpy_dtype", "as_numpy_dtype")
 """What dtypes that NumPy does not know call the one that it does: TensorStore's and TensorFlow's."""
 FILE_DRIVERS = ("sec2", "stdio", "direct", "windows")
 """The drivers of HDF5 with which a dataset is in the file of that name, and in no other, nor in memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayLike:
+class ArrayKind:
     """A row of `ARRAY_LIKES`: which objects are of a kind, and how they are read."""
 
     includes: Callable[[Any], bool]
@@ -41,6 +43,27 @@ class ArrayLike:
 def adapted(image: Any) -> Any:
     """Return an image as an array-like that daskome reads, here and elsewhere."""
     return next((row.adapted(image) for row in ARRAY_LIKES if row.includes(image)), image)
+
+
+def _from_dask(array: da.Array) -> da.Array:
+    """Return a Dask array; what `da.from_array` holds of files travels as a path, not as all that is in them."""
+    array = materialize(array)
+    graph = array.__dask_graph__()
+    held = {
+        (name, key): _literal(value)
+        for name, layer in graph.layers.items()
+        if name.startswith(ORIGINAL) and isinstance(layer, MaterializedLayer)
+        for key, value in layer.mapping.items()
+    }
+    files = {where: value for where, value in held.items() if _is_mapped(value) or _is_hdf5(value)}
+    if not files:
+        return array
+    layers = {**graph.layers, **{n: MaterializedLayer({k: DataNode(k, adapted(v))}) for (n, k), v in files.items()}}
+    return da.Array(HighLevelGraph(layers, graph.dependencies), array.name, array.chunks, meta=array._meta)
+
+
+def _literal(value: Any) -> Any:
+    return value.value if isinstance(value, DataNode) else value
 
 
 def open_hdf5(path: str, dataset: str) -> Any:
@@ -80,7 +103,12 @@ def _from_memmap(image: Any) -> Any:
         image.flush()
     order: Any = "C" if image.flags.c_contiguous else "F"
     path = os.path.abspath(image.filename)
-    return Mapped(partial(np.memmap, path, image.dtype, "r", image.offset, image.shape, order), image, path)
+    return Mapped(partial(open_map, path, image.dtype, image.offset, image.shape, order), image, path)
+
+
+def open_map(path: str, dtype: Any, offset: int, shape: tuple[int, ...], order: Any) -> Any:
+    """Return a file as a memory map, to be read."""
+    return np.memmap(path, dtype, "r", offset, shape, order)
 
 
 def _is_hdf5(image: Any) -> bool:
@@ -179,20 +207,21 @@ def _from_tensor(image: Any) -> Any:
 
 def _dtype(image: Any) -> np.dtype[Any] | None:
     """Return the dtype of an array-like as NumPy's; None if it says none that is."""
-    named = [image.dtype, *(getattr(image.dtype, name, None) for name in DTYPES)]
+    named = [image.dtype, *(getattr(image.dtype, name, None) for name in DTYPE_NAMES)]
     for dtype in filter(lambda one: one is not None, named):
         with suppress(TypeError):
-            return np.dtype(dtype)
+            known: np.dtype[Any] = np.dtype(dtype)
+            return known
     return None
 
 
 ARRAY_LIKES = (
-    ArrayLike(lambda image: isinstance(image, da.Array), materialize),
-    ArrayLike(lambda image: isinstance(image, zarr.Array), _from_zarr),
-    ArrayLike(_is_mapped, _from_memmap),
-    ArrayLike(lambda image: isinstance(image, np.ndarray), np.asarray),
-    ArrayLike(_is_hdf5, _from_hdf5),
-    ArrayLike(_is_tensorstore, _from_tensorstore),
-    ArrayLike(_is_foreign, _from_tensor),
+    ArrayKind(lambda image: isinstance(image, da.Array), _from_dask),
+    ArrayKind(lambda image: isinstance(image, zarr.Array), _from_zarr),
+    ArrayKind(_is_mapped, _from_memmap),
+    ArrayKind(lambda image: isinstance(image, np.ndarray), np.asarray),
+    ArrayKind(_is_hdf5, _from_hdf5),
+    ArrayKind(_is_tensorstore, _from_tensorstore),
+    ArrayKind(_is_foreign, _from_tensor),
 )
 """The first row that includes an image is how it is read; what none includes is read as it is."""

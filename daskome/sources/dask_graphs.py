@@ -20,6 +20,8 @@ from daskome.model.text import format_nbytes
 
 Needs = Mapping[Any, set[Any]]
 """The keys that each key depends on directly."""
+ORIGINAL = "original-"
+"""Before the name of the layer in which `da.from_array` keeps the array, alone."""
 log = logging.getLogger("daskome")
 KEPT_RESULT_NBYTES = 2**20
 """A result that all units need travels with each of them, unless it is larger than this."""
@@ -58,14 +60,14 @@ def materialize(array: da.Array) -> da.Array:
 
 
 def only_cuts(array: da.Array) -> bool:
-    """Whether a Dask array only cuts what it holds: Dask then reads a part of a block without the rest of it."""
-    return all(map(_only_cuts, array.__dask_graph__().layers.values()))
+    """Whether a Dask array only cuts what `da.from_array` holds: Dask reads a part of a block without the rest."""
+    return all(name.startswith(ORIGINAL) or _cuts(layer) for name, layer in array.__dask_graph__().layers.items())
 
 
-def _only_cuts(layer: Layer) -> bool:
+def _cuts(layer: Layer) -> bool:
     task = layer.task if isinstance(layer, Blockwise) else next(iter(layer.values()), None)
     function = task[0] if type(task) is tuple else getattr(task, "func", None)
-    return isinstance(task, Alias) or _is_data(task) or function in GETTERS
+    return isinstance(task, Alias) or function in GETTERS
 
 
 def subgraph(graph: HighLevelGraph, keys: Iterable[Any]) -> HighLevelGraph:

@@ -5,22 +5,27 @@ read as one that holds nothing else. What counts is its metadata document: there
 """
 
 import json
+import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import cloudpickle
 import dask.array as da
 import numpy as np
 import zarr
+from dask._task_spec import DataNode
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from daskome.model.json_values import JSONObject
+from daskome.model.regions import shape_of
 from daskome.model.source import Source
+from daskome.sources.pieces import source_piece, with_shared_results, without_payload
 from daskome.sources.provenance import read_by
 from daskome.stores.location import address_of, folder_of, is_local_to_process
 
-DOCUMENTS = {2: ".zarray", 3: "zarr.json"}
+ARRAY_DOCUMENTS = {2: ".zarray", 3: "zarr.json"}
 """The metadata document of an array, by its zarr format."""
 SEEN: set[tuple[str, ...]] = set()
 """Where this process has found a source that is far away: it is asked for once."""
@@ -39,7 +44,7 @@ def check_there(array: Any) -> None:
     if not isinstance(array, zarr.Array):
         np.dtype(array.dtype)  # A `Reopenable` is opened for this.
         return
-    found = sync((array.store_path / DOCUMENTS[array.metadata.zarr_format]).get())
+    found = sync((array.store_path / ARRAY_DOCUMENTS[array.metadata.zarr_format]).get())
     if found is None:
         raise FileNotFoundError(_gone(array))
     ours, theirs = (_described(array.metadata), _described(_parsed(array.metadata, found.to_bytes())))
@@ -59,7 +64,7 @@ def check_still_there(image: Any) -> None:
 
 
 def _is_still_there(array: zarr.Array[Any]) -> bool:
-    path = array.store_path / DOCUMENTS[array.metadata.zarr_format]
+    path = array.store_path / ARRAY_DOCUMENTS[array.metadata.zarr_format]
     file = folder_of(path)
     if file is not None:
         return file.is_file()
@@ -81,7 +86,7 @@ def _parsed(metadata: Any, document: bytes) -> Any:
 
 def _described(metadata: Any) -> JSONObject:
     """Return what a metadata document says of an array, without its attributes."""
-    document = metadata.to_buffer_dict(default_buffer_prototype())[DOCUMENTS[metadata.zarr_format]]
+    document = metadata.to_buffer_dict(default_buffer_prototype())[ARRAY_DOCUMENTS[metadata.zarr_format]]
     described: JSONObject = {k: v for k, v in json.loads(document.to_bytes()).items() if k != "attributes"}
     return described
 
@@ -117,6 +122,14 @@ def sights_of(sources: Iterable[Source]) -> list[Sight]:
     return [Sight(_place(array), _look(array), _travelling(array)) for array in arrays.values()]
 
 
+def check_travels(source: Source) -> None:
+    """Raise a TypeError if the first block of an image cannot be sent to another process; arrays in memory can."""
+    if isinstance(source.array, da.Array):
+        first = tuple((0, sizes[0]) for sizes in source.chunks)
+        without = with_shared_results(source, lambda _, keys: {key: DataNode(key, None) for key in keys})
+        _travelling(without_payload(source_piece(without, first, shape_of(first)))[0])
+
+
 def _needed(image: Any) -> list[Any]:
     """Return the arrays in files and stores that an image reads; if it is none of those known, the image itself."""
     own = [] if isinstance(image, da.Array | np.ndarray) else [image]
@@ -134,11 +147,11 @@ def _look(array: Any) -> str:
 def _travelling(array: Any) -> bytes:
     """Return an array as other processes get it."""
     try:
-        payload: bytes = pickle.dumps(array)
+        payload: bytes = cloudpickle.dumps(array)
     except Exception as error:
         raise TypeError(
-            f"the image cannot travel to the workers of the cluster, since {type(array).__name__} cannot be pickled"
-            f" ({error}). Give a path (daskome.read), or an array of zarr, HDF5 or NumPy; or write without the cluster:"
-            " close its client first"
+            f"the image cannot travel to the workers of the cluster: {' '.join(str(error).split())[:200]}. Open it by"
+            " its path with daskome.read, give an array of zarr, HDF5 or NumPy, or write without the cluster: close its"
+            " client first"
         ) from error
     return payload

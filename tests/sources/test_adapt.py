@@ -173,7 +173,11 @@ WHOLE = ((0, 4), (0, 4))
 @pytest.mark.parametrize(
     ("found", "error", "message"),
     [
-        (np.full((4, 4), 300, "uint16"), TypeError, r"block \[0:4, 0:4\] of the image is uint16, but the image says uint8"),
+        (
+            np.full((4, 4), 300, "uint16"),
+            TypeError,
+            r"block \[0:4, 0:4\] of the image is uint16, but the image says uint8",
+        ),
         (np.ones((4, 4)), TypeError, "is float64, but the image says uint8"),
         (np.ones((4, 1), "uint8"), ValueError, r"shape \(4, 1\), but the image says \(4, 4\)"),
         (np.uint8(3), ValueError, r"shape \(\), but the image says \(4, 4\)"),
@@ -199,7 +203,7 @@ def test_a_masked_array_without_masked_values_is_as_good_as_any() -> None:
 
 
 def test_masked_arrays_are_refused() -> None:
-    with pytest.raises(TypeError, match=r"fill them, as in image\.filled\(0\)"):
+    with pytest.raises(TypeError, match=r"fill them first, as in image\.filled\(0\)"):
         as_source(np.ma.masked_equal(VALUES, 3))
 
 

@@ -18,6 +18,8 @@ def read(input_: Input) -> Source:
     """Return the dataset that the input names, or the only one that may be an image."""
     with h5py.File(input_.path, "r") as file:
         part = _dataset(input_, file)
+        if file[part].shape is None:
+            raise ValueError(f"{input_.path}::{part} is a null dataset: it has no pixels")
         sizes = _element_size(file[part])
         dims = known_dims([dim.label for dim in file[part].dims])
     return sized(replace(as_source(open_hdf5(input_.path, part)), dims=dims), sizes)
