@@ -1,13 +1,12 @@
-"""Whether a TIFF is all there: tifffile reads planes that are missing as zeros, and of a file that is cut what is left."""
+"""Whether a TIFF is all there: tifffile reads missing planes as zeros, and of a file that is cut what is left."""
 
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from daskome._caller import warn
-
-_ORDERS = {"<": "little", ">": "big"}
 
 
 def check_complete(path: str, file: Any, series: Any) -> None:
@@ -44,7 +43,8 @@ def _check_chain(path: str, file: Any) -> None:
     handle, size = file.filehandle, file.tiff.offsetsize
     handle.seek(file.pages.next_page_offset)
     following = handle.read(size)
-    if len(following) < size or 0 != int.from_bytes(following, _ORDERS[file.byteorder]) >= handle.size - size:
+    (start,) = struct.unpack(file.tiff.offsetformat, following) if len(following) == size else (handle.size,)
+    if start >= handle.size - size:
         raise ValueError(_cut(path, handle.size, f"page {len(file.pages)} is not in it"))
 
 
