@@ -9,35 +9,55 @@ import numpy as np
 
 from daskome.model.source import Source
 from daskome.sources.adapt import as_source, open_hdf5
-from daskome.sources.readers.axes_and_sizes import VoxelSizes, known_dims, sized
+from daskome.sources.readers.axes import known_dims
+from daskome.sources.readers.described import Described, described
+from daskome.sources.readers.imaris import imaris_image
 from daskome.sources.readers.inputs import Input, listed
+
+SIZE = "element_size_um"
+INTERNAL = {"CLASS", "NAME", "DIMENSION_LABELS", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid"}
+"""Attributes by which the library of HDF5 keeps its own order."""
 
 
 def read(input_: Input) -> Source:
     """Return the dataset that the input names, or the only one that may be an image."""
     with h5py.File(input_.path, "r") as file:
-        part = _dataset(input_, file)
-        sizes = _element_size(file[part])
+        images = _images(file)
+        part = _dataset(input_, file, images)
         dims = known_dims([dim.label for dim in file[part].dims])
-    return sized(replace(as_source(open_hdf5(input_.path, part)), dims=dims), sizes)
+        left = _attributes(file[part].attrs)
+        stored = imaris_image(file, part)
+        said = replace(_sizes(file[part]) if stored is None else stored.said, left=left)
+    source = replace(as_source(open_hdf5(input_.path, part)), dims=dims)
+    return described(source if stored is None else stored.cropped(source), said)
 
 
-def _dataset(input_: Input, file: Any) -> str:
-    if isinstance(file.get(input_.part or "/"), h5py.Dataset):
-        return input_.part
+def _images(file: Any) -> dict[str, Any]:
+    """Return the datasets that may be images, by path."""
     inside: dict[str, Any] = {}
     file.visititems(lambda name, item: inside.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-    images = [name for name, item in inside.items() if len(item.shape or ()) > 1]
+    return {name: item for name, item in inside.items() if len(item.shape or ()) > 1}
+
+
+def _dataset(input_: Input, file: Any, images: dict[str, Any]) -> str:
+    if isinstance(file.get(input_.part or "/"), h5py.Dataset):
+        return input_.part
     if len(images) == 1 and not input_.part:
-        return images[0]
+        return next(iter(images))
     problem = f"has no dataset {input_.part}" if input_.part else f"has {len(images)} datasets"
     example = f"{PurePosixPath(input_.path).name}::name"
-    datasets = listed([f"{name} {item.shape} {item.dtype}" for name, item in inside.items()], "datasets")
+    datasets = listed([f"{name} {item.shape} {item.dtype}" for name, item in images.items()], "datasets")
     raise ValueError(f"{input_.path} {problem}; give one after ::, as in {example}, of {datasets}")
 
 
-def _element_size(dataset: Any) -> VoxelSizes:
+def _sizes(dataset: Any) -> Described:
     """Return the sizes of voxels that ilastik, Fiji and others note, as z, y, x in micrometers."""
-    sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
+    sizes = np.ravel(dataset.attrs.get(SIZE, ()))
     axes = "zyx" if len(sizes) == 3 else ""
-    return {axis: (float(size), "micrometer") for axis, size in zip(axes, sizes, strict=False)}
+    return Described({a: (float(size), "micrometer") for a, size in zip(axes, sizes, strict=False)})
+
+
+def _attributes(attributes: Any) -> tuple[str, ...]:
+    """Return, in words, the attributes of a dataset that are not written."""
+    names = [name for name in attributes if name not in INTERNAL | {SIZE}]
+    return (f"attributes {', '.join(names)}",) if names else ()
