@@ -45,6 +45,8 @@ class StoreKind:
         Returns the store around the store, to be read; None if there is none.
     refresh : callable
         Makes a store forget what it remembers of listings.
+    anchor : callable
+        Makes the path of a store absolute: it leads to the same place from other folders and in other processes.
     """
 
     name: str
@@ -61,6 +63,7 @@ class StoreKind:
     url: Callable[[Any, str], str] = lambda store, path: ""
     parent: Callable[[Any], Store | None] = lambda store: None
     refresh: Callable[[Any], None] = lambda store: None
+    anchor: Callable[[Any], None] = lambda store: None
 
 
 def unwrap_store(store: Store) -> Any:
@@ -75,6 +78,12 @@ def kind_of(target: StorePath) -> tuple[StoreKind, Any]:
     """Return the kind of the store of a target, and that store without wrappers."""
     store = unwrap_store(target.store)
     return next(row for row in KINDS if row.includes(store)), store
+
+
+def anchor(target: StorePath) -> None:
+    """Make the path of an open store absolute, as it is meant here and now: it is read and written elsewhere, later."""
+    kind, store = kind_of(target)
+    kind.anchor(store)
 
 
 def kind_of_scheme(scheme: str) -> StoreKind:
@@ -98,6 +107,19 @@ def _is_obstore_memory(store: Any) -> bool:
 def _parent_folder(store: LocalStore) -> LocalStore | None:
     root = store.root.absolute()
     return LocalStore(root.parent, read_only=True) if root.parent != root else None
+
+
+def _anchor_folder(store: LocalStore) -> None:
+    store.root = store.root.absolute()
+
+
+def _anchor_zip(store: ZipStore) -> None:
+    if store.path is not None:  # It may be an open file instead.
+        store.path = Path(store.path).absolute()
+
+
+def _anchor_files(store: FsspecStore) -> None:
+    store.path = Path(store.path).absolute().as_posix()
 
 
 def _protocols(store: FsspecStore) -> tuple[str, ...]:
@@ -155,6 +177,7 @@ KINDS = (
         address=lambda store, path: (store.root / path).resolve().parts,
         url=lambda store, path: (store.root / path).absolute().as_posix(),
         parent=_parent_folder,
+        anchor=_anchor_folder,
     ),
     StoreKind(
         name="memory",
@@ -164,13 +187,20 @@ KINDS = (
         address=lambda store, path: (str(id(store._store_dict)), *_names(path)),
     ),
     StoreKind(name="memory of obstore", includes=_is_obstore_memory, shared=False),
-    StoreKind(name="zip", includes=lambda store: isinstance(store, ZipStore), shared=False, opens_to_write=True),
+    StoreKind(
+        name="zip",
+        includes=lambda store: isinstance(store, ZipStore),
+        shared=False,
+        opens_to_write=True,
+        anchor=_anchor_zip,
+    ),
     replace(FSSPEC, name="memory of fsspec", includes=_speaks("memory"), shared=False, url=lambda store, path: ""),
     replace(
         FSSPEC,
         name="files of fsspec",
         includes=_speaks("file"),
         address=lambda store, path: (Path(store.path) / path).resolve().parts,
+        anchor=_anchor_files,
     ),
     replace(FSSPEC, name="S3", includes=_speaks("s3"), schemes=("s3", "s3a"), fs_options=_s3_options),
     replace(FSSPEC, name="Google Cloud", includes=_speaks("gs"), schemes=("gs", "gcs"), extra="gcs"),

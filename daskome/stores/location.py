@@ -11,7 +11,7 @@ from zarr.abc.store import Store
 from zarr.storage import LocalStore, StorePath
 
 from daskome.model.source import Origin, Source
-from daskome.stores.kinds import kind_of, kind_of_scheme
+from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
 
 
 def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: bool = False) -> StorePath:
@@ -28,11 +28,13 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
         return _locate_path(os.fspath(target), dict(fs_options or {}), read_only)
     if fs_options:
         raise ValueError("fs_options go with a URL; a store or group that is open has its own")
-    if isinstance(target, zarr.Group | zarr.Array | StorePath):
-        return target if isinstance(target, StorePath) else target.store_path
     if isinstance(target, Store):
-        return StorePath(target)
-    raise TypeError(f"the target must be a path, URL, zarr.Group or zarr store, not {type(target).__name__}")
+        target = StorePath(target)
+    if not isinstance(target, zarr.Group | zarr.Array | StorePath):
+        raise TypeError(f"the target must be a path, URL, zarr.Group or zarr store, not {type(target).__name__}")
+    path = target if isinstance(target, StorePath) else target.store_path
+    anchor(path)
+    return path
 
 
 def is_local_to_process(path: StorePath) -> bool:

@@ -8,22 +8,24 @@ import h5py
 import numpy as np
 
 from daskome.model.source import Source
-from daskome.sources.adapt import as_source, open_hdf5
+from daskome.sources.adapt import as_source
+from daskome.sources.array_likes import open_hdf5
 from daskome.sources.readers.axes import known_dims
 from daskome.sources.readers.described import Described, described
 from daskome.sources.readers.imaris import imaris_image
 from daskome.sources.readers.inputs import Input, listed
 
-SIZE = "element_size_um"
-INTERNAL = {"CLASS", "NAME", "DIMENSION_LABELS", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid"}
+ELEMENT_SIZE = "element_size_um"
+BOOKKEEPING = {"CLASS", "NAME", "DIMENSION_LABELS", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid"}
 """Attributes by which the library of HDF5 keeps its own order."""
 
 
 def read(input_: Input) -> Source:
     """Return the dataset that the input names, or the only one that may be an image."""
     with h5py.File(input_.path, "r") as file:
-        images = _images(file)
-        part = _dataset(input_, file, images)
+        part = _dataset(input_, file, _images(file))
+        if file[part].shape is None:
+            raise ValueError(f"{input_.path}::{part} is a null dataset: it has no pixels")
         dims = known_dims([dim.label for dim in file[part].dims])
         left = _attributes(file[part].attrs)
         stored = imaris_image(file, part)
@@ -52,12 +54,12 @@ def _dataset(input_: Input, file: Any, images: dict[str, Any]) -> str:
 
 def _sizes(dataset: Any) -> Described:
     """Return the sizes of voxels that ilastik, Fiji and others note, as z, y, x in micrometers."""
-    sizes = np.ravel(dataset.attrs.get(SIZE, ()))
+    sizes = np.ravel(dataset.attrs.get(ELEMENT_SIZE, ()))
     axes = "zyx" if len(sizes) == 3 else ""
     return Described({a: (float(size), "micrometer") for a, size in zip(axes, sizes, strict=False)})
 
 
 def _attributes(attributes: Any) -> tuple[str, ...]:
     """Return, in words, the attributes of a dataset that are not written."""
-    names = [name for name in attributes if name not in INTERNAL | {SIZE}]
+    names = [name for name in attributes if name not in BOOKKEEPING | {ELEMENT_SIZE}]
     return (f"attributes {', '.join(names)}",) if names else ()
