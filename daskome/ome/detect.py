@@ -5,8 +5,6 @@ from typing import Any
 
 STATING = ("multiscales", "omero", "image-label", "plate", "well")
 """The objects that may state a version."""
-ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
-"""Names of the axes of an array of zarr v2; images of 0.3 repeat it."""
 OME_KEYS: Mapping[str, str] = {
     "multiscales": "image",
     "omero": "",
@@ -42,24 +40,6 @@ def kinds_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:
     """
     keys = ome_keys(attributes) if isinstance(attributes, Mapping) else []
     return tuple(dict.fromkeys(OME_KEYS[key] for key in keys if OME_KEYS[key]))
-
-
-def others_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes of a group that are other programs'; those under ``ome`` stay there.
-
-    >>> others_of({"ome": {"version": "0.5", "multiscales": [], "_creator": "tool"}, "acquired": "2026"})
-    {'acquired': '2026', 'ome': {'_creator': 'tool'}}
-    """
-    known = ("ome",) if "ome" in attributes else (*OME_KEYS, ARRAY_DIMENSIONS)
-    beside = {key: value for key, value in attributes.items() if key not in known}
-    under = ome_of(attributes) if "ome" in attributes else {}
-    rest = {key: value for key, value in under.items() if key not in ("version", *OME_KEYS)}
-    return {**beside, "ome": rest} if rest else beside
-
-
-def split_others(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the attributes that `others_of` returns in two: those beside ``ome``, and those under it."""
-    return {key: value for key, value in attributes.items() if key != "ome"}, dict(attributes.get("ome", {}))
 
 
 def version_in(attributes: Mapping[str, Any]) -> str | None:

@@ -7,23 +7,23 @@ from typing import Any
 
 from zarr.storage import StorePath
 
-from daskome.ome.detect import ome_keys, split_others
+from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
 from daskome.ome.read import merged
 from daskome.ome.versions import Version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan
-from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes, set_attributes
+from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes, set_attributes, split_others
 from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.locking import HERE, held
 
-NONE: Mapping[str, Any] = {}
+NO_ATTRIBUTES: Mapping[str, Any] = {}
 PARTIAL = ".partial"
 """The suffix of files until zarr has written them and gives them their names; killed processes leave such files."""
 
 
 def publish_group(
-    target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any] = NONE
+    target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any] = NO_ATTRIBUTES
 ) -> None:
     """Turn what is finished into an image, a plate, …: the attributes of its group, in one write.
 

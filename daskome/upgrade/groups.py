@@ -7,11 +7,12 @@ from typing import Any
 from daskome.model.json_values import JSONDict
 from daskome.model.paths import join_paths
 from daskome.model.regions import Shape
-from daskome.ome.detect import ARRAY_DIMENSIONS, OME_KEYS, ome_keys, ome_of, version_in
+from daskome.ome.detect import OME_KEYS, ome_keys, ome_of, version_in
 from daskome.ome.metadata import Dataset, Metadata, Multiscale
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import VERSIONS, Version, likely_version
 from daskome.ome.write import to_attributes as ome_attributes
+from daskome.stores.groups import ARRAY_DIMENSIONS
 from daskome.upgrade.metadata import convert_attributes
 from daskome.upgrade.tree import Tree
 

@@ -14,11 +14,11 @@ from zarr.core.buffer import default_buffer_prototype
 from daskome.model import regions
 from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
+from daskome.readers.axes import ordered
+from daskome.readers.described import described
+from daskome.readers.inputs import Input, listed
+from daskome.readers.tiff_metadata import described_series, name_of_series
 from daskome.sources.adapt import as_source
-from daskome.sources.readers.axes import ordered
-from daskome.sources.readers.described import described
-from daskome.sources.readers.inputs import Input, listed
-from daskome.sources.readers.tiff_metadata import described_series, name_of_series
 from daskome.sources.views import Reopenable
 
 TIFF_AXES: Mapping[str, str] = {"T": "t", "C": "c", "S": "c", "Z": "z", "Y": "y", "X": "x"}

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from daskome.model.text import pluralize
-from daskome.sources.readers.described import Channels, Described, Quantities
-from daskome.sources.readers.ome_xml import describe_ome, image_of_series
-from daskome.sources.readers.units import known_unit
+from daskome.readers.described import Channels, Described, Quantities
+from daskome.readers.ome_xml import describe_ome, image_of_series
+from daskome.readers.units import known_unit
 
 MICROMETERS = {"inch": 25_400.0, "cm": 10_000.0}
 PAPER = 20.0

@@ -16,9 +16,9 @@ import zarr
 from zarr.storage import MemoryStore
 
 import daskome
+from daskome.readers import READERS, read, tiff
+from daskome.readers.tiff import _fetch, tiff_dims
 from daskome.sources.pieces import source_piece
-from daskome.sources.readers import READERS, read, tiff
-from daskome.sources.readers.tiff import _fetch, tiff_dims
 from daskome.sources.views import Reopenable, Scaled, View
 
 RNG = np.random.default_rng(7)

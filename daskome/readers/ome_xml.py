@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from daskome.sources.readers.described import Channels, Described, Quantities
+from daskome.readers.described import Channels, Described, Quantities
 
 SIZES = (
     ("t", "TimeIncrement", "s"),
@@ -28,7 +28,7 @@ WRITTEN: Mapping[str, frozenset[str]] = {
     "StageLabel": frozenset(("Name", *(f"{axis}{unit}" for axis in "ZYX" for unit in ("", "Unit")))),
 }
 """The attributes of elements that are written, or say where something belongs."""
-INSIDE = {"Pixels", "TiffData", "BinData", "MetadataOnly"}
+PIXEL_ELEMENTS = {"Pixels", "TiffData", "BinData", "MetadataOnly"}
 """Elements that describe how pixels are stored."""
 
 
@@ -111,7 +111,7 @@ def _unwritten(element: Element) -> Iterator[str]:
         tag = _tag(child)
         if tag in WRITTEN:
             yield from (f"{tag} {key}" for key in child.attrib if key not in WRITTEN[tag])
-        elif tag not in INSIDE and _says_something(child):
+        elif tag not in PIXEL_ELEMENTS and _says_something(child):
             yield tag
         if tag in WRITTEN or tag == "Pixels":
             yield from _unwritten(child)

@@ -13,8 +13,8 @@ from hypothesis import given, strategies as st
 
 import daskome
 from daskome.model.axes import TYPES, UNITS
-from daskome.sources.readers import read
-from daskome.sources.readers.units import BASES, OTHERS, PREFIXES, SYMBOLS, converted, known_unit
+from daskome.readers import read
+from daskome.readers.units import BASES, OTHERS, PREFIXES, SYMBOLS, converted, known_unit
 
 CZYX = np.arange(2 * 3 * 16 * 20, dtype="uint8").reshape(2, 3, 16, 20)
 

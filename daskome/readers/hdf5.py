@@ -8,12 +8,12 @@ import h5py
 import numpy as np
 
 from daskome.model.source import Source
+from daskome.readers.axes import known_dims
+from daskome.readers.described import Described, described
+from daskome.readers.imaris import imaris_image
+from daskome.readers.inputs import Input, listed
 from daskome.sources.adapt import as_source
 from daskome.sources.array_likes import open_hdf5
-from daskome.sources.readers.axes import known_dims
-from daskome.sources.readers.described import Described, described
-from daskome.sources.readers.imaris import imaris_image
-from daskome.sources.readers.inputs import Input, listed
 
 ELEMENT_SIZE = "element_size_um"
 BOOKKEEPING = {"CLASS", "NAME", "DIMENSION_LABELS", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid"}

@@ -9,10 +9,10 @@ import numpy as np
 from daskome.model.chunks import chunks_within
 from daskome.model.regions import Shape
 from daskome.model.source import Source
-from daskome.sources.readers.described import Described
+from daskome.readers.described import Described
 from daskome.sources.views import RegionView
 
-PART = re.compile(r"/?DataSet/ResolutionLevel \d+/TimePoint \d+/Channel (\d+)/Data")
+IMARIS_DATA = re.compile(r"/?DataSet/ResolutionLevel \d+/TimePoint \d+/Channel (\d+)/Data")
 INFO = "DataSetInfo"
 
 
@@ -34,7 +34,7 @@ class ImarisImage:
 
 def imaris_image(file: Any, part: str) -> ImarisImage | None:
     """Return a dataset as Imaris describes it; None for one that is none of Imaris."""
-    matched = PART.fullmatch(part)
+    matched = IMARIS_DATA.fullmatch(part)
     if matched is None or f"{INFO}/Image" not in file:
         return None
     image, channel = file[f"{INFO}/Image"].attrs, f"{INFO}/Channel {matched[1]}"

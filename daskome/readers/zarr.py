@@ -10,16 +10,24 @@ import zarr
 
 from daskome.model.source import Source
 from daskome.model.text import pluralize
-from daskome.ome.detect import ARRAY_DIMENSIONS, ome_keys, ome_of, others_of
+from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.metadata import TRANSFORMS, Multiscale, PlacedDataset
 from daskome.ome.read import read_multiscale
+from daskome.readers.axes import known_dims
+from daskome.readers.described import shown
+from daskome.readers.inputs import Input, listed
+from daskome.readers.units import known_unit
 from daskome.sources.adapt import as_source
-from daskome.sources.readers.axes import known_dims
-from daskome.sources.readers.described import shown
-from daskome.sources.readers.inputs import Input, listed
-from daskome.sources.readers.units import known_unit
-from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, read_attributes
+from daskome.stores.groups import (
+    ARRAY_DIMENSIONS,
+    UNFINISHED_KEY,
+    find_array,
+    find_group,
+    list_members,
+    others_of,
+    read_attributes,
+)
 from daskome.stores.location import locate
 
 JSON = Mapping[str, Any]

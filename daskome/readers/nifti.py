@@ -8,10 +8,10 @@ import numpy as np
 
 from daskome.model.source import Source
 from daskome.model.text import pluralize
+from daskome.readers.axes import ordered
+from daskome.readers.described import Described, Quantities, described
+from daskome.readers.inputs import Input
 from daskome.sources.adapt import as_source
-from daskome.sources.readers.axes import ordered
-from daskome.sources.readers.described import Described, Quantities, described
-from daskome.sources.readers.inputs import Input
 from daskome.sources.views import Scaled
 
 NIFTI_AXES = ("x", "y", "z", "t", "c", "", "")

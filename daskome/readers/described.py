@@ -8,7 +8,7 @@ from typing import Any
 from daskome.model.axes import TYPES, Axis
 from daskome.model.source import Source
 from daskome.ome.omero import parse_omero
-from daskome.sources.readers.units import converted, known_unit
+from daskome.readers.units import converted, known_unit
 
 Quantities = Mapping[str, tuple[float, str]]
 """By name of the axis, each with its unit as the file spells it; empty where it says none."""
