@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,10 +14,11 @@ from zarr.core.buffer import default_buffer_prototype
 from daskome.model import regions
 from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
+from daskome.readers.axes import ordered
+from daskome.readers.described import described
+from daskome.readers.inputs import Input, listed
+from daskome.readers.tiff_metadata import described_series, name_of_series
 from daskome.sources.adapt import as_source
-from daskome.sources.readers.axes_and_sizes import ordered, sized
-from daskome.sources.readers.inputs import Input, listed
-from daskome.sources.readers.tiff_voxel_size import voxel_sizes
 from daskome.sources.views import Reopenable
 
 TIFF_AXES: Mapping[str, str] = {"T": "t", "C": "c", "S": "c", "Z": "z", "Y": "y", "X": "x"}
@@ -30,7 +32,8 @@ def read(input_: Input) -> Source:
         raise ValueError(f"{input_.path}::{input_.part}: a series of a TIFF is a number, counted from 0")
     chunks = TiffChunks(input_.path, int(input_.part or 0))
     source, names = _pixels(chunks), tiff_dims(input_.path, chunks.series.axes, chunks.series.shape)
-    return sized(ordered(source, names) if names else source, voxel_sizes(chunks.file, chunks.number))
+    source = replace(ordered(source, names) if names else source, name=name_of_series(chunks.file, chunks.number))
+    return described(source, described_series(chunks.file, chunks.number, bool(input_.part)))
 
 
 class TiffChunks:
