@@ -37,10 +37,12 @@ def publish_group(
     if metadata.labels is None and metadata.plate is None:
         _publish(target, version, metadata, attributes)
         return
-    with _alone(target) as alone:
-        for wait in (0,) if alone else WAITS:
+    for wait in WAITS:
+        with _alone(target) as alone:
             _publish(target, version, metadata, attributes)
-            time.sleep(wait)
+        if alone:
+            break
+        time.sleep(wait)
 
 
 WAITS = (0.05, 0.1, 0)
