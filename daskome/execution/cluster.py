@@ -9,8 +9,8 @@ restart of the cluster forgets; an adaptive cluster may begin without workers. I
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +21,13 @@ from uuid import uuid4
 import dask
 
 from daskome._version import __version__
-from daskome.execution.unit_task import UnitTask, WriteError, is_remote, run_with_payload, split_payload
+from daskome.execution.unit_task import UnitTask, WriteError, run_with_payload, split_payload
+from daskome.model.regions import spread
+from daskome.model.source import Source
 from daskome.model.text import format_nbytes
 from daskome.planning.plan import Plan
+from daskome.sources.pieces import is_remote
+from daskome.sources.presence import Sight, check_travels, sights_of
 from daskome.stores import journal as journals, sync_codecs
 from daskome.stores.journal import Journal
 
@@ -32,6 +36,10 @@ SPILL_FRACTION = 0.7
 """The share of its memory limit from which a Dask worker spills to disk; from 0.8 on it pauses."""
 IN_FLIGHT = 2
 """How many units per thread are in flight, so that no thread waits for its next one."""
+SEEN_BY_ALL = 64
+"""Up to this many arrays are opened by every worker before anything is written; of more, each opens its share."""
+LOOKS_AT_ONCE = 16
+"""How many arrays a worker opens at a time."""
 THREADS_TTL = 1.0
 """Seconds between checks of the number of threads: clusters grow and shrink."""
 
@@ -184,6 +192,37 @@ def _visit(journal: Journal, version: str) -> str:
     except Exception as error:
         return f"cannot read {journal.home}: {error!r}"
     return "" if seen else f"does not see {journal.home}; give a path or URL that all workers share"
+
+
+def check_workers_see(client: Any, sources: Sequence[Source]) -> None:
+    """Raise if images cannot travel to the workers of a cluster, or a worker cannot read what they read.
+
+    Every worker opens every array, once. Of more than `SEEN_BY_ALL` each worker opens its share.
+
+    Raises
+    ------
+    TypeError, FileNotFoundError
+        That says what, and where.
+    """
+    sights = sights_of(sources)
+    for source in [sources[i] for i in spread(len(sources), SEEN_BY_ALL)]:
+        check_travels(source)
+    workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    answers = client.run(_look, sights, workers, workers=workers, on_error="return") if sights and workers else {}
+    wrong = {worker: answer for worker, answer in answers.items() if answer and not isinstance(answer, OSError)}
+    for worker, answer in wrong.items():
+        raise FileNotFoundError(
+            f"the worker at {worker} cannot read {answer}; {len(wrong)} of {len(answers)} workers cannot. Nothing has"
+            " been written; give a path or URL that all workers share"
+        )
+
+
+def _look(sights: Sequence[Sight], workers: Sequence[str], dask_worker: Any) -> str:
+    """Return, from a worker, which of what it should see it cannot read, and why; empty if it can."""
+    share = sights if len(sights) <= SEEN_BY_ALL else sights[workers.index(dask_worker.address) :: len(workers)]
+    with ThreadPoolExecutor(LOOKS_AT_ONCE) as threads:
+        problems = threads.map(Sight.problem, share)
+        return next((f"{one.place}: {problem}" for one, problem in zip(share, problems, strict=True) if problem), "")
 
 
 def _warnings(client: Any, plan: Plan) -> Iterator[str]:

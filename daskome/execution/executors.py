@@ -1,6 +1,6 @@
 """Who runs unit tasks: threads of this process, or the workers of the active Dask cluster."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,15 +16,19 @@ from daskome.execution.cluster import (
     IN_FLIGHT,
     SPILL_FRACTION,
     active_client,
+    check_workers_see,
     cluster_executor,
     concurrency_of_workers,
     memory_limit,
     threads_per_worker,
 )
 from daskome.execution.unit_task import UnitTask, run_here
+from daskome.model.source import Source
 from daskome.model.text import parse_nbytes
 from daskome.planning.plan import Plan
 from daskome.planning.work import CHUNKS_AT_ONCE, Workers
+from daskome.sources.presence import check_there
+from daskome.sources.provenance import read_by
 from daskome.stores import sync_codecs
 from daskome.stores.journal import Journal
 from daskome.stores.location import is_local_to_process
@@ -96,6 +100,23 @@ def _at_once(place: StorePath | None, client: Any) -> int | None:
     if place is not None and sync_codecs.needs_no_loop(place.store):
         return CHUNKS_AT_ONCE
     return concurrency_of_workers(client) if client and place is not None else sync_codecs.concurrency()
+
+
+def check_sources(target: StorePath, sources: Sequence[Source]) -> None:
+    """Raise unless images can be read here, and on the workers that would write them to a target.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If an array that they read is not there, or is another one.
+    TypeError
+        If an image cannot travel to the workers.
+    """
+    for array in (array for source in sources for array in read_by(source.array)):
+        check_there(array)
+    client = _client(target)
+    if client:
+        check_workers_see(client, sources)
 
 
 @contextmanager

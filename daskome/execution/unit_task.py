@@ -10,11 +10,8 @@ from typing import Any, NamedTuple
 
 import dask
 import dask.array as da
-import numpy as np
 import zarr
 from dask._task_spec import DataNode
-from dask.delayed import Delayed
-from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.local import get_sync
 from zarr.storage import StorePath
 
@@ -24,13 +21,11 @@ from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Region
 from daskome.planning.plan import Unit
 from daskome.sources.adapt import as_source
-from daskome.sources.pieces import source_piece
+from daskome.sources.pieces import is_remote, source_piece, without_payload
+from daskome.sources.presence import check_still_there
 from daskome.stores import journal as journals
 from daskome.stores.arrays import open_levels
 from daskome.stores.journal import Journal, Record
-
-SMALL_NBYTES = 2**20
-"""Arrays in memory that are larger than this travel beside the task, not in it."""
 
 
 class WriteError(RuntimeError):
@@ -81,6 +76,8 @@ class UnitTask:
             raise WriteError(f"{self.group} is no longer being written: it was finished, or started anew elsewhere")
         started = journals.now()
         dask.compute(unit_graph.stores(self.unit, self.pyramid, self._piece(), self._written()), scheduler=get_sync)
+        if self.piece is not None:
+            check_still_there(self.piece)
         journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - started))
 
     def _piece(self) -> da.Array:
@@ -100,19 +97,11 @@ class UnitTask:
 
 
 def split_payload(task: UnitTask) -> tuple[UnitTask, list[Any], list[Any]]:
-    """Return a task without its payload, and the keys and values of that.
-
-    The payload is what the graph of its piece holds: large arrays, futures, results of other tasks.
-    """
-    layers = {} if task.piece is None else task.piece.dask.layers
-    made = {name: layer.mapping for name, layer in layers.items() if isinstance(layer, MaterializedLayer)}
-    values = {key: _value(node) for layer in made.values() for key, node in layer.items()}
-    held = {key: value for key, value in values.items() if _is_held(value)}
-    if task.piece is None or not held:
+    """Return a task without its payload, and the keys and values of that (`without_payload`)."""
+    if task.piece is None:
         return task, [], []
-    bare = {name: MaterializedLayer({k: v for k, v in layer.items() if k not in held}) for name, layer in made.items()}
-    graph = HighLevelGraph({**layers, **bare}, task.piece.dask.dependencies)
-    return _with_graph(task, graph), list(held), list(held.values())
+    bare, held = without_payload(task.piece)
+    return replace(task, piece=bare), list(held), list(held.values())
 
 
 def run_with_payload(task: UnitTask, keys: list[Any], values: list[Any]) -> None:
@@ -128,20 +117,6 @@ def run_here(task: UnitTask) -> None:
     """Run a task in this process; what its piece holds on a cluster is fetched."""
     bare, keys, values = split_payload(task)
     run_with_payload(bare, keys, [value.result() if is_remote(value) else value for value in values])
-
-
-def _value(node: Any) -> Any:
-    return node.value if isinstance(node, DataNode) else node
-
-
-def _is_held(value: Any) -> bool:
-    large = isinstance(value, np.ndarray) and value.nbytes > SMALL_NBYTES
-    return large or is_remote(value) or isinstance(value, Delayed)
-
-
-def is_remote(value: Any) -> bool:
-    """Whether a value is a future of a cluster."""
-    return type(value).__module__.startswith("distributed") and hasattr(value, "result")
 
 
 def _with_graph(task: UnitTask, graph: Mapping[Any, Any]) -> UnitTask:

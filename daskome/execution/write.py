@@ -13,6 +13,7 @@ from zarr.storage import StorePath
 
 from daskome.execution import runner
 from daskome.execution.attempt import run_with_retries
+from daskome.execution.executors import check_sources
 from daskome.execution.publish import publish_plan
 from daskome.execution.runner import Part, Run
 from daskome.execution.unit_task import UnitTask, split_payload
@@ -81,9 +82,12 @@ class Write:
         ------
         ValueError
             If zarr refuses an array as planned, or the target overlaps what is read.
+        FileNotFoundError, TypeError
+            If what is read is not there, or not for the workers that would read it.
         FileExistsError, PermissionError, NotADirectoryError
             As `daskome.stores.conflicts.arrays_to_replace`.
         """
+        check_sources(self.target, self.sources)
         check_no_overlap(self.target, self.plan, [a for source in self.sources for a in stored_at(source)])
         if self.journal is not None or self.finished:
             return self

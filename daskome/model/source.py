@@ -59,6 +59,14 @@ class Source:
         Keys of a Dask graph that all blocks need: they are computed once, before the blocks.
     repeated : tuple of int
         Axes along which blocks that are far apart compute the same.
+    omero : dict, optional
+        What it says of its channels, in the form of the specification (section "omero"), as far as it goes.
+    image_label : dict, optional
+        What it says of label values (section "image-label").
+    attributes : dict
+        Attributes of other programs; those of a group of OME-Zarr under ``ome``.
+    left : tuple of str
+        What its file or store holds besides, and what of that has no place in OME-Zarr, in words: it is not written.
     """
 
     array: Any
@@ -73,6 +81,10 @@ class Source:
     buffer_copies: int = 2
     shared: tuple[Any, ...] = ()
     repeated: tuple[int, ...] = ()
+    omero: Mapping[str, Any] | None = None
+    image_label: Mapping[str, Any] | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:

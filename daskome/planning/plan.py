@@ -8,7 +8,7 @@ and no communication, and can be repeated.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from operator import attrgetter
@@ -30,7 +30,7 @@ from daskome.planning.report import plan_html, plan_text
 from daskome.planning.serialize import from_json, to_json
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
-FORMAT = 7
+FORMAT = 8
 """The format of a plan as JSON. A job that was begun with another format is refused, not finished differently."""
 Describe = Callable[[Pyramid], Metadata]
 
@@ -50,6 +50,8 @@ class Group:
         How many of the pyramid's levels, the finest, are there already, and stay as they are.
     temporary : bool
         Whether it is only read back, and deleted with the journal (see `STAGING`).
+    attributes : dict
+        Those of other programs, which are published with it; those beside OME-Zarr's own objects under ``ome``.
     """
 
     path: str
@@ -57,6 +59,7 @@ class Group:
     pyramid: Pyramid | None = None
     kept: int = 0
     temporary: bool = False
+    attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

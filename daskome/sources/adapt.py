@@ -1,25 +1,24 @@
-"""Any array-like as a `Source`: NumPy, Dask, zarr, HDF5, xarray, memory maps.
+"""Any array-like as a `Source`: NumPy, Dask, zarr, HDF5, xarray, TensorStore, memory maps.
 
 Anything with ``shape``, ``dtype`` and slicing is an image. What it says of itself (chunks, dimensions, coordinates)
 is kept in the `Source`.
 """
 
-import mmap
+import os
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import dask.array as da
 import numpy as np
-import zarr
 
 from daskome.model.axes import TYPES
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.source import Source
-from daskome.sources.dask_graphs import materialize, shared_keys
+from daskome.sources.array_likes import adapted
+from daskome.sources.blocks import checked_blocks
+from daskome.sources.dask_graphs import only_cuts, shared_keys
 from daskome.sources.provenance import stored_at
-from daskome.sources.views import Mapped, Reopenable
-from daskome.stores import sync_codecs
+from daskome.stores.kinds import anchor
 
 
 def as_source(image: Any) -> Source:
@@ -28,23 +27,48 @@ def as_source(image: Any) -> Source:
     Raises
     ------
     TypeError
-        If it has no shape, dtype and slicing, has a mask, or is a dataset of several images.
+        If it has no shape, dtype and slicing, has masked voxels, or is a path or a dataset of several images.
     ValueError
-        If it is a Dask array with chunks of unknown size.
+        If it has no pixels, or is a Dask array with chunks of unknown size.
+    FileNotFoundError
+        If what it reads is not there.
     """
     if isinstance(image, Source):
         return image
-    if isinstance(image, list | tuple):
-        image = np.asarray(image)
-    _check_one_image(image)
+    if callable(getattr(image, "__dask_array__", None)):
+        return as_source(image.__dask_array__())
+    image = _one_image(image)
     if hasattr(image, "dims") and hasattr(image, "coords"):
         return _from_xarray(image)
-    for attribute in ("shape", "dtype", "__getitem__"):
-        if not hasattr(image, attribute):
-            raise TypeError(f"an image needs shape, dtype and slicing; {type(image).__name__} has no {attribute}")
     _check_known(image)
-    source = Source(_reopenable(image), _chunks(image))
-    return replace(source, buffer_copies=_copies(source), **_sharing(source.array))
+    array = adapted(image)
+    source = Source(array, _chunks(array))
+    for stored in stored_at(source):
+        anchor(stored.store_path)
+    source = replace(source, buffer_copies=_copies(source), array=_checked(array))
+    return replace(source, **_sharing(source.array))
+
+
+def _one_image(image: Any) -> Any:
+    """Return an image with shape, dtype and slicing: what has none of these, but can be made an array, is made one."""
+    if isinstance(image, str | os.PathLike):
+        raise TypeError(f"the image is a path; open it first, as in daskome.read({os.fspath(image)!r})")
+    _check_one_image(image)
+    if isinstance(image, list | tuple):
+        image = np.asarray(image)
+    if isinstance(image, np.ma.MaskedArray):
+        image = np.ma.getdata(image)
+    lacking = [name for name in ("shape", "dtype", "__getitem__") if not hasattr(image, name)]
+    if lacking and not (hasattr(image, "__array__") or hasattr(image, "__array_interface__")):
+        raise TypeError(f"an image needs shape, dtype and slicing; {type(image).__name__} has no {lacking[0]}")
+    return np.asarray(image) if lacking else image
+
+
+def _checked(array: Any) -> Any:
+    """Return a Dask array whose blocks are checked; one that only cuts is checked where it is read, in other pieces."""
+    if not isinstance(array, da.Array) or only_cuts(array):
+        return array
+    return checked_blocks(array, (0,) * array.ndim, array.name)
 
 
 def _copies(source: Source) -> int:
@@ -65,17 +89,10 @@ def _sharing(array: Any) -> dict[str, Any]:
     return {"shared": shared, "repeated": repeated}
 
 
-def open_hdf5(path: str, dataset: str) -> Any:
-    """Return a dataset of an HDF5 file."""
-    import h5py
-
-    return h5py.File(path, "r")[dataset]
-
-
 def _check_one_image(image: Any) -> None:
-    if isinstance(image, np.ma.MaskedArray):
+    if np.ma.is_masked(image):
         raise TypeError(
-            "the image is a masked array, and OME-Zarr has no masks; fill them first, as in image.filled(0)"
+            "the image has masked voxels, and OME-Zarr has no masks; fill them first, as in image.filled(0)"
         )
     if hasattr(image, "data_vars"):
         names = ", ".join(repr(name) for name in image.data_vars)
@@ -83,6 +100,8 @@ def _check_one_image(image: Any) -> None:
 
 
 def _check_known(image: Any) -> None:
+    if image.shape is None:
+        raise ValueError(f"the image, {type(image).__name__}, has no pixels: it has no shape")
     shape = tuple(image.shape)
     chunks = getattr(image, "chunks", None) if isinstance(image, da.Array) else None
     sizes = [size for sizes in chunks for size in sizes] if chunks else list(shape)
@@ -104,19 +123,6 @@ def _chunks(image: Any) -> Chunks:
     if chunks is None or len(chunks) != len(shape) or not all(isinstance(c, int | np.integer) for c in chunks):
         chunks = (1,) * len(shape)  # It can be cut anywhere, so its chunks are as fine as possible.
     return regular_chunks(shape, tuple(map(int, chunks)))
-
-
-def _reopenable(image: Any) -> Any:
-    if isinstance(image, da.Array):
-        return materialize(image)
-    if isinstance(image, zarr.Array):
-        return sync_codecs.open_sync(image)
-    if isinstance(image, np.memmap) and isinstance(image.base, mmap.mmap) and image.filename is not None:
-        order: Any = "C" if image.flags.c_contiguous else "F"
-        return Mapped(partial(np.memmap, image.filename, image.dtype, "r", image.offset, image.shape, order), image)
-    if type(image).__module__.startswith("h5py") and hasattr(image, "file"):
-        return Reopenable(partial(open_hdf5, image.file.filename, image.name), image)
-    return image
 
 
 def _from_xarray(image: Any) -> Source:

@@ -9,6 +9,7 @@ from typing import Any
 import dask
 import dask.array as da
 from dask._task_spec import Alias, DataNode, Task
+from dask.array.optimization import GETTERS
 from dask.blockwise import Blockwise
 from dask.core import flatten
 from dask.delayed import Delayed, delayed
@@ -19,6 +20,8 @@ from daskome.model.text import format_nbytes
 
 Needs = Mapping[Any, set[Any]]
 """The keys that each key depends on directly."""
+ORIGINAL = "original-"
+"""Before the name of the layer in which `da.from_array` keeps the array, alone."""
 log = logging.getLogger("daskome")
 KEPT_RESULT_NBYTES = 2**20
 """A result that all units need travels with each of them, unless it is larger than this."""
@@ -54,6 +57,17 @@ def materialize(array: da.Array) -> da.Array:
         return array
     layers = {**graph.layers, **{name: MaterializedLayer(dict(layer)) for name, layer in other.items()}}
     return da.Array(HighLevelGraph(layers, graph.dependencies), array.name, array.chunks, meta=array._meta)
+
+
+def only_cuts(array: da.Array) -> bool:
+    """Whether a Dask array only cuts what `da.from_array` holds: Dask reads a part of a block without the rest."""
+    return all(name.startswith(ORIGINAL) or _cuts(layer) for name, layer in array.__dask_graph__().layers.items())
+
+
+def _cuts(layer: Layer) -> bool:
+    task = layer.task if isinstance(layer, Blockwise) else next(iter(layer.values()), None)
+    function = task[0] if type(task) is tuple else getattr(task, "func", None)
+    return isinstance(task, Alias) or function in GETTERS
 
 
 def subgraph(graph: HighLevelGraph, keys: Iterable[Any]) -> HighLevelGraph:

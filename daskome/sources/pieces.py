@@ -1,21 +1,29 @@
 """A region of a source as a small Dask array: what a unit reads, with no more graph than it needs."""
 
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask._task_spec import DataNode
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from daskome.model import regions
 from daskome.model.chunks import batches, chunks_within, consolidated, longest_chunk, split_bands
 from daskome.model.regions import Region, Shape
 from daskome.model.source import READ_NBYTES, Source
+from daskome.sources.blocks import checked_blocks
 from daskome.sources.dask_graphs import restrict, with_values
-from daskome.sources.views import RegionView, as_declared
+from daskome.sources.views import RegionView
 
 ComputeResults = Callable[[Any, Sequence[Any]], Mapping[Any, Any]]
 """Gets results of a graph, now (`dask_graphs.compute_shared`) or later (`dask_graphs.as_delayed`)."""
+SMALL_NBYTES = 2**20
+"""Arrays in memory that are larger than this travel beside a piece, not in it."""
 BAND_NBYTES = 16 * 2**20
 """Before chunks of a Dask array are joined, they are cut into bands that hold at most this much when joined."""
 
@@ -31,7 +39,7 @@ def source_piece(source: Source, region: Region, read_chunks: Shape) -> da.Array
     dtype = np.dtype(source.dtype)
     if isinstance(source.array, da.Array):
         part = restrict(source.array[regions.slices(region)])
-        part = part.map_blocks(_detached, dtype=dtype, declared=dtype, meta=np.empty((0,) * part.ndim, dtype))
+        part = checked_blocks(part, _first(source, region), source.array.name, own=True)
         bands = split_bands(own, chunks, BAND_NBYTES // dtype.itemsize)
         return part.rechunk(bands, method="tasks", block_size_limit=BAND_NBYTES)
     if isinstance(source.array, np.ndarray):
@@ -50,8 +58,34 @@ def with_shared_results(source: Source, compute: ComputeResults) -> Source:
     return replace(source, array=array, shared=())
 
 
-def _detached(block: Any, declared: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Return a block as NumPy, of the declared dtype; a copy, if it would keep a larger array alive."""
-    values = as_declared(block, declared)
-    is_part = values.base is not None and getattr(values.base, "nbytes", 0) > values.nbytes
-    return values.copy() if is_part else values
+def _first(source: Source, region: Region) -> Shape:
+    """Return the index of the first block of a Dask array that has a part in a region."""
+    starts = (start for start, _ in region)
+    return tuple(bisect(list(accumulate(sizes)), start) for sizes, start in zip(source.chunks, starts, strict=True))
+
+
+def without_payload(piece: da.Array) -> tuple[da.Array, dict[Any, Any]]:
+    """Return a piece without its payload, and that by its keys: large arrays, futures, results of other tasks."""
+    layers = piece.__dask_graph__().layers
+    made = {name: layer.mapping for name, layer in layers.items() if isinstance(layer, MaterializedLayer)}
+    values = {key: _value(node) for layer in made.values() for key, node in layer.items()}
+    held = {key: value for key, value in values.items() if _is_held(value)}
+    if not held:
+        return piece, {}
+    bare = {name: MaterializedLayer({k: v for k, v in layer.items() if k not in held}) for name, layer in made.items()}
+    graph = HighLevelGraph({**layers, **bare}, piece.__dask_graph__().dependencies)
+    return da.Array(graph, piece.name, piece.chunks, meta=piece._meta), held
+
+
+def is_remote(value: Any) -> bool:
+    """Whether a value is a future of a cluster."""
+    return type(value).__module__.startswith("distributed") and hasattr(value, "result")
+
+
+def _value(node: Any) -> Any:
+    return node.value if isinstance(node, DataNode) else node
+
+
+def _is_held(value: Any) -> bool:
+    large = isinstance(value, np.ndarray) and value.nbytes > SMALL_NBYTES
+    return large or is_remote(value) or isinstance(value, Delayed)

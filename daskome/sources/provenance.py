@@ -21,21 +21,26 @@ MAX_DEPTH = 8
 
 def stored_at(source: Source) -> list[Any]:
     """Return the zarr arrays that the source is, or that its graph reads."""
-    array = _unwrapped(source.array)
+    return [array for array in read_by(source.array) if isinstance(array, zarr.Array)]
+
+
+def read_by(image: Any) -> list[Any]:
+    """Return the zarr arrays, and arrays in files (`Reopenable`), that an array-like is, or that its graph reads."""
+    array = _unwrapped(image)
     if isinstance(array, da.Array):
         layers = array.__dask_graph__().layers.values()
         arrays = [_unwrapped(value) for layer in layers for value in _literals(layer)]
     else:
         arrays = [array]
-    return list({id(value): value for value in arrays if isinstance(value, zarr.Array)}.values())
+    return list({id(value): value for value in arrays if isinstance(value, zarr.Array | Reopenable)}.values())
 
 
 def _unwrapped(array: Any) -> Any:
     """Return the zarr or Dask array behind views and adapters such as those of xarray; else the innermost array."""
     for _ in range(MAX_DEPTH):
-        if isinstance(array, zarr.Array | da.Array | np.ndarray):
+        if isinstance(array, zarr.Array | da.Array | np.ndarray | Reopenable):
             break
-        opened = None if isinstance(array, Reopenable) else getattr(array, "array", None)
+        opened = getattr(array, "array", None)
         inner = getattr(array, "_array", None) if opened is None else opened
         if inner is None:
             break

@@ -4,6 +4,7 @@ import mmap
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -13,6 +14,7 @@ from daskome.model import regions
 from daskome.model.chunks import Chunks, spans_within
 from daskome.model.regions import Region, Shape
 from daskome.model.source import NO_PIXELS, Source, Volume
+from daskome.sources.blocks import as_declared, to_numpy
 from daskome.stores import sync_codecs
 
 Array = np.ndarray[Any, Any]
@@ -41,7 +43,7 @@ class ExpandedArray:
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         """Return a part of the array."""
         inner = tuple(part for i, part in enumerate(index) if i not in self.where)
-        return np.expand_dims(np.asarray(self.array[inner]), self.where)
+        return np.expand_dims(to_numpy(self.array[inner]), self.where)
 
 
 def expand_axes(source: Source, where: tuple[int, ...]) -> Source:
@@ -90,7 +92,7 @@ class View:
         for axis, part in zip(self.order, index, strict=True):
             inner[axis] = part
         dropped = [axis for axis in range(len(inner)) if axis not in self.order]
-        values: Array = np.asarray(self.array[tuple(inner)]).transpose(*self.order, *dropped)
+        values: Array = to_numpy(self.array[tuple(inner)]).transpose(*self.order, *dropped)
         return values.reshape(values.shape[: len(self.order)])
 
 
@@ -152,15 +154,45 @@ class RegionView:
 
     def _read(self, part: Region) -> np.ndarray[Any, Any]:
         inner = tuple(slice(a + start, a + stop) for (a, _), (start, stop) in zip(self.region, part, strict=True))
-        return as_declared(sync_codecs.read(self.array, inner), self.dtype, regions.shape_of(part))
+        name = partial(_named, inner)
+        return as_declared(sync_codecs.read(self.array, inner), self.dtype, regions.shape_of(part), name)
+
+
+def _named(index: tuple[slice, ...]) -> str:
+    """Return what a part of an array-like is, for errors."""
+    return f"the block [{', '.join(f'{part.start}:{part.stop}' for part in index)}] of the image"
+
+
+class Converted:
+    """An array-like that has a dtype of its own, or lies on a device, and gives blocks of NumPy."""
+
+    def __init__(self, array: Any, dtype: np.dtype[Any], chunks: Shape | None = None) -> None:
+        self.array, self.dtype = array, dtype
+        self.shape: Shape = tuple(map(int, array.shape))
+        self.chunks = getattr(array, "chunks", None) if chunks is None else chunks
+
+    def __getitem__(self, index: Any) -> Array:
+        """Return a part of the array."""
+        return to_numpy(self.array[index])
 
 
 class Reopenable:
-    """An array-like in a file, which other processes open for themselves."""
+    """An array-like in a file, which other processes open for themselves.
 
-    def __init__(self, opener: Callable[[], Any], array: Any = None) -> None:
+    Parameters
+    ----------
+    opener : callable
+        Opens it.
+    array : array-like, optional
+        What it opens, where that is open already.
+    place : str
+        Its path, for errors.
+    """
+
+    def __init__(self, opener: Callable[[], Any], array: Any = None, place: str = "") -> None:
         self._opener = opener
         self._array = array
+        self.place = place
 
     @property
     def array(self) -> Any:
@@ -178,8 +210,8 @@ class Reopenable:
         """Return a part of the array."""
         return self.array[index]
 
-    def __reduce__(self) -> tuple[type, tuple[Callable[[], Any]]]:
-        return type(self), (self._opener,)
+    def __reduce__(self) -> tuple[type, tuple[Callable[[], Any], None, str]]:
+        return type(self), (self._opener, None, self.place)
 
 
 class Mapped(Reopenable):
@@ -200,9 +232,9 @@ class Mapped(Reopenable):
         return values
 
     def _drop_pages(self) -> None:
-        """Drop all pages, except of a copy-on-write map, whose changes would be lost."""
+        """Drop all pages: what was read of them is copied."""
         pages = self.array.base
-        if sys.platform == "linux" and isinstance(pages, mmap.mmap) and self.array.mode != "c":
+        if sys.platform == "linux" and isinstance(pages, mmap.mmap):
             pages.madvise(mmap.MADV_DONTNEED)
 
 
@@ -214,16 +246,3 @@ def _pieces(part: np.ndarray[Any, Any]) -> Iterator[tuple[slice, ...]]:
     spanned = part.itemsize + sum(s * max(n - 1, 0) for s, n in others)
     for start, stop in regions.spans_of(0, part.shape[axis], max(MAPPED_STEP_NBYTES // spanned, 1)):
         yield (slice(None),) * axis + (slice(start, stop),)
-
-
-def as_declared(block: Any, declared: np.dtype[Any], shape: Shape | None = None) -> np.ndarray[Any, Any]:
-    """Return a block as NumPy; raise unless it has the dtype and shape that its image declares."""
-    if np.ma.is_masked(block):
-        raise TypeError("a block of the image has masked values; fill them first, as in image.filled(0)")
-    block = np.asarray(block)
-    if block.dtype.newbyteorder("=") != declared:
-        raise TypeError(f"a block of the image is {block.dtype}, but the image says {declared}; use image.astype(…)")
-    if shape is not None and block.shape != shape:
-        raise ValueError(f"a block of the image has shape {block.shape}, but the image says {shape}")
-    values: np.ndarray[Any, Any] = block.astype(declared, copy=False)
-    return values

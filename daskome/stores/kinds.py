@@ -31,6 +31,8 @@ class StoreKind:
         Completes the options of a caller for the file system of these URLs.
     shared : bool
         Whether other processes can open the store.
+    remembers : bool
+        Whether it reads copies that it has made, which others' writing does not change: it cannot be written.
     sync_classes : tuple of type
         Classes, not counting those derived from them, whose requests never wait for an event loop.
     opens_to_write : bool
@@ -45,6 +47,8 @@ class StoreKind:
         Returns the store around the store, to be read; None if there is none.
     refresh : callable
         Makes a store forget what it remembers of listings.
+    anchor : callable
+        Makes the path of a store absolute: it leads to the same place from other folders and in other processes.
     """
 
     name: str
@@ -54,6 +58,7 @@ class StoreKind:
     store_class: Callable[[], type[FsspecStore]] = lambda: FsspecStore
     fs_options: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options
     shared: bool = True
+    remembers: bool = False
     sync_classes: tuple[type[Store], ...] = ()
     opens_to_write: bool = False
     folder: Callable[[Any, str], Path | None] = lambda store, path: None
@@ -61,6 +66,7 @@ class StoreKind:
     url: Callable[[Any, str], str] = lambda store, path: ""
     parent: Callable[[Any], Store | None] = lambda store: None
     refresh: Callable[[Any], None] = lambda store: None
+    anchor: Callable[[Any], None] = lambda store: None
 
 
 def unwrap_store(store: Store) -> Any:
@@ -75,6 +81,12 @@ def kind_of(target: StorePath) -> tuple[StoreKind, Any]:
     """Return the kind of the store of a target, and that store without wrappers."""
     store = unwrap_store(target.store)
     return next(row for row in KINDS if row.includes(store)), store
+
+
+def anchor(target: StorePath) -> None:
+    """Make the path of an open store absolute, as it is meant here and now: it is read and written elsewhere, later."""
+    kind, store = kind_of(target)
+    kind.anchor(store)
 
 
 def kind_of_scheme(scheme: str) -> StoreKind:
@@ -100,6 +112,19 @@ def _parent_folder(store: LocalStore) -> LocalStore | None:
     return LocalStore(root.parent, read_only=True) if root.parent != root else None
 
 
+def _anchor_folder(store: LocalStore) -> None:
+    store.root = store.root.absolute()
+
+
+def _anchor_zip(store: ZipStore) -> None:
+    if store.path is not None:  # It may be an open file instead.
+        store.path = Path(store.path).absolute()
+
+
+def _anchor_files(store: FsspecStore) -> None:
+    store.path = Path(store.path).absolute().as_posix()
+
+
 def _protocols(store: FsspecStore) -> tuple[str, ...]:
     protocol = store.fs.protocol
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
@@ -112,6 +137,15 @@ def _speaks(*protocols: str) -> Callable[[Any], bool]:
 
 def _fsspec_address(store: FsspecStore, path: str) -> tuple[str, ...]:
     return (str(store.fs.protocol), *_names(store.path), *_names(path))
+
+
+def _cache_address(store: FsspecStore, path: str) -> tuple[str, ...]:
+    """Return the address of what a cache keeps copies of."""
+    inner: Any = store.fs
+    while (around := getattr(inner, "sync_fs", None) or getattr(inner, "fs", None)) is not None:
+        inner = around
+    names = (*_names(store.path), *_names(path))
+    return Path("/", *names).resolve().parts if "file" in inner.protocol else (str(inner.protocol), *names)
 
 
 def _fsspec_url(store: FsspecStore, path: str) -> str:
@@ -137,6 +171,8 @@ def _azure_store() -> type[FsspecStore]:
     return AzureStore
 
 
+CACHES = ("simplecache", "filecache", "blockcache", "cached")
+"""The file systems of fsspec that keep copies of what they read, as in ``simplecache::s3://…``."""
 FSSPEC = StoreKind(
     name="fsspec",
     includes=lambda store: isinstance(store, FsspecStore),
@@ -155,6 +191,7 @@ KINDS = (
         address=lambda store, path: (store.root / path).resolve().parts,
         url=lambda store, path: (store.root / path).absolute().as_posix(),
         parent=_parent_folder,
+        anchor=_anchor_folder,
     ),
     StoreKind(
         name="memory",
@@ -164,14 +201,22 @@ KINDS = (
         address=lambda store, path: (str(id(store._store_dict)), *_names(path)),
     ),
     StoreKind(name="memory of obstore", includes=_is_obstore_memory, shared=False),
-    StoreKind(name="zip", includes=lambda store: isinstance(store, ZipStore), shared=False, opens_to_write=True),
+    StoreKind(
+        name="zip",
+        includes=lambda store: isinstance(store, ZipStore),
+        shared=False,
+        opens_to_write=True,
+        anchor=_anchor_zip,
+    ),
     replace(FSSPEC, name="memory of fsspec", includes=_speaks("memory"), shared=False, url=lambda store, path: ""),
     replace(
         FSSPEC,
         name="files of fsspec",
         includes=_speaks("file"),
         address=lambda store, path: (Path(store.path) / path).resolve().parts,
+        anchor=_anchor_files,
     ),
+    replace(FSSPEC, name="cache", includes=_speaks(*CACHES), remembers=True, address=_cache_address),
     replace(FSSPEC, name="S3", includes=_speaks("s3"), schemes=("s3", "s3a"), fs_options=_s3_options),
     replace(FSSPEC, name="Google Cloud", includes=_speaks("gs"), schemes=("gs", "gcs"), extra="gcs"),
     replace(

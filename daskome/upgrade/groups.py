@@ -12,10 +12,9 @@ from daskome.ome.metadata import Dataset, Metadata, Multiscale
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import VERSIONS, Version, likely_version, stated_version
 from daskome.ome.write import to_attributes as ome_attributes
+from daskome.stores.groups import ARRAY_DIMENSIONS
 from daskome.upgrade.metadata import convert_attributes
 from daskome.upgrade.tree import Tree
-
-ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
 
 
 @dataclass(frozen=True, slots=True)

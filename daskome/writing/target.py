@@ -12,7 +12,7 @@ from daskome.model.types import FormatLike, Nbytes
 from daskome.ome.detect import version_in
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, stated_version, version_of
 from daskome.planning.work import PlanOptions, Workers
-from daskome.writing.description import Planned, warn_of_loss
+from daskome.writing.description import Planned, warn_of_loss, warn_of_what_is_left
 from daskome.writing.options import Arguments, chosen
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def plan_call(
     version = choose_version(arguments["fmt"], target)
     plan, sources = planner(arguments, target, version, plan_options(target, chosen(PlanRequest, arguments)))
     warn_of_loss(version, plan.groups[0].metadata)
+    warn_of_what_is_left(sources)
     return plan, sources
 
 

@@ -173,7 +173,11 @@ WHOLE = ((0, 4), (0, 4))
 @pytest.mark.parametrize(
     ("found", "error", "message"),
     [
-        (np.full((4, 4), 300, "uint16"), TypeError, "a block of the image is uint16, but the image says uint8"),
+        (
+            np.full((4, 4), 300, "uint16"),
+            TypeError,
+            r"block \[0:4, 0:4\] of the image is uint16, but the image says uint8",
+        ),
         (np.ones((4, 4)), TypeError, "is float64, but the image says uint8"),
         (np.ones((4, 1), "uint8"), ValueError, r"shape \(4, 1\), but the image says \(4, 4\)"),
         (np.uint8(3), ValueError, r"shape \(\), but the image says \(4, 4\)"),

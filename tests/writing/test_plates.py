@@ -278,7 +278,7 @@ def test_plates_that_cannot_be(tmp_path: Path, wells: Any, options: dict[str, An
 
 
 def test_what_is_no_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="image B/2/1: an image needs shape"):
+    with pytest.raises(TypeError, match=r"image B/2/1: the image is a path; .*daskome\.read"):
         daskome.write_plate({"A/1": [FIELD], "B/2": [FIELD, "x"]}, tmp_path / "p", axes="cyx")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from daskome.execution.batch.saved import name_failures, reads_images, saved_run, target_of
 from daskome.execution.batch.schedulers import share
 from daskome.execution.batch.status import Status, status_of
-from daskome.execution.executors import available_workers
+from daskome.execution.executors import available_workers, check_sources
 from daskome.execution.publish import publish_plan
 from daskome.execution.resume import check_stamps, fitting
 from daskome.execution.runner import Part, Run, write_units
@@ -20,8 +20,8 @@ from daskome.model.source import Source
 from daskome.model.text import Progress, pluralize
 from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, Nbytes
 from daskome.planning.plan import Plan
+from daskome.readers import read
 from daskome.sources.adapt import as_source
-from daskome.sources.readers import read
 from daskome.sources.views import expand_axes
 from daskome.stores.groups import reload_attributes
 from daskome.stores.journal import SavedRun
@@ -94,6 +94,7 @@ def run_part(
     sources = _sources(saved, image, in_options) if reads_images(saved.plan, parts) else []
     run = Run(fitting(saved.plan, workers), sources, target_of(saved), saved.journal)
     _check_turn(run, parts[0].stage)
+    check_sources(saved.journal.home, sources)
     write_units(run, retries, progress, parts)
     return status_of(saved)
 
