@@ -12,7 +12,7 @@ from daskome.model.source import Source, StoredChunks
 from daskome.model.text import parse_nbytes
 from daskome.model.types import FormatLike, Nbytes
 from daskome.ome.detect import version_in
-from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version, find_version, version_of
+from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, stated_version, version_of
 from daskome.planning.work import PlanOptions, Workers
 from daskome.writing.description import Planned, warn_of_loss, warn_of_what_is_left
 from daskome.writing.options import Arguments, chosen
@@ -37,7 +37,7 @@ def choose_version(fmt: FormatLike | None, store_path: "StorePath | None") -> Ve
     group = find_group(store_path)
     if group is None:
         return DEFAULT_VERSION
-    stated = VERSIONS.get(version_in(group.attrs.asdict()) or "")
+    stated = stated_version(version_in(group.attrs.asdict()))
     fits = stated is not None and stated.arrays.zarr_format == group.metadata.zarr_format
     return stated if stated is not None and fits else version_of(group.metadata.zarr_format)
 
@@ -47,7 +47,7 @@ def check_same_version(store_path: "StorePath", version: Version) -> None:
     from daskome.stores.groups import read_attributes
 
     stated = version_in(read_attributes(store_path) or {})
-    if stated is not None and stated != version.name:
+    if stated is not None and stated_version(stated) != version:
         raise ValueError(
             f"{store_path} is in OME-Zarr {stated}, so what is added to it cannot be in {version.name} (section"
             " 'version'); leave fmt out to follow it"
