@@ -6,6 +6,7 @@ from typing import Any
 
 from daskome._version import __version__
 from daskome.model.axes import GUESSES, Axis, typed
+from daskome.model.fingerprint import FINGERPRINT, Fingerprint
 from daskome.model.json_values import JSONDict
 from daskome.model.pyramid import Pyramid
 from daskome.ome.image_label import ImageLabel
@@ -185,6 +186,16 @@ def _how(pyramid: Pyramid) -> JSONDict:
         "version": __version__,
         "kwargs": {"scale_factors": factors},
     }
+
+
+def with_fingerprint(metadata: Metadata, fingerprint: Fingerprint | None) -> Metadata:
+    """Return the metadata of an image with its fingerprint; what the caller has put in its place stays."""
+    if fingerprint is None or not metadata.multiscales:
+        return metadata
+    first, *others = metadata.multiscales
+    how = {**(first.metadata or {})}
+    how.setdefault(FINGERPRINT, fingerprint.to_dict())
+    return replace(metadata, multiscales=(replace(first, metadata=how), *others))
 
 
 def _unless_zero(translation: Numbers) -> Numbers | None:
