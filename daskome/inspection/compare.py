@@ -127,7 +127,7 @@ class Recorded:
         return Problem(where, f"is not what was written there: its checksum is {found}, but {recorded} was recorded")
 
 
-Check = Comparison | Recorded
+Compared = Comparison | Recorded
 """Something to compare, block by block."""
 
 
@@ -142,7 +142,7 @@ def recorded(image: StoredImage) -> Recorded | None:
     return Recorded(level.dataset.path, image.names, as_source(array).array, fingerprint)
 
 
-def comparisons(image: StoredImage, levels: bool, source: Any = None) -> Iterator[Check | Problem]:
+def comparisons(image: StoredImage, levels: bool, source: Any = None) -> Iterator[Compared | Problem]:
     """Yield the comparisons to make, and problems where none can be made.
 
     Parameters
@@ -165,7 +165,7 @@ def comparisons(image: StoredImage, levels: bool, source: Any = None) -> Iterato
         yield from _with_levels_below(image)
 
 
-def compare(todo: Sequence[Check], wanted: int | None, progress: Progress | None) -> Iterator[Problem]:
+def compare(todo: Sequence[Compared], wanted: int | None, progress: Progress | None) -> Iterator[Problem]:
     """Yield what differs in the sampled blocks, level by level, at most `BLOCKS_NAMED` of each by name.
 
     Parameters
@@ -223,7 +223,7 @@ def differing_blocks(stored: Array, expected: Array, region: Region, names: Sequ
     return f"{n:,} of {differ.size:,} voxels {verb}; the first, {voxel}, is {stored[at]}, but {expected[at]}"
 
 
-def _in_threads(compare_one: Check, blocks: Iterable[int]) -> Iterator[Problem | None]:
+def _in_threads(compare_one: Compared, blocks: Iterable[int]) -> Iterator[Problem | None]:
     """Yield the results of blocks in their order; only a few are in flight."""
     running: deque[Future[Problem | None]] = deque()
     with ThreadPoolExecutor(n_threads(), thread_name_prefix="daskome-verify") as threads:

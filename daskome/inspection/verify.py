@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from daskome.inspection.array_checks import misplaced_levels
-from daskome.inspection.compare import Check, compare, comparisons, recorded
+from daskome.inspection.compare import Compared, compare, comparisons, recorded
 from daskome.inspection.validate import Inspected, findings, inspected
 from daskome.model.problem import Problem, below, errors
 from daskome.model.text import Progress
@@ -92,7 +92,7 @@ def unrecorded(target: GroupLike, fs_options: FileSystemOptions | None = None) -
     return [path or "the image" for path, image in images if recorded(image) is None]
 
 
-def _parts(groups: Sequence[Inspected], levels: bool, source: Any) -> Iterator[Check | Problem]:
+def _parts(groups: Sequence[Inspected], levels: bool, source: Any) -> Iterator[Compared | Problem]:
     """Yield what to compare in every image, and what keeps from it, with addresses from the target."""
     for k, one in enumerate(groups):
         for i, image in enumerate(one.images):
@@ -103,7 +103,7 @@ def _parts(groups: Sequence[Inspected], levels: bool, source: Any) -> Iterator[C
         yield Problem("pixels", "cannot be compared with the source: the target is not an image")
 
 
-def _below(path: str, parts: Iterator[Check | Problem]) -> Iterator[Check | Problem]:
+def _below(path: str, parts: Iterator[Compared | Problem]) -> Iterator[Compared | Problem]:
     for part in parts:
         if isinstance(part, Problem):
             yield from below(path, [part])

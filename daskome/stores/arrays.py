@@ -13,7 +13,7 @@ from zarr.storage import MemoryStore, StorePath
 from daskome.model.pyramid import Level, Pyramid
 from daskome.stores import sync_codecs
 
-LOSSLESS = frozenset(
+LOSSLESS_CODECS = frozenset(
     "bytes sharding_indexed transpose blosc zstd gzip zlib bz2 lzma lz4 shuffle crc32 crc32c adler32".split()
 )
 """Codecs that keep all of a value; `numcodecs` has them under the same names."""
@@ -52,7 +52,7 @@ def as_stored(array: zarr.Array[Any], block: Any) -> Any:
 
 def keeps_all(array: zarr.Array[Any]) -> bool:
     """Whether an array returns just what is written to it: all of its codecs are known to keep it."""
-    return all(name.removeprefix("numcodecs.") in LOSSLESS for name in _codec_names(array.metadata.to_dict()))
+    return all(name.removeprefix("numcodecs.") in LOSSLESS_CODECS for name in _codec_names(array.metadata.to_dict()))
 
 
 def _codec_names(document: Any) -> Iterator[str]:
