@@ -10,7 +10,12 @@ from daskome.model.image import Image
 
 def missing_axes(image: Image, required: Sequence[Axis]) -> tuple[int, ...]:
     """Return the positions at which axes of length 1 have to be put in; none if the image's axes are out of order."""
-    names, present = [axis.name for axis in required], [axis.name for axis in image.axes]
+    return positions_of_missing(image.axes, required)
+
+
+def positions_of_missing(axes: Sequence[Axis], required: Sequence[Axis]) -> tuple[int, ...]:
+    """Return the same of axes alone."""
+    names, present = [axis.name for axis in required], [axis.name for axis in axes]
     in_order = [name for name in names if name in present] == present
     return tuple(i for i, name in enumerate(names) if name not in present) if in_order else ()
 

@@ -52,6 +52,8 @@ class Group:
         Whether it is only read back, and deleted with the journal (see `STAGING`).
     attributes : dict
         Those of other programs, which are published with it; those beside OME-Zarr's own objects under ``ome``.
+    documents : dict of str to str
+        Further documents in it, by their paths, which are published with it: ``METADATA.ome.xml``.
     """
 
     path: str
@@ -60,6 +62,7 @@ class Group:
     kept: int = 0
     temporary: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    documents: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,15 @@ class Plan:
     stages : tuple of Stage
     workers : Workers
         The workers for which it was planned. More or fewer may carry it out.
+    keeper : str, optional
+        The path of the group that keeps the journal; by default the deepest that all images lie in.
     """
 
     version: str
     groups: tuple[Group, ...]
     stages: tuple[Stage, ...]
     workers: Workers
+    keeper: str | None = None
     _held: dict[str, tuple[Group, Pyramid]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -232,8 +238,8 @@ class Plan:
 
     @property
     def home(self) -> str:
-        """The path of the group that keeps the journal: the deepest that all images lie in."""
-        return common_path([group.path for group, _ in self.images])
+        """The path of the group that keeps the journal: `keeper`, or the deepest that all images lie in."""
+        return self.keeper if self.keeper is not None else common_path([group.path for group, _ in self.images])
 
     def pyramid(self, pass_: Pass) -> Pyramid:
         """Return the pyramid that a pass writes."""

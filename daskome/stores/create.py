@@ -121,7 +121,7 @@ def _begin(target: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
     attributes, arrays = read_attributes(target), find_version(plan.version).arrays
     if attributes is not None and group.pyramid is not None and not group.kept:
         set_attributes(target, arrays, {**attributes_of_others(attributes), UNFINISHED_KEY: mark})
-    elif attributes is None and group.pyramid is None and group.metadata.plate is None:
+    elif attributes is None and group.pyramid is None and group.metadata.plate is None and group.path != plan.keeper:
         _make_group(target, plan, group)
     elif attributes is None:
         with suppress(zarr.errors.ContainsGroupError):  # Another process has just made it, for a part of its own.
