@@ -133,7 +133,7 @@ def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = (), ke
         n_images += plan.n_images
     whole = parts[0][1]
     own_stages = tuple(Stage(tuple(passes)) for passes in stages)
-    return Plan(whole.version, (*moved, *groups), own_stages, whole.workers, keeper)
+    return Plan(whole.version, (*moved, *groups), own_stages, whole.workers, keeper=keeper)
 
 
 def _moved(pass_: Pass, paths: Mapping[str, str], n_images: int) -> Pass:

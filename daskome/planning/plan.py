@@ -22,6 +22,7 @@ from daskome.model import regions
 from daskome.model.paths import common_path
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Region, Shape
+from daskome.model.source import StoredChunks
 from daskome.ome.metadata import Metadata
 from daskome.planning import cost
 from daskome.planning.choose import span_of
@@ -104,6 +105,8 @@ class Plan:
     stages : tuple of Stage
     workers : Workers
         The workers for which it was planned. More or fewer may carry it out.
+    counted : tuple of StoredChunks
+        Of the arrays that the images read, if they were counted (``check_source=True``).
     keeper : str, optional
         The path of the group that keeps the journal; by default the deepest that all images lie in.
     """
@@ -112,6 +115,7 @@ class Plan:
     groups: tuple[Group, ...]
     stages: tuple[Stage, ...]
     workers: Workers
+    counted: tuple[StoredChunks, ...] = ()
     keeper: str | None = None
     _held: dict[str, tuple[Group, Pyramid]] = field(init=False, repr=False, compare=False)
 
@@ -218,7 +222,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """A hash of all that decides which bytes will be on disk. It knows neither workers nor units."""
-        document = replace(self.lasting, stages=(), workers=Workers()).to_dict()
+        document = replace(self.lasting, stages=(), workers=Workers(), counted=()).to_dict()
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
     @property

@@ -103,8 +103,20 @@ def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = No
     if input_.part and not reader.part:
         raise ValueError(f"{input_.path}: {reader.name} has no parts to choose with ::{input_.part}")
     _require(reader)
-    source: Source = import_module(f"{__name__}.{reader.module}").read(input_)
+    source = _opened(reader, input_)
     return replace(source, name=source.name or _stem(input_.path, reader), origin=_origin(input_))
+
+
+def _opened(reader: Reader, input_: Input) -> Source:
+    """Return the image in an input; what its reader stumbles over, a damaged file, is a ValueError that names it."""
+    module = import_module(f"{__name__}.{reader.module}")
+    try:
+        source: Source = module.read(input_)
+        return source
+    except (OSError, ValueError, TypeError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{input_.path} cannot be read as {reader.name}; it may be damaged: {error!r}") from error
 
 
 def known() -> str:

@@ -10,7 +10,7 @@ from daskome.model.regions import Shape
 from daskome.ome.detect import OME_KEYS, ome_keys, ome_of, version_in
 from daskome.ome.metadata import Dataset, Metadata, Multiscale
 from daskome.ome.read import read_metadata
-from daskome.ome.versions import VERSIONS, Version, likely_version
+from daskome.ome.versions import VERSIONS, Version, likely_version, stated_version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.stores.groups import ARRAY_DIMENSIONS
 from daskome.upgrade.metadata import convert_attributes, with_every_axis
@@ -60,7 +60,8 @@ def read_group(tree: Tree, path: str, target: Version, rewritten: bool = False) 
     if not ome_keys(attributes):
         return GroupChange(path, attributes)
     name = version_in(attributes) or likely_version(attributes).name
-    if name not in VERSIONS:
+    source = stated_version(name)
+    if source is None:
         raise ValueError(f"version {name!r} is not one of {', '.join(VERSIONS)}")
     metadata = read_metadata(attributes)
     if name == target.name:
@@ -69,7 +70,7 @@ def read_group(tree: Tree, path: str, target: Version, rewritten: bool = False) 
     if rewritten:
         metadata, shapes = with_every_axis(metadata, shapes, target)
     names = _names(path, metadata)
-    new, lines = convert_attributes(metadata, VERSIONS[name], target, shapes)
+    new, lines = convert_attributes(metadata, source, target, shapes)
     _check_dtypes(tree, path, new, target)
     changed = _merged(attributes, ome_attributes(target, new), target)
     beside = next((target.beside(multiscale) for multiscale in new.multiscales), {})
@@ -138,7 +139,7 @@ def _check_integers(dtypes: Iterable[str], target: Version) -> None:
 
 def _merged(attributes: Mapping[str, Any], new: JSONDict, target: Version) -> JSONDict:
     """Return new attributes together with those of other programs, also those under ``ome``."""
-    ours = () if "ome" in attributes else OME_KEYS
+    ours = () if "ome" in attributes else ome_keys(attributes)
     gone = {"ome", *ours, *((ARRAY_DIMENSIONS,) if "multiscales" in ome_of(attributes) else ())}
     beside = {key: value for key, value in attributes.items() if key not in gone}
     under = attributes.get("ome")

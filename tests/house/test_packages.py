@@ -14,8 +14,10 @@ STOREYS = (
     ("__main__",),
     ("cli",),
     ("__init__",),
-    ("writer", "format", "scale"),
+    ("writer",),
+    ("format", "scale"),
     ("writing",),
+    ("calls",),
     ("inspection",),
     ("execution",),
     ("readers",),
@@ -120,10 +122,15 @@ def test_optional_packages_are_imported_where_they_are_needed() -> None:
 
 
 def test_packages_and_files_are_small() -> None:
-    """A package of over 2,500 lines, or a file of over 500, is two; but for the signatures of the public calls."""
+    """A package of over 2,500 lines, or a file of over 500, is two; but for the signatures of the public calls.
+
+    A package inside another one counts by itself.
+    """
     lines = {file: (HOUSE / file).read_text().count("\n") for file in FILES}
     assert not {file: n for file, n in lines.items() if n > 500 and file != "writer.py"}
-    sizes = {name: sum(n for file, n in lines.items() if room(file) == name) for name in STOREY}
+    sizes: Counter[str] = Counter()
+    for file, n in lines.items():
+        sizes[file.rpartition("/")[0]] += n
     assert not {name: n for name, n in sizes.items() if n > 2500}
 
 
