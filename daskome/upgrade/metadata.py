@@ -106,14 +106,17 @@ def _with_every_axis(multiscale: Multiscale, shapes: Shapes, target: Version) ->
     datasets = tuple(
         replace(
             dataset,
-            scale=put_in(placed.scale, positions, ones) if dataset.scale else None,
+            scale=put_in(placed.scale, positions, ones) if dataset.scale or TRANSFORMS in multiscale.rest else None,
             translation=put_in(placed.translation, positions, zeros) if any(placed.translation) else None,
         )
         for dataset, placed in zip(multiscale.datasets, multiscale.placed, strict=True)
     )
     system = replace(multiscale.system, axes=put_in(multiscale.system.axes, positions, target.every_axis))
+    systems = tuple(system if one is multiscale.system else one for one in multiscale.systems)
+    links = [step for step in multiscale.rest.get(TRANSFORMS, ()) if isinstance(step, Mapping) and "output" in step]
     rest = {key: value for key, value in multiscale.rest.items() if key != TRANSFORMS}
-    expanded = replace(multiscale, datasets=datasets, systems=(system,), intrinsic=0, rest=rest)
+    rest |= {TRANSFORMS: links} if links else {}
+    expanded = replace(multiscale, datasets=datasets, systems=systems, rest=rest)
     return expanded, [put_in(shape, positions, (1,) * len(target.every_axis)) for shape in shapes]
 
 
