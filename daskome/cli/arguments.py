@@ -58,7 +58,8 @@ def planned(source: str | None, target: str | None, options: CommandOptions) -> 
     if _is_whole(source, options):
         from daskome.transcoding.call import planned_transcode
 
-        return planned_transcode(source, target, {**options, **_transcoding(source, options)})
+        for_whom = {key: options[key] for key in ("workers", "threads")}
+        return planned_transcode(source, target, {**_transcoding(source, options), **for_whom})
     options = {**options, "image": _read(source, options)}
     return daskome.plan_image(**arguments_of(daskome.plan_image, options))
 

@@ -122,8 +122,8 @@ def find_method(method: str | Callable[..., Any] | Method) -> Method:
     if not isinstance(method, str):
         raise ValueError(f"method {method!r}: use one of {names}")
     method = short_name(method)
-    if method in METHODS:
-        return METHODS[method]
+    if method in METHODS or method == COPIED.name:
+        return METHODS.get(method, COPIED)
     if ":" in method:
         return _from_function(_load(method), method)
     near = difflib.get_close_matches(method, METHODS, n=1, cutoff=0)

@@ -1,6 +1,7 @@
 """`daskome.transcode`: a whole hierarchy with other chunks, shards, codecs, or in another version."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from dask.delayed import Delayed
@@ -29,7 +30,7 @@ from daskome.upgrade.tree import build_tree
 from daskome.writing.carry_out import carry_out
 from daskome.writing.description import ImageOptions, warn_together
 from daskome.writing.options import Arguments, chosen
-from daskome.writing.target import PlanRequest, plan_options
+from daskome.writing.target import PlanRequest, counted_chunks, plan_options
 
 
 def transcode(
@@ -140,8 +141,11 @@ def _planned(source: StorePath, target: StorePath | None, arguments: Arguments) 
     hierarchy = stored_hierarchy(source, tree, version)
     if target is not None and not arguments.get("resume"):
         check_target(target, hierarchy)
-    choices = chosen(ImageOptions, {**arguments, "storage_options": parse_level_options(arguments["storage_options"])})
-    options = plan_options(target, chosen(PlanRequest, arguments))
-    planned = plan_hierarchy(hierarchy, version, choices, options)
+    storage = parse_level_options(arguments["storage_options"])
+    choices = ImageOptions(method=arguments["method"], scale_factors=factors, storage_options=storage)
+    request = chosen(PlanRequest, arguments)
+    plan, sources = plan_hierarchy(hierarchy, version, choices, plan_options(target, request))
+    if request.check_source:
+        plan = replace(plan, counted=counted_chunks(sources))
     warn_together(hierarchy.notes)
-    return planned
+    return plan, sources

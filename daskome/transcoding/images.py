@@ -161,20 +161,24 @@ class ImagePlanner:
         dataset, dtype, shape = first.dataset, first.source.dtype, first.source.shape
         image = Image(shape, dtype, multiscale.axes, dataset.scale, dataset.translation)
         own = self.choices.method or METHODS.get(multiscale.method or "", METHODS["mean"])
+        method = METHODS["mode"] if metadata.image_label is not None else find_method(own)
+        factors = factors_like(self.choices.scale_factors, image, labelled)
         storage = self._storage(metadata, first).map(partial(_over_own, first, self.version))
-        plan = plan_downsampled(
-            image,
-            source_chunks(first.source),
-            METHODS["mode"] if metadata.image_label is not None else find_method(own),
-            self.version,
-            scale_factors=factors_like(self.choices.scale_factors, image, labelled),
-            storage_options=storage,
-            describe=partial(_with_new_levels, metadata, self.version),
-            options=self.options,
-        )
+        key = str((image, method.name, factors, storage, first.source.chunks))
+        if key not in self.made:
+            self.made[key] = plan_downsampled(
+                image,
+                source_chunks(first.source),
+                method,
+                self.version,
+                scale_factors=factors,
+                storage_options=storage,
+                options=self.options,
+            )
+        plan = self.made[key]
         planned, *copies = plan.groups
-        described = replace(planned, attributes=group.attributes, documents=group.documents)
-        return replace(plan, groups=(described, *copies))
+        described = _with_new_levels(metadata, self.version, plan.pyramids[0])
+        return replace(plan, groups=(replace(group, metadata=described, pyramid=planned.pyramid), *copies))
 
 
 def copies_levels(scale_factors: ScaleFactors) -> bool:
