@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.model.source import Volume as Volume
     from daskome.ome.omero import Channel as Channel
     from daskome.planning.plan import Plan as Plan
-    from daskome.sources.readers import read as read
+    from daskome.readers import read as read
     from daskome.upgrade.convert import convert_metadata as convert_metadata
     from daskome.writer import (
         add_levels as add_levels,
@@ -50,7 +50,7 @@ _HOMES = {
     "label_values": "writing.labels",
     "plan_image": "writer",
     "preview": "inspection.preview",
-    "read": "sources.readers",
+    "read": "readers",
     "run_part": "execution.batch.parts",
     "status": "execution.batch.status",
     "try_codecs": "writing.codec_trials",

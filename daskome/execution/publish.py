@@ -86,6 +86,6 @@ def publish_plan(run: Run) -> None:
             metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
         if group.kept:
             metadata = with_levels(read_attributes(target / group.path) or {}, metadata)
-        publish.publish_group(target / group.path, version, metadata)
+        publish.publish_group(target / group.path, version, metadata, group.attributes)
     journals.delete_journal(run.journal.home)
     reconsolidate(target)

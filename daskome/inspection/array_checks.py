@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from math import isclose
 from typing import Any
@@ -142,16 +143,25 @@ def _order(image: StoredImage, version: Version) -> Findings:
 
 
 def _scales(image: StoredImage, version: Version) -> Findings:
+    """Voxels are larger by as much as there are fewer; a voxel more or less at the edge is only odd."""
     for first, level, factors, believed in _downsampled(image):
-        rows = zip(image.names, first.scale, level.dataset.scale, factors, believed, strict=True)
-        for name, base, scale, factor, ratio in rows:
+        shapes = zip(image.complete[0][1].shape, level.array.shape if level.array else (), strict=False)
+        rows = zip(image.names, first.scale, level.dataset.scale, factors, believed, shapes, strict=True)
+        for name, base, scale, factor, ratio, (n, m) in rows:
             if not isclose(scale, base * ratio, rel_tol=SCALE_TOLERANCE):
                 right = f"{factor:.10g} times that of {first.path} is {base * factor:.10g}"
                 message = f"scale of axis {name!r} is {scale:.10g}, but {right}"
-                yield Problem(level.where, message, section="coordinateTransformations")
+                to_a_voxel = n != m and abs(m * scale - n * base) <= scale
+                yield Problem(level.where, message, to_a_voxel, "coordinateTransformations")
 
 
 def _translations(image: StoredImage, version: Version) -> Findings:
+    """A warning: the text leaves what a ``type`` means to the writer."""
+    return (replace(problem, warning=True) for problem in misplaced_levels(image))
+
+
+def misplaced_levels(image: StoredImage) -> Findings:
+    """Yield levels whose translation is not where our method of that name takes samples."""
     method = image.method
     if method is None:
         return
@@ -200,10 +210,11 @@ def _n_channels(image: StoredImage) -> int | None:
 
 
 def _label_dtypes(image: StoredImage, version: Version) -> Findings:
-    """Integers only (MUST, section "labels")."""
+    """Integers only (MUST since 0.5, section "labels"; before, the layout says so)."""
     for level, array in image.stored:
         if array.dtype.kind not in LABEL_KINDS:
-            yield Problem(level.where, f"dtype {array.dtype} of labels must be an integer", section="labels")
+            message = f"dtype {array.dtype} of labels {'must' if version.integer_labels else 'should'} be an integer"
+            yield Problem(level.where, message, not version.integer_labels, "labels")
         elif dtype_of(array) in LARGE_LABELS:
             message = f"viewers in JavaScript cannot show labels of {array.dtype}; uint32 is enough for most"
             yield Problem(level.where, message, True, "labels")

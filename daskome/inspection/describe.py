@@ -15,6 +15,7 @@ from daskome.model.problem import Problem
 from daskome.model.text import format_nbytes, format_numbers, format_table, pluralize
 from daskome.ome.detect import ome_keys, version_in
 from daskome.ome.image_label import LABELS
+from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.omero import Channel
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members
 from daskome.stores.location import locate
@@ -147,6 +148,14 @@ def _layout(nodes_below: Nodes) -> Iterator[str]:
     yield from _first(images)
 
 
+def _scene(nodes_below: Nodes) -> Iterator[str]:
+    scene = _object(nodes_below[0].ome, "scene")
+    images = [node for node in nodes_below if node.role == "image"]
+    links = pluralize(len(_list(scene, TRANSFORMS)), "transformation")
+    yield f"OME-Zarr {_version(nodes_below)} scene: {pluralize(len(images), 'image')}, {links} between them"
+    yield from _first(images)
+
+
 def _first(images: Nodes) -> Iterator[str]:
     """Yield what the first of many images is."""
     image = next((read_stored_image(node.store_path) for node in images if "image" in node.kinds), None)
@@ -202,6 +211,7 @@ WORDS: Mapping[str, Callable[[Nodes], Iterator[str]]] = {
     "plate": _plate,
     "well": _well,
     "bioformats2raw": _layout,
+    "scene": _scene,
 }
 """What to say of each kind of group."""
 

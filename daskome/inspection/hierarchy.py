@@ -1,4 +1,4 @@
-"""The groups below a group: labels of an image, wells and images of a plate, images of a bioformats2raw layout."""
+"""The groups below a group: labels of an image, wells and images of a plate, images of a collection or a scene."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +12,7 @@ from daskome.model.json_values import JSONObject
 from daskome.model.paths import is_inside, join_paths
 from daskome.ome.detect import kinds_of, ome_of
 from daskome.ome.image_label import LABELS
+from daskome.ome.rules.systems import links_of
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group
 
@@ -77,7 +78,7 @@ def nodes(store_path: StorePath) -> Iterator[Node]:
     Parameters
     ----------
     place : StorePath
-        Of an image, a group of labels, a label image, a plate, a well or a bioformats2raw layout.
+        Of an image, a group of labels, a label image, a plate, a well, a bioformats2raw layout or a scene.
 
     Yields
     ------
@@ -193,6 +194,13 @@ def _ome_group(layout: Node) -> Children:
         yield OME, ""
 
 
+def _in_scene(scene: Node) -> Children:
+    """Yield the images that transformations of a scene lead from and to."""
+    described = scene.ome.get("scene")
+    for link in links_of(described) if isinstance(described, Mapping) else ():
+        yield from ((end.path, f"scene/{link.where}/{side}") for side, end in link.ends if end.path is not None)
+
+
 class LinkBelow(NamedTuple):
     """What lies below a kind of group.
 
@@ -219,6 +227,7 @@ LINKS_BELOW = (
     LinkBelow("well", ("", "well"), "image", lambda well: _entries(well, "well", "images")),
     LinkBelow("bioformats2raw", ("",), "series", _ome_group),
     LinkBelow("bioformats2raw", ("",), "image", _series),
+    LinkBelow("scene", ("",), "image", _in_scene),
     LinkBelow("image", ("", "image"), "labels", _labels),
     LinkBelow("labels", ("", "labels"), "label", _listed_labels),
 )

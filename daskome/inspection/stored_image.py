@@ -22,8 +22,8 @@ from daskome.model.regions import ceil_div
 from daskome.ome.detect import ome_of, version_in
 from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero
-from daskome.ome.read import read_multiscale_at, with_coordinates
-from daskome.ome.versions import VERSIONS, Version, likely_version, version_of
+from daskome.ome.read import read_level, read_without_levels
+from daskome.ome.versions import Version, likely_version, stated_version, version_of
 from daskome.stores.documents import read_json
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
 from daskome.stores.location import locate
@@ -122,7 +122,7 @@ class StoredImage:
         """The version, or the likeliest if it is missing; None for an unknown one."""
         if self.against:
             return self.against
-        return version_of(self.zarr_format) if self.lacks_version else VERSIONS.get(self.stated)
+        return version_of(self.zarr_format) if self.lacks_version else stated_version(self.stated)
 
     @property
     def method(self) -> Method | None:
@@ -190,11 +190,10 @@ def stored_image_of(
         The version to check it against, instead of the stated one.
     """
     try:
-        multiscale = read_multiscale_at(attributes, index, [])
-        datasets = list(with_coordinates(ome_of(attributes)["multiscales"][index])["datasets"])
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        return Problem("multiscales", reason(error))
-    pairs = [_find_level(store_path, attributes, index, k, dataset) for k, dataset in enumerate(datasets)]
+        multiscale, datasets = read_without_levels(attributes, index)
+    except ValueError as error:
+        return Problem("multiscales", str(error))
+    pairs = [_find_level(store_path, multiscale, index, k, dataset) for k, dataset in enumerate(datasets)]
     problems = (
         [problem for _, problem in pairs if problem] if pairs else [Problem(_address("", index), "there are none")]
     )
@@ -290,21 +289,20 @@ def reason(error: BaseException) -> str:
 
 
 def _find_level(
-    store_path: StorePath, attributes: JSONObject, index: int, k: int, raw: Any
+    store_path: StorePath, multiscale: Multiscale, index: int, k: int, raw: Any
 ) -> tuple[StoredLevel | None, Problem | None]:
     """Return a level with its array; or the level alone, or None, with the problem."""
     try:
-        dataset = read_multiscale_at(attributes, index, [raw]).placed[0]
-        kinds = tuple(str(transform["type"]) for transform in raw.get("coordinateTransformations", ()))
-    except Exception as error:  # Broken documents make zarr raise errors of many types.
-        return None, Problem(_address(k, index), reason(error))
+        dataset, kinds = read_level(multiscale, raw)
+    except ValueError as error:
+        return None, Problem(_address(k, index), str(error))
     level = StoredLevel(k, dataset, kinds, None, {}, index)
     try:
         if not is_inside(dataset.path):
             raise ValueError(f"path {dataset.path!r} does not lead to an array inside the group")
         level = replace(level, document=_document_of_array(store_path / dataset.path))
         return replace(level, array=_open(store_path / dataset.path)), None
-    except Exception as error:
+    except Exception as error:  # Broken documents make zarr raise errors of many types.
         return level, Problem(_address(k, index), reason(error))
 
 

@@ -5,7 +5,6 @@
 """
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +22,12 @@ from daskome.model.problem import Problem, below, errors
 from daskome.model.text import Progress
 from daskome.model.types import FileSystemOptions, FormatLike, GroupLike
 from daskome.ome.detect import ome_of, version_in
+from daskome.ome.rules.addresses import objects_of
+from daskome.ome.rules.dimensions import checked_dimensions
+from daskome.ome.rules.systems import links_of, ndims_of
 from daskome.ome.rules.values import COUNT
 from daskome.ome.rules.walk import find_problems
-from daskome.ome.versions import VERSIONS, Version, find_version, likely_version, version_of
+from daskome.ome.versions import Version, find_version, likely_version, stated_version, version_of
 from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
 from daskome.stores.location import locate
 
@@ -135,9 +137,8 @@ def findings(groups: Sequence[Inspected]) -> Findings:
 
 
 def _stated(node: Node) -> Version | None:
-    """Return the version that a group states, or that it states a draft of: "0.6rc0" is one of "0.6"; "0.10" is not."""
-    number = re.match(r"\d+\.\d+", version_in(node.attributes or {}) or "")
-    return VERSIONS.get(number[0]) if number else None
+    """Return the version that a group states, or that it states a draft of."""
+    return stated_version(version_in(node.attributes or {}))
 
 
 def _likely(node: Node) -> Version:
@@ -208,7 +209,7 @@ def _in_hierarchy(node: Node, above: Version | None) -> Findings:
         listed = f"as {node.listed} of the group above has it" if node.listed else "as its name says"
         yield Problem(node.kinds[0], f"the group must be of kind {wanted!r}, {listed}", section=wanted)
     stated = version_in(node.attributes or {})
-    if node.parent and above and stated and stated != above.name:
+    if node.parent and above and stated and stated_version(stated) != above:
         message = f"is {stated!r}, but that of the group above is {above.name!r}; they must be the same"
         yield Problem("version", message, above.root is None, "version")
 
@@ -221,7 +222,7 @@ ROLES = {"well": "well", "image": "image", "labels": "labels", "label": "image",
 
 
 def _like_image(label: Inspected, groups: Whole) -> Findings:
-    """As many levels as the image, each axis as long, or 1 (section "labels")."""
+    """As many levels as the image (MUST, section "labels"), each axis as long, or 1 (SHOULD, section "storage")."""
     image = groups.get(label.node.image.path) if label.node.image else None
     if image is None or not image.images or not label.images:
         return
@@ -235,8 +236,8 @@ def _like_image(label: Inspected, groups: Whole) -> Findings:
         for name, size in zip(ours.names, array.shape, strict=False):
             length = shapes.get(level.k, {}).get(name, size)
             if size not in (1, length):
-                message = f"is {size} long along {name!r}, but the image is {length}; it must be as long, or 1"
-                yield Problem(level.where, message, section="labels")
+                message = f"is {size} long along {name!r}, but the image is {length}; it should be as long, or 1"
+                yield Problem(level.where, message, True, "labels")
 
 
 def _n_levels(image: StoredImage) -> int:
@@ -363,12 +364,39 @@ def _paths_below(holder: Inspected, groups: Whole) -> Iterator[str]:
                 yield from (join_paths(one.node.path, path).removeprefix(top) for path in paths)
 
 
+def _linked_systems(holder: Inspected, groups: Whole) -> Findings:
+    """Transformations to images below lead to coordinate systems of theirs, and fit the axes of these (0.6)."""
+    scene = holder.node.ome.get("scene")
+    owners = [*objects_of(holder.node.ome, "multiscales"), *([("scene", scene)] if isinstance(scene, Mapping) else [])]
+    for where, owner in owners if holder.version.named_systems else ():
+        own = ndims_of(owner)
+        for link in links_of(owner):
+            ndims: list[int | None] = []
+            for side, end in link.ends:
+                systems = own if end.path is None else _systems_of(join_paths(holder.node.path, end.path), groups)
+                ndims.append(None if systems is None else systems.get(end.name or ""))
+                if end.path is not None and systems is not None and end.name not in systems:
+                    message = f"{end.name!r} is not a coordinate system of {end.path!r}"
+                    yield Problem(f"{where}/{link.where}/{side}/name", message, section="coordinateTransformations")
+            if any(end.path is not None for _, end in link.ends):
+                yield from checked_dimensions(link.transform, f"{where}/{link.where}", *ndims)
+
+
+def _systems_of(path: str, groups: Whole) -> Mapping[str, int] | None:
+    """Return the coordinate systems of an image, and how many axes they have; None where it cannot be read."""
+    image = groups.get(normpath(path))
+    if image is None or not image.node.attributes:
+        return None
+    return {name: n for _, one in objects_of(image.node.ome, "multiscales") for name, n in ndims_of(one).items()}
+
+
 LINKS: tuple[Callable[[Inspected, Whole], Findings], ...] = (
     _like_image,
     _bare_between,
     _source,
     _acquisitions,
     _field_counts,
+    _linked_systems,
     _stale,
 )
 """The rules that relate a group to the others."""

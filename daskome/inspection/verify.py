@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from daskome.inspection.array_checks import misplaced_levels
 from daskome.inspection.compare import Comparison, compare, comparisons
 from daskome.inspection.validate import Inspected, findings, inspected
 from daskome.model.problem import Problem, below, errors
@@ -47,7 +48,8 @@ def verify(
     Returns
     -------
     list of Problem
-        The errors of `daskome.validate`, then those of pixels from fine to coarse.
+        The errors of `daskome.validate`, then levels that do not lie where their method takes samples, then those of
+        pixels from fine to coarse.
 
     Raises
     ------
@@ -82,6 +84,7 @@ def _parts(groups: Sequence[Inspected], levels: bool, source: Any) -> Iterator[C
     """Yield what to compare in every image, and what keeps from it, with addresses from the target."""
     for k, one in enumerate(groups):
         for i, image in enumerate(one.images):
+            yield from _below(one.node.path, misplaced_levels(image))
             yield from _below(one.node.path, comparisons(image, levels, source if k == i == 0 else None))
     root = groups[0].node
     if source is not None and not groups[0].images and root.attributes is not None:

@@ -3,12 +3,14 @@
 import reprlib
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 
 JSONDict = dict[str, Any]
 """An object of JSON that is made, to be written."""
 JSONObject = Mapping[str, Any]
 """An object of JSON that is read."""
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What code that reads JSON raises where it has another form than expected."""
 
 
 def to_plain_json(value: Any, where: str) -> Any:
@@ -40,7 +42,7 @@ def to_plain_json(value: Any, where: str) -> Any:
     raise ValueError(f"{where} is {reprlib.repr(value)} of type {type(value).__name__}, which is not JSON")
 
 
-def is_list(value: Any) -> bool:
+def is_list(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
     """Whether a value is a list."""
     return isinstance(value, list | tuple)
 

@@ -34,6 +34,42 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredChunks:
+    """How many of the chunks of an array are stored; the others are read as its fill value.
+
+    Attributes
+    ----------
+    path : str
+    stored, total : int
+    fill_value : str
+
+    Examples
+    --------
+    >>> print(StoredChunks("a.zarr/s0", 3, 4, "0"))
+    a.zarr/s0: 1 of 4 chunks is not stored, and is read as the fill value, 0
+    """
+
+    path: str
+    stored: int
+    total: int
+    fill_value: str
+
+    @property
+    def missing(self) -> int:
+        """How many chunks are not stored."""
+        return self.total - self.stored
+
+    def __str__(self) -> str:
+        if not self.missing:
+            return f"{self.path}: all of its {self.total:,} chunks are stored"
+        be = "is" if self.missing == 1 else "are"
+        return (
+            f"{self.path}: {self.missing:,} of {self.total:,} chunks {be} not stored, and {be} read as the fill value,"
+            f" {self.fill_value}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """An image, and what it says about itself.
 
@@ -59,6 +95,14 @@ class Source:
         Keys of a Dask graph that all blocks need: they are computed once, before the blocks.
     repeated : tuple of int
         Axes along which blocks that are far apart compute the same.
+    omero : dict, optional
+        What it says of its channels, in the form of the specification (section "omero"), as far as it goes.
+    image_label : dict, optional
+        What it says of label values (section "image-label").
+    attributes : dict
+        Attributes of other programs; those of a group of OME-Zarr under ``ome``.
+    left : tuple of str
+        What its file or store holds besides, and what of that has no place in OME-Zarr, in words: it is not written.
     """
 
     array: Any
@@ -73,6 +117,10 @@ class Source:
     buffer_copies: int = 2
     shared: tuple[Any, ...] = ()
     repeated: tuple[int, ...] = ()
+    omero: Mapping[str, Any] | None = None
+    image_label: Mapping[str, Any] | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:

@@ -6,7 +6,7 @@ from typing import Any
 from daskome.model.json_values import to_plain_json
 from daskome.model.pyramid import Pyramid
 from daskome.ome.detect import ome_keys
-from daskome.ome.metadata import Dataset, Metadata, image_metadata
+from daskome.ome.metadata import TRANSFORMS, Dataset, Metadata, image_metadata
 from daskome.ome.read import read_metadata
 from daskome.ome.rules.walk import check_attributes
 from daskome.ome.versions import Version
@@ -33,8 +33,8 @@ def with_more_levels(old: Metadata, pyramid: Pyramid, version: Version) -> Metad
     A transformation that applied to all levels is put into each of them.
     """
     first, new = old.multiscales[0], image_metadata(pyramid).multiscales[0]
-    others = {key: value for key, value in first.rest.items() if key != "coordinateTransformations"}
-    folded = "coordinateTransformations" in first.rest
+    others = {key: value for key, value in first.rest.items() if key != TRANSFORMS}
+    folded = first.shared is not None
     placed = [Dataset(p.path, p.scale, p.translation) for p in first.placed]
     levels = placed if folded or version.transforms is None else first.datasets
     multiscale = replace(

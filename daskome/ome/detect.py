@@ -14,8 +14,11 @@ OME_KEYS: Mapping[str, str] = {
     "well": "well",
     "bioformats2raw.layout": "bioformats2raw",
     "series": "bioformats2raw",
+    "scene": "scene",
 }
 """The keys of OME-Zarr, and the kind of group that each makes; "" for none."""
+NESTED = ("scene",)
+"""Those that are OME-Zarr's only under ``ome``."""
 
 
 def ome_of(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -25,13 +28,13 @@ def ome_of(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def ome_keys(attributes: Mapping[str, Any]) -> list[str]:
-    """Return the keys of `OME_KEYS` that a group's attributes have."""
+    """Return the keys of `OME_KEYS` that a group's attributes have; at the top level, others may have a ``scene``."""
     ome = ome_of(attributes)
-    return [key for key in OME_KEYS if key in ome]
+    return [key for key in OME_KEYS if key in ome and ("ome" in attributes or key not in NESTED)]
 
 
 def kinds_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the kinds of a group by its attributes: image, image-label, labels, plate, well, bioformats2raw.
+    """Return the kinds of a group by its attributes: image, image-label, labels, plate, well, bioformats2raw, scene.
 
     Examples
     --------

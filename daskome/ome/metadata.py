@@ -1,6 +1,6 @@
 """The nouns of OME-Zarr metadata: the content of a group's attributes, independent of the version."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -89,11 +89,19 @@ class Multiscale:
         return typed(self.system.axes)
 
     @property
+    def shared(self) -> list[Any] | None:
+        """The transformations that apply to all levels (0.4, 0.5); those between coordinate systems (0.6) do not."""
+        steps = self.rest.get(TRANSFORMS)
+        if not isinstance(steps, list) or any(isinstance(step, Mapping) and "output" in step for step in steps):
+            return None
+        return steps
+
+    @property
     def placed(self) -> tuple[PlacedDataset, ...]:
         """The datasets with a scale and a translation each, what applies to all of them (0.4, 0.5) included."""
         ones, zeros = (1.0,) * len(self.axes), (0.0,) * len(self.axes)
         placed = (PlacedDataset(d.path, d.scale or ones, d.translation or zeros) for d in self.datasets)
-        return tuple(_after(level, self.rest.get("coordinateTransformations")) for level in placed)
+        return tuple(_after(level, self.shared or ()) for level in placed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,8 @@ class Metadata:
         ``bioformats2raw.layout``.
     series : tuple of str, optional
         Paths of images, in the group ``OME`` of that layout.
+    scene : dict, optional
+        How images below the group lie to each other, as it is stored (0.6).
     stated : tuple of str, optional
         The objects that state the version; None for those that should.
     """
@@ -125,6 +135,7 @@ class Metadata:
     well: Well | None = None
     layout: int | None = None
     series: tuple[str, ...] | None = None
+    scene: Mapping[str, Any] | None = field(default=None, hash=False)
     stated: tuple[str, ...] | None = None
 
 
@@ -180,10 +191,10 @@ def _unless_zero(translation: Numbers) -> Numbers | None:
     return translation if any(translation) else None
 
 
-def _after(level: PlacedDataset, transforms: Any) -> PlacedDataset:
+def _after(level: PlacedDataset, transforms: Sequence[Any]) -> PlacedDataset:
     """Return a level with the transformations of its multiscale, which come after its own (0.4 and 0.5)."""
-    for step in transforms if isinstance(transforms, list) else ():
-        vector = step.get(step.get("type")) if isinstance(step, Mapping) and "output" not in step else None
+    for step in transforms:
+        vector = step.get(step.get("type")) if isinstance(step, Mapping) else None
         if isinstance(vector, list) and len(vector) == len(level.scale):
             factors = vector if step["type"] == "scale" else [1] * len(vector)
             shifts = vector if step["type"] == "translation" else [0] * len(vector)

@@ -78,7 +78,12 @@ def read_omero(stored: Mapping[str, Any]) -> Omero:
 
 
 def parse_omero(
-    omero: Mapping[str, Any] | None, channels: Any, axes: Sequence[Axis], shape: Sequence[int], name: str
+    omero: Mapping[str, Any] | None,
+    channels: Any,
+    axes: Sequence[Axis],
+    shape: Sequence[int],
+    name: str,
+    known: Mapping[str, Any] | None = None,
 ) -> Omero | None:
     """Return the complete ``omero`` object of an image from the caller's arguments; None if there are none.
 
@@ -92,6 +97,8 @@ def parse_omero(
         Of the image.
     name : str
         Of the image.
+    known : dict, optional
+        What the image itself says; the caller's arguments override what they name, channel by channel.
 
     Raises
     ------
@@ -100,17 +107,40 @@ def parse_omero(
     """
     if omero is not None and not isinstance(omero, Mapping):
         omero = _of_object(omero)
-    stated = dict(omero or {})
-    listed = stated.pop("channels", None)
-    if channels is None and listed is None:
+    known = dict(known or {})
+    stated = {**known, **(omero or {})}
+    listed = (omero or {}).get("channels")
+    channels = _over(listed if channels is None else channels, known.get("channels"))
+    stated.pop("channels", None)
+    if channels is None:
         channels = bool(stated) or None
-    parsed = parse_channels(listed if channels is None else channels, axes, shape)
+    parsed = parse_channels(channels, axes, shape)
     if not parsed:
         return None
     middle = {axis.name: n // 2 for axis, n in zip(axes, shape, strict=True)}
     model = "color" if len(parsed) > 1 else "greyscale"
     rdefs = {"defaultT": 0, "defaultZ": middle.get("z", 0), "model": model}
     return Omero(parsed, {"id": 1, "name": name, "rdefs": rdefs, **stated})
+
+
+def _over(channels: Any, known: Any) -> Any:
+    """Return channels as a caller gives them, with what is known of each where the caller does not name it."""
+    if known is None or channels is False:
+        return channels
+    if channels is None or channels is True:
+        return known
+    if not isinstance(channels, list | tuple) or len(channels) != len(known):
+        return channels
+    return [_channel_over(*pair) for pair in zip(channels, known, strict=True)]
+
+
+def _channel_over(channel: Any, known: Any) -> Any:
+    if isinstance(channel, str):
+        channel = {"label": channel}
+    if not isinstance(channel, Mapping) or not isinstance(known, Mapping):
+        return channel
+    named = {"label": channel["name"]} if "name" in channel and "label" not in channel else {}
+    return {**known, **channel, **named}
 
 
 def _of_object(omero: Any) -> JSONDict:

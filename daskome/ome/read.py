@@ -6,22 +6,29 @@ from dataclasses import replace
 from typing import Any
 
 from daskome.model.axes import Axis
-from daskome.model.json_values import JSONDict
-from daskome.ome.detect import OME_KEYS, STATING, list_objects, ome_of, version_in
+from daskome.model.json_values import MALFORMED, JSONDict
+from daskome.model.problem import errors
+from daskome.ome.detect import STATING, list_objects, ome_keys, ome_of, version_in
 from daskome.ome.image_label import read_image_label
 from daskome.ome.metadata import (
     COORDINATES,
     DEFAULT_SYSTEM,
+    TRANSFORMS,
     CoordinateSystem,
     Dataset,
     Metadata,
     Multiscale,
     Numbers,
+    PlacedDataset,
 )
 from daskome.ome.omero import read_omero
 from daskome.ome.plate import joined, read_plate, read_well
-from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version, likely_version
+from daskome.ome.rules.addresses import objects_of
+from daskome.ome.rules.walk import find_problems
+from daskome.ome.versions import DEFAULT_VERSION, Version, likely_version, stated_version
 
+PROBLEMS_SHOWN = 3
+"""In the message of an error."""
 LARGEST = 1.7e308
 """The largest number that is read: JSON has integers of any size, floats end here."""
 
@@ -35,17 +42,19 @@ def read_metadata(attributes: Mapping[str, Any]) -> Metadata:
         If they have a form that cannot be read.
     """
     version = version_to_read(attributes)
-    with _reading(version):
-        return _read(ome_of(attributes), version)
+    with _reading(attributes, version):
+        return _read({key: ome_of(attributes)[key] for key in ome_keys(attributes)}, version)
 
 
 @contextmanager
-def _reading(version: Version) -> Iterator[None]:
-    """Turn what broken metadata make Python raise into a ValueError."""
+def _reading(attributes: Mapping[str, Any], version: Version) -> Iterator[None]:
+    """Turn what broken metadata make Python raise into a ValueError: what the specification forbids in them."""
     try:
         yield
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"metadata of version {version.name} cannot be read: {error!r}") from error
+    except MALFORMED as error:
+        forbidden = [str(problem) for problem in errors(find_problems(attributes, version.name))]
+        why = "; ".join(forbidden[:PROBLEMS_SHOWN]) or (str(error) if isinstance(error, ValueError) else repr(error))
+        raise ValueError(f"metadata of version {version.name} cannot be read: {why}") from error
 
 
 def read_multiscale(attributes: Mapping[str, Any]) -> Multiscale:
@@ -60,8 +69,8 @@ def read_multiscale(attributes: Mapping[str, Any]) -> Multiscale:
     return read_metadata(attributes).multiscales[0]
 
 
-def read_multiscale_at(attributes: Mapping[str, Any], index: int, datasets: Sequence[Any] | None = None) -> Multiscale:
-    """Return one of a group's multiscale images; with these datasets as they are stored, if given, not all of its own.
+def read_without_levels(attributes: Mapping[str, Any], index: int) -> tuple[Multiscale, Sequence[Any]]:
+    """Return one of a group's multiscale images without its levels, and these as they are stored, for `read_level`.
 
     Raises
     ------
@@ -70,9 +79,23 @@ def read_multiscale_at(attributes: Mapping[str, Any], index: int, datasets: Sequ
     """
     _check_image(attributes)
     version = version_to_read(attributes)
-    with _reading(version):
-        stored = with_coordinates(ome_of(attributes)["multiscales"][index])
-        return _read_multiscale(stored if datasets is None else {**stored, "datasets": datasets}, version)
+    with _reading(attributes, version):
+        return _without_levels(ome_of(attributes)["multiscales"][index], version)
+
+
+def read_level(multiscale: Multiscale, stored: Any) -> tuple[PlacedDataset, tuple[str, ...]]:
+    """Return a level of an image, and the types of its transformations in their order.
+
+    Raises
+    ------
+    ValueError
+        If it is in a form that cannot be read.
+    """
+    try:
+        placed = replace(multiscale, datasets=(_read_dataset(stored),)).placed[0]
+        return placed, tuple(str(transform["type"]) for transform in stored.get(TRANSFORMS, ()))
+    except MALFORMED as error:
+        raise ValueError(str(error) if isinstance(error, ValueError | TypeError) else repr(error)) from error
 
 
 def _check_image(attributes: Mapping[str, Any]) -> None:
@@ -84,7 +107,7 @@ def merged(attributes: Mapping[str, Any], new: Metadata) -> Metadata:
     """Return the metadata to write to a group that exists: its lists of labels and of wells grow."""
     if new.labels is None and new.plate is None:
         return new
-    old = read_metadata({key: attributes[key] for key in ("ome", *OME_KEYS) if key in attributes})
+    old = read_metadata(attributes)
     labels = new.labels if old.labels is None or new.labels is None else (*old.labels, *new.labels)
     plate = new.plate if old.plate is None or new.plate is None else joined(old.plate, new.plate)
     return replace(new, labels=labels and tuple(dict.fromkeys(labels)), plate=plate)
@@ -102,11 +125,10 @@ def with_levels(attributes: Mapping[str, Any], new: Metadata) -> Metadata:
 def version_to_read(attributes: Mapping[str, Any]) -> Version:
     """Return the version to read attributes with: the one they state, the default if that is unknown."""
     stated = version_in(attributes)
-    return VERSIONS.get(stated, DEFAULT_VERSION) if stated else likely_version(attributes)
+    return (stated_version(stated) or DEFAULT_VERSION) if stated else likely_version(attributes)
 
 
-def _read(ome_attributes: Mapping[str, Any], version: Version) -> Metadata:
-    ome = {key: ome_attributes[key] for key in OME_KEYS if key in ome_attributes}
+def _read(ome: JSONDict, version: Version) -> Metadata:
     says = [key for key in STATING if key in ome and _all_state(ome, key, version.name)]
     stated = None if says == [key for key in version.stated if key in ome] else tuple(says)
     ome |= {key: _silent(ome[key]) for key in says}
@@ -119,8 +141,15 @@ def _read(ome_attributes: Mapping[str, Any], version: Version) -> Metadata:
         read_well(ome["well"]) if "well" in ome else None,
         ome.get("bioformats2raw.layout"),
         _texts(ome["series"]) if "series" in ome else None,
+        _object(ome["scene"]) if "scene" in ome else None,
         stated,
     )
+
+
+def _object(value: Any) -> JSONDict:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{value!r} is not an object")
+    return dict(value)
 
 
 def _list(value: Any) -> Sequence[Any]:
@@ -148,30 +177,35 @@ def _silent(stating: Any) -> Any:
 
 
 def _read_multiscale(stored: Mapping[str, Any], version: Version) -> Multiscale:
-    rest = with_coordinates(stored)
+    image, levels = _without_levels(stored, version)
+    return replace(image, datasets=tuple(map(_read_dataset, levels)))
+
+
+def _without_levels(stored: Mapping[str, Any], version: Version) -> tuple[Multiscale, Sequence[Any]]:
+    """Return an image without its levels, and these as they are stored."""
+    rest = _with_coordinates(stored)
     name, method = (rest.pop(key) if isinstance(rest.get(key), str) else None for key in ("name", "type"))
     metadata = rest.pop("metadata") if isinstance(rest.get("metadata"), Mapping) else None
-    raw = _list(rest.pop("datasets"))
-    systems, intrinsic = _read_systems(rest, raw, version)
-    datasets = tuple(_read_dataset(dataset) for dataset in raw)
-    return Multiscale(datasets, systems, name, method, metadata, intrinsic, rest)
+    levels = _list(rest.pop("datasets"))
+    systems, intrinsic = _read_systems(rest, levels, version)
+    return Multiscale((), systems, name, method, metadata, intrinsic, rest), levels
 
 
-def with_coordinates(stored: Mapping[str, Any]) -> JSONDict:
+def _with_coordinates(stored: Mapping[str, Any]) -> JSONDict:
     """Return a stored multiscale with the axes and scales that its ``metadata`` keep (0.1 to 0.3)."""
     metadata = stored.get("metadata")
     kept = metadata.get(COORDINATES) if isinstance(metadata, Mapping) else None
     if not isinstance(metadata, Mapping) or not isinstance(kept, Mapping):
         return dict(stored)
     rest = {key: value for key, value in metadata.items() if key != COORDINATES}
-    transforms = [{"coordinateTransformations": t} for t in kept["coordinateTransformations"]]
+    transforms = [{TRANSFORMS: t} for t in kept[TRANSFORMS]]
     datasets = [{**d, **t} for d, t in zip(stored["datasets"], transforms, strict=True)]
     completed = {**stored, "metadata": rest, "axes": kept["axes"], "datasets": datasets}
     return completed if rest else {key: value for key, value in completed.items() if key != "metadata"}
 
 
 def _read_systems(
-    rest: JSONDict, datasets: Sequence[Mapping[str, Any]], version: Version
+    rest: JSONDict, datasets: Sequence[Any], version: Version
 ) -> tuple[tuple[CoordinateSystem, ...], int]:
     """Take the axes out of `rest`: return the systems, and the index of that in which the levels lie."""
     if "coordinateSystems" not in rest:
@@ -179,11 +213,20 @@ def _read_systems(
         axes = version.every_axis if missing else tuple(map(_read_axis, _list(rest.pop("axes"))))
         return (CoordinateSystem(DEFAULT_SYSTEM, axes),), 0
     systems = tuple(map(_read_system, _list(rest.pop("coordinateSystems"))))
-    outputs = [t.get("output") for dataset in datasets for t in dataset.get("coordinateTransformations", ())]
-    names = [output.get("name") for output in outputs if isinstance(output, Mapping)]
-    if not systems:
-        raise TypeError("coordinateSystems is empty")
-    return systems, next((i for i, system in enumerate(systems) if system.name in names), 0)
+    return systems, _intrinsic([system.name for system in systems], datasets)
+
+
+def _intrinsic(names: Sequence[str], datasets: Sequence[Any]) -> int:
+    """Return the index of the system in which the levels end; where it stands in the list means nothing (0.6)."""
+    levels = (dataset for dataset in datasets if isinstance(dataset, Mapping))
+    steps = (step for level in levels for _, step in objects_of(level, TRANSFORMS))
+    ends = [step["output"].get("name") for step in steps if isinstance(step.get("output"), Mapping)]
+    known = [names.index(name) for name in ends if name in names]
+    if not known and len(names) != 1:
+        raise ValueError(
+            f"no level ends in one of the coordinateSystems {names}: output names {ends} (section 'multiscales')"
+        )
+    return known[0] if known else 0
 
 
 def _read_system(stored: Mapping[str, Any]) -> CoordinateSystem:
@@ -201,10 +244,10 @@ def _read_axis(stored: Any) -> Axis:
 
 def _read_dataset(stored: Mapping[str, Any]) -> Dataset:
     vectors: dict[str, Numbers] = {}
-    for transform in _steps(_list(stored.get("coordinateTransformations", ()))):
+    for transform in _steps(_list(stored.get(TRANSFORMS, ()))):
         if transform["type"] in ("scale", "translation"):
             vectors[transform["type"]] = tuple(_number(v) for v in _list(transform[transform["type"]]))
-    rest = {key: value for key, value in stored.items() if key not in ("path", "coordinateTransformations")}
+    rest = {key: value for key, value in stored.items() if key not in ("path", TRANSFORMS)}
     return Dataset(str(stored["path"]), vectors.get("scale"), vectors.get("translation"), rest)
 
 

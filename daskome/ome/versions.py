@@ -1,5 +1,6 @@
 """`VERSIONS`: one row per version of OME-Zarr. Nothing else compares versions by name; all code asks the row."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ from daskome.model.json_values import JSONDict
 from daskome.model.layout import ZARR_V2, ZARR_V2_FLAT, ZARR_V3, ArrayFormat
 from daskome.ome.detect import STATING, list_objects, ome_of
 from daskome.ome.metadata import TCZYX, Dataset, Multiscale
+
+NUMBER_OF_VERSION = re.compile(r"\d+\.\d+")
 
 
 class AxesForm(NamedTuple):
@@ -35,8 +38,8 @@ class Version:
     ----------
     name : str
         As it stands in the metadata.
-    drafts : tuple of str
-        Names that drafts of the version state.
+    drafts : bool
+        Whether stores may state one of its drafts, such as "0.6rc0", instead.
     preferred : bool
         Whether daskome chooses it where only the zarr format is known: the newest version that viewers read.
     arrays : ArrayFormat
@@ -74,7 +77,7 @@ class Version:
     """
 
     name: str
-    drafts: tuple[str, ...] = ()
+    drafts: bool = False
     preferred: bool = False
     arrays: ArrayFormat
     root: str | None
@@ -111,6 +114,16 @@ def find_version(fmt: Any) -> Version:
     name = str(getattr(fmt, "version", fmt))
     reject_unknown([name], VERSIONS, "OME-Zarr version")
     return VERSIONS[name]
+
+
+def stated_version(name: str | None) -> Version | None:
+    """Return the version that metadata state: drafts and corrections of a version are read as it; None if unknown.
+
+    >>> [version and version.name for version in map(stated_version, ("0.6rc0", "0.6.dev4", "0.5.2", "0.10"))]
+    ['0.6', '0.6', '0.5', None]
+    """
+    number = NUMBER_OF_VERSION.match(name or "")
+    return VERSIONS.get(number[0]) if number else None
 
 
 def version_of(zarr_format: int) -> Version:
@@ -218,7 +231,7 @@ _03 = replace(
 _02 = replace(_03, name="0.2", every_axis=TCZYX, axes=NO_AXES, named_arrays=False, beside=_nothing)
 _01 = replace(_02, name="0.1", arrays=ZARR_V2_FLAT)
 _06 = replace(
-    _05, name="0.6", drafts=("0.6rc0",), preferred=False, stated=(), axes=SYSTEMS, named_systems=True, array_axes=True,
+    _05, name="0.6", drafts=True, preferred=False, stated=(), axes=SYSTEMS, named_systems=True, array_axes=True,
     named_arrays=False, one_dtype=True, transforms=_one_transform,
 )  # fmt: skip
 VERSIONS: Mapping[str, Version] = {version.name: version for version in (_01, _02, _03, _04, _05, _06)}

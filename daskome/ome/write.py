@@ -36,6 +36,7 @@ def _ome(version: Version, metadata: Metadata) -> JSONDict:
         "well": metadata.well and metadata.well.to_json(),
         "bioformats2raw.layout": metadata.layout,
         "series": metadata.series if metadata.series is None else list(metadata.series),
+        "scene": metadata.scene if metadata.scene is None else dict(metadata.scene),
     }
     written = {key: value for key, value in rows.items() if value is not None}
     for key in version.stated if metadata.stated is None else metadata.stated:

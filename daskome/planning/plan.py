@@ -8,7 +8,7 @@ and no communication, and can be repeated.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from operator import attrgetter
@@ -22,6 +22,7 @@ from daskome.model import regions
 from daskome.model.paths import common_path
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Region, Shape
+from daskome.model.source import StoredChunks
 from daskome.ome.metadata import Metadata
 from daskome.planning import cost
 from daskome.planning.choose import span_of
@@ -30,7 +31,7 @@ from daskome.planning.report import plan_html, plan_text
 from daskome.planning.serialize import from_json, to_json
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
-FORMAT = 7
+FORMAT = 8
 """The format of a plan as JSON. A job that was begun with another format is refused, not finished differently."""
 Describe = Callable[[Pyramid], Metadata]
 
@@ -50,6 +51,8 @@ class Group:
         How many of the pyramid's levels, the finest, are there already, and stay as they are.
     temporary : bool
         Whether it is only read back, and deleted with the journal (see `STAGING`).
+    attributes : dict
+        Those of other programs, which are published with it; those beside OME-Zarr's own objects under ``ome``.
     """
 
     path: str
@@ -57,6 +60,7 @@ class Group:
     pyramid: Pyramid | None = None
     kept: int = 0
     temporary: bool = False
+    attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +102,15 @@ class Plan:
     stages : tuple of Stage
     workers : Workers
         The workers for which it was planned. More or fewer may carry it out.
+    counted : tuple of StoredChunks
+        Of the arrays that the images read, if they were counted (``check_source=True``).
     """
 
     version: str
     groups: tuple[Group, ...]
     stages: tuple[Stage, ...]
     workers: Workers
+    counted: tuple[StoredChunks, ...] = ()
     _held: dict[str, tuple[Group, Pyramid]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -209,7 +216,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """A hash of all that decides which bytes will be on disk. It knows neither workers nor units."""
-        document = replace(self.lasting, stages=(), workers=Workers()).to_dict()
+        document = replace(self.lasting, stages=(), workers=Workers(), counted=()).to_dict()
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
     @property

@@ -142,18 +142,18 @@ def _from_tensorstore(image: Any) -> Any:
     try:
         spec = image.spec(minimal_spec=True).to_json()
     except ValueError:  # It computes its values by a function of Python.
-        return _from_tensor(image)
+        return _from_tensor(_at_origin(image))
     if spec.get("driver") == "array":
         return np.asarray(image)
     text = json.dumps(_anchored(spec))
-    opened = image if "memory" in text else open_tensorstore(text)
+    opened = _at_origin(image) if "memory" in text else open_tensorstore(text)
     array = Converted(opened, np.dtype(image.dtype.numpy_dtype), _read_chunk(image))
     return Reopenable(partial(_reopened_tensorstore, text), array, _place(spec) or text)
 
 
 @lru_cache(maxsize=64)
 def open_tensorstore(spec: str) -> Any:
-    """Return a TensorStore by its spec as JSON, its first voxel at the origin.
+    """Return a TensorStore by its spec as JSON.
 
     Raises
     ------
@@ -166,6 +166,13 @@ def open_tensorstore(spec: str) -> Any:
         opened = tensorstore.open(json.loads(spec), open=True, read=True).result()
     except ValueError as error:
         raise FileNotFoundError(f"there is no such TensorStore: {str(error)[:200]}") from error
+    return _at_origin(opened)
+
+
+def _at_origin(opened: Any) -> Any:
+    """Return a TensorStore whose first voxel is at index 0, as elsewhere."""
+    import tensorstore
+
     return opened[tensorstore.d[:].translate_to[0]]
 
 
@@ -196,22 +203,24 @@ def _read_chunk(image: Any) -> tuple[int, ...] | None:
 
 
 def _is_foreign(image: Any) -> bool:
-    return callable(getattr(image, "get", None)) or _dtype(image) is None
+    return callable(getattr(image, "get", None)) or _as_dtype(image.dtype) is None
 
 
 def _from_tensor(image: Any) -> Any:
     """Return an array-like with a dtype of its own, or on a device, that gives blocks of NumPy."""
-    dtype = _dtype(image) or to_numpy(image[(slice(0, 0),) * len(image.shape)]).dtype
-    return Converted(image, dtype)
+    known = _dtype(image)
+    return Converted(image, to_numpy(image[(slice(0, 0),) * len(image.shape)]).dtype if known is None else known)
 
 
 def _dtype(image: Any) -> np.dtype[Any] | None:
     """Return the dtype of an array-like as NumPy's; None if it says none that is."""
     named = [image.dtype, *(getattr(image.dtype, name, None) for name in DTYPE_NAMES)]
-    for dtype in filter(lambda one: one is not None, named):
-        with suppress(TypeError):
-            known: np.dtype[Any] = np.dtype(dtype)
-            return known
+    return next((dtype for dtype in map(_as_dtype, named) if dtype is not None), None)
+
+
+def _as_dtype(dtype: Any) -> np.dtype[Any] | None:
+    with suppress(TypeError):
+        return None if dtype is None else np.dtype(dtype)
     return None
 
 

@@ -14,8 +14,11 @@ from daskome.ome.versions import find_version
 from daskome.planning.plan import Group, Plan
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, read_attributes
+from daskome.stores.journal import JOURNAL
+from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of
 
+LITTER = frozenset((".DS_Store", ".localized", ".directory", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir"))
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
 
 
@@ -80,17 +83,23 @@ def check_no_overlap(target: StorePath, plan: Plan, arrays: Iterable[zarr.Array[
     above = {path[:n] for path in ours for n in range(1, len(path) + 1)}
     for path, source in theirs.items():
         if path in above or any(path[:n] in ours for n in range(1, len(path))):
-            raise ValueError(f"the target {target} overlaps the source {source}; write somewhere else")
+            raise ValueError(
+                f"the target {target} overlaps the source {source}; write somewhere else, as to another path in that"
+                " group"
+            )
 
 
 def _touched(target: StorePath, plan: Plan) -> Iterator[tuple[str, ...]]:
-    """Yield the addresses of what a plan writes, and of what it replaces."""
+    """Yield the addresses of what a plan writes, with all below it: arrays, those that they replace, and the journal.
+
+    What else is in the groups stays as it is.
+    """
     is_new = find_group(target) is None
+    yield address_of(target / plan.home / JOURNAL)
     for group, pyramid in plan.images:
         group_path = target / group.path
         paths = [level.path for level in pyramid.levels[group.kept :]]
         if not group.kept:
-            yield address_of(group_path)
             paths += [] if is_new else levels_there(group_path, read_attributes(group_path) or {})
         yield from (address_of(group_path / path) for path in paths)
 
@@ -116,6 +125,8 @@ def _dicts(values: Any) -> Sequence[Mapping[str, Any]]:
 def _check_writable(target: StorePath) -> None:
     if target.read_only:
         raise PermissionError(f"{target} is open for reading only; open it for writing")
+    if kind_of(target)[0].remembers:
+        raise PermissionError(f"{target} is a cache, which does not see what others write; write to what it caches")
     root = folder_of(StorePath(target.store))
     if root is not None:
         folder = next(parent for parent in (root, *root.parents) if parent.exists())
@@ -126,12 +137,19 @@ def _check_writable(target: StorePath) -> None:
 
 
 def _check_nothing_else(target: StorePath) -> None:
-    """Raise for files in a folder that is not a zarr group, except for those that a killed zarr was writing."""
+    """Raise for files in a folder that is not a zarr group, except for litter."""
     folder = folder_of(target)
     if folder is not None and folder.is_dir():
-        entries = {entry.name for entry in folder.iterdir() if entry.suffix != ".partial"}
+        entries = {
+            entry.name for entry in folder.iterdir() if entry.suffix != ".partial" and not _is_litter(entry.name)
+        }
         if entries and entries.isdisjoint(("zarr.json", ".zgroup")):  # Another process may have just made the group.
             raise FileExistsError(f"{folder} holds files that are not a zarr group; give a new path")
+
+
+def _is_litter(name: str) -> bool:
+    """Whether desktops and file servers leave files of this name in any folder, or zarr, when it is killed."""
+    return name in LITTER or name.startswith(("._", ".nfs")) or name.endswith(".partial")
 
 
 def _check_kind(target: StorePath, attributes: Mapping[str, Any], overwrite: bool) -> None:

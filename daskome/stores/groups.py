@@ -8,7 +8,7 @@ import zarr
 from zarr.storage import StorePath
 
 from daskome.model.layout import ArrayFormat
-from daskome.ome.detect import ome_keys
+from daskome.ome.detect import OME_KEYS, ome_keys, ome_of
 from daskome.ome.versions import Version
 from daskome.stores.kinds import kind_of
 
@@ -16,6 +16,8 @@ JSON = dict[str, Any]
 UNFINISHED_KEY = "daskome"
 IMAGE_KEYS = ("multiscales", "omero", "image-label")
 """The attributes that make a group an image."""
+ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
+"""Names of the axes of an array of zarr v2; images of 0.3 repeat it."""
 V2_DOCUMENTS = (".zgroup", ".zattrs", ".zmetadata")
 
 
@@ -85,13 +87,31 @@ def attributes_of_others(attributes: Mapping[str, Any] | None) -> dict[str, Any]
     Without an image, ``omero`` and ``image-label`` are kept: somebody wrote them before the image.
     """
     is_image = "multiscales" in ome_keys(attributes or {})
-    image = (*IMAGE_KEYS, "_ARRAY_DIMENSIONS") if is_image else ()
+    image = (*IMAGE_KEYS, ARRAY_DIMENSIONS) if is_image else ()
     kept = {key: value for key, value in (attributes or {}).items() if key not in (UNFINISHED_KEY, *image)}
     ome = kept.pop("ome", None)
     if isinstance(ome, Mapping):
         others = {key: value for key, value in ome.items() if key not in ("version", *image)}
         kept |= {"ome": others} if others else {}
     return kept
+
+
+def others_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a group that are other programs'; those under ``ome`` stay there.
+
+    >>> others_of({"ome": {"version": "0.5", "multiscales": [], "_creator": "tool"}, "acquired": "2026"})
+    {'acquired': '2026', 'ome': {'_creator': 'tool'}}
+    """
+    known = ("ome",) if "ome" in attributes else (*OME_KEYS, ARRAY_DIMENSIONS)
+    beside = {key: value for key, value in attributes.items() if key not in known}
+    under = ome_of(attributes) if "ome" in attributes else {}
+    rest = {key: value for key, value in under.items() if key not in ("version", *OME_KEYS)}
+    return {**beside, "ome": rest} if rest else beside
+
+
+def split_others(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the attributes that `others_of` returns in two: those beside ``ome``, and those under it."""
+    return {key: value for key, value in attributes.items() if key != "ome"}, dict(attributes.get("ome", {}))
 
 
 def _mode(store_path: StorePath, writable: bool = False) -> Literal["r", "r+"]:

@@ -31,6 +31,8 @@ class StoreKind:
         Completes the options of a caller for the file system of these URLs.
     shared : bool
         Whether other processes can open the store.
+    remembers : bool
+        Whether it reads copies that it has made, which others' writing does not change: it cannot be written.
     sync_classes : tuple of type
         Classes, not counting those derived from them, whose requests never wait for an event loop.
     opens_to_write : bool
@@ -56,6 +58,7 @@ class StoreKind:
     store_class: Callable[[], type[FsspecStore]] = lambda: FsspecStore
     fs_options: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options
     shared: bool = True
+    remembers: bool = False
     sync_classes: tuple[type[Store], ...] = ()
     opens_to_write: bool = False
     folder: Callable[[Any, str], Path | None] = lambda store, path: None
@@ -136,6 +139,15 @@ def _fsspec_address(store: FsspecStore, path: str) -> tuple[str, ...]:
     return (str(store.fs.protocol), *_names(store.path), *_names(path))
 
 
+def _cache_address(store: FsspecStore, path: str) -> tuple[str, ...]:
+    """Return the address of what a cache keeps copies of."""
+    inner: Any = store.fs
+    while (around := getattr(inner, "sync_fs", None) or getattr(inner, "fs", None)) is not None:
+        inner = around
+    names = (*_names(store.path), *_names(path))
+    return Path("/", *names).resolve().parts if "file" in inner.protocol else (str(inner.protocol), *names)
+
+
 def _fsspec_url(store: FsspecStore, path: str) -> str:
     return str(store.fs.unstrip_protocol("/".join(filter(None, (store.path, path)))))
 
@@ -159,6 +171,8 @@ def _azure_store() -> type[FsspecStore]:
     return AzureStore
 
 
+CACHES = ("simplecache", "filecache", "blockcache", "cached")
+"""The file systems of fsspec that keep copies of what they read, as in ``simplecache::s3://…``."""
 FSSPEC = StoreKind(
     name="fsspec",
     includes=lambda store: isinstance(store, FsspecStore),
@@ -202,6 +216,7 @@ KINDS = (
         address=lambda store, path: (Path(store.path) / path).resolve().parts,
         anchor=_anchor_files,
     ),
+    replace(FSSPEC, name="cache", includes=_speaks(*CACHES), remembers=True, address=_cache_address),
     replace(FSSPEC, name="S3", includes=_speaks("s3"), schemes=("s3", "s3a"), fs_options=_s3_options),
     replace(FSSPEC, name="Google Cloud", includes=_speaks("gs"), schemes=("gs", "gcs"), extra="gcs"),
     replace(

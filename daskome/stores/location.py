@@ -1,7 +1,8 @@
 """Where a target or source lies: paths, URLs and stores. Only this module opens URLs."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,21 +84,36 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
             raise ValueError(f"fs_options go with a URL; {path} is a local path")
         local = Path(after if separator else path).expanduser().absolute()
         return StorePath(LocalStore(local, read_only=read_only))
-    _check_scheme(scheme)
-    kind = kind_of_scheme(scheme)
-    options = kind.fs_options(fs_options) or None
+    links = [link.partition("://")[0] for link in path.split("::")]
+    for link in links:
+        _check_scheme(link)
+    kind, options = kind_of_scheme(links[0]), _options_of(links, fs_options)
     try:
-        return StorePath(kind.store_class().from_url(path, storage_options=options, read_only=read_only))
+        return StorePath(kind.store_class().from_url(path, storage_options=options or None, read_only=read_only))
     except ImportError as error:
         extra = f"; pip install 'daskome[{kind.extra}]'" if kind.extra else ""
-        raise ImportError(f"{scheme}:// needs a package that is not installed: {error}{extra}") from error
+        raise ImportError(f"{links[0]}:// needs a package that is not installed: {error}{extra}") from error
+
+
+def _options_of(links: Sequence[str], fs_options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options for a URL; in one that is chained, as ``simplecache::s3://…``, each further link has its own.
+
+    >>> _options_of(["simplecache", "gs"], {"cache_storage": "/tmp", "gs": {"token": "anon"}})
+    {'cache_storage': '/tmp', 'gs': {'token': 'anon'}}
+    """
+    first, *others = links
+    inner = {link: kind_of_scheme(link).fs_options(dict(fs_options.get(link, {}))) for link in others}
+    return kind_of_scheme(first).fs_options({**fs_options, **inner})
 
 
 def _check_scheme(scheme: str) -> None:
-    """Raise a ValueError if fsspec does not know a kind of URL."""
-    from fsspec import available_protocols
+    """Raise a ValueError if fsspec does not know a kind of URL, and no package has registered it."""
+    from fsspec import get_filesystem_class
 
-    if scheme not in available_protocols():
-        raise ValueError(
-            f"{scheme}:// is not a URL that fsspec knows; give one such as s3://, gs://, az:// or https://"
-        )
+    with suppress(ImportError):  # It is known, and what it needs is said where it is opened.
+        try:
+            get_filesystem_class(scheme)
+        except ValueError as error:
+            raise ValueError(
+                f"{scheme}:// is not a URL that fsspec knows; give one such as s3://, gs://, az:// or https://"
+            ) from error

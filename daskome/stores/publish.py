@@ -1,8 +1,9 @@
 """Publish a group: its attributes in one write, lists that grow merged with what others wrote meanwhile."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from zarr.storage import StorePath
 
@@ -12,38 +13,45 @@ from daskome.ome.read import merged
 from daskome.ome.versions import Version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan
-from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes, set_attributes
+from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes, set_attributes, split_others
 from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.locking import HERE, held
 
+NO_ATTRIBUTES: Mapping[str, Any] = {}
 PARTIAL = ".partial"
 """The suffix of files until zarr has written them and gives them their names; killed processes leave such files."""
 
 
-def publish_group(target: StorePath, version: Version, metadata: Metadata) -> None:
+def publish_group(
+    target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any] = NO_ATTRIBUTES
+) -> None:
     """Turn what is finished into an image, a plate, …: the attributes of its group, in one write.
 
     Lists of labels and of wells grow, and several processes may add to one. In a folder, and in what no other process
     can reach, one after the other does. Elsewhere, as on S3 and NFS, another process may have read the list before
     we wrote ours, and write it without what we added; so we look again twice, and add it again. What is left: it is
     lost if another takes longer than `WAITS` from reading the list to writing it, and began before we wrote.
+
+    `attributes` are those of other programs, which go with it.
     """
     if metadata.labels is None and metadata.plate is None:
-        _publish(target, version, metadata)
+        _publish(target, version, metadata, attributes)
         return
-    with _alone(target) as alone:
-        for wait in (0,) if alone else WAITS:
-            _publish(target, version, metadata)
-            time.sleep(wait)
+    for wait in WAITS:
+        with _alone(target) as alone:
+            _publish(target, version, metadata, attributes)
+        if alone:
+            break
+        time.sleep(wait)
 
 
 WAITS = (0.05, 0.1, 0)
 """Seconds after writing a list that grows until it is looked at again, where processes cannot take turns."""
 
 
-def _publish(target: StorePath, version: Version, metadata: Metadata) -> None:
+def _publish(target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any]) -> None:
     found = read_attributes(target)
-    whole = _published(found or {}, version, metadata)
+    whole = _published(found or {}, version, metadata, attributes)
     if whole != found:
         set_attributes(target, version.arrays, whole, last=True)
 
@@ -61,14 +69,16 @@ def _alone(target: StorePath) -> Iterator[bool]:
                 yield alone
 
 
-def _published(found: JSON, version: Version, metadata: Metadata) -> JSON:
-    """Return the attributes of a group that says this, others' kept."""
+def _published(found: JSON, version: Version, metadata: Metadata, attributes: Mapping[str, Any]) -> JSON:
+    """Return the attributes of a group that says this, others' kept; those under ``ome`` stay there if it has that."""
     kinds = ome_attributes(version, merged(found, metadata))
-    kept = {key: value for key, value in found.items() if key != UNFINISHED_KEY}
+    beside, under = split_others(attributes)
+    kept = {**beside, **{key: value for key, value in found.items() if key != UNFINISHED_KEY}}
     if not ome_keys(kinds):
-        return kept
-    under = {key: {**kept[key], **value} for key, value in kinds.items() if key == "ome" and key in kept}
-    return {**kept, **kinds, **under}
+        return {**under, **kept}
+    if version.root is None:
+        return {**under, **kept, **kinds}
+    return {**kept, **kinds, version.root: {**under, **kept.get(version.root, {}), **kinds[version.root]}}
 
 
 def delete_partial_files(target: StorePath, plan: Plan) -> None:

@@ -11,7 +11,7 @@ from daskome.model.problem import Problem
 from daskome.model.text import pluralize
 from daskome.model.types import FileSystemOptions, FormatLike, GroupLike
 from daskome.ome.detect import ome_keys, ome_of, version_in
-from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version
+from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version, stated_version
 from daskome.stores.documents import put_text
 from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
 from daskome.stores.journal import JOURNAL
@@ -140,7 +140,7 @@ def _check_root(store_path: StorePath, target: Version) -> None:
         attributes = node.attributes(zarr_format)
         root = (above, version_in(attributes) or likely_version(attributes).name) if ome_keys(attributes) else root
         above = parent_of(above)
-    if root is not None and root[1] != target.name:
+    if root is not None and stated_version(root[1]) != target:
         raise ValueError(
             f"{store_path} is part of {root[0]}, which is of OME-Zarr {root[1]}, and a hierarchy has one version"
             " (section 'version'); convert that instead"

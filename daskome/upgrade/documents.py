@@ -9,7 +9,8 @@ from daskome.model.paths import depth_of, join_paths
 from daskome.model.problem import Problem
 from daskome.ome.detect import ome_keys
 from daskome.ome.versions import Version
-from daskome.upgrade.groups import ARRAY_DIMENSIONS, GroupChange, is_below, upwards
+from daskome.stores.groups import ARRAY_DIMENSIONS
+from daskome.upgrade.groups import GroupChange, is_below, upwards
 from daskome.upgrade.tree import DOCUMENTS, V2_ALL, V2_ATTRIBUTES, V3, DocumentNode, Tree
 from daskome.upgrade.zarr_v3 import to_zarr_v3
 

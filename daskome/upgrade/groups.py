@@ -10,12 +10,11 @@ from daskome.model.regions import Shape
 from daskome.ome.detect import OME_KEYS, ome_keys, ome_of, version_in
 from daskome.ome.metadata import Dataset, Metadata, Multiscale
 from daskome.ome.read import read_metadata
-from daskome.ome.versions import VERSIONS, Version, likely_version
+from daskome.ome.versions import VERSIONS, Version, likely_version, stated_version
 from daskome.ome.write import to_attributes as ome_attributes
+from daskome.stores.groups import ARRAY_DIMENSIONS
 from daskome.upgrade.metadata import convert_attributes
 from daskome.upgrade.tree import Tree
-
-ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +57,15 @@ def read_group(tree: Tree, path: str, target: Version) -> GroupChange:
     if not ome_keys(attributes):
         return GroupChange(path, attributes)
     name = version_in(attributes) or likely_version(attributes).name
-    if name not in VERSIONS:
+    source = stated_version(name)
+    if source is None:
         raise ValueError(f"version {name!r} is not one of {', '.join(VERSIONS)}")
     metadata = read_metadata(attributes)
     names = _names(path, metadata)
     if name == target.name:
         return GroupChange(path, attributes, names)
     shapes = [[_shape(tree, _array_path(path, d)) for d in m.datasets] for m in metadata.multiscales]
-    new, lines = convert_attributes(metadata, VERSIONS[name], target, shapes)
+    new, lines = convert_attributes(metadata, source, target, shapes)
     _check_dtypes(tree, path, new, target)
     changed = _merged(attributes, ome_attributes(target, new), target)
     beside = next((target.beside(multiscale) for multiscale in new.multiscales), {})
@@ -134,7 +134,7 @@ def _check_integers(dtypes: Iterable[str], target: Version) -> None:
 
 def _merged(attributes: Mapping[str, Any], new: JSONDict, target: Version) -> JSONDict:
     """Return new attributes together with those of other programs, also those under ``ome``."""
-    ours = () if "ome" in attributes else OME_KEYS
+    ours = () if "ome" in attributes else ome_keys(attributes)
     gone = {"ome", *ours, *((ARRAY_DIMENSIONS,) if "multiscales" in ome_of(attributes) else ())}
     beside = {key: value for key, value in attributes.items() if key not in gone}
     under = attributes.get("ome")

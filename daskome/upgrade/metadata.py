@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from daskome.kernels.methods import METHODS
-from daskome.model.axes import typed
+from daskome.model.axes import Axis, typed
 from daskome.model.json_values import to_plain_json
 from daskome.model.regions import Shape, ceil_div
 from daskome.ome.detect import ome_keys
@@ -65,6 +65,11 @@ def convert_attributes(
     no pixel size is stored: scales are factors between shapes, 1: y=2 x=2
     translations are those of windows of 'mean'
     """
+    if metadata.scene is not None and not target.named_systems:
+        raise ValueError(
+            f"scene: OME-Zarr {target.name} cannot say how images lie to each other (section 'scene'); convert each"
+            " image on its own, or choose 0.6 or newer"
+        )
     levels = list(shapes) or [()] * len(metadata.multiscales)
     images = [_image(m, source, target, s) for m, s in zip(metadata.multiscales, levels, strict=True)]
     omero, filled = _omero(metadata.omero, target)
@@ -115,7 +120,7 @@ def _factor(n: int, m: int, hint: float) -> float:
 
 def _image(multiscale: Multiscale, source: Version, target: Version, shapes: Shapes) -> tuple[Multiscale, Lines]:
     """Return an image in the target's terms, with a scale for each level, and no transformation of all levels."""
-    steps = (_placed, _folded, _in_one_system)
+    steps = (_placed, _folded, _in_one_system, _without_nulls)
     _check_ndim(multiscale, shapes)
     lines: Lines = []
     for step in steps:
@@ -195,9 +200,7 @@ def _said(multiscale: Multiscale, factors: Sequence[Numbers]) -> str:
 
 def _folded(multiscale: Multiscale, source: Version, target: Version, shapes: Shapes) -> tuple[Multiscale, Lines]:
     """Return an image without transformations of all levels (0.4, 0.5): these are in the levels' own."""
-    steps = multiscale.rest.get(TRANSFORMS)
-    is_shared = isinstance(steps, list) and not any("output" in step for step in steps if isinstance(step, Mapping))
-    if not is_shared:
+    if multiscale.shared is None:
         return multiscale, []
     pairs = zip(multiscale.datasets, multiscale.placed, strict=True)
     datasets = tuple(_moved(dataset, placed) for dataset, placed in pairs)
@@ -224,6 +227,25 @@ def _in_one_system(
     only = CoordinateSystem(DEFAULT_SYSTEM, typed_one.system.axes)
     alone = {key: value for key, value in rest.items() if key != TRANSFORMS}
     return replace(typed_one, systems=(only,), intrinsic=0, rest=alone), lines
+
+
+def _without_nulls(
+    multiscale: Multiscale, source: Version, target: Version, shapes: Shapes
+) -> tuple[Multiscale, Lines]:
+    """Return an image whose axes leave out what they hold null for, which means the same; readers fail on it."""
+    dropped = [f"{key} of axis {axis.name!r}" for s in multiscale.systems for axis in s.axes for key in _nulls(axis)]
+    if not dropped:
+        return multiscale, []
+    systems = tuple(replace(s, axes=tuple(map(_stated_alone, s.axes))) for s in multiscale.systems)
+    return replace(multiscale, systems=systems), [f"left out, as null says nothing: {', '.join(dropped)}"]
+
+
+def _nulls(axis: Axis) -> list[str]:
+    return [key for key, value in axis.rest.items() if value is None]
+
+
+def _stated_alone(axis: Axis) -> Axis:
+    return replace(axis, rest={key: value for key, value in axis.rest.items() if value is not None})
 
 
 def _lost_systems(multiscale: Multiscale, target: Version) -> Iterator[str]:

@@ -12,6 +12,7 @@ from zarr.storage import StorePath
 from daskome.model.json_values import JSONDict
 from daskome.model.paths import depth_of, join_paths, paths_inside
 from daskome.ome.detect import ome_of
+from daskome.ome.rules.systems import links_of
 from daskome.stores.documents import fetch_json, fetch_names
 
 V3, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES, V2_ALL = "zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"
@@ -118,6 +119,8 @@ def _inside(group: DocumentNode, zarr_format: int) -> set[str]:
         _paths(ome.get("plate"), "wells"),
         _paths(ome.get("well"), "images"),
     ]
+    scene = ome.get("scene")
+    listed += [[end.path for link in links_of(scene) for _, end in link.ends] if isinstance(scene, Mapping) else None]
     listed += [_paths(m, "datasets") for m in ome.get("multiscales") or () if isinstance(m, Mapping)]
     paths = chain.from_iterable(item for item in listed if isinstance(item, list))
     return {*paths_inside(paths)} | {name for name in group.names if not name.startswith(".")}

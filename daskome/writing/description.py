@@ -1,7 +1,7 @@
 """The description of an image by its caller, completed from its source and checked. No store is read."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -59,7 +59,7 @@ class ImageOptions:
         ValueError
             If the image cannot be written as described.
         """
-        described = self.image(source)
+        described, source = self.image(source), self._writable(source)
         positions = missing_axes(described, version.every_axis)
         image, source = with_missing_axes(described, positions, version.every_axis), _with_axes(source, positions)
         plan = plan_downsampled(
@@ -69,10 +69,10 @@ class ImageOptions:
             version,
             scale_factors=self.scale_factors,
             storage_options=self._storage_options(version, positions),
-            describe=self.describe(version, image),
+            describe=self.describe(version, image, source),
             options=options,
         )
-        return plan, source
+        return _with_attributes(plan, source), source
 
     def plan_levels(self, sources: Sequence[Source], version: Version, options: PlanOptions) -> Planned:
         """Return the plan of an image whose levels exist already, and the sources that it reads.
@@ -85,6 +85,7 @@ class ImageOptions:
         if not sources:
             raise ValueError("the pyramid has no levels")
         described = [self.image(source) for source in sources]
+        sources = [self._writable(source) for source in sources]
         positions = missing_axes(described[0], version.every_axis)
         levels = [with_missing_axes(level, positions, version.every_axis) for level in described]
         expanded = [_with_axes(source, positions) for source in sources]
@@ -94,10 +95,18 @@ class ImageOptions:
             find_method(self.method or "mean"),
             version,
             storage_options=self._storage_options(version, positions),
-            describe=self.describe(version, levels[0]),
+            describe=self.describe(version, levels[0], sources[0]),
             options=options,
         )
-        return plan, expanded
+        return _with_attributes(plan, sources[0]), expanded
+
+    def _writable(self, source: Source) -> Source:
+        """Return a source with only what can be written of it; images have no `image_label`, labels no channels."""
+        if self.image_label is None and source.image_label is not None:
+            return replace(source, image_label=None, left=(*source.left, "colors and properties of labels"))
+        if self.image_label is not None and source.omero is not None:
+            return replace(source, omero=None, left=(*source.left, "how its channels are shown"))
+        return source
 
     def _storage_options(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
         """Return the storage options for a version, and for an image with axes put in; those of labels suit labels."""
@@ -126,7 +135,7 @@ class ImageOptions:
             self.name or source.name or "image",
         )
 
-    def describe(self, version: Version, image: Image) -> Describe:
+    def describe(self, version: Version, image: Image, source: Source) -> Describe:
         """Return a function from a pyramid to the metadata of its group, checked.
 
         Raises
@@ -143,7 +152,7 @@ class ImageOptions:
         for key in entries:
             if key in RESERVED:
                 raise ValueError(f"metadata cannot set {key!r}: it follows from the image and the other arguments")
-        omero = parse_omero(self.omero, self.channels, image.axes, image.shape, image.name)
+        omero = parse_omero(self.omero, self.channels, image.axes, image.shape, image.name, source.omero)
         made = partial(image_metadata, omero=omero, image_label=self.image_label, name=self.name, how=how, rest=entries)
         return lambda pyramid: checked(version, made(pyramid))
 
@@ -163,6 +172,12 @@ def _with_axes(source: Source, positions: tuple[int, ...]) -> Source:
     return expand_axes(source, positions)
 
 
+def _with_attributes(plan: Plan, source: Source) -> Plan:
+    """Return the plan of an image whose group has the attributes that other programs gave its source."""
+    group, *others = plan.groups
+    return replace(plan, groups=(replace(group, attributes=source.attributes), *others))
+
+
 def _pieces(source: Source) -> SourceChunks:
     return SourceChunks(source.chunks, source.buffer_copies, shared=len(source.shared), repeated=source.repeated)
 
@@ -180,6 +195,21 @@ def _padded(options: Mapping[str, Any], positions: tuple[int, ...]) -> Mapping[s
     short = [k for k in ("chunks", "shards") if isinstance(options.get(k), list | tuple)]
     short = [key for key in short if len(options[key]) + len(positions) == 5]
     return {**options, **{key: put_in(options[key], positions, ones) for key in short}}
+
+
+def warn_of_what_is_left(sources: Sequence[Source]) -> None:
+    """Warn of what files and stores hold besides what is written; once for all that hold the same."""
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for source in sources:
+        if source.left:
+            lacking.setdefault(source.left, []).append(source.origin.path or source.name or "the image")
+    for left, paths in lacking.items():
+        more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+        warn(f"{', '.join(paths[:MOST_NAMED])}{more}: not written: {'; '.join(left)}")
+
+
+MOST_NAMED = 3
+"""How many sources a warning names."""
 
 
 def warn_of_loss(version: Version, metadata: Metadata) -> None:

@@ -58,7 +58,8 @@ class LabelOptions:
             If a color or property is invalid.
         """
         stated = {"colors": self.colors, "properties": self.properties}
-        stated |= {key: value for key, value in (self.label_metadata or {}).items() if stated.get(key) is None}
+        known = {key: value for key, value in (source.image_label or {}).items() if key not in ("version", "source")}
+        stated |= {k: v for k, v in {**known, **(self.label_metadata or {})}.items() if stated.get(k) is None}
         if stated["colors"] is True:
             stated["colors"] = colored(label_values(source))
         return parse_image_label(**stated)

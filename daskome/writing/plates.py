@@ -90,7 +90,8 @@ def plan_plate(
     parts, sources = [], []
     for one in images:
         described = image.image(one.source)
-        key = (replace(described, name=""), one.source.chunks, one.source.buffer_copies)
+        said = repr((one.source.omero, one.source.attributes))
+        key = (replace(described, name=""), one.source.chunks, one.source.buffer_copies, said)
         if key not in plans:
             plans[key], _ = image.plan(one.source, version, options)
         parts.append((f"{one.well}/{one.path}", plans[key]))

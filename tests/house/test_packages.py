@@ -18,6 +18,7 @@ STOREYS = (
     ("writing",),
     ("inspection",),
     ("execution",),
+    ("readers",),
     ("sources", "upgrade"),
     ("stores",),
     ("planning",),
@@ -109,7 +110,7 @@ def test_only_the_unit_graph_writes_pixels() -> None:
 
 def test_optional_packages_are_imported_where_they_are_needed() -> None:
     """Inside functions, or in the file of a reader, which is imported only to read with it."""
-    readers = {file for file in FILES if file.startswith("sources/readers/") and not file.endswith("__init__.py")}
+    readers = {file for file in FILES if file.startswith("readers/") and not file.endswith("__init__.py")}
     for file, tree in FILES.items():
         if file in readers:
             continue
@@ -119,10 +120,15 @@ def test_optional_packages_are_imported_where_they_are_needed() -> None:
 
 
 def test_packages_and_files_are_small() -> None:
-    """A package of over 2,500 lines, or a file of over 500, is two; but for the signatures of the public calls."""
+    """A package of over 2,500 lines, or a file of over 500, is two; but for the signatures of the public calls.
+
+    A package inside another one counts by itself.
+    """
     lines = {file: (HOUSE / file).read_text().count("\n") for file in FILES}
     assert not {file: n for file, n in lines.items() if n > 500 and file != "writer.py"}
-    sizes = {name: sum(n for file, n in lines.items() if room(file) == name) for name in STOREY}
+    sizes: Counter[str] = Counter()
+    for file, n in lines.items():
+        sizes[file.rpartition("/")[0]] += n
     assert not {name: n for name, n in sizes.items() if n > 2500}
 
 
@@ -217,7 +223,7 @@ def test_the_command_waits_for_nothing_it_does_not_need() -> None:
 
 
 def test_all_there_is_works_without_optional_packages() -> None:
-    files = [file for file in FILES if "__main__" not in file and "/readers/" not in file]
+    files = [file for file in FILES if "__main__" not in file and not file.startswith("readers/")]
     modules = (file.removesuffix(".py").replace("/", ".") for file in files)
     names = ", ".join(f"daskome.{module}".removesuffix(".__init__") for module in modules)
     assert loaded_after(f"import {names}") & OPTIONAL <= {"s3fs", "xarray"}  # fsspec and Dask may load these

@@ -557,7 +557,7 @@ IMAGE4, IMAGE5 = document("0.4", "image"), document("0.5", "image")
         ({"ome": {"version": "0.6", "multiscales": [{"coordinateSystems": [], "datasets": []}]}}, "cannot be read"),
         ({"multiscales": [{"axes": [1], "datasets": []}]}, "cannot be read"),
         ({"multiscales": [{"axes": ["x"], "datasets": [7]}]}, "cannot be read"),
-        ({"multiscales": [{"axes": ["x"], "datasets": []}], "omero": "grey"}, "omero 'grey' is not an object"),
+        ({"multiscales": [{"axes": ["x"], "datasets": []}], "omero": "grey"}, "omero: is 'grey'; it must be an object"),
         ({"multiscales": ["x"]}, "cannot be read"),
         ({"multiscales": {"axes": []}}, "cannot be read"),
         ({"multiscales": 5}, "cannot be read"),

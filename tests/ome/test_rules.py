@@ -80,15 +80,17 @@ def linked(version: str) -> JSON:
     axes = found["coordinateSystems"][0]["axes"]
     found["coordinateSystems"] += [{"name": name, "axes": deepcopy(axes)} for name in ("world", "atlas", "grid")]
     square = [[1, 0], [0, 1]]
-    by = {"inputAxes": [0, 1], "outputAxes": [0, 1], "transformation": {"type": "rotation", "rotation": square}}
-    parts = [{"type": "translation", "translation": [0, 0, 0, 0]}, {"type": "byDimension", "transformations": [by]}]
+    turned = {"inputAxes": [0, 1], "outputAxes": [0, 1], "transformation": {"type": "rotation", "rotation": square}}
+    scaled = {"inputAxes": [2, 3], "outputAxes": [2, 3], "transformation": {"type": "scale", "scale": [1, 2]}}
+    by = {"type": "byDimension", "transformations": [turned, scaled]}
+    parts = [{"type": "translation", "translation": [0, 0, 0, 0]}, by]
     both = {"forward": {"type": "displacements", "path": "d"}, "inverse": {"type": "coordinates", "path": "c"}}
     found["coordinateTransformations"] = [
         {"type": "sequence", "transformations": parts, **ends("physical", "world")},
-        {"type": "affine", "affine": [[1, 0], [0, 1]], **ends("world", "atlas")},
+        {"type": "affine", "affine": [[int(i == j) for j in range(5)] for i in range(4)], **ends("physical", "atlas")},
         {"type": "bijection", **both, **ends("atlas", "physical")},
-        {"type": "mapAxis", "mapAxis": [0, 1, 3, 2], **ends("atlas", "grid")},
-        {"type": "scale", "scale": [1, 1, 1, 1], **ends("grid", "atlas")},
+        {"type": "mapAxis", "mapAxis": [0, 1, 3, 2], **ends("physical", "grid")},
+        {"type": "scale", "scale": [1, 1, 1, 1], **ends("grid", "physical")},
     ]
     return {"multiscales": [found]}
 
@@ -120,6 +122,24 @@ def well(version: str) -> JSON:
     return {"well": slot(version, "0.5") | {"images": images}}
 
 
+def scene(version: str) -> JSON:
+    """Return two images in a world, and one that lies in one of them."""
+    axes = [{"name": n, "type": "space", "unit": "micrometer"} for n in "yx"]
+    turned = {"type": "rotation", "rotation": [[0, -1], [1, 0]]}
+    links = [
+        {"type": "translation", "translation": [0, 348], **across("tiles/0", "")},
+        {"type": "sequence", "transformations": [turned, {"type": "scale", "scale": [2, 2]}], **across("tiles/1", "")},
+        {"type": "affine", "affine": [[1, 0, 0, 5], [0, 1, 0, 6]], **across("stack", "tiles/1")},
+    ]
+    return {"scene": {"coordinateSystems": [{"name": "world", "axes": axes}], "coordinateTransformations": links}}
+
+
+def across(start: str, end: str) -> JSON:
+    """Return the ends of a transformation between images of a scene; "" for its own world."""
+    places = [{"path": path, "name": "physical"} if path else {"name": "world", "path": None} for path in (start, end)]
+    return dict(zip(("input", "output"), places, strict=True))
+
+
 DOCUMENTS: dict[str, Callable[[str], JSON]] = {
     "image": image,
     "linked": linked,
@@ -129,8 +149,9 @@ DOCUMENTS: dict[str, Callable[[str], JSON]] = {
     "well": well,
     "bioformats2raw": lambda _: {"bioformats2raw.layout": 3},
     "series": lambda _: {"series": ["0", "1"]},
+    "scene": scene,
 }
-FIRST = {"linked": "0.4", "bioformats2raw": "0.4", "series": "0.4"}
+FIRST = {"linked": "0.4", "bioformats2raw": "0.4", "series": "0.4", "scene": "0.6"}
 VALID = [(kind, version) for kind in DOCUMENTS for version in KNOWN if version >= FIRST.get(kind, "0.1")]
 MODELS = {"image": "image", "linked": "image", "label": "label", "plate": "plate", "well": "well"}
 BY_SCHEMA = [(k, v) for k, v in VALID if k in MODELS and (k != "label" or v >= "0.4")]
@@ -173,6 +194,7 @@ LEVEL = f"{MULTISCALE}/datasets"
 TRANSFORM = f"{LEVEL}/1/coordinateTransformations"
 ALL_LEVELS = f"{MULTISCALE}/coordinateTransformations"
 SYSTEMS = f"{MULTISCALE}/coordinateSystems"
+SCENE = "scene/coordinateTransformations"
 INNER = f"{ALL_LEVELS}/0/transformations"
 PLACES = {v: {"axes": f"{MULTISCALE}/axes", "steps": TRANSFORM} for v in KNOWN}
 PLACES["0.6"] = {"axes": f"{SYSTEMS}/0/axes", "steps": f"{TRANSFORM}/0/transformations"}
@@ -298,7 +320,7 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("axis without name", "image", LATE, drop("{axes}/1/name"), "{axes}/1/name", E, "is missing"),
     ("axis with an empty name", "image", SIX, put("{axes}/1/name", ""), "{axes}/1/name", E, "not empty"),
     ("axis without type", "image", LATE, drop("{axes}/0/type"), "{axes}/0/type", W, "should be a string"),
-    ("type of axis null", "image", LATE, put("{axes}/0/type", None), "{axes}/0/type", E, "is null"),
+    ("type of axis null", "image", LATE, put("{axes}/0/type", None), "{axes}/0/type", W, "is null; it should be left out"),
     ("names twice", "image", LATE, put("{axes}/2/name", "x"), "{axes}/3/name", E, "already"),
     ("one of space", "image", LATE, both(put("{axes}/1", TIME), put("{axes}/2", {**TIME, "name": "u"})), "{axes}", E, "have 1 of space"),
     ("four of space", "image", LATE, put("{axes}/0", SPACE), "{axes}", E, "have 4 of space"),
@@ -308,8 +330,7 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("time after channel", "image", LATE, put("{axes}/1", TIME), "{axes}", E, "time, channel, space"),
     ("space not zyx", "image", LATE, both(put("{axes}/1/name", "x"), put("{axes}/3/name", "z")), "{axes}", W, "z, y, x"),
     ("no unit", "image", LATE, drop("{axes}/1/unit"), "{axes}/1/unit", W, "is missing"),
-    ("unit null", "image", DICTS, put("{axes}/1/unit", None), "{axes}/1/unit", W, "is null"),
-    ("unit null, 0.6", "image", SIX, put("{axes}/1/unit", None), "{axes}/1/unit", E, "is null"),
+    ("unit null", "image", LATE, put("{axes}/1/unit", None), "{axes}/1/unit", W, "is null"),
     ("empty unit", "image", LATE, put("{axes}/1/unit", ""), "{axes}/1/unit", W, "leave it out"),
     ("unit not spelt out", "image", LATE, put("{axes}/1/unit", "um"), "{axes}/1/unit", W, "UDUNITS"),
     ("unit of time on space", "image", LATE, put("{axes}/1/unit", "second"), "{axes}/1/unit", W, "not a unit of space"),
@@ -359,8 +380,8 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("bare scale without numbers", "image", SIX, drop(f"{LEVEL}/0/coordinateTransformations/0/scale"), f"{LEVEL}/0/coordinateTransformations/0/scale", E, "is missing"),
     ("another output", "image", SIX, put(f"{TRANSFORM}/0/output/name", "world"), f"{TRANSFORM}/0/output/name", E, "not a coordinate system"),
     ("outputs differ", "linked", SIX, put(f"{TRANSFORM}/0/output/name", "world"), f"{TRANSFORM}/0/output/name", E, "not 'physical'"),
-    ("input inside", "image", SIX, put("{steps}/0/input", {"path": "s1"}), "{steps}/0/input", E, "outermost"),
-    ("output inside", "image", SIX, put("{steps}/1/output", {"name": "physical"}), "{steps}/1/output", E, "outermost"),
+    ("input inside", "image", SIX, put("{steps}/0/input", {"path": "s1"}), "{steps}/0/input", W, "outermost"),
+    ("output inside", "image", SIX, put("{steps}/1/output", {"name": "physical"}), "{steps}/1/output", W, "outermost"),
     # coordinateTransformations of all levels
     ("all levels: empty", "image", LATE, put(ALL_LEVELS, []), ALL_LEVELS, E, "an empty list"),
     ("all levels: short", "linked", DICTS, put(f"{ALL_LEVELS}/0/scale", [1, 1]), f"{ALL_LEVELS}/0/scale", E, "2 values"),
@@ -371,30 +392,55 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("link: two matrices", "linked", SIX, put(f"{ALL_LEVELS}/1/path", "a"), f"{ALL_LEVELS}/1", E, "either affine or path"),
     ("link: nothing projected", "linked", SIX, put(f"{ALL_LEVELS}/4", {"type": "projectAxis", **PHYSICAL}), f"{ALL_LEVELS}/4", E, "droppedInputs"),
     ("link: axis twice", "linked", SIX, put(f"{ALL_LEVELS}/3/mapAxis/0", 1), f"{ALL_LEVELS}/3/mapAxis", E, "different integers"),
-    ("link: input inside", "linked", SIX, put(f"{ALL_LEVELS}/0/transformations/0/input", {}), f"{ALL_LEVELS}/0/transformations/0/input", E, "outermost"),
+    ("link: input inside", "linked", SIX, put(f"{ALL_LEVELS}/0/transformations/0/input", {}), f"{ALL_LEVELS}/0/transformations/0/input", W, "outermost"),
     ("link: no input", "linked", SIX, drop(f"{ALL_LEVELS}/4/input"), f"{ALL_LEVELS}/4/input", E, "is missing"),
     ("link: output a string", "linked", SIX, put(f"{ALL_LEVELS}/2/output", "physical"), f"{ALL_LEVELS}/2/output", E, "is 'physical'"),
     ("link: name of a transform", "linked", SIX, put(f"{ALL_LEVELS}/2/name", 1), f"{ALL_LEVELS}/2/name", E, "a string"),
-    ("link: input without name", "linked", SIX, put(f"{ALL_LEVELS}/2/input", {"path": "labels/nuclei"}), f"{ALL_LEVELS}/2/input/name", E, "is missing"),
+    ("link: input without name", "linked", SIX, put(f"{ALL_LEVELS}/4/input", {"path": "labels/nuclei"}), f"{ALL_LEVELS}/4/input/name", E, "is missing"),
     ("link: path of an input", "linked", SIX, put(f"{ALL_LEVELS}/2/input/path", 1), f"{ALL_LEVELS}/2/input/path", E, "a string"),
     ("link: no scale", "linked", SIX, drop(f"{ALL_LEVELS}/4/scale"), f"{ALL_LEVELS}/4/scale", E, "is missing"),
     ("link: no translation", "linked", SIX, put(f"{ALL_LEVELS}/4/type", "translation"), f"{ALL_LEVELS}/4/translation", E, "is missing"),
     ("link: projected", "linked", SIX, put(f"{ALL_LEVELS}/4", {"type": "projectAxis", "droppedInputs": [5], **PHYSICAL}), f"{ALL_LEVELS}/4/droppedInputs", E, "1 to 3"),
     ("link: affine", "linked", SIX, put(f"{ALL_LEVELS}/1/affine/0/0", "1"), f"{ALL_LEVELS}/1/affine/0/0", E, "a number"),
-    ("link: rotation", "linked", SIX, put(f"{ALL_LEVELS}/1", {"type": "rotation", "rotation": [[1, 0]], **ends("world", "atlas")}), f"{ALL_LEVELS}/1/rotation", E, "a square"),
+    ("link: rotation", "linked", SIX, put(f"{ALL_LEVELS}/1", {"type": "rotation", "rotation": [[1, 0]], **ends("physical", "atlas")}), f"{ALL_LEVELS}/1/rotation", E, "a square"),
     ("link: bijection", "linked", SIX, drop(f"{ALL_LEVELS}/2/inverse"), f"{ALL_LEVELS}/2/inverse", E, "is missing"),
     ("link: byDimension", "linked", SIX, put(f"{ALL_LEVELS}/4/type", "byDimension"), f"{ALL_LEVELS}/4/transformations", E, "is missing"),
     ("link: displacements", "linked", SIX, put(f"{ALL_LEVELS}/4/type", "displacements"), f"{ALL_LEVELS}/4/path", E, "is missing"),
     ("link: coordinates", "linked", SIX, put(f"{ALL_LEVELS}/4/type", "coordinates"), f"{ALL_LEVELS}/4/path", E, "is missing"),
+    ("link: neither", "linked", SIX, put(f"{ALL_LEVELS}/3/input/name", "world"), f"{ALL_LEVELS}/3", E, "neither input nor output is 'physical'"),
+    ("link: elsewhere", "linked", SIX, add(ALL_LEVELS, {**IDENTITY, "input": {"name": "physical"}, "output": {"name": "a", "path": "nuclei"}}), f"{ALL_LEVELS}/5/output/path", E, "not a label image below"),
+    ("link: labels turned", "linked", SIX, put(f"{ALL_LEVELS}/3/output/path", "labels/nuclei"), f"{ALL_LEVELS}/3/type", E, "to labels it must be one of"),
+    ("link: another ndim", "linked", SIX, both(put(f"{SYSTEMS}/3/axes", [SPACE, {**SPACE, "name": "x"}]), put(f"{ALL_LEVELS}/4", {**IDENTITY, **PHYSICAL})), f"{ALL_LEVELS}/3", E, "leads to 4 axes, but there are 2"),
+    ("link: mapAxis short", "linked", SIX, put(f"{ALL_LEVELS}/3/mapAxis", [1, 0]), f"{ALL_LEVELS}/3/mapAxis", E, "has 2 values"),
+    ("link: mapAxis beyond", "linked", SIX, put(f"{ALL_LEVELS}/3/mapAxis", [0, 1, 2, 4]), f"{ALL_LEVELS}/3/mapAxis", E, "each of 0 to 3 once"),
+    ("link: affine ragged", "linked", SIX, put(f"{ALL_LEVELS}/1/affine/3", [1, 0]), f"{ALL_LEVELS}/1/affine", E, "rows of 2 numbers; they must have 5"),
+    ("link: affine short", "linked", SIX, put(f"{ALL_LEVELS}/1/affine", [[1, 0, 0, 0, 0]]), f"{ALL_LEVELS}/1", E, "leads to 1 axes"),
+    ("link: dropped beyond", "linked", SIX, put(f"{ALL_LEVELS}/4", {"type": "projectAxis", "droppedInputs": [4], "createdOutputs": [0], **PHYSICAL}), f"{ALL_LEVELS}/4/droppedInputs", E, "names axis 4"),
+    ("inner: stretched", "linked", SIX, put(f"{INNER}/1/transformations/0/transformation/rotation", [[1, 0], [0, 2]]), f"{INNER}/1/transformations/0/transformation/rotation", E, "orthonormal"),
+    ("inner: mirrored", "linked", SIX, put(f"{INNER}/1/transformations/0/transformation/rotation", [[1, 0], [0, -1]]), f"{INNER}/1/transformations/0/transformation/rotation", E, "the determinant 1"),
+    ("inner: axis made twice", "linked", SIX, put(f"{INNER}/1/transformations/1", {"inputAxes": [1, 2, 3], "outputAxes": [1, 2, 3], "transformation": {"type": "scale", "scale": [1, 1, 1]}}), f"{INNER}/1/transformations/1/outputAxes", E, "makes axis 1 again"),
+    ("inner: axis not made", "linked", SIX, both(put(f"{INNER}/1/transformations/1/outputAxes", [2]), put(f"{INNER}/1/transformations/1/inputAxes", [2]), put(f"{INNER}/1/transformations/1/transformation/scale", [1])), f"{INNER}/1/transformations", E, "make no axis 3; each of 4"),
+    ("inner: axis beyond", "linked", SIX, put(f"{INNER}/1/transformations/1/inputAxes", [2, 4]), f"{INNER}/1/transformations/1/inputAxes", E, "names axis 4, but there are 4"),
+    ("inner: axes by name", "linked", SIX, put(f"{INNER}/1/transformations/1/inputAxes/0", "y"), f"{INNER}/1/transformations/1/inputAxes/0", E, "an integer from 0"),
+    ("inner: parameters short", "linked", SIX, put(f"{INNER}/1/transformations/1/transformation/scale", [1]), f"{INNER}/1/transformations/1/transformation/scale", E, "has 1 values, but there are 2 axes"),
+    ("inner: no steps", "linked", SIX, put(f"{ALL_LEVELS}/0/transformations", []), f"{ALL_LEVELS}/0/transformations", E, "one or more"),
+    # scenes
+    ("scene: nothing", "scene", SIX, drop(SCENE), SCENE, E, "is missing"),
+    ("scene: no name", "scene", SIX, drop(f"{SCENE}/0/input/name"), f"{SCENE}/0/input/name", E, "is missing"),
+    ("scene: unknown", "scene", SIX, put(f"{SCENE}/0/output/name", "moon"), f"{SCENE}/0/output/name", E, "not a coordinate system of the scene"),
+    ("scene: island", "scene", SIX, add("scene/coordinateSystems", {"name": "island", "axes": [SPACE]}), "scene/coordinateSystems/1", E, "connect 'island'"),
+    ("scene: images apart", "scene", SIX, put(f"{SCENE}/2/output/path", "c"), f"{SCENE}/2/input", E, "connect 'stack'"),
+    ("scene: twice", "scene", SIX, add("scene/coordinateSystems", {"name": "world", "axes": [SPACE]}), "scene/coordinateSystems/1/name", E, "already"),
+    ("scene: short", "scene", SIX, put(f"{SCENE}/0/translation", [1]), f"{SCENE}/0/translation", E, "there are 2 axes"),
     ("inner: no type", "linked", SIX, drop(f"{INNER}/0/type"), f"{INNER}/0/type", E, "is missing"),
     ("inner: name", "linked", SIX, put(f"{INNER}/0/name", 1), f"{INNER}/0/name", E, "a string"),
-    ("inner: output", "linked", SIX, put(f"{INNER}/0/output", {}), f"{INNER}/0/output", E, "outermost"),
+    ("inner: output", "linked", SIX, put(f"{INNER}/0/output", {}), f"{INNER}/0/output", W, "outermost"),
     ("inner: no axes in", "linked", SIX, drop(f"{INNER}/1/transformations/0/inputAxes"), f"{INNER}/1/transformations/0/inputAxes", E, "is missing"),
     ("inner: no axes out", "linked", SIX, drop(f"{INNER}/1/transformations/0/outputAxes"), f"{INNER}/1/transformations/0/outputAxes", E, "is missing"),
     ("inner: nothing", "linked", SIX, drop(f"{INNER}/1/transformations/0/transformation"), f"{INNER}/1/transformations/0/transformation", E, "is missing"),
     ("inner: rotation", "linked", SIX, put(f"{INNER}/1/transformations/0/transformation/rotation", [[1, 0], [0]]), f"{INNER}/1/transformations/0/transformation/rotation", E, "a square"),
     ("inner: no rotation", "linked", SIX, put(f"{INNER}/0/type", "rotation"), f"{INNER}/0", E, "either rotation or path"),
-    ("inner: interpolation", "linked", SIX, put(f"{ALL_LEVELS}/2/forward/interpolation", "spline"), f"{ALL_LEVELS}/2/forward/interpolation", E, "'cubic'"),
+    ("inner: interpolation", "linked", SIX, put(f"{ALL_LEVELS}/2/forward/interpolation", "spline"), f"{ALL_LEVELS}/2/forward/interpolation", W, "'cubic'"),
     ("inner: coordinates", "linked", SIX, drop(f"{ALL_LEVELS}/2/inverse/path"), f"{ALL_LEVELS}/2/inverse/path", E, "is missing"),
     *(
         (f"inner: {kind}", "linked", SIX, put(f"{INNER}/0", {"type": kind}), f"{INNER}/0/{key}", E, "is missing")

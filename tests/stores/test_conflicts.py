@@ -48,6 +48,32 @@ def test_a_source_that_is_a_level_of_the_image_to_be_replaced_is_kept(tmp_path: 
     assert contents(tmp_path / "a") == before
 
 
+@pytest.mark.parametrize("fmt", ["0.4", "0.5"])
+def test_a_source_in_the_target_that_is_not_touched_stays(tmp_path: Path, fmt: str) -> None:
+    group = zarr.create_group(tmp_path / "a", zarr_format=2 if fmt == "0.4" else 3)
+    for path in ("raw", "deep/er/raw"):
+        source = group.create_array(path, data=CUBE, chunks=(4, 4, 4))
+        before = contents(tmp_path / "a" / path)
+        for image in (source, da.from_zarr(source) + 0):
+            daskome.write_image(image, group, [2], fmt=fmt, overwrite=True)
+            np.testing.assert_array_equal(levels(tmp_path / "a")[0], CUBE)
+        assert contents(tmp_path / "a" / path) == before
+
+
+@pytest.mark.parametrize("path", ["s0", "s1", "s1/raw", ".daskome/raw"])
+def test_a_source_in_the_target_that_is_written_over_is_not(tmp_path: Path, path: str) -> None:
+    source = zarr.create_group(tmp_path / "a").create_array(path, data=CUBE)
+    with pytest.raises(ValueError, match=r"overlaps the source .*another path in that group"):
+        daskome.write_image(source, tmp_path / "a", [2], overwrite=True)
+
+
+@pytest.mark.parametrize("litter", [".DS_Store", "Thumbs.db", "._a", ".nfs0000001", ".directory"])
+def test_what_desktops_leave_in_a_folder_is_not_in_the_way(tmp_path: Path, litter: str) -> None:
+    (tmp_path / litter).write_bytes(b"1")
+    daskome.write_image(CUBE, tmp_path, [2])
+    assert (tmp_path / litter).read_bytes() == b"1"
+
+
 @pytest.mark.parametrize("level", ["0", "0/"])
 def test_levels_of_other_names_go_when_the_image_is_replaced(tmp_path: Path, level: str) -> None:
     foreign_image(tmp_path / "a", level)

@@ -1,15 +1,23 @@
 """What daskome knows of each kind of store, however it is wrapped."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import fsspec
+import numpy as np
 import pytest
+import zarr
+from fsspec.implementations.memory import MemoryFileSystem
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
+import daskome
 from daskome.stores.kinds import KINDS, kind_of, waits_for_no_loop
 from daskome.stores.location import address_of, folder_of, is_local_to_process, locate, parent_of, url_of
+
+PLANE = np.arange(1, 64 * 64 + 1, dtype="uint16").reshape(64, 64)
 
 
 @dataclass(frozen=True)
@@ -84,3 +92,45 @@ def test_each_scheme_leads_to_one_kind() -> None:
 def test_a_scheme_that_nobody_knows() -> None:
     with pytest.raises(ValueError, match="nobody:// is not a URL that fsspec knows; give one such as s3://"):
         locate("nobody://a")
+
+
+# ---- what fsspec can do
+
+
+class Registered(MemoryFileSystem):
+    """A file system that somebody else has registered."""
+
+    protocol = "registered"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+
+def test_registered_protocols_are_urls() -> None:
+    fsspec.register_implementation("registered", Registered, clobber=True)
+    daskome.write_image(PLANE, "registered://a/b.zarr", [2], axes="yx")
+    source = daskome.read("registered://a/b.zarr")
+    np.testing.assert_array_equal(np.asarray(source.array[:, :]), PLANE)
+
+
+@pytest.mark.parametrize("url", ["simplecache::file://{}/a.zarr", "zip://a.zarr::file://{}/a.zip"])
+def test_chained_urls_are_read(tmp_path: Path, url: str) -> None:
+    daskome.write_image(PLANE, tmp_path / "a.zarr", [2], axes="yx")
+    shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path, "a.zarr")
+    daskome.write_image(daskome.read(url.format(tmp_path)), tmp_path / "b.zarr", [2], axes="yx")
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "b.zarr/s0")[...], PLANE)
+    assert daskome.verify(url.format(tmp_path), pixels=True) == []
+
+
+def test_a_cache_is_not_written(tmp_path: Path) -> None:
+    daskome.write_image(PLANE, tmp_path / "a.zarr", [2], axes="yx")
+    with pytest.raises(PermissionError, match="is a cache"):
+        daskome.write_image(PLANE, f"simplecache::file://{tmp_path}/b.zarr", [2], axes="yx")
+    image = daskome.read(f"simplecache::file://{tmp_path}/a.zarr")
+    with pytest.raises(ValueError, match="overlaps the source"):
+        daskome.write_image(image, tmp_path / "a.zarr", [2], axes="yx", overwrite=True)
+
+
+@pytest.mark.parametrize("url", ["nothing://a", "simplecache::nothing://a", "nothing::file:///a"])
+def test_unknown_protocols_are_named(url: str) -> None:
+    with pytest.raises(ValueError, match="nothing:// is not a URL that fsspec knows"):
+        daskome.write_image(PLANE, url, axes="yx")

@@ -20,8 +20,8 @@ from daskome.model.source import Source
 from daskome.model.text import Progress, pluralize
 from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, Nbytes
 from daskome.planning.plan import Plan
+from daskome.readers import read
 from daskome.sources.adapt import as_source
-from daskome.sources.readers import read
 from daskome.sources.views import expand_axes
 from daskome.stores.groups import reload_attributes
 from daskome.stores.journal import SavedRun

@@ -1,7 +1,7 @@
 """Rules that relate several keys of a document, as functions; `objects` has those of single keys as tables."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -12,7 +12,20 @@ from daskome.model.json_values import JSONObject, is_integer, is_list, is_number
 from daskome.model.problem import Problem
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.addresses import items_of, key_address, objects_of, texts_of, type_of
-from daskome.ome.rules.objects import EITHER, OF_LEVELS, VECTORS
+from daskome.ome.rules.objects import OF_LEVELS
+from daskome.ome.rules.systems import (
+    connected,
+    either,
+    from_intrinsic,
+    level_ends,
+    level_input,
+    level_lengths,
+    link_dimensions,
+    link_ends,
+    of_length,
+    scene_connected,
+    vectors_in,
+)
 from daskome.ome.rules.values import INDEX, SIZE
 from daskome.ome.rules.versions import EVERY, Versions, only, since
 from daskome.ome.versions import Version
@@ -48,6 +61,7 @@ UNIQUE = (
     Unique("multiscale", "axes", "name", "axes", OF_LEVELS),
     Unique("multiscale", "coordinateSystems", "name", "coordinateSystems", since("0.6")),
     Unique("coordinateSystem", "axes", "name", "axes"),
+    Unique("scene", "coordinateSystems", "name", "coordinateSystems"),
     Unique("image-label", "colors", "label-value", "image-label"),
     Unique("image-label", "properties", "label-value", "image-label", since("0.2")),
     Unique("plate", "rows", "name", "plate"),
@@ -71,6 +85,14 @@ def _repeated(value: JSONObject, where: str, row: Unique) -> Findings:
                     at, f"{shown_value(item)} stands at {seen[item]} already; each must differ", False, row.section
                 )
             seen.setdefault(item, at)
+
+
+def _stated(ome: JSONObject, where: str, version: Version) -> Findings:
+    """Schemas ask for a version (0.5); of lists of labels there is none, and the text only says where it stands."""
+    if "version" not in ome:
+        is_list_of_labels = "labels" in ome and not ome.keys() & {"multiscales", "plate", "well", "series"}
+        message = f"is missing; it {'should' if is_list_of_labels else 'must'} be {version.name!r}"
+        yield Problem("version", message, is_list_of_labels, "version")
 
 
 def _multiscales_differ(ome: JSONObject, where: str, version: Version) -> Findings:
@@ -141,28 +163,11 @@ def _pair(transformation: JSONObject, where: str, version: Version) -> Findings:
         yield from _ordered(("scale", "translation"), key="transformations")(transformation, where, version)
 
 
-def _vectors(value: JSONObject, where: str) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Yield scales and translations, also those in a sequence, with their addresses."""
-    for at, item in objects_of(value, TRANSFORMS, where):
-        parts = objects_of(item, "transformations", at) if type_of(item) == "sequence" else [(at, item)]
-        for inside, part in parts:
-            kind = type_of(part)
-            if kind in VECTORS and is_list(part.get(kind)):
-                yield f"{inside}/{kind}", part[kind]
-
-
 def _lengths(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """Vectors have a number for each axis (0.4 and 0.5)."""
     n = len(items_of(multiscale, "axes"))
     for at, value in ((where, multiscale), *objects_of(multiscale, "datasets", where)):
-        yield from _of_length(n, _vectors(value, at))
-
-
-def _of_length(n: int, vectors: Iterable[tuple[str, Sequence[Any]]]) -> Findings:
-    """Yield which vectors are of another length, if there are axes at all."""
-    for at, vector in vectors:
-        if n and len(vector) != n:
-            yield Problem(at, f"has {len(vector)} values, but there are {n} axes", section=TRANSFORMS)
+        yield from of_length(n, vectors_in(value, at))
 
 
 def _fine_to_coarse(multiscale: JSONObject, where: str, version: Version) -> Findings:
@@ -174,116 +179,8 @@ def _fine_to_coarse(multiscale: JSONObject, where: str, version: Version) -> Fin
 
 
 def _scale_of(dataset: JSONObject, where: str) -> Sequence[Any]:
-    found = [vector for at, vector in _vectors(dataset, where) if at.endswith("/scale")]
+    found = [vector for at, vector in vectors_in(dataset, where) if at.endswith("/scale")]
     return found[0] if len(found) == 1 and all(map(SIZE.holds, found[0])) else ()
-
-
-class Link(NamedTuple):
-    """A transformation from one coordinate system or level to another: its address, itself, and its two ends."""
-
-    where: str
-    transform: JSONObject
-    input: JSONObject
-    output: JSONObject
-
-
-def _links(value: JSONObject) -> list[Link]:
-    """Return the transformations of an object whose input and output are objects."""
-    return [
-        Link(where, item, item["input"], item["output"])
-        for where, item in objects_of(value, TRANSFORMS)
-        if isinstance(item.get("input"), Mapping) and isinstance(item.get("output"), Mapping)
-    ]
-
-
-def _outputs(multiscale: JSONObject) -> list[tuple[str, str]]:
-    """Return the name of the coordinate system that each level ends in, with its address."""
-    datasets = objects_of(multiscale, "datasets")
-    pairs = [(f"{at}/{link.where}/output/name", link.output.get("name")) for at, d in datasets for link in _links(d)]
-    return [(at, name) for at, name in pairs if isinstance(name, str)]
-
-
-def _level_ends(multiscale: JSONObject, where: str, version: Version) -> Findings:
-    """The input is the level itself, the output one coordinate system of the image, the same for all levels (0.6)."""
-    systems, outputs = texts_of(multiscale, "coordinateSystems", "name"), _outputs(multiscale)
-    for at, name in outputs:
-        if systems and name not in systems:
-            yield Problem(
-                key_address(where, at),
-                f"{shown_value(name)} is not a coordinate system of the image",
-                section=TRANSFORMS,
-            )
-        elif outputs[0][1] in systems and name != outputs[0][1]:
-            first = f"{shown_value(outputs[0][1])}, that of the first level"
-            yield Problem(key_address(where, at), f"{shown_value(name)} is not {first}", section=TRANSFORMS)
-
-
-def _level_input(dataset: JSONObject, where: str, version: Version) -> Findings:
-    path = dataset.get("path")
-    for link in _links(dataset):
-        stated = link.input.get("path")
-        if isinstance(path, str) and isinstance(stated, str) and stated != path:
-            message = f"{shown_value(stated)} is not the path of the level, {shown_value(path)}"
-            yield Problem(f"{key_address(where, link.where)}/input/path", message, section=TRANSFORMS)
-
-
-def _level_lengths(multiscale: JSONObject, where: str, version: Version) -> Findings:
-    """Vectors have a number for each axis of the coordinate system (0.6)."""
-    systems = objects_of(multiscale, "coordinateSystems")
-    ndims = {s["name"]: len(items_of(s, "axes")) for _, s in systems if isinstance(s.get("name"), str)}
-    for at, dataset in objects_of(multiscale, "datasets", where):
-        names = [link.output.get("name") for link in _links(dataset)]
-        n = ndims.get(names[0], 0) if names and isinstance(names[0], str) else 0
-        yield from _of_length(n, _vectors(dataset, at))
-    for link in _links(multiscale):
-        name, kind = link.input.get("name"), type_of(link.transform)
-        n = ndims.get(name, 0) if isinstance(name, str) and "path" not in link.input else 0
-        if kind in VECTORS and is_list(link.transform.get(kind)):
-            yield from _of_length(n, [(f"{key_address(where, link.where)}/{kind}", link.transform[kind])])
-
-
-def _link_ends(multiscale: JSONObject, where: str, version: Version) -> Findings:
-    """Coordinate systems that transformations name are there, unless in another image (0.6)."""
-    systems = texts_of(multiscale, "coordinateSystems", "name")
-    for link in _links(multiscale):
-        for side, end in (("input", link.input), ("output", link.output)):
-            name = end.get("name")
-            if isinstance(name, str) and "path" not in end and systems and name not in systems:
-                message = f"{shown_value(name)} is not a coordinate system of the image"
-                yield Problem(f"{key_address(where, link.where)}/{side}/name", message, section=TRANSFORMS)
-
-
-def _connected(multiscale: JSONObject, where: str, version: Version) -> Findings:
-    """Each coordinate system can be reached from that of the levels (0.6)."""
-    outputs = [name for _, name in _outputs(multiscale)]
-    if not outputs:
-        return
-    ends = [(link.input.get("name"), link.output.get("name")) for link in _links(multiscale)]
-    reached = _reached(set(outputs), [(a, b) for a, b in ends if isinstance(a, str) and isinstance(b, str)])
-    for at, system in objects_of(multiscale, "coordinateSystems", where):
-        name = system.get("name")
-        if isinstance(name, str) and name and name not in reached:
-            message = f"no coordinateTransformations connect {shown_value(name)} to that of the levels"
-            yield Problem(at, message, section="coordinateSystems")
-
-
-def _reached(start: set[str], edges: Sequence[tuple[str, str]]) -> set[str]:
-    beside: dict[str, list[str]] = {}
-    for a, b in edges:
-        beside.setdefault(a, []).append(b)
-        beside.setdefault(b, []).append(a)
-    todo, reached = list(start), set(start)
-    while todo:
-        new = set(beside.get(todo.pop(), ())) - reached
-        reached |= new
-        todo.extend(new)
-    return reached
-
-
-def _either(transformation: JSONObject, where: str, version: Version) -> Findings:
-    most, keys = EITHER.get(type_of(transformation), (0, ()))
-    if keys and not 1 <= sum(key in transformation for key in keys) <= most:
-        yield Problem(where, f"must have {'either ' if most == 1 else ''}{' or '.join(keys)}", section=TRANSFORMS)
 
 
 def _names_in_case(plate: JSONObject, where: str, version: Version) -> Findings:
@@ -331,7 +228,12 @@ def _acquisitions(well: JSONObject, where: str, version: Version) -> Findings:
 Check = tuple[Versions, Callable[[JSONObject, str, Version], Findings]]
 _ONE_SCALE = _ordered(("scale",), ("scale", "translation"))
 AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
-    "ome": ((EVERY, _unique("ome")), (EVERY, _multiscales_differ), (only("0.3"), _array_dimensions)),
+    "ome": (
+        (EVERY, _unique("ome")),
+        (only("0.5"), _stated),
+        (EVERY, _multiscales_differ),
+        (only("0.3"), _array_dimensions),
+    ),
     "multiscale": (
         (EVERY, _unique("multiscale")),
         (only("0.3"), _fixed_axes),
@@ -339,17 +241,26 @@ AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
         (OF_LEVELS, _ONE_SCALE),
         (OF_LEVELS, _lengths),
         (since("0.4"), _fine_to_coarse),
-        (since("0.6"), _level_ends),
-        (since("0.6"), _level_lengths),
-        (since("0.6"), _link_ends),
-        (since("0.6"), _connected),
+        (since("0.6"), level_ends),
+        (since("0.6"), level_lengths),
+        (since("0.6"), link_ends("the image")),
+        (since("0.6"), from_intrinsic),
+        (since("0.6"), link_dimensions),
+        (since("0.6"), connected),
     ),
-    "dataset": ((OF_LEVELS, _ONE_SCALE), (since("0.6"), _level_input)),
+    "dataset": ((OF_LEVELS, _ONE_SCALE), (since("0.6"), level_input)),
     "axis": ((EVERY, _unit),),
     "coordinateSystem": ((EVERY, _unique("coordinateSystem")), (EVERY, _image_axes)),
     "level transformation": ((EVERY, _pair),),
-    "link": ((EVERY, _either),),
-    "any": ((EVERY, _either),),
+    "scene": (
+        (EVERY, _unique("scene")),
+        (EVERY, link_ends("the scene")),
+        (EVERY, link_dimensions),
+        (EVERY, scene_connected),
+    ),
+    "scene system": ((EVERY, _unique("coordinateSystem")),),
+    "link": ((EVERY, either),),
+    "any": ((EVERY, either),),
     "image-label": ((EVERY, _unique("image-label")),),
     "plate": ((EVERY, _unique("plate")), (EVERY, _names_in_case), (EVERY, _wells)),
     "well": ((EVERY, _unique("well")), (EVERY, _acquisitions)),

@@ -1,6 +1,6 @@
 """Tables of the objects of OME-Zarr: which keys each must, should and may have, and what these hold, per version."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from daskome.ome.metadata import TRANSFORMS
@@ -13,6 +13,7 @@ from daskome.ome.rules.values import (
     COUNT,
     FIELD,
     INDEX,
+    INDICES,
     INPUT_OUTPUT,
     INSIDE,
     INTEGER,
@@ -27,12 +28,15 @@ from daskome.ome.rules.values import (
     WELL_PATH,
     Kind,
     absent,
+    all_but,
     are_axes,
+    is_draft_of,
     is_square,
     list_of,
-    none_of,
     object_of,
     one_of,
+    or_null,
+    version_or_draft,
 )
 from daskome.ome.rules.versions import EVERY, KNOWN, NONE, Versions, only, since, until
 from daskome.ome.versions import VERSIONS
@@ -74,6 +78,17 @@ def _versions(defined: Versions, must: Versions = NONE, should: Versions = NONE)
     )
 
 
+def _versions_of_root() -> Iterator[Rule]:
+    """Yield the rows of versions that state themselves once; that a draft does is no error, but said."""
+    for version in VERSIONS.values():
+        if version.root:
+            name = version_or_draft(version.name) if version.drafts else one_of(version.name)
+            yield Rule("version", name, "version", only(version.name), must=since("0.6"))
+        if version.drafts:
+            released = all_but(f"{version.name!r}, that of the release", is_draft_of(version.name))
+            yield Rule("version", released, "version", only(version.name), lax=EVERY)
+
+
 SLOTS_4 = only("0.2", "0.3", "0.4")
 OF_LEVELS = only("0.4", "0.5")
 DATASETS = list_of("one or more datasets", object_of("dataset"), 1)
@@ -92,19 +107,11 @@ PLATE_NAMES = list_of("one or more objects with a name", object_of("plate name")
 WINDOW_KEYS = object_of("window", "an object of min, max, start, end")
 INPUT = object_of("input", "an object with the path of the level")
 OUTPUT = object_of("output", "an object with the name of a coordinate system")
+NOT_NULL = all_but("left out, rather than null", lambda value: value is None)
 SYSTEM = object_of("system", "an object with the name of a coordinate system")
 OBJECTS: Mapping[str, Sequence[Rule]] = {
     "ome": (
-        *(
-            Rule("version", one_of(version.name, *version.drafts), "version", only(version.name), must=EVERY)
-            for version in VERSIONS.values()
-            if version.root
-        ),
-        *(
-            Rule("version", none_of(version.drafts, version.name), "version", only(version.name), lax=EVERY)
-            for version in VERSIONS.values()
-            if version.drafts
-        ),
+        *_versions_of_root(),
         Rule("multiscales", list_of("one or more objects", object_of("multiscale"), 1), "multiscales"),
         Rule("omero", object_of("omero"), "omero"),
         Rule("image-label", object_of("image-label"), "image-label"),
@@ -150,8 +157,9 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
     "axis": (
         Rule("name", STRING, versions=OF_LEVELS, must=EVERY),
         Rule("name", NAME, versions=since("0.6"), must=EVERY),
-        Rule("type", STRING, should=EVERY),
-        Rule("unit", STRING, lax=OF_LEVELS),
+        Rule("type", or_null(STRING), should=EVERY),
+        Rule("type", NOT_NULL, lax=EVERY),
+        Rule("unit", STRING, lax=EVERY),
         Rule("discrete", BOOLEAN, versions=since("0.6")),
         Rule("longName", STRING, versions=since("0.6")),
     ),
@@ -168,8 +176,8 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
     ),
     "part": (
         Rule("type", one_of("scale", "translation"), must=EVERY),
-        Rule("input", absent(INPUT_OUTPUT)),
-        Rule("output", absent(INPUT_OUTPUT)),
+        Rule("input", absent(INPUT_OUTPUT), lax=EVERY),
+        Rule("output", absent(INPUT_OUTPUT), lax=EVERY),
     ),
     "link": (
         Rule("type", one_of(*TYPES_OF_TRANSFORMS), must=EVERY),
@@ -179,8 +187,8 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
     ),
     "any": (
         Rule("type", one_of(*TYPES_OF_TRANSFORMS), must=EVERY),
-        Rule("input", absent(INPUT_OUTPUT)),
-        Rule("output", absent(INPUT_OUTPUT)),
+        Rule("input", absent(INPUT_OUTPUT), lax=EVERY),
+        Rule("output", absent(INPUT_OUTPUT), lax=EVERY),
         Rule("name", STRING),
     ),
     "input": (
@@ -191,13 +199,22 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
         Rule("name", STRING, must=EVERY),
         Rule("path", absent("the coordinate system is one of this image"), lax=EVERY),
     ),
-    "system": (Rule("name", STRING, must=EVERY), Rule("path", STRING)),
+    "system": (Rule("name", STRING, must=EVERY), Rule("path", or_null(STRING))),
     "dimensions": (
         Rule("transformation", ANY, must=EVERY),
-        Rule("inputAxes", NUMBERS, must=EVERY),
-        Rule("outputAxes", NUMBERS, must=EVERY),
+        Rule("inputAxes", INDICES, must=EVERY),
+        Rule("outputAxes", INDICES, must=EVERY),
     ),
-    "scene": (Rule(TRANSFORMS, list_of("one or more transformations", LINK, 1), TRANSFORMS, must=EVERY),),
+    "scene": (
+        Rule(TRANSFORMS, list_of("one or more transformations", LINK, 1), TRANSFORMS, must=EVERY),
+        Rule(
+            "coordinateSystems", list_of("objects with name and axes", object_of("scene system")), "coordinateSystems"
+        ),
+    ),
+    "scene system": (
+        Rule("name", NAME, must=EVERY),
+        Rule("axes", list_of("1 to 5 objects", AXES, 1, 5), "axes", must=EVERY),
+    ),
     "omero": (
         *_versions(until("0.4")),
         Rule("channels", list_of("objects with color and window", object_of("channel")), must=EVERY),
@@ -285,7 +302,15 @@ VECTORS = {
     "scale": (Rule("scale", SCALE, must=EVERY),),
     "translation": (Rule("translation", NUMBERS, must=EVERY),),
 }
-_FIELDS = (Rule("path", STRING, must=EVERY), Rule("interpolation", INTERPOLATION))
+_FIELDS = (
+    Rule("path", STRING, must=EVERY),
+    Rule("interpolation", STRING),
+    Rule(
+        "interpolation",
+        all_but(INTERPOLATION.what, lambda v: STRING.holds(v) and not INTERPOLATION.holds(v)),
+        lax=EVERY,
+    ),
+)
 _MATRIX = list_of("rows of numbers", NUMBERS)
 _SQUARE = Kind("a square of 2 to 5 rows of numbers", is_square)
 _EVERYTHING = VECTORS | {
@@ -297,7 +322,7 @@ _EVERYTHING = VECTORS | {
     "affine": (Rule("affine", _MATRIX), Rule("path", STRING)),
     "rotation": (Rule("rotation", _SQUARE), Rule("path", STRING)),
     "bijection": (Rule("forward", ANY, must=EVERY), Rule("inverse", ANY, must=EVERY)),
-    "sequence": (Rule("transformations", list_of("transformations", ANY), must=EVERY),),
+    "sequence": (Rule("transformations", list_of("one or more transformations", ANY, 1), must=EVERY),),
     "byDimension": (Rule("transformations", list_of("objects", DIMENSIONS), must=EVERY),),
     "displacements": _FIELDS,
     "coordinates": _FIELDS,

@@ -1,7 +1,7 @@
 """Kinds of values that keys hold: a predicate, and how a message names it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +67,19 @@ def one_of(*values: Any) -> Kind:
     return Kind(_or(values), lambda value: isinstance(value, str) and value in values)
 
 
-def none_of(drafts: Sequence[str], release: str) -> Kind:
-    """Return the kind of a version that is not one of the drafts of a release."""
-    return Kind(f"{release!r}, that of the release", lambda value: value not in drafts)
+def is_draft_of(release: str) -> Callable[[Any], bool]:
+    """Return a test for names of drafts of a version, such as "0.6rc0"."""
+    return _pattern(rf"{re.escape(release)}[-.]?(a|b|rc|dev)[-.]?\d*")
+
+
+def version_or_draft(release: str) -> Kind:
+    """Return the kind of the name of a version, or of one of its drafts."""
+    return Kind(repr(release), lambda value: value == release or is_draft_of(release)(value))
+
+
+def all_but(what: str, *holds: Callable[[Any], bool]) -> Kind:
+    """Return the kind of all values but those for which one of these holds: for warnings beside an error."""
+    return Kind(what, lambda value: not any(test(value) for test in holds))
 
 
 def _or(values: Iterable[Any]) -> str:
@@ -85,6 +95,11 @@ def object_of(fields: str, what: str = "an object") -> Kind:
 def list_of(what: str, items: Kind, least: int = 0, most: float = float("inf")) -> Kind:
     """Return the kind of a list of items of one kind."""
     return Kind(f"a list of {what}", lambda value: is_list(value) and least <= len(value) <= most, items)
+
+
+def or_null(kind: Kind) -> Kind:
+    """Return a kind whose key may also hold null, which means the same as to leave it out."""
+    return Kind(f"{kind.what} or null", lambda value: value is None or kind.holds(value))
 
 
 def absent(why: str) -> Kind:
@@ -114,5 +129,6 @@ LAYOUT = Kind("3", lambda value: is_number(value) and value == 3)
 NUMBERS = list_of("numbers", NUMBER)
 SCALE = list_of("numbers", SIZE)
 AXIS_NAME = one_of(*"tczyx")
-INTERPOLATION = one_of("nearest", "linear", "cubic")
+INTERPOLATION = one_of("nearest", "linear", "cubic", "bspline-cubic")
+INDICES = list_of("integers from 0", INDEX)
 INPUT_OUTPUT = "only the outermost transformation has input and output"

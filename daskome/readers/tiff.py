@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,10 +14,12 @@ from zarr.core.buffer import default_buffer_prototype
 from daskome.model import regions
 from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
+from daskome.readers.axes import ordered
+from daskome.readers.described import described
+from daskome.readers.inputs import Input, listed
+from daskome.readers.tiff_complete import check_complete, check_planes
+from daskome.readers.tiff_metadata import described_series, name_of_series
 from daskome.sources.adapt import as_source
-from daskome.sources.readers.axes_and_sizes import ordered, sized
-from daskome.sources.readers.inputs import Input, listed
-from daskome.sources.readers.tiff_voxel_size import voxel_sizes
 from daskome.sources.views import Reopenable
 
 TIFF_AXES: Mapping[str, str] = {"T": "t", "C": "c", "S": "c", "Z": "z", "Y": "y", "X": "x"}
@@ -29,8 +32,10 @@ def read(input_: Input) -> Source:
     if input_.part and not input_.part.isdecimal():
         raise ValueError(f"{input_.path}::{input_.part}: a series of a TIFF is a number, counted from 0")
     chunks = TiffChunks(input_.path, int(input_.part or 0))
+    check_complete(input_.path, chunks.file, chunks.series)
     source, names = _pixels(chunks), tiff_dims(input_.path, chunks.series.axes, chunks.series.shape)
-    return sized(ordered(source, names) if names else source, voxel_sizes(chunks.file, chunks.number))
+    source = replace(ordered(source, names) if names else source, name=name_of_series(chunks.file, chunks.number))
+    return described(source, described_series(chunks.file, chunks.number, bool(input_.part)))
 
 
 class TiffChunks:
@@ -45,6 +50,7 @@ class TiffChunks:
         self.file = _open(path)
         weakref.finalize(self, self.file.close)
         self.series = _numbered(path, self.file.series, number).levels[0]
+        check_planes(path, self.file, self.series, number)
         page = self.series.keyframe
         _check_decodable(path, page)
         whole = not page.is_tiled and page.nbytes <= PAGE_NBYTES
@@ -73,7 +79,9 @@ class TiffChunks:
 
 def _open(path: str) -> tifffile.TiffFile:
     try:
-        return tifffile.TiffFile(path)
+        file = tifffile.TiffFile(path)
+        len(file.series)  # It is parsed now.
+        return file
     except tifffile.TiffFileError as error:
         raise ValueError(f"{path} cannot be read as TIFF: {error}") from error
 

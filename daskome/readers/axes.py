@@ -1,18 +1,15 @@
-"""Axes and voxel sizes of files in the words of OME-Zarr; what OME-Zarr has no word for is left out."""
+"""Axes of files in the words of OME-Zarr, and in its order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
 from typing import Any
 
 import numpy as np
 
-from daskome.model.axes import ABBREVIATIONS, TYPES, UNITS
+from daskome.model.axes import TYPES
 from daskome.model.source import Source
 from daskome.sources.views import View
 
-VoxelSizes = Mapping[str, tuple[float, str]]
-"""Of voxels, by name of the axis, each with its unit as the file spells it; empty where it says none."""
 DIMENSION_NAMES = {name: name for name in TYPES} | {"time": "t", "channel": "c", "channels": "c"}
 
 
@@ -24,16 +21,6 @@ def known_dims(names: Sequence[Any]) -> tuple[str, ...] | None:
     """
     dims = tuple(DIMENSION_NAMES.get(str(name).lower(), "") for name in names)
     return dims if dims and all(dims) and len(set(dims)) == len(dims) else None
-
-
-def known_unit(axis: str, unit: str | None) -> str:
-    """Return a unit spelt out; empty where OME-Zarr does not know it.
-
-    >>> known_unit("x", "um"), known_unit("x", "pixel")
-    ('micrometer', '')
-    """
-    spelt = ABBREVIATIONS.get(unit or "", unit or "")
-    return spelt if spelt in UNITS.get(TYPES.get(axis, ""), ()) else ""
 
 
 def ordered(source: Source, names: Sequence[str]) -> Source:
@@ -48,14 +35,3 @@ def ordered(source: Source, names: Sequence[str]) -> Source:
         chunks=tuple(source.chunks[axis] for axis in order),
         dims=tuple(names[axis] for axis in order),
     )
-
-
-def sized(source: Source, sizes: VoxelSizes) -> Source:
-    """Return a source with the sizes of its voxels, without those in unknown units, such as pixels."""
-    units = {axis: known_unit(axis, unit) for axis, (_, unit) in sizes.items()}
-    scale = {
-        axis: size
-        for axis, (size, unit) in sizes.items()
-        if axis in (source.dims or TYPES) and 0 < size < inf and (units[axis] or not unit)
-    }
-    return replace(source, scale=scale, units={axis: units[axis] for axis in scale if units[axis]})

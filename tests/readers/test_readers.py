@@ -16,9 +16,9 @@ import zarr
 from zarr.storage import MemoryStore
 
 import daskome
+from daskome.readers import READERS, read, tiff
+from daskome.readers.tiff import _fetch, tiff_dims
 from daskome.sources.pieces import source_piece
-from daskome.sources.readers import READERS, read, tiff
-from daskome.sources.readers.tiff import _fetch, tiff_dims
 from daskome.sources.views import Reopenable, Scaled, View
 
 RNG = np.random.default_rng(7)
@@ -443,7 +443,9 @@ def test_series_of_tiff(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
         file.write(VOLUME, photometric="minisblack", metadata={"axes": "ZYX", "PhysicalSizeX": 2})
         file.write(VOLUME[0, :20], photometric="minisblack", metadata={"axes": "YX", "PhysicalSizeX": 5})
-    check(read(tmp_path / "a.ome.tif"), VOLUME)
+    with pytest.warns(UserWarning, match=r"a.ome.tif: not written: 1 other series \(::1\)") as warned:
+        check(read(tmp_path / "a.ome.tif"), VOLUME)
+    assert warned[0].filename == __file__
     source = read(f"{tmp_path}/a.ome.tif::1")
     assert (source.name, source.scale) == ("a", {"x": 5})
     check(source, VOLUME[0, :20])
@@ -460,7 +462,8 @@ def test_pyramid_in_tiff(tmp_path):
         options = {"photometric": "minisblack", "tile": (16, 16), "compression": "zlib"}
         file.write(VOLUME[0], subifds=1, **options)
         file.write(VOLUME[0, ::2, ::2], subfiletype=1, **options)
-    check(read(tmp_path / "a.tif"), VOLUME[0])
+    with pytest.warns(UserWarning, match="not written: 1 smaller resolution, made anew from the largest"):
+        check(read(tmp_path / "a.tif"), VOLUME[0])
 
 
 def test_tiff_that_is_none(tmp_path):

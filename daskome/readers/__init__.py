@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from daskome.model.source import Origin, Source
-from daskome.sources.readers.inputs import Input, parse
+from daskome.readers.inputs import Input, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = No
     -------
     Source
         Its array is read when it is sliced; a ``.nii.gz`` alone is read into memory at once. Axes of a TIFF
-        or NIfTI are brought into the order t, c, z, y, x.
+        or NIfTI are brought into the order t, c, z, y, x. Voxel sizes, units, position, channels and attributes
+        go along; what else a file holds or says is named by a warning when the image is written.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = No
     Examples
     --------
     >>> import numpy as np, tempfile
-    >>> from daskome.sources.readers import read
+    >>> from daskome.readers import read
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     np.save(f"{folder}/brain.npy", np.zeros((4, 5, 6), "uint8"))
     ...     source = read(f"{folder}/brain.npy")
@@ -102,8 +103,20 @@ def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = No
     if input_.part and not reader.part:
         raise ValueError(f"{input_.path}: {reader.name} has no parts to choose with ::{input_.part}")
     _require(reader)
-    source: Source = import_module(f"{__name__}.{reader.module}").read(input_)
+    source = _opened(reader, input_)
     return replace(source, name=source.name or _stem(input_.path, reader), origin=_origin(input_))
+
+
+def _opened(reader: Reader, input_: Input) -> Source:
+    """Return the image in an input; what its reader stumbles over, a damaged file, is a ValueError that names it."""
+    module = import_module(f"{__name__}.{reader.module}")
+    try:
+        source: Source = module.read(input_)
+        return source
+    except (OSError, ValueError, TypeError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{input_.path} cannot be read as {reader.name}; it may be damaged: {error!r}") from error
 
 
 def known() -> str:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from daskome.model.source import Source
+from daskome.readers.inputs import Input
 from daskome.sources.adapt import as_source
-from daskome.sources.readers.inputs import Input
 
 
 def read(input_: Input) -> Source:

@@ -1,6 +1,6 @@
 """zarr: an OME-Zarr image, of which level 0 is taken, one of its levels, or any other array."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -9,13 +9,25 @@ from typing import Any
 import zarr
 
 from daskome.model.source import Source
-from daskome.ome.detect import ome_keys
-from daskome.ome.metadata import Multiscale, PlacedDataset
+from daskome.model.text import pluralize
+from daskome.ome.detect import ome_keys, ome_of
+from daskome.ome.image_label import LABELS
+from daskome.ome.metadata import TRANSFORMS, Multiscale, PlacedDataset
 from daskome.ome.read import read_multiscale
+from daskome.readers.axes import known_dims
+from daskome.readers.described import shown
+from daskome.readers.inputs import Input, listed
+from daskome.readers.units import known_unit
 from daskome.sources.adapt import as_source
-from daskome.sources.readers.axes_and_sizes import known_dims, known_unit
-from daskome.sources.readers.inputs import Input, listed
-from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, read_attributes
+from daskome.stores.groups import (
+    ARRAY_DIMENSIONS,
+    UNFINISHED_KEY,
+    find_array,
+    find_group,
+    list_members,
+    others_of,
+    read_attributes,
+)
 from daskome.stores.location import locate
 
 JSON = Mapping[str, Any]
@@ -27,7 +39,7 @@ def read(input_: Input) -> Source:
     location = locate(input_.path, input_.fs_options, read_only=True)
     array = find_array(location)
     if array is not None:
-        return _level(input_, array) or replace(as_source(array), dims=_dims(array))
+        return _level(input_, array) or _plain(array)
     group = find_group(location)
     if group is not None:
         return _image(input_.path, group)
@@ -53,7 +65,18 @@ def _image(path: str, group: zarr.Group) -> Source:
     array = find_array(group.store_path / dataset.path)
     if array is None:
         raise FileNotFoundError(f"{path}: level {dataset.path} that its metadata name is missing")
-    return _described(path, array, multiscale, dataset)
+    return _described(path, array, multiscale, dataset, attributes, _labels(group))
+
+
+def _plain(array: Array) -> Source:
+    """Return an array that is no level of an image, with the attributes that others gave it."""
+    return replace(as_source(array), dims=_dims(array), attributes=others_of(array.attrs.asdict()))
+
+
+def _labels(group: zarr.Group) -> list[str]:
+    """Return the label images of an image that are listed."""
+    listed_labels = ome_of(read_attributes(group.store_path / LABELS) or {}).get("labels")
+    return [str(name) for name in listed_labels] if isinstance(listed_labels, list) else []
 
 
 def _level(input_: Input, array: Array) -> Source | None:
@@ -65,7 +88,7 @@ def _level(input_: Input, array: Array) -> Source | None:
             multiscale = read_multiscale(attributes)
             for dataset in multiscale.placed:
                 if dataset.path.strip("/") == path:
-                    return _described(parent, array, multiscale, dataset)
+                    return _described(parent, array, multiscale, dataset, attributes)
     return None
 
 
@@ -93,11 +116,21 @@ def _check_finished(path: str, attributes: JSON) -> None:
         raise ValueError(f"{path} holds an unfinished image: daskome has not written all of it; finish that first")
 
 
-def _described(path: str, array: Array, multiscale: Multiscale, dataset: PlacedDataset) -> Source:
+def _described(
+    path: str,
+    array: Array,
+    multiscale: Multiscale,
+    dataset: PlacedDataset,
+    attributes: JSON,
+    labels: Sequence[str] = (),
+) -> Source:
     names = tuple(axis.name for axis in multiscale.axes)
     if not len(names) == array.ndim == len(dataset.scale) == len(dataset.translation):
         raise ValueError(f"{path}: its metadata have axes {names}, but level {dataset.path} is {array.shape}")
     units = {axis.name: known_unit(axis.name, axis.unit) for axis in multiscale.axes}
+    ome = ome_of(attributes)
+    omero, unshown = shown(replace(as_source(array), dims=names), ome.get("omero"))
+    label = ome.get("image-label")
     return replace(
         as_source(array),
         dims=names,
@@ -105,7 +138,33 @@ def _described(path: str, array: Array, multiscale: Multiscale, dataset: PlacedD
         translation=dict(zip(names, dataset.translation, strict=True)),
         units={name: unit for name, unit in units.items() if unit},
         name=(multiscale.name or "").strip("/") or PurePosixPath(path).name.removesuffix(".zarr").removesuffix(".ome"),
+        omero=omero,
+        image_label=label if isinstance(label, Mapping) else None,
+        attributes=others_of(attributes),
+        left=(*unshown, *_left(array, multiscale, ome, labels)),
     )
+
+
+def _left(array: Array, multiscale: Multiscale, ome: JSON, labels: Sequence[str]) -> Iterator[str]:
+    """Yield, in words, what an image holds besides one level of it, and what that says that is not written."""
+    if labels:
+        yield f"labels {', '.join(labels)} (daskome.transcode writes them too)"
+    images = ome.get("multiscales")
+    if isinstance(images, list) and len(images) > 1:
+        yield f"{pluralize(len(images) - 1, 'further multiscale')} of the group"
+    rest = [key for key in multiscale.rest if key not in ("version", TRANSFORMS)]
+    if rest:
+        yield f"of its multiscale: {', '.join(rest)}"
+    others = [repr(system.name) for system in multiscale.systems if system is not multiscale.system]
+    if others:
+        yield f"coordinate systems {', '.join(others)}, and transformations to them"
+    axes = [f"{key} of axis {axis.name}" for axis in multiscale.axes for key in axis.rest]
+    units = [f"unit {a.unit!r} of axis {a.name}" for a in multiscale.axes if a.unit and not known_unit(a.name, a.unit)]
+    if axes or units:
+        yield ", ".join([*axes, *units])
+    names = [key for key in array.attrs if key != ARRAY_DIMENSIONS]
+    if names:
+        yield f"attributes of its array: {', '.join(names)}"
 
 
 def _dims(array: Array) -> tuple[str, ...] | None:

@@ -1,0 +1,98 @@
+"""NIfTI: an image on a grid of voxels, mapped into memory, or read into it if it is compressed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import nibabel
+import numpy as np
+
+from daskome.model.source import Source
+from daskome.model.text import pluralize
+from daskome.readers.axes import ordered
+from daskome.readers.described import Described, Quantities, described
+from daskome.readers.inputs import Input
+from daskome.sources.adapt import as_source
+from daskome.sources.views import Scaled
+
+NIFTI_AXES = ("x", "y", "z", "t", "c", "", "")
+
+
+def read(input_: Input) -> Source:
+    """Return the image of a ``.nii`` or ``.nii.gz`` file."""
+    image = _open(input_.path)
+    if any(n > 1 for n in image.shape[5:]):
+        raise ValueError(
+            f"{input_.path} has shape {image.shape}; OME-Zarr has no axis for the 6th dimension and beyond"
+        )
+    names = NIFTI_AXES[: len(image.shape)]
+    pixels = ordered(as_source(_pixels(input_.path, image.dataobj)), names[::-1])
+    return described(pixels, _described(image))
+
+
+def _open(path: str) -> Any:
+    try:
+        image: Any = nibabel.load(path)
+    except nibabel.filebasedimages.ImageFileError as error:
+        raise ValueError(f"{path} cannot be read as NIfTI: {error}") from error
+    if not isinstance(image, nibabel.Nifti1Image):
+        raise ValueError(f"{path} is {type(image).__name__}, not an image on a grid of voxels")
+    stored: Any = image.dataobj
+    if np.dtype(stored.dtype).fields:
+        raise ValueError(f"{path} has colours as one number ({stored.dtype}); split them into channels")
+    return image
+
+
+def _pixels(path: str, stored: Any) -> Any:
+    """Return the values with the last axis of the file first: that is the order in which they lie there."""
+    if path.lower().endswith(".gz"):
+        return np.asarray(stored).T
+    pixels = np.memmap(path, stored.dtype, "r", stored.offset, stored.shape[::-1])
+    if (stored.slope, stored.inter) == (1, 0):
+        return pixels
+    return Scaled(as_source(pixels).array, stored.slope, stored.inter)
+
+
+def _described(image: Any) -> Described:
+    """Return sizes and origin of an image, and in words its directions unless they are those of its axes.
+
+    Where neither the qform nor the sform has a code, nibabel makes an origin up. Units of time may be frequencies,
+    which no unit of time fits.
+    """
+    header = image.header
+    space, time = (unit.replace("unknown", "") for unit in header.get_xyzt_units())
+    sizes = zip("xyzt", header.get_zooms(), (space, space, space, time), strict=False)
+    has_origin = any(int(header[code]) > 0 for code in ("qform_code", "sform_code"))
+    origin = dict(zip("xyz", map(_shortest, image.affine[:3, 3]), strict=True)) if has_origin else {}
+    positions: Quantities = {axis: (value, space) for axis, value in origin.items()}
+    positions = {**positions, "t": (_shortest(header["toffset"]), time)}
+    left = (*(_directions(image.affine) if has_origin else ()), *_notes(image))
+    return Described({axis: (_shortest(size), unit) for axis, size, unit in sizes}, positions, left=left)
+
+
+def _directions(affine: Any) -> Iterator[str]:
+    """Yield the directions of the axes of voxels, unless they are those of x, y and z."""
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.allclose(directions, np.eye(3), atol=1e-6):
+        columns = (
+            f"{axis} ({', '.join(f'{v:g}' for v in np.round(c, 6))})"
+            for axis, c in zip("xyz", directions.T, strict=True)
+        )
+        codes: Any = nibabel.orientations.aff2axcodes(affine)  # type: ignore[no-untyped-call]
+        name = "".join(code or "?" for code in codes)
+        yield f"the orientation {name}, for which OME-Zarr has no place before 0.9: {', '.join(columns)}"
+
+
+def _notes(image: Any) -> Iterator[str]:
+    """Yield what else a header says."""
+    description = bytes(image.header["descrip"].item()).rstrip(b"\0 ")
+    if description:
+        yield f"its description {description.decode(errors='replace')!r}"
+    if image.header.get_intent()[0] != "none":
+        yield f"its intent {image.header.get_intent()[0]!r}"
+    if len(image.header.extensions):
+        yield f"{pluralize(len(image.header.extensions), 'extension')} of its header"
+
+
+def _shortest(number: Any) -> float:
+    """Return a 32-bit float as the number that was meant: 0.1, not 0.10000000149."""
+    return float(str(np.float32(number)))
