@@ -11,6 +11,7 @@ from typing import Any
 
 from dask.delayed import Delayed
 
+from daskome.calls.translation import accepts_ome_zarr_calls
 from daskome.model.types import (
     AxesLike,
     ChannelsLike,
@@ -47,7 +48,6 @@ from daskome.writing.metadata import (
     write_well_metadata,
 )
 from daskome.writing.more_levels import write_more_levels
-from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
 from daskome.writing.plates import planned_plate
 
 
