@@ -30,7 +30,7 @@ from daskome.execution.schedulers import (
     Cluster,
     Get,
     Processes,
-    Scheduler,
+    Scheduling,
     SchedulingFunction,
     Threads,
     scheduler_for,
@@ -131,7 +131,7 @@ def available_workers(target: StorePath | None = None, memory: int | str | None 
     return Workers(n, threads, nbytes, at_once=_at_once(target, scheduler))
 
 
-def _size(scheduler: Scheduler) -> tuple[int, int, int]:
+def _size(scheduler: Scheduling) -> tuple[int, int, int]:
     """Return how many workers there are, how many threads one has at most, and the bytes that one may use."""
     if isinstance(scheduler, Cluster):
         threads = threads_per_worker(scheduler.client)
@@ -156,7 +156,7 @@ def _usable(limit: int | None) -> int:
     return min(int(SPILL_FRACTION * limit), _machine_memory()) if limit else _machine_memory()
 
 
-def _at_once(place: StorePath | None, scheduler: Scheduler) -> int | None:
+def _at_once(place: StorePath | None, scheduler: Scheduling) -> int | None:
     """Return how many chunks of a block will be encoded beside each other: as zarr is set where they are written.
 
     Files and memory are written one chunk after the other; what is planned for zarr's default is enough for them.

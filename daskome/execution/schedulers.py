@@ -66,8 +66,8 @@ class Cluster:
     client: Any
 
 
-Scheduler = Threads | Processes | SchedulingFunction | Cluster
-BY_NAME: dict[Any, Callable[[int], Scheduler]] = {
+Scheduling = Threads | Processes | SchedulingFunction | Cluster
+BY_NAME: dict[Any, Callable[[int], Scheduling]] = {
     dask.threaded.get: Threads,
     get_sync: lambda n: Threads(0),
     dask.multiprocessing.get: Processes,
@@ -79,7 +79,7 @@ DISTRIBUTED = ("distributed", "dask.distributed")
 """Names of the active client."""
 
 
-def scheduler_for(target: StorePath | None) -> Scheduler:
+def scheduler_for(target: StorePath | None) -> Scheduling:
     """Return what runs the units of a target; without one, those of any target that workers can reach.
 
     Raises
@@ -105,7 +105,7 @@ def is_client(value: Any) -> bool:
     return hasattr(value, "scheduler_info")
 
 
-def _made_of(setting: Any, n: int) -> Scheduler:
+def _made_of(setting: Any, n: int) -> Scheduling:
     """Return one of Dask's schedulers by its name or function, or what stands for another function or executor."""
     get = get_scheduler(scheduler=setting)
     return BY_NAME[get](n) if get in BY_NAME else SchedulingFunction(get, n)
