@@ -11,6 +11,7 @@ from typing import Any
 
 from dask.delayed import Delayed
 
+from daskome.calls.translation import accepts_ome_zarr_calls
 from daskome.model.types import (
     AxesLike,
     ChannelsLike,
@@ -47,7 +48,6 @@ from daskome.writing.metadata import (
     write_well_metadata,
 )
 from daskome.writing.more_levels import write_more_levels
-from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
 from daskome.writing.plates import planned_plate
 
 
@@ -71,6 +71,7 @@ def write_image(
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
+    check_source: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -81,8 +82,9 @@ def write_image(
     """Write an image of any size as an OME-Zarr pyramid.
 
     All arguments are checked before anything is written. The OME attributes are written last, so readers never take an
-    interrupted write for an image. If a `distributed.Client` is active, its workers write; otherwise threads of this
-    process do.
+    interrupted write for an image. What writes is the scheduler that Dask is set to: the workers of the active
+    `distributed.Client`, else threads of this process. A call in a task of a cluster writes in that task; under
+    `distributed.worker_client`, on the whole cluster.
 
     Parameters
     ----------
@@ -141,6 +143,9 @@ def write_image(
         Allow a temporary copy of an image whose chunks fit those of the target so badly that it would be read more than
         four times. The copy is written once beside the journal, read once, and removed at the end. (Levels get such
         copies wherever that saves much reading; these are small, and the plan lists them.)
+    check_source : bool
+        Count the chunks of a zarr or HDF5 image that are not stored, and so would be written as the fill value. The
+        plan says how many; a warning does, if there are any. It takes a listing of the store.
     overwrite : bool
         Replace an existing image. Its labels, and other groups and attributes beside it, are kept.
     resume : bool
@@ -206,6 +211,7 @@ def plan_image(
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
+    check_source: bool = False,
     workers: int | None = None,
     threads: int | None = None,
     overwrite: bool = False,
@@ -223,7 +229,9 @@ def plan_image(
         As in `write_image`.
     group : optional
         The target. If it is given, the plan follows its version, and what it holds is checked too.
-    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory, staging
+    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory
+        As in `write_image`.
+    staging, check_source
         As in `write_image`.
     workers, threads : int, optional
         Plan for this many worker processes of `threads` threads (default 1) and `memory` each (default: not bounded),
@@ -271,6 +279,7 @@ def write_multiscale(
     storage_options: StorageOptions = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
+    check_source: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -289,7 +298,7 @@ def write_multiscale(
         methods the window's centre.
     group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
         As in `write_image`; scale and translation are those of the first level.
-    memory, overwrite, resume, retries, progress, compute, **metadata
+    memory, check_source, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
 
     Returns
@@ -332,6 +341,7 @@ def write_labels(
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
+    check_source: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -363,7 +373,7 @@ def write_labels(
         ``{1: {"area": 7}}`` or ``[{"label-value": 1, "area": 7}]``.
     label_metadata : dict, optional
         ``colors``, ``properties``, ``source`` and further entries of ``image-label`` (section "labels") in one dict.
-    memory, staging, overwrite, resume, retries, progress, compute, **metadata
+    memory, staging, check_source, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces the labels of this name only.
 
     Returns
@@ -406,6 +416,7 @@ def write_multiscale_labels(
     storage_options: StorageOptions = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
+    check_source: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -425,7 +436,7 @@ def write_multiscale_labels(
         How the levels were made, as in `write_multiscale`.
     fmt, axes, scale, translation, axes_units, storage_options, fs_options
         As in `write_image`.
-    memory, overwrite, resume, retries, progress, compute, **metadata
+    memory, check_source, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
 
     Returns
@@ -470,6 +481,7 @@ def write_plate(
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
+    check_source: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -498,7 +510,7 @@ def write_plate(
         Each with ``id`` and, optionally, ``name``, ``starttime`` and further entries (section "plate").
     fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
         As in `write_image`, for every image.
-    memory, staging, overwrite, resume, retries, progress, compute, **metadata
+    memory, staging, check_source, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.
 
     Returns

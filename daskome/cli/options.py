@@ -155,6 +155,7 @@ IMAGE_ROWS = (
     Row("--channels", "channels", ChannelsParam(), "Add display metadata: names of the channels by commas, or JSON."),
     MEMORY,
     Row("--staging", "staging", bool, "Allow a temporary copy of an IN that would be read over four times."),
+    Row("--check-source", "check_source", bool, "Count chunks of IN that are not stored, and read as the fill value."),
     THREADS,
     FS_OPTION,
     IN_OPTION,

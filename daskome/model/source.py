@@ -34,6 +34,42 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredChunks:
+    """How many of the chunks of an array are stored; the others are read as its fill value.
+
+    Attributes
+    ----------
+    path : str
+    stored, total : int
+    fill_value : str
+
+    Examples
+    --------
+    >>> print(StoredChunks("a.zarr/s0", 3, 4, "0"))
+    a.zarr/s0: 1 of 4 chunks is not stored, and is read as the fill value, 0
+    """
+
+    path: str
+    stored: int
+    total: int
+    fill_value: str
+
+    @property
+    def missing(self) -> int:
+        """How many chunks are not stored."""
+        return self.total - self.stored
+
+    def __str__(self) -> str:
+        if not self.missing:
+            return f"{self.path}: all of its {self.total:,} chunks are stored"
+        be = "is" if self.missing == 1 else "are"
+        return (
+            f"{self.path}: {self.missing:,} of {self.total:,} chunks {be} not stored, and {be} read as the fill value,"
+            f" {self.fill_value}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """An image, and what it says about itself.
 

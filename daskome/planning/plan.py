@@ -22,6 +22,7 @@ from daskome.model import regions
 from daskome.model.paths import common_path
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Region, Shape
+from daskome.model.source import StoredChunks
 from daskome.ome.metadata import Metadata
 from daskome.planning import cost
 from daskome.planning.choose import span_of
@@ -101,12 +102,15 @@ class Plan:
     stages : tuple of Stage
     workers : Workers
         The workers for which it was planned. More or fewer may carry it out.
+    counted : tuple of StoredChunks
+        Of the arrays that the images read, if they were counted (``check_source=True``).
     """
 
     version: str
     groups: tuple[Group, ...]
     stages: tuple[Stage, ...]
     workers: Workers
+    counted: tuple[StoredChunks, ...] = ()
     _held: dict[str, tuple[Group, Pyramid]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -212,7 +216,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """A hash of all that decides which bytes will be on disk. It knows neither workers nor units."""
-        document = replace(self.lasting, stages=(), workers=Workers()).to_dict()
+        document = replace(self.lasting, stages=(), workers=Workers(), counted=()).to_dict()
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
     @property

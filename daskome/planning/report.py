@@ -74,6 +74,7 @@ def _totals(plan: "Plan", rate: float) -> list[str]:
         f" {format_nbytes(plan.memory)} each ({format_nbytes(PROCESS_MEM)}, and"
         f" {format_nbytes(plan.thread_memory)} per thread)",
         f"the source is read {plan.amplification:.2f} times" if plan.n_images else "the coarsest level is read",
+        *map(str, plan.counted),
         *_staging(plan),
         *_sharing(plan),
         f"takes {format_duration(cost.seconds(plan.loads, plan.workers.parallel, rate))}, if a thread reads,"

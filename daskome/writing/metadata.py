@@ -10,6 +10,7 @@ import zarr
 from zarr.storage import StorePath
 
 from daskome._caller import warn
+from daskome.calls.translation import accepts_ome_zarr_calls
 from daskome.model.axes import Axis, parse_axes, typed
 from daskome.model.json_values import is_list, to_plain_json
 from daskome.model.paths import is_inside
@@ -37,7 +38,6 @@ from daskome.stores.groups import (
 from daskome.stores.location import address_of, locate
 from daskome.writing.description import warn_of_loss
 from daskome.writing.labels import check_name
-from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
 from daskome.writing.target import choose_version
 
 

@@ -3,10 +3,12 @@
 zarr and Dask are imported where they are needed: planning for other workers without a target needs neither.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from daskome._caller import warn
+from daskome.model.source import Source, StoredChunks
 from daskome.model.text import parse_nbytes
 from daskome.model.types import FormatLike, Nbytes
 from daskome.ome.detect import version_in
@@ -58,6 +60,7 @@ class PlanRequest:
 
     memory: Nbytes | None = None
     staging: bool = False
+    check_source: bool = False
     workers: int | None = None
     threads: int | None = None
 
@@ -78,10 +81,26 @@ def plan_call(
     target : StorePath, optional
     """
     version = choose_version(arguments["fmt"], target)
-    plan, sources = planner(arguments, target, version, plan_options(target, chosen(PlanRequest, arguments)))
+    request = chosen(PlanRequest, arguments)
+    plan, sources = planner(arguments, target, version, plan_options(target, request))
+    if request.check_source:
+        plan = replace(plan, counted=_counted_chunks(sources))
     warn_of_loss(version, plan.groups[0].metadata)
     warn_of_what_is_left(sources)
     return plan, sources
+
+
+def _counted_chunks(sources: Sequence[Source]) -> tuple[StoredChunks, ...]:
+    """Return how many chunks of each image are stored; warn if some are not."""
+    from daskome.sources.stored_chunks import count_chunks
+
+    counted = tuple(count for source in sources for count in count_chunks(source))
+    if not counted:
+        raise ValueError("check_source counts the chunks of zarr and HDF5 arrays; the image is none, so leave it out")
+    for count in counted:
+        if count.missing:
+            warn(str(count))
+    return counted
 
 
 def plan_options(store_path: "StorePath | None", request: PlanRequest) -> PlanOptions:

@@ -9,10 +9,7 @@ from numbers import Real
 from typing import Any, Final, cast
 
 from daskome._caller import warn
-from daskome.model.axes import parse_axes
-from daskome.model.level_options import LevelOptions, parse_level_options
-from daskome.model.regions import ceil_div
-from daskome.writing.ome_zarr_signatures import (
+from daskome.calls.signatures import (
     PUBLIC,
     CallArguments,
     Calls,
@@ -26,6 +23,9 @@ from daskome.writing.ome_zarr_signatures import (
     reject_missing_arguments,
     reject_misspelt_arguments,
 )
+from daskome.model.axes import parse_axes
+from daskome.model.level_options import LevelOptions, parse_level_options
+from daskome.model.regions import ceil_div
 
 # ---- calls
 
