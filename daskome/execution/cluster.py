@@ -7,7 +7,6 @@ restart of the cluster forgets; an adaptive cluster may begin without workers. I
 """
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from uuid import uuid4
 import dask
 
 from daskome._version import __version__
+from daskome.execution.schedulers import UNIT_PREFIX, workers_of
 from daskome.execution.unit_task import UnitTask, WriteError, run_with_payload, split_payload
 from daskome.model.regions import spread
 from daskome.model.source import Source
@@ -44,15 +44,6 @@ THREADS_TTL = 1.0
 """Seconds between checks of the number of threads: clusters grow and shrink."""
 
 
-def active_client() -> Any:
-    """Return the active `distributed.Client`, or None; distributed is slow to import, and not imported for this."""
-    distributed = sys.modules.get("distributed")
-    try:
-        return distributed and distributed.default_client()
-    except ValueError:
-        return None
-
-
 def threads_per_worker(client: Any) -> list[int]:
     """Return how many threads each worker has."""
     return list(client.nthreads().values())
@@ -60,7 +51,7 @@ def threads_per_worker(client: Any) -> list[int]:
 
 def memory_limit(client: Any) -> int | None:
     """Return the smallest memory limit of the workers in bytes, if they have one."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    workers = workers_of(client).values()
     return min((int(worker["memory_limit"]) for worker in workers if worker.get("memory_limit")), default=None)
 
 
@@ -92,7 +83,7 @@ class ClusterExecutor:
             If the scheduler is gone.
         """
         bare, keys, values = split_payload(task)
-        name = f"daskome-from-{task.unit.pass_.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
+        name = f"{UNIT_PREFIX}{task.unit.pass_.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
         try:
             there = [value if is_remote(value) else self.client.scatter(value, hash=False) for value in values]
             return self.submitted(run_with_payload, bare, keys, there, key=name)
@@ -207,7 +198,7 @@ def check_workers_see(client: Any, sources: Sequence[Source]) -> None:
     sights = sights_of(sources)
     for source in [sources[i] for i in spread(len(sources), SEEN_BY_ALL)]:
         check_travels(source)
-    workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    workers = sorted(workers_of(client))
     answers = client.run(_look, sights, workers, workers=workers, on_error="return") if sights and workers else {}
     wrong = {worker: answer for worker, answer in answers.items() if answer and not isinstance(answer, OSError)}
     for worker, answer in wrong.items():

@@ -113,10 +113,15 @@ def run_with_payload(task: UnitTask, keys: list[Any], values: list[Any]) -> None
     task()
 
 
+def fetched(task: UnitTask) -> tuple[UnitTask, list[Any], list[Any]]:
+    """Return a task without its payload, and the keys and values of that; what is on a cluster is fetched."""
+    bare, keys, values = split_payload(task)
+    return bare, keys, [value.result() if is_remote(value) else value for value in values]
+
+
 def run_here(task: UnitTask) -> None:
     """Run a task in this process; what its piece holds on a cluster is fetched."""
-    bare, keys, values = split_payload(task)
-    run_with_payload(bare, keys, [value.result() if is_remote(value) else value for value in values])
+    run_with_payload(*fetched(task))
 
 
 def _with_graph(task: UnitTask, graph: Mapping[Any, Any]) -> UnitTask:

@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from numbers import Real
 from typing import Any
 
+from daskome._caller import warn
+
 TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 GUESSES = {2: "yx", 3: "zyx", 5: "tczyx"}
 AXIS_REST = ("discrete", "longName")
@@ -68,12 +70,13 @@ def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str 
     ndim : int
         The number of dimensions of the image.
     units : dict of axis name to unit, or one unit for all axes of space, optional
-        UDUNITS-2 names, as OME-Zarr requires; common abbreviations are spelt out.
+        UDUNITS-2 names, as OME-Zarr recommends; common abbreviations are spelt out. Others, such as "pixel", are kept,
+        with a warning.
 
     Raises
     ------
     ValueError
-        If there are not `ndim` axes, if names repeat, or if an axis or unit is unknown.
+        If there are not `ndim` axes, if names repeat, or if an axis is unknown.
 
     Examples
     --------
@@ -219,8 +222,8 @@ def _parse_unit(axis: Axis, unit: str | None) -> str | None:
     known = UNITS.get(axis.type or "")
     if known is not None and unit not in known:
         near = get_close_matches(unit, sorted(known), n=1)
-        raise ValueError(
-            f"unit {unit!r} of axis {axis.name!r} is not a unit of {axis.type} that OME-Zarr knows"
-            + (f"; did you mean {near[0]!r}?" if near else "")
+        warn(
+            f"unit {unit!r} of axis {axis.name!r} is not a unit of {axis.type} that OME-Zarr knows, and readers may not"
+            " either" + (f"; did you mean {near[0]!r}?" if near else "")
         )
     return unit
