@@ -111,21 +111,31 @@ def typed(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     return tuple(axis if axis.type else replace(axis, type=TYPES.get(axis.name)) for axis in axes)
 
 
-def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float) -> tuple[float, ...]:
+def names_axis(values: Any, axis: Axis) -> bool:
+    """Return whether values by axis, as `per_axis` takes them, say something of an axis."""
+    if isinstance(values, Mapping):
+        return axis.name in values
+    return axis.spatial if isinstance(values, Real) else values is not None
+
+
+def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float | Mapping[str, float]) -> tuple[float, ...]:
     """Return one number per axis, from a sequence in their order, a dict by name, one number for space, or None.
+
+    Axes of which the values say nothing have the default, which may be a number by axis.
 
     Raises
     ------
     ValueError
         If a name is not an axis, if there is not one value per axis, or if a value is not a finite number.
     """
+    defaults = default if isinstance(default, Mapping) else dict.fromkeys(_names(axes), default)
     if values is None:
-        return (default,) * len(axes)
+        values = defaults
     if isinstance(values, Mapping):
         reject_unknown(values, _names(axes), f"{what} for axis")
-        values = [values.get(axis.name, default) for axis in axes]
+        values = [values.get(name, defaults[name]) for name in _names(axes)]
     if isinstance(values, Real) and not isinstance(values, bool):
-        values = [values if axis.spatial else default for axis in axes]
+        values = [values if axis.spatial else defaults[axis.name] for axis in axes]
     if isinstance(values, str | bytes | bool | Set) or not isinstance(values, Iterable):
         raise ValueError(f"{what} {values!r}: give one number, one for every axis in their order, or a dict by name")
     numbers = tuple(_number(value, what) for value in values)
