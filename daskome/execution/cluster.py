@@ -18,6 +18,8 @@ from typing import Any
 from uuid import uuid4
 
 import dask
+import dask.array as da
+from dask.highlevelgraph import HighLevelGraph
 
 from daskome._version import __version__
 from daskome.execution.schedulers import UNIT_PREFIX, workers_of
@@ -26,7 +28,8 @@ from daskome.model.regions import spread
 from daskome.model.source import Source
 from daskome.model.text import format_nbytes
 from daskome.planning.plan import Plan
-from daskome.sources.pieces import is_remote
+from daskome.sources.annotations import Annotations, annotations_of
+from daskome.sources.pieces import is_remote, source_piece
 from daskome.sources.presence import Sight, check_travels, sights_of
 from daskome.stores import journal as journals, sync_codecs
 from daskome.stores.journal import Journal
@@ -86,7 +89,7 @@ class ClusterExecutor:
         name = f"{UNIT_PREFIX}{task.unit.pass_.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
         try:
             there = [value if is_remote(value) else self.client.scatter(value, hash=False) for value in values]
-            return self.submitted(run_with_payload, bare, keys, there, key=name)
+            return self.submitted(run_with_payload, bare, keys, there, key=name, **task.annotations)
         except OSError as error:  # The worker to which an array was sent has died.
             self._check_connected(error)
             return _lost()
@@ -214,6 +217,27 @@ def _look(sights: Sequence[Sight], workers: Sequence[str], dask_worker: Any) -> 
     with ThreadPoolExecutor(LOOKS_AT_ONCE) as threads:
         problems = threads.map(Sight.problem, share)
         return next((f"{one.place}: {problem}" for one, problem in zip(share, problems, strict=True) if problem), "")
+
+
+def check_annotations(client: Any, plan: Plan, sources: Sequence[Source]) -> None:
+    """Raise a ValueError if a unit would be confined to different workers; warn of resources that no worker has."""
+    offered = [worker.get("resources") or {} for worker in workers_of(client).values()]
+    for number, source in enumerate(sources):
+        for asked in _asked(plan, number, source):
+            needed = asked.get("resources", {})
+            if not any(all(has.get(name, 0) >= n for name, n in needed.items()) for has in offered):
+                log.warning("no worker of the cluster has the resources %s; units wait until one joins", needed)
+
+
+def _asked(plan: Plan, number: int, source: Source) -> Iterator[Annotations]:
+    """Yield what a Dask image asks of workers as a whole; if its parts ask for different ones, what each unit asks."""
+    graph = source.array.__dask_graph__() if isinstance(source.array, da.Array) else HighLevelGraph({}, {})
+    try:
+        yield annotations_of(graph)
+    except ValueError:
+        units = (unit for stage in range(len(plan.stages)) for unit in plan.units(stage))
+        for unit in (unit for unit in units if unit.pass_.image == number):
+            yield annotations_of(source_piece(source, plan.reads(unit), unit.pass_.read_chunks).__dask_graph__())
 
 
 def _warnings(client: Any, plan: Plan) -> Iterator[str]:

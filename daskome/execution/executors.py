@@ -19,6 +19,7 @@ from zarr.storage import StorePath
 from daskome.execution.cluster import (
     IN_FLIGHT,
     SPILL_FRACTION,
+    check_annotations,
     check_workers_see,
     cluster_executor,
     concurrency_of_workers,
@@ -168,13 +169,13 @@ def _at_once(place: StorePath | None, scheduler: Scheduling) -> int | None:
     return sync_codecs.concurrency()
 
 
-def check_sources(target: StorePath, sources: Sequence[Source]) -> None:
+def check_sources(target: StorePath, plan: Plan, sources: Sequence[Source]) -> None:
     """Raise unless images can be read here, and by those that would write them to a target.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If an array that they read is not there, or is another one.
+        If an array that they read is not there, or is another one; or if Dask annotations leave no worker for a unit.
     TypeError
         If an image cannot travel to other processes that write it.
     """
@@ -183,6 +184,7 @@ def check_sources(target: StorePath, sources: Sequence[Source]) -> None:
     scheduler = scheduler_for(target)
     if isinstance(scheduler, Cluster):
         check_workers_see(scheduler.client, sources)
+        check_annotations(scheduler.client, plan, sources)
     elif isinstance(scheduler, Processes):
         sights_of(sources)
         for source in sources:

@@ -5,7 +5,7 @@ Large arrays and futures that the graph of a piece holds do not travel inside th
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import dask
@@ -21,6 +21,7 @@ from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Region
 from daskome.planning.plan import Unit
 from daskome.sources.adapt import as_source
+from daskome.sources.annotations import Annotations
 from daskome.sources.pieces import is_remote, source_piece, without_payload
 from daskome.sources.presence import check_still_there
 from daskome.stores import journal as journals
@@ -57,6 +58,8 @@ class UnitTask:
     wait : float
         Seconds to wait before it runs, after it has failed.
     copy_read, copy_written : TemporaryCopy, optional
+    annotations : dict
+        What the image asks of a scheduler (`annotations_of`).
     """
 
     unit: Unit
@@ -68,6 +71,7 @@ class UnitTask:
     wait: float = 0
     copy_read: TemporaryCopy | None = None
     copy_written: TemporaryCopy | None = None
+    annotations: Annotations = field(default_factory=dict)
 
     def __call__(self) -> None:
         """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
