@@ -78,7 +78,7 @@ def publish_plan(run: Run) -> None:
     """
     plan, target, version = run.plan, run.target, find_version(run.plan.version)
     publish.delete_partial_files(target, plan)
-    lasting = [group for group in plan.groups if not group.temporary]
+    lasting, consolidated = [group for group in plan.groups if not group.temporary], list[str]()
     for group in sorted(lasting, key=lambda group: depth_of(group.path), reverse=target.store.supports_deletes):
         metadata = group.metadata
         if group.pyramid is not None and not group.kept and metadata.omero:
@@ -89,6 +89,7 @@ def publish_plan(run: Run) -> None:
             metadata = with_levels(read_attributes(target / group.path) or {}, metadata)
         for path, text in group.documents.items():
             write_text(target / group.path / path, text)
-        publish.publish_group(target / group.path, version, metadata, group.attributes)
+        if publish.publish_group(target / group.path, version, metadata, group.attributes):
+            consolidated.append(group.path)
     journals.delete_journal(run.journal.home)
-    reconsolidate(target)
+    reconsolidate(target, consolidated)

@@ -7,7 +7,7 @@ from typing import Any
 
 from daskome._caller import warn
 from daskome.kernels.methods import find_method
-from daskome.model.axes import parse_axes, per_axis
+from daskome.model.axes import Axis, names_axis, parse_axes, per_axis
 from daskome.model.codecs import parse_codec, with_codecs
 from daskome.model.image import Image, check_ndim
 from daskome.model.level_options import NO_OPTIONS, LevelOptions, parse_level_options
@@ -118,22 +118,35 @@ class ImageOptions:
     def image(self, source: Source) -> Image:
         """Return the shape, dtype, axes and sizes of an image: the caller's, and the source's where there are none."""
         check_ndim(source.shape)
-        known = {axis.name for axis in parse_axes(self.axes or source.dims, len(source.shape))}
-        for axis in known.intersection(source.irregular):
-            if self.scale is None or (isinstance(self.scale, Mapping) and axis not in self.scale):
-                raise ValueError(f"coordinate {axis!r} is not regular and rising; drop it, or pass scale=")
-        own_units = {k: v for k, v in source.units.items() if k in known}
-        units = own_units if self.axes_units is None else self.axes_units
-        parsed = parse_axes(self.axes or source.dims, len(source.shape), units)
-        sizes, origin = ({k: v for k, v in d.items() if k in known} for d in (source.scale, source.translation))
+        named = parse_axes(self.axes or source.dims, len(source.shape))
+        source = by_axes(source, tuple(axis.name for axis in named))
+        for axis in named:
+            if axis.name in source.irregular and not names_axis(self.scale, axis):
+                raise ValueError(f"coordinate {axis.name!r} is not regular and rising; drop it, or pass scale=")
+        axes = parse_axes(named, len(named), self._units(source, named))
+        ones, zeros = (dict.fromkeys(source.dims or (), number) for number in (1.0, 0.0))
         return Image(
             source.shape,
             source.dtype,
-            parsed,
-            per_axis(sizes if self.scale is None else self.scale, parsed, "scale", 1.0),
-            per_axis(origin if self.translation is None else self.translation, parsed, "translation", 0.0),
+            axes,
+            per_axis(self.scale, axes, "scale", {**ones, **source.scale}),
+            per_axis(self.translation, axes, "translation", {**zeros, **source.translation}),
             self.name or source.name or "image",
         )
+
+    def _units(self, source: Source, axes: Sequence[Axis]) -> UnitsLike:
+        """Return the units of axes: the caller's, where they say something, over the source's.
+
+        A size that the caller gives is in the unit of the source's other axes of space, if they have one in common.
+        """
+        known = {**source.units, **{axis.name: axis.unit for axis in axes if axis.unit}}
+        common = {known.get(axis.name) for axis in axes if axis.spatial and axis.name in source.scale}
+        if len(common) == 1 and (unit := common.pop()):
+            sized = [axis.name for axis in axes if axis.spatial and names_axis(self.scale, axis)]
+            known = {**dict.fromkeys(sized, unit), **known}
+        if isinstance(self.axes_units, str):
+            return {**known, **{axis.name: self.axes_units for axis in axes if axis.spatial}}
+        return {**known, **self.axes_units} if isinstance(self.axes_units, Mapping) else self.axes_units or known
 
     def describe(self, version: Version, image: Image, source: Source) -> Describe:
         """Return a function from a pyramid to the metadata of its group, checked.
@@ -155,6 +168,19 @@ class ImageOptions:
         omero = parse_omero(self.omero, self.channels, image.axes, image.shape, image.name, source.omero)
         made = partial(image_metadata, omero=omero, image_label=self.image_label, name=self.name, how=how, rest=entries)
         return lambda pyramid: checked(version, made(pyramid))
+
+
+def by_axes(source: Source, names: Sequence[str]) -> Source:
+    """Return a source whose dimensions have other names, with what it knows of them."""
+    to = dict(zip(source.dims or names, names, strict=True))
+    return replace(
+        source,
+        dims=tuple(names),
+        scale={to[name]: value for name, value in source.scale.items() if name in to},
+        translation={to[name]: value for name, value in source.translation.items() if name in to},
+        units={to[name]: unit for name, unit in source.units.items() if name in to},
+        irregular=tuple(to[name] for name in source.irregular if name in to),
+    )
 
 
 def image_options(arguments: Arguments) -> ImageOptions:
