@@ -87,5 +87,5 @@ def publish_plan(run: Run) -> None:
         if group.kept:
             metadata = with_levels(read_attributes(target / group.path) or {}, metadata)
         publish.publish_group(target / group.path, version, metadata, group.attributes)
-    journals.delete_journal(run.journal.home)
+    journals.end_journal(run.journal.home)
     reconsolidate(target)
