@@ -537,6 +537,7 @@ def write_plate(
     return write(planned_plate, locals())
 
 
+@accepts_ome_zarr_calls
 def add_levels(
     group: GroupLike,
     scale_factors: ScaleFactors = "auto",

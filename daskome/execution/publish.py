@@ -77,7 +77,7 @@ def publish_plan(run: Run) -> None:
     """
     plan, target, version = run.plan, run.target, find_version(run.plan.version)
     publish.delete_partial_files(target, plan)
-    lasting = [group for group in plan.groups if not group.temporary]
+    lasting, consolidated = [group for group in plan.groups if not group.temporary], list[str]()
     for group in sorted(lasting, key=lambda group: depth_of(group.path), reverse=target.store.supports_deletes):
         metadata = group.metadata
         if group.pyramid is not None and not group.kept and metadata.omero:
@@ -86,6 +86,7 @@ def publish_plan(run: Run) -> None:
             metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
         if group.kept:
             metadata = with_levels(read_attributes(target / group.path) or {}, metadata)
-        publish.publish_group(target / group.path, version, metadata, group.attributes)
+        if publish.publish_group(target / group.path, version, metadata, group.attributes):
+            consolidated.append(group.path)
     journals.end_journal(run.journal.home)
-    reconsolidate(target)
+    reconsolidate(target, consolidated)

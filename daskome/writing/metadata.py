@@ -28,6 +28,7 @@ from daskome.ome.rules.walk import check_attributes, find_problems
 from daskome.ome.versions import FLAT_FORM, Version, axis_object
 from daskome.stores import publish
 from daskome.stores.groups import (
+    check_parents,
     find_array,
     find_group,
     read_attributes,
@@ -332,6 +333,7 @@ def check_format(group: zarr.Group, fmt: FormatLike | None = None) -> Version:
 def _target(group: GroupLike, fmt: FormatLike | None) -> tuple[StorePath, Version]:
     store_path = locate(group)
     version = choose_version(fmt, store_path)
+    check_parents(store_path, version)
     zarr_group = find_group(store_path)
     if zarr_group is not None and zarr_group.metadata.zarr_format != version.arrays.zarr_format:
         raise ValueError(
