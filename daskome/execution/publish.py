@@ -91,5 +91,5 @@ def publish_plan(run: Run) -> None:
             write_text(target / group.path / path, text)
         if publish.publish_group(target / group.path, version, metadata, group.attributes):
             consolidated.append(group.path)
-    journals.delete_journal(run.journal.home)
+    journals.end_journal(run.journal.home)
     reconsolidate(target, consolidated)
