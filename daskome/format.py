@@ -6,9 +6,9 @@ Every function of daskome takes ``"0.5"`` where it takes ``FormatV05()``.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from daskome.calls.translation import check_placing
 from daskome.ome.versions import VERSIONS, find_version
 from daskome.stores.location import locate
-from daskome.writing.ome_zarr_calls import check_placing
 
 Transformations = list[list[dict[str, Any]]]
 __all__ = [

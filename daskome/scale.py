@@ -12,11 +12,11 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final
 
+from daskome.calls.translation import plane_factors
 from daskome.kernels.downsample import downsample
 from daskome.kernels.methods import METHODS, Method, find_method
 from daskome.model.chunks import align_to_factor
 from daskome.model.regions import ceil_div
-from daskome.writing.ome_zarr_calls import plane_factors
 
 __all__ = ["Methods", "Scaler"]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from dask.delayed import Delayed
 
+from daskome.calls.translation import accepts_ome_zarr_calls
 from daskome.model.types import (
     AxesLike,
     ChannelsLike,
@@ -47,7 +48,6 @@ from daskome.writing.metadata import (
     write_well_metadata,
 )
 from daskome.writing.more_levels import write_more_levels
-from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
 from daskome.writing.plates import planned_plate
 
 
@@ -82,8 +82,9 @@ def write_image(
     """Write an image of any size as an OME-Zarr pyramid.
 
     All arguments are checked before anything is written. The OME attributes are written last, so readers never take an
-    interrupted write for an image. If a `distributed.Client` is active, its workers write; otherwise threads of this
-    process do.
+    interrupted write for an image. What writes is the scheduler that Dask is set to: the workers of the active
+    `distributed.Client`, else threads of this process. A call in a task of a cluster writes in that task; under
+    `distributed.worker_client`, on the whole cluster.
 
     Parameters
     ----------
@@ -536,6 +537,7 @@ def write_plate(
     return write(planned_plate, locals())
 
 
+@accepts_ome_zarr_calls
 def add_levels(
     group: GroupLike,
     scale_factors: ScaleFactors = "auto",

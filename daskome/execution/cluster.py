@@ -7,7 +7,6 @@ restart of the cluster forgets; an adaptive cluster may begin without workers. I
 """
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -19,14 +18,18 @@ from typing import Any
 from uuid import uuid4
 
 import dask
+import dask.array as da
+from dask.highlevelgraph import HighLevelGraph
 
 from daskome._version import __version__
+from daskome.execution.schedulers import UNIT_PREFIX, workers_of
 from daskome.execution.unit_task import UnitTask, WriteError, run_with_payload, split_payload
 from daskome.model.regions import spread
 from daskome.model.source import Source
 from daskome.model.text import format_nbytes
 from daskome.planning.plan import Plan
-from daskome.sources.pieces import is_remote
+from daskome.sources.annotations import Annotations, annotations_of
+from daskome.sources.pieces import is_remote, source_piece
 from daskome.sources.presence import Sight, check_travels, sights_of
 from daskome.stores import journal as journals, sync_codecs
 from daskome.stores.journal import Journal
@@ -44,15 +47,6 @@ THREADS_TTL = 1.0
 """Seconds between checks of the number of threads: clusters grow and shrink."""
 
 
-def active_client() -> Any:
-    """Return the active `distributed.Client`, or None; distributed is slow to import, and not imported for this."""
-    distributed = sys.modules.get("distributed")
-    try:
-        return distributed and distributed.default_client()
-    except ValueError:
-        return None
-
-
 def threads_per_worker(client: Any) -> list[int]:
     """Return how many threads each worker has."""
     return list(client.nthreads().values())
@@ -60,7 +54,7 @@ def threads_per_worker(client: Any) -> list[int]:
 
 def memory_limit(client: Any) -> int | None:
     """Return the smallest memory limit of the workers in bytes, if they have one."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    workers = workers_of(client).values()
     return min((int(worker["memory_limit"]) for worker in workers if worker.get("memory_limit")), default=None)
 
 
@@ -92,10 +86,10 @@ class ClusterExecutor:
             If the scheduler is gone.
         """
         bare, keys, values = split_payload(task)
-        name = f"daskome-from-{task.unit.pass_.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
+        name = f"{UNIT_PREFIX}{task.unit.pass_.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
         try:
             there = [value if is_remote(value) else self.client.scatter(value, hash=False) for value in values]
-            return self.submitted(run_with_payload, bare, keys, there, key=name)
+            return self.submitted(run_with_payload, bare, keys, there, key=name, **task.annotations)
         except OSError as error:  # The worker to which an array was sent has died.
             self._check_connected(error)
             return _lost()
@@ -207,7 +201,7 @@ def check_workers_see(client: Any, sources: Sequence[Source]) -> None:
     sights = sights_of(sources)
     for source in [sources[i] for i in spread(len(sources), SEEN_BY_ALL)]:
         check_travels(source)
-    workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    workers = sorted(workers_of(client))
     answers = client.run(_look, sights, workers, workers=workers, on_error="return") if sights and workers else {}
     wrong = {worker: answer for worker, answer in answers.items() if answer and not isinstance(answer, OSError)}
     for worker, answer in wrong.items():
@@ -223,6 +217,27 @@ def _look(sights: Sequence[Sight], workers: Sequence[str], dask_worker: Any) -> 
     with ThreadPoolExecutor(LOOKS_AT_ONCE) as threads:
         problems = threads.map(Sight.problem, share)
         return next((f"{one.place}: {problem}" for one, problem in zip(share, problems, strict=True) if problem), "")
+
+
+def check_annotations(client: Any, plan: Plan, sources: Sequence[Source]) -> None:
+    """Raise a ValueError if a unit would be confined to different workers; warn of resources that no worker has."""
+    offered = [worker.get("resources") or {} for worker in workers_of(client).values()]
+    for number, source in enumerate(sources):
+        for asked in _asked(plan, number, source):
+            needed = asked.get("resources", {})
+            if not any(all(has.get(name, 0) >= n for name, n in needed.items()) for has in offered):
+                log.warning("no worker of the cluster has the resources %s; units wait until one joins", needed)
+
+
+def _asked(plan: Plan, number: int, source: Source) -> Iterator[Annotations]:
+    """Yield what a Dask image asks of workers as a whole; if its parts ask for different ones, what each unit asks."""
+    graph = source.array.__dask_graph__() if isinstance(source.array, da.Array) else HighLevelGraph({}, {})
+    try:
+        yield annotations_of(graph)
+    except ValueError:
+        units = (unit for stage in range(len(plan.stages)) for unit in plan.units(stage))
+        for unit in (unit for unit in units if unit.pass_.image == number):
+            yield annotations_of(source_piece(source, plan.reads(unit), unit.pass_.read_chunks).__dask_graph__())
 
 
 def _warnings(client: Any, plan: Plan) -> Iterator[str]:

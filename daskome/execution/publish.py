@@ -22,6 +22,7 @@ from daskome.ome.read import with_levels
 from daskome.ome.versions import find_version
 from daskome.stores import journal as journals, publish
 from daskome.stores.arrays import open_levels
+from daskome.stores.documents import write_text
 from daskome.stores.groups import read_attributes, reconsolidate
 
 PERCENTILES = (0.1, 99.9)
@@ -80,7 +81,7 @@ def publish_plan(run: Run) -> None:
     plan, target, version = run.plan, run.target, find_version(run.plan.version)
     publish.delete_partial_files(target, plan)
     fingerprints = recorded_fingerprints(run)
-    lasting = [group for group in plan.groups if not group.temporary]
+    lasting, consolidated = [group for group in plan.groups if not group.temporary], list[str]()
     for group in sorted(lasting, key=lambda group: depth_of(group.path), reverse=target.store.supports_deletes):
         metadata = with_fingerprint(group.metadata, fingerprints.get(group.path))
         if group.pyramid is not None and not group.kept and metadata.omero:
@@ -89,6 +90,9 @@ def publish_plan(run: Run) -> None:
             metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
         if group.kept:
             metadata = with_levels(read_attributes(target / group.path) or {}, metadata)
-        publish.publish_group(target / group.path, version, metadata, group.attributes)
-    journals.delete_journal(run.journal.home)
-    reconsolidate(target)
+        for path, text in group.documents.items():
+            write_text(target / group.path / path, text)
+        if publish.publish_group(target / group.path, version, metadata, group.attributes):
+            consolidated.append(group.path)
+    journals.end_journal(run.journal.home)
+    reconsolidate(target, consolidated)

@@ -18,15 +18,18 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import NamedTuple
 
+import dask.array as da
 from zarr.storage import StorePath
 
 from daskome.execution.attempt import Attempt
 from daskome.execution.cluster import is_killed
 from daskome.execution.executors import Executor, open_executor
 from daskome.execution.unit_task import TemporaryCopy, UnitTask, WriteError
+from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
 from daskome.model.text import Progress, format_nbytes, pluralize
 from daskome.planning.plan import Plan, Unit
+from daskome.sources.annotations import Annotations, annotations_of, without_annotations
 from daskome.sources.dask_graphs import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores import journal as journals
@@ -111,11 +114,18 @@ def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
         if image is not None and image not in sources:
             sources = {image: with_shared_results(run.sources[image], compute_shared)}
         reads = plan.reads(unit)
-        piece = None if image is None else source_piece(sources[image], reads, pass_.read_chunks)
+        piece, asked = (None, {}) if image is None else _piece_of(sources[image], reads, pass_.read_chunks)
         paths = (pass_.reads_copy, pass_.writes_copy)
         read, written = (None if path is None else _temporary_copy(run, path) for path in paths)
         pyramid, group = plan.pyramid(pass_), run.target / pass_.group
-        yield UnitTask(unit, reads, piece, pyramid, group, run.journal, copy_read=read, copy_written=written)
+        yield UnitTask(unit, reads, piece, pyramid, group, run.journal, 0, read, written, asked)
+
+
+def _piece_of(source: Source, region: Region, read_chunks: Shape) -> tuple[da.Array, Annotations]:
+    """Return a region of a source, and apart from it the Dask annotations of its tasks: the unit runs them as one."""
+    piece = source_piece(source, region, read_chunks)
+    asked = annotations_of(piece.__dask_graph__())
+    return (without_annotations(piece) if asked else piece), asked
 
 
 def _temporary_copy(run: Run, path: str) -> TemporaryCopy:

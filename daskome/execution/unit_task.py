@@ -5,7 +5,7 @@ Large arrays and futures that the graph of a piece holds do not travel inside th
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import dask
@@ -21,6 +21,7 @@ from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Region
 from daskome.planning.plan import Unit
 from daskome.sources.adapt import as_source
+from daskome.sources.annotations import Annotations
 from daskome.sources.pieces import is_remote, source_piece, without_payload
 from daskome.sources.presence import check_still_there
 from daskome.stores import journal as journals
@@ -57,6 +58,8 @@ class UnitTask:
     wait : float
         Seconds to wait before it runs, after it has failed.
     copy_read, copy_written : TemporaryCopy, optional
+    annotations : dict
+        What the image asks of a scheduler (`annotations_of`).
     """
 
     unit: Unit
@@ -68,6 +71,7 @@ class UnitTask:
     wait: float = 0
     copy_read: TemporaryCopy | None = None
     copy_written: TemporaryCopy | None = None
+    annotations: Annotations = field(default_factory=dict)
 
     def __call__(self) -> None:
         """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
@@ -115,10 +119,15 @@ def run_with_payload(task: UnitTask, keys: list[Any], values: list[Any]) -> None
     task()
 
 
+def fetched(task: UnitTask) -> tuple[UnitTask, list[Any], list[Any]]:
+    """Return a task without its payload, and the keys and values of that; what is on a cluster is fetched."""
+    bare, keys, values = split_payload(task)
+    return bare, keys, [value.result() if is_remote(value) else value for value in values]
+
+
 def run_here(task: UnitTask) -> None:
     """Run a task in this process; what its piece holds on a cluster is fetched."""
-    bare, keys, values = split_payload(task)
-    run_with_payload(bare, keys, [value.result() if is_remote(value) else value for value in values])
+    run_with_payload(*fetched(task))
 
 
 def _with_graph(task: UnitTask, graph: Mapping[Any, Any]) -> UnitTask:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import dask
 from dask.delayed import Delayed, delayed
 from zarr.storage import StorePath
 
@@ -87,7 +88,7 @@ class Write:
         FileExistsError, PermissionError, NotADirectoryError
             As `daskome.stores.conflicts.arrays_to_replace`.
         """
-        check_sources(self.target, self.sources)
+        check_sources(self.target, self.plan, self.sources)
         check_no_overlap(self.target, self.plan, [a for source in self.sources for a in stored_at(source)])
         if self.journal is not None or self.finished:
             return self
@@ -114,7 +115,7 @@ class Write:
         """Write, and publish."""
         if self.finished:
             log.warning("%s is finished already; nothing is left to do", self.home)
-            journals.delete_journal(self.home)
+            journals.end_journal(self.home)
         else:
             run = self.init()
             runner.write_units(run, self.retries, progress)
@@ -161,7 +162,9 @@ class Write:
         """Return a unit as a task of a Dask graph; its payload comes to it as arguments."""
         bare, keys, values = split_payload(task)
         name = f"from-{task.unit.pass_.reading}"
-        return _delay(name, run_with_retries, bare, keys, self.plan.describe(task.unit), self.retries)(values, barrier)
+        unit = _delay(name, run_with_retries, bare, keys, self.plan.describe(task.unit), self.retries)
+        with dask.annotate(**task.annotations):
+            return unit(values, barrier)
 
 
 class DelayedWrite(Delayed):  # type: ignore[misc]

@@ -13,7 +13,7 @@ import dask.array as da
 import numpy as np
 from dask.local import get_sync
 
-from daskome.execution.executors import n_threads
+from daskome.execution.schedulers import n_threads
 from daskome.execution.unit_graph import coarsen
 from daskome.inspection.stored_image import StoredImage, is_downsampled_length, pyramid_of, reason
 from daskome.kernels.methods import METHODS, find_method

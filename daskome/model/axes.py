@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from numbers import Real
 from typing import Any
 
+from daskome._caller import warn
+
 TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 GUESSES = {2: "yx", 3: "zyx", 5: "tczyx"}
 AXIS_REST = ("discrete", "longName")
@@ -68,12 +70,13 @@ def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str 
     ndim : int
         The number of dimensions of the image.
     units : dict of axis name to unit, or one unit for all axes of space, optional
-        UDUNITS-2 names, as OME-Zarr requires; common abbreviations are spelt out.
+        UDUNITS-2 names, as OME-Zarr recommends; common abbreviations are spelt out. Others, such as "pixel", are kept,
+        with a warning.
 
     Raises
     ------
     ValueError
-        If there are not `ndim` axes, if names repeat, or if an axis or unit is unknown.
+        If there are not `ndim` axes, if names repeat, or if an axis is unknown.
 
     Examples
     --------
@@ -108,21 +111,31 @@ def typed(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     return tuple(axis if axis.type else replace(axis, type=TYPES.get(axis.name)) for axis in axes)
 
 
-def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float) -> tuple[float, ...]:
+def names_axis(values: Any, axis: Axis) -> bool:
+    """Return whether values by axis, as `per_axis` takes them, say something of an axis."""
+    if isinstance(values, Mapping):
+        return axis.name in values
+    return axis.spatial if isinstance(values, Real) else values is not None
+
+
+def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float | Mapping[str, float]) -> tuple[float, ...]:
     """Return one number per axis, from a sequence in their order, a dict by name, one number for space, or None.
+
+    Axes of which the values say nothing have the default, which may be a number by axis.
 
     Raises
     ------
     ValueError
         If a name is not an axis, if there is not one value per axis, or if a value is not a finite number.
     """
+    defaults = default if isinstance(default, Mapping) else dict.fromkeys(_names(axes), default)
     if values is None:
-        return (default,) * len(axes)
+        values = defaults
     if isinstance(values, Mapping):
         reject_unknown(values, _names(axes), f"{what} for axis")
-        values = [values.get(axis.name, default) for axis in axes]
+        values = [values.get(name, defaults[name]) for name in _names(axes)]
     if isinstance(values, Real) and not isinstance(values, bool):
-        values = [values if axis.spatial else default for axis in axes]
+        values = [values if axis.spatial else defaults[axis.name] for axis in axes]
     if isinstance(values, str | bytes | bool | Set) or not isinstance(values, Iterable):
         raise ValueError(f"{what} {values!r}: give one number, one for every axis in their order, or a dict by name")
     numbers = tuple(_number(value, what) for value in values)
@@ -209,8 +222,8 @@ def _parse_unit(axis: Axis, unit: str | None) -> str | None:
     known = UNITS.get(axis.type or "")
     if known is not None and unit not in known:
         near = get_close_matches(unit, sorted(known), n=1)
-        raise ValueError(
-            f"unit {unit!r} of axis {axis.name!r} is not a unit of {axis.type} that OME-Zarr knows"
-            + (f"; did you mean {near[0]!r}?" if near else "")
+        warn(
+            f"unit {unit!r} of axis {axis.name!r} is not a unit of {axis.type} that OME-Zarr knows, and readers may not"
+            " either" + (f"; did you mean {near[0]!r}?" if near else "")
         )
     return unit

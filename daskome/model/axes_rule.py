@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from daskome._caller import warn
 from daskome.model.axes import GUESSES, Axis
 
 FIXED_AXES = tuple(GUESSES[5])
@@ -20,7 +21,7 @@ class AxesFault(NamedTuple):
 
 
 def check_axes(axes: Sequence[Axis], *, fixed: bool) -> None:
-    """Raise a ValueError for axes that an image must not be written with.
+    """Raise a ValueError for axes that an image must not have; warn of those that it should not have.
 
     Parameters
     ----------
@@ -30,14 +31,16 @@ def check_axes(axes: Sequence[Axis], *, fixed: bool) -> None:
 
     Examples
     --------
-    >>> check_axes([Axis("z", "space"), Axis("x", "space"), Axis("y", "space")], fixed=False)
+    >>> check_axes([Axis("y", "space"), Axis("x", "space"), Axis("c", "channel")], fixed=False)
     Traceback (most recent call last):
-    ValueError: axes ['z', 'x', 'y'] of space should be in the order z, y, x; transpose the image to match (section 'axes')
+    ValueError: axes ['y', 'x', 'c'] must be in the order time, channel, space; transpose the image to match (section 'axes')
     """  # noqa: E501
     names = [axis.name for axis in axes]
     fault = (fixed and fixed_axes_fault(names)) or image_axes_fault([(axis.name, axis.type or "") for axis in axes])
-    if fault:
+    if fault and not fault.is_advice:
         raise ValueError(f"axes {names} {fault.message} (section 'axes')")
+    if fault:
+        warn(f"axes {names} {fault.message}, or leave them so where it is meant (section 'axes')")
 
 
 def fixed_axes_fault(names: Sequence[str]) -> AxesFault | None:

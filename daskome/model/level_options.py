@@ -58,16 +58,16 @@ class LevelOptions:
         return self if self.shared else LevelOptions((options, *self.levels), shared=False)
 
     def per_level(self, n: int) -> list[dict[str, Any]]:
-        """Return one dict for each of `n` levels.
+        """Return one dict for each of `n` levels; those of further levels, which an image may have, are left out.
 
         Raises
         ------
         ValueError
-            If there is not one dict per level.
+            If there are not enough.
         """
-        if not self.shared and len(self.levels) != n:
+        if not self.shared and len(self.levels) < n:
             raise ValueError(f"storage_options has {len(self.levels)} entries, but the pyramid has {n} levels")
-        return [dict(level) for level in (self.levels * n if self.shared else self.levels)]
+        return [dict(level) for level in (self.levels * n if self.shared else self.levels[:n])]
 
 
 NO_OPTIONS = LevelOptions()

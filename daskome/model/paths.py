@@ -32,6 +32,16 @@ def paths_inside(paths: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(inside))
 
 
+def parents_of(path: str) -> list[str]:
+    """Return the paths above a path in a store, the nearest first.
+
+    >>> parents_of("A/1/0"), parents_of("")
+    (['A/1', 'A', ''], [])
+    """
+    names = path.split("/") if path else []
+    return ["/".join(names[:n]) for n in range(len(names) - 1, -1, -1)]
+
+
 def join_paths(*paths: str) -> str:
     """Return paths as one; an empty one, such as that of the target itself, leaves no trace.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 from daskome.kernels.methods import Method
 from daskome.model import regions
@@ -105,8 +106,8 @@ def image_pyramid(
         For a dtype, shape, scale, factor or storage option that is not possible; the message says which are.
     """
     check_image(image)
-    options = parse_level_options(storage_options).first
-    chunks = parse_layout(options_per_level(options, 1)[0], image.shape, image.axes, image.itemsize, stored_as).chunks
+    (options,) = options_per_level(parse_level_options(storage_options).first, 1, _follows(image, stored_as))
+    chunks = parse_layout(options, image.shape, image.axes, image.itemsize, stored_as).chunks
     factors = parse_factors(scale_factors, image, chunks)
     shapes = [tuple(ceil_div(n, f) for n, f in zip(image.shape, fs, strict=True)) for fs in factors]
     return _pyramid(image, method, shapes, factors, storage_options, stored_as, limits or default_limits())
@@ -167,12 +168,18 @@ def _pyramid(
     stored_as: ArrayFormat,
     limits: Limits,
 ) -> Pyramid:
-    options = options_per_level(storage_options, len(shapes))
+    options = options_per_level(storage_options, len(shapes), _follows(image, stored_as))
     levels = [
         _level(f"s{k}", image, method, shape, fs, parse_layout(o, shape, image.axes, image.itemsize, stored_as), limits)
         for k, (shape, fs, o) in enumerate(zip(shapes, factors, options, strict=True))
     ]
     return Pyramid(image.name, image.axes, image.dtype, method, tuple(levels))
+
+
+def _follows(image: Image, stored_as: ArrayFormat) -> dict[str, Any]:
+    """Return the storage options that follow from an image and the version, which a caller may only repeat."""
+    names = [axis.name for axis in image.axes]
+    return {"dtype": image.dtype, "dimension_names": names, "zarr_format": stored_as.zarr_format}
 
 
 def _level(

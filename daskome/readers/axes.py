@@ -2,25 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from daskome.model.axes import TYPES
 from daskome.model.source import Source
 from daskome.sources.views import View
-
-DIMENSION_NAMES = {name: name for name in TYPES} | {"time": "t", "channel": "c", "channels": "c"}
-
-
-def known_dims(names: Sequence[Any]) -> tuple[str, ...] | None:
-    """Return the names of axes if they are ones that OME-Zarr knows and each is there once; otherwise None.
-
-    >>> known_dims(["Channel", "Y", "X"]), known_dims(["dim_0", "dim_1"])
-    (('c', 'y', 'x'), None)
-    """
-    dims = tuple(DIMENSION_NAMES.get(str(name).lower(), "") for name in names)
-    return dims if dims and all(dims) and len(set(dims)) == len(dims) else None
 
 
 def ordered(source: Source, names: Sequence[str]) -> Source:

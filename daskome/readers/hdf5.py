@@ -7,8 +7,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from daskome.model.dimension_names import known_dims
 from daskome.model.source import Source
-from daskome.readers.axes import known_dims
 from daskome.readers.described import Described, described
 from daskome.readers.imaris import imaris_image
 from daskome.readers.inputs import Input, listed

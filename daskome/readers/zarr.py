@@ -8,13 +8,13 @@ from typing import Any
 
 import zarr
 
+from daskome.model.dimension_names import known_dims
 from daskome.model.source import Source
 from daskome.model.text import pluralize
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.metadata import TRANSFORMS, Multiscale, PlacedDataset
 from daskome.ome.read import read_multiscale
-from daskome.readers.axes import known_dims
 from daskome.readers.described import shown
 from daskome.readers.inputs import Input, listed
 from daskome.readers.units import known_unit

@@ -13,6 +13,7 @@ import numpy as np
 
 from daskome.model.axes import TYPES
 from daskome.model.chunks import Chunks, regular_chunks
+from daskome.model.dimension_names import axis_names
 from daskome.model.source import Source
 from daskome.sources.array_likes import adapted
 from daskome.sources.blocks import checked_blocks
@@ -126,25 +127,44 @@ def _chunks(image: Any) -> Chunks:
 
 
 def _from_xarray(image: Any) -> Source:
-    inner = as_source(image.data)
-    dims = tuple(map(str, image.dims))
-    known = {dim: image.coords[dim] for dim in dims if dim in image.coords and TYPES.get(dim) != "channel"}
-    numbers = {dim: c.values.astype(float) for dim, c in known.items() if c.dtype.kind in "iuf" and c.ndim == 1}
-    steps = {dim: _step(values) for dim, values in numbers.items() if len(values) > 1}
-    irregular = tuple(dim for dim, step in steps.items() if step is None)
-    return Source(
-        inner.array,
-        inner.chunks,
-        dims,
-        {dim: step for dim, step in steps.items() if step is not None},
-        {dim: float(values[0]) for dim, values in numbers.items() if len(values) and dim not in irregular},
-        {dim: str(known[dim].attrs["units"]) for dim in numbers if known[dim].attrs.get("units")},
-        str(image.name) if image.name else None,
-        irregular,
-        buffer_copies=inner.buffer_copies,
-        shared=inner.shared,
-        repeated=inner.repeated,
+    """Return an xarray with its coordinates, by the names that OME-Zarr has for its dimensions."""
+    names = dict(zip(map(str, image.dims), axis_names(image.dims), strict=True))
+    coords = {name: image.coords[dim] for dim, name in names.items() if dim in image.coords}
+    channels = [_channels(coord) for name, coord in coords.items() if TYPES.get(name) == "channel"]
+    others = {name: coord for name, coord in coords.items() if TYPES.get(name) != "channel"}
+    numbers = {name: values for name, coord in others.items() if (values := _seconds_or_numbers(coord)) is not None}
+    units = {
+        name: coord.attrs.get("units") or ("s" if coord.dtype.kind in "mM" else "") for name, coord in others.items()
+    }
+    steps = {name: _step(values) for name, values in numbers.items() if len(values) > 1}
+    irregular = tuple(name for name, step in steps.items() if step is None)
+    return replace(
+        as_source(image.data),
+        dims=tuple(names.values()),
+        scale={name: step for name, step in steps.items() if step is not None},
+        translation={name: float(v[0]) for name, v in numbers.items() if len(v) and name not in irregular},
+        units={name: str(units[name]) for name in numbers if units[name]},
+        name=str(image.name) if image.name else None,
+        irregular=irregular,
+        omero=next(filter(None, channels), None),
+        left=tuple(f"coordinate {name!r}" for name in others if name not in numbers),
     )
+
+
+def _seconds_or_numbers(coord: Any) -> np.ndarray[Any, Any] | None:
+    """Return the values of a coordinate along its axis, times in seconds and dates from the first; or None."""
+    values = coord.values
+    if coord.ndim != 1 or coord.dtype.kind not in "iufmM":
+        return None
+    if coord.dtype.kind == "M":
+        values = values - values[:1]
+    return np.asarray(values / np.timedelta64(1, "s") if coord.dtype.kind in "mM" else values, float)
+
+
+def _channels(coord: Any) -> dict[str, Any] | None:
+    """Return channels named by their coordinate, as ``omero``; None if that only counts them."""
+    values = coord.values.ravel().tolist()
+    return None if values == list(range(len(values))) else {"channels": [{"label": str(value)} for value in values]}
 
 
 def _step(values: np.ndarray[Any, Any]) -> float | None:

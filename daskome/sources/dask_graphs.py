@@ -17,6 +17,7 @@ from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 from dask.sizeof import sizeof
 
 from daskome.model.text import format_nbytes
+from daskome.sources.annotations import annotations_of
 
 Needs = Mapping[Any, set[Any]]
 """The keys that each key depends on directly."""
@@ -55,7 +56,10 @@ def materialize(array: da.Array) -> da.Array:
     other = {k: o for k, o in graph.layers.items() if not isinstance(o, Blockwise | MaterializedLayer)}
     if not other:
         return array
-    layers = {**graph.layers, **{name: MaterializedLayer(dict(layer)) for name, layer in other.items()}}
+    layers = {
+        **graph.layers,
+        **{name: MaterializedLayer(dict(layer), layer.annotations) for name, layer in other.items()},
+    }
     return da.Array(HighLevelGraph(layers, graph.dependencies), array.name, array.chunks, meta=array._meta)
 
 
@@ -163,7 +167,8 @@ def compute_shared(graph: HighLevelGraph, keys: Collection[Any]) -> dict[Any, An
     """Compute some results of a graph together; return those small enough to travel with each unit."""
     if not keys:
         return {}
-    found = dask.compute(*(delayed(_kept, pure=False)(one) for one in as_delayed(graph, keys).values()))
+    with dask.annotate(**annotations_of(subgraph(graph, keys))):
+        found = dask.compute(*(delayed(_kept, pure=False)(one) for one in as_delayed(graph, keys).values()))
     results = dict(zip(keys, found, strict=True))
     large = sum(value.nbytes for value in found if isinstance(value, Large))
     if large:
@@ -193,5 +198,5 @@ def with_values(array: da.Array, values: Mapping[Any, Any]) -> da.Array:
     layers = dict(graph.layers)
     for key, value in values.items():
         name = Keys(graph).layer(key)
-        layers[name] = MaterializedLayer({**dict(layers[name]), key: value})
+        layers[name] = MaterializedLayer({**dict(layers[name]), key: value}, layers[name].annotations)
     return da.Array(HighLevelGraph(layers, graph.dependencies), array.name, array.chunks, meta=array._meta)

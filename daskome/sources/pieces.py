@@ -72,7 +72,10 @@ def without_payload(piece: da.Array) -> tuple[da.Array, dict[Any, Any]]:
     held = {key: value for key, value in values.items() if _is_held(value)}
     if not held:
         return piece, {}
-    bare = {name: MaterializedLayer({k: v for k, v in layer.items() if k not in held}) for name, layer in made.items()}
+    bare = {
+        name: MaterializedLayer({k: v for k, v in layer.items() if k not in held}, layers[name].annotations)
+        for name, layer in made.items()
+    }
     graph = HighLevelGraph({**layers, **bare}, piece.__dask_graph__().dependencies)
     return da.Array(graph, piece.name, piece.chunks, meta=piece._meta), held
 

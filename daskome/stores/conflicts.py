@@ -13,7 +13,7 @@ from daskome.ome.metadata import Metadata
 from daskome.ome.versions import find_version
 from daskome.planning.plan import Group, Plan
 from daskome.stores.documents import list_names
-from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, read_attributes
+from daskome.stores.groups import UNFINISHED_KEY, check_parents, find_array, find_group, list_members, read_attributes
 from daskome.stores.journal import JOURNAL
 from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of
@@ -32,9 +32,11 @@ def arrays_to_replace(target: StorePath, plan: Plan, overwrite: bool) -> list[st
     PermissionError, NotADirectoryError
         If the target cannot be written.
     ValueError
-        If the plan needs a temporary copy, which the store cannot delete.
+        If the plan needs a temporary copy, which the store cannot delete; or the target lies in a group of another
+        zarr format.
     """
     _check_writable(target)
+    check_parents(target, find_version(plan.version))
     if plan.temporary and not target.store.supports_deletes:
         raise ValueError(f"{target} is in a store that cannot delete a temporary copy of the image; leave staging out")
     missing: set[str] = set()
@@ -70,7 +72,7 @@ def _replaceable(target: StorePath, plan: Plan, group: Group, overwrite: bool) -
             old = levels_there(target, attributes)
         new = [level.path for level in group.pyramid.levels[group.kept :]]
         old += [path for path in new if path not in old and _is_in_the_way(target, path, overwrite)]
-    _check_format(target, plan, old)
+    _check_format(target, plan, old, replaced=group.pyramid is not None and not group.kept)
     return old
 
 
@@ -182,11 +184,16 @@ def _is_in_the_way(target: StorePath, path: str, overwrite: bool) -> bool:
     return False
 
 
-def _check_format(target: StorePath, plan: Plan, old: Sequence[str]) -> None:
-    """Raise if a group would change its zarr format, but holds more than the image that is replaced."""
+def _check_format(target: StorePath, plan: Plan, old: Sequence[str], *, replaced: bool) -> None:
+    """Raise if a group would change its zarr format, but is not replaced, or holds more than the image that is."""
     group = find_group(target)
     if group is None or group.metadata.zarr_format == find_version(plan.version).arrays.zarr_format:
         return
+    if not replaced:
+        raise ValueError(
+            f"{target} is a zarr v{group.metadata.zarr_format} group, but OME-Zarr {plan.version} is stored in the"
+            " other; leave fmt out to follow the group, or write to a new path"
+        )
     others = {name for name, _ in list_members(group)} - {path.split("/")[0] for path in old}
     if others:
         raise FileExistsError(

@@ -17,11 +17,13 @@ from daskome.planning.plan import Group, Plan
 from daskome.stores import journal as journals
 from daskome.stores.arrays import Documents, create_array
 from daskome.stores.groups import (
+    CONSOLIDATED,
     JSON,
     UNFINISHED_KEY,
     V2_DOCUMENTS,
     attributes_of_others,
     find_group,
+    is_consolidated,
     read_attributes,
     set_attributes,
     zarr_format_of,
@@ -120,8 +122,10 @@ def _begin(target: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
     """Take from a group what makes it an image, if it is to hold another."""
     attributes, arrays = read_attributes(target), find_version(plan.version).arrays
     if attributes is not None and group.pyramid is not None and not group.kept:
+        if _had_copies(target, attributes):
+            mark = {**mark, CONSOLIDATED: True}
         set_attributes(target, arrays, {**attributes_of_others(attributes), UNFINISHED_KEY: mark})
-    elif attributes is None and group.pyramid is None and group.metadata.plate is None:
+    elif attributes is None and group.pyramid is None and group.metadata.plate is None and group.path != plan.keeper:
         _make_group(target, plan, group)
     elif attributes is None:
         with suppress(zarr.errors.ContainsGroupError):  # Another process has just made it, for a part of its own.
@@ -140,6 +144,12 @@ def _make_group(target: StorePath, plan: Plan, group: Group) -> None:
             zarr.create_group(
                 target.store, path=target.path, zarr_format=zarr_format_of(version.arrays), attributes=attributes
             )
+
+
+def _had_copies(target: StorePath, attributes: JSON) -> bool:
+    """Whether an image that is replaced holds consolidated metadata, or did when it was begun to be replaced."""
+    mark = attributes.get(UNFINISHED_KEY)
+    return is_consolidated(target) or (isinstance(mark, dict) and bool(mark.get(CONSOLIDATED)))
 
 
 def _mark(group: Group, replaced: Iterable[str], fingerprint: str) -> JSON:

@@ -1,19 +1,23 @@
 """Groups and arrays that exist: opened, listed, their attributes read and written."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import zarr
+from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.model.layout import ArrayFormat
+from daskome.model.paths import depth_of, join_paths, parents_of
 from daskome.ome.detect import OME_KEYS, ome_keys, ome_of
 from daskome.ome.versions import Version
 from daskome.stores.kinds import kind_of
 
 JSON = dict[str, Any]
 UNFINISHED_KEY = "daskome"
+CONSOLIDATED = "consolidated"
+"""The entry of the mark of an unfinished image that says that its group held consolidated metadata."""
 IMAGE_KEYS = ("multiscales", "omero", "image-label")
 """The attributes that make a group an image."""
 ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
@@ -64,21 +68,50 @@ def reload_attributes(target: Any) -> None:
         target.metadata.attributes.update(attributes or {})
 
 
-def reconsolidate(store_path: StorePath) -> None:
-    """Consolidate again the metadata of those groups, from a path up, that hold consolidated copies, now stale."""
-    paths = [store_path.path]
-    while paths[-1]:
-        paths.append(paths[-1].rpartition("/")[0])
-    for path in paths:
-        if _is_consolidated(StorePath(store_path.store, path)):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)
-                zarr.consolidate_metadata(store_path.store, path=path or None)
+def reconsolidate(store_path: StorePath, anew: Iterable[str] = ()) -> None:
+    """Consolidate again the metadata of those groups, from a path up, that hold consolidated copies, now stale.
+
+    Parameters
+    ----------
+    store_path : StorePath
+    anew : iterable of str
+        Paths of groups below whose copies have been taken away while they were written.
+    """
+    for path in sorted((join_paths(store_path.path, inner) for inner in anew), key=depth_of, reverse=True):
+        _consolidate(store_path.store, path)
+    for path in (store_path.path, *parents_of(store_path.path)):
+        if is_consolidated(StorePath(store_path.store, path)):
+            _consolidate(store_path.store, path)
 
 
-def _is_consolidated(store_path: StorePath) -> bool:
+def _consolidate(store: Any, path: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        zarr.consolidate_metadata(store, path=path or None)
+
+
+def is_consolidated(store_path: StorePath) -> bool:
+    """Whether a group holds copies of the metadata below it."""
     group = find_group(store_path, consolidated=None)
     return group is not None and group.metadata.consolidated_metadata is not None
+
+
+def check_parents(store_path: StorePath, version: Version) -> None:
+    """Raise a ValueError if a group lies in a group of another zarr format, which it would hide.
+
+    zarr puts a document of the new format into each parent that has none: readers would take that for the parent.
+    """
+    ours, others = ("zarr.json", ".zgroup") if version.arrays.zarr_format == 3 else (".zgroup", "zarr.json")
+    for path in parents_of(store_path.path):
+        parent = StorePath(store_path.store, path)
+        if sync((parent / ours).exists()):
+            return
+        if sync((parent / others).exists()):
+            raise ValueError(
+                f"{store_path} lies in {parent}, a zarr v{5 - version.arrays.zarr_format} group, but OME-Zarr"
+                f" {version.name} is stored in v{version.arrays.zarr_format}; write in a version of that zarr format,"
+                " or to a place of its own"
+            )
 
 
 def attributes_of_others(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -102,7 +135,7 @@ def others_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
     >>> others_of({"ome": {"version": "0.5", "multiscales": [], "_creator": "tool"}, "acquired": "2026"})
     {'acquired': '2026', 'ome': {'_creator': 'tool'}}
     """
-    known = ("ome",) if "ome" in attributes else (*OME_KEYS, ARRAY_DIMENSIONS)
+    known = ("ome",) if "ome" in attributes else (*ome_keys(attributes), ARRAY_DIMENSIONS)
     beside = {key: value for key, value in attributes.items() if key not in known}
     under = ome_of(attributes) if "ome" in attributes else {}
     rest = {key: value for key, value in under.items() if key not in ("version", *OME_KEYS)}

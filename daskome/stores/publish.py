@@ -13,7 +13,7 @@ from daskome.ome.read import merged
 from daskome.ome.versions import Version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan
-from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes, set_attributes, split_others
+from daskome.stores.groups import CONSOLIDATED, JSON, UNFINISHED_KEY, read_attributes, set_attributes, split_others
 from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.locking import HERE, held
 
@@ -24,8 +24,10 @@ PARTIAL = ".partial"
 
 def publish_group(
     target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any] = NO_ATTRIBUTES
-) -> None:
+) -> bool:
     """Turn what is finished into an image, a plate, …: the attributes of its group, in one write.
+
+    Return whether the group held consolidated metadata before an image in it was replaced.
 
     Lists of labels and of wells grow, and several processes may add to one. In a folder, and in what no other process
     can reach, one after the other does. Elsewhere, as on S3 and NFS, another process may have read the list before
@@ -35,25 +37,27 @@ def publish_group(
     `attributes` are those of other programs, which go with it.
     """
     if metadata.labels is None and metadata.plate is None:
-        _publish(target, version, metadata, attributes)
-        return
+        return _publish(target, version, metadata, attributes)
     for wait in WAITS:
         with _alone(target) as alone:
             _publish(target, version, metadata, attributes)
         if alone:
             break
         time.sleep(wait)
+    return False
 
 
 WAITS = (0.05, 0.1, 0)
 """Seconds after writing a list that grows until it is looked at again, where processes cannot take turns."""
 
 
-def _publish(target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any]) -> None:
+def _publish(target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any]) -> bool:
     found = read_attributes(target)
     whole = _published(found or {}, version, metadata, attributes)
     if whole != found:
         set_attributes(target, version.arrays, whole, last=True)
+    mark = (found or {}).get(UNFINISHED_KEY)
+    return isinstance(mark, dict) and bool(mark.get(CONSOLIDATED))
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """The description of an image by its caller, completed from its source and checked. No store is read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from daskome._caller import warn
 from daskome.kernels.methods import find_method
-from daskome.model.axes import parse_axes, per_axis
+from daskome.model.axes import Axis, names_axis, parse_axes, per_axis
 from daskome.model.codecs import parse_codec, with_codecs
 from daskome.model.image import Image, check_ndim
 from daskome.model.level_options import NO_OPTIONS, LevelOptions, parse_level_options
@@ -64,11 +64,11 @@ class ImageOptions:
         image, source = with_missing_axes(described, positions, version.every_axis), _with_axes(source, positions)
         plan = plan_downsampled(
             image,
-            _pieces(source),
+            source_chunks(source),
             find_method(self.method or "mean"),
             version,
             scale_factors=self.scale_factors,
-            storage_options=self._storage_options(version, positions),
+            storage_options=self.stored_with(version, positions),
             describe=self.describe(version, image, source),
             options=options,
         )
@@ -91,10 +91,10 @@ class ImageOptions:
         expanded = [_with_axes(source, positions) for source in sources]
         plan = build.plan_levels(
             levels,
-            list(map(_pieces, expanded)),
+            list(map(source_chunks, expanded)),
             find_method(self.method or "mean"),
             version,
-            storage_options=self._storage_options(version, positions),
+            storage_options=self.stored_with(version, positions),
             describe=self.describe(version, levels[0], sources[0]),
             options=options,
         )
@@ -108,7 +108,7 @@ class ImageOptions:
             return replace(source, omero=None, left=(*source.left, "how its channels are shown"))
         return source
 
-    def _storage_options(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
+    def stored_with(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
         """Return the storage options for a version, and for an image with axes put in; those of labels suit labels."""
         options = self.storage_options.map(partial(with_codecs, stored_as=version.arrays))
         if self.image_label is not None:
@@ -118,22 +118,35 @@ class ImageOptions:
     def image(self, source: Source) -> Image:
         """Return the shape, dtype, axes and sizes of an image: the caller's, and the source's where there are none."""
         check_ndim(source.shape)
-        known = {axis.name for axis in parse_axes(self.axes or source.dims, len(source.shape))}
-        for axis in known.intersection(source.irregular):
-            if self.scale is None or (isinstance(self.scale, Mapping) and axis not in self.scale):
-                raise ValueError(f"coordinate {axis!r} is not regular and rising; drop it, or pass scale=")
-        own_units = {k: v for k, v in source.units.items() if k in known}
-        units = own_units if self.axes_units is None else self.axes_units
-        parsed = parse_axes(self.axes or source.dims, len(source.shape), units)
-        sizes, origin = ({k: v for k, v in d.items() if k in known} for d in (source.scale, source.translation))
+        named = parse_axes(self.axes or source.dims, len(source.shape))
+        source = by_axes(source, tuple(axis.name for axis in named))
+        for axis in named:
+            if axis.name in source.irregular and not names_axis(self.scale, axis):
+                raise ValueError(f"coordinate {axis.name!r} is not regular and rising; drop it, or pass scale=")
+        axes = parse_axes(named, len(named), self._units(source, named))
+        ones, zeros = (dict.fromkeys(source.dims or (), number) for number in (1.0, 0.0))
         return Image(
             source.shape,
             source.dtype,
-            parsed,
-            per_axis(sizes if self.scale is None else self.scale, parsed, "scale", 1.0),
-            per_axis(origin if self.translation is None else self.translation, parsed, "translation", 0.0),
+            axes,
+            per_axis(self.scale, axes, "scale", {**ones, **source.scale}),
+            per_axis(self.translation, axes, "translation", {**zeros, **source.translation}),
             self.name or source.name or "image",
         )
+
+    def _units(self, source: Source, axes: Sequence[Axis]) -> UnitsLike:
+        """Return the units of axes: the caller's, where they say something, over the source's.
+
+        A size that the caller gives is in the unit of the source's other axes of space, if they have one in common.
+        """
+        known = {**source.units, **{axis.name: axis.unit for axis in axes if axis.unit}}
+        common = {known.get(axis.name) for axis in axes if axis.spatial and axis.name in source.scale}
+        if len(common) == 1 and (unit := common.pop()):
+            sized = [axis.name for axis in axes if axis.spatial and names_axis(self.scale, axis)]
+            known = {**dict.fromkeys(sized, unit), **known}
+        if isinstance(self.axes_units, str):
+            return {**known, **{axis.name: self.axes_units for axis in axes if axis.spatial}}
+        return {**known, **self.axes_units} if isinstance(self.axes_units, Mapping) else self.axes_units or known
 
     def describe(self, version: Version, image: Image, source: Source) -> Describe:
         """Return a function from a pyramid to the metadata of its group, checked.
@@ -157,6 +170,19 @@ class ImageOptions:
         return lambda pyramid: checked(version, made(pyramid))
 
 
+def by_axes(source: Source, names: Sequence[str]) -> Source:
+    """Return a source whose dimensions have other names, with what it knows of them."""
+    to = dict(zip(source.dims or names, names, strict=True))
+    return replace(
+        source,
+        dims=tuple(names),
+        scale={to[name]: value for name, value in source.scale.items() if name in to},
+        translation={to[name]: value for name, value in source.translation.items() if name in to},
+        units={to[name]: unit for name, unit in source.units.items() if name in to},
+        irregular=tuple(to[name] for name in source.irregular if name in to),
+    )
+
+
 def image_options(arguments: Arguments) -> ImageOptions:
     """Return what the arguments of a call say of an image, with storage options per level."""
     storage_options = parse_level_options(arguments.get("storage_options"))
@@ -178,7 +204,8 @@ def _with_attributes(plan: Plan, source: Source) -> Plan:
     return replace(plan, groups=(replace(group, attributes=source.attributes), *others))
 
 
-def _pieces(source: Source) -> SourceChunks:
+def source_chunks(source: Source) -> SourceChunks:
+    """Return what the planner must know of a source."""
     return SourceChunks(source.chunks, source.buffer_copies, shared=len(source.shared), repeated=source.repeated)
 
 
@@ -198,18 +225,26 @@ def _padded(options: Mapping[str, Any], positions: tuple[int, ...]) -> Mapping[s
 
 
 def warn_of_what_is_left(sources: Sequence[Source]) -> None:
-    """Warn of what files and stores hold besides what is written; once for all that hold the same."""
-    lacking: dict[tuple[str, ...], list[str]] = {}
-    for source in sources:
-        if source.left:
-            lacking.setdefault(source.left, []).append(source.origin.path or source.name or "the image")
-    for left, paths in lacking.items():
+    """Warn of what files and stores hold besides what is written."""
+    warn_together(
+        (source.origin.path or source.name or "the image", f"not written: {'; '.join(source.left)}")
+        for source in sources
+        if source.left
+    )
+
+
+def warn_together(notes: Iterable[tuple[str, str]]) -> None:
+    """Warn of notes on paths, once for all paths that share one."""
+    by_note: dict[str, list[str]] = {}
+    for path, note in notes:
+        by_note.setdefault(note, []).append(path)
+    for note, paths in by_note.items():
         more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
-        warn(f"{', '.join(paths[:MOST_NAMED])}{more}: not written: {'; '.join(left)}")
+        warn(f"{', '.join(paths[:MOST_NAMED])}{more}: {note}")
 
 
 MOST_NAMED = 3
-"""How many sources a warning names."""
+"""How many paths a warning names."""
 
 
 def warn_of_loss(version: Version, metadata: Metadata) -> None:

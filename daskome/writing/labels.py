@@ -32,7 +32,7 @@ from daskome.sources.dask_graphs import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores.conflicts import OTHER_KINDS
 from daskome.stores.groups import UNFINISHED_KEY, read_attributes
-from daskome.writing.description import ImageOptions, Planned, image_options
+from daskome.writing.description import ImageOptions, Planned, by_axes, image_options
 from daskome.writing.options import Arguments, chosen
 from daskome.writing.target import check_same_version
 
@@ -144,7 +144,7 @@ def plan_labels(
     ValueError
         If they cannot be labels of this image.
     """
-    labels = _following(labels, source, image)
+    labels, (source,) = _following(labels, [source], image)
     described = labels.image(source)
     _check_dtype(described)
     labels = replace(labels, scale_factors=factors_like(labels.scale_factors, described, image))
@@ -157,7 +157,7 @@ def plan_label_levels(
     labels: ImageOptions, sources: Sequence[Source], image: Pyramid | None, version: Version, options: PlanOptions
 ) -> Planned:
     """Return the plan of a label image all of whose levels are given, and what it reads, as `plan_labels` does."""
-    labels = _following(labels, sources[0], image)
+    labels, sources = _following(labels, sources, image)
     _check_dtype(labels.image(sources[0]))
     plan, expanded = labels.plan_levels(sources, version, options)
     _check_like(plan.pyramids[0], image)
@@ -292,28 +292,31 @@ def _check_dtype(image: Image) -> None:
         )
 
 
-def _following(options: ImageOptions, source: Source, image: Pyramid | None) -> ImageOptions:
-    """Return options of labels that follow the image where neither they nor the source say anything."""
-    if image is None:
-        return options
-    axes = options.axes or source.dims or _likely_axes(image, len(source.shape))
-    if axes is None:
-        return options
-    parsed = options.image(source) if options.axes or source.dims else replace(options, axes=axes).image(source)
-    level, position = image.levels[0], {axis.name: i for i, axis in enumerate(image.axes)}
-    sizes = {axis.name: n for axis, n in zip(parsed.axes, parsed.shape, strict=True)}
+def _following(
+    options: ImageOptions, sources: Sequence[Source], image: Pyramid | None
+) -> tuple[ImageOptions, Sequence[Source]]:
+    """Return options and levels of labels that follow the image where neither they nor the caller say anything."""
+    axes = None if image is None else options.axes or sources[0].dims or _likely_axes(image, len(sources[0].shape))
+    if image is None or axes is None:
+        return options, sources
+    options = replace(options, axes=axes)
+    labels, level = options.image(sources[0]), image.levels[0]
+    position = {axis.name: i for i, axis in enumerate(image.axes)}
+    sizes = {axis.name: n for axis, n in zip(labels.axes, labels.shape, strict=True)}
     same = [name for name, n in sizes.items() if name in position and n == level.shape[position[name]]]
-    scale, translation = (
-        {name: values[position[name]] for name in same} for values in (level.scale, level.translation)
-    )
-    units = {name: image.axes[position[name]].unit for name in same}
-    return replace(
-        options,
-        axes=axes,
-        scale=options.scale if options.scale is not None or source.scale else scale,
-        translation=options.translation if options.translation is not None or source.translation else translation,
-        axes_units=options.axes_units or source.units or {name: unit for name, unit in units.items() if unit},
-    )
+    scale = {name: level.scale[position[name]] for name in same}
+    translation = {name: level.translation[position[name]] for name in same}
+    units = {name: unit for name in same if (unit := image.axes[position[name]].unit)}
+    named = (by_axes(source, list(sizes)) for source in sources)
+    return options, [
+        replace(
+            own,
+            scale=scale | {**own.scale},
+            translation=translation | {**own.translation},
+            units=units | {**own.units},
+        )
+        for own in named
+    ]
 
 
 def _likely_axes(image: Pyramid, ndim: int) -> tuple[Axis, ...] | None:

@@ -9,21 +9,26 @@ from typing import Any
 import zarr
 from zarr.storage import StorePath
 
-from daskome.model.axes import Axis, parse_axes
-from daskome.model.json_values import to_plain_json
+from daskome._caller import warn
+from daskome.calls.translation import accepts_ome_zarr_calls
+from daskome.model.axes import Axis, parse_axes, typed
+from daskome.model.json_values import is_list, to_plain_json
 from daskome.model.paths import is_inside
+from daskome.model.problem import errors
 from daskome.model.types import AxesLike, ColorsLike, FormatLike, GroupLike, PropertiesLike, UnitsLike
 from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS, ImageLabel, parse_image_label
-from daskome.ome.metadata import Metadata
+from daskome.ome.metadata import TRANSFORMS, Metadata
 from daskome.ome.omero import Omero, parse_omero
 from daskome.ome.plate import parse_plate, parse_well
 from daskome.ome.read import read_metadata
-from daskome.ome.rules.walk import check_attributes
+from daskome.ome.rules.addresses import objects_of
+from daskome.ome.rules.walk import check_attributes, find_problems
 from daskome.ome.versions import FLAT_FORM, Version, axis_object
 from daskome.stores import publish
 from daskome.stores.groups import (
+    check_parents,
     find_array,
     find_group,
     read_attributes,
@@ -34,7 +39,6 @@ from daskome.stores.groups import (
 from daskome.stores.location import address_of, locate
 from daskome.writing.description import warn_of_loss
 from daskome.writing.labels import check_name
-from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls
 from daskome.writing.target import choose_version
 
 
@@ -82,17 +86,18 @@ def write_multiscales_metadata(
     [{'name': 'y', 'type': 'space'}, {'name': 'x', 'type': 'space'}]
     """
     store_path, version = _target(group, fmt)
-    listed = [{"path": dataset} if isinstance(dataset, str) else dict(dataset) for dataset in datasets]
+    listed = [{"path": dataset} if isinstance(dataset, str) else dataset for dataset in datasets]
+    if not _are_objects(listed):
+        raise TypeError(f"datasets {datasets!r}: give paths, or dicts with 'path' (section 'multiscales')")
     paths = [str(dataset["path"]) for dataset in listed if is_inside(dataset.get("path"))]
     array = next(filter(None, (find_array(store_path / path) for path in paths)), None)
-    parsed = _axes(axes, axes_units, array, listed)
+    parsed = _axes(axes, axes_units, array, listed, version)
     version.check_axes(parsed)
-    entries = dict(metadata)
-    omero = entries.pop("omero", None)
+    entries, omero = _without_omero(metadata)
     described = {"name": name or "image", "axes": [axis_object(axis) for axis in parsed], "datasets": listed}
     checked_metadata = _read_as_given({"multiscales": [{**entries, **described}]}, version)
     shape = (1,) * len(parsed) if array is None else array.shape
-    checked_metadata = replace(checked_metadata, omero=_omero(omero, parsed, shape, name or "image"))
+    checked_metadata = replace(checked_metadata, omero=_omero(omero, parsed, shape, name or "image"), stated=None)
     warn_of_loss(version, checked_metadata)
     _write(store_path, version, checked_metadata)
     reload_attributes(group)
@@ -328,6 +333,7 @@ def check_format(group: zarr.Group, fmt: FormatLike | None = None) -> Version:
 def _target(group: GroupLike, fmt: FormatLike | None) -> tuple[StorePath, Version]:
     store_path = locate(group)
     version = choose_version(fmt, store_path)
+    check_parents(store_path, version)
     zarr_group = find_group(store_path)
     if zarr_group is not None and zarr_group.metadata.zarr_format != version.arrays.zarr_format:
         raise ValueError(
@@ -357,35 +363,77 @@ def _under(attributes: Mapping[str, Any], version: Version, new: Mapping[str, An
     return {**attributes, "ome": {"version": version.name, **ome_of({"ome": {}, **attributes}), **new}}
 
 
+def _without_omero(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return the entries of a multiscale, and the ``omero`` beside them or, as ome_zarr has it, in their metadata."""
+    entries = dict(metadata)
+    how = entries.get("metadata")
+    if isinstance(how, Mapping) and "omero" in how:
+        entries.setdefault("omero", how["omero"])
+        entries["metadata"] = {key: value for key, value in how.items() if key != "omero"}
+        entries = {key: value for key, value in entries.items() if key != "metadata" or value}
+    return entries, entries.pop("omero", None)
+
+
 def _axes(
-    axes: AxesLike | None, units: Mapping[str, str] | str | None, array: Any, listed: Sequence[Mapping[str, Any]]
+    axes: AxesLike | None,
+    units: Mapping[str, str] | str | None,
+    array: Any,
+    listed: Sequence[Mapping[str, Any]],
+    version: Version,
 ) -> tuple[Axis, ...]:
     """Return the caller's axes, or those that the array names; one per dimension of the array or of its scale."""
+    if version.every_axis:
+        return _every_axis(axes, version)
     names = getattr(getattr(array, "metadata", None), "dimension_names", None)
-    scales = [t["scale"] for d in listed for t in d.get("coordinateTransformations", ()) if "scale" in t]
+    scales = [t["scale"] for d in listed for t in _steps(d) if is_list(t.get("scale"))]
     stated = axes if isinstance(axes, str) or axes is None else list(axes)
     ndim = array.ndim if array is not None else next(map(len, (*scales, stated or ())), 0)
     return parse_axes(stated or (names if names and all(names) else None), ndim, units)
 
 
+def _every_axis(axes: AxesLike | None, version: Version) -> tuple[Axis, ...]:
+    """Return the axes that all images of a version have; as in ome_zarr, the caller's are ignored."""
+    every = typed(version.every_axis)
+    given = [axis.get("name") if isinstance(axis, Mapping) else getattr(axis, "name", axis) for axis in axes or every]
+    if given != [axis.name for axis in every]:
+        warn(f"axes {given} are ignored: OME-Zarr {version.name} has images of {', '.join(a.name for a in every)} only")
+    return every
+
+
 def _read_as_given(attributes: Mapping[str, Any], version: Version) -> Metadata:
     """Return metadata given in the form of 0.5 or 0.6, checked in that form and then in that of the version."""
     plain_form: dict[str, Any] = to_plain_json(attributes, "metadata")
-    datasets = plain_form["multiscales"][0]["datasets"]
-    placed = [t for d in datasets for t in d.get("coordinateTransformations", ())]
-    if placed or version.transforms is not None:
-        steps = [{**d, "coordinateTransformations": _inner(d.get("coordinateTransformations", ()))} for d in datasets]
-        check_attributes(
-            {"ome": {"version": FLAT_FORM.name, "multiscales": [{**attributes["multiscales"][0], "datasets": steps}]}},
-            FLAT_FORM.name,
-        )
+    (multiscale,) = plain_form["multiscales"]
+    bare = [{key: value for key, value in d.items() if key != TRANSFORMS} for d in multiscale["datasets"]]
+    placed = [{**d, TRANSFORMS: _flat(dataset)} for d, dataset in zip(bare, multiscale["datasets"], strict=True)]
+    flat = {"ome": {"version": FLAT_FORM.name, "multiscales": [{**multiscale, "datasets": placed}]}}
+    is_placed = version.transforms is not None or any(d.get(TRANSFORMS, []) != [] for d in multiscale["datasets"])
+    wrong = errors(find_problems(flat, FLAT_FORM.name)) if is_placed else []
+    if version.transforms is None and any(TRANSFORMS in problem.where for problem in wrong):
+        warn(f"coordinate transformations are ignored: OME-Zarr {version.name} stores none, and {wrong[0]}")
+        return checked(version, read_metadata({"multiscales": [{**multiscale, "datasets": bare}]}))
+    if wrong:
+        raise ValueError("\n".join(map(str, wrong)))
     return checked(version, read_metadata(plain_form))
 
 
-def _inner(transforms: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return transformations in the form of 0.5: those inside sequences, without input and output."""
-    steps = [step for t in transforms for step in t.get("transformations", [t])]
+def _flat(dataset: Mapping[str, Any]) -> Any:
+    """Return the transformations of a level in the form of 0.5: those inside sequences, without input and output."""
+    listed = dataset.get(TRANSFORMS, [])
+    if not _are_objects(listed):
+        return listed
+    steps = [step for t in listed for step in (t["transformations"] if _are_objects(t.get("transformations")) else [t])]
     return [{key: value for key, value in step.items() if key not in ("input", "output")} for step in steps]
+
+
+def _are_objects(values: Any) -> bool:
+    """Whether a value is a list of objects."""
+    return is_list(values) and all(isinstance(value, Mapping) for value in values)
+
+
+def _steps(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the transformations of a level that are objects; none if they are no list."""
+    return [step for _, step in objects_of(dataset, TRANSFORMS)]
 
 
 def _omero(omero: Any, axes: Sequence[Axis], shape: Sequence[int], name: str) -> Omero | None:

@@ -14,8 +14,11 @@ STOREYS = (
     ("__main__",),
     ("cli",),
     ("__init__",),
-    ("writer", "format", "scale"),
+    ("writer",),
+    ("format", "scale"),
+    ("transcoding",),
     ("writing",),
+    ("calls",),
     ("inspection",),
     ("execution",),
     ("readers",),
@@ -29,8 +32,8 @@ STOREYS = (
 )
 """From the top down. Who stands beside another does not import it."""
 ARITHMETIC = ("planning", "ome", "model", "kernels")
-DASK = ("cli", "writer", "scale", "writing", "inspection", "execution", "sources")
-DISTRIBUTED = ("cli/main.py", "execution/cluster.py", "execution/executors.py")
+DASK = ("cli", "writer", "scale", "transcoding", "writing", "inspection", "execution", "sources")
+DISTRIBUTED = ("cli/main.py", "execution/cluster.py", "execution/executors.py", "execution/schedulers.py")
 URLS = ("stores/location.py", "stores/s3.py", "stores/azure.py")
 WORLD = {"dask", "distributed", "fsspec", "s3fs", "zarr"}
 OPTIONAL = {"PIL", "h5py", "nibabel", "s3fs", "tifffile", "xarray"}

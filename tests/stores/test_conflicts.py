@@ -1,6 +1,7 @@
 """Nothing existing is harmed by a mistake: what is at a target, and what of it goes."""
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 from distributed import Client
-from zarr.storage import LocalStore, LoggingStore, WrapperStore, ZipStore
+from zarr.storage import LocalStore, LoggingStore, MemoryStore, WrapperStore, ZipStore
 
 import daskome
 from tests.written import contents, is_image, levels
@@ -259,3 +260,40 @@ def test_a_zip_file_is_written_through_a_wrapper(tmp_path: Path) -> None:
     with ZipStore(tmp_path / "a.zip", mode="w") as store:
         daskome.write_image(CUBE, LoggingStore(store), [2])
     np.testing.assert_array_equal(levels(ZipStore(tmp_path / "a.zip", mode="r"))[0], CUBE)
+
+
+@pytest.mark.parametrize(("version", "zarr_format"), [("0.5", 2), ("0.4", 3), ("0.6", 2)])
+@pytest.mark.parametrize("path", ["", "a/b"])
+@pytest.mark.parametrize("call", ["image", "labels", "plate", "plate metadata", "well metadata"])
+def test_a_group_of_another_zarr_format_is_not_hidden(call: str, path: str, version: str, zarr_format: int) -> None:
+    """Only an empty group that becomes an image itself may change its format."""
+    store, pixels = MemoryStore(), np.ones((8, 8), "uint8")
+    root = zarr.create_group(store, zarr_format=zarr_format, attributes={"mine": 1})  # type: ignore[arg-type]
+    target = root.create_group(path) if path else root
+    before = dict(store._store_dict)
+    calls = {
+        "image": lambda: daskome.write_image(pixels, target, None, axes="yx", fmt=version),
+        "labels": lambda: daskome.write_labels(pixels, target, "x", None, axes="yx", fmt=version),
+        "plate": lambda: daskome.write_plate({"A/1": [pixels]}, target, None, axes="yx", fmt=version),
+        "plate metadata": lambda: daskome.write_plate_metadata(target, ["A"], ["1"], ["A/1"], fmt=version),
+        "well metadata": lambda: daskome.write_well_metadata(target, ["0"], fmt=version),
+    }
+    if call == "image" and not path:
+        calls[call]()
+    else:
+        with pytest.raises(ValueError, match=f"zarr v{zarr_format} group"):
+            calls[call]()
+        assert store._store_dict == before
+    assert zarr.open_group(store, mode="r").attrs["mine"] == 1
+
+
+@pytest.mark.parametrize("versions", [("0.4", "0.4"), ("0.4", "0.5"), ("0.5", "0.5"), ("0.5", "0.4")])
+def test_consolidated_metadata_are_renewed_with_an_image_that_is_replaced(versions: tuple[str, str]) -> None:
+    store = MemoryStore()
+    for version, factors in zip(versions, ([2], [2, 4]), strict=True):
+        daskome.write_image(np.ones((8, 8), "uint8"), store, factors, axes="yx", fmt=version, overwrite=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            zarr.consolidate_metadata(store) if len(factors) == 1 else None
+    assert sorted(zarr.open_consolidated(store).array_keys()) == ["s0", "s1", "s2"]
+    assert not [problem for problem in daskome.validate(store) if "consolidate" in problem.message]

@@ -94,7 +94,7 @@ def run_part(
     sources = _sources(saved, image, in_options) if reads_images(saved.plan, parts) else []
     run = Run(fitting(saved.plan, workers), sources, target_of(saved), saved.journal)
     _check_turn(run, parts[0].stage)
-    check_sources(saved.journal.home, sources)
+    check_sources(saved.journal.home, saved.plan, sources)
     write_units(run, retries, progress, parts)
     return status_of(saved)
 

@@ -9,10 +9,7 @@ from numbers import Real
 from typing import Any, Final, cast
 
 from daskome._caller import warn
-from daskome.model.axes import parse_axes
-from daskome.model.level_options import LevelOptions, parse_level_options
-from daskome.model.regions import ceil_div
-from daskome.writing.ome_zarr_signatures import (
+from daskome.calls.signatures import (
     PUBLIC,
     CallArguments,
     Calls,
@@ -26,6 +23,9 @@ from daskome.writing.ome_zarr_signatures import (
     reject_missing_arguments,
     reject_misspelt_arguments,
 )
+from daskome.model.axes import parse_axes
+from daskome.model.level_options import LevelOptions, parse_level_options
+from daskome.model.regions import ceil_div
 
 # ---- calls
 
@@ -72,13 +72,26 @@ def to_daskome_arguments(function: Callable[..., Any], args: Sequence[Any], kwar
      'storage_options': {'chunks': (64, 64)}}
     """
     calls = calls_of(function)
-    arguments = bound_arguments(calls, args, kwargs)
+    arguments = _with_own_names(calls, bound_arguments(calls, args, kwargs))
     reject_misspelt_arguments(calls, arguments)
     reject_missing_arguments(calls, arguments)
     for words, translate in TRANSLATIONS:
         if not arguments.keys().isdisjoint(words):
             translate(calls, arguments)
     return arguments
+
+
+OTHER_NAMES: Final = {"channel_names": "channels", "coordinate_transform": "coordinate_transformations"}
+"""What callers also call an argument."""
+
+
+def _with_own_names(calls: Calls, arguments: CallArguments) -> CallArguments:
+    """Return arguments by daskome's names for them."""
+    others = {name: own for name, own in OTHER_NAMES.items() if name in arguments and own in calls.known}
+    for name, own in others.items():
+        if own in arguments:
+            raise TypeError(f"{calls.name}() got both {own!r} and {name!r}, which mean the same; give one of them")
+    return {others.get(name, name): value for name, value in arguments.items()}
 
 
 # ---- translations, one word each; they change `arguments`, which is a new dict
@@ -118,7 +131,7 @@ def _chunks(calls: Calls, arguments: CallArguments) -> None:
 
 
 def _storage_options(calls: Calls, arguments: CallArguments) -> None:
-    """Chunks of fewer axes than the image has span the first ones; ``overwrite`` is an argument of the call."""
+    """Chunks and shards of too few axes span the first ones; ``overwrite`` is an argument of the call."""
     if not arguments["storage_options"]:
         return
     options = parse_level_options(arguments["storage_options"])
@@ -130,10 +143,10 @@ def _storage_options(calls: Calls, arguments: CallArguments) -> None:
 
 def _level_options(level: Mapping[str, Any], arguments: CallArguments) -> CallArguments:
     options = {key: value for key, value in level.items() if key != "overwrite"}
-    chunks, shapes = options.get("chunks"), _shapes(arguments)
-    if shapes and isinstance(chunks, list | tuple) and len(chunks) < len(shapes[0]):
-        options["chunks"] = (*shapes[0][: len(shapes[0]) - len(chunks)], *chunks)
-    return options
+    shape = next(iter(_shapes(arguments)), ())
+    lengths = {key: options[key] for key in ("chunks", "shards") if isinstance(options.get(key), list | tuple)}
+    short = {key: value for key, value in lengths.items() if len(value) < len(shape)}
+    return options | {key: (*shape[: len(shape) - len(value)], *value) for key, value in short.items()}
 
 
 def _scaler(calls: Calls, arguments: CallArguments) -> None:

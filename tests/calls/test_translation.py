@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import daskome
+from daskome.calls import translation
+from daskome.calls.signatures import FORMER_ORDERS, calls_of
+from daskome.calls.translation import accepts_ome_zarr_calls, plane_factors
 from daskome.format import FormatV04
 from daskome.scale import Methods, Scaler
-from daskome.writing import ome_zarr_calls
-from daskome.writing.ome_zarr_calls import accepts_ome_zarr_calls, plane_factors
-from daskome.writing.ome_zarr_signatures import FORMER_ORDERS, calls_of
 
 IMAGE = np.zeros((4, 64, 48), "u1")
 PLANE = np.zeros((64, 48), "u1")
@@ -42,7 +42,7 @@ LEADING = {
 
 
 def to_daskome_arguments(function: str, args: Any, kwargs: Any) -> dict[str, Any]:
-    return ome_zarr_calls.to_daskome_arguments(getattr(daskome, function), args, kwargs)
+    return translation.to_daskome_arguments(getattr(daskome, function), args, kwargs)
 
 
 # function, what follows the image and the group, keywords; what daskome's own function is given beside these two
