@@ -5,8 +5,8 @@ from math import prod
 from typing import NamedTuple
 
 from daskome.execution.runner import Run
-from daskome.model.fingerprint import Fingerprint, block_region, sampled
 from daskome.model.pyramid import Level
+from daskome.ome.fingerprint import Fingerprint, block_region, sampled
 from daskome.planning.plan import Plan
 from daskome.planning.work import Pass
 from daskome.stores import journal as journals

@@ -20,15 +20,15 @@ import zarr
 from daskome.kernels.downsample import downsample
 from daskome.model import regions
 from daskome.model.chunks import Chunks, align_to_factor, block_sizes
-from daskome.model.fingerprint import checksum, parts_within
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
+from daskome.ome.fingerprint import checksum, parts_within
 from daskome.planning.plan import Unit
 from daskome.stores import sync_codecs
 from daskome.stores.arrays import as_stored, delete_shards, keeps_all
 
 Checksums = dict[int, str]
-"""Of blocks, by their numbers (`daskome.model.fingerprint`)."""
+"""Of blocks, by their numbers (`daskome.ome.fingerprint`)."""
 
 
 def stores(

@@ -19,12 +19,12 @@ from daskome.inspection.stored_image import StoredImage, is_downsampled_length, 
 from daskome.kernels.methods import METHODS, find_method
 from daskome.model import regions
 from daskome.model.chunks import longest_chunk
-from daskome.model.fingerprint import Fingerprint, checksum, parse_fingerprint
 from daskome.model.problem import Problem
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region, Shape, ceil_div
 from daskome.model.source import Source
 from daskome.model.text import Progress, pluralize
+from daskome.ome.fingerprint import Fingerprint, checksum, parse_fingerprint
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
 from daskome.stores.arrays import as_stored

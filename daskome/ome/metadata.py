@@ -6,9 +6,9 @@ from typing import Any
 
 from daskome._version import __version__
 from daskome.model.axes import GUESSES, Axis, typed
-from daskome.model.fingerprint import FINGERPRINT, Fingerprint
 from daskome.model.json_values import JSONDict
 from daskome.model.pyramid import Pyramid
+from daskome.ome.fingerprint import FINGERPRINT, Fingerprint
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.omero import Omero
 from daskome.ome.plate import Plate, Well

@@ -7,9 +7,9 @@ from typing import Any
 from zarr.storage import StorePath
 
 from daskome.kernels.methods import short_name
-from daskome.model.fingerprint import FINGERPRINT
 from daskome.model.paths import join_paths
 from daskome.ome.detect import ome_of
+from daskome.ome.fingerprint import FINGERPRINT
 from daskome.ome.versions import find_version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan

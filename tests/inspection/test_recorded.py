@@ -13,7 +13,7 @@ from zarr.storage import MemoryStore
 
 import daskome
 from daskome.cli.main import main
-from daskome.model.fingerprint import MOST_BLOCKS, checksum, parse_fingerprint, sampled
+from daskome.ome.fingerprint import MOST_BLOCKS, checksum, parse_fingerprint, sampled
 
 PLANE = np.arange(1, 100 * 120 + 1, dtype="uint16").reshape(100, 120)
 OPTIONS: dict[str, Any] = {"axes": "yx", "storage_options": {"chunks": (32, 32)}}

@@ -12,7 +12,7 @@ import tensorstore as ts
 import zarr
 
 import daskome
-from daskome.model.fingerprint import FINGERPRINT
+from daskome.ome.fingerprint import FINGERPRINT
 from daskome.ome.versions import VERSIONS
 from daskome.ome.write import to_attributes
 from tests.written import contents
