@@ -161,6 +161,12 @@ IMAGE_ROWS = (
     FS_OPTION,
     IN_OPTION,
     Row("--overwrite", "overwrite", bool, "Replace an existing image."),
+    Row(
+        "--only-image",
+        "only_image",
+        bool,
+        "Write level 0 of an OME-Zarr IN as any image; without it, all below IN goes along, its levels as they are.",
+    ),
 )
 """What the commands that write or plan an image take."""
 JOBS = (

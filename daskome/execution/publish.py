@@ -20,6 +20,7 @@ from daskome.ome.read import with_levels
 from daskome.ome.versions import find_version
 from daskome.stores import journal as journals, publish
 from daskome.stores.arrays import open_levels
+from daskome.stores.documents import write_text
 from daskome.stores.groups import read_attributes, reconsolidate
 
 PERCENTILES = (0.1, 99.9)
@@ -86,7 +87,9 @@ def publish_plan(run: Run) -> None:
             metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
         if group.kept:
             metadata = with_levels(read_attributes(target / group.path) or {}, metadata)
+        for path, text in group.documents.items():
+            write_text(target / group.path / path, text)
         if publish.publish_group(target / group.path, version, metadata, group.attributes):
             consolidated.append(group.path)
-    journals.delete_journal(run.journal.home)
+    journals.end_journal(run.journal.home)
     reconsolidate(target, consolidated)

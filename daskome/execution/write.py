@@ -115,7 +115,7 @@ class Write:
         """Write, and publish."""
         if self.finished:
             log.warning("%s is finished already; nothing is left to do", self.home)
-            journals.delete_journal(self.home)
+            journals.end_journal(self.home)
         else:
             run = self.init()
             runner.write_units(run, self.retries, progress)

@@ -11,11 +11,14 @@ A plan that starts anew gets a new id, so records by processes of the old run co
 its run is current, so that is a small file, however long the plan is. It is written last and deleted first: whenever a
 process is killed, either a complete plan is current, or none.
 
+Where nothing may be deleted, ``current`` is emptied at the end instead: then no run is current, either.
+
 Plans of format 6 and older lie in ``.daskome/plan.json``, with the id. Their runs are found, so that they are refused
 with what to do.
 """
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -31,6 +34,7 @@ from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
 from daskome.stores.documents import list_names, read_json, read_text, write_text
 
+log = logging.getLogger("daskome")
 JOURNAL = ".daskome"
 CURRENT = "current"
 PLAN = "plan.json"
@@ -92,6 +96,8 @@ def find_run(home: StorePath) -> SavedRun | None:
         If it cannot be read, as when another version of daskome saved it in another form.
     """
     current = read_text(home / JOURNAL / CURRENT)
+    if current == "":
+        return None
     folder = home / JOURNAL if current is None else _records(Journal(home, current))
     try:
         saved = read_json(folder / PLAN)
@@ -106,6 +112,11 @@ def find_run(home: StorePath) -> SavedRun | None:
 def is_current(journal: Journal) -> bool:
     """Whether this journal's run is still the current one."""
     return not journal.keeps or _current(journal.home) == journal.id
+
+
+def has_run(home: StorePath) -> bool:
+    """Whether a run is current at a group. Records alone, as of processes that went on too long, are none."""
+    return bool(_current(home))
 
 
 def _current(home: StorePath) -> str | None:
@@ -150,13 +161,32 @@ def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Re
 
 
 def delete_journal(home: StorePath) -> None:
-    """Delete the journal of a group. What makes a run current goes first: other records alone count for nothing."""
-    if home.store.supports_deletes:
-        for name in (CURRENT, PLAN):
-            with suppress(FileNotFoundError):  # Another process, with its own part, has just done so.
-                sync((home / JOURNAL / name).delete())
-        with suppress(FileNotFoundError):
-            sync((home / JOURNAL).delete_dir())
+    """Delete the journal of a group; where nothing may be deleted, empty what makes a run current, and say so."""
+    if not home.store.supports_deletes:
+        return
+    try:
+        _delete(home)
+    except Exception as error:
+        if has_run(home):
+            write_text(home / JOURNAL / CURRENT, "")
+        log.warning("%s of %s is of no use any more, but cannot be deleted: %r", JOURNAL, home, error)
+
+
+def _delete(home: StorePath) -> None:
+    """Delete a journal. What makes a run current goes first: other records alone count for nothing."""
+    for name in (CURRENT, PLAN):
+        with suppress(FileNotFoundError):  # Another process, with its own part, has just done so.
+            sync((home / JOURNAL / name).delete())
+    with suppress(FileNotFoundError):
+        sync((home / JOURNAL).delete_dir())
+
+
+def end_journal(home: StorePath) -> None:
+    """Delete the journal of a group that is published: what hinders that makes it no less finished, so it is logged."""
+    try:
+        delete_journal(home)
+    except Exception as error:
+        log.warning("%s is finished, but its journal, %s in it, says otherwise: %r", home, JOURNAL, error)
 
 
 def _records(journal: Journal) -> StorePath:

@@ -1,6 +1,6 @@
 """The description of an image by its caller, completed from its source and checked. No store is read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -68,11 +68,11 @@ class ImageOptions:
         image, source = with_missing_axes(described, positions, version.every_axis), _with_axes(source, positions)
         plan = plan_downsampled(
             image,
-            _pieces(source),
+            source_chunks(source),
             find_method(self.method or "mean"),
             version,
             scale_factors=self.scale_factors,
-            storage_options=self._storage_options(version, positions),
+            storage_options=self.stored_with(version, positions),
             describe=self.describe(version, image, source),
             options=options,
         )
@@ -95,10 +95,10 @@ class ImageOptions:
         expanded = [_with_axes(source, positions) for source in sources]
         plan = build.plan_levels(
             levels,
-            list(map(_pieces, expanded)),
+            list(map(source_chunks, expanded)),
             find_method(self.method or "mean"),
             version,
-            storage_options=self._storage_options(version, positions),
+            storage_options=self.stored_with(version, positions),
             describe=self.describe(version, levels[0], sources[0]),
             options=options,
         )
@@ -112,7 +112,7 @@ class ImageOptions:
             return replace(source, omero=None, left=(*source.left, "how its channels are shown"))
         return source
 
-    def _storage_options(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
+    def stored_with(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
         """Return the storage options for a version, and for an image with axes put in; those of labels suit labels."""
         like = [put_in(shape, positions, (1,) * (len(shape) + len(positions))) for shape in self.like]
         options = replace(self.storage_options, paths=self.level_paths or LEVEL_PATHS, like=like)
@@ -210,7 +210,8 @@ def _with_attributes(plan: Plan, source: Source) -> Plan:
     return replace(plan, groups=(replace(group, attributes=source.attributes), *others))
 
 
-def _pieces(source: Source) -> SourceChunks:
+def source_chunks(source: Source) -> SourceChunks:
+    """Return what the planner must know of a source."""
     return SourceChunks(source.chunks, source.buffer_copies, shared=len(source.shared), repeated=source.repeated)
 
 
@@ -230,18 +231,26 @@ def _padded(options: Mapping[str, Any], positions: tuple[int, ...]) -> Mapping[s
 
 
 def warn_of_what_is_left(sources: Sequence[Source]) -> None:
-    """Warn of what files and stores hold besides what is written; once for all that hold the same."""
-    lacking: dict[tuple[str, ...], list[str]] = {}
-    for source in sources:
-        if source.left:
-            lacking.setdefault(source.left, []).append(source.origin.path or source.name or "the image")
-    for left, paths in lacking.items():
+    """Warn of what files and stores hold besides what is written."""
+    warn_together(
+        (source.origin.path or source.name or "the image", f"not written: {'; '.join(source.left)}")
+        for source in sources
+        if source.left
+    )
+
+
+def warn_together(notes: Iterable[tuple[str, str]]) -> None:
+    """Warn of notes on paths, once for all paths that share one."""
+    by_note: dict[str, list[str]] = {}
+    for path, note in notes:
+        by_note.setdefault(note, []).append(path)
+    for note, paths in by_note.items():
         more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
-        warn(f"{', '.join(paths[:MOST_NAMED])}{more}: not written: {'; '.join(left)}")
+        warn(f"{', '.join(paths[:MOST_NAMED])}{more}: {note}")
 
 
 MOST_NAMED = 3
-"""How many sources a warning names."""
+"""How many paths a warning names."""
 
 
 def warn_of_loss(version: Version, metadata: Metadata) -> None:
