@@ -39,7 +39,7 @@ from daskome.stores.groups import (
 from daskome.stores.location import address_of, locate
 from daskome.writing.description import warn_of_loss
 from daskome.writing.labels import check_name
-from daskome.writing.target import choose_version
+from daskome.writing.target import check_zarr_format, choose_version
 
 
 @accepts_ome_zarr_calls
@@ -319,13 +319,8 @@ def version_written(group: GroupLike, fmt: FormatLike | None) -> Version:
 def _target(group: GroupLike, fmt: FormatLike | None) -> tuple[StorePath, Version]:
     store_path = locate(group)
     version = choose_version(fmt, store_path)
+    check_zarr_format(find_group(store_path), version)
     check_parents(store_path, version)
-    zarr_group = find_group(store_path)
-    if zarr_group is not None and zarr_group.metadata.zarr_format != version.arrays.zarr_format:
-        raise ValueError(
-            f"{store_path} is a zarr v{zarr_group.metadata.zarr_format} group, but OME-Zarr {version.name} is stored"
-            f" in v{version.arrays.zarr_format}; leave fmt out to follow the group"
-        )
     return store_path, version
 
 
