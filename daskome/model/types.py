@@ -70,4 +70,6 @@ WellsLike = Mapping[Any, WellLike]
 FileSystemOptions = Mapping[str, Any]
 Nbytes = int | str
 """Bytes, or text such as "2GB"."""
+ShowProgress = Progress | bool | None
+"""What is called as something goes on; True is a bar on stderr."""
 Compute = bool | Literal["init"]
