@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from inspect import signature
 
-from daskome.model.text import Progress, format_duration, format_nbytes
-from daskome.model.types import ShowProgress
+from daskome.model.text import Progress, ShowProgress, format_duration, format_nbytes
 
 SECONDS_BETWEEN = 0.1
 """How often a bar is drawn at most."""

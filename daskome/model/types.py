@@ -13,7 +13,7 @@ from daskome.model.axes import AxesLike as AxesLike
 from daskome.model.factors import ScaleFactors as ScaleFactors
 from daskome.model.level_options import StorageOptions as StorageOptions
 from daskome.model.source import Source
-from daskome.model.text import Progress as Progress
+from daskome.model.text import Progress as Progress, ShowProgress as ShowProgress
 
 if TYPE_CHECKING:
     import zarr
@@ -70,6 +70,4 @@ WellsLike = Mapping[Any, WellLike]
 FileSystemOptions = Mapping[str, Any]
 Nbytes = int | str
 """Bytes, or text such as "2GB"."""
-ShowProgress = Progress | bool | None
-"""What is called as something goes on; True is a bar on stderr."""
 Compute = bool | Literal["init"]
