@@ -152,6 +152,7 @@ IMAGE_ROWS = (
         "One object for all levels, or a list with one per level.",
         {"metavar": "JSON"},
     ),
+    Row("--level-paths", "level_paths", None, "Paths of the levels, {} for the number.", {"metavar": "PATH"}),
     Row("--channels", "channels", ChannelsParam(), "Add display metadata: names of the channels by commas, or JSON."),
     MEMORY,
     Row("--staging", "staging", bool, "Allow a temporary copy of an IN that would be read over four times."),

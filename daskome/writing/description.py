@@ -10,8 +10,9 @@ from daskome.kernels.methods import find_method
 from daskome.model.axes import Axis, names_axis, parse_axes, per_axis
 from daskome.model.codecs import parse_codec, with_codecs
 from daskome.model.image import Image, check_ndim
-from daskome.model.level_options import NO_OPTIONS, LevelOptions, parse_level_options
+from daskome.model.level_options import LEVEL_PATHS, NO_OPTIONS, LevelOptions, parse_level_options
 from daskome.model.missing_axes import missing_axes, put_in, with_missing_axes
+from daskome.model.regions import Shape
 from daskome.model.source import Source
 from daskome.model.types import AxesLike, ChannelsLike, PerAxis, ScaleFactors, UnitsLike
 from daskome.ome.checked import checked
@@ -35,7 +36,8 @@ RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets"
 class ImageOptions:
     """What a caller says of an image besides its pixels; None where the image itself decides.
 
-    Attributes are the arguments of `daskome.write_image` of the same names; `metadata` holds all further keywords.
+    Attributes are the arguments of `daskome.write_image` of the same names; `metadata` holds all further keywords, and
+    `like` the shapes of levels that those of the image should have.
     """
 
     name: str | None = None
@@ -49,6 +51,8 @@ class ImageOptions:
     method: str | Callable[..., Any] | None = None
     scale_factors: ScaleFactors = "auto"
     storage_options: LevelOptions = NO_OPTIONS
+    level_paths: str | None = None
+    like: Sequence[Shape] = ()
     metadata: Mapping[str, Any] | None = None
 
     def plan(self, source: Source, version: Version, options: PlanOptions) -> tuple[Plan, Source]:
@@ -110,7 +114,9 @@ class ImageOptions:
 
     def stored_with(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
         """Return the storage options for a version, and for an image with axes put in; those of labels suit labels."""
-        options = self.storage_options.map(partial(with_codecs, stored_as=version.arrays))
+        like = [put_in(shape, positions, (1,) * (len(shape) + len(positions))) for shape in self.like]
+        options = replace(self.storage_options, paths=self.level_paths or LEVEL_PATHS, like=like)
+        options = options.map(partial(with_codecs, stored_as=version.arrays))
         if self.image_label is not None:
             options = options.map(partial(_with_codec_of_labels, version=version))
         return options.map(partial(_padded, positions=positions)) if positions else options
