@@ -68,6 +68,7 @@ def write_image(
     omero: Mapping[str, Any] | None = None,
     labels: Mapping[str, LabelsLike] | None = None,
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
@@ -132,6 +133,9 @@ def write_image(
         Blosc (zstd-1, bit shuffle), for single bytes and labels zstd-1; in zarr v2 it is Blosc (zstd-1, byte shuffle;
         for labels no shuffle). Compressors may be named as in `try_codecs`, which compares them on the image:
         ``"zstd:3"``.
+    level_paths : str, optional
+        The paths of the levels, with ``{}`` for their number. Default: ``"s{}"``; ``"{}"`` in calls with `scaler`,
+        `chunks` or `byte_order`, as ``ome_zarr`` had them until 0.11.
     fs_options : dict, optional
         For the file system of a URL: the options of s3fs, gcsfs or adlfs, such as ``{"key": "…", "secret": "…",
         "endpoint_url": "https://…"}`` for S3, or ``{"connection_string": "…"}`` for Azure. They are never stored.
@@ -208,6 +212,7 @@ def plan_image(
     omero: Mapping[str, Any] | None = None,
     labels: Mapping[str, LabelsLike] | None = None,
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
@@ -229,7 +234,7 @@ def plan_image(
         As in `write_image`.
     group : optional
         The target. If it is given, the plan follows its version, and what it holds is checked too.
-    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory
+    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, level_paths, fs_options, memory
         As in `write_image`.
     staging, check_source
         As in `write_image`.
@@ -277,6 +282,7 @@ def write_multiscale(
     omero: Mapping[str, Any] | None = None,
     method: MethodLike = "mean",
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     check_source: bool = False,
@@ -296,7 +302,7 @@ def write_multiscale(
     method : str or callable
         How the levels were made. It decides their translation: "nearest" takes the first voxel of a window, all other
         methods the window's centre.
-    group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
+    group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`; scale and translation are those of the first level.
     memory, check_source, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
@@ -338,6 +344,7 @@ def write_labels(
     properties: PropertiesLike | None = None,
     label_metadata: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
@@ -364,7 +371,7 @@ def write_labels(
         Name of the label image, without slashes.
     scale_factors, method
         As in `write_image`. Default: the factors of the image, and mode, the most frequent value of a window.
-    fmt, axes, scale, translation, axes_units, storage_options, fs_options
+    fmt, axes, scale, translation, axes_units, storage_options, level_paths, fs_options
         As in `write_image`.
     colors : dict of label value to RGBA, sequence of dict, or True, optional
         ``{1: (255, 0, 0, 255)}`` or ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}]``. True chooses a color for
@@ -414,6 +421,7 @@ def write_multiscale_labels(
     properties: PropertiesLike | None = None,
     label_metadata: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     check_source: bool = False,
@@ -434,7 +442,7 @@ def write_multiscale_labels(
         As in `write_labels`.
     method : str or callable
         How the levels were made, as in `write_multiscale`.
-    fmt, axes, scale, translation, axes_units, storage_options, fs_options
+    fmt, axes, scale, translation, axes_units, storage_options, level_paths, fs_options
         As in `write_image`.
     memory, check_source, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
@@ -478,6 +486,7 @@ def write_plate(
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
@@ -508,7 +517,7 @@ def write_plate(
         All names of the plate, such as ``"ABCDEFGH"`` and ``range(1, 13)``. Default: those that have wells.
     acquisitions : sequence of dict, optional
         Each with ``id`` and, optionally, ``name``, ``starttime`` and further entries (section "plate").
-    fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
+    fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`, for every image.
     memory, staging, check_source, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.

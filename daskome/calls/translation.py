@@ -104,6 +104,13 @@ def _drop_none(calls: Calls, arguments: CallArguments) -> None:
             del arguments[name]
 
 
+def _level_paths(calls: Calls, arguments: CallArguments) -> None:
+    """Levels named by numbers alone, as releases did that had these words."""
+    no_levels = "scaler" in arguments and "scale_factors" not in arguments
+    if no_levels or any(arguments.get(word) is not None for word in ("scaler", "chunks", "byte_order")):
+        arguments.setdefault("level_paths", "{}")
+
+
 def _method(calls: Calls, arguments: CallArguments) -> None:
     """A member of ``ome_zarr.scale.Methods`` by its value."""
     method = arguments.get("method")
@@ -327,6 +334,7 @@ NO_CHOICE = ("method", "compute", "fmt", "chunks", "coordinate_transformations",
 """Arguments for which None means that the caller makes no choice."""
 TRANSLATIONS: Final[Sequence[tuple[Sequence[str], Callable[[Calls, CallArguments], None]]]] = (
     (NO_CHOICE, _drop_none),
+    (("scaler", "chunks", "byte_order"), _level_paths),
     (("method",), _method),
     (("byte_order",), _byte_order),
     (("chunks",), _chunks),

@@ -170,11 +170,17 @@ def _is_same(key: str, value: Any, own: Any) -> bool:
 
 
 def parse_layout(
-    options: Mapping[str, Any], shape: Shape, axes: Sequence[Axis], itemsize: int, stored_as: ArrayFormat
+    options: Mapping[str, Any],
+    shape: Shape,
+    axes: Sequence[Axis],
+    itemsize: int,
+    stored_as: ArrayFormat,
+    default: Shape | None = None,
 ) -> Layout:
     """Return the `Layout` of one array of `shape` from the caller's options.
 
-    Chunks longer than the array are cut to it, and shards to the chunks that exist.
+    Chunks longer than the array are cut to it, and shards to the chunks that exist. Without chunks, they are `default`,
+    or as near it as divides the shards.
 
     Raises
     ------
@@ -185,7 +191,7 @@ def parse_layout(
     for key, (harmless, reason) in stored_as.refused.items():
         if key in options and options[key] not in harmless:
             raise ValueError(f"storage option {key!r}: {reason}")
-    default = _dividing(options.get("shards"), default_chunks(shape, axes), axes)
+    default = _dividing(options.get("shards"), default or default_chunks(shape, axes), axes)
     chunks = _edges(options.get("chunks"), default, axes, "chunks")
     shards = _shards(options.get("shards"), chunks, axes)
     chunks = tuple(min(c, n) for c, n in zip(chunks, shape, strict=True))

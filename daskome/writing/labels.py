@@ -18,6 +18,7 @@ from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
 from daskome.model.problem import Problem
 from daskome.model.pyramid import Pyramid
+from daskome.model.regions import Shape
 from daskome.model.source import Source
 from daskome.model.types import ColorsLike, ImageLike, PropertiesLike
 from daskome.ome.detect import ome_keys, ome_of
@@ -36,7 +37,7 @@ from daskome.writing.description import ImageOptions, Planned, by_axes, image_op
 from daskome.writing.options import Arguments, chosen
 from daskome.writing.target import check_same_version
 
-NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "metadata")
+NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "like", "metadata")
 """Fields of `ImageOptions` that have no meaning for labels that come with an image."""
 LABEL_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
@@ -147,7 +148,8 @@ def plan_labels(
     labels, (source,) = _following(labels, [source], image)
     described = labels.image(source)
     _check_dtype(described)
-    labels = replace(labels, scale_factors=factors_like(labels.scale_factors, described, image))
+    factors = factors_like(labels.scale_factors, described, image)
+    labels = replace(labels, scale_factors=factors, like=shapes_like(described, image))
     plan, source = labels.plan(source, version, options)
     _check_like(plan.pyramids[0], image)
     return plan, [source]
@@ -341,6 +343,14 @@ def factors_like(scale_factors: ScaleFactors, labels: Image, image: Pyramid | No
     if any(factor != int(factor) for row in rows for factor in row.values()):
         return scale_factors
     return [{name: int(factor) for name, factor in row.items() if name in long} for row in rows]
+
+
+def shapes_like(labels: Image, image: Pyramid | None) -> list[Shape]:
+    """Return the shapes that levels of labels should have: as long as those of the image, or 1."""
+    sizes = [] if image is None else [zip(image.axes, level.shape, strict=True) for level in image.levels]
+    by_name = [{axis.name: n for axis, n in level} for level in sizes]
+    each = list(zip(labels.axes, labels.shape, strict=True))
+    return [tuple(1 if n == 1 else level.get(axis.name, n) for axis, n in each) for level in by_name]
 
 
 def _check_like(labels: Pyramid, image: Pyramid | None) -> None:

@@ -88,13 +88,13 @@ def plan_call(
     request = chosen(PlanRequest, arguments)
     plan, sources = planner(arguments, target, version, plan_options(target, request))
     if request.check_source:
-        plan = replace(plan, counted=_counted_chunks(sources))
+        plan = replace(plan, counted=counted_chunks(sources))
     warn_of_loss(version, plan.groups[0].metadata)
     warn_of_what_is_left(sources)
     return plan, sources
 
 
-def _counted_chunks(sources: Sequence[Source]) -> tuple[StoredChunks, ...]:
+def counted_chunks(sources: Sequence[Source]) -> tuple[StoredChunks, ...]:
     """Return how many chunks of each image are stored; warn if some are not."""
     from daskome.sources.stored_chunks import count_chunks
 
