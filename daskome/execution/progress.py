@@ -14,7 +14,7 @@ WIDTH = 40
 """Characters of a bar."""
 
 
-def shown(progress: ShowProgress, unit: str = "bytes") -> Progress | None:
+def drawn(progress: ShowProgress, unit: str = "bytes") -> Progress | None:
     """Return what is called as something goes on: a bar for True, nothing for False and None.
 
     Raises
@@ -24,7 +24,7 @@ def shown(progress: ShowProgress, unit: str = "bytes") -> Progress | None:
 
     Examples
     --------
-    >>> shown(5)
+    >>> drawn(5)
     Traceback (most recent call last):
     ValueError: progress=5 must be True, for a bar, or a function that is called as progress(done, total)
     """

@@ -13,7 +13,7 @@ from typing import Any
 
 from zarr.storage import StorePath
 
-from daskome.execution.progress import shown
+from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
@@ -101,7 +101,7 @@ def validate(
     >>> print(*validate(store))
     multiscales/0/datasets/1: there is no array at 's1' (section 'multiscales')
     """
-    bar, store_path = shown(progress, "groups"), locate(target, fs_options, read_only=True)
+    bar, store_path = drawn(progress, "groups"), locate(target, fs_options, read_only=True)
     return [*findings(inspected(store_path, version, bar))]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from daskome.execution.progress import shown
+from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import misplaced_levels
 from daskome.inspection.compare import Compared, compare, comparisons, recorded
 from daskome.inspection.validate import Inspected, findings, inspected
@@ -73,7 +73,7 @@ def verify(
     >>> print(*verify(store, pixels=True))
     s0 y 0:64, x 0:64: is not what was written there: its checksum is c71c0011, but 3ad9e426 was recorded
     """
-    bar = shown(progress, "blocks")
+    bar = drawn(progress, "blocks")
     wanted = None if isinstance(pixels, bool) else int(pixels)
     if wanted is not None and wanted < 1:
         raise ValueError(f"pixels={pixels}: give True, False, or at least 1 block per level")

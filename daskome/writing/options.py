@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from daskome.execution.progress import shown
+from daskome.execution.progress import drawn
 from daskome.model.types import Compute, ShowProgress
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class WriteOptions:
     def __post_init__(self) -> None:
         for name in ("overwrite", "resume"):
             check_bool(name, getattr(self, name))
-        shown(self.progress)
+        drawn(self.progress)
         if not (isinstance(self.compute, bool) or self.compute == "init"):
             raise ValueError(f"compute={self.compute!r} must be True, False or 'init'")
         if isinstance(self.retries, bool) or not isinstance(self.retries, Integral) or self.retries < 0:

@@ -11,7 +11,7 @@ from daskome.execution.batch.saved import name_failures, reads_images, saved_run
 from daskome.execution.batch.schedulers import share
 from daskome.execution.batch.status import Status, status_of
 from daskome.execution.executors import available_workers, check_sources
-from daskome.execution.progress import shown
+from daskome.execution.progress import drawn
 from daskome.execution.publish import publish_plan
 from daskome.execution.resume import check_stamps, fitting
 from daskome.execution.runner import Part, Run, write_units
@@ -89,7 +89,7 @@ def run_part(
     ()
     >>> plan = finish(store)
     """
-    bar = shown(progress)
+    bar = drawn(progress)
     saved = saved_run(locate(group, fs_options), labels)
     workers = available_workers(saved.journal.home, memory)
     parts = _parts(saved.plan, stage, part)
