@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import zarr
 
+from daskome.execution.fingerprints import recorded_fingerprints
 from daskome.execution.runner import Run
 from daskome.model import regions
 from daskome.model.paths import depth_of
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
+from daskome.ome.metadata import with_fingerprint
 from daskome.ome.omero import Channel
 from daskome.ome.read import with_levels
 from daskome.ome.versions import find_version
@@ -78,9 +80,10 @@ def publish_plan(run: Run) -> None:
     """
     plan, target, version = run.plan, run.target, find_version(run.plan.version)
     publish.delete_partial_files(target, plan)
+    fingerprints = recorded_fingerprints(run)
     lasting, consolidated = [group for group in plan.groups if not group.temporary], list[str]()
     for group in sorted(lasting, key=lambda group: depth_of(group.path), reverse=target.store.supports_deletes):
-        metadata = group.metadata
+        metadata = with_fingerprint(group.metadata, fingerprints.get(group.path))
         if group.pyramid is not None and not group.kept and metadata.omero:
             (coarsest,) = open_levels(target / group.path, group.pyramid.levels[-1:])
             channels = with_display_windows(metadata.omero.channels or (), coarsest, group.pyramid)

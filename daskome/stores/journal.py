@@ -17,12 +17,14 @@ Plans of format 6 and older lie in ``.daskome/plan.json``, with the id. Their ru
 with what to do.
 """
 
+import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
+from typing import Any
 from uuid import uuid4
 
 from zarr.core.sync import sync
@@ -32,13 +34,15 @@ from daskome.model.regions import spread
 from daskome.model.source import Origin
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
-from daskome.stores.documents import list_names, read_json, read_text, write_text
+from daskome.stores.documents import fetch_json, list_names, read_json, read_text, write_text
 
 log = logging.getLogger("daskome")
 JOURNAL = ".daskome"
 CURRENT = "current"
 PLAN = "plan.json"
 FAILED = "failed"
+RECORDS_AT_ONCE = 64
+"""How many records are read at a time."""
 SAMPLED_RECORDS = 64
 """How many records of a stage are read to measure how fast units are finished."""
 
@@ -67,10 +71,21 @@ class SavedRun:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One finished unit: when, in seconds since 1970, and after how many seconds of work."""
+    """One finished unit.
+
+    Attributes
+    ----------
+    time : float
+        When, in seconds since 1970.
+    seconds : float
+        Of work.
+    checksums : dict
+        Of blocks of level 0 that it wrote, by their numbers.
+    """
 
     time: float
     seconds: float
+    checksums: Mapping[int, str] = field(default_factory=dict)
 
 
 def new_journal(home: StorePath) -> Journal:
@@ -157,7 +172,30 @@ def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Re
     for i in spread(len(indices), SAMPLED_RECORDS):
         record = read_json(_records(journal) / f"{stage}/{indices[i]}")
         if record is not None:
-            yield Record(**{f.name: record[f.name] for f in fields(Record)})
+            yield _record(record)
+
+
+def checksums(journal: Journal, keys: Collection[str]) -> dict[str, Mapping[int, str]]:
+    """Return the checksums in the records of units, by the keys of the units; records that are missing are left out."""
+    if not journal.keeps:
+        return {}
+    found = sync(_fetch_records(journal, keys))
+    return {key: _record(one).checksums for key, one in zip(keys, found, strict=True) if one is not None}
+
+
+async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Any]:
+    at_once = asyncio.Semaphore(RECORDS_AT_ONCE)
+
+    async def fetch(key: str) -> Any:
+        async with at_once:
+            return await fetch_json(_records(journal) / key)
+
+    return await asyncio.gather(*map(fetch, keys))
+
+
+def _record(document: Any) -> Record:
+    numbered = {int(number): one for number, one in document.get("checksums", {}).items()}
+    return Record(document["time"], document["seconds"], numbered)
 
 
 def delete_journal(home: StorePath) -> None:
