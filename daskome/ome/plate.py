@@ -149,13 +149,13 @@ def parse_plate(
     [{'path': 'B/1', 'rowIndex': 1, 'columnIndex': 0}]
     """
     names = [
-        tuple(map(_side_name, listed(side, f"plate/{key}"))) for side, key in ((rows, "rows"), (columns, "columns"))
+        tuple(map(_side_name, list_given(side, f"plate/{key}"))) for side, key in ((rows, "rows"), (columns, "columns"))
     ]
     plate = Plate(names[0], names[1], ())
     return Plate(
         names[0],
         names[1],
-        tuple(_parse_well(plate, well) for well in listed(wells, "plate/wells")),
+        tuple(_parse_well(plate, well) for well in list_given(wells, "plate/wells")),
         name,
         field_count,
         parse_acquisitions(acquisitions),
@@ -175,7 +175,7 @@ def parse_well(images: Sequence[str | Mapping[str, Any]]) -> Well:
     >>> parse_well(["0", {"path": "1", "acquisition": 2}]).to_json()
     {'images': [{'path': '0'}, {'path': '1', 'acquisition': 2}]}
     """
-    fields = ({"path": image} if isinstance(image, str) else image for image in listed(images, "well/images"))
+    fields = ({"path": image} if isinstance(image, str) else image for image in list_given(images, "well/images"))
     return Well(tuple(map(_read_field, fields)))
 
 
@@ -187,17 +187,17 @@ def parse_acquisitions(acquisitions: Any) -> tuple[Mapping[str, Any], ...] | Non
     ValueError
         If they are not a list of dicts.
     """
-    items = [] if acquisitions is None else list(listed(acquisitions, "plate/acquisitions"))
+    items = [] if acquisitions is None else list(list_given(acquisitions, "plate/acquisitions"))
     for item in items:
         if not isinstance(item, Mapping):
             raise ValueError(f"acquisition {item!r}: give a dict with an 'id', as in {{'id': 0}} (section 'plate')")
     return tuple(map(dict, items)) or None
 
 
-def listed(values: Any, what: str) -> Iterable[Any]:
+def list_given(values: Any, what: str) -> Iterable[Any]:
     """Return what is a list; raise a ValueError for anything else. Rows may also be text, with a letter for each.
 
-    >>> listed(None, "plate/wells")
+    >>> list_given(None, "plate/wells")
     Traceback (most recent call last):
     ValueError: plate/wells is None; give a list
     """

@@ -13,7 +13,7 @@ from daskome.model.types import WellsLike
 from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
-from daskome.ome.plate import Field, Plate, Well, joined, listed, natural, parse_acquisitions, parse_plate
+from daskome.ome.plate import Field, Plate, Well, joined, list_given, natural, parse_acquisitions, parse_plate
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.planning.build import together
@@ -64,7 +64,7 @@ class PlateOptions:
         paths = list(dict.fromkeys(image.well for image in images))
         used = [sorted({path.split("/")[i] for path in paths}, key=natural) for i in (0, 1)]
         rows, columns = (
-            names if side is None else [str(n) for n in listed(side, f"plate/{key}")]
+            names if side is None else [str(n) for n in list_given(side, f"plate/{key}")]
             for names, side, key in zip(used, (self.rows, self.columns), ("rows", "columns"), strict=True)
         )
         field_count = max(Counter(image.well for image in images).values())
