@@ -25,9 +25,9 @@ from daskome.model.types import (
     MethodLike,
     Nbytes,
     PerAxis,
-    Progress,
     PropertiesLike,
     ScaleFactors,
+    ShowProgress,
     StorageOptions,
     UnitsLike,
     WellsLike,
@@ -76,7 +76,7 @@ def write_image(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -159,9 +159,9 @@ def write_image(
         image is finished, log that and do nothing.
     retries : int
         How many times a failing unit of work is tried again.
-    progress : callable, optional
-        Called as ``progress(written, total)``, in bytes: before the first unit, with what an interrupted write has
-        left, and after every unit.
+    progress : bool or callable, optional
+        True: a bar on stderr. A function is called as ``progress(written, total)``, in bytes: before the first unit,
+        with what an interrupted write has left, and after every unit.
     compute : bool or "init"
         True: write now. False: return a `Delayed` that does everything, publishing included; it holds one task per
         unit, so more than 100,000 units are an error. "init": make the empty arrays and the journal only; `run_part`,
@@ -290,7 +290,7 @@ def write_multiscale(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -353,7 +353,7 @@ def write_labels(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -429,7 +429,7 @@ def write_multiscale_labels(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -495,7 +495,7 @@ def write_plate(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -559,7 +559,7 @@ def add_levels(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
 ) -> Plan | Delayed:
     """Add coarser levels to a stored image, and to its labels, without touching the levels that are there.

@@ -20,6 +20,7 @@ from daskome.model.json_values import to_plain_json
 from daskome.model.source import Source
 from daskome.sources.array_likes import adapted
 from daskome.sources.blocks import checked_blocks
+from daskome.sources.computed import ComputedArray
 from daskome.sources.dask_graphs import only_cuts, shared_keys
 from daskome.sources.provenance import stored_at
 from daskome.stores.groups import others_of
@@ -122,7 +123,7 @@ def _check_known(image: Any) -> None:
 def _chunks(image: Any) -> Chunks:
     """Return the pieces in which the image comes: Dask's chunks, a zarr or HDF5 array's, or one piece."""
     chunks = getattr(image, "chunks", None)
-    if isinstance(image, da.Array):
+    if isinstance(image, da.Array | ComputedArray):
         return tuple(tuple(map(int, sizes)) for sizes in image.chunks)
     shape = tuple(map(int, image.shape))
     if chunks is None or len(chunks) != len(shape) or not all(isinstance(c, int | np.integer) for c in chunks):

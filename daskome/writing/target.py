@@ -15,7 +15,7 @@ from daskome.ome.detect import version_in
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, stated_version, version_of
 from daskome.planning.work import PlanOptions, Workers
 from daskome.writing.description import Planned, warn_of_loss, warn_of_what_is_left
-from daskome.writing.options import Arguments, chosen
+from daskome.writing.options import Arguments, check_bool, chosen
 
 if TYPE_CHECKING:
     from zarr.storage import StorePath
@@ -63,6 +63,10 @@ class PlanRequest:
     check_source: bool = False
     workers: int | None = None
     threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("staging", "check_source"):
+            check_bool(name, getattr(self, name))
 
 
 def plan_call(

@@ -453,3 +453,18 @@ def test_what_others_say_comes_back_unchanged(found: dict[str, Any]) -> None:
     assert read_image_label(found).to_json() == found
     assert json.loads(json.dumps(found)) == found
     assert isinstance(read_image_label(found), ImageLabel)
+
+
+@pytest.mark.parametrize("document", ["", "{", '{"zarr_format": 3}', None])
+def test_labels_of_an_image_that_cannot_be_read_are_refused(tmp_path: Path, document: str | None) -> None:
+    values = np.ones((64, 64), "uint8")
+    daskome.write_image(values, tmp_path / "a", [2, 4], axes="yx")
+    broken = tmp_path / "a" / "s1" / "zarr.json"
+    broken.unlink()
+    if document is None:
+        broken.mkdir()  # Reading it fails.
+    else:
+        broken.write_text(document)
+    with pytest.raises(ValueError, match=r"the image cannot be read, and its labels must have its levels"):
+        daskome.write_labels(values, tmp_path / "a", "cells")
+    assert not (tmp_path / "a" / "labels").exists()
