@@ -122,7 +122,8 @@ def write_image(
         UDUNITS-2 names such as "micrometer", or common abbreviations; a str is for all axes of space.
     channels : True, sequence of names, dicts or `Channel`, optional
         Adds ``omero`` metadata, one entry per channel: label, color (RRGGBB), window (min, max, start, end). Windows
-        that are not given are measured on the coarsest level.
+        that are not given are measured on the coarsest level. Default: what the file or store of the image says of
+        them; names, dicts and `omero` override what they name, and False leaves channels out.
     omero : dict, optional
         The complete ``omero`` object (section "omero"); missing entries are added.
     labels : dict of name to array, optional
