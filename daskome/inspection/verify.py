@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import misplaced_levels
 from daskome.inspection.compare import Compared, compare, comparisons, recorded
 from daskome.inspection.validate import Inspected, findings, inspected
 from daskome.model.problem import Problem, below, errors
-from daskome.model.text import Progress
-from daskome.model.types import FileSystemOptions, GroupLike, ImageLike
+from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, ShowProgress
 from daskome.stores.location import locate
 
 
@@ -23,7 +23,7 @@ def verify(
     pixels: bool | int = False,
     source: ImageLike | None = None,
     fs_options: FileSystemOptions | None = None,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
 ) -> list[Problem]:
     """Return all that is wrong with a stored image, labels or plate, as a list that is empty if nothing is.
 
@@ -43,8 +43,8 @@ def verify(
         as `pixels` says.
     fs_options : dict, optional
         For the file system of a URL.
-    progress : callable, optional
-        Called with blocks done and blocks in all after every block.
+    progress : bool or callable, optional
+        True: a bar on stderr. A function is called with blocks done and blocks in all after every block.
 
     Returns
     -------
@@ -73,6 +73,7 @@ def verify(
     >>> print(*verify(store, pixels=True))
     s0 y 0:64, x 0:64: is not what was written there: its checksum is c71c0011, but 3ad9e426 was recorded
     """
+    bar = drawn(progress, "blocks")
     wanted = None if isinstance(pixels, bool) else int(pixels)
     if wanted is not None and wanted < 1:
         raise ValueError(f"pixels={pixels}: give True, False, or at least 1 block per level")
@@ -81,7 +82,7 @@ def verify(
     return [
         *errors(findings(groups)),
         *(part for part in parts if isinstance(part, Problem)),
-        *compare([part for part in parts if not isinstance(part, Problem)], wanted, progress),
+        *compare([part for part in parts if not isinstance(part, Problem)], wanted, bar),
     ]
 
 

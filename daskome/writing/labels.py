@@ -58,6 +58,8 @@ class LabelOptions:
         ValueError
             If a color or property is invalid.
         """
+        if not isinstance(self.label_metadata or {}, Mapping):
+            raise ValueError(f"label_metadata {self.label_metadata!r} must be a dict (section 'image-label')")
         stated = {"colors": self.colors, "properties": self.properties}
         known = {key: value for key, value in (source.image_label or {}).items() if key not in ("version", "source")}
         stated |= {k: v for k, v in {**known, **(self.label_metadata or {})}.items() if stated.get(k) is None}
@@ -231,12 +233,12 @@ PIECES_AT_ONCE = 256
 
 
 def image_at(store_path: StorePath) -> Pyramid | None:
-    """Return the pyramid of a stored image; None if there is none, or it cannot be read.
+    """Return the pyramid of a stored image; None if there is none.
 
     Raises
     ------
     ValueError
-        If it is unfinished, or the group is of another kind.
+        If it is unfinished, some of it cannot be read, or the group is of another kind.
     """
     attributes = read_attributes(store_path)
     for kind in OTHER_KINDS:
@@ -251,7 +253,13 @@ def image_at(store_path: StorePath) -> Pyramid | None:
             )
         return None
     image = read_stored_image(store_path)
-    return None if isinstance(image, Problem) or not image.complete else pyramid_of(image)
+    if isinstance(image, Problem) or len(image.complete) < len(image.levels) or image.problems:
+        problem = image if isinstance(image, Problem) else next(iter(image.problems), "a level cannot be opened")
+        raise ValueError(
+            f"{store_path}: the image cannot be read, and its labels must have its levels: {problem}; `daskome"
+            " validate` says more"
+        )
+    return pyramid_of(image)
 
 
 def stored_labels(store_path: StorePath) -> Iterator[tuple[str, StoredImage]]:

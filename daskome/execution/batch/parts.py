@@ -12,14 +12,15 @@ from daskome.execution.batch.schedulers import share
 from daskome.execution.batch.status import Status, status_of
 from daskome.execution.executors import available_workers, check_sources
 from daskome.execution.fingerprints import check_still_written
+from daskome.execution.progress import drawn
 from daskome.execution.publish import publish_plan
 from daskome.execution.resume import check_stamps, fitting
 from daskome.execution.runner import Part, Run, write_units
 from daskome.execution.unit_task import WriteError
 from daskome.model.pyramid import Pyramid
 from daskome.model.source import Source
-from daskome.model.text import Progress, pluralize
-from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, Nbytes
+from daskome.model.text import pluralize
+from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, Nbytes, ShowProgress
 from daskome.planning.plan import Plan
 from daskome.readers import read
 from daskome.sources.adapt import as_source
@@ -40,7 +41,7 @@ def run_part(
     in_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
 ) -> Status:
     """Write one part of a run that was begun with ``compute="init"``; units that are finished are left out.
 
@@ -89,6 +90,7 @@ def run_part(
     ()
     >>> plan = finish(store)
     """
+    bar = drawn(progress)
     saved = saved_run(locate(group, fs_options), labels)
     workers = available_workers(saved.journal.home, memory)
     parts = _parts(saved.plan, stage, part)
@@ -96,7 +98,7 @@ def run_part(
     run = Run(fitting(saved.plan, workers), sources, target_of(saved), saved.journal)
     _check_turn(run, parts[0].stage)
     check_sources(saved.journal.home, saved.plan, sources)
-    write_units(run, retries, progress, parts)
+    write_units(run, retries, bar, parts)
     return status_of(saved)
 
 
