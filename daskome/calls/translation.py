@@ -118,6 +118,19 @@ def _method(calls: Calls, arguments: CallArguments) -> None:
         arguments["method"] = cast(Any, method).value
 
 
+def _axes_of_dicts(calls: Calls, arguments: CallArguments) -> None:
+    """``units`` of an axis as its ``unit``."""
+    axes = arguments["axes"]
+    if isinstance(axes, list | tuple):
+        arguments["axes"] = [_with_unit(axis) if is_dict(axis) else axis for axis in axes]
+
+
+def _with_unit(axis: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "units" not in axis or "unit" in axis:
+        return axis
+    return {("unit" if key == "units" else key): value for key, value in axis.items()}
+
+
 def _byte_order(calls: Calls, arguments: CallArguments) -> None:
     """Names of axes, if no others are given and there is one per dimension."""
     order = arguments.pop("byte_order", None)
@@ -336,6 +349,7 @@ TRANSLATIONS: Final[Sequence[tuple[Sequence[str], Callable[[Calls, CallArguments
     (NO_CHOICE, _drop_none),
     (("scaler", "chunks", "byte_order"), _level_paths),
     (("method",), _method),
+    (("axes",), _axes_of_dicts),
     (("byte_order",), _byte_order),
     (("chunks",), _chunks),
     (("storage_options",), _storage_options),

@@ -68,6 +68,8 @@ def main() -> None:
 def write(source: str, target: str | None, add_levels: bool, quiet: bool, **options: Any) -> None:
     """Write IN as an OME-Zarr pyramid to OUT, or as labels of the image there; or add levels to the image at IN.
 
+    If IN is a group of OME-Zarr (an image, a plate, …), all that is below goes along, its levels as they are.
+
     \b
     daskome write brain.nii.gz brain.ome.zarr
     daskome write cells.tif brain.ome.zarr --labels cells

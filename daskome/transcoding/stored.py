@@ -12,7 +12,7 @@ from daskome.model.json_values import JSONDict
 from daskome.model.missing_axes import positions_of_missing
 from daskome.model.paths import depth_of, join_paths
 from daskome.model.problem import Problem
-from daskome.ome.detect import ome_keys
+from daskome.ome.detect import kinds_of, ome_keys, ome_of
 from daskome.ome.metadata import Metadata
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
@@ -105,9 +105,16 @@ def _check_whole(tree: Tree, refusals: list[Problem]) -> None:
         attributes = tree.attributes(group.path)
         if UNFINISHED_KEY in attributes or JOURNAL in group.names:
             refusals.append(Problem(group.path or "root", "is unfinished: finish writing it first"))
+        if "bioformats2raw.layout" in ome_keys(attributes) and not group.names and not _has_series(tree, group.path):
+            refusals.append(Problem(group.path or "root", "its images cannot be found: the store lists nothing"))
         for key, path in try_conversion(refusals, group.path, _listed, attributes) or ():
             if join_paths(group.path, path) not in there:
                 refusals.append(Problem(group.path or "root", f"lists {path} (section '{key}'), but there is no group"))
+
+
+def _has_series(tree: Tree, path: str) -> bool:
+    folder = join_paths(path, XML_FOLDER)
+    return folder in tree.nodes and "series" in ome_of(tree.attributes(folder))
 
 
 def _listed(attributes: JSONDict) -> list[tuple[str, str]]:
@@ -138,8 +145,10 @@ def _left(tree: Tree, changes: Sequence[GroupChange]) -> dict[str, str]:
 
 def _documents(place: StorePath, tree: Tree, group: DocumentNode) -> dict[str, str]:
     """Return the documents of a group that go along: OME-XML, also where its folder is no group."""
-    paths = [XML] if XML in group.names else []
-    if XML_FOLDER in group.names and join_paths(group.path, XML_FOLDER) not in tree.nodes:
+    unknown, layout = not group.names, "bioformats2raw" in kinds_of(tree.attributes(group.path))
+    paths = [XML] if XML in group.names or (unknown and layout) else []
+    has_folder = XML_FOLDER in group.names or (unknown and layout)
+    if has_folder and join_paths(group.path, XML_FOLDER) not in tree.nodes:
         paths.append(f"{XML_FOLDER}/{XML}")
     with suppress(NotADirectoryError):
         texts = {path: read_text(place / group.path / path) for path in paths}
@@ -154,6 +163,8 @@ def _notes(
     for change in changes:
         yield from ((change.path or "the root", line) for line in change.lines if not _is_news(line))
     yield from ((path, f"not written: {what}") for path, what in left.items())
+    if not tree.nodes[""].names:
+        yield "the root", "the store lists nothing, so what no metadata name is not written"
     for change in changes:
         node = tree.nodes[change.path]
         own = {path.partition("/")[0] for path in texts[change.path]} | set(DOCUMENTS)
