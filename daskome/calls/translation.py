@@ -125,7 +125,7 @@ def _without_axes(calls: Calls, arguments: CallArguments) -> None:
     version, shapes = find_version(arguments["fmt"]), _shapes(arguments)
     if not version.every_axis or not shapes:
         return
-    ndim, axes, levels = len(shapes[0]), arguments.get("axes"), arguments.get("coordinate_transformations")
+    ndim, axes, levels = len(shapes[0]), arguments.get("axes"), arguments.get("coordinate_transformations") or ()
     steps = [step for level in levels for step in level] if _are_levels(levels) else []
     vectors = [step.get(str(step.get("type"))) for step in steps]
     wrong = {
