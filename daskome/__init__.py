@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.ome.omero import Channel as Channel
     from daskome.planning.plan import Plan as Plan
     from daskome.readers import read as read
+    from daskome.transcoding.call import transcode as transcode
     from daskome.upgrade.convert import convert_metadata as convert_metadata
     from daskome.writer import (
         add_levels as add_levels,
@@ -53,6 +54,7 @@ _HOMES = {
     "read": "readers",
     "run_part": "execution.batch.parts",
     "status": "execution.batch.status",
+    "transcode": "transcoding.call",
     "try_codecs": "writing.codec_trials",
     "validate": "inspection.validate",
     "verify": "inspection.verify",

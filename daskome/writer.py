@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import zarr
 from dask.delayed import Delayed
 
 from daskome.calls.translation import accepts_ome_zarr_calls
+from daskome.format import Format, format_from_version
 from daskome.model.types import (
     AxesLike,
     ChannelsLike,
@@ -25,23 +27,24 @@ from daskome.model.types import (
     MethodLike,
     Nbytes,
     PerAxis,
-    Progress,
     PropertiesLike,
     ScaleFactors,
+    ShowProgress,
     StorageOptions,
     UnitsLike,
     WellsLike,
 )
 from daskome.planning.plan import Plan
+from daskome.scale import Methods
 from daskome.writing.carry_out import write
 from daskome.writing.dry_run import dry_run
 from daskome.writing.images import planned_image, planned_multiscale
 from daskome.writing.labels import planned_labels, planned_multiscale_labels
 from daskome.writing.metadata import (
     add_metadata,
-    check_format,
-    check_group_fmt,
     get_metadata,
+    open_group_for,
+    version_written,
     write_label_metadata,
     write_multiscales_metadata,
     write_plate_metadata,
@@ -68,6 +71,7 @@ def write_image(
     omero: Mapping[str, Any] | None = None,
     labels: Mapping[str, LabelsLike] | None = None,
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
@@ -75,7 +79,7 @@ def write_image(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -118,7 +122,8 @@ def write_image(
         UDUNITS-2 names such as "micrometer", or common abbreviations; a str is for all axes of space.
     channels : True, sequence of names, dicts or `Channel`, optional
         Adds ``omero`` metadata, one entry per channel: label, color (RRGGBB), window (min, max, start, end). Windows
-        that are not given are measured on the coarsest level.
+        that are not given are measured on the coarsest level. Default: what the file or store of the image says of
+        them; names, dicts and `omero` override what they name, and False leaves channels out.
     omero : dict, optional
         The complete ``omero`` object (section "omero"); missing entries are added.
     labels : dict of name to array, optional
@@ -132,6 +137,9 @@ def write_image(
         Blosc (zstd-1, bit shuffle), for single bytes and labels zstd-1; in zarr v2 it is Blosc (zstd-1, byte shuffle;
         for labels no shuffle). Compressors may be named as in `try_codecs`, which compares them on the image:
         ``"zstd:3"``.
+    level_paths : str, optional
+        The paths of the levels, with ``{}`` for their number. Default: ``"s{}"``; ``"{}"`` in calls with `scaler`,
+        `chunks` or `byte_order`, as ``ome_zarr`` had them until 0.11.
     fs_options : dict, optional
         For the file system of a URL: the options of s3fs, gcsfs or adlfs, such as ``{"key": "…", "secret": "…",
         "endpoint_url": "https://…"}`` for S3, or ``{"connection_string": "…"}`` for Azure. They are never stored.
@@ -154,9 +162,9 @@ def write_image(
         image is finished, log that and do nothing.
     retries : int
         How many times a failing unit of work is tried again.
-    progress : callable, optional
-        Called as ``progress(written, total)``, in bytes: before the first unit, with what an interrupted write has
-        left, and after every unit.
+    progress : bool or callable, optional
+        True: a bar on stderr. A function is called as ``progress(written, total)``, in bytes: before the first unit,
+        with what an interrupted write has left, and after every unit.
     compute : bool or "init"
         True: write now. False: return a `Delayed` that does everything, publishing included; it holds one task per
         unit, so more than 100,000 units are an error. "init": make the empty arrays and the journal only; `run_part`,
@@ -208,6 +216,7 @@ def plan_image(
     omero: Mapping[str, Any] | None = None,
     labels: Mapping[str, LabelsLike] | None = None,
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
@@ -229,7 +238,7 @@ def plan_image(
         As in `write_image`.
     group : optional
         The target. If it is given, the plan follows its version, and what it holds is checked too.
-    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, fs_options, memory
+    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, level_paths, fs_options, memory
         As in `write_image`.
     staging, check_source
         As in `write_image`.
@@ -277,13 +286,14 @@ def write_multiscale(
     omero: Mapping[str, Any] | None = None,
     method: MethodLike = "mean",
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     check_source: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -296,7 +306,7 @@ def write_multiscale(
     method : str or callable
         How the levels were made. It decides their translation: "nearest" takes the first voxel of a window, all other
         methods the window's centre.
-    group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
+    group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`; scale and translation are those of the first level.
     memory, check_source, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
@@ -338,6 +348,7 @@ def write_labels(
     properties: PropertiesLike | None = None,
     label_metadata: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
@@ -345,7 +356,7 @@ def write_labels(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -364,7 +375,7 @@ def write_labels(
         Name of the label image, without slashes.
     scale_factors, method
         As in `write_image`. Default: the factors of the image, and mode, the most frequent value of a window.
-    fmt, axes, scale, translation, axes_units, storage_options, fs_options
+    fmt, axes, scale, translation, axes_units, storage_options, level_paths, fs_options
         As in `write_image`.
     colors : dict of label value to RGBA, sequence of dict, or True, optional
         ``{1: (255, 0, 0, 255)}`` or ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}]``. True chooses a color for
@@ -414,13 +425,14 @@ def write_multiscale_labels(
     properties: PropertiesLike | None = None,
     label_metadata: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     check_source: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -434,7 +446,7 @@ def write_multiscale_labels(
         As in `write_labels`.
     method : str or callable
         How the levels were made, as in `write_multiscale`.
-    fmt, axes, scale, translation, axes_units, storage_options, fs_options
+    fmt, axes, scale, translation, axes_units, storage_options, level_paths, fs_options
         As in `write_image`.
     memory, check_source, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
@@ -478,6 +490,7 @@ def write_plate(
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
+    level_paths: str | None = None,
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     staging: bool = False,
@@ -485,7 +498,7 @@ def write_plate(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
     **metadata: Any,
 ) -> Plan | Delayed:
@@ -508,7 +521,7 @@ def write_plate(
         All names of the plate, such as ``"ABCDEFGH"`` and ``range(1, 13)``. Default: those that have wells.
     acquisitions : sequence of dict, optional
         Each with ``id`` and, optionally, ``name``, ``starttime`` and further entries (section "plate").
-    fmt, axes, scale, translation, axes_units, channels, omero, storage_options, fs_options
+    fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`, for every image.
     memory, staging, check_source, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.
@@ -537,6 +550,7 @@ def write_plate(
     return write(planned_plate, locals())
 
 
+@accepts_ome_zarr_calls
 def add_levels(
     group: GroupLike,
     scale_factors: ScaleFactors = "auto",
@@ -548,7 +562,7 @@ def add_levels(
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
     compute: Compute = True,
 ) -> Plan | Delayed:
     """Add coarser levels to a stored image, and to its labels, without touching the levels that are there.
@@ -596,8 +610,65 @@ def add_levels(
     return write_more_levels(locals())
 
 
+def check_group_fmt(group: GroupLike, fmt: FormatLike | None = None, mode: str = "a") -> tuple[zarr.Group, Format]:
+    """Return a group, created if necessary, and the version that is written to it.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+    fmt : str or object with a version, optional
+        Default: the version of the group.
+    mode : str
+        ``"a"`` or ``"r+"`` to write, ``"r"`` to read.
+
+    Returns
+    -------
+    (zarr.Group, Format)
+
+    Raises
+    ------
+    ValueError
+        If the version does not allow the zarr format of the group.
+
+    Examples
+    --------
+    >>> import zarr
+    >>> check_group_fmt(zarr.storage.MemoryStore(), "0.4")[1]
+    FormatV04
+    """
+    opened, version = open_group_for(group, fmt, mode)
+    return opened, format_from_version(version.name)
+
+
+def check_format(group: GroupLike, fmt: FormatLike | None = None) -> Format:
+    """Return the version that is written to a group.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+    fmt : str or object with a version, optional
+        Default: the version of the group.
+
+    Returns
+    -------
+    Format
+
+    Raises
+    ------
+    ValueError
+        If the version does not allow the zarr format of the group.
+
+    Examples
+    --------
+    >>> import zarr
+    >>> check_format(zarr.create_group(zarr.storage.MemoryStore(), zarr_format=2)).version
+    '0.4'
+    """
+    return format_from_version(version_written(group, fmt).name)
+
+
 __all__ = [
-    "add_levels", "add_metadata", "check_format", "check_group_fmt", "get_metadata", "plan_image", "write_image",
-    "write_label_metadata", "write_labels", "write_multiscale", "write_multiscale_labels",
+    "Methods", "add_levels", "add_metadata", "check_format", "check_group_fmt", "get_metadata", "plan_image",
+    "write_image", "write_label_metadata", "write_labels", "write_multiscale", "write_multiscale_labels",
     "write_multiscales_metadata", "write_plate", "write_plate_metadata", "write_well_metadata",
 ]  # fmt: skip

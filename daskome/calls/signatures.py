@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from inspect import Parameter, signature
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, Final, ParamSpec, TypeVar
 
+import numpy as np
+
+from daskome.calls.slips import meant
 from daskome.model.axes import ABBREVIATIONS, UNITS
 
 P = ParamSpec("P")
@@ -42,6 +44,7 @@ FORMER_KEYWORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "write_multiscale": ("byte_order",),
     "write_multiscales_metadata": ("paths",),
     "write_image": ("metadata",),
+    "plan_image": ("scaler", "chunks", "byte_order", "coordinate_transformations", "metadata"),
 }
 """Keywords of former releases that stand in no order."""
 FORMER_NAMES: Final = {"datasets": "paths"}
@@ -170,7 +173,8 @@ FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
 
 def bound_arguments(calls: Calls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> CallArguments:
     """Return the arguments that a caller gives by name."""
-    by_name = _positional(calls, args)
+    kwargs = {name: value if name in PIXELS else as_lists(value) for name, value in kwargs.items()}
+    by_name = _positional(calls, [*args[:1], *map(as_lists, args[1:])])
     twice = [name for name in by_name if name in kwargs]
     if twice:
         raise TypeError(f"{calls.name}() got multiple values for argument {twice[0]!r}")
@@ -178,6 +182,24 @@ def bound_arguments(calls: Calls, args: Sequence[Any], kwargs: Mapping[str, Any]
     if "pyramid" in arguments:
         arguments["pyramid"] = list(arguments["pyramid"])
     return arguments
+
+
+PIXELS: Final = ("image", "labels", "pyramid", "wells", "group")
+"""Arguments that are arrays or hold them, or are where these go."""
+
+
+def as_lists(value: Any) -> Any:
+    """Return an argument with lists for the NumPy arrays in it.
+
+    >>> import numpy as np
+    >>> as_lists({"chunks": np.array([32, 32])})
+    {'chunks': [32, 32]}
+    """
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if type(value) in (list, tuple):
+        return type(value)(map(as_lists, value))
+    return {key: as_lists(one) for key, one in value.items()} if type(value) is dict else value
 
 
 def _positional(calls: Calls, args: Sequence[Any]) -> CallArguments:
@@ -225,16 +247,19 @@ def _is_order(value: Any) -> bool:
 
 
 def reject_misspelt_arguments(calls: Calls, arguments: CallArguments) -> None:
-    """Raise a TypeError for a keyword that is nearly a known one, or another call's; others are metadata."""
+    """Raise a TypeError for a keyword that is nearly a known one, another call's or another program's.
+
+    Others are metadata.
+    """
     known = calls.known
     for name in arguments:
         if name in known:
             continue
         if owners := [other.name for other in map(calls_of, PUBLIC) if name in (*other.positional, *other.keywords)]:
             raise TypeError(f"{calls.name}() got an unexpected keyword argument {name!r}; it is for {owners[0]}()")
-        near = get_close_matches(name, known, n=1, cutoff=0.75)
-        if near or not calls.takes_metadata:
-            hint = f"; did you mean {near[0]!r}?" if near else f". It takes {', '.join(known)}"
+        hint = meant(name, known)
+        if hint or not calls.takes_metadata:
+            hint = f"; {hint}" if hint else f". It takes {', '.join(known)}"
             raise TypeError(f"{calls.name}() got an unexpected keyword argument {name!r}{hint}")
 
 

@@ -72,13 +72,26 @@ def to_daskome_arguments(function: Callable[..., Any], args: Sequence[Any], kwar
      'storage_options': {'chunks': (64, 64)}}
     """
     calls = calls_of(function)
-    arguments = bound_arguments(calls, args, kwargs)
+    arguments = _with_own_names(calls, bound_arguments(calls, args, kwargs))
     reject_misspelt_arguments(calls, arguments)
     reject_missing_arguments(calls, arguments)
     for words, translate in TRANSLATIONS:
         if not arguments.keys().isdisjoint(words):
             translate(calls, arguments)
     return arguments
+
+
+OTHER_NAMES: Final = {"channel_names": "channels", "coordinate_transform": "coordinate_transformations"}
+"""What callers also call an argument."""
+
+
+def _with_own_names(calls: Calls, arguments: CallArguments) -> CallArguments:
+    """Return arguments by daskome's names for them."""
+    others = {name: own for name, own in OTHER_NAMES.items() if name in arguments and own in calls.known}
+    for name, own in others.items():
+        if own in arguments:
+            raise TypeError(f"{calls.name}() got both {own!r} and {name!r}, which mean the same; give one of them")
+    return {others.get(name, name): value for name, value in arguments.items()}
 
 
 # ---- translations, one word each; they change `arguments`, which is a new dict
@@ -91,11 +104,31 @@ def _drop_none(calls: Calls, arguments: CallArguments) -> None:
             del arguments[name]
 
 
+def _level_paths(calls: Calls, arguments: CallArguments) -> None:
+    """Levels named by numbers alone, as releases did that had these words."""
+    no_levels = "scaler" in arguments and "scale_factors" not in arguments
+    if no_levels or any(arguments.get(word) is not None for word in ("scaler", "chunks", "byte_order")):
+        arguments.setdefault("level_paths", "{}")
+
+
 def _method(calls: Calls, arguments: CallArguments) -> None:
     """A member of ``ome_zarr.scale.Methods`` by its value."""
     method = arguments.get("method")
     if isinstance(getattr(method, "value", None), str):
         arguments["method"] = cast(Any, method).value
+
+
+def _axes_of_dicts(calls: Calls, arguments: CallArguments) -> None:
+    """``units`` of an axis as its ``unit``."""
+    axes = arguments["axes"]
+    if isinstance(axes, list | tuple):
+        arguments["axes"] = [_with_unit(axis) if is_dict(axis) else axis for axis in axes]
+
+
+def _with_unit(axis: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "units" not in axis or "unit" in axis:
+        return axis
+    return {("unit" if key == "units" else key): value for key, value in axis.items()}
 
 
 def _byte_order(calls: Calls, arguments: CallArguments) -> None:
@@ -118,7 +151,7 @@ def _chunks(calls: Calls, arguments: CallArguments) -> None:
 
 
 def _storage_options(calls: Calls, arguments: CallArguments) -> None:
-    """Chunks of fewer axes than the image has span the first ones; ``overwrite`` is an argument of the call."""
+    """Chunks and shards of too few axes span the first ones; ``overwrite`` is an argument of the call."""
     if not arguments["storage_options"]:
         return
     options = parse_level_options(arguments["storage_options"])
@@ -130,10 +163,10 @@ def _storage_options(calls: Calls, arguments: CallArguments) -> None:
 
 def _level_options(level: Mapping[str, Any], arguments: CallArguments) -> CallArguments:
     options = {key: value for key, value in level.items() if key != "overwrite"}
-    chunks, shapes = options.get("chunks"), _shapes(arguments)
-    if shapes and isinstance(chunks, list | tuple) and len(chunks) < len(shapes[0]):
-        options["chunks"] = (*shapes[0][: len(shapes[0]) - len(chunks)], *chunks)
-    return options
+    shape = next(iter(_shapes(arguments)), ())
+    lengths = {key: options[key] for key in ("chunks", "shards") if isinstance(options.get(key), list | tuple)}
+    short = {key: value for key, value in lengths.items() if len(value) < len(shape)}
+    return options | {key: (*shape[: len(shape) - len(value)], *value) for key, value in short.items()}
 
 
 def _scaler(calls: Calls, arguments: CallArguments) -> None:
@@ -314,7 +347,9 @@ NO_CHOICE = ("method", "compute", "fmt", "chunks", "coordinate_transformations",
 """Arguments for which None means that the caller makes no choice."""
 TRANSLATIONS: Final[Sequence[tuple[Sequence[str], Callable[[Calls, CallArguments], None]]]] = (
     (NO_CHOICE, _drop_none),
+    (("scaler", "chunks", "byte_order"), _level_paths),
     (("method",), _method),
+    (("axes",), _axes_of_dicts),
     (("byte_order",), _byte_order),
     (("chunks",), _chunks),
     (("storage_options",), _storage_options),

@@ -21,11 +21,13 @@ def arguments_of(function: Callable[..., Any], options: CommandOptions) -> dict[
 
 
 def written(source: str, target: str, options: CommandOptions) -> Callable[..., Any]:
-    """Return the call that writes an image, or labels of the one at the target."""
+    """Return the call that writes an image, a whole hierarchy, or labels of the image at the target."""
     import daskome
 
-    image, options = _read(source, options), _with_storage(options)
     name = options["labels"]
+    if name is None and _is_whole(source, options):
+        return partial(daskome.transcode, source, target, **_transcoding(source, options))
+    image, options = _read(source, options), _with_storage(options)
     if name is None:
         options = {**options, "labels": None}
         return partial(daskome.write_image, image, target, **arguments_of(daskome.write_image, options))
@@ -53,8 +55,40 @@ def planned(source: str | None, target: str | None, options: CommandOptions) -> 
         return dry_run({**options, "image": _described(options), "labels": None, "workers": options["workers"] or 1})
     import daskome
 
+    if _is_whole(source, options):
+        from daskome.transcoding.call import planned_transcode
+
+        for_whom = {key: options[key] for key in ("workers", "threads")}
+        return planned_transcode(source, target, {**_transcoding(source, options), **for_whom})
     options = {**options, "image": _read(source, options)}
     return daskome.plan_image(**arguments_of(daskome.plan_image, options))
+
+
+def _is_whole(source: str, options: CommandOptions) -> bool:
+    """Whether an input is a group of OME-Zarr, all of which is written unless the image alone is wanted."""
+    from daskome.ome.detect import kinds_of
+    from daskome.readers.inputs import parse
+    from daskome.stores.groups import read_attributes
+    from daskome.stores.location import locate
+
+    given = parse(source, options["in_options"] or {})
+    attributes = None if given.part else read_attributes(locate(given.path, given.fs_options, read_only=True))
+    is_group = bool(kinds_of(attributes or {}))
+    if options["only_image"] and not is_group:
+        raise ValueError(f"--only-image is for groups of OME-Zarr, and {source} is none; leave it out")
+    return is_group and not options["only_image"]
+
+
+def _transcoding(source: str, options: CommandOptions) -> dict[str, Any]:
+    """Return the arguments of `daskome.transcode`; factors that nobody gives keep the levels that there are."""
+    import daskome
+
+    why = f"all of {source} is written as it is; add --only-image to describe the image anew"
+    _reject_unused(daskome.transcode, options, IMAGE_ROWS, "a group of OME-Zarr", why)
+    chosen = arguments_of(daskome.transcode, _with_storage(options))
+    if chosen["scale_factors"] == "auto":
+        del chosen["scale_factors"]
+    return chosen
 
 
 def tried_codecs(source: str | None, options: CommandOptions) -> Any:

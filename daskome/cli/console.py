@@ -7,12 +7,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
-from daskome.model.text import format_duration, format_nbytes
+from daskome.execution.progress import Pace
 
 FAILED, REFUSED, STOPPED, INTERRUPTED = 1, 2, 75, 130
 
@@ -98,7 +97,7 @@ def progress_bar(label: str, quiet: bool, unit: str = "bytes") -> Iterator[Calla
     if quiet:
         yield None
         return
-    pace = _Pace(unit, None if unit == "bytes" else 0)
+    pace = Pace(unit, None if unit == "bytes" else 0)
     with click.progressbar(length=1, label=label, file=sys.stderr, show_percent=True, show_eta=False) as bar:
         bar.item_show_func = lambda _: pace.text(bar.pos, bar.length or 1, time.monotonic())
 
@@ -108,35 +107,3 @@ def progress_bar(label: str, quiet: bool, unit: str = "bytes") -> Iterator[Calla
             bar.update(done - bar.pos)
 
         yield progress
-
-
-@dataclass(slots=True)
-class _Pace:
-    """How fast something goes on, from when it began, and from what was there `before`, once that is known."""
-
-    unit: str
-    before: int | None = None
-    began: float = field(default_factory=time.monotonic)
-
-    def begin(self, done: int, now: float) -> None:
-        """Note where it begins, unless that is known."""
-        if self.before is None:
-            self.before, self.began = done, now
-
-    def text(self, done: int, total: int, now: float) -> str:
-        """Return how far it is, how fast, and how long it will take.
-
-        >>> pace = _Pace("bytes")
-        >>> pace.begin(2**30, 100.0)
-        >>> pace.text(2**30, 2**31, 100.0)
-        '1.0 GiB of 2.0 GiB'
-        >>> pace.text(2**30 + 2**20, 2**31, 102.0)
-        '1.0 GiB of 2.0 GiB, 512 KiB/s, 34 min left'
-        """
-        mine, seconds = done - (self.before or 0), max(now - self.began, 1e-6)
-        words = [f"{done:,} of {total:,} {self.unit}"]
-        if self.unit == "bytes":
-            words = [f"{format_nbytes(done)} of {format_nbytes(total)}"]
-            words += [f"{format_nbytes(mine / seconds)}/s"] if mine > 0 else []
-        words += [f"{format_duration(seconds * (total - done) / mine)} left"] if mine > 0 and done < total else []
-        return ", ".join(words)

@@ -1,6 +1,7 @@
 """The ``daskome`` command. It imports Dask and zarr only when there is work to do."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -66,6 +67,8 @@ def main() -> None:
 )
 def write(source: str, target: str | None, add_levels: bool, quiet: bool, **options: Any) -> None:
     """Write IN as an OME-Zarr pyramid to OUT, or as labels of the image there; or add levels to the image at IN.
+
+    If IN is a group of OME-Zarr (an image, a plate, …), all that is below goes along, its levels as they are.
 
     \b
     daskome write brain.nii.gz brain.ome.zarr
@@ -320,6 +323,8 @@ def verify(
             raise SystemExit(FAILED)
         if not quiet:
             click.echo(f"{url}: no problem found; checked: metadata, {_checked(pixels, source)}")
+            for line in _not_compared(url, fs_options) if pixels and not source else ():
+                click.echo(line)
 
 
 @main.command()
@@ -363,6 +368,19 @@ def preview(url: str, image: str, fs_options: dict[str, Any] | None) -> None:
 
         daskome.preview(url, image, fs_options)
         click.echo(f"{image}: the middle slice of every level of {url}")
+
+
+def _not_compared(url: str, fs_options: dict[str, Any] | None) -> Iterator[str]:
+    """Yield which images hold no checksums of their first level, in one line if there are any."""
+    from daskome.inspection.verify import unrecorded
+
+    paths = unrecorded(url, fs_options)
+    if paths:
+        more = [f"and {len(paths) - 10} more"] * (len(paths) > 10)
+        yield (
+            f"not compared: the first level of {', '.join([*paths[:10], *more])}, of which no checksums were recorded;"
+            " --source compares it with an image"
+        )
 
 
 def _counted(warnings: list[bool]) -> str:

@@ -152,6 +152,7 @@ IMAGE_ROWS = (
         "One object for all levels, or a list with one per level.",
         {"metavar": "JSON"},
     ),
+    Row("--level-paths", "level_paths", None, "Paths of the levels, {} for the number.", {"metavar": "PATH"}),
     Row("--channels", "channels", ChannelsParam(), "Add display metadata: names of the channels by commas, or JSON."),
     MEMORY,
     Row("--staging", "staging", bool, "Allow a temporary copy of an IN that would be read over four times."),
@@ -160,6 +161,12 @@ IMAGE_ROWS = (
     FS_OPTION,
     IN_OPTION,
     Row("--overwrite", "overwrite", bool, "Replace an existing image."),
+    Row(
+        "--only-image",
+        "only_image",
+        bool,
+        "Write level 0 of an OME-Zarr IN as any image; without it, all below IN goes along, its levels as they are.",
+    ),
 )
 """What the commands that write or plan an image take."""
 JOBS = (

@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 import zarr
 
+from daskome.execution.fingerprints import recorded_fingerprints
 from daskome.execution.runner import Run
 from daskome.model import regions
 from daskome.model.paths import depth_of
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
+from daskome.ome.metadata import with_fingerprint
 from daskome.ome.omero import Channel
 from daskome.ome.read import with_levels
 from daskome.ome.versions import find_version
 from daskome.stores import journal as journals, publish
 from daskome.stores.arrays import open_levels
+from daskome.stores.documents import write_text
 from daskome.stores.groups import read_attributes, reconsolidate
 
 PERCENTILES = (0.1, 99.9)
@@ -77,16 +80,19 @@ def publish_plan(run: Run) -> None:
     """
     plan, target, version = run.plan, run.target, find_version(run.plan.version)
     publish.delete_partial_files(target, plan)
+    fingerprints = recorded_fingerprints(run)
     lasting, consolidated = [group for group in plan.groups if not group.temporary], list[str]()
     for group in sorted(lasting, key=lambda group: depth_of(group.path), reverse=target.store.supports_deletes):
-        metadata = group.metadata
+        metadata = with_fingerprint(group.metadata, fingerprints.get(group.path))
         if group.pyramid is not None and not group.kept and metadata.omero:
             (coarsest,) = open_levels(target / group.path, group.pyramid.levels[-1:])
             channels = with_display_windows(metadata.omero.channels or (), coarsest, group.pyramid)
             metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
         if group.kept:
             metadata = with_levels(read_attributes(target / group.path) or {}, metadata)
+        for path, text in group.documents.items():
+            write_text(target / group.path / path, text)
         if publish.publish_group(target / group.path, version, metadata, group.attributes):
             consolidated.append(group.path)
-    journals.delete_journal(run.journal.home)
+    journals.end_journal(run.journal.home)
     reconsolidate(target, consolidated)

@@ -16,17 +16,19 @@ from dask.local import get_sync
 from daskome.execution.runner import Run
 from daskome.execution.write import Write
 from daskome.model import regions
+from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
 from daskome.model.source import Source
 from daskome.model.text import format_nbytes, pluralize
 from daskome.ome.detect import ome_keys
-from daskome.planning.plan import Plan, Unit
+from daskome.ome.read import read_metadata
+from daskome.planning.plan import Group, Plan, Unit
 from daskome.planning.work import Workers
 from daskome.sources.pieces import source_piece
 from daskome.stores import journal as journals
 from daskome.stores.arrays import as_stored, open_levels
 from daskome.stores.differences import differences, differing
-from daskome.stores.groups import UNFINISHED_KEY, read_attributes
+from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes
 from daskome.stores.journal import Journal, SavedRun
 from daskome.stores.location import origin_of
 
@@ -52,13 +54,33 @@ def resumed(write: Write) -> Write:
         check_stamps(saved, write.sources)
         _check_pixels(Run(plan, write.sources, write.target, saved.journal), _finished_units(plan, saved.journal))
         return replace(write, plan=plan, journal=saved.journal)
-    attributes = read_attributes(write.home) or {}
-    mark = attributes.get(UNFINISHED_KEY)
-    if isinstance(mark, dict):  # Killed while its arrays were created: there are no pixels yet.
-        if mark.get("fingerprint") != write.plan.fingerprint:
+    found = _attributes_there(write)
+    marks = [attributes[UNFINISHED_KEY] for attributes in found.values() if UNFINISHED_KEY in attributes]
+    if marks:  # Killed while its arrays were created: there are no pixels yet.
+        if any(not isinstance(mark, dict) or mark.get("fingerprint") != write.plan.fingerprint for mark in marks):
             raise ValueError(f"{write.home} was begun with other settings; overwrite=True starts anew")
         return replace(write, overwrite=True)
-    return _finished(write) if "multiscales" in ome_keys(attributes) else write
+    whole = [group.path for group, pyramid in write.plan.images if _is_whole(found[group.path], group, pyramid)]
+    if whole and len(whole) < len(write.plan.images):
+        raise FileExistsError(
+            f"{write.target} has some of these images already, such as {whole[0]!r}, and no write of all of them was"
+            " begun there; leave those out, or overwrite=True replaces them"
+        )
+    return _finished(write) if whole else write
+
+
+def _attributes_there(write: Write) -> dict[str, JSON]:
+    """Return the attributes of the groups that a write makes images, and of its home, by their paths."""
+    paths = {write.plan.home, *(group.path for group, _ in write.plan.images)}
+    return {path: read_attributes(write.target / path) or {} for path in paths}
+
+
+def _is_whole(attributes: JSON, group: Group, pyramid: Pyramid) -> bool:
+    """Whether a group is published as an image; one that only gets more levels, with as many as it is to have."""
+    if "multiscales" not in ome_keys(attributes):
+        return False
+    multiscales = read_metadata(attributes).multiscales if group.kept else ()
+    return not group.kept or any(len(one.datasets) >= len(pyramid.levels) for one in multiscales)
 
 
 def fitting(plan: Plan, workers: Workers) -> Plan:

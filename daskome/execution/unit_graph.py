@@ -22,12 +22,22 @@ from daskome.model import regions
 from daskome.model.chunks import Chunks, align_to_factor, block_sizes
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
+from daskome.ome.fingerprint import checksum, parts_within
 from daskome.planning.plan import Unit
 from daskome.stores import sync_codecs
-from daskome.stores.arrays import delete_shards
+from daskome.stores.arrays import as_stored, delete_shards, keeps_all
+
+Checksums = dict[int, str]
+"""Of blocks, by their numbers (`daskome.ome.fingerprint`)."""
 
 
-def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.Array[Any]]) -> list[da.Array]:
+def stores(
+    unit: Unit,
+    pyramid: Pyramid,
+    piece: da.Array,
+    arrays: Sequence[zarr.Array[Any]],
+    checksums: Checksums | None = None,
+) -> list[da.Array]:
     """Return a lazy array per level of a unit, a temporary copy too; computing them writes it.
 
     Parameters
@@ -38,6 +48,8 @@ def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.
         What the unit reads (`Plan.reads`).
     arrays : sequence of zarr.Array
         Where each of its regions lies.
+    checksums : dict, optional
+        Gets those of the blocks of level 0 that make the image's fingerprint.
     """
     work, blocks, written = unit.pass_, [], (*unit.regions, *unit.copied)
     for k, (region, array) in enumerate(zip(written, arrays, strict=True), start=work.first):
@@ -46,10 +58,13 @@ def stores(unit: Unit, pyramid: Pyramid, piece: da.Array, arrays: Sequence[zarr.
         write_chunks = pyramid.levels[k].write_chunks if k < work.stop else array.chunks
         piece = piece.rechunk(block_sizes(region, write_chunks), method="tasks")
         blocks.append(piece)
-    return [write_level(*each) for each in zip(blocks, written, arrays, strict=True)]
+    noted = [checksums if k == 0 else None for k in range(work.first, work.first + len(blocks))]
+    return [write_level(*each) for each in zip(blocks, written, arrays, noted, strict=True)]
 
 
-def write_level(level: da.Array, region: Region, array: zarr.Array[Any]) -> da.Array:
+def write_level(
+    level: da.Array, region: Region, array: zarr.Array[Any], checksums: Checksums | None = None
+) -> da.Array:
     """Return what writes a level, block by block, into a region of an array when it is computed.
 
     Raises
@@ -58,7 +73,7 @@ def write_level(level: da.Array, region: Region, array: zarr.Array[Any]) -> da.A
         If Dask has cut the level into other blocks.
     """
     final = Blocks(level.dask, level.name, level.chunks, meta=level)
-    stored: da.Array = da.to_zarr(final, Target(array, region), compute=False)
+    stored: da.Array = da.to_zarr(final, Target(array, region, checksums), compute=False)
     if stored.chunks != level.chunks:
         raise RuntimeError(
             f"Dask {dask.__version__} would write blocks of {stored.chunks} instead of {level.chunks}, and two of them"
@@ -90,9 +105,10 @@ class Target(zarr.Array[Any]):
     store: Any = None
     shards: Any = None
 
-    def __init__(self, array: zarr.Array[Any], region: Region) -> None:
+    def __init__(self, array: zarr.Array[Any], region: Region, checksums: Checksums | None = None) -> None:
         super().__init__(array.async_array)
         self.array = array
+        self.checksums = checksums
         self.start = tuple(start for start, _ in region)
 
     @property
@@ -116,10 +132,19 @@ class Target(zarr.Array[Any]):
                 raise
             delete_shards(self.array, index)
             sync_codecs.write(self.array, index, value)
+        if self.checksums is not None:
+            self.checksums.update(_checksums(self.array, index, value))
 
     def __dask_tokenize__(self) -> str:
         """Return a name that no other target has."""
         return uuid4().hex
+
+
+def _checksums(array: zarr.Array[Any], index: Sequence[slice], value: Any) -> Checksums:
+    """Return the checksums of those blocks of a part of an array that make its fingerprint, as it will return them."""
+    found = parts_within(tuple((i.start, i.stop) for i in index), array.shape, array.chunks)
+    parts = ((number, value[part]) for number, part in found)
+    return {number: checksum(part if keeps_all(array) else as_stored(array, part)) for number, part in parts}
 
 
 def coarsen(piece: da.Array, pyramid: Pyramid, k: int, region: Region) -> da.Array:

@@ -79,10 +79,12 @@ class UnitTask:
         if not journals.is_current(self.journal):
             raise WriteError(f"{self.group} is no longer being written: it was finished, or started anew elsewhere")
         started = journals.now()
-        dask.compute(unit_graph.stores(self.unit, self.pyramid, self._piece(), self._written()), scheduler=get_sync)
+        checksums: dict[int, str] = {}
+        written = unit_graph.stores(self.unit, self.pyramid, self._piece(), self._written(), checksums)
+        dask.compute(written, scheduler=get_sync)
         if self.piece is not None:
             check_still_there(self.piece)
-        journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - started))
+        journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - started, checksums))
 
     def _piece(self) -> da.Array:
         """Return what the unit reads: of its image, of a temporary copy, or of the level below."""

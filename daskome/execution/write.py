@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -115,7 +115,7 @@ class Write:
         """Write, and publish."""
         if self.finished:
             log.warning("%s is finished already; nothing is left to do", self.home)
-            journals.delete_journal(self.home)
+            journals.end_journal(self.home)
         else:
             run = self.init()
             runner.write_units(run, self.retries, progress)
@@ -177,6 +177,18 @@ class DelayedWrite(Delayed):  # type: ignore[misc]
 
     def __len__(self) -> int:
         return 1
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, index: Any) -> Any:
+        return [self][index]
+
+    def __add__(self, others: Iterable[Any]) -> list[Any]:
+        return [self, *others]
+
+    def __radd__(self, others: Iterable[Any]) -> list[Any]:
+        return [*others, self]
 
 
 def _delay(name: str, function: Callable[..., Any], *args: Any) -> Callable[..., Delayed]:

@@ -24,8 +24,12 @@ from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region, Shape, ceil_div
 from daskome.model.source import Source
 from daskome.model.text import Progress, pluralize
+from daskome.ome.fingerprint import Fingerprint, checksum, parse_fingerprint
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
+from daskome.sources.presence import check_there
+from daskome.sources.provenance import read_by
+from daskome.sources.views import expand_axes
 from daskome.stores.arrays import as_stored
 
 Array = np.ndarray[Any, Any]
@@ -87,14 +91,68 @@ class Comparison:
         return Problem(where, f"{message} in {self.origin}") if message else None
 
 
-def comparisons(image: StoredImage, levels: bool, source: Any = None) -> Iterator[Comparison | Problem]:
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Level 0 of an image, and the checksums of some of its blocks that were recorded when it was written.
+
+    Attributes
+    ----------
+    path : str
+        Of the level.
+    names : sequence of str
+        Of the axes.
+    array : array-like
+        What is stored.
+    fingerprint : Fingerprint
+    """
+
+    path: str
+    names: Sequence[str]
+    array: Any
+    fingerprint: Fingerprint
+    origin = "what was recorded"
+
+    @property
+    def counts(self) -> Shape:
+        """How many blocks have a checksum."""
+        return (len(self.fingerprint.crc32),)
+
+    def __call__(self, index: int) -> Problem | None:
+        """Compare one block with its checksum. Whatever goes wrong in reading it is a finding too."""
+        region, recorded = self.fingerprint.regions[index], self.fingerprint.crc32[index]
+        where = f"{self.path} {regions.format_region(region, self.names)}"
+        try:
+            found = checksum(np.asarray(self.array[regions.slices(region)]))
+        except Exception as error:
+            return Problem(where, f"cannot be compared with {self.origin}: {reason(error)}")
+        if found == recorded:
+            return None
+        return Problem(where, f"is not what was written there: its checksum is {found}, but {recorded} was recorded")
+
+
+Compared = Comparison | Recorded
+"""Something to compare, block by block."""
+
+
+def recorded(image: StoredImage) -> Recorded | None:
+    """Return level 0 of an image with its recorded checksums; None if there are none, or it cannot be read."""
+    if not image.complete or image.complete[0][0].k:
+        return None
+    level, array = image.complete[0]
+    fingerprint = parse_fingerprint(image.multiscale.metadata, array.shape)
+    if fingerprint is None:
+        return None
+    return Recorded(level.dataset.path, image.names, as_source(array).array, fingerprint)
+
+
+def comparisons(image: StoredImage, levels: bool, source: Any = None) -> Iterator[Compared | Problem]:
     """Yield the comparisons to make, and problems where none can be made.
 
     Parameters
     ----------
     found : StoredImage
     levels : bool
-        Whether to compare each level with the one below.
+        Whether to compare each level with the one below, and without a source level 0 with what was recorded of it.
     source : array-like, optional
         To compare with level 0.
     """
@@ -104,16 +162,18 @@ def comparisons(image: StoredImage, levels: bool, source: Any = None) -> Iterato
         return
     if source is not None:
         yield _with_source(image, as_source(source))
+    elif levels and (level := recorded(image)):
+        yield level
     if levels and len(image.levels) > 1:
         yield from _with_levels_below(image)
 
 
-def compare(todo: Sequence[Comparison], wanted: int | None, progress: Progress | None) -> Iterator[Problem]:
+def compare(todo: Sequence[Compared], wanted: int | None, progress: Progress | None) -> Iterator[Problem]:
     """Yield what differs in the sampled blocks, level by level, at most `BLOCKS_NAMED` of each by name.
 
     Parameters
     ----------
-    todo : sequence of Comparison
+    todo : sequence of Comparison or Recorded
     wanted : int, optional
         How many blocks of each; all if not given.
     progress : callable, optional
@@ -166,7 +226,7 @@ def differing_blocks(stored: Array, expected: Array, region: Region, names: Sequ
     return f"{n:,} of {differ.size:,} voxels {verb}; the first, {voxel}, is {stored[at]}, but {expected[at]}"
 
 
-def _in_threads(compare_one: Comparison, blocks: Iterable[int]) -> Iterator[Problem | None]:
+def _in_threads(compare_one: Compared, blocks: Iterable[int]) -> Iterator[Problem | None]:
     """Yield the results of blocks in their order; only a few are in flight."""
     running: deque[Future[Problem | None]] = deque()
     with ThreadPoolExecutor(n_threads(), thread_name_prefix="daskome-verify") as threads:
@@ -183,6 +243,12 @@ def _with_source(image: StoredImage, source: Source) -> Comparison | Problem:
     if level.k:
         return Problem("s0", "cannot be compared with the source: level 0 cannot be read")
     stored = as_source(array)
+    source = _with_axes_of(image, stored, source)
+    try:
+        for part in read_by(source.array):
+            check_there(part)
+    except (OSError, ValueError) as error:
+        return Problem(level.dataset.path, f"cannot be compared with the source: {reason(error)}")
     if (stored.shape, stored.dtype) != (source.shape, source.dtype):
         theirs, ours = (f"{s.dtype} of shape {s.shape}" for s in (source, stored))
         return Problem(level.dataset.path, f"is {ours}, but the source is {theirs}")
@@ -190,6 +256,15 @@ def _with_source(image: StoredImage, source: Source) -> Comparison | Problem:
     blocks = _spans(read_chunks, source, array.dtype.itemsize)
     expected = partial(source_piece, source, read_chunks=read_chunks)
     return Comparison(level.dataset.path, image.names, array, blocks, expected, "the source")
+
+
+def _with_axes_of(image: StoredImage, stored: Source, source: Source) -> Source:
+    """Return a source with the axes of length 1 that an image has besides its own, as versions before 0.3 need them."""
+    n = len(source.shape)
+    own = source.dims or tuple(image.names)[-n:]
+    lacking = tuple(i for i, name in enumerate(image.names) if name not in own)
+    fits = n + len(lacking) == len(stored.shape) and all(stored.shape[i] == 1 for i in lacking)
+    return expand_axes(source, lacking) if fits else source
 
 
 def _spans(blocks: Shape, source: Source, itemsize: int) -> Shape:

@@ -255,11 +255,11 @@ def pyramid_of(image: StoredImage) -> Pyramid:
 def factors_of(image: StoredImage) -> list[Numbers]:
     """Return how many voxels of level 0 one voxel of each complete level spans: integers where shapes allow."""
     first, largest = image.complete[0]
-    base, shape = first.dataset.scale, largest.shape
-    return [
-        tuple(map(_factor, shape, array.shape, (b / a for a, b in zip(base, level.dataset.scale, strict=True))))
-        for level, array in image.complete
-    ]
+    base, shape, factors = first.dataset.scale, largest.shape, [(1.0,) * len(first.dataset.scale)]
+    for level, array in image.complete:
+        stated = (b / a for a, b in zip(base, level.dataset.scale, strict=True))
+        factors.append(tuple(map(_factor, shape, array.shape, stated, factors[-1])))
+    return factors[1:]
 
 
 def is_downsampled_length(n: int, m: int, factor: int) -> bool:
@@ -343,11 +343,16 @@ def _level(dataset: PlacedDataset, array: Array, factors: Numbers, axes: Sequenc
     )
 
 
-def _factor(n: int, m: int, stated: float) -> float:
-    """Return the stated factor from n voxels to m if shapes agree with it, else that of the shapes."""
+def _factor(n: int, m: int, stated: float, before: float) -> float:
+    """Return the stated factor from n voxels to m if shapes agree with it, else that of the shapes.
+
+    A multiple of the factor of the level below comes first: 6 of 100 voxels were 12 before, so they span 16 each.
+    """
     near = round(n / m)
-    candidates = (round(stated) if isfinite(stated) else 0, near, near + 1, near - 1)
-    return next((factor for factor in candidates if is_downsampled_length(n, m, factor)), n / m)
+    ratio = stated if isfinite(stated) else 0.0
+    candidates = (round(ratio), near, near + 1, near - 1, *(int(before) * k for k in (round(ratio / before), 2, 3, 4)))
+    fitting = [factor for factor in candidates if is_downsampled_length(n, m, factor)]
+    return next((factor for factor in fitting if factor % before == 0), next(iter(fitting), n / m))
 
 
 def _not_loaded(*args: Any) -> Any:

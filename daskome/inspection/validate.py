@@ -13,6 +13,7 @@ from typing import Any
 
 from zarr.storage import StorePath
 
+from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
@@ -20,7 +21,7 @@ from daskome.model.json_values import JSONObject
 from daskome.model.paths import join_paths
 from daskome.model.problem import Problem, below, errors
 from daskome.model.text import Progress
-from daskome.model.types import FileSystemOptions, FormatLike, GroupLike
+from daskome.model.types import FileSystemOptions, FormatLike, GroupLike, ShowProgress
 from daskome.ome.detect import ome_of, version_in
 from daskome.ome.rules.addresses import objects_of
 from daskome.ome.rules.dimensions import checked_dimensions
@@ -62,7 +63,7 @@ def validate(
     version: FormatLike | None = None,
     *,
     fs_options: FileSystemOptions | None = None,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
 ) -> list[Problem]:
     """Return all violations of the specification in a store, and warnings; pixels are not read.
 
@@ -75,8 +76,8 @@ def validate(
         To check against, such as "0.5"; by default the one that each group states.
     fs_options : dict, optional
         For the file system of a URL.
-    progress : callable, optional
-        Called with groups done and groups in all after every group.
+    progress : bool or callable, optional
+        True: a bar on stderr. A function is called with groups done and groups in all after every group.
 
     Returns
     -------
@@ -100,8 +101,8 @@ def validate(
     >>> print(*validate(store))
     multiscales/0/datasets/1: there is no array at 's1' (section 'multiscales')
     """
-    store_path = locate(target, fs_options, read_only=True)
-    return [*findings(inspected(store_path, version, progress))]
+    bar, store_path = drawn(progress, "groups"), locate(target, fs_options, read_only=True)
+    return [*findings(inspected(store_path, version, bar))]
 
 
 def inspected(store_path: StorePath, version: Any = None, progress: Progress | None = None) -> list[Inspected]:

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import misplaced_levels
-from daskome.inspection.compare import Comparison, compare, comparisons
+from daskome.inspection.compare import Compared, compare, comparisons, recorded
 from daskome.inspection.validate import Inspected, findings, inspected
 from daskome.model.problem import Problem, below, errors
-from daskome.model.text import Progress
-from daskome.model.types import FileSystemOptions, GroupLike, ImageLike
+from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, ShowProgress
 from daskome.stores.location import locate
 
 
@@ -23,7 +23,7 @@ def verify(
     pixels: bool | int = False,
     source: ImageLike | None = None,
     fs_options: FileSystemOptions | None = None,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
 ) -> list[Problem]:
     """Return all that is wrong with a stored image, labels or plate, as a list that is empty if nothing is.
 
@@ -34,7 +34,8 @@ def verify(
         All images below it are verified with it.
     pixels : bool or int
         Whether to make each level again from the one below, by the method that the metadata name, and
-        compare. An int is the number of blocks per level that are looked at, evenly spread, the last
+        compare; and level 0 with the checksums of some of its blocks that daskome recorded when it wrote them,
+        unless there is a `source`. An int is the number of blocks per level that are looked at, evenly spread, the last
         always among them. A method ``module:function`` is imported: only for stores you trust. What codecs
         make of a value that keep less than all, such as BitRound, counts as that value.
     source : array-like, optional
@@ -42,8 +43,8 @@ def verify(
         as `pixels` says.
     fs_options : dict, optional
         For the file system of a URL.
-    progress : callable, optional
-        Called with blocks done and blocks in all after every block.
+    progress : bool or callable, optional
+        True: a bar on stderr. A function is called with blocks done and blocks in all after every block.
 
     Returns
     -------
@@ -67,7 +68,12 @@ def verify(
     >>> zarr.open_array(store, path="s1")[3, 5] = 7
     >>> print(*verify(store, pixels=True))
     s1 y 0:32, x 0:32: 1 of 1,024 voxels differs; the first, y 3, x 5, is 7, but 1 in the mean of s0
+    >>> plan = write_image(np.ones((64, 64), "uint8"), store, None, axes="yx", overwrite=True)
+    >>> zarr.open_array(store, path="s0")[...] = 0
+    >>> print(*verify(store, pixels=True))
+    s0 y 0:64, x 0:64: is not what was written there: its checksum is c71c0011, but 3ad9e426 was recorded
     """
+    bar = drawn(progress, "blocks")
     wanted = None if isinstance(pixels, bool) else int(pixels)
     if wanted is not None and wanted < 1:
         raise ValueError(f"pixels={pixels}: give True, False, or at least 1 block per level")
@@ -76,11 +82,18 @@ def verify(
     return [
         *errors(findings(groups)),
         *(part for part in parts if isinstance(part, Problem)),
-        *compare([part for part in parts if isinstance(part, Comparison)], wanted, progress),
+        *compare([part for part in parts if not isinstance(part, Problem)], wanted, bar),
     ]
 
 
-def _parts(groups: Sequence[Inspected], levels: bool, source: Any) -> Iterator[Comparison | Problem]:
+def unrecorded(target: GroupLike, fs_options: FileSystemOptions | None = None) -> list[str]:
+    """Return the paths of images with no checksums of level 0: `verify` compares it with nothing but a source."""
+    groups = inspected(locate(target, fs_options, read_only=True))
+    images = ((one.node.path, image) for one in groups for image in one.images)
+    return [path or "the image" for path, image in images if recorded(image) is None]
+
+
+def _parts(groups: Sequence[Inspected], levels: bool, source: Any) -> Iterator[Compared | Problem]:
     """Yield what to compare in every image, and what keeps from it, with addresses from the target."""
     for k, one in enumerate(groups):
         for i, image in enumerate(one.images):
@@ -91,7 +104,7 @@ def _parts(groups: Sequence[Inspected], levels: bool, source: Any) -> Iterator[C
         yield Problem("pixels", "cannot be compared with the source: the target is not an image")
 
 
-def _below(path: str, parts: Iterator[Comparison | Problem]) -> Iterator[Comparison | Problem]:
+def _below(path: str, parts: Iterator[Compared | Problem]) -> Iterator[Compared | Problem]:
     for part in parts:
         if isinstance(part, Problem):
             yield from below(path, [part])

@@ -122,8 +122,8 @@ def find_method(method: str | Callable[..., Any] | Method) -> Method:
     if not isinstance(method, str):
         raise ValueError(f"method {method!r}: use one of {names}")
     method = short_name(method)
-    if method in METHODS:
-        return METHODS[method]
+    if method in METHODS or method == COPIED.name:
+        return METHODS.get(method, COPIED)
     if ":" in method:
         return _from_function(_load(method), method)
     near = difflib.get_close_matches(method, METHODS, n=1, cutoff=0)
@@ -200,6 +200,15 @@ METHODS: Final[Mapping[str, Method]] = {
 are rounded half to even and clipped to their type; of a ``laplacian``, which has two signs, an unsigned type keeps
 the positive half, so write floats or signed integers.
 """
+
+
+def copied(windows: Array, axis: tuple[int, ...]) -> Array:
+    """Raise: levels that are copied from another image are not downsampled, so no window becomes a voxel."""
+    raise ValueError("levels that are copied are not made from finer ones; give a method that makes them")
+
+
+COPIED: Final = _from_function(copied, f"{__name__}:copied")
+"""What stands for a method in the pyramid of an image whose levels are all copied."""
 HOME: Final = "daskome.scale"
 """The public module where every row of `METHODS` can be imported by its name."""
 HOMES: Final = (f"{HOME}.", f"{HOME}:", "daskome.methods:")

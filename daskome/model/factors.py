@@ -36,12 +36,12 @@ def parse_factors(scale_factors: ScaleFactors, image: Image, chunks: Shape) -> l
     >>> parse_factors("auto", image, (64, 64, 64))
     [(1, 1, 1), (1, 2, 2), (1, 4, 4), (2, 8, 8)]
     """
-    if scale_factors == "auto":
+    if isinstance(scale_factors, str) and scale_factors == "auto":
         return _auto_factors(image, chunks)
     if scale_factors is not None and (isinstance(scale_factors, str) or not hasattr(scale_factors, "__iter__")):
         raise ValueError(f"scale_factors {scale_factors!r}: give a list such as [2, 4, 8], or 'auto'")
     levels: list[Factors] = [(1,) * len(image.axes)]
-    for entry in scale_factors or ():
+    for entry in () if scale_factors is None else scale_factors:
         levels.append(_next_factors(entry, levels[-1], image))
     return levels
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isfinite, prod
 from numbers import Integral
 from operator import index
 from typing import Any
+
+import numpy as np
 
 from daskome.model.axes import Axis, reject_unknown
 from daskome.model.level_options import StorageOptions, parse_level_options
@@ -129,29 +132,55 @@ class Layout:
         return LOSSLESS.issuperset(str(name).removeprefix("numcodecs.") for name in names)
 
 
-def options_per_level(storage_options: StorageOptions, n: int) -> list[dict[str, Any]]:
+def options_per_level(
+    storage_options: StorageOptions, n: int, follows: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Return one dict of options for each of `n` levels, its keys checked.
+
+    Parameters
+    ----------
+    storage_options : dict, sequence of dict or LevelOptions, optional
+    n : int
+    follows : dict, optional
+        What follows from the image, by the names of options. These may be given if they are the same, and are left out.
 
     Raises
     ------
     ValueError
         If a key is unknown or cannot be chosen by the caller, or if a list does not have one dict per level.
     """
-    levels = parse_level_options(storage_options).per_level(n)
-    for options in levels:
-        for key in options:
-            if key in FIXED_OPTIONS:
-                raise ValueError(f"storage_options cannot set {key!r}: {FIXED_OPTIONS[key]}")
-        reject_unknown(options, OPTIONS, "storage option")
-    return levels
+    return parse_level_options(storage_options).map(partial(_chosen, follows=follows or {})).per_level(n)
+
+
+def _chosen(options: Mapping[str, Any], follows: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that the caller can choose."""
+    for key, value in options.items():
+        if key in FIXED_OPTIONS and not (key in follows and (value is None or _is_same(key, value, follows[key]))):
+            raise ValueError(f"storage_options cannot set {key!r}: {FIXED_OPTIONS[key]}")
+    chosen = {key: value for key, value in options.items() if key not in FIXED_OPTIONS}
+    reject_unknown(chosen, OPTIONS, "storage option")
+    return chosen
+
+
+def _is_same(key: str, value: Any, own: Any) -> bool:
+    """Whether an option is what follows from the image; that dtypes are, NumPy says."""
+    if key == "dtype":
+        return bool(np.dtype(value).newbyteorder("=") == np.dtype(own))
+    return list(value) == own if isinstance(value, list | tuple) else bool(value == own)
 
 
 def parse_layout(
-    options: Mapping[str, Any], shape: Shape, axes: Sequence[Axis], itemsize: int, stored_as: ArrayFormat
+    options: Mapping[str, Any],
+    shape: Shape,
+    axes: Sequence[Axis],
+    itemsize: int,
+    stored_as: ArrayFormat,
+    default: Shape | None = None,
 ) -> Layout:
     """Return the `Layout` of one array of `shape` from the caller's options.
 
-    Chunks longer than the array are cut to it, and shards to the chunks that exist.
+    Chunks longer than the array are cut to it, and shards to the chunks that exist. Without chunks, they are `default`,
+    or as near it as divides the shards.
 
     Raises
     ------
@@ -162,7 +191,7 @@ def parse_layout(
     for key, (harmless, reason) in stored_as.refused.items():
         if key in options and options[key] not in harmless:
             raise ValueError(f"storage option {key!r}: {reason}")
-    default = _dividing(options.get("shards"), default_chunks(shape, axes), axes)
+    default = _dividing(options.get("shards"), default or default_chunks(shape, axes), axes)
     chunks = _edges(options.get("chunks"), default, axes, "chunks")
     shards = _shards(options.get("shards"), chunks, axes)
     chunks = tuple(min(c, n) for c, n in zip(chunks, shape, strict=True))
@@ -195,15 +224,17 @@ def _cube(edge: int, shape: Shape, axes: Sequence[Axis]) -> Shape:
 def _edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> Shape:
     """Return one edge length per axis from None, "auto", an int for space, a dict by name or a sequence."""
     names = [axis.name for axis in axes]
-    if value is None or value == "auto":
+    if value is None or value is True or (isinstance(value, str) and value == "auto"):
         return default
+    if value is False:
+        raise ValueError(f"{what} False: give a length, one per axis, or leave {what} out for the default")
     if isinstance(value, Mapping):
         reject_unknown(value, names, f"axis in {what}")
         value = [value.get(name, d) for name, d in zip(names, default, strict=True)]
     elif isinstance(value, Integral):
         value = [value if axis.spatial else d for axis, d in zip(axes, default, strict=True)]
     try:
-        edges = tuple(index(v) for v in value)
+        edges = tuple(_edge(v, what) for v in value)
     except TypeError as error:
         raise ValueError(
             f"{what} {value!r} must be whole numbers: an int, a sequence, or a dict by axis name"
@@ -215,16 +246,25 @@ def _edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> Shape
     return edges
 
 
+def _edge(value: Any, what: str) -> int:
+    """Return a length; from lengths as Dask gives them, that of all chunks but the last."""
+    sizes: Sequence[Any] = value if isinstance(value, list | tuple) and value else [value]
+    first, *others = map(index, sizes)
+    if any(n != first for n in others[:-1]) or (others and others[-1] > first):
+        raise ValueError(f"{what} {value!r} of an axis differ, but those of a zarr array are equal; give one length")
+    return first
+
+
 def _dividing(shards: Any, default: Shape, axes: Sequence[Axis]) -> Shape:
     """Return the longest chunks, at most the default, that divide the shards that are given."""
-    if shards is None or shards == "auto":
+    if shards is None or isinstance(shards, bool | str):
         return default
     edges = _edges(shards, default, axes, "shards")
     return tuple(next(c for c in range(min(d, s), 0, -1) if s % c == 0) for s, d in zip(edges, default, strict=True))
 
 
 def _shards(value: Any, chunks: Shape, axes: Sequence[Axis]) -> Shape | None:
-    if value is None:
+    if value is None or value is False:
         return None
     auto = tuple(c * SHARD_CHUNKS if axis.spatial else c for c, axis in zip(chunks, axes, strict=True))
     shards = _edges(value, auto, axes, "shards")

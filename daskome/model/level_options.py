@@ -1,11 +1,16 @@
 """Storage options of a pyramid's levels, before it is known how many levels there are."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Union
+
+from daskome.model.regions import Shape
 
 StorageOptions = Union[Mapping[str, Any], Sequence[Mapping[str, Any]], "LevelOptions", None]
 """As callers give them: one dict for all levels, a sequence of one dict per level, or nothing."""
+
+
+LEVEL_PATHS = "s{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,10 @@ class LevelOptions:
         One per level; a single one if `shared`.
     shared : bool
         Whether the single dict is for every level, however many there will be.
+    paths : str
+        The paths of levels, with ``{}`` for their number. By default those of the specification's own examples.
+    like : sequence of tuple of int
+        The shapes of levels of another pyramid, which are taken as far as that only drops windows that an edge cuts.
 
     Examples
     --------
@@ -27,6 +36,8 @@ class LevelOptions:
 
     levels: tuple[Mapping[str, Any], ...] = ({},)
     shared: bool = True
+    paths: str = LEVEL_PATHS
+    like: Sequence[Shape] = ()
 
     @property
     def first(self) -> Mapping[str, Any]:
@@ -41,7 +52,7 @@ class LevelOptions:
 
     def map(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> "LevelOptions":
         """Return the options, each dict changed."""
-        return LevelOptions(tuple(map(change, self.levels)), self.shared)
+        return replace(self, levels=tuple(map(change, self.levels)))
 
     def over(self, others: "LevelOptions") -> "LevelOptions":
         """Return these options, with those of others where these have none.
@@ -51,23 +62,24 @@ class LevelOptions:
         """
         n = len((self if others.shared else others).levels)
         pairs = zip(others.per_level(n), self.per_level(n), strict=True)
-        return LevelOptions(tuple({**below, **above} for below, above in pairs), self.shared and others.shared)
+        levels = tuple({**below, **above} for below, above in pairs)
+        return replace(self, levels=levels, shared=self.shared and others.shared)
 
     def after(self, options: Mapping[str, Any]) -> "LevelOptions":
         """Return the options of a pyramid with one more level before these; shared ones stay shared."""
-        return self if self.shared else LevelOptions((options, *self.levels), shared=False)
+        return self if self.shared else replace(self, levels=(options, *self.levels))
 
     def per_level(self, n: int) -> list[dict[str, Any]]:
-        """Return one dict for each of `n` levels.
+        """Return one dict for each of `n` levels; those of further levels, which an image may have, are left out.
 
         Raises
         ------
         ValueError
-            If there is not one dict per level.
+            If there are not enough.
         """
-        if not self.shared and len(self.levels) != n:
+        if not self.shared and len(self.levels) < n:
             raise ValueError(f"storage_options has {len(self.levels)} entries, but the pyramid has {n} levels")
-        return [dict(level) for level in (self.levels * n if self.shared else self.levels)]
+        return [dict(level) for level in (self.levels * n if self.shared else self.levels[:n])]
 
 
 NO_OPTIONS = LevelOptions()

@@ -11,9 +11,14 @@ from daskome.model.image import Image
 
 def missing_axes(image: Image, required: Sequence[Axis]) -> tuple[int, ...]:
     """Return the positions at which axes of length 1 have to be put in: the first ones, if the axes are others."""
-    if not _fit(image.axes, required):
-        return tuple(range(max(len(required) - len(image.axes), 0)))
-    present = [axis.name for axis in image.axes]
+    return positions_of_missing(image.axes, required)
+
+
+def positions_of_missing(axes: Sequence[Axis], required: Sequence[Axis]) -> tuple[int, ...]:
+    """Return the same for axes alone."""
+    if not _fit(axes, required):
+        return tuple(range(max(len(required) - len(axes), 0)))
+    present = [axis.name for axis in axes]
     return tuple(i for i, axis in enumerate(required) if axis.name not in present)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 from daskome.kernels.methods import Method
 from daskome.model import regions
@@ -13,6 +14,7 @@ from daskome.model.image import ITEMSIZES, Image, check_image
 from daskome.model.layout import ArrayFormat, Layout, options_per_level, parse_layout
 from daskome.model.level_options import StorageOptions, parse_level_options
 from daskome.model.limits import Limits, default_limits
+from daskome.model.paths import is_inside
 from daskome.model.regions import Region, Shape, ceil_div, n_blocks
 
 
@@ -83,6 +85,11 @@ class Pyramid:
         fine, coarse = self.levels[k - 1].factors, self.levels[k].factors
         return tuple(round(b / a) for a, b in zip(fine, coarse, strict=True))
 
+    def is_whole(self, k: int) -> bool:
+        """Return whether every voxel of level k - 1 is in a window of level k; other programs drop cut windows."""
+        below = zip(self.levels[k - 1].shape, self.factors(k), strict=True)
+        return self.levels[k].shape == tuple(ceil_div(n, f) for n, f in below)
+
     def reads(self, k: int, region: Region) -> Region:
         """Return the region of level k - 1 that a region of level k is made from, with the halo of the method."""
         factors, below = self.factors(k), self.levels[k - 1].shape
@@ -105,11 +112,27 @@ def image_pyramid(
         For a dtype, shape, scale, factor or storage option that is not possible; the message says which are.
     """
     check_image(image)
-    options = parse_level_options(storage_options).first
-    chunks = parse_layout(options_per_level(options, 1)[0], image.shape, image.axes, image.itemsize, stored_as).chunks
+    (options,) = options_per_level(parse_level_options(storage_options).first, 1, _follows(image, stored_as))
+    chunks = parse_layout(options, image.shape, image.axes, image.itemsize, stored_as).chunks
     factors = parse_factors(scale_factors, image, chunks)
-    shapes = [tuple(ceil_div(n, f) for n, f in zip(image.shape, fs, strict=True)) for fs in factors]
+    shapes = level_shapes(image.shape, factors, parse_level_options(storage_options).like)
     return _pyramid(image, method, shapes, factors, storage_options, stored_as, limits or default_limits())
+
+
+def level_shapes(shape: Shape, factors: Sequence[Factors], like: Sequence[Shape] = ()) -> list[Shape]:
+    """Return the shapes of levels, rounded up; or as in `like`, as far as that only drops windows that an edge cuts.
+
+    >>> level_shapes((101, 7), [(1, 1), (2, 2), (4, 4)]), level_shapes((101, 7), [(1, 1), (2, 2)], [(101, 7), (50, 3)])
+    ([(101, 7), (51, 4), (26, 2)], [(101, 7), (50, 3)])
+    """
+    shapes = [shape]
+    for k, (before, after) in enumerate(pairwise(factors), start=1):
+        steps = [b // a for a, b in zip(before, after, strict=True)]
+        whole = tuple(ceil_div(n, step) for n, step in zip(shapes[-1], steps, strict=True))
+        wanted = like[k] if k < len(like) else whole
+        each = zip(shapes[-1], steps, whole, wanted, strict=True)
+        shapes.append(tuple(m if m > 0 and m == n // step else up for n, step, up, m in each))
+    return shapes
 
 
 def given_pyramid(
@@ -167,12 +190,32 @@ def _pyramid(
     stored_as: ArrayFormat,
     limits: Limits,
 ) -> Pyramid:
-    options = options_per_level(storage_options, len(shapes))
+    paths = _paths(storage_options)
+    options = options_per_level(storage_options, len(shapes), _follows(image, stored_as))
+    layouts = [
+        parse_layout(chosen, shape, image.axes, image.itemsize, stored_as)
+        for chosen, shape in zip(options, shapes, strict=True)
+    ]
     levels = [
-        _level(f"s{k}", image, method, shape, fs, parse_layout(o, shape, image.axes, image.itemsize, stored_as), limits)
-        for k, (shape, fs, o) in enumerate(zip(shapes, factors, options, strict=True))
+        _level(paths.format(k), image, method, shape, level_factors, layout, limits)
+        for k, (shape, level_factors, layout) in enumerate(zip(shapes, factors, layouts, strict=True))
     ]
     return Pyramid(image.name, image.axes, image.dtype, method, tuple(levels))
+
+
+def _paths(storage_options: StorageOptions) -> str:
+    """Return the paths of levels, with ``{}`` for their number; raise a ValueError if levels cannot have them."""
+    paths = parse_level_options(storage_options).paths
+    rest = paths.replace("{}", "") if isinstance(paths, str) and paths.count("{}") == 1 else "{"
+    if set("{}\\") & set(rest) or not is_inside(paths.format(0)) or paths.split("/")[0] in ("labels", ".daskome"):
+        raise ValueError(f"level_paths {paths!r} must be a path with {{}} for the number of a level, such as 's{{}}'")
+    return paths
+
+
+def _follows(image: Image, stored_as: ArrayFormat) -> dict[str, Any]:
+    """Return the storage options that follow from an image and the version, which a caller may only repeat."""
+    names = [axis.name for axis in image.axes]
+    return {"dtype": image.dtype, "dimension_names": names, "zarr_format": stored_as.zarr_format}
 
 
 def _level(

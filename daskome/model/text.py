@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 Progress = Callable[[int, int], None]
+ShowProgress = Progress | bool | None
+"""What is called as something goes on; True is a bar on stderr."""
 NBYTES_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
 DURATIONS = (
     (1.0, "under 1 s", 1.0),

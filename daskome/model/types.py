@@ -13,7 +13,7 @@ from daskome.model.axes import AxesLike as AxesLike
 from daskome.model.factors import ScaleFactors as ScaleFactors
 from daskome.model.level_options import StorageOptions as StorageOptions
 from daskome.model.source import Source
-from daskome.model.text import Progress as Progress
+from daskome.model.text import Progress as Progress, ShowProgress as ShowProgress
 
 if TYPE_CHECKING:
     import zarr

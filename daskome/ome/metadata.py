@@ -8,6 +8,7 @@ from daskome._version import __version__
 from daskome.model.axes import GUESSES, Axis, typed
 from daskome.model.json_values import JSONDict
 from daskome.model.pyramid import Pyramid
+from daskome.ome.fingerprint import FINGERPRINT, Fingerprint
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.omero import Omero
 from daskome.ome.plate import Plate, Well
@@ -185,6 +186,16 @@ def _how(pyramid: Pyramid) -> JSONDict:
         "version": __version__,
         "kwargs": {"scale_factors": factors},
     }
+
+
+def with_fingerprint(metadata: Metadata, fingerprint: Fingerprint | None) -> Metadata:
+    """Return the metadata of an image with its fingerprint; what the caller has put in its place stays."""
+    if fingerprint is None or not metadata.multiscales:
+        return metadata
+    first, *others = metadata.multiscales
+    how = {**(first.metadata or {})}
+    how.setdefault(FINGERPRINT, fingerprint.to_dict())
+    return replace(metadata, multiscales=(replace(first, metadata=how), *others))
 
 
 def _unless_zero(translation: Numbers) -> Numbers | None:

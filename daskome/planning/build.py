@@ -75,6 +75,14 @@ def plan_levels(
     return Plan(version.name, (Group("", describe(pyramid), pyramid),), (Stage(passes),), options.workers)
 
 
+def plan_copies(
+    pyramid: Pyramid, sources: Sequence[SourceChunks], version: Version, group: Group, options: PlanOptions
+) -> Plan:
+    """Return the plan that writes the levels of a stored image as they are: a pass for each, in one stage."""
+    passes = tuple(copying_pass(pyramid, k, replace(source, image=k), options) for k, source in enumerate(sources))
+    return Plan(version.name, (replace(group, pyramid=pyramid),), (Stage(passes),), options.workers)
+
+
 def plan_more_levels(
     pyramid: Pyramid, kept: int, version: Version, metadata: Metadata, options: PlanOptions | None = None
 ) -> Plan:
@@ -93,7 +101,7 @@ def _plan_of(
     return Plan(version.name, (group, *groups), tuple(Stage((pass_,)) for pass_ in passes), workers)
 
 
-def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) -> Plan:
+def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = (), keeper: str | None = None) -> Plan:
     """Return one plan that holds several, each under a path; their stages run side by side.
 
     Parameters
@@ -102,8 +110,14 @@ def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) ->
         All of one version, for the same workers.
     groups : sequence of Group
         Groups without pyramids, to be published after those of the parts.
+    keeper : str, optional
+        As in `Plan`.
     """
-    home = common_path([join_paths(path, group.path) for path, plan in parts for group, _ in plan.images])
+    home = (
+        keeper
+        if keeper is not None
+        else common_path([join_paths(path, group.path) for path, plan in parts for group, _ in plan.images])
+    )
     n_copies, n_images = count(), 0
     moved: list[Group] = []
     stages: list[list[Pass]] = []
@@ -118,7 +132,8 @@ def together(parts: Sequence[tuple[str, Plan]], groups: Sequence[Group] = ()) ->
             stages[k] += (_moved(pass_, paths, n_images) for pass_ in stage.passes)
         n_images += plan.n_images
     whole = parts[0][1]
-    return Plan(whole.version, (*moved, *groups), tuple(Stage(tuple(passes)) for passes in stages), whole.workers)
+    own_stages = tuple(Stage(tuple(passes)) for passes in stages)
+    return Plan(whole.version, (*moved, *groups), own_stages, whole.workers, keeper=keeper)
 
 
 def _moved(pass_: Pass, paths: Mapping[str, str], n_images: int) -> Pass:

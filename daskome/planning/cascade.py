@@ -72,7 +72,7 @@ def last_nested(pyramid: Pyramid, first: int) -> int:
 def _nests(pyramid: Pyramid, k: int) -> bool:
     """Return whether a block of level k is made of whole blocks of level k - 1, as stored, and of nothing else."""
     fine, coarse, factors = pyramid.levels[k - 1], pyramid.levels[k], pyramid.factors(k)
-    if any(map(pyramid.method.halo, factors)) or not fine.layout.lossless:
+    if any(map(pyramid.method.halo, factors)) or not fine.layout.lossless or not pyramid.is_whole(k):
         return False
     spans = zip(coarse.write_chunks, factors, fine.write_chunks, coarse.shape, strict=True)
     return all(c >= n or c * f % b == 0 for c, f, b, n in spans)

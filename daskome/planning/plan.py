@@ -53,6 +53,8 @@ class Group:
         Whether it is only read back, and deleted with the journal (see `STAGING`).
     attributes : dict
         Those of other programs, which are published with it; those beside OME-Zarr's own objects under ``ome``.
+    documents : dict of str to str
+        Further documents in it, by their paths, which are published with it: ``METADATA.ome.xml``.
     """
 
     path: str
@@ -61,6 +63,7 @@ class Group:
     kept: int = 0
     temporary: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    documents: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Plan:
         The workers for which it was planned. More or fewer may carry it out.
     counted : tuple of StoredChunks
         Of the arrays that the images read, if they were counted (``check_source=True``).
+    keeper : str, optional
+        The path of the group that keeps the journal; by default the deepest that all images lie in.
     """
 
     version: str
@@ -111,6 +116,7 @@ class Plan:
     stages: tuple[Stage, ...]
     workers: Workers
     counted: tuple[StoredChunks, ...] = ()
+    keeper: str | None = None
     _held: dict[str, tuple[Group, Pyramid]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -154,6 +160,16 @@ class Plan:
     def nbytes(self) -> int:
         """Bytes of all levels that are written, uncompressed."""
         return sum(level.voxels * itemsize for level, itemsize in self._levels())
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield nothing: where ome_zarr returns a list of what is left to compute, nothing is left."""
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return True
 
     @property
     def lasting(self) -> "Plan":
@@ -236,8 +252,8 @@ class Plan:
 
     @property
     def home(self) -> str:
-        """The path of the group that keeps the journal: the deepest that all images lie in."""
-        return common_path([group.path for group, _ in self.images])
+        """The path of the group that keeps the journal: `keeper`, or the deepest that all images lie in."""
+        return self.keeper if self.keeper is not None else common_path([group.path for group, _ in self.images])
 
     def pyramid(self, pass_: Pass) -> Pyramid:
         """Return the pyramid that a pass writes."""

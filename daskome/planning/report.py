@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from daskome.kernels.methods import COPIED
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.text import (
     format_duration,
@@ -43,7 +44,8 @@ def _tables(plan: "Plan", rate: float) -> Iterator[tuple[str, list[str], list[li
     for groups in alike.values():
         pyramid = plan.pyramid_at(groups[0].path)
         axes = "".join(axis.name for axis in pyramid.axes)
-        look = f"{axes} {pyramid.dtype}, {pyramid.method.name}, OME-Zarr {plan.version}"
+        made = "levels copied" if pyramid.method == COPIED else pyramid.method.name
+        look = f"{axes} {pyramid.dtype}, {made}, OME-Zarr {plan.version}"
         title = f"{_names(groups, pyramid)}: {look}"
         yield title, LEVEL_HEAD, [_level_row(level, pyramid.itemsize) for level in pyramid.levels]
     yield "stages, each after the one before", STAGE_HEAD, [_stage_row(plan, k, rate) for k in range(len(plan.stages))]

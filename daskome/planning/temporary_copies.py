@@ -42,7 +42,7 @@ def next_level_copy(pyramid: Pyramid, stop: int, limits: Limits) -> Pyramid | No
     Returns None if it cannot, or if it does not pay. A chunk of the copy is what one block of the last level becomes,
     so the unit that writes the block writes the chunk.
     """
-    if stop >= len(pyramid.levels):
+    if stop >= len(pyramid.levels) or not pyramid.is_whole(stop):
         return None
     below, level, factors = pyramid.levels[stop - 1], pyramid.levels[stop], pyramid.factors(stop)
     blocks = list(zip(below.write_chunks, factors, below.shape, strict=True))

@@ -5,6 +5,8 @@ is kept in the `Source`.
 """
 
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +16,14 @@ import numpy as np
 from daskome.model.axes import TYPES
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.dimension_names import axis_names
+from daskome.model.json_values import to_plain_json
 from daskome.model.source import Source
 from daskome.sources.array_likes import adapted
 from daskome.sources.blocks import checked_blocks
+from daskome.sources.computed import ComputedArray
 from daskome.sources.dask_graphs import only_cuts, shared_keys
 from daskome.sources.provenance import stored_at
+from daskome.stores.groups import others_of
 from daskome.stores.kinds import anchor
 
 
@@ -118,7 +123,7 @@ def _check_known(image: Any) -> None:
 def _chunks(image: Any) -> Chunks:
     """Return the pieces in which the image comes: Dask's chunks, a zarr or HDF5 array's, or one piece."""
     chunks = getattr(image, "chunks", None)
-    if isinstance(image, da.Array):
+    if isinstance(image, da.Array | ComputedArray):
         return tuple(tuple(map(int, sizes)) for sizes in image.chunks)
     shape = tuple(map(int, image.shape))
     if chunks is None or len(chunks) != len(shape) or not all(isinstance(c, int | np.integer) for c in chunks):
@@ -138,6 +143,9 @@ def _from_xarray(image: Any) -> Source:
     }
     steps = {name: _step(values) for name, values in numbers.items() if len(values) > 1}
     irregular = tuple(name for name, step in steps.items() if step is None)
+    beside = [str(name) for name in image.coords if str(name) not in map(str, image.dims)]
+    attributes, unwritable = _attributes(image.attrs)
+    unplaced = [*(name for name in others if name not in numbers), *beside]
     return replace(
         as_source(image.data),
         dims=tuple(names.values()),
@@ -147,8 +155,19 @@ def _from_xarray(image: Any) -> Source:
         name=str(image.name) if image.name else None,
         irregular=irregular,
         omero=next(filter(None, channels), None),
-        left=tuple(f"coordinate {name!r}" for name in others if name not in numbers),
+        attributes=attributes,
+        left=(*(f"coordinate {name!r}" for name in unplaced), *(f"attribute {name!r}" for name in unwritable)),
     )
+
+
+def _attributes(attributes: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the attributes of an xarray that can be those of a group, and the names of the others."""
+    written: dict[str, Any] = {}
+    for name, value in others_of({str(name): value for name, value in attributes.items()}).items():
+        with suppress(ValueError):
+            plain = value.tolist() if isinstance(value, np.ndarray) else value
+            written |= {name: to_plain_json(plain, "attribute")}
+    return written, [str(name) for name in attributes if str(name) not in written]
 
 
 def _seconds_or_numbers(coord: Any) -> np.ndarray[Any, Any] | None:

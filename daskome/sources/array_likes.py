@@ -21,6 +21,7 @@ from dask._task_spec import DataNode
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from daskome.sources.blocks import to_numpy
+from daskome.sources.computed import computed_array, computes_by_itself
 from daskome.sources.dask_graphs import ORIGINAL, materialize
 from daskome.sources.views import Converted, Mapped, Reopenable
 from daskome.stores import sync_codecs
@@ -225,6 +226,7 @@ def _as_dtype(dtype: Any) -> np.dtype[Any] | None:
 
 
 ARRAY_LIKES = (
+    ArrayKind(computes_by_itself, computed_array),
     ArrayKind(lambda image: isinstance(image, da.Array), _from_dask),
     ArrayKind(lambda image: isinstance(image, zarr.Array), _from_zarr),
     ArrayKind(_is_mapped, _from_memmap),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 from dask._task_spec import DataNode
@@ -16,7 +17,9 @@ from daskome.model import regions
 from daskome.model.chunks import batches, chunks_within, consolidated, longest_chunk, split_bands
 from daskome.model.regions import Region, Shape
 from daskome.model.source import READ_NBYTES, Source
+from daskome.sources.annotations import Annotations, annotations_of
 from daskome.sources.blocks import checked_blocks
+from daskome.sources.computed import ComputedArray
 from daskome.sources.dask_graphs import restrict, with_values
 from daskome.sources.views import RegionView
 
@@ -46,8 +49,16 @@ def source_piece(source: Source, region: Region, read_chunks: Shape) -> da.Array
         piece: Any = source.array[regions.slices(region)].astype(dtype, copy=False)
     else:
         longest = tuple(map(longest_chunk, source.chunks))
-        piece = RegionView(source.array, region, batches(own, longest, READ_NBYTES // dtype.itemsize))
-    return da.from_array(piece, chunks=chunks, name=False, meta=np.empty((0,) * len(region), dtype))
+        array = source.array.within(region) if isinstance(source.array, ComputedArray) else source.array
+        piece = RegionView(array, region, batches(own, longest, READ_NBYTES // dtype.itemsize))
+    with dask.annotate(**_asked(piece)):
+        return da.from_array(piece, chunks=chunks, name=False, meta=np.empty((0,) * len(region), dtype))
+
+
+def _asked(piece: Any) -> Annotations:
+    """Return the Dask annotations of the graph that a view of an array with a `compute` of its own hides."""
+    hidden = getattr(piece, "array", None)
+    return annotations_of(hidden.array.__dask_graph__()) if isinstance(hidden, ComputedArray) else {}
 
 
 def with_shared_results(source: Source, compute: ComputeResults) -> Source:

@@ -21,6 +21,7 @@ from zarr.core.sync import sync
 from daskome.model.json_values import JSONObject
 from daskome.model.regions import shape_of
 from daskome.model.source import Source
+from daskome.sources.computed import ComputedArray
 from daskome.sources.pieces import source_piece, with_shared_results, without_payload
 from daskome.sources.provenance import read_by
 from daskome.stores.location import address_of, folder_of, is_local_to_process
@@ -124,7 +125,7 @@ def sights_of(sources: Iterable[Source]) -> list[Sight]:
 
 def check_travels(source: Source) -> None:
     """Raise a TypeError if the first block of an image cannot be sent to another process; arrays in memory can."""
-    if isinstance(source.array, da.Array):
+    if isinstance(source.array, da.Array | ComputedArray):
         first = tuple((0, sizes[0]) for sizes in source.chunks)
         without = with_shared_results(source, lambda _, keys: {key: DataNode(key, None) for key in keys})
         _travelling(without_payload(source_piece(without, first, shape_of(first)))[0])

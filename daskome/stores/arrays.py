@@ -1,6 +1,6 @@
 """The zarr arrays of a pyramid: created in memory, opened to be written, read back as they are stored."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
 
@@ -13,6 +13,10 @@ from zarr.storage import MemoryStore, StorePath
 from daskome.model.pyramid import Level, Pyramid
 from daskome.stores import sync_codecs
 
+LOSSLESS_CODECS = frozenset(
+    "bytes sharding_indexed transpose blosc zstd gzip zlib bz2 lzma lz4 shuffle crc32 crc32c adler32".split()
+)
+"""Codecs that keep all of a value; `numcodecs` has them under the same names."""
 Documents = Mapping[str, Buffer]
 """The documents of arrays, by their keys in the group of their pyramid."""
 
@@ -44,6 +48,23 @@ def as_stored(array: zarr.Array[Any], block: Any) -> Any:
     )
     one[...] = block
     return one[...]
+
+
+def keeps_all(array: zarr.Array[Any]) -> bool:
+    """Whether an array returns just what is written to it: all of its codecs are known to keep it."""
+    return all(name.removeprefix("numcodecs.") in LOSSLESS_CODECS for name in _codec_names(array.metadata.to_dict()))
+
+
+def _codec_names(document: Any) -> Iterator[str]:
+    """Yield the codecs of a document of zarr v2 or v3, those inside shards too."""
+    if isinstance(document, list | tuple):
+        for one in document:
+            yield from _codec_names(one)
+    elif isinstance(document, Mapping):
+        name = document.get("id", document.get("name"))
+        yield from [name] if isinstance(name, str) else []
+        for key in ("codecs", "index_codecs", "compressor", "filters", "configuration"):
+            yield from _codec_names(document.get(key))
 
 
 def one_chunk(block: Any, compressor: Any, zarr_format: Literal[2, 3]) -> zarr.Array[Any]:

@@ -125,7 +125,7 @@ def _begin(target: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
         if _had_copies(target, attributes):
             mark = {**mark, CONSOLIDATED: True}
         set_attributes(target, arrays, {**attributes_of_others(attributes), UNFINISHED_KEY: mark})
-    elif attributes is None and group.pyramid is None and group.metadata.plate is None:
+    elif attributes is None and group.pyramid is None and group.metadata.plate is None and group.path != plan.keeper:
         _make_group(target, plan, group)
     elif attributes is None:
         with suppress(zarr.errors.ContainsGroupError):  # Another process has just made it, for a part of its own.

@@ -9,12 +9,16 @@ from zarr.storage import StorePath
 from daskome.kernels.methods import short_name
 from daskome.model.paths import join_paths
 from daskome.ome.detect import ome_of
+from daskome.ome.fingerprint import FINGERPRINT
 from daskome.ome.versions import find_version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan
 from daskome.stores.create import array_documents
 from daskome.stores.documents import read_json
 from daskome.stores.groups import read_attributes
+
+NOT_PLANNED = ("/metadata/version", f"/metadata/{FINGERPRINT}")
+"""What the same image may have differently: the version of daskome that wrote it, and what follows from its pixels."""
 
 
 def differences(target: StorePath, plan: Plan) -> list[str]:
@@ -35,14 +39,14 @@ def differences(target: StorePath, plan: Plan) -> list[str]:
 
 
 def differing(where: str, stored: Any, planned: Any) -> list[str]:
-    """Return where two JSON documents differ, as lines of text; the version of daskome that wrote them may differ.
+    """Return where two JSON documents differ, as lines of text, apart from what is `NOT_PLANNED`.
 
     >>> differing("s0", {"shape": [4, 5], "order": "C"}, {"shape": [4, 6]})
     ["s0/order: stored 'C', planned nothing", 's0/shape: stored [4, 5], planned [4, 6]']
     >>> differing("levels", [{"path": "s0"}, {"path": "s1"}], [{"path": "0"}])
     ['levels: stored 2, planned 1', "levels/0/path: stored 's0', planned '0'"]
     """
-    if where.endswith("/metadata/version") or stored == planned or _same_method(where, stored, planned):
+    if where.endswith(NOT_PLANNED) or stored == planned or _same_method(where, stored, planned):
         return []
     if isinstance(stored, dict) and isinstance(planned, dict):
         keys: list[Any] = sorted({*stored, *planned})

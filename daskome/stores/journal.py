@@ -11,15 +11,20 @@ A plan that starts anew gets a new id, so records by processes of the old run co
 its run is current, so that is a small file, however long the plan is. It is written last and deleted first: whenever a
 process is killed, either a complete plan is current, or none.
 
+Where nothing may be deleted, ``current`` is emptied at the end instead: then no run is current, either.
+
 Plans of format 6 and older lie in ``.daskome/plan.json``, with the id. Their runs are found, so that they are refused
 with what to do.
 """
 
+import asyncio
 import json
+import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
+from typing import Any
 from uuid import uuid4
 
 from zarr.core.sync import sync
@@ -29,12 +34,15 @@ from daskome.model.regions import spread
 from daskome.model.source import Origin
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
-from daskome.stores.documents import list_names, read_json, read_text, write_text
+from daskome.stores.documents import fetch_json, list_names, read_json, read_text, write_text
 
+log = logging.getLogger("daskome")
 JOURNAL = ".daskome"
 CURRENT = "current"
 PLAN = "plan.json"
 FAILED = "failed"
+RECORDS_AT_ONCE = 64
+"""How many records are read at a time."""
 SAMPLED_RECORDS = 64
 """How many records of a stage are read to measure how fast units are finished."""
 
@@ -63,10 +71,21 @@ class SavedRun:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One finished unit: when, in seconds since 1970, and after how many seconds of work."""
+    """One finished unit.
+
+    Attributes
+    ----------
+    time : float
+        When, in seconds since 1970.
+    seconds : float
+        Of work.
+    checksums : dict
+        Of blocks of level 0 that it wrote, by their numbers.
+    """
 
     time: float
     seconds: float
+    checksums: Mapping[int, str] = field(default_factory=dict)
 
 
 def new_journal(home: StorePath) -> Journal:
@@ -92,6 +111,8 @@ def find_run(home: StorePath) -> SavedRun | None:
         If it cannot be read, as when another version of daskome saved it in another form.
     """
     current = read_text(home / JOURNAL / CURRENT)
+    if current == "":
+        return None
     folder = home / JOURNAL if current is None else _records(Journal(home, current))
     try:
         saved = read_json(folder / PLAN)
@@ -106,6 +127,11 @@ def find_run(home: StorePath) -> SavedRun | None:
 def is_current(journal: Journal) -> bool:
     """Whether this journal's run is still the current one."""
     return not journal.keeps or _current(journal.home) == journal.id
+
+
+def has_run(home: StorePath) -> bool:
+    """Whether a run is current at a group. Records alone, as of processes that went on too long, are none."""
+    return bool(_current(home))
 
 
 def _current(home: StorePath) -> str | None:
@@ -146,17 +172,59 @@ def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Re
     for i in spread(len(indices), SAMPLED_RECORDS):
         record = read_json(_records(journal) / f"{stage}/{indices[i]}")
         if record is not None:
-            yield Record(**{f.name: record[f.name] for f in fields(Record)})
+            yield _record(record)
+
+
+def checksums(journal: Journal, keys: Collection[str]) -> dict[str, Mapping[int, str]]:
+    """Return the checksums in the records of units, by the keys of the units; records that are missing are left out."""
+    if not journal.keeps:
+        return {}
+    found = sync(_fetch_records(journal, keys))
+    return {key: _record(one).checksums for key, one in zip(keys, found, strict=True) if one is not None}
+
+
+async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Any]:
+    at_once = asyncio.Semaphore(RECORDS_AT_ONCE)
+
+    async def fetch(key: str) -> Any:
+        async with at_once:
+            return await fetch_json(_records(journal) / key)
+
+    return await asyncio.gather(*map(fetch, keys))
+
+
+def _record(document: Any) -> Record:
+    numbered = {int(number): one for number, one in document.get("checksums", {}).items()}
+    return Record(document["time"], document["seconds"], numbered)
 
 
 def delete_journal(home: StorePath) -> None:
-    """Delete the journal of a group. What makes a run current goes first: other records alone count for nothing."""
-    if home.store.supports_deletes:
-        for name in (CURRENT, PLAN):
-            with suppress(FileNotFoundError):  # Another process, with its own part, has just done so.
-                sync((home / JOURNAL / name).delete())
-        with suppress(FileNotFoundError):
-            sync((home / JOURNAL).delete_dir())
+    """Delete the journal of a group; where nothing may be deleted, empty what makes a run current, and say so."""
+    if not home.store.supports_deletes:
+        return
+    try:
+        _delete(home)
+    except Exception as error:
+        if has_run(home):
+            write_text(home / JOURNAL / CURRENT, "")
+        log.warning("%s of %s is of no use any more, but cannot be deleted: %r", JOURNAL, home, error)
+
+
+def _delete(home: StorePath) -> None:
+    """Delete a journal. What makes a run current goes first: other records alone count for nothing."""
+    for name in (CURRENT, PLAN):
+        with suppress(FileNotFoundError):  # Another process, with its own part, has just done so.
+            sync((home / JOURNAL / name).delete())
+    with suppress(FileNotFoundError):
+        sync((home / JOURNAL).delete_dir())
+
+
+def end_journal(home: StorePath) -> None:
+    """Delete the journal of a group that is published: what hinders that makes it no less finished, so it is logged."""
+    try:
+        delete_journal(home)
+    except Exception as error:
+        log.warning("%s is finished, but its journal, %s in it, says otherwise: %r", home, JOURNAL, error)
 
 
 def _records(journal: Journal) -> StorePath:

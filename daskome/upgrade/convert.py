@@ -14,7 +14,7 @@ from daskome.ome.detect import ome_keys, ome_of, version_in
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version, stated_version
 from daskome.stores.documents import put_text
 from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
-from daskome.stores.journal import JOURNAL
+from daskome.stores.journal import JOURNAL, has_run
 from daskome.stores.location import locate, parent_of
 from daskome.upgrade.documents import Work, try_conversion, upgrade_work, work_in_place
 from daskome.upgrade.groups import GroupChange, read_group
@@ -86,7 +86,7 @@ def convert_metadata(
 def _work(store_path: StorePath, target: Version) -> Work:
     """Return the changes; raise a ValueError that lists all obstacles."""
     tree = build_tree(store_path)
-    _check_finished(tree)
+    _check_finished(store_path, tree)
     if not any(ome_keys(group.attributes(tree.zarr_format)) for group in tree.groups):
         raise ValueError(f"{store_path} holds no OME-Zarr, so there is nothing to convert")
     _check_formats(store_path, tree, target)
@@ -109,9 +109,10 @@ def _work(store_path: StorePath, target: Version) -> Work:
     return replace(changes, lines=_told(tree, readable, changes, target))
 
 
-def _check_finished(tree: Tree) -> None:
+def _check_finished(store_path: StorePath, tree: Tree) -> None:
     for group in tree.groups:
-        if UNFINISHED_KEY in group.attributes(tree.zarr_format) or JOURNAL in group.names:
+        begun = JOURNAL in group.names and has_run(store_path / group.path)
+        if begun or UNFINISHED_KEY in group.attributes(tree.zarr_format):
             raise ValueError(f"{group.path or 'the image'} is unfinished: finish writing it, or write it again, first")
 
 

@@ -13,7 +13,7 @@ from daskome.ome.read import read_metadata
 from daskome.ome.versions import VERSIONS, Version, likely_version, stated_version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.stores.groups import ARRAY_DIMENSIONS
-from daskome.upgrade.metadata import convert_attributes
+from daskome.upgrade.metadata import convert_attributes, with_every_axis
 from daskome.upgrade.tree import Tree
 
 
@@ -47,8 +47,11 @@ class GroupChange:
 # ---- one group
 
 
-def read_group(tree: Tree, path: str, target: Version) -> GroupChange:
-    """Return a group in the terms of the target, checked."""
+def read_group(tree: Tree, path: str, target: Version, rewritten: bool = False) -> GroupChange:
+    """Return a group in the terms of the target, checked.
+
+    Where pixels are `rewritten`, too, images get the axes that the target requires.
+    """
     attributes = tree.attributes(path)
     unlisted = _unlisted(tree, path) if target.root is not None else ()
     if unlisted:
@@ -61,10 +64,12 @@ def read_group(tree: Tree, path: str, target: Version) -> GroupChange:
     if source is None:
         raise ValueError(f"version {name!r} is not one of {', '.join(VERSIONS)}")
     metadata = read_metadata(attributes)
-    names = _names(path, metadata)
     if name == target.name:
-        return GroupChange(path, attributes, names)
+        return GroupChange(path, attributes, _names(path, metadata))
     shapes = [[_shape(tree, _array_path(path, d)) for d in m.datasets] for m in metadata.multiscales]
+    if rewritten:
+        metadata, shapes = with_every_axis(metadata, shapes, target)
+    names = _names(path, metadata)
     new, lines = convert_attributes(metadata, source, target, shapes)
     _check_dtypes(tree, path, new, target)
     changed = _merged(attributes, ome_attributes(target, new), target)
@@ -139,9 +144,9 @@ def _merged(attributes: Mapping[str, Any], new: JSONDict, target: Version) -> JS
     beside = {key: value for key, value in attributes.items() if key not in gone}
     under = attributes.get("ome")
     rest = {k: v for k, v in under.items() if k not in ("version", *OME_KEYS)} if isinstance(under, Mapping) else {}
-    if target.root is not None and rest:
-        new = {**new, target.root: {**rest, **new[target.root]}}
-    return {**beside, **new}
+    if target.root is None:
+        return {**rest, **beside, **new}
+    return {**beside, **new, target.root: {**rest, **new[target.root]}}
 
 
 def upwards(path: str) -> Iterator[str]:

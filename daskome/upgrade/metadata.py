@@ -10,6 +10,7 @@ from typing import Any
 from daskome.kernels.methods import METHODS
 from daskome.model.axes import Axis, typed
 from daskome.model.json_values import to_plain_json
+from daskome.model.missing_axes import positions_of_missing, put_in
 from daskome.model.regions import Shape, ceil_div
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import (
@@ -87,6 +88,36 @@ def convert_attributes(
     if ome_keys(written):
         check_attributes(written, target.name)
     return new, [*(line for _, lines in images for line in lines), *filled]
+
+
+def with_every_axis(
+    metadata: Metadata, shapes: Sequence[Shapes], target: Version
+) -> tuple[Metadata, list[list[Shape]]]:
+    """Return images, and the shapes of their levels, with the axes that a version requires put in."""
+    pairs = [_with_every_axis(m, s, target) for m, s in zip(metadata.multiscales, shapes, strict=True)]
+    return replace(metadata, multiscales=tuple(m for m, _ in pairs)), [s for _, s in pairs]
+
+
+def _with_every_axis(multiscale: Multiscale, shapes: Shapes, target: Version) -> tuple[Multiscale, list[Shape]]:
+    positions = positions_of_missing(multiscale.axes, target.every_axis)
+    if not positions:
+        return multiscale, list(shapes)
+    ones, zeros = (1.0,) * len(target.every_axis), (0.0,) * len(target.every_axis)
+    datasets = tuple(
+        replace(
+            dataset,
+            scale=put_in(placed.scale, positions, ones) if dataset.scale or TRANSFORMS in multiscale.rest else None,
+            translation=put_in(placed.translation, positions, zeros) if any(placed.translation) else None,
+        )
+        for dataset, placed in zip(multiscale.datasets, multiscale.placed, strict=True)
+    )
+    system = replace(multiscale.system, axes=put_in(multiscale.system.axes, positions, target.every_axis))
+    systems = tuple(system if one is multiscale.system else one for one in multiscale.systems)
+    links = [step for step in multiscale.rest.get(TRANSFORMS, ()) if isinstance(step, Mapping) and "output" in step]
+    rest = {key: value for key, value in multiscale.rest.items() if key != TRANSFORMS}
+    rest |= {TRANSFORMS: links} if links else {}
+    expanded = replace(multiscale, datasets=datasets, systems=systems, rest=rest)
+    return expanded, [put_in(shape, positions, (1,) * len(target.every_axis)) for shape in shapes]
 
 
 def factors_between(shape: Shape, smaller: Shape) -> Numbers:

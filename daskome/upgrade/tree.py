@@ -12,12 +12,15 @@ from zarr.storage import StorePath
 from daskome.model.json_values import JSONDict, shown_value
 from daskome.model.paths import depth_of, join_paths, paths_inside
 from daskome.ome.detect import ome_of
+from daskome.ome.image_label import LABELS
 from daskome.ome.rules.systems import links_of
 from daskome.stores.documents import fetch_json, fetch_names
 
 V3, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES, V2_ALL = "zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"
 DOCUMENTS = (V3, V2_ALL, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES)
 """The documents of zarr; those of v2 in the order in which they are deleted."""
+UNLISTED = {"multiscales": LABELS, "bioformats2raw.layout": "OME"}
+"""By a key of its metadata, what a group may hold that they do not list."""
 REQUESTS_AT_ONCE = 32
 """Requests in flight at a time."""
 
@@ -103,7 +106,7 @@ def build_tree(store_path: StorePath) -> Tree:
     todo = [root]
     while todo:
         by_path |= {node.path: node for node in todo}
-        inner = {join_paths(n.path, name) for n in todo if n.is_group(zarr_format) for name in _inside(n, zarr_format)}
+        inner = {path for n in todo if n.is_group(zarr_format) for path in _inside(n, zarr_format)}
         nodes = read_nodes(store_path, sorted(inner - set(by_path)))
         todo = [node for node in nodes if node.is_group(zarr_format) or node.is_array(zarr_format)]
     all_nodes = {**_implicit(by_path, zarr_format), **by_path}
@@ -113,11 +116,17 @@ def build_tree(store_path: StorePath) -> Tree:
 
 
 def _inside(group: DocumentNode, zarr_format: int) -> set[str]:
-    """Return the paths in a group: those that a listing shows, and those in its metadata, which may lie deeper."""
+    """Return the paths in a group: those that a listing shows, and those in its metadata, which may lie deeper.
+
+    Where a store lists nothing, as on the web, groups are looked for that no metadata list: labels, and ``OME``.
+    """
     ome = ome_of(group.attributes(zarr_format))
+    unlisted = [name for key, name in UNLISTED.items() if key in ome] if not group.names else []
+    series = ome.get("series")
+    beside = group.path.rpartition("/")[0]
     listed = [
         ome.get("labels"),
-        ome.get("series"),
+        unlisted,
         _paths(ome.get("plate"), "wells"),
         _paths(ome.get("well"), "images"),
     ]
@@ -125,7 +134,9 @@ def _inside(group: DocumentNode, zarr_format: int) -> set[str]:
     listed += [[end.path for link in links_of(scene) for _, end in link.ends] if isinstance(scene, Mapping) else None]
     listed += [_paths(m, "datasets") for m in ome.get("multiscales") or () if isinstance(m, Mapping)]
     paths = chain.from_iterable(item for item in listed if isinstance(item, list))
-    return {*paths_inside(paths)} | {name for name in group.names if not name.startswith(".")}
+    names = {*paths_inside(paths)} | {name for name in group.names if not name.startswith(".")}
+    images = paths_inside(series) if isinstance(series, list) else ()
+    return {join_paths(group.path, name) for name in names} | {join_paths(beside, path) for path in images}
 
 
 def _paths(value: Any, key: str) -> list[Any]:
@@ -165,7 +176,13 @@ async def _document(store_path: StorePath) -> JSONDict | None:
 
 
 async def _listed(store_path: StorePath) -> tuple[str, ...]:
-    return tuple(sorted(await fetch_names(store_path)))
+    """Return the names in a group; none where a store, opened only to be read, lists nothing, as on the web."""
+    try:
+        return tuple(sorted(await fetch_names(store_path)))
+    except Exception:  # Each kind of file system has errors of its own.
+        if not store_path.read_only:
+            raise
+        return ()
 
 
 def gather(requests: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dask.delayed import Delayed
 from zarr.storage import StorePath
 
+from daskome.execution.progress import drawn
 from daskome.execution.resume import resumed
 from daskome.execution.write import Write
 from daskome.model.source import Source
@@ -43,6 +44,6 @@ def carry_out(plan: Plan, sources: Sequence[Source], store_path: StorePath, argu
     if options.compute is False:
         return task.later()
     try:
-        return task.init().plan if options.compute == "init" else task.now(options.progress)
+        return task.init().plan if options.compute == "init" else task.now(drawn(options.progress))
     finally:
         reload_attributes(arguments["group"])

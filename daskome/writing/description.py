@@ -1,6 +1,6 @@
 """The description of an image by its caller, completed from its source and checked. No store is read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,8 +10,9 @@ from daskome.kernels.methods import find_method
 from daskome.model.axes import Axis, names_axis, parse_axes, per_axis
 from daskome.model.codecs import parse_codec, with_codecs
 from daskome.model.image import Image, check_ndim
-from daskome.model.level_options import NO_OPTIONS, LevelOptions, parse_level_options
+from daskome.model.level_options import LEVEL_PATHS, NO_OPTIONS, LevelOptions, parse_level_options
 from daskome.model.missing_axes import missing_axes, put_in, with_missing_axes
+from daskome.model.regions import Shape
 from daskome.model.source import Source
 from daskome.model.types import AxesLike, ChannelsLike, PerAxis, ScaleFactors, UnitsLike
 from daskome.ome.checked import checked
@@ -35,7 +36,8 @@ RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets"
 class ImageOptions:
     """What a caller says of an image besides its pixels; None where the image itself decides.
 
-    Attributes are the arguments of `daskome.write_image` of the same names; `metadata` holds all further keywords.
+    Attributes are the arguments of `daskome.write_image` of the same names; `metadata` holds all further keywords, and
+    `like` the shapes of levels that those of the image should have.
     """
 
     name: str | None = None
@@ -49,6 +51,8 @@ class ImageOptions:
     method: str | Callable[..., Any] | None = None
     scale_factors: ScaleFactors = "auto"
     storage_options: LevelOptions = NO_OPTIONS
+    level_paths: str | None = None
+    like: Sequence[Shape] = ()
     metadata: Mapping[str, Any] | None = None
 
     def plan(self, source: Source, version: Version, options: PlanOptions) -> tuple[Plan, Source]:
@@ -64,11 +68,11 @@ class ImageOptions:
         image, source = with_missing_axes(described, positions, version.every_axis), _with_axes(source, positions)
         plan = plan_downsampled(
             image,
-            _pieces(source),
+            source_chunks(source),
             find_method(self.method or "mean"),
             version,
             scale_factors=self.scale_factors,
-            storage_options=self._storage_options(version, positions),
+            storage_options=self.stored_with(version, positions),
             describe=self.describe(version, image, source),
             options=options,
         )
@@ -91,10 +95,10 @@ class ImageOptions:
         expanded = [_with_axes(source, positions) for source in sources]
         plan = build.plan_levels(
             levels,
-            list(map(_pieces, expanded)),
+            list(map(source_chunks, expanded)),
             find_method(self.method or "mean"),
             version,
-            storage_options=self._storage_options(version, positions),
+            storage_options=self.stored_with(version, positions),
             describe=self.describe(version, levels[0], sources[0]),
             options=options,
         )
@@ -108,9 +112,11 @@ class ImageOptions:
             return replace(source, omero=None, left=(*source.left, "how its channels are shown"))
         return source
 
-    def _storage_options(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
+    def stored_with(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
         """Return the storage options for a version, and for an image with axes put in; those of labels suit labels."""
-        options = self.storage_options.map(partial(with_codecs, stored_as=version.arrays))
+        like = [put_in(shape, positions, (1,) * (len(shape) + len(positions))) for shape in self.like]
+        options = replace(self.storage_options, paths=self.level_paths or LEVEL_PATHS, like=like)
+        options = options.map(partial(with_codecs, stored_as=version.arrays))
         if self.image_label is not None:
             options = options.map(partial(_with_codec_of_labels, version=version))
         return options.map(partial(_padded, positions=positions)) if positions else options
@@ -204,7 +210,8 @@ def _with_attributes(plan: Plan, source: Source) -> Plan:
     return replace(plan, groups=(replace(group, attributes=source.attributes), *others))
 
 
-def _pieces(source: Source) -> SourceChunks:
+def source_chunks(source: Source) -> SourceChunks:
+    """Return what the planner must know of a source."""
     return SourceChunks(source.chunks, source.buffer_copies, shared=len(source.shared), repeated=source.repeated)
 
 
@@ -224,18 +231,26 @@ def _padded(options: Mapping[str, Any], positions: tuple[int, ...]) -> Mapping[s
 
 
 def warn_of_what_is_left(sources: Sequence[Source]) -> None:
-    """Warn of what files and stores hold besides what is written; once for all that hold the same."""
-    lacking: dict[tuple[str, ...], list[str]] = {}
-    for source in sources:
-        if source.left:
-            lacking.setdefault(source.left, []).append(source.origin.path or source.name or "the image")
-    for left, paths in lacking.items():
+    """Warn of what files and stores hold besides what is written."""
+    warn_together(
+        (source.origin.path or source.name or "the image", f"not written: {'; '.join(source.left)}")
+        for source in sources
+        if source.left
+    )
+
+
+def warn_together(notes: Iterable[tuple[str, str]]) -> None:
+    """Warn of notes on paths, once for all paths that share one."""
+    by_note: dict[str, list[str]] = {}
+    for path, note in notes:
+        by_note.setdefault(note, []).append(path)
+    for note, paths in by_note.items():
         more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
-        warn(f"{', '.join(paths[:MOST_NAMED])}{more}: not written: {'; '.join(left)}")
+        warn(f"{', '.join(paths[:MOST_NAMED])}{more}: {note}")
 
 
 MOST_NAMED = 3
-"""How many sources a warning names."""
+"""How many paths a warning names."""
 
 
 def warn_of_loss(version: Version, metadata: Metadata) -> None:

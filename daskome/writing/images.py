@@ -53,10 +53,11 @@ def _like_labelled(image: ImageOptions, source: Source, store_path: "StorePath |
     """Return the options of an image; if it is written among labels, with their method, and their image's levels."""
     if store_path is None:
         return image
-    from daskome.writing.labels import factors_like, image_of_labels
+    from daskome.writing.labels import factors_like, image_of_labels, shapes_like
 
     labelled = image_of_labels(store_path)
     if labelled is None:
         return image
-    factors = factors_like(image.scale_factors, image.image(source), labelled)
-    return replace(image, method=image.method or "mode", scale_factors=factors)
+    described = image.image(source)
+    factors = factors_like(image.scale_factors, described, labelled)
+    return replace(image, method=image.method or "mode", scale_factors=factors, like=shapes_like(described, labelled))

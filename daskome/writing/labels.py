@@ -18,6 +18,7 @@ from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
 from daskome.model.problem import Problem
 from daskome.model.pyramid import Pyramid
+from daskome.model.regions import Shape
 from daskome.model.source import Source
 from daskome.model.types import ColorsLike, ImageLike, PropertiesLike
 from daskome.ome.detect import ome_keys, ome_of
@@ -36,7 +37,7 @@ from daskome.writing.description import ImageOptions, Planned, by_axes, image_op
 from daskome.writing.options import Arguments, chosen
 from daskome.writing.target import check_same_version
 
-NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "metadata")
+NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "like", "metadata")
 """Fields of `ImageOptions` that have no meaning for labels that come with an image."""
 LABEL_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
@@ -57,6 +58,8 @@ class LabelOptions:
         ValueError
             If a color or property is invalid.
         """
+        if not isinstance(self.label_metadata or {}, Mapping):
+            raise ValueError(f"label_metadata {self.label_metadata!r} must be a dict (section 'image-label')")
         stated = {"colors": self.colors, "properties": self.properties}
         known = {key: value for key, value in (source.image_label or {}).items() if key not in ("version", "source")}
         stated |= {k: v for k, v in {**known, **(self.label_metadata or {})}.items() if stated.get(k) is None}
@@ -147,7 +150,8 @@ def plan_labels(
     labels, (source,) = _following(labels, [source], image)
     described = labels.image(source)
     _check_dtype(described)
-    labels = replace(labels, scale_factors=factors_like(labels.scale_factors, described, image))
+    factors = factors_like(labels.scale_factors, described, image)
+    labels = replace(labels, scale_factors=factors, like=shapes_like(described, image))
     plan, source = labels.plan(source, version, options)
     _check_like(plan.pyramids[0], image)
     return plan, [source]
@@ -229,12 +233,12 @@ PIECES_AT_ONCE = 256
 
 
 def image_at(store_path: StorePath) -> Pyramid | None:
-    """Return the pyramid of a stored image; None if there is none, or it cannot be read.
+    """Return the pyramid of a stored image; None if there is none.
 
     Raises
     ------
     ValueError
-        If it is unfinished, or the group is of another kind.
+        If it is unfinished, some of it cannot be read, or the group is of another kind.
     """
     attributes = read_attributes(store_path)
     for kind in OTHER_KINDS:
@@ -249,7 +253,13 @@ def image_at(store_path: StorePath) -> Pyramid | None:
             )
         return None
     image = read_stored_image(store_path)
-    return None if isinstance(image, Problem) or not image.complete else pyramid_of(image)
+    if isinstance(image, Problem) or len(image.complete) < len(image.levels) or image.problems:
+        problem = image if isinstance(image, Problem) else next(iter(image.problems), "a level cannot be opened")
+        raise ValueError(
+            f"{store_path}: the image cannot be read, and its labels must have its levels: {problem}; `daskome"
+            " validate` says more"
+        )
+    return pyramid_of(image)
 
 
 def stored_labels(store_path: StorePath) -> Iterator[tuple[str, StoredImage]]:
@@ -335,6 +345,14 @@ def factors_like(scale_factors: ScaleFactors, labels: Image, image: Pyramid | No
     if any(factor != int(factor) for row in rows for factor in row.values()):
         return scale_factors
     return [{name: int(factor) for name, factor in row.items() if name in long} for row in rows]
+
+
+def shapes_like(labels: Image, image: Pyramid | None) -> list[Shape]:
+    """Return the shapes that levels of labels should have: as long as those of the image, or 1."""
+    sizes = [] if image is None else [zip(image.axes, level.shape, strict=True) for level in image.levels]
+    by_name = [{axis.name: n for axis, n in level} for level in sizes]
+    each = list(zip(labels.axes, labels.shape, strict=True))
+    return [tuple(1 if n == 1 else level.get(axis.name, n) for axis, n in each) for level in by_name]
 
 
 def _check_like(labels: Pyramid, image: Pyramid | None) -> None:

@@ -1,6 +1,6 @@
 """More levels for a stored image, made from its coarsest; readers see it as before until they are complete."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -38,9 +38,27 @@ def write_more_levels(arguments: Arguments) -> Plan | Delayed:
     options = plan_options(store_path, chosen(PlanRequest, arguments))
     is_label = "image-label" in ome_keys(image.attributes) or image_of_labels(store_path) is not None
     method = find_method(arguments["method"] or image.method or ("mode" if is_label else "mean"))
-    plan = plan_added(image, version, method, arguments["scale_factors"], arguments["storage_options"], options)
+    factors, storage = arguments["scale_factors"], arguments["storage_options"]
+
+    def planned(stored: StoredImage) -> Plan:
+        return plan_added(stored, version, method, factors, storage, options)
+
+    plan = (_finished_before(image, factors, planned) if arguments["resume"] else None) or planned(image)
     labels = list(_plans_of_labels(store_path, plan, version, options))
     return carry_out(together([("", plan), *labels]) if labels else plan, [], store_path, arguments)
+
+
+def _finished_before(image: StoredImage, factors: ScaleFactors, planned: Callable[[StoredImage], Plan]) -> Plan | None:
+    """Return the plan by which a call would have added the last levels of an image, if it has them; "auto" the last."""
+    n = len(image.levels) - (1 if factors is None or isinstance(factors, str) else len(factors))
+    if n < 1:
+        return None
+    try:
+        plan = planned(replace(image, levels=image.levels[:n]))
+    except ValueError:
+        return None
+    shapes = [level.shape for level in plan.pyramids[0].levels]
+    return plan if shapes == [tuple(array.shape) for _, array in image.complete] else None
 
 
 def _whole_image(store_path: StorePath) -> tuple[StoredImage, Version]:

@@ -9,7 +9,10 @@ from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from daskome.model.types import Compute, Progress
+import numpy as np
+
+from daskome.execution.progress import drawn
+from daskome.model.types import Compute, ShowProgress
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -26,14 +29,28 @@ class WriteOptions:
     overwrite: bool
     resume: bool
     retries: int
-    progress: Progress | None
+    progress: ShowProgress
     compute: Compute
 
     def __post_init__(self) -> None:
+        for name in ("overwrite", "resume"):
+            check_bool(name, getattr(self, name))
+        drawn(self.progress)
         if not (isinstance(self.compute, bool) or self.compute == "init"):
             raise ValueError(f"compute={self.compute!r} must be True, False or 'init'")
         if isinstance(self.retries, bool) or not isinstance(self.retries, Integral) or self.retries < 0:
             raise ValueError(f"retries={self.retries!r} must be a whole number, 0 or more")
+
+
+def check_bool(name: str, value: Any) -> None:
+    """Raise a ValueError unless an argument is True or False: any text, "no" too, would count as True.
+
+    >>> check_bool("overwrite", "no")
+    Traceback (most recent call last):
+    ValueError: overwrite='no' must be True or False
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}={value!r} must be True or False")
 
 
 def chosen(kind: type[Options], arguments: Arguments) -> Options:

@@ -5,7 +5,7 @@ zarr and Dask are imported where they are needed: planning for other workers wit
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from daskome._caller import warn
 from daskome.model.source import Source, StoredChunks
@@ -15,7 +15,7 @@ from daskome.ome.detect import version_in
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, stated_version, version_of
 from daskome.planning.work import PlanOptions, Workers
 from daskome.writing.description import Planned, warn_of_loss, warn_of_what_is_left
-from daskome.writing.options import Arguments, chosen
+from daskome.writing.options import Arguments, check_bool, chosen
 
 if TYPE_CHECKING:
     from zarr.storage import StorePath
@@ -42,6 +42,17 @@ def choose_version(fmt: FormatLike | None, store_path: "StorePath | None") -> Ve
     return stated if stated is not None and fits else version_of(group.metadata.zarr_format)
 
 
+def check_zarr_format(group: Any, version: Version) -> None:
+    """Raise a ValueError for an open group of another zarr format than that of the version."""
+    document = getattr(group, "metadata", None)
+    stored = getattr(document, "zarr_format", version.arrays.zarr_format)
+    if stored != version.arrays.zarr_format:
+        raise ValueError(
+            f"Group is zarr_format: {stored}, but OME-Zarr {version.name} is stored in {version.arrays.zarr_format};"
+            " leave fmt out to follow the group"
+        )
+
+
 def check_same_version(store_path: "StorePath", version: Version) -> None:
     """Raise a ValueError if a group states another version: one hierarchy has one (0.5 and newer, "version")."""
     from daskome.stores.groups import read_attributes
@@ -64,6 +75,10 @@ class PlanRequest:
     workers: int | None = None
     threads: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("staging", "check_source"):
+            check_bool(name, getattr(self, name))
+
 
 def plan_call(
     planner: "Callable[[Arguments, TargetPath, Version, PlanOptions], Planned]",
@@ -81,16 +96,18 @@ def plan_call(
     target : StorePath, optional
     """
     version = choose_version(arguments["fmt"], target)
+    if not arguments.get("overwrite"):
+        check_zarr_format(arguments["group"], version)
     request = chosen(PlanRequest, arguments)
     plan, sources = planner(arguments, target, version, plan_options(target, request))
     if request.check_source:
-        plan = replace(plan, counted=_counted_chunks(sources))
+        plan = replace(plan, counted=counted_chunks(sources))
     warn_of_loss(version, plan.groups[0].metadata)
     warn_of_what_is_left(sources)
     return plan, sources
 
 
-def _counted_chunks(sources: Sequence[Source]) -> tuple[StoredChunks, ...]:
+def counted_chunks(sources: Sequence[Source]) -> tuple[StoredChunks, ...]:
     """Return how many chunks of each image are stored; warn if some are not."""
     from daskome.sources.stored_chunks import count_chunks
 

@@ -42,7 +42,8 @@ LEADING = {
 
 
 def to_daskome_arguments(function: str, args: Any, kwargs: Any) -> dict[str, Any]:
-    return translation.to_daskome_arguments(getattr(daskome, function), args, kwargs)
+    got = translation.to_daskome_arguments(getattr(daskome, function), args, kwargs)
+    return {name: value for name, value in got.items() if name != "level_paths"}
 
 
 # function, what follows the image and the group, keywords; what daskome's own function is given beside these two
@@ -178,6 +179,27 @@ def test_functions_of_metadata(
     got = to_daskome_arguments(function, (GROUP, *args), kwargs)
     assert {key: got[key] for key in want} == want
     assert set(got) - set(want) <= {"group", "datasets"}
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "paths"),
+    [
+        ((), {}, None),
+        (([2],), {}, None),
+        (([2], "cells", None, None, V4, "yx"), {}, None),
+        ((SCALER,), {}, "{}"),
+        ((), {"scaler": None}, "{}"),
+        ((), {"chunks": (8, 8)}, "{}"),
+        ((), {"chunks": None, "byte_order": None}, None),
+        ((8, "yx"), {}, "{}"),
+        ((), {"byte_order": "yx"}, "{}"),
+        ((SCALER,), {"level_paths": "s{}"}, "s{}"),
+        ((), {"level_paths": "a/{}"}, "a/{}"),
+    ],
+)
+def test_levels_have_numbers_alone_in_the_words_of_03_to_011(args: Any, kwargs: dict[str, Any], paths: Any) -> None:
+    got = translation.to_daskome_arguments(daskome.write_image, (PLANE, GROUP, *args), kwargs)
+    assert got.get("level_paths") == paths
 
 
 def test_a_scaler_goes_down_the_last_two_axes_as_far_as_they_can() -> None:

@@ -16,6 +16,7 @@ STOREYS = (
     ("__init__",),
     ("writer",),
     ("format", "scale"),
+    ("transcoding",),
     ("writing",),
     ("calls",),
     ("inspection",),
@@ -31,7 +32,7 @@ STOREYS = (
 )
 """From the top down. Who stands beside another does not import it."""
 ARITHMETIC = ("planning", "ome", "model", "kernels")
-DASK = ("cli", "writer", "scale", "writing", "inspection", "execution", "sources")
+DASK = ("cli", "writer", "scale", "transcoding", "writing", "inspection", "execution", "sources")
 DISTRIBUTED = ("cli/main.py", "execution/cluster.py", "execution/executors.py", "execution/schedulers.py")
 URLS = ("stores/location.py", "stores/s3.py", "stores/azure.py")
 WORLD = {"dask", "distributed", "fsspec", "s3fs", "zarr"}

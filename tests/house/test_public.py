@@ -31,6 +31,7 @@ NAMES = [
     "read",
     "run_part",
     "status",
+    "transcode",
     "try_codecs",
     "validate",
     "verify",

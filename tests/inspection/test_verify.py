@@ -423,10 +423,16 @@ def nothing_left(root: Path) -> None:
 
 
 PIXEL_FAULTS: dict[str, tuple[Change, list[str] | None]] = {
-    "voxel of level 0": (voxel("s0", 1, 5, 20, 33), ["s1 c 1:2, z 0:4, y 0:16, x 16:20"]),
+    "voxel of level 0": (
+        voxel("s0", 1, 5, 20, 33),
+        ["s0 c 1:2, z 4:8, y 16:32, x 32:40", "s1 c 1:2, z 0:4, y 0:16, x 16:20"],
+    ),
     "voxel of level 1": (voxel("s1", 0, 1, 2, 3), ["s1 c 0:1, z 0:4, y 0:16, x 0:16", ALL_OF_2.format(0, 1)]),
     "voxel of level 2": (voxel("s2", 1, 2, 8, 9), [ALL_OF_2.format(1, 2)]),
-    "chunk of level 0": (removed("s0/c/1/1/1/1"), ["s1 c 1:2, z 0:4, y 0:16, x 0:16"]),
+    "chunk of level 0": (
+        removed("s0/c/1/1/1/1"),
+        ["s0 c 1:2, z 4:8, y 16:32, x 16:32", "s1 c 1:2, z 0:4, y 0:16, x 0:16"],
+    ),
     "chunk of level 1": (removed("s1/c/1/0/0/1"), ["s1 c 1:2, z 0:4, y 0:16, x 16:20", ALL_OF_2.format(1, 2)]),
     "chunk of level 2": (removed("s2/c/0/0/0/0"), [ALL_OF_2.format(0, 1)]),
     "chunk that can't be decoded": (
@@ -448,7 +454,7 @@ def test_faults_of_pixels_are_found_where_they_are(copy: Path, fault: str) -> No
     change, addresses = PIXEL_FAULTS[fault]
     change(copy)
     found = where(verify(copy, pixels=True))
-    assert found == addresses if addresses else len(found) == 18, "all blocks of both levels"
+    assert found == addresses if addresses else len(found) == 18, found
 
 
 def test_problem_names_the_first_voxel_with_both_values(copy: Path) -> None:

@@ -412,7 +412,7 @@ def test_the_caller_keeps_the_dict() -> None:
     ("given", "message"),
     [
         ([{}], "storage_options has 1 entries, but the pyramid has 2 levels"),
-        ([{}] * 3, "storage_options has 3 entries, but the pyramid has 2 levels"),
+        ([{}, {}, {"shape": 8}], "storage_options cannot set 'shape'"),
         ({"chunk": 8}, "unknown storage option 'chunk'; did you mean 'chunks'"),
         ({"shard": 8}, "did you mean 'shards'"),
         ([{}, {"compresors": 8}], "did you mean 'compressors'"),
@@ -497,3 +497,57 @@ def test_what_is_accepted_is_json_or_refused_by_name(value: Any, stored_as: Arra
 def test_what_a_zarr_format_has_not_is_refused(given: dict[str, Any], stored_as: ArrayFormat, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lay(given, stored_as=stored_as)
+
+
+def test_options_of_levels_that_there_are_not_have_no_effect() -> None:
+    assert options_per_level([{"chunks": 8}, {"chunks": 4}, {"chunks": 2}], 2) == [{"chunks": 8}, {"chunks": 4}]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "want"),
+    [
+        (((30, 30), (40, 30)), (30, 40)),
+        (((30, 30, 10), (70,)), (30, 70)),
+        ([[64, 6], [64, 6]], (64, 64)),
+        (((30,), 35), (30, 35)),
+        (True, (70, 70)),
+        ("auto", (70, 70)),
+    ],
+)
+def test_chunks_as_dask_has_them(chunks: Any, want: tuple[int, int]) -> None:
+    assert lay_plane({"chunks": chunks}).chunks == want
+
+
+def lay_plane(given: dict[str, Any]) -> Layout:
+    return parse_layout(given, (70, 70), parse_axes("yx", 2), 1, ZARR_V3)
+
+
+@pytest.mark.parametrize("chunks", [((30, 20, 20), (70,)), ((30, 40), (70,)), ((30, 10, 30), (70,))])
+def test_chunks_that_differ_are_refused(chunks: Any) -> None:
+    with pytest.raises(ValueError, match="of an axis differ, but those of a zarr array are equal"):
+        lay_plane({"chunks": chunks})
+
+
+def test_true_means_choose_for_me_and_false_nothing() -> None:
+    assert lay_plane({"chunks": 10, "shards": True}) == lay_plane({"chunks": 10, "shards": "auto"})
+    assert lay_plane({"shards": False}) == lay_plane({})
+    with pytest.raises(ValueError, match="chunks False"):
+        lay_plane({"chunks": False})
+
+
+FOLLOWS = {"dtype": "uint16", "dimension_names": ["y", "x"], "zarr_format": 3}
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"dtype": "u2"}, {"dtype": np.uint16}, {"dtype": ">u2"}, {"dimension_names": ("y", "x")}, {"zarr_format": 3},
+     {"dtype": None}],
+)  # fmt: skip
+def test_what_follows_from_the_image_may_be_repeated(option: dict[str, Any]) -> None:
+    assert options_per_level({**option, "chunks": 8}, 1, FOLLOWS) == [{"chunks": 8}]
+
+
+@pytest.mark.parametrize("option", [{"dtype": "u1"}, {"dimension_names": ["x", "y"]}, {"zarr_format": 2}, {"shape": 3}])
+def test_what_follows_from_the_image_cannot_be_changed(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="storage_options cannot set"):
+        options_per_level(option, 1, FOLLOWS)

@@ -406,3 +406,21 @@ def test_many_images_that_lack_the_same_are_named_once(tmp_path):
     with pytest.warns(UserWarning, match=r"2\.zarr and 2 more: not written: labels cells") as warned:
         daskome.write_plate({f"A/{i}": [read(tmp_path / f"{i}.zarr")] for i in range(5)}, tmp_path / "plate.zarr")
     assert len(warned) == 1
+
+
+# xarray
+
+
+def test_attributes_and_coordinates_of_xarray():
+    xarray = pytest.importorskip("xarray")
+    image = xarray.DataArray(
+        CZYX[:, 0], dims=("c", "y", "x"), coords={"c": ["DAPI", "GFP"], "exposure": ("c", [5, 7]), "run": 3},
+        attrs={"sample": "kidney", "gains": np.array([1, 2]), "file": object(), "labels": "x"},
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="not written") as warned:
+        attributes, _ = written(image)
+    assert [str(w.message) for w in warned] == [
+        "the image: not written: coordinate 'exposure'; coordinate 'run'; attribute 'file'; attribute 'labels'"
+    ]
+    assert (attributes["sample"], attributes["gains"]) == ("kidney", [1, 2])
+    assert [channel["label"] for channel in attributes["ome"]["omero"]["channels"]] == ["DAPI", "GFP"]

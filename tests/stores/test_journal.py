@@ -147,3 +147,54 @@ def test_units_of_version_0_1_stop_once_their_image_is_started_anew() -> None:
         stale()
     group = zarr.open_group(store, mode="r")
     assert not np.asarray(group["s0"][...]).any()  # type: ignore[index]
+
+
+# ---- stores in which nothing may be deleted
+
+
+class AppendOnly(MemoryStore):
+    """A store whose key has no permission to delete."""
+
+    async def delete(self, key: str) -> None:
+        if key in self._store_dict:
+            raise PermissionError("AccessDenied: DeleteObject")
+
+    async def delete_dir(self, prefix: str) -> None:
+        for key in [key for key in self._store_dict if key.startswith(f"{prefix}/")]:
+            await self.delete(key)
+
+
+@pytest.mark.parametrize("write", [daskome.write_image, daskome.write_labels])
+def test_an_image_is_finished_where_its_journal_cannot_be_deleted(write: Any, caplog: pytest.LogCaptureFixture) -> None:
+    store, labels = AppendOnly(), "labels" if write is daskome.write_labels else None
+    write(VALUES, store, **OPTIONS)
+    assert "cannot be deleted: PermissionError('AccessDenied: DeleteObject')" in caplog.text
+    before = dict(store._store_dict)
+    write(VALUES, store, resume=True, **OPTIONS)
+    assert dict(store._store_dict) == before
+    for call in (daskome.status, daskome.finish):
+        with pytest.raises(FileNotFoundError, match="is finished"):
+            call(store, labels=labels)
+    daskome.convert_metadata(store, "0.6")
+    write(VALUES + 1, store, name="other", **OPTIONS) if labels else None
+
+
+def test_more_levels_where_nothing_can_be_deleted() -> None:
+    store = AppendOnly()
+    daskome.write_image(VALUES, store, **OPTIONS)
+    daskome.add_levels(store, [4])
+    daskome.add_levels(store, [4], resume=True)
+    with pytest.raises(FileNotFoundError, match="is finished"):
+        daskome.status(store)
+    assert daskome.verify(store, pixels=True) == []
+
+
+def test_records_of_a_process_that_went_on_too_long_leave_an_image_finished(tmp_path: Path) -> None:
+    daskome.write_image(VALUES, tmp_path / "a", **OPTIONS)
+    record = tmp_path / "a" / JOURNAL / "0123" / "0" / "5"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    with pytest.raises(FileNotFoundError, match="is finished"):
+        daskome.status(tmp_path / "a")
+    daskome.convert_metadata(tmp_path / "a", "0.6")
+    assert daskome.verify(tmp_path / "a") == []

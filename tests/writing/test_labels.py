@@ -15,6 +15,8 @@ from dask.callbacks import Callback
 from zarr.storage import LocalStore, MemoryStore, StorePath, WrapperStore
 
 import daskome
+from daskome.kernels.downsample import downsample
+from daskome.kernels.methods import METHODS
 from daskome.ome.image_label import ImageLabel, colored, parse_image_label, read_image_label
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import VERSIONS
@@ -327,16 +329,49 @@ def test_levels_of_labels_that_are_there() -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-def test_labels_of_an_image_whose_levels_are_rounded_down() -> None:
+def rounded_down(image: np.ndarray[Any, Any], n: int) -> list[np.ndarray[Any, Any]]:
+    """Return levels as programs make them that drop windows which the edge cuts."""
+    levels = [image]
+    for _ in range(n):
+        whole = tuple(slice(0, max(size // 2 * 2, 1), 2) for size in levels[-1].shape)
+        levels.append(levels[-1][whole])
+    return levels
+
+
+@pytest.mark.parametrize("shape", [(37, 41), (100, 100), (9, 101, 64), (33, 34, 35)])
+@pytest.mark.parametrize("factors", ["auto", [2, 4, 8]])
+def test_labels_of_an_image_whose_levels_are_rounded_down(shape: tuple[int, ...], factors: Any) -> None:
     """Others drop the last voxel of odd sizes; labels of such an image need its sizes."""
-    store, sizes = MemoryStore(), [IMAGE, IMAGE[::2, ::2, :64:2]]
-    daskome.write_multiscale(sizes, store, axes="zyx")
-    with pytest.raises(
-        ValueError, match=r"would be 33 along axis 'x', but the image is 32; .* write_multiscale_labels"
-    ):
-        daskome.write_labels(CELLS, store, "cells")
-    daskome.write_multiscale_labels([CELLS, CELLS[::2, ::2, :64:2]], store, "cells", method="nearest")
+    store, image = MemoryStore(), np.zeros(shape, "u1")
+    labels = np.random.default_rng(0).integers(0, 3, shape).astype("u2")
+    levels = rounded_down(image, 3)
+    daskome.write_multiscale(levels, store, axes="zyx"[-len(shape) :])
+    options = {"chunks": 16}
+    plan = daskome.write_labels(labels, store, "cells", factors, storage_options=options)
+    assert [level.shape for level in plan.pyramids[0].levels] == [level.shape for level in levels]
+    below = labels
+    for level in plan.pyramids[0].levels[1:]:
+        windows = tuple(m * f for m, f in zip(level.shape, (2,) * len(shape), strict=True))
+        whole = below[tuple(slice(0, min(n, w)) for n, w in zip(below.shape, windows, strict=True))]
+        below = downsample(whole, (2,) * len(shape), METHODS["mode"])
+        np.testing.assert_array_equal(zarr.open_array(store, path=f"labels/cells/{level.path}", mode="r")[...], below)
+    assert daskome.verify(store, pixels=True) == []
     assert [problem for problem in daskome.validate(store) if not problem.warning] == []
+
+
+@pytest.mark.parametrize("shape", [(101, 99), (100, 64), (33, 65)])
+def test_units_stay_inside_levels_that_were_rounded_down(shape: tuple[int, int], tiny_blocks: None) -> None:
+    """A unit covers what its top level is made of, which is not all of the level below."""
+    store = MemoryStore()
+    image = np.random.default_rng(1).integers(0, 9, shape).astype("u2")
+    daskome.write_multiscale(rounded_down(image, 3), store, axes="yx")
+    plan = daskome.write_labels(image, store, "cells", storage_options={"chunks": 16})
+    for stage in range(len(plan.stages)):
+        for unit in plan.units(stage):
+            levels_written = plan.pyramid(unit.pass_).levels[unit.pass_.first :]
+            for region, level in zip(unit.regions, levels_written, strict=False):
+                assert all(start < stop <= n for (start, stop), n in zip(region, level.shape, strict=True))
+    np.testing.assert_array_equal(zarr.open_array(store, path="labels/cells/s0", mode="r")[...], image)
 
 
 def test_labels_written_as_an_image_are_like_labels() -> None:
@@ -424,3 +459,18 @@ def test_what_others_say_comes_back_unchanged(found: dict[str, Any]) -> None:
     assert read_image_label(found).to_json() == found
     assert json.loads(json.dumps(found)) == found
     assert isinstance(read_image_label(found), ImageLabel)
+
+
+@pytest.mark.parametrize("document", ["", "{", '{"zarr_format": 3}', None])
+def test_labels_of_an_image_that_cannot_be_read_are_refused(tmp_path: Path, document: str | None) -> None:
+    values = np.ones((64, 64), "uint8")
+    daskome.write_image(values, tmp_path / "a", [2, 4], axes="yx")
+    broken = tmp_path / "a" / "s1" / "zarr.json"
+    broken.unlink()
+    if document is None:
+        broken.mkdir()  # Reading it fails.
+    else:
+        broken.write_text(document)
+    with pytest.raises(ValueError, match=r"the image cannot be read, and its labels must have its levels"):
+        daskome.write_labels(values, tmp_path / "a", "cells")
+    assert not (tmp_path / "a" / "labels").exists()

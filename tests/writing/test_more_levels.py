@@ -165,3 +165,21 @@ def test_what_is_no_whole_image_gets_no_levels(tmp_path: Path) -> None:
     group.attrs["daskome"] = {"unfinished": True}
     with pytest.raises(ValueError, match="unfinished"):
         daskome.add_levels(tmp_path / "a", [4])
+
+
+@pytest.mark.parametrize("labels", [None, {"cells": IMAGE}])
+@pytest.mark.parametrize("factors", [[4], [4, 8], "auto"])
+def test_resume_begins_on_an_untouched_image_and_does_nothing_on_a_finished_one(
+    tmp_path: Path, labels: Any, factors: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    daskome.write_image(IMAGE, tmp_path / "a", [2], axes="zyx", labels=labels, storage_options={"chunks": 16})
+    daskome.add_levels(tmp_path / "a", factors, resume=True)
+    before, n = contents(tmp_path / "a"), len(levels(tmp_path / "a"))
+    assert n > 2
+    assert not caplog.records
+    daskome.add_levels(tmp_path / "a", factors, resume=True)
+    assert contents(tmp_path / "a") == before
+    assert "finished already" in caplog.text
+    daskome.add_levels(tmp_path / "a", [2**n], resume=True)
+    assert len(levels(tmp_path / "a")) == n + 1
+    assert daskome.verify(tmp_path / "a", pixels=True) == []

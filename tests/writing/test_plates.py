@@ -328,3 +328,25 @@ def test_plates_and_labels_in_zip_files(tmp_path: Path) -> None:
         daskome.write_image(FIELD, store, [2], axes="cyx", labels={"cells": FIELD})
     for name in ("p.zip", "a.zip"):
         assert daskome.verify(zarr.storage.ZipStore(tmp_path / name, mode="r"), pixels=True) == []
+
+
+# ---- plates that are resumed
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_finished_plate_is_left_as_it_is(tmp_path: Path, version: str, caplog: pytest.LogCaptureFixture) -> None:
+    wells = {"A/1": {0: [FIELD], 1: [FIELD + 1]}, "B/2": {0: [FIELD + 2], 1: []}}
+    write = {"scale_factors": [2], "axes": "cyx", "fmt": version, "resume": True}
+    daskome.write_plate(wells, tmp_path / "a", **write)
+    before = contents(tmp_path / "a")
+    assert not caplog.records
+    daskome.write_plate(wells, tmp_path / "a", **write)
+    assert contents(tmp_path / "a") == before
+    assert "finished already" in caplog.text
+    with pytest.raises(ValueError, match="the image has changed since"):
+        daskome.write_plate({**wells, "B/2": {0: [FIELD + 9], 1: []}}, tmp_path / "a", **write)
+    with pytest.raises(FileExistsError, match=r"has some of these images already, such as 'A/1/0'"):
+        daskome.write_plate({**wells, "C/3": {0: [FIELD]}}, tmp_path / "a", **write)
+    daskome.write_plate({"C/3": {0: [FIELD]}, "C/4": {1: [FIELD]}}, tmp_path / "a", **write)
+    assert len(ome(tmp_path / "a")["plate"]["wells"]) == 4
+    assert daskome.verify(tmp_path / "a", pixels=True) == []

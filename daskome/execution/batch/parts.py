@@ -11,14 +11,16 @@ from daskome.execution.batch.saved import name_failures, reads_images, saved_run
 from daskome.execution.batch.schedulers import share
 from daskome.execution.batch.status import Status, status_of
 from daskome.execution.executors import available_workers, check_sources
+from daskome.execution.fingerprints import check_still_written
+from daskome.execution.progress import drawn
 from daskome.execution.publish import publish_plan
 from daskome.execution.resume import check_stamps, fitting
 from daskome.execution.runner import Part, Run, write_units
 from daskome.execution.unit_task import WriteError
 from daskome.model.pyramid import Pyramid
 from daskome.model.source import Source
-from daskome.model.text import Progress, pluralize
-from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, Nbytes
+from daskome.model.text import pluralize
+from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, Nbytes, ShowProgress
 from daskome.planning.plan import Plan
 from daskome.readers import read
 from daskome.sources.adapt import as_source
@@ -39,7 +41,7 @@ def run_part(
     in_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     retries: int = 2,
-    progress: Progress | None = None,
+    progress: ShowProgress = None,
 ) -> Status:
     """Write one part of a run that was begun with ``compute="init"``; units that are finished are left out.
 
@@ -88,6 +90,7 @@ def run_part(
     ()
     >>> plan = finish(store)
     """
+    bar = drawn(progress)
     saved = saved_run(locate(group, fs_options), labels)
     workers = available_workers(saved.journal.home, memory)
     parts = _parts(saved.plan, stage, part)
@@ -95,7 +98,7 @@ def run_part(
     run = Run(fitting(saved.plan, workers), sources, target_of(saved), saved.journal)
     _check_turn(run, parts[0].stage)
     check_sources(saved.journal.home, saved.plan, sources)
-    write_units(run, retries, progress, parts)
+    write_units(run, retries, bar, parts)
     return status_of(saved)
 
 
@@ -116,7 +119,7 @@ def finish(group: GroupLike, *, labels: str | None = None, fs_options: FileSyste
     FileNotFoundError
         If nothing was begun there, or it is finished.
     WriteError
-        That lists the units that are missing.
+        That lists the units that are missing, or names a block that is no longer what was written.
 
     Examples
     --------
@@ -143,6 +146,7 @@ def finish(group: GroupLike, *, labels: str | None = None, fs_options: FileSyste
                 [f"{saved.journal.home} cannot be finished, since units are missing:", *named, "run them, then finish"]
             )
         )
+    check_still_written(run)
     publish_plan(run)
     reload_attributes(group)
     return saved.plan

@@ -1,0 +1,183 @@
+"""The hierarchy that is transcoded: its groups in the terms of the target, its arrays, and what does not go along."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import zarr
+from zarr.storage import StorePath
+
+from daskome.model.json_values import JSONDict
+from daskome.model.missing_axes import positions_of_missing
+from daskome.model.paths import depth_of, join_paths
+from daskome.model.problem import Problem
+from daskome.ome.detect import kinds_of, ome_keys, ome_of
+from daskome.ome.metadata import Metadata
+from daskome.ome.read import read_metadata
+from daskome.ome.versions import Version
+from daskome.stores.documents import read_text
+from daskome.stores.groups import UNFINISHED_KEY, others_of
+from daskome.stores.journal import JOURNAL
+from daskome.upgrade.documents import try_conversion
+from daskome.upgrade.groups import GroupChange, is_below, read_group, upwards
+from daskome.upgrade.tree import DOCUMENTS, DocumentNode, Tree
+
+XML = "METADATA.ome.xml"
+"""The document of a bioformats2raw layout."""
+XML_FOLDER = "OME"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGroup:
+    """A group of the source in the terms of the target.
+
+    Attributes
+    ----------
+    path : str
+    metadata : Metadata
+    attributes : dict
+        Those of other programs.
+    documents : dict of str to str
+        Further documents in it, by their paths.
+    put_in : tuple of tuple of int
+        For each of its multiscales, the positions of axes that only the target requires.
+    """
+
+    path: str
+    metadata: Metadata
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)
+    put_in: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHierarchy:
+    """A hierarchy: its groups, the deepest last, and in words, by path, what changes or is left behind."""
+
+    place: StorePath
+    tree: Tree
+    groups: tuple[StoredGroup, ...]
+    notes: tuple[tuple[str, str], ...]
+
+    def array(self, path: str) -> zarr.Array[Any]:
+        """Return an array, opened from the document that was read already; a cloud is asked for nothing more."""
+        document = dict(self.tree.array(path) or {})
+        own = {"attributes": self.tree.attributes(path)} if self.tree.zarr_format == 2 else {}
+        return zarr.Array.from_dict(self.place / path, {**document, **own})
+
+
+def stored_hierarchy(place: StorePath, tree: Tree, target: Version) -> StoredHierarchy:
+    """Return a hierarchy in the terms of the target.
+
+    Raises
+    ------
+    ValueError
+        With all obstacles, one line each: what the version cannot hold, what is unfinished, or listed but not there.
+    """
+    refusals: list[Problem] = []
+    _check_whole(tree, refusals)
+    read = (try_conversion(refusals, g.path, read_group, tree, g.path, target, True) for g in tree.groups)
+    changes = [change for change in read if change is not None]
+    if refusals:
+        lines = "\n".join(map(str, refusals))
+        raise ValueError(f"{place} cannot be written as OME-Zarr {target.name}:\n{lines}")
+    left = _left(tree, changes)
+    kept = [change for change in changes if not is_below(change.path, left)]
+    texts = {change.path: _documents(place, tree, tree.nodes[change.path]) for change in kept}
+    groups = tuple(_stored_group(tree, change, texts[change.path], target) for change in kept)
+    return StoredHierarchy(place, tree, groups, tuple(_notes(tree, kept, left, texts)))
+
+
+def _stored_group(tree: Tree, change: GroupChange, documents: Mapping[str, str], target: Version) -> StoredGroup:
+    if not ome_keys(change.attributes):
+        return StoredGroup(change.path, Metadata(), others_of(change.attributes), documents)
+    metadata, others = read_metadata(change.attributes), others_of(change.attributes)
+    before = read_metadata(tree.attributes(change.path)).multiscales
+    put_in = tuple(positions_of_missing(multiscale.axes, target.every_axis) for multiscale in before)
+    return StoredGroup(change.path, metadata, others, documents, put_in)
+
+
+def _check_whole(tree: Tree, refusals: list[Problem]) -> None:
+    """Add a problem for each group that is unfinished, and for each that is listed but not there."""
+    there = {group.path for group in tree.groups}
+    for group in tree.groups:
+        attributes = tree.attributes(group.path)
+        if UNFINISHED_KEY in attributes or JOURNAL in group.names:
+            refusals.append(Problem(group.path or "root", "is unfinished: finish writing it first"))
+        if "bioformats2raw.layout" in ome_keys(attributes) and not group.names and not _has_series(tree, group.path):
+            refusals.append(Problem(group.path or "root", "its images cannot be found: the store lists nothing"))
+        for key, path in try_conversion(refusals, group.path, _listed, attributes) or ():
+            if join_paths(group.path, path) not in there:
+                refusals.append(Problem(group.path or "root", f"lists {path} (section '{key}'), but there is no group"))
+
+
+def _has_series(tree: Tree, path: str) -> bool:
+    folder = join_paths(path, XML_FOLDER)
+    return folder in tree.nodes and "series" in ome_of(tree.attributes(folder))
+
+
+def _listed(attributes: JSONDict) -> list[tuple[str, str]]:
+    """Return the paths of the groups that a group lists, each with the section about such lists."""
+    if not ome_keys(attributes):
+        return []
+    metadata = read_metadata(attributes)
+    wells = metadata.plate.wells if metadata.plate else ()
+    images = metadata.well.images if metadata.well else ()
+    pairs = [("plate", well.path) for well in wells] + [("well", image.path) for image in images]
+    return pairs + [("labels", path) for path in metadata.labels or ()]
+
+
+def _left(tree: Tree, changes: Sequence[GroupChange]) -> dict[str, str]:
+    """Return the paths of what is left behind, and what it is: arrays that are no levels, with the groups around them.
+
+    Groups in which there are no arrays go along.
+    """
+    ome = {path for change in changes if ome_keys(change.attributes) for path in (change.path, *change.names)}
+    around = {"", *(above for path in ome for above in upwards(path))}
+    left: dict[str, str] = {}
+    for node in tree.arrays:
+        if node.path not in around:
+            top = next(path for path in upwards(node.path) if path.rpartition("/")[0] in around)
+            left[top] = "an array that is no level of an image" if top == node.path else "not OME-Zarr"
+    return left
+
+
+def _documents(place: StorePath, tree: Tree, group: DocumentNode) -> dict[str, str]:
+    """Return the documents of a group that go along: OME-XML, also where its folder is no group."""
+    unknown, layout = not group.names, "bioformats2raw" in kinds_of(tree.attributes(group.path))
+    paths = [XML] if XML in group.names or (unknown and layout) else []
+    has_folder = XML_FOLDER in group.names or (unknown and layout)
+    if has_folder and join_paths(group.path, XML_FOLDER) not in tree.nodes:
+        paths.append(f"{XML_FOLDER}/{XML}")
+    with suppress(NotADirectoryError):
+        texts = {path: read_text(place / group.path / path) for path in paths}
+        return {path: text for path, text in texts.items() if text is not None}
+    return {}
+
+
+def _notes(
+    tree: Tree, changes: Sequence[GroupChange], left: Mapping[str, str], texts: Mapping[str, Mapping[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """Yield what is lost or inferred, and what is left behind, by path."""
+    for change in changes:
+        yield from ((change.path or "the root", line) for line in change.lines if not _is_news(line))
+    yield from ((path, f"not written: {what}") for path, what in left.items())
+    if not tree.nodes[""].names:
+        yield "the root", "the store lists nothing, so what no metadata name is not written"
+    for change in changes:
+        node = tree.nodes[change.path]
+        own = {path.partition("/")[0] for path in texts[change.path]} | set(DOCUMENTS)
+        for name in node.names:
+            path = join_paths(node.path, name)
+            if path not in tree.nodes and name not in own and not _holds_node(tree, path):
+                yield path, "not written: neither a group nor an array"
+
+
+def _is_news(line: str) -> bool:
+    """Whether a line tells what is done, rather than what is lost or inferred."""
+    return line.startswith(("OME-Zarr ", "labels ")) or "are folded into" in line
+
+
+def _holds_node(tree: Tree, path: str) -> bool:
+    return any(depth_of(node) > depth_of(path) and is_below(node, [path]) for node in tree.nodes)
