@@ -160,6 +160,16 @@ def test_any_version_to_any_other_and_back(old: str, new: str) -> None:
         assert attributes_of(back) == attributes_of(one)
 
 
+@pytest.mark.parametrize("fmt", ["0.4", "0.5", "0.6"])
+def test_what_others_put_under_ome(fmt: str) -> None:
+    old, new = make_image(MemoryStore(), "0.5"), MemoryStore()
+    group = zarr.open_group(old)
+    group.attrs["ome"] = {**group.attrs["ome"], "_creator": {"name": "tool"}}
+    daskome.transcode(old, new, fmt=fmt)
+    found = attributes_of(new)[""]
+    assert found.get("ome", found)["_creator"] == {"name": "tool"}
+
+
 def test_what_a_version_has_no_place_for_is_named(tmp_path: Path) -> None:
     make_image(tmp_path / "old.zarr", "0.5")
     with pytest.warns(UserWarning, match="readers of 0.2 will not know it; kept in 'metadata'") as warned:
