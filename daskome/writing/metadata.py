@@ -28,6 +28,7 @@ from daskome.ome.rules.walk import check_attributes, find_problems
 from daskome.ome.versions import FLAT_FORM, Version, axis_object
 from daskome.stores import publish
 from daskome.stores.groups import (
+    check_ome,
     check_parents,
     find_array,
     find_group,
@@ -244,6 +245,7 @@ def write_label_metadata(
     attributes = read_attributes(parent / name) or {}
     if "multiscales" not in ome_keys(attributes):
         raise FileNotFoundError(f"{store_path} has no label image {name!r}; write it first, as with write_labels")
+    check_ome(parent, read_attributes(parent) or {})
     old = read_metadata(attributes)
     image = checked(version, replace(old, image_label=_updated(old.image_label, label, "source" in metadata)))
     labels = checked(version, Metadata(labels=(name,)))
@@ -321,6 +323,7 @@ def _target(group: GroupLike, fmt: FormatLike | None) -> tuple[StorePath, Versio
     version = choose_version(fmt, store_path)
     check_zarr_format(find_group(store_path), version)
     check_parents(store_path, version)
+    check_ome(store_path, read_attributes(store_path) or {})
     return store_path, version
 
 

@@ -149,3 +149,19 @@ def test_paths_alone_are_for_old_versions() -> None:
         )
     with pytest.raises(TypeError, match="needs the scale of each level beside its path"):
         writer.write_multiscales_metadata(zarr.storage.MemoryStore(), ["0"], fmt="0.4", axes="yx")
+
+
+@pytest.mark.parametrize("fmt", ["0.1", "0.2"])
+def test_axes_and_transformations_that_old_versions_do_not_know_are_ignored(fmt: str) -> None:
+    store, five = zarr.storage.MemoryStore(), IMAGE[None, :, None]
+    placed = [[{"type": "scale", "scale": [0.5, 0.5]}]]
+    with pytest.warns(UserWarning, match="are ignored: OME-Zarr 0.. stores none"):
+        writer.write_image(five, store, axes="yx", fmt=fmt, coordinate_transformations=placed, scaler=None)
+    assert zarr.open_array(store, path="0", mode="r").shape == five.shape
+
+
+def test_dimensions_of_an_xarray_in_former_words() -> None:
+    xr = pytest.importorskip("xarray")
+    image = xr.DataArray(IMAGE, dims=["C", "Row", "Column"])
+    plan = daskome.plan_image(image, scaler=Scaler(max_layer=1))  # type: ignore[call-arg]
+    assert [level.factors for level in plan.pyramids[0].levels] == [(1, 1, 1), (1, 2, 2)]
