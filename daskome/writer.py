@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import zarr
 from dask.delayed import Delayed
 
 from daskome.calls.translation import accepts_ome_zarr_calls
+from daskome.format import Format, format_from_version
 from daskome.model.types import (
     AxesLike,
     ChannelsLike,
@@ -33,15 +35,16 @@ from daskome.model.types import (
     WellsLike,
 )
 from daskome.planning.plan import Plan
+from daskome.scale import Methods
 from daskome.writing.carry_out import write
 from daskome.writing.dry_run import dry_run
 from daskome.writing.images import planned_image, planned_multiscale
 from daskome.writing.labels import planned_labels, planned_multiscale_labels
 from daskome.writing.metadata import (
     add_metadata,
-    check_format,
-    check_group_fmt,
     get_metadata,
+    open_group_for,
+    version_written,
     write_label_metadata,
     write_multiscales_metadata,
     write_plate_metadata,
@@ -607,8 +610,65 @@ def add_levels(
     return write_more_levels(locals())
 
 
+def check_group_fmt(group: GroupLike, fmt: FormatLike | None = None, mode: str = "a") -> tuple[zarr.Group, Format]:
+    """Return a group, created if necessary, and the version that is written to it.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+    fmt : str or object with a version, optional
+        Default: the version of the group.
+    mode : str
+        ``"a"`` or ``"r+"`` to write, ``"r"`` to read.
+
+    Returns
+    -------
+    (zarr.Group, Format)
+
+    Raises
+    ------
+    ValueError
+        If the version does not allow the zarr format of the group.
+
+    Examples
+    --------
+    >>> import zarr
+    >>> check_group_fmt(zarr.storage.MemoryStore(), "0.4")[1]
+    FormatV04
+    """
+    opened, version = open_group_for(group, fmt, mode)
+    return opened, format_from_version(version.name)
+
+
+def check_format(group: GroupLike, fmt: FormatLike | None = None) -> Format:
+    """Return the version that is written to a group.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+    fmt : str or object with a version, optional
+        Default: the version of the group.
+
+    Returns
+    -------
+    Format
+
+    Raises
+    ------
+    ValueError
+        If the version does not allow the zarr format of the group.
+
+    Examples
+    --------
+    >>> import zarr
+    >>> check_format(zarr.create_group(zarr.storage.MemoryStore(), zarr_format=2)).version
+    '0.4'
+    """
+    return format_from_version(version_written(group, fmt).name)
+
+
 __all__ = [
-    "add_levels", "add_metadata", "check_format", "check_group_fmt", "get_metadata", "plan_image", "write_image",
-    "write_label_metadata", "write_labels", "write_multiscale", "write_multiscale_labels",
+    "Methods", "add_levels", "add_metadata", "check_format", "check_group_fmt", "get_metadata", "plan_image",
+    "write_image", "write_label_metadata", "write_labels", "write_multiscale", "write_multiscale_labels",
     "write_multiscales_metadata", "write_plate", "write_plate_metadata", "write_well_metadata",
 ]  # fmt: skip

@@ -24,8 +24,10 @@ from daskome.calls.signatures import (
     reject_misspelt_arguments,
 )
 from daskome.model.axes import parse_axes
+from daskome.model.dimension_names import axis_names
 from daskome.model.level_options import LevelOptions, parse_level_options
 from daskome.model.regions import ceil_div
+from daskome.ome.versions import find_version
 
 # ---- calls
 
@@ -69,7 +71,7 @@ def to_daskome_arguments(function: Callable[..., Any], args: Sequence[Any], kwar
     >>> from daskome import write_image
     >>> to_daskome_arguments(write_image, ["<image>", "a.zarr", [2, 4], "cells"], {"axes": "yx", "chunks": (64, 64)})
     {'image': '<image>', 'group': 'a.zarr', 'scale_factors': [2, 4], 'name': 'cells', 'axes': 'yx',
-     'storage_options': {'chunks': (64, 64)}}
+     'level_paths': '{}', 'storage_options': {'chunks': (64, 64)}}
     """
     calls = calls_of(function)
     arguments = _with_own_names(calls, bound_arguments(calls, args, kwargs))
@@ -116,6 +118,36 @@ def _method(calls: Calls, arguments: CallArguments) -> None:
     method = arguments.get("method")
     if isinstance(getattr(method, "value", None), str):
         arguments["method"] = cast(Any, method).value
+
+
+def _without_axes(calls: Calls, arguments: CallArguments) -> None:
+    """Versions that know neither axes nor transformations ignore those that do not fit the image, as ome_zarr does."""
+    version, shapes = find_version(arguments["fmt"]), _shapes(arguments)
+    if not version.every_axis or not shapes:
+        return
+    ndim, axes, levels = len(shapes[0]), arguments.get("axes"), arguments.get("coordinate_transformations") or ()
+    steps = [step for level in levels for step in level] if _are_levels(levels) else []
+    vectors = [step.get(str(step.get("type"))) for step in steps]
+    wrong = {
+        "axes": axes is not None and len(list(axes)) != ndim,
+        "coordinate_transformations": any(len(vector or ()) != ndim for vector in vectors),
+    }
+    for name in (name for name, is_wrong in wrong.items() if is_wrong):
+        warn(f"{name} are ignored: OME-Zarr {version.name} stores none, and they are not for {ndim} dimensions")
+        del arguments[name]
+
+
+def _axes_of_dicts(calls: Calls, arguments: CallArguments) -> None:
+    """``units`` of an axis as its ``unit``."""
+    axes = arguments["axes"]
+    if isinstance(axes, list | tuple):
+        arguments["axes"] = [_with_unit(axis) if is_dict(axis) else axis for axis in axes]
+
+
+def _with_unit(axis: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "units" not in axis or "unit" in axis:
+        return axis
+    return {("unit" if key == "units" else key): value for key, value in axis.items()}
 
 
 def _byte_order(calls: Calls, arguments: CallArguments) -> None:
@@ -210,9 +242,14 @@ def _transformations(calls: Calls, arguments: CallArguments) -> None:
     _place(arguments, levels)
 
 
+def _are_levels(levels: Any) -> bool:
+    """Whether transformations are a list of dicts for each level."""
+    return all_are(lambda level: all_are(is_dict, level), levels)
+
+
 def _check_placed(levels: Any, ndim: int) -> None:
     """Raise unless every level has a scale. Transformations of other types are not written; a warning names them."""
-    if not all_are(lambda level: all_are(is_dict, level), levels):
+    if not _are_levels(levels):
         raise ValueError(f"coordinate_transformations must be a list for each level {SECTION}, not {levels!r}")
     for level in levels:
         check_placing([t for t in level if t.get("type") in ("scale", "translation")], ndim)
@@ -336,6 +373,8 @@ TRANSLATIONS: Final[Sequence[tuple[Sequence[str], Callable[[Calls, CallArguments
     (NO_CHOICE, _drop_none),
     (("scaler", "chunks", "byte_order"), _level_paths),
     (("method",), _method),
+    (("fmt",), _without_axes),
+    (("axes",), _axes_of_dicts),
     (("byte_order",), _byte_order),
     (("chunks",), _chunks),
     (("storage_options",), _storage_options),
@@ -366,7 +405,7 @@ def _shapes(arguments: CallArguments) -> list[tuple[int, ...]]:
 def _axes(arguments: CallArguments) -> Any:
     first = next(_arrays(arguments))
     dims = getattr(first, "dims", None)
-    axes = arguments.get("axes") or (dims if isinstance(dims, tuple) else None)
+    axes = arguments.get("axes") or (axis_names(dims) if isinstance(dims, tuple) else None)
     return parse_axes(axes, len(first.shape))
 
 

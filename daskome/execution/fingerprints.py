@@ -4,12 +4,18 @@ from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
 
+import numpy as np
+
 from daskome.execution.runner import Run
+from daskome.execution.unit_task import WriteError
+from daskome.model.paths import join_paths
 from daskome.model.pyramid import Level
-from daskome.ome.fingerprint import Fingerprint, block_region, sampled
+from daskome.model.regions import format_region, slices, spread
+from daskome.ome.fingerprint import MOST_BLOCKS, Fingerprint, block_region, checksum, sampled
 from daskome.planning.plan import Plan
 from daskome.planning.work import Pass
 from daskome.stores import journal as journals
+from daskome.stores.arrays import open_levels
 
 
 class _Finest(NamedTuple):
@@ -39,6 +45,22 @@ def recorded_fingerprints(run: Run) -> dict[str, Fingerprint]:
         if all(crc32):
             fingerprints[path] = Fingerprint(level.shape, level.layout.chunks, tuple(crc32))
     return fingerprints
+
+
+def check_still_written(run: Run) -> None:
+    """Raise a WriteError if blocks of finished units are no longer what these wrote; a few of all images are read."""
+    plan, recorded = run.plan, recorded_fingerprints(run)
+    blocks = [(path, k) for path, one in recorded.items() for k in range(len(one.crc32))]
+    for path, k in (blocks[i] for i in spread(len(blocks), MOST_BLOCKS)):
+        region, level = recorded[path].regions[k], plan.pyramid_at(path).levels[0]
+        (array,) = open_levels(run.target / path, [level])
+        if checksum(np.asarray(array[slices(region)])) != recorded[path].crc32[k]:
+            names = [axis.name for axis in plan.pyramid_at(path).axes]
+            where = f"{join_paths(path, level.path)} {format_region(region, names)}"
+            raise WriteError(
+                f"{run.target} cannot be finished: {where} is no longer what a finished unit has written there, as if"
+                " its chunks had been removed or written over; overwrite=True starts anew"
+            )
 
 
 def _finest(plan: Plan) -> Iterator[_Finest]:

@@ -27,6 +27,9 @@ from daskome.model.text import Progress, pluralize
 from daskome.ome.fingerprint import Fingerprint, checksum, parse_fingerprint
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
+from daskome.sources.presence import check_there
+from daskome.sources.provenance import read_by
+from daskome.sources.views import expand_axes
 from daskome.stores.arrays import as_stored
 
 Array = np.ndarray[Any, Any]
@@ -240,6 +243,12 @@ def _with_source(image: StoredImage, source: Source) -> Comparison | Problem:
     if level.k:
         return Problem("s0", "cannot be compared with the source: level 0 cannot be read")
     stored = as_source(array)
+    source = _with_axes_of(image, stored, source)
+    try:
+        for part in read_by(source.array):
+            check_there(part)
+    except (OSError, ValueError) as error:
+        return Problem(level.dataset.path, f"cannot be compared with the source: {reason(error)}")
     if (stored.shape, stored.dtype) != (source.shape, source.dtype):
         theirs, ours = (f"{s.dtype} of shape {s.shape}" for s in (source, stored))
         return Problem(level.dataset.path, f"is {ours}, but the source is {theirs}")
@@ -247,6 +256,15 @@ def _with_source(image: StoredImage, source: Source) -> Comparison | Problem:
     blocks = _spans(read_chunks, source, array.dtype.itemsize)
     expected = partial(source_piece, source, read_chunks=read_chunks)
     return Comparison(level.dataset.path, image.names, array, blocks, expected, "the source")
+
+
+def _with_axes_of(image: StoredImage, stored: Source, source: Source) -> Source:
+    """Return a source with the axes of length 1 that an image has besides its own, as versions before 0.3 need them."""
+    n = len(source.shape)
+    own = source.dims or tuple(image.names)[-n:]
+    lacking = tuple(i for i, name in enumerate(image.names) if name not in own)
+    fits = n + len(lacking) == len(stored.shape) and all(stored.shape[i] == 1 for i in lacking)
+    return expand_axes(source, lacking) if fits else source
 
 
 def _spans(blocks: Shape, source: Source, itemsize: int) -> Shape:

@@ -74,6 +74,8 @@ def read_omero(stored: Mapping[str, Any]) -> Omero:
         raise ValueError(f"omero {stored!r} is not an object")
     rest = dict(stored)
     channels = rest.pop("channels") if isinstance(rest.get("channels"), list) else None
+    if not all(isinstance(channel, Mapping) for channel in channels or ()):
+        raise ValueError(f"omero/channels {channels!r} are not objects")
     return Omero(None if channels is None else tuple(map(_read_channel, channels)), rest)
 
 

@@ -1,6 +1,6 @@
 """Plates and wells: the ``plate`` and ``well`` objects of OME-Zarr."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,15 +148,17 @@ def parse_plate(
     >>> parse_plate("AB", ["1", "2"], ["B/1"]).to_json(indexed=True)["wells"]
     [{'path': 'B/1', 'rowIndex': 1, 'columnIndex': 0}]
     """
-    names = [tuple(str(side["name"] if isinstance(side, Mapping) else side) for side in s) for s in (rows, columns)]
+    names = [
+        tuple(map(_side_name, list_given(side, f"plate/{key}"))) for side, key in ((rows, "rows"), (columns, "columns"))
+    ]
     plate = Plate(names[0], names[1], ())
     return Plate(
         names[0],
         names[1],
-        tuple(_parse_well(plate, well) for well in wells),
+        tuple(_parse_well(plate, well) for well in list_given(wells, "plate/wells")),
         name,
         field_count,
-        tuple(dict(a) for a in acquisitions) if acquisitions else None,
+        parse_acquisitions(acquisitions),
     )
 
 
@@ -173,7 +175,43 @@ def parse_well(images: Sequence[str | Mapping[str, Any]]) -> Well:
     >>> parse_well(["0", {"path": "1", "acquisition": 2}]).to_json()
     {'images': [{'path': '0'}, {'path': '1', 'acquisition': 2}]}
     """
-    return Well(tuple(_read_field({"path": image} if isinstance(image, str) else image) for image in images))
+    fields = ({"path": image} if isinstance(image, str) else image for image in list_given(images, "well/images"))
+    return Well(tuple(map(_read_field, fields)))
+
+
+def parse_acquisitions(acquisitions: Any) -> tuple[Mapping[str, Any], ...] | None:
+    """Return acquisitions as a caller gives them; None if there are none.
+
+    Raises
+    ------
+    ValueError
+        If they are not a list of dicts.
+    """
+    items = [] if acquisitions is None else list(list_given(acquisitions, "plate/acquisitions"))
+    for item in items:
+        if not isinstance(item, Mapping):
+            raise ValueError(f"acquisition {item!r}: give a dict with an 'id', as in {{'id': 0}} (section 'plate')")
+    return tuple(map(dict, items)) or None
+
+
+def list_given(values: Any, what: str) -> Iterable[Any]:
+    """Return what is a list; raise a ValueError for anything else. Rows may also be text, with a letter for each.
+
+    >>> list_given(None, "plate/wells")
+    Traceback (most recent call last):
+    ValueError: plate/wells is None; give a list
+    """
+    text = isinstance(values, str) and what not in ("plate/rows", "plate/columns")
+    if text or isinstance(values, Mapping) or not isinstance(values, Iterable):
+        raise ValueError(f"{what} is {values!r}; give a list")
+    return values
+
+
+def _side_name(side: Any) -> str:
+    """Return the name of a row or column, from itself or a dict."""
+    if isinstance(side, Mapping) and "name" not in side:
+        raise ValueError(f"row or column {dict(side)} of a plate needs a 'name' (section 'plate')")
+    return str(side["name"] if isinstance(side, Mapping) else side)
 
 
 def joined(old: Plate, new: Plate) -> Plate:

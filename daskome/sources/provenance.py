@@ -2,7 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import dask.array as da
@@ -15,6 +17,8 @@ from daskome.sources.views import Reopenable
 
 SOME_TASKS, SOME_VALUES = 256, 256
 """How many tasks of a layer, evenly spread, and values of a task are looked at: a graph may have millions."""
+LIBRARIES = frozenset(("dask", "daskome", "distributed", "numpy", "xarray", "zarr"))
+"""Whose functions hold no images of callers."""
 MAX_DEPTH = 8
 """How many adapters around an array are looked through."""
 
@@ -55,10 +59,10 @@ def _literals(layer: Any) -> Iterator[Any]:
     these with others into one layer, and tasks into tasks.
     """
     mapping = getattr(layer, "mapping", {})
-    yield from (pair[0] for pair in getattr(layer, "indices", ()) if pair[1] is None)
+    given = [pair[0] for pair in getattr(layer, "indices", ()) if pair[1] is None]
     step = max(regions.ceil_div(len(mapping), SOME_TASKS), 1)
     originals = [mapping[key] for key in mapping if isinstance(key, str) and key.startswith("original-")]
-    for task in (getattr(layer, "task", None), *originals, *islice(mapping.values(), 0, None, step)):
+    for task in (getattr(layer, "task", None), *given, *originals, *islice(mapping.values(), 0, None, step)):
         yield from _held(task)
 
 
@@ -70,10 +74,28 @@ def _held(task: Any) -> Iterator[Any]:
             return
         value = waiting.popleft()
         if type(value).__module__.startswith("dask."):
-            value = getattr(value, "value", [*getattr(value, "args", ()), getattr(value, "kwargs", None) or {}])
+            value = getattr(value, "value", _arguments(value))
+        if isinstance(value, FunctionType | partial):
+            value = _bound(value)
         if isinstance(value, Mapping):
             waiting.extend(islice(value.values(), SOME_VALUES))
         elif isinstance(value, tuple | list):
             waiting.extend(value[:SOME_VALUES])
         else:
             yield value
+
+
+def _arguments(task: Any) -> list[Any]:
+    return [getattr(task, "func", None), *getattr(task, "args", ()), getattr(task, "kwargs", None) or {}]
+
+
+def _bound(function: Any) -> list[Any]:
+    """Return what a function holds besides its code: arguments given before, and arrays and functions around it."""
+    if isinstance(function, partial):
+        return [function.func, *function.args, *function.keywords.values()]
+    if (function.__module__ or "").partition(".")[0] in LIBRARIES:
+        return []
+    inner = (code.co_names for code in function.__code__.co_consts if isinstance(code, CodeType))
+    around = [function.__globals__.get(name) for names in (function.__code__.co_names, *inner) for name in names]
+    cells = [cell.cell_contents for cell in function.__closure__ or () if cell != CellType()]
+    return [*cells, *(value for value in around if isinstance(value, zarr.Array | FunctionType | partial))]

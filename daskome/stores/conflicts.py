@@ -13,7 +13,15 @@ from daskome.ome.metadata import Metadata
 from daskome.ome.versions import find_version
 from daskome.planning.plan import Group, Plan
 from daskome.stores.documents import list_names
-from daskome.stores.groups import UNFINISHED_KEY, check_parents, find_array, find_group, list_members, read_attributes
+from daskome.stores.groups import (
+    UNFINISHED_KEY,
+    check_ome,
+    check_parents,
+    find_array,
+    find_group,
+    list_members,
+    read_attributes,
+)
 from daskome.stores.journal import JOURNAL
 from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of
@@ -63,7 +71,9 @@ def _replaceable(target: StorePath, plan: Plan, group: Group, overwrite: bool) -
         _check_nothing_else(target)
         if not list_names(target):
             return []  # One request to a cloud, instead of some for every level.
-    elif not target.store.supports_deletes and group.metadata != Metadata():
+    else:
+        check_ome(target, attributes)
+    if attributes is not None and not target.store.supports_deletes and group.metadata != Metadata():
         raise FileExistsError(f"{target} exists in a store that cannot replace what it holds; write to a new store")
     old: list[str] = []
     if group.pyramid is not None:

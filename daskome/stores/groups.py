@@ -1,13 +1,16 @@
 """Groups and arrays that exist: opened, listed, their attributes read and written."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import zarr
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome._caller import warn
+from daskome.model.json_values import MALFORMED, shown_value
 from daskome.model.layout import ArrayFormat
 from daskome.model.paths import depth_of, join_paths, parents_of
 from daskome.ome.detect import OME_KEYS, ome_keys, ome_of
@@ -32,27 +35,67 @@ def read_attributes(store_path: StorePath) -> dict[str, Any] | None:
 
 
 def find_group(store_path: StorePath, writable: bool = False, consolidated: bool | None = False) -> zarr.Group | None:
-    """Return the group at a path, or None where there is none."""
+    """Return the group at a path, or None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If its documents cannot be read.
+    """
     mode = _mode(store_path, writable)
-    try:
-        return zarr.open_group(store_path.store, path=store_path.path, mode=mode, use_consolidated=consolidated)
-    except (FileNotFoundError, NotADirectoryError, zarr.errors.ContainsArrayError):
-        return None
+    with reading(store_path):
+        try:
+            group = zarr.open_group(store_path.store, path=store_path.path, mode=mode, use_consolidated=consolidated)
+        except (FileNotFoundError, NotADirectoryError, zarr.errors.ContainsArrayError):
+            return None
+        if not isinstance(group.metadata.attributes, Mapping):
+            raise ValueError(f"attributes are {shown_value(group.metadata.attributes)}; they must be an object")
+        return group
 
 
 def list_members(group: zarr.Group, max_depth: int | None = 0) -> list[tuple[str, Any]]:
-    """Return the arrays and groups in a group, by path, sorted. zarr would warn of a journal, which is neither."""
-    with warnings.catch_warnings():
+    """Return the arrays and groups in a group, by path, sorted. zarr would warn of a journal, which is neither.
+
+    Raises
+    ------
+    ValueError
+        If documents of one of them cannot be read.
+    """
+    with reading(group.store_path), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return sorted(group.members(max_depth=max_depth), key=lambda member: member[0])
 
 
 def find_array(store_path: StorePath) -> zarr.Array[Any] | None:
-    """Return the array at a path, or None where there is none."""
+    """Return the array at a path, or None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If its documents cannot be read.
+    """
+    gone = (FileNotFoundError, NotADirectoryError, zarr.errors.ContainsGroupError, zarr.errors.NodeTypeValidationError)
+    with reading(store_path):
+        try:
+            return zarr.open_array(store_path.store, path=store_path.path, mode=_mode(store_path))
+        except gone:
+            return None
+
+
+@contextmanager
+def reading(store_path: StorePath) -> Iterator[None]:
+    """Turn what broken documents make Python and zarr raise, errors of many types, into one that says where and why."""
     try:
-        return zarr.open_array(store_path.store, path=store_path.path, mode=_mode(store_path))
-    except (FileNotFoundError, NotADirectoryError, zarr.errors.ContainsGroupError, zarr.errors.NodeTypeValidationError):
-        return None
+        yield
+    except (*MALFORMED, RuntimeError) as error:
+        why = str(error) if isinstance(error, ValueError) and str(error) else repr(error)
+        raise ValueError(f"the metadata at {store_path} cannot be read: {why}") from error
+
+
+def check_ome(store_path: StorePath, attributes: Mapping[str, Any]) -> None:
+    """Raise a ValueError for a group whose ``ome`` is not an object: nothing can be added to it."""
+    if not isinstance(attributes.get("ome", {}), Mapping):
+        raise ValueError(f"'ome' of {store_path} is {shown_value(attributes['ome'])}; it must be an object")
 
 
 def write_attributes(store_path: StorePath, version: Version, attributes: Mapping[str, Any]) -> None:
@@ -85,9 +128,13 @@ def reconsolidate(store_path: StorePath, anew: Iterable[str] = ()) -> None:
 
 
 def _consolidate(store: Any, path: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        zarr.consolidate_metadata(store, path=path or None)
+    """Consolidate; warn if that fails, as what was written is complete without it."""
+    try:
+        with reading(StorePath(store, path)), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            zarr.consolidate_metadata(store, path=path or None)
+    except ValueError as error:
+        warn(f"what was written is complete, but consolidated metadata are old, as they cannot be renewed: {error}")
 
 
 def is_consolidated(store_path: StorePath) -> bool:

@@ -13,7 +13,15 @@ from daskome.ome.read import merged
 from daskome.ome.versions import Version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan
-from daskome.stores.groups import CONSOLIDATED, JSON, UNFINISHED_KEY, read_attributes, set_attributes, split_others
+from daskome.stores.groups import (
+    CONSOLIDATED,
+    JSON,
+    UNFINISHED_KEY,
+    check_ome,
+    read_attributes,
+    set_attributes,
+    split_others,
+)
 from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.locking import HERE, held
 
@@ -53,6 +61,7 @@ WAITS = (0.05, 0.1, 0)
 
 def _publish(target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any]) -> bool:
     found = read_attributes(target)
+    check_ome(target, found or {})
     whole = _published(found or {}, version, metadata, attributes)
     if whole != found:
         set_attributes(target, version.arrays, whole, last=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from daskome.model.json_values import JSONDict
+from daskome.model.json_values import MALFORMED, JSONDict
 from daskome.model.paths import depth_of, join_paths
 from daskome.model.problem import Problem
 from daskome.ome.detect import ome_keys
@@ -37,11 +37,12 @@ class Work:
 
 
 def try_conversion(refusals: list[Problem], path: str, call: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a call returns; turn a ValueError into problems of a node, and return None."""
+    """Return what a call returns; turn what broken documents raise into problems of a node, and return None."""
     try:
         return call(*arguments)
-    except ValueError as error:
-        refusals += [Problem(path or "root", line) for line in str(error).splitlines()]
+    except MALFORMED as error:
+        why = str(error) if isinstance(error, ValueError) else f"its documents cannot be read: {error!r}"
+        refusals += [Problem(path or "root", line) for line in why.splitlines()]
         return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
-from daskome.model.json_values import JSONDict
+from daskome.model.json_values import JSONDict, shown_value
 from daskome.model.paths import depth_of, join_paths, paths_inside
 from daskome.ome.detect import ome_of
 from daskome.ome.image_label import LABELS
@@ -52,8 +52,10 @@ class DocumentNode:
 
     def attributes(self, zarr_format: int) -> JSONDict:
         """Return the attributes that a reader of that format finds."""
-        attributes_v2 = self.documents.get(V2_ATTRIBUTES) if zarr_format == 2 else self._v3.get("attributes")
-        return dict(attributes_v2 or {})
+        attributes = self.documents.get(V2_ATTRIBUTES) if zarr_format == 2 else self._v3.get("attributes")
+        if not isinstance(attributes, Mapping | None):
+            raise ValueError(f"{self.path or 'root'}: attributes are {shown_value(attributes)}; they must be an object")
+        return dict(attributes or {})
 
     def array(self, zarr_format: int) -> JSONDict:
         """Return the document of an array."""

@@ -58,6 +58,8 @@ class LabelOptions:
         ValueError
             If a color or property is invalid.
         """
+        if not isinstance(self.label_metadata or {}, Mapping):
+            raise ValueError(f"label_metadata {self.label_metadata!r} must be a dict (section 'image-label')")
         stated = {"colors": self.colors, "properties": self.properties}
         known = {key: value for key, value in (source.image_label or {}).items() if key not in ("version", "source")}
         stated |= {k: v for k, v in {**known, **(self.label_metadata or {})}.items() if stated.get(k) is None}

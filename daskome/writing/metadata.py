@@ -28,6 +28,7 @@ from daskome.ome.rules.walk import check_attributes, find_problems
 from daskome.ome.versions import FLAT_FORM, Version, axis_object
 from daskome.stores import publish
 from daskome.stores.groups import (
+    check_ome,
     check_parents,
     find_array,
     find_group,
@@ -39,7 +40,7 @@ from daskome.stores.groups import (
 from daskome.stores.location import address_of, locate
 from daskome.writing.description import warn_of_loss
 from daskome.writing.labels import check_name
-from daskome.writing.target import choose_version
+from daskome.writing.target import check_zarr_format, choose_version
 
 
 @accepts_ome_zarr_calls
@@ -89,6 +90,11 @@ def write_multiscales_metadata(
     listed = [{"path": dataset} if isinstance(dataset, str) else dataset for dataset in datasets]
     if not _are_objects(listed):
         raise TypeError(f"datasets {datasets!r}: give paths, or dicts with 'path' (section 'multiscales')")
+    if version.transforms is not None and any(list(dataset) == ["path"] for dataset in listed):
+        raise TypeError(
+            f"datasets {listed!r}: OME-Zarr {version.name} needs the scale of each level beside its path, as in"
+            " 'coordinateTransformations': [{'type': 'scale', 'scale': [1, 1]}] (section 'multiscales')"
+        )
     paths = [str(dataset["path"]) for dataset in listed if is_inside(dataset.get("path"))]
     array = next(filter(None, (find_array(store_path / path) for path in paths)), None)
     parsed = _axes(axes, axes_units, array, listed, version)
@@ -203,7 +209,7 @@ def write_label_metadata(
     group : str, path, zarr.Group or zarr store
         The group ``labels`` that holds the label image, or the group of the image above it.
     name : str
-        Name of the label image.
+        Name of the label image, or its path, such as "labels/cells".
     colors : sequence of dict, or dict of label value to colour, optional
         ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}, …]`` or ``{1: (255, 0, 0, 255)}``.
     properties : sequence of dict, or dict of label value to dict, optional
@@ -232,12 +238,14 @@ def write_label_metadata(
     """
     store_path, version = _target(group, fmt)
     label = parse_image_label(colors, properties, **metadata)
+    name = name.strip("/").removeprefix(f"{LABELS}/") if isinstance(name, str) else name
     check_name(name)
     is_labels = address_of(store_path)[-1] == LABELS
     parent = store_path if is_labels else store_path / LABELS
     attributes = read_attributes(parent / name) or {}
     if "multiscales" not in ome_keys(attributes):
         raise FileNotFoundError(f"{store_path} has no label image {name!r}; write it first, as with write_labels")
+    check_ome(parent, read_attributes(parent) or {})
     old = read_metadata(attributes)
     image = checked(version, replace(old, image_label=_updated(old.image_label, label, "source" in metadata)))
     labels = checked(version, Metadata(labels=(name,)))
@@ -294,22 +302,8 @@ def add_metadata(group: GroupLike, metadata: Mapping[str, Any], fmt: FormatLike 
     reload_attributes(group)
 
 
-def check_group_fmt(group: GroupLike, fmt: FormatLike | None = None, mode: str = "a") -> tuple[zarr.Group, Version]:
-    """Return a group, created if necessary, and the version that is written to it.
-
-    Parameters
-    ----------
-    group : str, path, zarr.Group or zarr store
-    fmt : str or object with a version, optional
-        Default: the version of the group.
-    mode : str
-        ``"a"`` or ``"r+"`` to write, ``"r"`` to read.
-
-    Raises
-    ------
-    ValueError
-        If the version does not allow the zarr format of the group.
-    """
+def open_group_for(group: GroupLike, fmt: FormatLike | None, mode: str) -> tuple[zarr.Group, Version]:
+    """Return a group, created if necessary, and the version that is written to it."""
     store_path, version = _target(group, fmt)
     if mode.startswith(("a", "w")) and find_group(store_path) is None:
         write_attributes(store_path, version, {})
@@ -319,27 +313,17 @@ def check_group_fmt(group: GroupLike, fmt: FormatLike | None = None, mode: str =
     return zarr_group, version
 
 
-def check_format(group: zarr.Group, fmt: FormatLike | None = None) -> Version:
-    """Return the version that is written to a group.
-
-    Raises
-    ------
-    ValueError
-        If the version does not allow the zarr format of the group.
-    """
+def version_written(group: GroupLike, fmt: FormatLike | None) -> Version:
+    """Return the version that is written to a group; raise a ValueError if it does not fit the group's zarr format."""
     return _target(group, fmt)[1]
 
 
 def _target(group: GroupLike, fmt: FormatLike | None) -> tuple[StorePath, Version]:
     store_path = locate(group)
     version = choose_version(fmt, store_path)
+    check_zarr_format(find_group(store_path), version)
     check_parents(store_path, version)
-    zarr_group = find_group(store_path)
-    if zarr_group is not None and zarr_group.metadata.zarr_format != version.arrays.zarr_format:
-        raise ValueError(
-            f"{store_path} is a zarr v{zarr_group.metadata.zarr_format} group, but OME-Zarr {version.name} is stored"
-            f" in v{version.arrays.zarr_format}; leave fmt out to follow the group"
-        )
+    check_ome(store_path, read_attributes(store_path) or {})
     return store_path, version
 
 

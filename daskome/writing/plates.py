@@ -13,7 +13,7 @@ from daskome.model.types import WellsLike
 from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
-from daskome.ome.plate import Field, Plate, Well, joined, natural, parse_plate
+from daskome.ome.plate import Field, Plate, Well, joined, list_given, natural, parse_acquisitions, parse_plate
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.planning.build import together
@@ -64,8 +64,8 @@ class PlateOptions:
         paths = list(dict.fromkeys(image.well for image in images))
         used = [sorted({path.split("/")[i] for path in paths}, key=natural) for i in (0, 1)]
         rows, columns = (
-            names if side is None else [str(n) for n in side]
-            for names, side in zip(used, (self.rows, self.columns), strict=True)
+            names if side is None else [str(n) for n in list_given(side, f"plate/{key}")]
+            for names, side, key in zip(used, (self.rows, self.columns), ("rows", "columns"), strict=True)
         )
         field_count = max(Counter(image.well for image in images).values())
         return parse_plate(rows, columns, paths, _acquisitions(images, self.acquisitions), field_count, self.name)
@@ -189,7 +189,7 @@ def _acquisitions(
     for (number, _), n in counts.items():
         most[number] = max(most.get(number, 0), n)
     used = {number: {"id": number, "name": str(number), "maximumfieldcount": n} for number, n in most.items()}
-    described = [{**used.get(item.get("id"), {}), **item} for item in acquisitions or ()]
+    described = [{**used.get(item.get("id"), {}), **item} for item in parse_acquisitions(acquisitions) or ()]
     return [
         *described,
         *(item for number, item in used.items() if number not in [one.get("id") for one in described]),

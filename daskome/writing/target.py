@@ -5,7 +5,7 @@ zarr and Dask are imported where they are needed: planning for other workers wit
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from daskome._caller import warn
 from daskome.model.source import Source, StoredChunks
@@ -40,6 +40,17 @@ def choose_version(fmt: FormatLike | None, store_path: "StorePath | None") -> Ve
     stated = stated_version(version_in(group.attrs.asdict()))
     fits = stated is not None and stated.arrays.zarr_format == group.metadata.zarr_format
     return stated if stated is not None and fits else version_of(group.metadata.zarr_format)
+
+
+def check_zarr_format(group: Any, version: Version) -> None:
+    """Raise a ValueError for an open group of another zarr format than that of the version."""
+    document = getattr(group, "metadata", None)
+    stored = getattr(document, "zarr_format", version.arrays.zarr_format)
+    if stored != version.arrays.zarr_format:
+        raise ValueError(
+            f"Group is zarr_format: {stored}, but OME-Zarr {version.name} is stored in {version.arrays.zarr_format};"
+            " leave fmt out to follow the group"
+        )
 
 
 def check_same_version(store_path: "StorePath", version: Version) -> None:
@@ -85,6 +96,8 @@ def plan_call(
     target : StorePath, optional
     """
     version = choose_version(arguments["fmt"], target)
+    if not arguments.get("overwrite"):
+        check_zarr_format(arguments["group"], version)
     request = chosen(PlanRequest, arguments)
     plan, sources = planner(arguments, target, version, plan_options(target, request))
     if request.check_source:

@@ -106,7 +106,7 @@ async def in_a_thread_of_a_coroutine(path: Path) -> int:
 
 
 def with_a_cluster_of_its_own(path: Path) -> int:
-    with LocalCluster(2, processes=False, dashboard_address=None, silence_logs=50) as local, Client(local):
+    with LocalCluster(2, processes=False, dashboard_address="127.0.0.1:0", silence_logs=50) as local, Client(local):
         return write(path)
 
 

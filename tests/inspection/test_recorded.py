@@ -1,5 +1,6 @@
 """What was recorded of an image when it was written is compared with what is there: without the image it was made of."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,28 @@ def test_the_command_says_what_it_has_not_compared(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["verify", str(tmp_path / "a"), "--pixels"])
     assert result.exit_code == 0
     assert "not compared: the first level of the image, of which no checksums were recorded; --source" in result.output
+
+
+@pytest.mark.parametrize("damage", ["removed", "written over"])
+def test_what_has_become_of_finished_units_is_looked_at_before_a_run_is_finished(tmp_path: Path, damage: str) -> None:
+    daskome.write_image(PLANE, tmp_path / "a", [2], **OPTIONS, compute="init")
+    daskome.run_part(tmp_path / "a", PLANE)
+    if damage == "removed":
+        shutil.rmtree(tmp_path / "a/s0/c/1")
+    else:
+        zarr.open_array(tmp_path / "a/s0")[40, 40] += 1
+    with pytest.raises(daskome.WriteError, match=r"s0 y 32:64, x .* is no longer what a finished unit has written"):
+        daskome.finish(tmp_path / "a")
+    assert "ome" not in zarr.open_group(tmp_path / "a", mode="r").attrs
+
+
+def test_a_source_that_is_gone_is_a_finding(tmp_path: Path) -> None:
+    daskome.write_image(PLANE, tmp_path / "a", None, **OPTIONS)
+    source = zarr.create_array(tmp_path / "source", data=PLANE)
+    shutil.rmtree(tmp_path / "source")
+    (problem,) = daskome.verify(tmp_path / "a", source=source)
+    assert "cannot be compared with the source: " in problem.message
+    assert "there is no zarr array" in problem.message
 
 
 # ---- the arithmetic

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ def array(path: Path) -> Any:
     return zarr.open_array(path / "s0", mode="r")
 
 
+def in_closure(stored: Any) -> da.Array:
+    def inner(block: Any) -> Any:
+        return block + stored[:4, :4]
+
+    return da.zeros((8, 8), chunks=4).map_blocks(lambda block: inner(block), dtype=float)
+
+
 # ---- where they are stored
 
 
@@ -74,6 +82,8 @@ def array(path: Path) -> Any:
         lambda p: da.stack([da.zeros((8, 8), chunks=2, dtype="u2"), da.from_array(array(p), inline_array=True)]),
         lambda p: da.from_zarr(str(p / "s0")).map_blocks(np.negative),
         lambda p: da.zeros((8, 8), chunks=4).map_blocks(lambda block, other: block, other=array(p)),
+        lambda p: in_closure(array(p)),
+        lambda p: da.zeros((8, 8), chunks=4).map_blocks(partial(np.add, array(p)), dtype=float),
         lambda p: Source(opened(p, chunks=None).variable._data, ((8,), (8,))),
         lambda p: opened(p, chunks={}),
         lambda p: opened(p, chunks={}) + 1 - 1,

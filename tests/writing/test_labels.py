@@ -359,12 +359,18 @@ def test_labels_of_an_image_whose_levels_are_rounded_down(shape: tuple[int, ...]
     assert [problem for problem in daskome.validate(store) if not problem.warning] == []
 
 
-def test_a_pass_ends_where_windows_are_dropped(tiny_blocks: None) -> None:
+@pytest.mark.parametrize("shape", [(101, 99), (100, 64), (33, 65)])
+def test_units_stay_inside_levels_that_were_rounded_down(shape: tuple[int, int], tiny_blocks: None) -> None:
     """A unit covers what its top level is made of, which is not all of the level below."""
     store = MemoryStore()
-    image = np.random.default_rng(1).integers(0, 9, (101, 99)).astype("u2")
+    image = np.random.default_rng(1).integers(0, 9, shape).astype("u2")
     daskome.write_multiscale(rounded_down(image, 3), store, axes="yx")
-    daskome.write_labels(image, store, "cells", storage_options={"chunks": 16})
+    plan = daskome.write_labels(image, store, "cells", storage_options={"chunks": 16})
+    for stage in range(len(plan.stages)):
+        for unit in plan.units(stage):
+            levels_written = plan.pyramid(unit.pass_).levels[unit.pass_.first :]
+            for region, level in zip(unit.regions, levels_written, strict=False):
+                assert all(start < stop <= n for (start, stop), n in zip(region, level.shape, strict=True))
     np.testing.assert_array_equal(zarr.open_array(store, path="labels/cells/s0", mode="r")[...], image)
 
 

@@ -11,6 +11,7 @@ from daskome.execution.batch.saved import name_failures, reads_images, saved_run
 from daskome.execution.batch.schedulers import share
 from daskome.execution.batch.status import Status, status_of
 from daskome.execution.executors import available_workers, check_sources
+from daskome.execution.fingerprints import check_still_written
 from daskome.execution.progress import drawn
 from daskome.execution.publish import publish_plan
 from daskome.execution.resume import check_stamps, fitting
@@ -118,7 +119,7 @@ def finish(group: GroupLike, *, labels: str | None = None, fs_options: FileSyste
     FileNotFoundError
         If nothing was begun there, or it is finished.
     WriteError
-        That lists the units that are missing.
+        That lists the units that are missing, or names a block that is no longer what was written.
 
     Examples
     --------
@@ -145,6 +146,7 @@ def finish(group: GroupLike, *, labels: str | None = None, fs_options: FileSyste
                 [f"{saved.journal.home} cannot be finished, since units are missing:", *named, "run them, then finish"]
             )
         )
+    check_still_written(run)
     publish_plan(run)
     reload_attributes(group)
     return saved.plan
