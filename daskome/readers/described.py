@@ -1,6 +1,7 @@
 """What a file says of an image besides its pixels, in the words of OME-Zarr; what has no word there is named."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from typing import Any
@@ -36,6 +37,19 @@ class Described:
     positions: Quantities = field(default_factory=dict)
     channels: Channels = field(default_factory=list)
     left: tuple[str, ...] = ()
+
+
+def numbers(stated: Mapping[Any, Any]) -> dict[Any, float]:
+    """Return the entries that are finite numbers, or text of one; files hold all sorts of things.
+
+    >>> numbers({"x": "0.5", "y": "about 3", "z": None})
+    {'x': 0.5}
+    """
+    found: dict[Any, float] = {}
+    for key, value in stated.items():
+        with suppress(TypeError, ValueError):
+            found |= {key: float(value)} if isfinite(float(value)) else {}
+    return found
 
 
 def described(source: Source, said: Described) -> Source:

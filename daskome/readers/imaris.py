@@ -9,7 +9,7 @@ import numpy as np
 from daskome.model.chunks import chunks_within
 from daskome.model.regions import Shape
 from daskome.model.source import Source
-from daskome.readers.described import Described
+from daskome.readers.described import Described, numbers
 from daskome.sources.views import RegionView
 
 IMARIS_DATA = re.compile(r"/?DataSet/ResolutionLevel \d+/TimePoint \d+/Channel (\d+)/Data")
@@ -56,8 +56,8 @@ def imaris_image(file: Any, part: str) -> ImarisImage | None:
 
 def _channel(attributes: Any) -> dict[str, Any]:
     """Return name, colour and display range of a channel."""
-    color = [float(v) for v in _text(attributes, "Color").split()]
-    window = [float(v) for v in _text(attributes, "ColorRange").split()]
+    color = list(numbers(dict(enumerate(_text(attributes, "Color").split()))).values())
+    window = list(numbers(dict(enumerate(_text(attributes, "ColorRange").split()))).values())
     known = {
         "label": _text(attributes, "Name"),
         "color": "".join(f"{round(255 * min(max(v, 0), 1)):02X}" for v in color) if len(color) == 3 else "",

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from daskome.readers.described import Channels, Described, Quantities
+from daskome.readers.described import Channels, Described, Quantities, numbers
 
 SIZES = (
     ("t", "TimeIncrement", "s"),
@@ -47,7 +47,8 @@ def describe_ome(xml: str, image: Element) -> Described:
     pixels = image.find("{*}Pixels")
     assert pixels is not None
     attributes = pixels.attrib
-    sizes = {a: (float(attributes[k]), attributes.get(f"{k}Unit", u)) for a, k, u in SIZES if k in attributes}
+    stated = numbers({key: attributes.get(key) for _, key, _ in SIZES})
+    sizes = {a: (stated[k], attributes.get(f"{k}Unit", u)) for a, k, u in SIZES if k in stated}
     interval = {} if "t" in sizes else _interval(pixels)
     left = sorted({*_beside(xml), *_unwritten(image)})
     said = (f"of its OME-XML: {', '.join(left)}",) if left else ()
@@ -70,9 +71,10 @@ def _fits(image: Element, series: Any) -> bool:
 def _channels(pixels: Element) -> Channels:
     """Return names and colours, which are RGBA as a signed number; nothing of samples of one channel, such as RGB."""
     elements = pixels.findall("{*}Channel")
-    if any(int(element.get("SamplesPerPixel", 1)) > 1 for element in elements):
+    if any(element.get("SamplesPerPixel", "1") != "1" for element in elements):
         return []
-    colors = [f"{int(e.attrib['Color']) >> 8 & 0xFFFFFF:06X}" if "Color" in e.attrib else "" for e in elements]
+    stated = [numbers({"color": element.get("Color")}) for element in elements]
+    colors = [f"{int(one['color']) >> 8 & 0xFFFFFF:06X}" if one else "" for one in stated]
     known = ({"label": e.get("Name", ""), "color": color} for e, color in zip(elements, colors, strict=True))
     return [{key: value for key, value in one.items() if value} for one in known]
 
@@ -83,15 +85,15 @@ def _positions(image: Element, pixels: Element) -> Quantities:
     label = image.find("{*}StageLabel")
     for element, prefix in ((first, "Position"), (label, "")):
         keys = {axis.lower(): f"{prefix}{axis}" for axis in "ZYX"}
-        stated = {a: key for a, key in keys.items() if element is not None and key in element.attrib}
+        stated = {} if element is None else numbers({a: element.get(key) for a, key in keys.items()})
         if element is not None and stated:
-            return {a: (float(element.attrib[k]), element.get(f"{k}Unit", STAGE)) for a, k in stated.items()}
+            return {a: (value, element.get(f"{keys[a]}Unit", STAGE)) for a, value in stated.items()}
     return {}
 
 
 def _interval(pixels: Element) -> Quantities:
     """Return the time between planes if it is regular."""
-    planes = [p for p in pixels.findall("{*}Plane") if "DeltaT" in p.attrib]
+    planes = [p for p in pixels.findall("{*}Plane") if numbers({"t": p.get("DeltaT")})]
     times = {int(p.get("TheT", 0)): float(p.attrib["DeltaT"]) for p in reversed(planes)}
     steps = np.diff([times[t] for t in sorted(times)])
     regular = len(steps) > 0 and len(times) == int(pixels.get("SizeT", 0)) and steps[0] > 0

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from daskome.model.text import pluralize
-from daskome.readers.described import Channels, Described, Quantities
+from daskome.readers.described import Channels, Described, Quantities, numbers
 from daskome.readers.ome_xml import describe_ome, image_of_series
 from daskome.readers.units import known_unit
 
@@ -76,11 +76,9 @@ def _imagej(file: Any, number: int) -> Described | None:
     if not notes:
         return None
     sizes = _imagej_sizes(file, notes)
-    origins = {axis: notes.get(f"{axis}origin", 0) for axis in "zyx"}
+    origins = numbers({axis: notes.get(f"{axis}origin") for axis in "zyx"})
     positions = {
-        axis: (-float(origin) * sizes[axis][0], sizes[axis][1])
-        for axis, origin in origins.items()
-        if origin and axis in sizes
+        axis: (-origin * sizes[axis][0], sizes[axis][1]) for axis, origin in origins.items() if origin and axis in sizes
     }
     unplaced = [f"{axis}origin" for axis, origin in origins.items() if origin and axis not in sizes]
     labels = _labels(notes)
@@ -94,10 +92,11 @@ def _imagej_sizes(file: Any, notes: Mapping[str, Any]) -> Quantities:
     known = {
         axis: (size, _unit(notes, f"{axis}unit", unit)) for axis, size in _resolution(file.pages.first, unit).items()
     }
-    if known and "spacing" in notes:
-        known["z"] = (abs(float(notes["spacing"])), _unit(notes, "zunit", unit))
-    if "finterval" in notes:
-        known["t"] = (float(notes["finterval"]), _unit(notes, "tunit", "s"))
+    stated = numbers({key: notes.get(key) for key in ("spacing", "finterval")})
+    if known and "spacing" in stated:
+        known["z"] = (abs(stated["spacing"]), _unit(notes, "zunit", unit))
+    if "finterval" in stated:
+        known["t"] = (stated["finterval"], _unit(notes, "tunit", "s"))
     return known
 
 
@@ -115,9 +114,9 @@ def _labels(notes: Mapping[str, Any]) -> list[str]:
 def _imagej_channels(notes: Mapping[str, Any], labels: list[str]) -> Channels:
     """Return names, display ranges and colours, which are the brightest of their tables, of channels."""
     n = int(notes.get("channels", 1))
-    flat = [float(v) for v in np.ravel(notes.get("Ranges", ())) if np.isfinite(v)]
-    if n == 1 and not flat and {"min", "max"} <= notes.keys():
-        flat = [float(notes["min"]), float(notes["max"])]
+    flat = list(numbers(dict(enumerate(np.ravel(notes.get("Ranges", ()))))).values())
+    shown = numbers({key: notes.get(key) for key in ("min", "max")})
+    flat = list(shown.values()) if n == 1 and not flat else flat
     windows = (
         [{"start": a, "end": b} for a, b in zip(flat[::2], flat[1::2], strict=False)] if len(flat) == 2 * n else []
     )

@@ -120,6 +120,20 @@ def test_times_of_planes_of_ome_tiff(tmp_path, times, scale):
     assert read(tmp_path / "a.ome.tif").scale == scale
 
 
+@pytest.mark.parametrize("odd", ["", "about 3", "NaN", "inf"])
+def test_what_is_no_number_counts_for_nothing(tmp_path, odd):
+    metadata = {
+        "Plane": plane(PositionX=odd, PositionXUnit="µm"),
+        "Channel": {"Color": [odd, "-1"]},
+        "PhysicalSizeX": odd,
+    }
+    source = ome_tiff(tmp_path / "a.ome.tif", TimeIncrement=odd, **metadata)
+    assert (source.scale, source.translation) == ({}, {})
+    notes = {"finterval": odd, "xorigin": odd, "min": odd, "max": 3}
+    tifffile.imwrite(tmp_path / "b.tif", CZYX[0], imagej=True, metadata={"axes": "ZYX", **notes})
+    assert (read(tmp_path / "b.tif").scale, read(tmp_path / "b.tif").omero) == ({}, None)
+
+
 def test_the_rest_of_ome_xml_is_named(tmp_path):
     channel = {"Name": ["a", "b"], "EmissionWavelength": [520, 600], "Fluor": ["GFP", "RFP"]}
     source = ome_tiff(tmp_path / "a.ome.tif", Channel=channel, Description="of a kidney")
