@@ -9,7 +9,7 @@ import numpy as np
 from daskome.model.source import Source
 from daskome.model.text import pluralize
 from daskome.readers.axes import ordered
-from daskome.readers.described import Described, Quantities, described
+from daskome.readers.described import Channels, Described, Quantities, described
 from daskome.readers.inputs import Input
 from daskome.sources.adapt import as_source
 from daskome.sources.views import Scaled
@@ -66,7 +66,15 @@ def _described(image: Any) -> Described:
     positions: Quantities = {axis: (value, space) for axis, value in origin.items()}
     positions = {**positions, "t": (_shortest(header["toffset"]), time)}
     left = (*(_directions(image.affine) if has_origin else ()), *_notes(image))
-    return Described({axis: (_shortest(size), unit) for axis, size, unit in sizes}, positions, left=left)
+    known = {axis: (_shortest(size), unit) for axis, size, unit in sizes}
+    return Described(known, positions, _shown_range(image), left)
+
+
+def _shown_range(image: Any) -> Channels:
+    """Return the range in which every channel is shown, where the header has one; equal ends mean none."""
+    start, end = _shortest(image.header["cal_min"]), _shortest(image.header["cal_max"])
+    n = image.shape[4] if len(image.shape) > 4 else 1
+    return [{"window": {"start": start, "end": end}} for _ in range(n)] if start < end else []
 
 
 def _directions(affine: Any) -> Iterator[str]:

@@ -59,15 +59,17 @@ def _others(file: Any, number: int, series: Any, chosen: bool) -> Iterator[str]:
         yield f"{pluralize(len(series.levels) - 1, 'smaller resolution')}, made anew from the largest"
     shaped = (file.shaped_metadata or ())[number : number + 1]
     notes = [key for one in shaped for key in one if key not in SHAPED]
-    tags = [name for name in TAGS if name in series.keyframe.tags and not _is_known(file, name)]
+    tags = [name for name in TAGS if name in series.keyframe.tags and not _is_known(file, series.keyframe, name)]
     kinds = [f"metadata of {kind}" for kind in sorted(file.flags - PLAIN)]
     if notes or tags or kinds:
         yield f"of its tags: {', '.join([*tags, *notes, *kinds])}"
 
 
-def _is_known(file: Any, tag: str) -> bool:
-    """Whether a description is one that is read in other ways."""
-    return tag == "ImageDescription" and bool(file.ome_metadata or file.imagej_metadata or file.shaped_metadata)
+def _is_known(file: Any, page: Any, tag: str) -> bool:
+    """Whether a tag is a description that is read in other ways; tifffile puts what it notes behind the caller's."""
+    if tag != "ImageDescription":
+        return False
+    return bool(file.ome_metadata or file.imagej_metadata) or page.description.startswith('{"shape"')
 
 
 def _imagej(file: Any, number: int) -> Described | None:

@@ -25,7 +25,7 @@ from daskome.planning.plan import Plan
 from daskome.stores.location import locate
 from daskome.transcoding.images import STORED, copies_levels
 from daskome.transcoding.stored import stored_hierarchy
-from daskome.transcoding.whole import check_target, plan_hierarchy, version_for
+from daskome.transcoding.whole import check_apart, check_target, plan_hierarchy, version_for
 from daskome.upgrade.tree import build_tree
 from daskome.writing.carry_out import carry_out
 from daskome.writing.description import ImageOptions, warn_together
@@ -136,6 +136,8 @@ def _planned(source: StorePath, target: StorePath | None, arguments: Arguments) 
     factors = arguments.get("scale_factors", STORED)
     if arguments["method"] is not None and copies_levels(factors):
         raise ValueError("levels are copied, so a method has no effect; give scale_factors to make them anew")
+    if target is not None:
+        check_apart(target, source)
     tree = build_tree(source)
     version = version_for(tree, target, arguments["fmt"])
     hierarchy = stored_hierarchy(source, tree, version)

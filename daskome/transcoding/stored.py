@@ -26,6 +26,8 @@ from daskome.upgrade.tree import DOCUMENTS, DocumentNode, Tree
 XML = "METADATA.ome.xml"
 """The document of a bioformats2raw layout."""
 XML_FOLDER = "OME"
+SERIES = "bf2raw"
+"""The section about lists of series, which lie beside the group that lists them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,9 @@ def _check_whole(tree: Tree, refusals: list[Problem]) -> None:
             refusals.append(Problem(group.path or "root", "is unfinished: finish writing it first"))
         if "bioformats2raw.layout" in ome_keys(attributes) and not group.names and not _has_series(tree, group.path):
             refusals.append(Problem(group.path or "root", "its images cannot be found: the store lists nothing"))
+        folder, _, _ = group.path.rpartition("/")
         for key, path in try_conversion(refusals, group.path, _listed, attributes) or ():
-            if join_paths(group.path, path) not in there:
+            if join_paths(folder if key == SERIES else group.path, path) not in there:
                 refusals.append(Problem(group.path or "root", f"lists {path} (section '{key}'), but there is no group"))
 
 
@@ -125,6 +128,7 @@ def _listed(attributes: JSONDict) -> list[tuple[str, str]]:
     wells = metadata.plate.wells if metadata.plate else ()
     images = metadata.well.images if metadata.well else ()
     pairs = [("plate", well.path) for well in wells] + [("well", image.path) for image in images]
+    pairs += [(SERIES, path) for path in metadata.series or ()]
     return pairs + [("labels", path) for path in metadata.labels or ()]
 
 

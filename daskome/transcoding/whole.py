@@ -14,6 +14,7 @@ from daskome.planning.build import together
 from daskome.planning.plan import Group, Plan
 from daskome.planning.work import PlanOptions
 from daskome.stores.groups import find_group, read_attributes
+from daskome.stores.location import address_of
 from daskome.transcoding.images import ImagePlanner
 from daskome.transcoding.stored import StoredHierarchy
 from daskome.upgrade.tree import Tree
@@ -60,6 +61,13 @@ def _labelled(path: str) -> str:
     folder, _, _ = path.rpartition("/")
     image, _, name = folder.rpartition("/")
     return image if name == LABELS else "?"
+
+
+def check_apart(target: StorePath, source: StorePath) -> None:
+    """Raise a ValueError for a target that is the source, or lies in it and would be taken for a part of it."""
+    outer = address_of(source)
+    if address_of(target)[: len(outer)] == outer:
+        raise ValueError(f"the target {target} overlaps the source {source}; write somewhere else")
 
 
 def check_target(target: StorePath, hierarchy: StoredHierarchy) -> None:

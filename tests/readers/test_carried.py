@@ -218,9 +218,10 @@ def test_tags_and_notes_are_named(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", CZYX, photometric="minisblack", datetime=True, metadata=metadata)
     with pytest.warns(UserWarning, match="not written: of its tags: DateTime, stain"):
         written(read(tmp_path / "a.tif"))
-    tifffile.imwrite(tmp_path / "b.tif", CZYX[0, 0], description="a kidney", metadata=None)
-    with pytest.warns(UserWarning, match="not written: of its tags: ImageDescription"):
-        written(read(tmp_path / "b.tif"))
+    for notes in (None, {"axes": "YX"}):
+        tifffile.imwrite(tmp_path / "b.tif", CZYX[0, 0], description="a kidney", metadata=notes)
+        with pytest.warns(UserWarning, match="not written: of its tags: ImageDescription"):
+            written(read(tmp_path / "b.tif"))
 
 
 def test_colours_of_rgb_are_no_channels_of_the_file(tmp_path):
@@ -261,6 +262,12 @@ def test_directions_of_nifti_are_named(tmp_path, columns, codes):
     with pytest.warns(UserWarning, match=f"not written: the orientation {codes}"):
         _, vectors = written(nifti(tmp_path / "a.nii", affine))
     assert vectors == {"scale": [2, 2, 2], "translation": [7, 6, 5]}
+
+
+def test_display_range_of_nifti(tmp_path):
+    (channel,) = written(nifti(tmp_path / "a.nii", np.eye(4), cal_min=5, cal_max=800))[0]["ome"]["omero"]["channels"]
+    assert (channel["window"]["start"], channel["window"]["end"]) == (5, 800)
+    assert "omero" not in written(nifti(tmp_path / "b.nii", np.eye(4)))[0]["ome"]
 
 
 def test_nifti_that_says_little_or_more(tmp_path):

@@ -438,6 +438,13 @@ def test_what_is_listed_but_not_there(tmp_path: Path, path: str, message: str) -
     assert not (tmp_path / "new.zarr").exists()
 
 
+def test_series_that_are_listed_but_not_there(tmp_path: Path) -> None:
+    old = make_collection(tmp_path / "old.zarr", series=("0", "1", "2"))
+    with pytest.raises(ValueError, match=r"OME: lists 2 \(section 'bf2raw'\), but there is no group"):
+        daskome.transcode(old, tmp_path / "new.zarr")
+    assert not (tmp_path / "new.zarr").exists()
+
+
 def test_an_unfinished_source(tmp_path: Path) -> None:
     daskome.write_image(FIELD, tmp_path / "old.zarr", [2], axes="cyx", compute="init")
     with pytest.raises(ValueError, match="is unfinished"):
@@ -470,8 +477,12 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
     ]:
         with pytest.raises(FileExistsError, match=message):
             daskome.transcode(source, target)
-    with pytest.raises(ValueError, match="overlaps the source"):
-        daskome.transcode(image, image, overwrite=True)
+    (tmp_path / "link").symlink_to(image)
+    before = contents(tmp_path)
+    for inside in (image, image / "new", image / "labels/new", tmp_path / "link/new"):
+        for arguments in ({"overwrite": True}, {"resume": True}, {"dry_run": True}, {"compute": "init"}):
+            with pytest.raises(ValueError, match="overlaps the source"):
+                daskome.transcode(image, inside, **arguments)
     with pytest.raises(FileExistsError, match="holds an OME-Zarr image"):
         daskome.transcode(plate / "A/1/0", image, fmt="0.4")
     with pytest.raises(FileNotFoundError, match="does not exist"):
