@@ -50,7 +50,9 @@ def cluster() -> Iterator[SpecCluster]:
         "gpu": {"cls": Worker, "options": {"nthreads": 1, "resources": {"GPU": 1}}},
         "cpu": {"cls": Worker, "options": {"nthreads": 1}},
     }
-    with SpecCluster(workers, scheduler={"cls": Scheduler, "options": {"dashboard": False}}, silence_logs=50) as made:
+    with SpecCluster(
+        workers, scheduler={"cls": Scheduler, "options": {"dashboard_address": ":0"}}, silence_logs=50
+    ) as made:
         yield made
 
 

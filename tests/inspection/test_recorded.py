@@ -39,6 +39,7 @@ def test_an_image_of_something_else_is_seen(fmt: str) -> None:
     assert daskome.verify(store) == []
 
 
+@pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3 specification")
 @pytest.mark.parametrize(
     "options",
     [

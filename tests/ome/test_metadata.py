@@ -664,10 +664,6 @@ def test_axes_that_the_specification_allows(version: str, names: Any) -> None:
         ("yxc", "order time, channel, space"),
         ("zcyx", "order time, channel, space"),
         ("ytx", "order time, channel, space"),
-        ("xy", "order z, y, x"),
-        ("xyz", "order z, y, x"),
-        ("tczxy", "order z, y, x"),
-        ("yzx", "order z, y, x"),
     ],
 )
 def test_axes_that_it_forbids(version: str, names: Any, message: str) -> None:
