@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from inspect import signature
 
+import numpy as np
+
 from daskome.model.text import Progress, ShowProgress, format_duration, format_nbytes
 
 SECONDS_BETWEEN = 0.1
@@ -28,9 +30,9 @@ def drawn(progress: ShowProgress, unit: str = "bytes") -> Progress | None:
     Traceback (most recent call last):
     ValueError: progress=5 must be True, for a bar, or a function that is called as progress(done, total)
     """
-    if progress is None or progress is False:
+    if progress is None or (isinstance(progress, bool | np.bool_) and not progress):
         return None
-    if progress is True:
+    if isinstance(progress, bool | np.bool_):
         return TextBar(Pace(unit, None if unit == "bytes" else 0))
     if not callable(progress) or not _takes_two(progress):
         raise ValueError(

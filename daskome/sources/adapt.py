@@ -156,7 +156,11 @@ def _from_xarray(image: Any) -> Source:
         irregular=irregular,
         omero=next(filter(None, channels), None),
         attributes=attributes,
-        left=(*(f"coordinate {name!r}" for name in unplaced), *(f"attribute {name!r}" for name in unwritable)),
+        left=(
+            *_dates(others),
+            *(f"coordinate {name!r}" for name in unplaced),
+            *(f"attribute {name!r}" for name in unwritable),
+        ),
     )
 
 
@@ -180,10 +184,20 @@ def _seconds_or_numbers(coord: Any) -> np.ndarray[Any, Any] | None:
     return np.asarray(values / np.timedelta64(1, "s") if coord.dtype.kind in "mM" else values, float)
 
 
+def _dates(coords: Mapping[str, Any]) -> list[str]:
+    """Return the dates at which coordinates begin: what is written of them are the seconds since then."""
+    dated = {name: coord.values[0] for name, coord in coords.items() if coord.dtype.kind == "M" and coord.size}
+    return [f"the date of coordinate {name!r}, {first}" for name, first in dated.items()]
+
+
 def _channels(coord: Any) -> dict[str, Any] | None:
     """Return channels named by their coordinate, as ``omero``; None if that only counts them."""
     values = coord.values.ravel().tolist()
-    return None if values == list(range(len(values))) else {"channels": [{"label": str(value)} for value in values]}
+    return None if values == list(range(len(values))) else {"channels": [{"label": _label(value)} for value in values]}
+
+
+def _label(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _step(values: np.ndarray[Any, Any]) -> float | None:

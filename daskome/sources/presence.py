@@ -24,6 +24,7 @@ from daskome.model.source import Source
 from daskome.sources.computed import ComputedArray
 from daskome.sources.pieces import source_piece, with_shared_results, without_payload
 from daskome.sources.provenance import read_by
+from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of, is_local_to_process
 
 ARRAY_DOCUMENTS = {2: ".zarray", 3: "zarr.json"}
@@ -73,7 +74,7 @@ def _is_still_there(array: zarr.Array[Any]) -> bool:
     if is_local_to_process(path) or address in SEEN:
         return True
     there = sync(path.exists())
-    SEEN.update([address] if there else [])
+    SEEN.update([address] if there and not kind_of(path)[0].near else [])
     return there
 
 

@@ -31,6 +31,8 @@ class StoreKind:
         Completes the options of a caller for the file system of these URLs.
     shared : bool
         Whether other processes can open the store.
+    near : bool
+        Whether a request costs next to nothing, so that what was found is asked for again.
     remembers : bool
         Whether it reads copies that it has made, which others' writing does not change: it cannot be written.
     sync_classes : tuple of type
@@ -58,6 +60,7 @@ class StoreKind:
     store_class: Callable[[], type[FsspecStore]] = lambda: FsspecStore
     fs_options: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options
     shared: bool = True
+    near: bool = False
     remembers: bool = False
     sync_classes: tuple[type[Store], ...] = ()
     opens_to_write: bool = False
@@ -185,6 +188,7 @@ FSSPEC = StoreKind(
 KINDS = (
     StoreKind(
         name="folder",
+        near=True,
         includes=lambda store: isinstance(store, LocalStore),
         sync_classes=(LocalStore,),
         folder=lambda store, path: store.root / path,
@@ -212,6 +216,7 @@ KINDS = (
     replace(
         FSSPEC,
         name="files of fsspec",
+        near=True,
         includes=_speaks("file"),
         address=lambda store, path: (Path(store.path) / path).resolve().parts,
         anchor=_anchor_files,

@@ -41,7 +41,7 @@ def carry_out(plan: Plan, sources: Sequence[Source], store_path: StorePath, argu
             raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
         task = resumed(task)
     task = task.checked()
-    if options.compute is False:
+    if not options.compute:
         return task.later()
     try:
         return task.init().plan if options.compute == "init" else task.now(drawn(options.progress))

@@ -36,7 +36,7 @@ class WriteOptions:
         for name in ("overwrite", "resume"):
             check_bool(name, getattr(self, name))
         drawn(self.progress)
-        if not (isinstance(self.compute, bool) or self.compute == "init"):
+        if not (isinstance(self.compute, bool | np.bool_) or self.compute == "init"):
             raise ValueError(f"compute={self.compute!r} must be True, False or 'init'")
         if isinstance(self.retries, bool) or not isinstance(self.retries, Integral) or self.retries < 0:
             raise ValueError(f"retries={self.retries!r} must be a whole number, 0 or more")

@@ -46,12 +46,20 @@ def test_every_slip_leads_to_an_argument(name: str) -> None:
         ({"dims": "yx"}, "did you mean 'axes'"),
         ({"client": None}, "open a distributed.Client"),
         ({"anon": True}, "did you mean 'fs_options'"),
+        ({"contrast_limits": [(0, 255)]}, "did you mean 'channels'"),
+        ({"time_increment": 2}, "did you mean 'scale'"),
+        ({"mode": "w"}, "give overwrite or resume"),
     ],
 )
 def test_slips_are_explained_before_anything_is_written(tmp_path: Path, slip: dict[str, Any], said: str) -> None:
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{next(iter(slip))}'.*{said}"):
         daskome.write_image(PLANE, tmp_path / "a", None, axes="yx", **slip)
     assert not (tmp_path / "a").exists()
+
+
+def test_what_a_call_does_not_take_is_not_metadata(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="'n_levels'; it takes no 'scale_factors'"):
+        daskome.write_multiscale([PLANE], tmp_path / "a", axes="yx", n_levels=2)
 
 
 @pytest.mark.parametrize("name", ["type", "microscope", "acquired", "objective", "description", "license", "mine"])
@@ -62,7 +70,7 @@ def test_other_keywords_are_metadata(name: str) -> None:
 
 def test_what_a_call_does_not_take_is_not_suggested() -> None:
     assert meant("shards", ["axes"]) is None
-    assert meant("unit", ["storage_options"]) is None
+    assert meant("unit", ["storage_options"]) == "it takes no 'axes_units'"
     assert all(meant(name, []) for name in OTHER_WAYS)
 
 
@@ -85,6 +93,13 @@ ARRAYS: list[dict[str, Any]] = [
 def test_arrays_of_numpy_are_lists(options: dict[str, Any]) -> None:
     listed = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in options.items()}
     assert daskome.plan_image(PLANE, **options) == daskome.plan_image(PLANE, **listed)
+
+
+def test_bools_of_numpy_are_bools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options: dict[str, Any] = {"compute": np.False_, "progress": np.False_, "overwrite": np.True_}
+    daskome.write_image(PLANE, tmp_path / "a", None, axes="yx", **options).compute()
+    daskome.write_image(PLANE, tmp_path / "a", None, axes="yx", **{**options, "compute": np.True_})
+    assert capsys.readouterr().err == ""
 
 
 def test_arrays_of_numpy_by_position() -> None:

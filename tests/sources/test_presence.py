@@ -115,6 +115,15 @@ def test_what_is_gone_is_refused_before_anything_is_written(here: Path, path: st
     assert not Path("out.zarr").exists()
 
 
+def test_files_of_fsspec_are_asked_for_again(here: Path) -> None:
+    image = da.from_zarr("v3.zarr/a") + np.uint16(1)
+    daskome.write_image(image, "first.zarr", [2], axes="yx")
+    later = daskome.write_image(image, "out.zarr", [2], axes="yx", compute=False, retries=0)
+    os.rename("v3.zarr", "elsewhere")
+    with pytest.raises(daskome.WriteError, match="there is no zarr array"):
+        later.compute(scheduler="sync")
+
+
 @pytest.mark.parametrize(("path", "make"), list(GONE.values())[:-1], ids=list(GONE)[:-1])
 def test_what_goes_later_fails_its_units(here: Path, path: str, make: Callable[[], Any]) -> None:
     later = daskome.write_image(make(), "out.zarr", [2], axes="yx", compute=False, retries=0)
