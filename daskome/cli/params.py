@@ -2,12 +2,18 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 
-class ValuesParam(click.ParamType[Any]):
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # It takes no type parameter in older releases.
+
+
+class ValuesParam(ParamType):
     """Values along axes: one number, numbers by commas, or name=value pairs by commas; or JSON."""
 
     def __init__(self, number: Callable[[str], Any]) -> None:
@@ -44,7 +50,7 @@ class FactorsParam(ValuesParam):
         return factors if isinstance(factors, list) else [factors]
 
 
-class ChannelsParam(click.ParamType[Any]):
+class ChannelsParam(ParamType):
     """Names of channels by commas, or JSON."""
 
     name = "NAMES"
@@ -61,7 +67,7 @@ class ChannelsParam(click.ParamType[Any]):
             return self.fail(f"{value!r} is not JSON: {error}", param, ctx)
 
 
-class BlocksParam(click.ParamType[Any]):
+class BlocksParam(ParamType):
     """How many blocks of a level: all, or a positive number."""
 
     name = "[all|N]"
@@ -75,7 +81,7 @@ class BlocksParam(click.ParamType[Any]):
         return self.fail(f"{value!r} is neither 'all' nor a positive number of blocks, as in --pixels=8", param, ctx)
 
 
-class PairsParam(click.ParamType[Any]):
+class PairsParam(ParamType):
     """A key and its value, as in key=value; the value may be JSON."""
 
     name = "KEY=VALUE"
@@ -93,7 +99,7 @@ class PairsParam(click.ParamType[Any]):
             return key, text
 
 
-class PartParam(click.ParamType[Any]):
+class PartParam(ParamType):
     """Part i of n of a stage; "auto" for i asks the batch scheduler."""
 
     name = "I/N"
