@@ -131,7 +131,7 @@ IMAGE_ROWS = (
     Row("--axes", "axes", None, "Names of the axes, such as tczyx, if the input has none.", {"metavar": "AXES"}),
     Row("--scale", "scale", ValuesParam(float), "Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),
     Row("--translation", "translation", ValuesParam(float), "Position of the centre of the first voxel."),
-    Row("--unit", "axes_units", None, "Unit of the axes of space, such as micrometer."),
+    Row("--unit", "axes_units", ValuesParam(str), "Unit of the axes of space: micrometer; or by name: z=nm."),
     Row("--name", "name", None, "Name of the image."),
     Row("--method", "method", None, _methods),
     Row(

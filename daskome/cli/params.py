@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
 else:

@@ -39,6 +39,10 @@ def parse_codec(text: str, stored_as: ArrayFormat) -> Any:
     return spell[stored_as.zarr_format](*parts, *defaults[len(parts) :])
 
 
+CODEC_OPTIONS = ("compressor", "compressors", "filters", "serializer")
+"""Storage options that are codecs."""
+
+
 def with_codecs(options: Mapping[str, Any], stored_as: ArrayFormat) -> dict[str, Any]:
     """Return storage options whose codecs are spelt as a zarr format spells them.
 
@@ -52,14 +56,8 @@ def with_codecs(options: Mapping[str, Any], stored_as: ArrayFormat) -> dict[str,
     {'filters': [{'name': 'numcodecs.delta', 'configuration': {'dtype': '<u2'}}],
      'compressor': {'name': 'zstd', 'configuration': {'level': 2, 'checksum': False}}}
     """
-    given = {
-        key: options[key] or None for key in ("compressor", "compressors", "filters", "serializer") if key in options
-    }
+    given = {key: options[key] or None for key in CODEC_OPTIONS if key in options}
     return {**options, **{key: _spelt_all(codecs, stored_as) for key, codecs in given.items()}}
-
-
-CODEC_OPTIONS = ("compressor", "compressors", "filters", "serializer")
-"""Storage options that are codecs."""
 
 
 def _spelt_all(codecs: Any, stored_as: ArrayFormat) -> Any:

@@ -5,6 +5,7 @@ is kept in the `Source`.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -61,13 +62,24 @@ def _one_image(image: Any) -> Any:
         raise TypeError(f"the image is a path; open it first, as in daskome.read({os.fspath(image)!r})")
     _check_one_image(image)
     if isinstance(image, list | tuple):
-        image = np.asarray(image)
+        image = _nested(image)
     if isinstance(image, np.ma.MaskedArray):
         image = np.ma.getdata(image)
     lacking = [name for name in ("shape", "dtype", "__getitem__") if not hasattr(image, name)]
     if lacking and not (hasattr(image, "__array__") or hasattr(image, "__array_interface__")):
         raise TypeError(f"an image needs shape, dtype and slicing; {type(image).__name__} has no {lacking[0]}")
     return np.asarray(image) if lacking else image
+
+
+def _nested(image: Any) -> Any:
+    """Return lists of numbers in each other as an array."""
+    try:
+        return np.asarray(image)
+    except ValueError as error:
+        raise TypeError(
+            f"the image is a {type(image).__name__} of parts that differ in shape; pass the levels of a pyramid to"
+            " daskome.write_multiscale"
+        ) from error
 
 
 def _checked(array: Any) -> Any:
@@ -131,6 +143,10 @@ def _chunks(image: Any) -> Chunks:
     return regular_chunks(shape, tuple(map(int, chunks)))
 
 
+DASK_NAME = re.compile(r"-|.*-[0-9a-f]{32}")
+"""No name, or that of a Dask array, which an xarray of one has if it was given none."""
+
+
 def _from_xarray(image: Any) -> Source:
     """Return an xarray with its coordinates, by the names that OME-Zarr has for its dimensions."""
     names = dict(zip(map(str, image.dims), axis_names(image.dims), strict=True))
@@ -152,7 +168,7 @@ def _from_xarray(image: Any) -> Source:
         scale={name: step for name, step in steps.items() if step is not None},
         translation={name: float(v[0]) for name, v in numbers.items() if len(v) and name not in irregular},
         units={name: str(units[name]) for name in numbers if units[name]},
-        name=str(image.name) if image.name else None,
+        name=None if DASK_NAME.fullmatch(str(image.name or "-")) else str(image.name),
         irregular=irregular,
         omero=next(filter(None, channels), None),
         attributes=attributes,

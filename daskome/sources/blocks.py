@@ -38,7 +38,8 @@ def as_declared(block: Any, declared: np.dtype[Any], shape: Shape, name: Callabl
         raise TypeError(f"{name()} is {values.dtype}, but the image says {declared}; use image.astype(…)")
     if values.shape != shape:
         raise ValueError(
-            f"{name()} has shape {values.shape}, but the image says {shape}; its blocks must have the shapes that it declares"
+            f"{name()} has shape {values.shape}, but the image says {shape}; its blocks must have the shapes"
+            " that it declares"
         )
     return values.astype(declared, copy=False)
 

@@ -82,7 +82,7 @@ def stored_hierarchy(place: StorePath, tree: Tree, target: Version) -> StoredHie
     read = (try_conversion(refusals, g.path, read_group, tree, g.path, target, True) for g in tree.groups)
     changes = [change for change in read if change is not None]
     if refusals:
-        lines = "\n".join(map(str, refusals))
+        lines = "\n".join(dict.fromkeys(map(str, refusals)))
         raise ValueError(f"{place} cannot be written as OME-Zarr {target.name}:\n{lines}")
     left = _left(tree, changes)
     kept = [change for change in changes if not is_below(change.path, left)]

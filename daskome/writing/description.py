@@ -115,7 +115,9 @@ class ImageOptions:
     def stored_with(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
         """Return the storage options for a version, and for an image with axes put in; those of labels suit labels."""
         like = [put_in(shape, positions, (1,) * (len(shape) + len(positions))) for shape in self.like]
-        options = replace(self.storage_options, paths=self.level_paths or LEVEL_PATHS, like=like)
+        options = replace(
+            self.storage_options, paths=LEVEL_PATHS if self.level_paths is None else self.level_paths, like=like
+        )
         options = options.map(partial(with_codecs, stored_as=version.arrays))
         if self.image_label is not None:
             options = options.map(partial(_with_codec_of_labels, version=version))

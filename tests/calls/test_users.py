@@ -82,7 +82,7 @@ def test_paths_of_levels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "paths", ["s", "{}{}", "{0}", "/{}", "../{}", "labels/{}", "labels", "{}\\", "a{}{", ".daskome/{}", 3]
+    "paths", ["s", "{}{}", "{0}", "/{}", "../{}", "labels/{}", "labels", "{}\\", "a{}{", ".daskome/{}", "", 3]
 )
 def test_paths_that_levels_cannot_have(tmp_path: Path, paths: Any) -> None:
     with pytest.raises(ValueError, match=r"level_paths .* must be a path with \{\} for the number"):

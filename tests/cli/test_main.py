@@ -106,6 +106,12 @@ def test_scale_factors_and_storage_options_as_json(tmp_path: Path, npy: Path) ->
     assert (tmp_path / "a" / ".zattrs").exists()
 
 
+def test_a_unit_of_one_axis_leaves_the_others(npy: Path, tmp_path: Path) -> None:
+    daskome_("write", npy, tmp_path / "a", "--axes", "zyx", "--unit", "z=nm,y=um", "--scale-factors", "none")
+    axes = zarr.open_group(tmp_path / "a", mode="r").attrs["ome"]["multiscales"][0]["axes"]
+    assert [axis.get("unit") for axis in axes] == ["nanometer", "micrometer", None]
+
+
 def test_an_ome_zarr_is_input_too(tmp_path: Path, npy: Path) -> None:
     daskome_("write", npy, tmp_path / "a", "--scale", "2,1,1", "--fmt", "0.4")
     assert (

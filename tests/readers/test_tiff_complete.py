@@ -104,7 +104,7 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path, gone: int) -> None:
 def test_a_file_that_is_no_tiff_counts_as_missing(tmp_path: Path) -> None:
     files = several_files(tmp_path)
     files[1].write_bytes(b"")
-    with pytest.raises((FileNotFoundError, ValueError), match="missing: plane 1|not a TIFF file"):  # older tifffile
+    with pytest.raises((FileNotFoundError, ValueError), match=r"missing: plane 1|not a TIFF file"):  # older tifffile
         daskome.read(files[0])
 
 

@@ -145,6 +145,19 @@ def test_nanometers_in_meters_are_not_regular_just_for_being_small() -> None:
     assert source.translation == {"x": 0.0}
 
 
+@pytest.mark.parametrize(("name", "known"), [(None, None), ("cells", "cells"), ("a-b", "a-b"), (7, "7")])
+def test_names_of_xarrays_are_those_that_somebody_gave(name: Any, known: str | None) -> None:
+    xarray = pytest.importorskip("xarray")
+    image = xarray.DataArray(da.zeros((4, 4), chunks=2), dims=("y", "x"), name=name)
+    assert as_source(image).name == known
+    assert as_source(image + 1).name == known
+
+
+def test_levels_are_no_image() -> None:
+    with pytest.raises(TypeError, match=r"list of parts that differ in shape.*daskome\.write_multiscale"):
+        as_source([np.zeros((4, 4)), np.zeros((2, 2))])
+
+
 @pytest.mark.parametrize("values", [[3, 2, 1, 0], [0, 1, 1, 2], [0, 1, 2, 4], [0, 0, 0, 0], [0, 1, float("nan"), 3]])
 def test_irregular_coordinates_are_named(values: list[float]) -> None:
     source = as_source(labelled(y=values, x=range(5)))

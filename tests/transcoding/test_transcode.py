@@ -372,7 +372,7 @@ def test_into_a_zip_file(tmp_path: Path, make: Any) -> None:
 def test_a_cluster(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     old, new = make_image(tmp_path / "old.zarr"), tmp_path / "new.zarr"
-    with distributed.Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None):
+    with distributed.Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"):
         daskome.transcode(old, new)
     check_same(old, new)
 

@@ -104,7 +104,6 @@ TYPES_OF_TRANSFORMS = (
     "coordinates"
 ).split()
 PLATE_NAMES = list_of("one or more objects with a name", object_of("plate name"), 1)
-WINDOW_KEYS = object_of("window", "an object of min, max, start, end")
 INPUT = object_of("input", "an object with the path of the level")
 OUTPUT = object_of("output", "an object with the name of a coordinate system")
 NOT_NULL = all_but("left out, rather than null", lambda value: value is None)
