@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from inspect import signature
 
-import numpy as np
-
 from daskome.model.text import Progress, ShowProgress, format_duration, format_nbytes
 
 SECONDS_BETWEEN = 0.1
@@ -30,6 +28,8 @@ def drawn(progress: ShowProgress, unit: str = "bytes") -> Progress | None:
     Traceback (most recent call last):
     ValueError: progress=5 must be True, for a bar, or a function that is called as progress(done, total)
     """
+    import numpy as np  # The command shows bars, and must not wait for it.
+
     if progress is None or (isinstance(progress, bool | np.bool_) and not progress):
         return None
     if isinstance(progress, bool | np.bool_):
