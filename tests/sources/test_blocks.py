@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import zarr
 from hypothesis import given, settings, strategies as st
+from zarr.storage import MemoryStore
 
 import daskome
 from daskome.sources.adapt import as_source
@@ -117,6 +118,29 @@ class Recording(Fixed):
     def __getitem__(self, index: Any) -> Any:
         READ.append(index)
         return np.zeros((8, 8), "uint16")[index]
+
+
+LATER: dict[str, Callable[[da.Array], da.Array]] = {
+    "rechunk": lambda image: image.rechunk(3),
+    "slice": lambda image: image[1:, 2:5],
+    "backwards": lambda image: image[::-1],
+    "indices": lambda image: image[[0, 5, 7]],
+    "computed": lambda image: (image + 1)[2:],
+    "concatenate": lambda image: da.concatenate([image, image]).rechunk((5, 8)),
+    "stack": lambda image: da.stack([image, image])[:, 3:],
+    "overlap": lambda image: da.overlap.overlap(image.rechunk(4), 1, "none"),
+}
+
+
+@pytest.mark.parametrize("kind", [delayed, mapped, graph])
+@pytest.mark.parametrize("later", list(LATER))
+def test_blocks_are_checked_before_they_are_cut(kind: Callable[[Any], Any], later: str) -> None:
+    """Of a block that is too large, all parts would have the right shape."""
+    with pytest.raises((daskome.WriteError, ValueError), match=r"has shape \((1, )?14, 18\), but the image says"):
+        daskome.write_image(LATER[later](kind(np.pad(PLANE, 5))), MemoryStore(), None, retries=0)
+    store, image = MemoryStore(), LATER[later](kind(PLANE + 1))
+    daskome.write_image(image, store, None)
+    np.testing.assert_array_equal(zarr.open_array(store, path="s0")[...], image.compute())
 
 
 def test_of_what_is_only_cut_no_more_than_the_part_is_read() -> None:
