@@ -1,5 +1,6 @@
 """What tests of several modules share."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -56,6 +57,9 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     assert plan.n_units > 10
     assert len(plan.stages) > 1
     return contents(folder / "a")
+
+
+logging.getLogger("daskome").setLevel(logging.WARNING)  # Clusters that are silenced here silence the root logger.
 
 
 @pytest.fixture(scope="session")

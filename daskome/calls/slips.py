@@ -57,9 +57,10 @@ def meant(name: str, known: Iterable[str]) -> str | None:
         return OTHER_WAYS[name]
     if name in FIXED_OPTIONS and "storage_options" in known:
         return FIXED_OPTIONS[name]
-    near = get_close_matches(name, [*known, *SLIPS, *OPTIONS], n=1, cutoff=0.75)
+    near = get_close_matches(name, [*known, *SLIPS, *OPTIONS], n=5, cutoff=0.75)
     if not near:
         return None
+    near.sort(key=lambda word: SLIPS.get(word, word) not in known and word not in OPTIONS)
     if near[0] in OPTIONS:
         return f"did you mean storage_options={{{near[0]!r}: …}}?" if "storage_options" in known else None
     argument = SLIPS.get(near[0], near[0])

@@ -527,7 +527,8 @@ def test_what_others_reject_we_reject(part: int, tmp_path: Path) -> None:
         on_disk(store, path)
         rejected = [] if errors(validate(LocalStore(path))) else rejected_by(path, version)
         let_pass |= {f"{row.name}, {version}": rejected} if rejected else {}
-    assert not let_pass
+    # What the text of 0.4 does not say: that labels are whole numbers.
+    assert not let_pass.keys() - {"float labels in v2, 0.4"}
 
 
 def on_disk(store: Files, folder: Path) -> None:

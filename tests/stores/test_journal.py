@@ -167,7 +167,6 @@ class AppendOnly(MemoryStore):
 @pytest.mark.parametrize("write", [daskome.write_image, daskome.write_labels])
 def test_an_image_is_finished_where_its_journal_cannot_be_deleted(write: Any, caplog: pytest.LogCaptureFixture) -> None:
     store, labels = AppendOnly(), "labels" if write is daskome.write_labels else None
-    caplog.set_level("WARNING")  # A cluster that runs beside other tests has silenced it.
     write(VALUES, store, **OPTIONS)
     assert "cannot be deleted: PermissionError('AccessDenied: DeleteObject')" in caplog.text
     before = dict(store._store_dict)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from math import isclose, isfinite
 from typing import Any, NamedTuple, TypeGuard
 
-from daskome.model.json_values import JSONObject, is_integer, is_list, is_number
+from daskome.model.json_values import JSONObject, is_integer, is_list, is_number, shown_value
 from daskome.model.problem import Problem
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.addresses import objects_of, type_of
@@ -121,7 +121,7 @@ def _project_axis(step: Step) -> Walk:
 def _out_of_range(step: Step, key: str, indices: Sequence[int], n: int | None) -> Iterator[Problem]:
     beyond = [int(i) for i in indices if n is not None and i >= n]
     if beyond:
-        yield step.problem(key, f"names axis {beyond[0]}, but there are {n} axes, counted from 0")
+        yield step.problem(key, f"names axis {shown_value(beyond[0])}, but there are {n} axes, counted from 0")
 
 
 def _matrix(step: Step) -> Walk:
