@@ -59,7 +59,10 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return contents(folder / "a")
 
 
-logging.getLogger("daskome").setLevel(logging.WARNING)  # Clusters that are silenced here silence the root logger.
+@pytest.fixture(autouse=True)
+def _listening(caplog: pytest.LogCaptureFixture) -> None:
+    """Let the handler of `caplog` hear everything again: a cluster with ``silence_logs``, as tests share, deafens it."""
+    caplog.handler.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
