@@ -66,7 +66,7 @@ def seen() -> Any:
 
 def objects(store: MemoryStore) -> dict[str, bytes]:
     """Return the chunks or shards in a store, by key."""
-    return {key: value.to_bytes() for key, value in store._store_dict.items() if "c/" in key}
+    return {key: value.to_bytes() for key, value in store._store_dict.items() if "/c/" in f"/{key}"}
 
 
 @pytest.mark.filterwarnings("error")
