@@ -8,6 +8,7 @@ import zarr
 from zarr.core.sync import sync
 from zarr.storage import MemoryStore, StorePath
 
+from daskome.model.paths import depth_of
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.source import Origin
 from daskome.ome.metadata import Metadata
@@ -93,7 +94,7 @@ def create_arrays(
     """
     lasting, fingerprint = [group for group in plan.groups if not group.temporary], plan.fingerprint
     replaced = _by_group(old, {group.path for group in lasting})
-    for group in reversed(lasting):
+    for group in sorted(lasting, key=lambda group: depth_of(group.path)):  # A folder is never without its group.
         _begin(target / group.path, plan, group, _mark(group, replaced.get(group.path, ()), fingerprint))
     if target.store.supports_deletes:
         journals.delete_journal(target / plan.home)

@@ -176,6 +176,38 @@ def test_levels_in_groups_below_go_too_after_a_kill(tmp_path: Path, write: Calla
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+class Dark(WrapperStore[LocalStore]):
+    """A store that takes so many documents, and no more."""
+
+    left = 0
+
+    async def set(self, key: str, value: Any) -> None:
+        self._take()
+        await super().set(key, value)
+
+    async def set_if_not_exists(self, key: str, value: Any) -> None:
+        self._take()
+        await super().set_if_not_exists(key, value)
+
+    def _take(self) -> None:
+        if self.left == 0:
+            raise OSError("the lights went out")
+        self.left -= 1
+
+
+@pytest.mark.parametrize("write", [with_labels, plate])
+def test_killed_among_the_first_documents_it_is_written_anew(tmp_path: Path, write: Callable[..., None]) -> None:
+    """A folder with groups in it has a group of its own: else it would be taken for somebody else's."""
+    write(tmp_path / "calm", [2])
+    for documents in range(8):
+        store, folder = Dark(LocalStore(tmp_path / str(documents))), tmp_path / str(documents)
+        store.left = documents
+        with pytest.raises((OSError, daskome.WriteError), match="lights"):
+            write(store, [2])
+        write(folder, [2], overwrite=True)
+        assert contents(folder) == contents(tmp_path / "calm"), documents
+
+
 def test_what_came_between_planning_and_computing_is_seen(tmp_path: Path) -> None:
     first = daskome.write_image(CUBE, tmp_path / "a", [2], compute=False)
     second = daskome.write_image(CUBE + 1, tmp_path / "a", [2], compute=False)
