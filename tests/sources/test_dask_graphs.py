@@ -103,6 +103,7 @@ def written(log: Path) -> int:
     return len(log.read_text())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("way", ["now", "cluster", "later", "parts"])
 def test_what_all_units_need_is_computed_once(tmp_path: Path, way: str, request: pytest.FixtureRequest) -> None:
     plain, log = volume(), tmp_path / "log"

@@ -21,7 +21,7 @@ from daskome.sources.stored_chunks import count_chunks
 ONES = np.ones((40, 50), "uint8")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data(), zarr_format=st.sampled_from([2, 3]), path=st.sampled_from(["", "a", "a/b"]))
 def test_every_chunk_that_is_stored_is_counted(data: st.DataObject, zarr_format: Any, path: str) -> None:
     store = zarr.storage.MemoryStore()

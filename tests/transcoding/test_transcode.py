@@ -387,6 +387,7 @@ class Unlisted(WrapperStore[LocalStore]):
         raise PermissionError(prefix)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("make", [make_image, make_plate, make_collection])
 def test_a_store_that_lists_nothing(tmp_path: Path, make: Any) -> None:
     old, new = make(tmp_path / "old.zarr"), tmp_path / "new.zarr"
@@ -421,6 +422,7 @@ def test_what_is_left_behind_is_named(tmp_path: Path) -> None:
     assert "tables" not in attributes_of(new)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("path", "message"),
     [

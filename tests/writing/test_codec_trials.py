@@ -58,6 +58,7 @@ def test_the_command(tmp_path) -> None:
     assert "--try-codecs needs an image" in done.output
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("fmt", "arrays", "wanted"), [("0.4", ZARR_V2, "blosc:zstd:1:noshuffle"), ("0.5", ZARR_V3, "zstd:1")]
 )

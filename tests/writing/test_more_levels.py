@@ -167,6 +167,7 @@ def test_what_is_no_whole_image_gets_no_levels(tmp_path: Path) -> None:
         daskome.add_levels(tmp_path / "a", [4])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("labels", [None, {"cells": IMAGE}])
 @pytest.mark.parametrize("factors", [[4], [4, 8], "auto"])
 def test_resume_begins_on_an_untouched_image_and_does_nothing_on_a_finished_one(
