@@ -27,9 +27,10 @@ from tests.servers.process import daemon
 
 KINDS = {
     "list": r"^/[^/?]*/?\?|[?&](list-type|prefix|delete|uploads?|uploadId)\b",
-    "run": r"/\.daskome/current$",
-    "journal": r"/\.daskome/",
     "document": r"/(zarr\.json|\.z\w+)$",
+    "run": r"/\.daskome/current$",
+    "copy": r"/\.daskome/staging/",
+    "journal": r"/\.daskome/",
     "chunk": r"/c?(/?\d+)([./]\d+)*$|/c$",
 }
 """What is asked for, by patterns of the target, of which the first counts; "other" if none does."""
