@@ -2,8 +2,9 @@
 
 What Dask derives is as declared if that is from which it derives it. A block that is not is seen only where it is made:
 NumPy broadcasts it, a slice takes a part of it, Dask joins it with others by the shapes of the first ones, and what
-comes of that may have the right shape. Not seen are blocks of chunks of unknown size, blocks inside tasks that
-`dask.optimize` has fused before, and those of futures.
+comes of that may have the right shape. Not seen are blocks of which Dask keeps no note: of chunks of unknown size,
+inside tasks that `dask.optimize` has fused before, of what is assigned to a part of an array, and those that workers of
+a cluster hold already.
 """
 
 from collections.abc import Callable, Mapping
@@ -235,5 +236,7 @@ def _made(
     **more: Any,
 ) -> Any:
     block = function(*args, **more)
+    if isinstance(block, list | tuple | np.matrix):  # No function of Dask takes these for arrays.
+        block = np.asarray(block)
     check_declared(block, dtype, tuple(map(int, shape)), lambda: named_block(index, array))
     return block
