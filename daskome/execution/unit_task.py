@@ -22,7 +22,8 @@ from daskome.model.regions import Region
 from daskome.planning.plan import Unit
 from daskome.sources.adapt import as_source
 from daskome.sources.annotations import Annotations
-from daskome.sources.pieces import is_remote, source_piece, without_payload
+from daskome.sources.blocks import is_remote
+from daskome.sources.pieces import source_piece, without_payload
 from daskome.sources.presence import check_still_there
 from daskome.sources.stored_whole import encoded_chunks_of, source_of_chunks
 from daskome.stores import journal as journals
