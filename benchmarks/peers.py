@@ -3,7 +3,8 @@
 ``python -m benchmarks.peers [--tiny] [--install] [WORD …]``. Each program in a process, and an environment, of its own
 (``--install`` only makes them, in .peers/; one that isn't there is reported as such), in turns, medians of the rounds,
 in memory-backed storage; a report for each volume. `benchmarks/programs.py` shows how each is called. What it leaves
-is looked at: so many levels, and the mean of the last against that of the image.
+is looked at: so many levels, and the mean of the last against that of the image. *daskome_verbatim* takes the chunks of
+level 0 over as they are.
 """
 
 import argparse
@@ -30,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".peers"
 PACKAGES = {
     "daskome": [str(ROOT)],
+    "daskome_verbatim": [str(ROOT)],
     "ome_zarr": ["ome-zarr"],
     "ngff_zarr": ["ngff-zarr", "dask-image", "zarr"],
     "ome_zarr_pyramid": ["ome-zarr-pyramid"],
@@ -39,7 +41,7 @@ PACKAGES = {
 """What is installed for each program, itself first; daskome from here. ngff-zarr leaves zarr, by which Dask reads, and
 dask-image, for nearest, to those who need them."""
 
-OURS = {"daskome": sys.executable}
+OURS = {"daskome": sys.executable, "daskome_verbatim": sys.executable}
 """Who is here, if it has no environment of its own."""
 
 

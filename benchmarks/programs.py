@@ -41,6 +41,27 @@ def daskome(
         write_image(array, target, steps(axes, levels), axes=axes, method=method, storage_options=options)
 
 
+def daskome_verbatim(source: str, target: str, axes: str, levels: int, method: str | None) -> None:
+    """Write with daskome, level 0 as it is stored: its chunks are taken over, the others encoded as everyone's."""
+    import dask
+    import zarr
+
+    from daskome.writer import write_image
+
+    array = zarr.open_array(source, mode="r")
+    further = {"chunks": array.chunks, "compressors": blosc()} if method else {}
+    with dask.config.set(num_workers=THREADS):
+        write_image(
+            array,
+            target,
+            steps(axes, levels),
+            axes=axes,
+            method=method,
+            storage_options=[{}, *[further] * (levels - 1)],
+            verbatim=True,
+        )
+
+
 def dask_alone(
     source: str, target: str, axes: str, levels: int, method: str | None, threads: int = THREADS, shard: int = 0
 ) -> None:
