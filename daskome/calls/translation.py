@@ -25,6 +25,7 @@ from daskome.calls.signatures import (
 )
 from daskome.model.axes import parse_axes
 from daskome.model.dimension_names import axis_names
+from daskome.model.factors import factors_by_axis, list_factors, whole_factor
 from daskome.model.level_options import LevelOptions, parse_level_options
 from daskome.model.regions import ceil_div
 from daskome.ome.versions import find_version
@@ -184,7 +185,7 @@ def _level_options(level: Mapping[str, Any], arguments: CallArguments) -> CallAr
     options = {key: value for key, value in level.items() if key != "overwrite"}
     shape = next(iter(_shapes(arguments)), ())
     lengths = {key: options[key] for key in ("chunks", "shards") if isinstance(options.get(key), list | tuple)}
-    short = {key: value for key, value in lengths.items() if len(value) < len(shape)}
+    short = {key: value for key, value in lengths.items() if 0 < len(value) < len(shape)}
     return options | {key: (*shape[: len(shape) - len(value)], *value) for key, value in short.items()}
 
 
@@ -238,7 +239,7 @@ def _transformations(calls: Calls, arguments: CallArguments) -> None:
     elif arguments.get("scale_factors", "auto") == "auto":
         arguments["scale_factors"] = [_factors(ratio, arguments) for ratio in ratios[1:]] or None
     else:
-        _check_levels(ratios, [_smaller(entry, arguments) for entry in (1, *(arguments["scale_factors"] or ()))])
+        _check_levels(ratios, [_smaller(entry, arguments) for entry in (1, *list_factors(arguments["scale_factors"]))])
     _place(arguments, levels)
 
 
@@ -332,10 +333,9 @@ def _whole(ratio: float, n: int) -> int:
 
 def _smaller(entry: Any, arguments: CallArguments) -> list[int]:
     """Return the shape of a level; an int is a factor of the axes of space."""
-    named = entry if isinstance(entry, Mapping) else {axis.name: entry for axis in _axes(arguments) if axis.spatial}
-    return [
-        ceil_div(n, named.get(name, 1)) for name, n in zip(_axis_names(arguments), _shapes(arguments)[0], strict=True)
-    ]
+    axes, shape = _axes(arguments), _shapes(arguments)[0]
+    named = factors_by_axis(entry, axes)
+    return [ceil_div(n, whole_factor(named.get(axis.name, 1), axis.name)) for axis, n in zip(axes, shape, strict=True)]
 
 
 def _metadata(calls: Calls, arguments: CallArguments) -> None:

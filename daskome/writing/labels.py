@@ -58,8 +58,11 @@ class LabelOptions:
         ValueError
             If a color or property is invalid.
         """
-        if not isinstance(self.label_metadata or {}, Mapping):
+        if not isinstance(self.label_metadata, Mapping | None):
             raise ValueError(f"label_metadata {self.label_metadata!r} must be a dict (section 'image-label')")
+        for key in self.label_metadata or {}:
+            if not isinstance(key, str):
+                raise ValueError(f"label_metadata has the key {key!r}, but keys of JSON are text; give a str")
         stated = {"colors": self.colors, "properties": self.properties}
         known = {key: value for key, value in (source.image_label or {}).items() if key not in ("version", "source")}
         stated |= {k: v for k, v in {**known, **(self.label_metadata or {})}.items() if stated.get(k) is None}
@@ -125,9 +128,8 @@ def label_options(arguments: Arguments, source: Source) -> ImageOptions:
     """
     check_name(arguments["name"])
     image = image_options(arguments)
-    return replace(
-        image, image_label=chosen(LabelOptions, arguments).image_label(source), method=image.method or "mode"
-    )
+    method = "mode" if image.method is None else image.method
+    return replace(image, image_label=chosen(LabelOptions, arguments).image_label(source), method=method)
 
 
 def plan_labels(
@@ -306,7 +308,8 @@ def _following(
     options: ImageOptions, sources: Sequence[Source], image: Pyramid | None
 ) -> tuple[ImageOptions, Sequence[Source]]:
     """Return options and levels of labels that follow the image where neither they nor the caller say anything."""
-    axes = None if image is None else options.axes or sources[0].dims or _likely_axes(image, len(sources[0].shape))
+    stated = sources[0].dims if options.axes is None else options.axes
+    axes = stated if image is None or stated is not None else _likely_axes(image, len(sources[0].shape))
     if image is None or axes is None:
         return options, sources
     options = replace(options, axes=axes)
