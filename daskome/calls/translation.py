@@ -122,20 +122,14 @@ def _method(calls: Calls, arguments: CallArguments) -> None:
 
 
 def _without_axes(calls: Calls, arguments: CallArguments) -> None:
-    """Versions that know neither axes nor transformations ignore those that do not fit the image, as ome_zarr does."""
+    """Versions that know no axes ignore those that do not fit the image, as ome_zarr does."""
     version, shapes = find_version(arguments["fmt"]), _shapes(arguments)
     if not version.every_axis or not shapes:
         return
-    ndim, axes, levels = len(shapes[0]), arguments.get("axes"), arguments.get("coordinate_transformations") or ()
-    steps = [step for level in levels for step in level] if _are_levels(levels) else []
-    vectors = [step.get(str(step.get("type"))) for step in steps]
-    wrong = {
-        "axes": axes is not None and len(list(axes)) != ndim,
-        "coordinate_transformations": any(len(vector or ()) != ndim for vector in vectors),
-    }
-    for name in (name for name, is_wrong in wrong.items() if is_wrong):
-        warn(f"{name} are ignored: OME-Zarr {version.name} stores none, and they are not for {ndim} dimensions")
-        del arguments[name]
+    ndim, axes = len(shapes[0]), arguments.get("axes")
+    if axes is not None and len(list(axes)) != ndim:
+        warn(f"axes are ignored: OME-Zarr {version.name} stores none, and they are not for {ndim} dimensions")
+        del arguments["axes"]
 
 
 def _axes_of_dicts(calls: Calls, arguments: CallArguments) -> None:
@@ -227,10 +221,22 @@ def plane_factors(shape: Sequence[int], downscale: int, max_layer: int) -> list[
 
 
 def _transformations(calls: Calls, arguments: CallArguments) -> None:
-    """Scale and translation of the first level; the others follow from the factors, and must agree with them."""
-    levels = arguments.pop("coordinate_transformations", None)
+    """Scale and translation of the first level, if the version stores them or they can be those of the image."""
+    levels, version = arguments.pop("coordinate_transformations", None), arguments.get("fmt")
     if not levels:
         return
+    try:
+        _fit(levels, arguments)
+    except (ValueError, TypeError) as error:
+        if version is None or find_version(version).transforms is not None:
+            raise
+        warn(f"coordinate_transformations are ignored: OME-Zarr {version} stores none, and {error}")
+    else:
+        _place(arguments, levels)
+
+
+def _fit(levels: Any, arguments: CallArguments) -> None:
+    """Check the transformations of all levels: they follow from the factors, or say what these are."""
     _check_placed(levels, len(_shapes(arguments)[0]))
     scales = [_vector(level, "scale") or () for level in levels]
     ratios = [[b / a for a, b in zip(scales[0], scale, strict=True)] for scale in scales]
@@ -240,7 +246,6 @@ def _transformations(calls: Calls, arguments: CallArguments) -> None:
         arguments["scale_factors"] = [_factors(ratio, arguments) for ratio in ratios[1:]] or None
     else:
         _check_levels(ratios, [_smaller(entry, arguments) for entry in (1, *list_factors(arguments["scale_factors"]))])
-    _place(arguments, levels)
 
 
 def _are_levels(levels: Any) -> bool:

@@ -36,7 +36,10 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
     if isinstance(target, Store):
         target = StorePath(target)
     if not isinstance(target, zarr.Group | zarr.Array | StorePath):
-        raise TypeError(f"the target must be a path, URL, zarr.Group or zarr store, not {type(target).__name__}")
+        hint = "; give the path that it was read from" if isinstance(target, Source) else ""
+        raise TypeError(
+            f"the target or source must be a path, URL, zarr.Group or store, not {type(target).__name__}{hint}"
+        )
     path = target if isinstance(target, StorePath) else target.store_path
     anchor(path)
     return path

@@ -153,7 +153,8 @@ def plan_labels(
     described = labels.image(source)
     _check_dtype(described)
     factors = factors_like(labels.scale_factors, described, image)
-    labels = replace(labels, scale_factors=factors, like=shapes_like(described, image))
+    paths = paths_like(image) if labels.level_paths is None else labels.level_paths
+    labels = replace(labels, scale_factors=factors, like=shapes_like(described, image), level_paths=paths)
     plan, source = labels.plan(source, version, options)
     _check_like(plan.pyramids[0], image)
     return plan, [source]
@@ -165,6 +166,7 @@ def plan_label_levels(
     """Return the plan of a label image all of whose levels are given, and what it reads, as `plan_labels` does."""
     labels, sources = _following(labels, sources, image)
     _check_dtype(labels.image(sources[0]))
+    labels = replace(labels, level_paths=paths_like(image) if labels.level_paths is None else labels.level_paths)
     plan, expanded = labels.plan_levels(sources, version, options)
     _check_like(plan.pyramids[0], image)
     return plan, expanded
@@ -348,6 +350,16 @@ def factors_like(scale_factors: ScaleFactors, labels: Image, image: Pyramid | No
     if any(factor != int(factor) for row in rows for factor in row.values()):
         return scale_factors
     return [{name: int(factor) for name, factor in row.items() if name in long} for row in rows]
+
+
+def paths_like(image: Pyramid | None) -> str | None:
+    """Return the paths of an image's levels, with ``{}`` for their number; None if they have no number."""
+    if image is None:
+        return None
+    before, number, after = image.levels[0].path.rpartition("0")
+    paths = f"{before}{{}}{after}"
+    follow = number and set("{}").isdisjoint(before + after)
+    return paths if follow and all(paths.format(k) == level.path for k, level in enumerate(image.levels)) else None
 
 
 def shapes_like(labels: Image, image: Pyramid | None) -> list[Shape]:
