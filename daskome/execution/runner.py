@@ -114,11 +114,15 @@ def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
         if image is not None and image not in sources:
             sources = {image: with_shared_results(run.sources[image], compute_shared)}
         reads = plan.reads(unit)
-        piece, asked = (None, {}) if image is None else _piece_of(sources[image], reads, pass_.read_chunks)
+        piece, asked, taken = None, Annotations(), None
+        if image is not None and plan.takes_over(pass_):
+            taken = sources[image].array
+        elif image is not None:
+            piece, asked = _piece_of(sources[image], reads, pass_.read_chunks)
         paths = (pass_.reads_copy, pass_.writes_copy)
         read, written = (None if path is None else _temporary_copy(run, path) for path in paths)
         pyramid, group = plan.pyramid(pass_), run.target / pass_.group
-        yield UnitTask(unit, reads, piece, pyramid, group, run.journal, 0, read, written, asked)
+        yield UnitTask(unit, reads, piece, pyramid, group, run.journal, 0, read, written, asked, taken)
 
 
 def _piece_of(source: Source, region: Region, read_chunks: Shape) -> tuple[da.Array, Annotations]:

@@ -22,10 +22,13 @@ from daskome.model.regions import Region
 from daskome.planning.plan import Unit
 from daskome.sources.adapt import as_source
 from daskome.sources.annotations import Annotations
-from daskome.sources.pieces import is_remote, source_piece, without_payload
+from daskome.sources.blocks import is_remote
+from daskome.sources.pieces import source_piece, without_payload
 from daskome.sources.presence import check_still_there
+from daskome.sources.stored_whole import encoded_chunks_of, source_of_chunks
 from daskome.stores import journal as journals
 from daskome.stores.arrays import open_levels
+from daskome.stores.encoded import EncodedChunks
 from daskome.stores.journal import Journal, Record
 
 
@@ -60,6 +63,8 @@ class UnitTask:
     copy_read, copy_written : TemporaryCopy, optional
     annotations : dict
         What the image asks of a scheduler (`annotations_of`).
+    taken : array-like, optional
+        The image, a zarr array perhaps with axes put in, if its chunks are taken over (`EncodedChunks`); no `piece`.
     """
 
     unit: Unit
@@ -72,6 +77,7 @@ class UnitTask:
     copy_read: TemporaryCopy | None = None
     copy_written: TemporaryCopy | None = None
     annotations: Annotations = field(default_factory=dict)
+    taken: Any = None
 
     def __call__(self) -> None:
         """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
@@ -80,17 +86,22 @@ class UnitTask:
             raise WriteError(f"{self.group} is no longer being written: it was finished, or started anew elsewhere")
         started = journals.now()
         checksums: dict[int, str] = {}
-        written = unit_graph.stores(self.unit, self.pyramid, self._piece(), self._written(), checksums)
+        encoded = None if self.taken is None else encoded_chunks_of(self.taken)
+        piece = self._piece(encoded)
+        written = unit_graph.stores(self.unit, self.pyramid, piece, self._written(), checksums, encoded)
         dask.compute(written, scheduler=get_sync)
-        if self.piece is not None:
-            check_still_there(self.piece)
+        for image in (self.piece, self.taken):
+            if image is not None:
+                check_still_there(image)
         journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - started, checksums))
 
-    def _piece(self) -> da.Array:
+    def _piece(self, encoded: EncodedChunks | None) -> da.Array:
         """Return what the unit reads: of its image, of a temporary copy, or of the level below."""
         if self.piece is not None:
             return self.piece
         work, group = self.unit.pass_, self.group
+        if encoded is not None:
+            return source_piece(source_of_chunks(encoded), self.reads, work.read_chunks)
         group, level = (group, self.pyramid.levels[work.first - 1]) if self.copy_read is None else self.copy_read
         (array,) = open_levels(group, [level])
         return source_piece(as_source(array), self.reads, work.read_chunks)

@@ -66,6 +66,7 @@ class PassCandidates:
             reads_copy=source.reads_copy,
             shared=source.shared,
             repeated=source.repeated,
+            offers_verbatim=source.offers_verbatim,
         )
 
 

@@ -89,6 +89,8 @@ class SourceChunks:
         As in `Pass`.
     of_level : bool
         Whether it is a level, stored or copied, not an image.
+    offers_verbatim : bool
+        As in `Pass`.
     longest : tuple of int
         The longest piece along each axis.
     """
@@ -100,6 +102,7 @@ class SourceChunks:
     shared: int = 0
     repeated: tuple[int, ...] = ()
     of_level: bool = False
+    offers_verbatim: bool = False
     longest: Shape = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +140,8 @@ class Pass:
         How many results of the image's Dask graph all units need; they are computed once, before the units.
     repeated : tuple of int
         Axes along which units compute the same parts of the image.
+    offers_verbatim : bool
+        Whether the chunks of the image could be taken over as they are, if the caller wanted that.
     """
 
     group: str
@@ -152,6 +157,7 @@ class Pass:
     staged_amplification: float | None = None
     shared: int = 0
     repeated: tuple[int, ...] = ()
+    offers_verbatim: bool = False
 
     @property
     def reads_below(self) -> bool:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
 
+from daskome.stores.keeping import KeepingStore
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreKind:
@@ -104,7 +106,8 @@ def kind_of_scheme(scheme: str) -> StoreKind:
 
 def waits_for_no_loop(store: Store) -> bool:
     """Whether requests to a store, as it is, never wait for an event loop. A derived class may do what it likes."""
-    return any(type(store) in row.sync_classes for row in KINDS)
+    inner = store._store if type(store) is KeepingStore else store
+    return any(type(inner) in row.sync_classes for row in KINDS)
 
 
 def _names(path: str) -> tuple[str, ...]:
