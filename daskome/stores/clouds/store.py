@@ -236,7 +236,7 @@ BROKEN: dict[str, tuple[type[OSError], str]] = {
     "kind: Connect": (ConnectionError, "cannot connect"),
 }
 """What obstore's description of an error tells of requests that were not answered, by a part of it."""
-KNOWN = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
+PYTHONS_OWN = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
 
 
 class _PlainErrors:
@@ -253,7 +253,7 @@ class _PlainErrors:
             )
 
     def __exit__(self, _: Any, error: BaseException | None, traceback: Any) -> None:
-        if not (type(error).__module__.startswith("obstore") or isinstance(error, KNOWN)):
+        if not (type(error).__module__.startswith("obstore") or isinstance(error, PYTHONS_OWN)):
             return
         assert error is not None
         plain = plain_error(error, "/".join(filter(None, (self.place.url, self.key))))
@@ -275,7 +275,7 @@ def plain_error(error: BaseException, place: str) -> OSError:
 
 def _cause(error: BaseException, text: str) -> tuple[type[OSError], str]:
     """Return the class of Python's for an error of obstore's, and what was wrong."""
-    kind = next((known for known in KNOWN if isinstance(error, known)), OSError)
+    kind = next((known for known in PYTHONS_OWN if isinstance(error, known)), OSError)
     if status := STATUS.search(text):
         return ANSWERS.get(status.group(1), kind), f"{status.group(1)} {status.group(2).strip()}"
     if login := LOGIN.search(text):
