@@ -221,7 +221,7 @@ def test_options_of_adlfs(options: dict[str, Any], said: dict[str, Any]) -> None
         {},
         {"account_name": "lab"},
         {"account_key": "k"},
-        {"account_name": "lab", "credential": object()},
+        {"account_name": "lab", "credential": 1.5},
         {**LAB, "max_concurrency": 3},
         {"connection_string": "UseDevelopmentStorage=true"},
         {"connection_string": "AccountName=lab;AccountKey=k;EndpointSuffix=core.chinacloudapi.cn"},
