@@ -25,6 +25,10 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
     ValueError
         If `fs_options` come with something that has a file system already.
     """
+    if not isinstance(fs_options, Mapping | None):
+        raise TypeError(f"fs_options {fs_options!r}: give a dict, as in {{'anon': True}}")
+    if target == "":
+        raise ValueError("the path is empty; give one such as 'image.ome.zarr', or '.' for the working directory")
     if isinstance(target, str | os.PathLike):
         return _locate_path(os.fspath(target), dict(fs_options or {}), read_only)
     if fs_options:
@@ -32,7 +36,10 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
     if isinstance(target, Store):
         target = StorePath(target)
     if not isinstance(target, zarr.Group | zarr.Array | StorePath):
-        raise TypeError(f"the target must be a path, URL, zarr.Group or zarr store, not {type(target).__name__}")
+        hint = "; give the path that it was read from" if isinstance(target, Source) else ""
+        raise TypeError(
+            f"the target or source must be a path, URL, zarr.Group or store, not {type(target).__name__}{hint}"
+        )
     path = target if isinstance(target, StorePath) else target.store_path
     anchor(path)
     return path
