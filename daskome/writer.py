@@ -144,7 +144,7 @@ def write_image(
     fs_options : dict, optional
         For the file system of a URL: the options of s3fs, gcsfs or adlfs, such as ``{"key": "…", "secret": "…",
         "endpoint_url": "https://…"}`` for S3, or ``{"connection_string": "…"}`` for Azure. They are never stored.
-        Default: what these libraries find in the environment.
+        Default: what these libraries find in the environment. obstore understands them, too, where it is installed.
     memory : int or str, optional
         Bytes that a worker process may use, or text such as "2GB". Default: 70 % of the worker's limit, above which
         Dask spills to disk; without a cluster, the memory of the machine.

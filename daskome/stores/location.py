@@ -92,9 +92,13 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
         local = Path(after if separator else path).expanduser().absolute()
         return StorePath(LocalStore(local, read_only=read_only))
     links = [link.partition("://")[0] for link in path.split("::")]
+    kind = kind_of_scheme(links[0])
+    store = kind.client(path, fs_options, read_only) if len(links) == 1 else None
+    if store is not None:
+        return StorePath(store)
     for link in links:
         _check_scheme(link)
-    kind, options = kind_of_scheme(links[0]), _options_of(links, fs_options)
+    options = _options_of(links, fs_options)
     try:
         return StorePath(kind.store_class().from_url(path, storage_options=options or None, read_only=read_only))
     except ImportError as error:
