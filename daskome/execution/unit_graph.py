@@ -25,7 +25,7 @@ from daskome.model.regions import Region
 from daskome.ome.fingerprint import checksum, parts_within
 from daskome.planning.plan import Unit
 from daskome.stores import sync_codecs
-from daskome.stores.arrays import as_stored, delete_shards, keeps_all
+from daskome.stores.arrays import as_stored, keeps_all
 
 Checksums = dict[int, str]
 """Of blocks, by their numbers (`daskome.ome.fingerprint`)."""
@@ -119,19 +119,9 @@ class Target(zarr.Array[Any]):
     shape = chunks
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """Write a block of whole stored objects; its index is counted from the start of the region.
-
-        zarr reads a shard that reaches beyond the edge before it writes it. One that a killed process has left half
-        written cannot be read, so it is deleted first. Nothing is lost: the block holds all of it.
-        """
+        """Write a block of whole stored objects; its index is counted from the start of the region."""
         index = tuple(slice(i.start + n, i.stop + n) for i, n in zip(index, self.start, strict=True))
-        try:
-            sync_codecs.write(self.array, index, value)
-        except Exception:
-            if self.array.shards is None:
-                raise
-            delete_shards(self.array, index)
-            sync_codecs.write(self.array, index, value)
+        sync_codecs.write(self.array, index, value)
         if self.checksums is not None:
             self.checksums.update(_checksums(self.array, index, value))
 

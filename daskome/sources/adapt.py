@@ -23,9 +23,9 @@ from daskome.sources.array_likes import adapted
 from daskome.sources.blocks import checked_before_cuts, checked_blocks
 from daskome.sources.computed import ComputedArray
 from daskome.sources.dask_graphs import only_cuts, shared_keys
-from daskome.sources.provenance import stored_at
+from daskome.sources.provenance import stored_at, stored_whole
 from daskome.stores.groups import others_of
-from daskome.stores.kinds import anchor
+from daskome.stores.kinds import anchor, in_flight_to
 
 
 def as_source(image: Any) -> Source:
@@ -49,10 +49,13 @@ def as_source(image: Any) -> Source:
         return _from_xarray(image)
     _check_known(image)
     array = adapted(image)
+    array = stored_whole(array)
     source = Source(array, _chunks(array))
-    for stored in stored_at(source):
-        anchor(stored.store_path)
-    source = replace(source, buffer_copies=_copies(source), array=_checked(array))
+    stored = stored_at(source)
+    for one in stored:
+        anchor(one.store_path)
+    far = any(in_flight_to(one.store_path) for one in stored)
+    source = replace(source, buffer_copies=_copies(source), array=_checked(array), far=far)
     return replace(source, **_sharing(source.array))
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import zarr
+from dask.blockwise import Blockwise
 
 from daskome.model import regions
 from daskome.model.source import Source
+from daskome.sources.dask_graphs import ORIGINAL, only_cuts
 from daskome.sources.views import Reopenable
 
 SOME_TASKS, SOME_VALUES = 256, 256
@@ -26,6 +28,20 @@ MAX_DEPTH = 8
 def stored_at(source: Source) -> list[Any]:
     """Return the zarr arrays that the source is, or that its graph reads."""
     return [array for array in read_by(source.array) if isinstance(array, zarr.Array)]
+
+
+def stored_whole(array: Any) -> Any:
+    """Return the zarr array of which a Dask array is all, in whatever chunks (`da.from_zarr`); others as they are.
+
+    Its chunks are read as they are stored, several at a time, and not one task each.
+    """
+    if not isinstance(array, da.Array) or not only_cuts(array):
+        return array
+    cuts = [layer for name, layer in array.__dask_graph__().layers.items() if not name.startswith(ORIGINAL)]
+    (stored, *others) = [*read_by(array), None]
+    alone = len(cuts) == 1 and isinstance(cuts[0], Blockwise) and not cuts[0].annotations and others == [None]
+    same = isinstance(stored, zarr.Array) and (stored.shape, stored.dtype) == (array.shape, array.dtype)
+    return stored if alone and same else array
 
 
 def read_by(image: Any) -> list[Any]:

@@ -214,7 +214,8 @@ def _with_attributes(plan: Plan, source: Source) -> Plan:
 
 def source_chunks(source: Source) -> SourceChunks:
     """Return what the planner must know of a source."""
-    return SourceChunks(source.chunks, source.buffer_copies, shared=len(source.shared), repeated=source.repeated)
+    shared, repeated = len(source.shared), source.repeated
+    return SourceChunks(source.chunks, source.buffer_copies, shared=shared, repeated=repeated, far=source.far)
 
 
 def _with_codec_of_labels(options: Mapping[str, Any], version: Version) -> Mapping[str, Any]:
