@@ -8,6 +8,7 @@ is looked at: so many levels, and the mean of the last against that of the image
 
 import argparse
 import json
+import math
 import shutil
 import statistics
 import subprocess
@@ -16,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -103,35 +105,43 @@ def store(case: Case, path: str) -> None:
 
 def run(case: Case, program: str, source: str) -> tuple[Cost, list[str]]:
     """Write the pyramid of a case once, and return what it cost, and what is wrong with it."""
-    folder = tempfile.mkdtemp(dir=_memory())
+    import zarr
+
+    folder = tempfile.mkdtemp(dir=memory())
     try:
         arguments = {"source": source, "target": f"{folder}/a", "levels": LEVELS}
         told = {"axes": case.axes, "method": case.method}
         cost = measure(f"benchmarks.programs:{program}", python(program), **arguments, **told)
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
         sizes = {"nbytes": sum(path.stat().st_size for path in files), "objects": len(files)}
-        return replace(cost, peak=max(cost.peak, cost.child), result=sizes), list(
-            _wrong(case, Path(folder) / "a", source)
-        )
+        mean = float(np.mean(zarr.open_array(source)[_tile(case)])) if case.method == "mean" else None
+        return replace(cost, peak=max(cost.peak, cost.child), result=sizes), list(wrong(f"{folder}/a", LEVELS, mean))
     finally:
         shutil.rmtree(folder)
 
 
-def _memory() -> str | None:
+def memory() -> str | None:
+    """Return where folders are kept in memory, if anywhere."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-def _wrong(case: Case, target: Path, source: str) -> Iterator[str]:
-    """Yield what a pyramid lacks: levels, and the grey value of the image."""
+def wrong(target: str, levels: int, mean: float | None, options: dict[str, Any] | None = None) -> Iterator[str]:
+    """Yield what a pyramid, in a folder or at a URL, lacks: levels, and the grey value of the image."""
+    import fsspec
     import zarr
 
-    arrays = [zarr.open_array(path.parent, mode="r") for path in target.rglob("zarr.json") if _is_array(path)]
-    arrays.sort(key=lambda array: -array.size)
-    if len(arrays) != LEVELS:
-        yield f"{len(arrays)} levels"
-    last, image = (np.asarray(part, float) for part in (arrays[-1][...], zarr.open_array(source)[_tile(case)]))
-    if case.method == "mean" and abs(last.mean() - image.mean()) > 0.02 * image.mean():
-        yield f"mean {last.mean():.1f} of {image.mean():.1f}"
+    fs, root = fsspec.url_to_fs(target, **(options or {}))
+    documents = {path: json.loads(fs.cat(path)) for path in fs.find(root) if path.endswith("/zarr.json")}
+    shapes = {path: one["shape"] for path, one in documents.items() if one["node_type"] == "array"}
+    if len(shapes) != levels:
+        yield f"{len(shapes)} levels"
+    if shapes and mean is not None:
+        last = min(shapes, key=lambda path: math.prod(shapes[path])).rpartition("/")[0]
+        with tempfile.TemporaryDirectory() as folder:
+            fs.get(f"{last}/", f"{folder}/", recursive=True)
+            found = float(np.mean(zarr.open_array(folder, mode="r")[...]))
+        if abs(found - mean) > 0.02 * mean:
+            yield f"mean {found:.1f} of {mean:.1f}"
 
 
 def _tile(case: Case) -> tuple[slice, ...]:
@@ -140,13 +150,9 @@ def _tile(case: Case) -> tuple[slice, ...]:
     return tuple(slice(0, 1 if i < outer else min(n, EDGE)) for i, n in enumerate(case.shape))
 
 
-def _is_array(document: Path) -> bool:
-    return bool(json.loads(document.read_text()).get("node_type") == "array")
-
-
 def rows(case: Case) -> Iterator[list[str]]:
     """Yield a row per program: medians, and ratios to ours."""
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+    with tempfile.TemporaryDirectory(dir=memory()) as folder:
         store(case, f"{folder}/source/")
         costs: dict[str, list[Cost]] = {program: [] for program in PACKAGES if python(program)}
         wrong: dict[str, list[str]] = {}

@@ -6,7 +6,9 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,12 @@ class Cost:
     result: Any
 
 
-def measure(function: str, python: str | None = None, **arguments: Any) -> Cost:
-    """Run ``benchmarks.module:function`` with JSON arguments in a new process, and return its cost, start excluded."""
-    command = [python or sys.executable, "-m", "benchmarks.process", function, json.dumps(arguments)]
+def measure(function: str, python: str | None = None, imports: Sequence[str] = (), **arguments: Any) -> Cost:
+    """Run ``benchmarks.module:function`` with JSON arguments in a new process, and return its cost, start excluded.
+
+    Modules named in `imports` are there before the clock starts.
+    """
+    command = [python or sys.executable, "-m", "benchmarks.process", function, json.dumps(arguments), *imports]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment, text=True)
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
@@ -42,9 +47,11 @@ def peak() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _main(function: str, arguments: str) -> None:
+def _main(function: str, arguments: str, *imports: str) -> None:
     module, name = function.split(":")
-    call = getattr(__import__(module, fromlist=[name]), name)
+    call = getattr(import_module(module), name)
+    for imported in imports:
+        import_module(imported)
     wall, cpu = time.perf_counter(), time.process_time()
     result = call(**json.loads(arguments))
     children = resource.getrusage(resource.RUSAGE_CHILDREN)

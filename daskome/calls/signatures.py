@@ -10,7 +10,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 
-from daskome.calls.slips import meant
+from daskome.calls.slips import meant, says_how
 from daskome.model.axes import ABBREVIATIONS, UNITS
 
 P = ParamSpec("P")
@@ -249,7 +249,7 @@ def _is_order(value: Any) -> bool:
 def reject_misspelt_arguments(calls: Calls, arguments: CallArguments) -> None:
     """Raise a TypeError for a keyword that is nearly a known one, another call's or another program's.
 
-    Others are metadata.
+    Others are metadata (`daskome.calls.slips`).
     """
     known = calls.known
     for name in arguments:
@@ -258,6 +258,8 @@ def reject_misspelt_arguments(calls: Calls, arguments: CallArguments) -> None:
         if owners := [other.name for other in map(calls_of, PUBLIC) if name in (*other.positional, *other.keywords)]:
             raise TypeError(f"{calls.name}() got an unexpected keyword argument {name!r}; it is for {owners[0]}()")
         hint = meant(name, known)
+        if calls.takes_metadata and not hint and says_how(name):
+            hint = f"it has no effect here; if it describes the image, give metadata={{{name!r}: …}}"
         if hint or not calls.takes_metadata:
             hint = f"; {hint}" if hint else f". It takes {', '.join(known)}"
             raise TypeError(f"{calls.name}() got an unexpected keyword argument {name!r}{hint}")

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -30,12 +30,17 @@ def answers(port: int) -> bool:
 
 @contextmanager
 def daemon(
-    command: Sequence[str | os.PathLike[str]], log: Path, grace: float = 10
+    command: Sequence[str | os.PathLike[str]], log: Path | None, grace: float = 10
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server in the foreground as a child that dies with us; its output goes to `log`."""
-    with log.open("ab") as output:
+    """Run a server in the foreground as a child that dies with us; its output goes to `log`.
+
+    Without a log, its input and output are pipes.
+    """
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("ab")) if log else None
+        pipes = [subprocess.DEVNULL, output, subprocess.STDOUT] if output else [subprocess.PIPE, subprocess.PIPE, None]
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent
+            command, stdin=pipes[0], stdout=pipes[1], stderr=pipes[2], preexec_fn=_die_with_parent
         )
     try:
         yield process
@@ -46,6 +51,8 @@ def daemon(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for pipe in filter(None, (process.stdin, process.stdout)):
+            pipe.close()
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from random import Random
 from urllib.parse import unquote, urlsplit
 
+from tests.servers import http
+
 DROPS = ("before", "unanswered", "halfway")
 """When a connection is dropped: before the request is passed on, after it is done, in the middle of the answer."""
 
@@ -101,8 +103,8 @@ class Proxy:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; return whether the connection stays open."""
-        head = await reader.readuntil(b"\r\n\r\n")
-        method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
+        head = await reader.readuntil(http.END)
+        method, target = http.asked(head)
         self._open += 1
         self.most = max(self.most, self._open)
         try:
@@ -110,7 +112,10 @@ class Proxy:
             if kind == "hang":
                 await reader.read()  # Until the client gives up. What it sends is never taken for a request.
                 return False
-            body = await _body(reader, head, writer)
+            if http.expects(head):
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                await writer.drain()
+            body = await _body(reader, http.body(head))
             if kind == "error":
                 writer.write(_error(len(self.requests) % 2 == 0, method))
                 await writer.drain()
@@ -132,11 +137,10 @@ class Proxy:
         try:
             to_server.write(request)
             await to_server.drain()
-            head = await from_server.readuntil(b"\r\n\r\n")
-            while head.startswith(b"HTTP/1.1 100"):
-                head = await from_server.readuntil(b"\r\n\r\n")
-            empty = method == "HEAD" or head.split(b" ", 2)[1] in (b"204", b"304")
-            answer = head + (b"" if empty else await _body(from_server, head))
+            head = await from_server.readuntil(http.END)
+            while http.is_interim(head):
+                head = await from_server.readuntil(http.END)
+            answer = head + await _body(from_server, http.answer_body(method, head))
         finally:
             to_server.close()
         writer.write({"unanswered": b"", "halfway": answer[: len(answer) // 2]}.get(kind, answer))
@@ -144,26 +148,16 @@ class Proxy:
         return not kind
 
 
-async def _body(reader: asyncio.StreamReader, head: bytes, writer: asyncio.StreamWriter | None = None) -> bytes:
-    """Return the body that follows a head, as it came; whom waits to be told to go on, is."""
-    headers = head.lower()
-    if writer is not None and b"\r\nexpect: 100-continue" in headers:
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        await writer.drain()
-    if b"\r\ntransfer-encoding: chunked" in headers:
-        return await _chunked(reader)
-    length = re.search(rb"\r\ncontent-length: *(\d+)", headers)
-    return await reader.readexactly(int(length.group(1))) if length else b""
-
-
-async def _chunked(reader: asyncio.StreamReader) -> bytes:
-    body = b""
-    while True:
-        size = await reader.readuntil(b"\r\n")
-        n = int(size.split(b";")[0], 16)
-        body += size + await reader.readexactly(n + 2 if n else 0)
-        if not n:
-            return body + await reader.readuntil(b"\r\n")
+async def _body(reader: asyncio.StreamReader, parts: http.Parts) -> bytes:
+    """Return a body as it comes."""
+    body = piece = b""
+    with suppress(StopIteration):
+        size = next(parts)
+        while True:
+            piece = await (reader.readexactly(size) if size else reader.readuntil(b"\r\n"))
+            body += piece
+            size = parts.send(piece)
+    return body
 
 
 def _without_expect(head: bytes) -> bytes:
