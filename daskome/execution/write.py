@@ -109,7 +109,7 @@ class Write:
 
     def create(self, journal: Journal, origins: Sequence[Origin]) -> None:
         """Create the arrays, empty, and the journal. What a far store said before counts if nothing has begun since."""
-        if read_attributes(forgotten(self.home)) != read_attributes(self.home):
+        if forgotten(self.home) != self.home and read_attributes(forgotten(self.home)) != read_attributes(self.home):
             forget(self.target)
         old = arrays_to_replace(self.target, self.plan, self.overwrite)
         create_arrays(self.target, self.plan, self.documents, old, journal, origins)

@@ -12,7 +12,6 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from dask._task_spec import DataNode
 from dask.order import order
 
 from daskome.model.regions import Region
@@ -62,7 +61,7 @@ def fetched_ahead(piece: da.Array, results: Sequence[da.Array], n: int) -> Itera
 
 def _view_in(piece: da.Array) -> RegionView | None:
     """Return the view of a region that a piece reads; None if it is in memory, or computed."""
-    values = (node.value for node in dict(piece.dask).values() if isinstance(node, DataNode))
+    values = (getattr(node, "value", node) for node in dict(piece.dask).values())
     return next((value for value in values if isinstance(value, RegionView)), None)
 
 
