@@ -76,6 +76,7 @@ def write_image(
     memory: Nbytes | None = None,
     staging: bool = False,
     check_source: bool = False,
+    verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -154,6 +155,12 @@ def write_image(
     check_source : bool
         Count the chunks of a zarr or HDF5 image that are not stored, and so would be written as the fill value. The
         plan says how many; a warning does, if there are any. It takes a listing of the store.
+    verbatim : bool
+        Take the encoded chunks of the image over as those of level 0: they are decoded for the next level, and stored
+        as they are, which saves encoding the largest level. The image must be a zarr array, of v2 or v3, or
+        `da.from_zarr` of one. Its chunks, shards and codecs are then the default of level 0, and others an error;
+        shards may be given that are made of whole chunks, or of whole shards. Chunks that are not stored stay so if the
+        fill value is the same.
     overwrite : bool
         Replace an existing image. Its labels, and other groups and attributes beside it, are kept.
     resume : bool
@@ -221,6 +228,7 @@ def plan_image(
     memory: Nbytes | None = None,
     staging: bool = False,
     check_source: bool = False,
+    verbatim: bool = False,
     workers: int | None = None,
     threads: int | None = None,
     overwrite: bool = False,
@@ -240,7 +248,7 @@ def plan_image(
         The target. If it is given, the plan follows its version, and what it holds is checked too.
     fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, level_paths, fs_options, memory
         As in `write_image`.
-    staging, check_source
+    staging, check_source, verbatim
         As in `write_image`.
     workers, threads : int, optional
         Plan for this many worker processes of `threads` threads (default 1) and `memory` each (default: not bounded),
@@ -290,6 +298,7 @@ def write_multiscale(
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     check_source: bool = False,
+    verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -308,7 +317,7 @@ def write_multiscale(
         methods the window's centre.
     group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`; scale and translation are those of the first level.
-    memory, check_source, overwrite, resume, retries, progress, compute, **metadata
+    memory, check_source, verbatim, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
 
     Returns
@@ -353,6 +362,7 @@ def write_labels(
     memory: Nbytes | None = None,
     staging: bool = False,
     check_source: bool = False,
+    verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -384,7 +394,7 @@ def write_labels(
         ``{1: {"area": 7}}`` or ``[{"label-value": 1, "area": 7}]``.
     label_metadata : dict, optional
         ``colors``, ``properties``, ``source`` and further entries of ``image-label`` (section "labels") in one dict.
-    memory, staging, check_source, overwrite, resume, retries, progress, compute, **metadata
+    memory, staging, check_source, verbatim, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces the labels of this name only.
 
     Returns
@@ -429,6 +439,7 @@ def write_multiscale_labels(
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     check_source: bool = False,
+    verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -448,7 +459,7 @@ def write_multiscale_labels(
         How the levels were made, as in `write_multiscale`.
     fmt, axes, scale, translation, axes_units, storage_options, level_paths, fs_options
         As in `write_image`.
-    memory, check_source, overwrite, resume, retries, progress, compute, **metadata
+    memory, check_source, verbatim, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
 
     Returns
@@ -495,6 +506,7 @@ def write_plate(
     memory: Nbytes | None = None,
     staging: bool = False,
     check_source: bool = False,
+    verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -523,7 +535,7 @@ def write_plate(
         Each with ``id`` and, optionally, ``name``, ``starttime`` and further entries (section "plate").
     fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`, for every image.
-    memory, staging, check_source, overwrite, resume, retries, progress, compute, **metadata
+    memory, staging, check_source, verbatim, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.
 
     Returns

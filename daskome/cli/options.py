@@ -157,6 +157,7 @@ IMAGE_ROWS = (
     MEMORY,
     Row("--staging", "staging", bool, "Allow a temporary copy of an IN that would be read over four times."),
     Row("--check-source", "check_source", bool, "Count chunks of IN that are not stored, and read as the fill value."),
+    Row("--verbatim", "verbatim", bool, "Store the chunks of a zarr IN as those of level 0, not encoded anew."),
     THREADS,
     FS_OPTION,
     IN_OPTION,

@@ -126,8 +126,12 @@ def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
             current, below, written = pass_, _read_by(run, planned, pass_), _written_by(run, planned, pass_)
             flying = InFlight(plan.workers.in_flight, plan.in_flight_nbytes(pass_))
         reads = plan.reads(unit)
-        piece, asked = (None, {}) if image is None else _piece_of(sources[image], reads, pass_.read_chunks)
-        yield UnitTask(unit, reads, piece, plan.pyramid(pass_), written, run.journal, below, flying, 0, asked)
+        piece, asked, taken = None, Annotations(), None
+        if image is not None and plan.takes_over(pass_):
+            taken = sources[image].array
+        elif image is not None:
+            piece, asked = _piece_of(sources[image], reads, pass_.read_chunks)
+        yield UnitTask(unit, reads, piece, plan.pyramid(pass_), written, run.journal, below, flying, 0, asked, taken)
 
 
 def _written_by(run: Run, planned: PlannedArrays, pass_: Pass) -> tuple[zarr.Array[Any], ...]:

@@ -26,6 +26,7 @@ from daskome.ome.fingerprint import checksum, parts_within
 from daskome.planning.plan import Unit
 from daskome.stores import sync_codecs
 from daskome.stores.arrays import as_stored, keeps_all
+from daskome.stores.encoded import EncodedChunks
 
 Checksums = dict[int, str]
 """Of blocks, by their numbers (`daskome.ome.fingerprint`)."""
@@ -37,6 +38,7 @@ def stores(
     piece: da.Array,
     arrays: Sequence[zarr.Array[Any]],
     checksums: Checksums | None = None,
+    encoded: EncodedChunks | None = None,
 ) -> list[da.Array]:
     """Return a lazy array per level of a unit, a temporary copy too; computing them writes it.
 
@@ -50,6 +52,8 @@ def stores(
         Where each of its regions lies.
     checksums : dict, optional
         Gets those of the blocks of level 0 that make the image's fingerprint.
+    encoded : EncodedChunks, optional
+        What the piece is read from, if the first level that is written takes its chunks over.
     """
     work, blocks, written = unit.pass_, [], (*unit.regions, *unit.copied)
     for k, (region, array) in enumerate(zip(written, arrays, strict=True), start=work.first):
@@ -59,11 +63,16 @@ def stores(
         piece = piece.rechunk(block_sizes(region, write_chunks), method="tasks")
         blocks.append(piece)
     noted = [checksums if k == 0 else None for k in range(work.first, work.first + len(blocks))]
-    return [write_level(*each) for each in zip(blocks, written, arrays, noted, strict=True)]
+    taken = [encoded, *[None] * len(blocks)][: len(blocks)]
+    return [write_level(*each) for each in zip(blocks, written, arrays, noted, taken, strict=True)]
 
 
 def write_level(
-    level: da.Array, region: Region, array: zarr.Array[Any], checksums: Checksums | None = None
+    level: da.Array,
+    region: Region,
+    array: zarr.Array[Any],
+    checksums: Checksums | None = None,
+    encoded: EncodedChunks | None = None,
 ) -> da.Array:
     """Return what writes a level, block by block, into a region of an array when it is computed.
 
@@ -73,7 +82,7 @@ def write_level(
         If Dask has cut the level into other blocks.
     """
     final = Blocks(level.dask, level.name, level.chunks, meta=level)
-    stored: da.Array = da.to_zarr(final, Target(array, region, checksums), compute=False)
+    stored: da.Array = da.to_zarr(final, Target(array, region, checksums, encoded), compute=False)
     if stored.chunks != level.chunks:
         raise RuntimeError(
             f"Dask {dask.__version__} would write blocks of {stored.chunks} instead of {level.chunks}, and two of them"
@@ -105,10 +114,17 @@ class Target(zarr.Array[Any]):
     store: Any = None
     shards: Any = None
 
-    def __init__(self, array: zarr.Array[Any], region: Region, checksums: Checksums | None = None) -> None:
+    def __init__(
+        self,
+        array: zarr.Array[Any],
+        region: Region,
+        checksums: Checksums | None = None,
+        encoded: EncodedChunks | None = None,
+    ) -> None:
         super().__init__(array.async_array)
         self.array = array
         self.checksums = checksums
+        self.encoded = encoded
         self.start = tuple(start for start, _ in region)
 
     @property
@@ -121,20 +137,27 @@ class Target(zarr.Array[Any]):
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write a block of whole stored objects; its index is counted from the start of the region."""
         index = tuple(slice(i.start + n, i.stop + n) for i, n in zip(index, self.start, strict=True))
-        sync_codecs.write(self.array, index, value)
+        if self.encoded is not None:
+            self.encoded.write(self.array, index, value)
+        else:
+            sync_codecs.write(self.array, index, value)
         if self.checksums is not None:
-            self.checksums.update(_checksums(self.array, index, value))
+            kept = self.encoded is not None or keeps_all(self.array)
+            self.checksums.update(_checksums(self.array, index, value, kept))
 
     def __dask_tokenize__(self) -> str:
         """Return a name that no other target has."""
         return uuid4().hex
 
 
-def _checksums(array: zarr.Array[Any], index: Sequence[slice], value: Any) -> Checksums:
-    """Return the checksums of those blocks of a part of an array that make its fingerprint, as it will return them."""
+def _checksums(array: zarr.Array[Any], index: Sequence[slice], value: Any, kept: bool) -> Checksums:
+    """Return the checksums of those blocks of a part of an array that make its fingerprint, as it will return them.
+
+    `kept` says that it returns what it is given.
+    """
     found = parts_within(tuple((i.start, i.stop) for i in index), array.shape, array.chunks)
     parts = ((number, value[part]) for number, part in found)
-    return {number: checksum(part if keeps_all(array) else as_stored(array, part)) for number, part in parts}
+    return {number: checksum(part if kept else as_stored(array, part)) for number, part in parts}
 
 
 def coarsen(piece: da.Array, pyramid: Pyramid, k: int, region: Region) -> da.Array:

@@ -23,10 +23,13 @@ from daskome.planning.plan import Unit
 from daskome.sources.adapt import as_source
 from daskome.sources.ahead import fetched_ahead
 from daskome.sources.annotations import Annotations
-from daskome.sources.pieces import is_remote, source_piece, without_payload
+from daskome.sources.blocks import is_remote
+from daskome.sources.pieces import source_piece, without_payload
 from daskome.sources.presence import check_still_there
+from daskome.sources.stored_whole import encoded_chunks_of, source_of_chunks
 from daskome.stores import journal as journals
 from daskome.stores.arrays import written_to
+from daskome.stores.encoded import EncodedChunks
 from daskome.stores.in_flight import InFlight, whole_objects
 from daskome.stores.journal import Journal, Record
 
@@ -65,6 +68,8 @@ class UnitTask:
         Seconds to wait before it runs, after it has failed.
     annotations : dict
         What the image asks of a scheduler (`annotations_of`).
+    taken : array-like, optional
+        The image, a zarr array perhaps with axes put in, if its chunks are taken over (`EncodedChunks`); no `piece`.
     """
 
     unit: Unit
@@ -77,6 +82,7 @@ class UnitTask:
     in_flight: InFlight = field(default_factory=InFlight)
     wait: float = 0
     annotations: Annotations = field(default_factory=dict)
+    taken: Any = None
 
     def __call__(self, slot: Slot | None = None) -> None:
         """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
@@ -88,23 +94,23 @@ class UnitTask:
         checksums: dict[int, str] = {}
         with whole_objects(self.arrays[0].store, self.in_flight) as store, slot or nullcontext():
             started = journals.now()
-            arrays = [written_to(array, store) for array in self.arrays]
-            piece = self._piece()
-            written = unit_graph.stores(self.unit, self.pyramid, piece, arrays, checksums)
+            encoded = None if self.taken is None else encoded_chunks_of(self.taken)
+            arrays, piece = [written_to(array, store) for array in self.arrays], self._piece(encoded)
+            written = unit_graph.stores(self.unit, self.pyramid, piece, arrays, checksums, encoded)
             with fetched_ahead(piece, written, self.unit.pass_.ahead):
                 dask.compute(written, scheduler=get_sync)
             seconds = journals.now() - started
-        if self.piece is not None:
-            check_still_there(self.piece)
+        for image in (self.piece, self.taken):
+            if image is not None:
+                check_still_there(image)
         journals.record(self.journal, self.unit, Record(journals.now(), seconds, checksums))
 
-    def _piece(self) -> da.Array:
+    def _piece(self, encoded: EncodedChunks | None) -> da.Array:
         """Return what the unit reads: of its image, of a temporary copy, or of the level below."""
-        return (
-            self.piece
-            if self.piece is not None
-            else source_piece(as_source(self.below), self.reads, self.unit.pass_.read_chunks)
-        )
+        if self.piece is not None:
+            return self.piece
+        source = as_source(self.below) if encoded is None else source_of_chunks(encoded)
+        return source_piece(source, self.reads, self.unit.pass_.read_chunks)
 
 
 def split_payload(task: UnitTask) -> tuple[UnitTask, list[Any], list[Any]]:

@@ -108,11 +108,15 @@ ZARR_V3 = ArrayFormat(
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How one array is stored: chunks, shards, and the other arguments of ``zarr.create_array`` as JSON."""
+    """How one array is stored: chunks, shards, and the other arguments of ``zarr.create_array`` as JSON.
+
+    `verbatim`: its chunks are those of the source, as they are stored there.
+    """
 
     chunks: Shape
     shards: Shape | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    verbatim: bool = False
 
     @property
     def objects(self) -> Shape:
@@ -150,6 +154,12 @@ def options_per_level(
         If a key is unknown or cannot be chosen by the caller, or if a list does not have one dict per level.
     """
     return parse_level_options(storage_options).map(partial(_chosen, follows=follows or {})).per_level(n)
+
+
+def parser(storage_options: StorageOptions, k: int) -> Callable[..., Layout]:
+    """Return what makes the layout of level k of its options: `parse_layout`, or what takes chunks over."""
+    taken = parse_level_options(storage_options).taken
+    return taken[k] if k < len(taken) else parse_layout
 
 
 def _chosen(options: Mapping[str, Any], follows: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,7 +202,7 @@ def parse_layout(
         if key in options and options[key] not in harmless:
             raise ValueError(f"storage option {key!r}: {reason}")
     default = _dividing(options.get("shards"), default or default_chunks(shape, axes), axes)
-    chunks = _edges(options.get("chunks"), default, axes, "chunks")
+    chunks = parse_edges(options.get("chunks"), default, axes, "chunks")
     shards = _shards(options.get("shards"), chunks, axes)
     chunks = tuple(min(c, n) for c, n in zip(chunks, shape, strict=True))
     if shards is not None:
@@ -221,7 +231,7 @@ def _cube(edge: int, shape: Shape, axes: Sequence[Axis]) -> Shape:
     return tuple(min(edge, n) if axis.spatial else 1 for n, axis in zip(shape, axes, strict=True))
 
 
-def _edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> Shape:
+def parse_edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> Shape:
     """Return one edge length per axis from None, "auto", an int for space, a dict by name or a sequence."""
     names = [axis.name for axis in axes]
     if value is None or value is True or (isinstance(value, str) and value == "auto"):
@@ -259,7 +269,7 @@ def _dividing(shards: Any, default: Shape, axes: Sequence[Axis]) -> Shape:
     """Return the longest chunks, at most the default, that divide the shards that are given."""
     if shards is None or isinstance(shards, bool | str):
         return default
-    edges = _edges(shards, default, axes, "shards")
+    edges = parse_edges(shards, default, axes, "shards")
     return tuple(next(c for c in range(min(d, s), 0, -1) if s % c == 0) for s, d in zip(edges, default, strict=True))
 
 
@@ -267,7 +277,7 @@ def _shards(value: Any, chunks: Shape, axes: Sequence[Axis]) -> Shape | None:
     if value is None or value is False:
         return None
     auto = tuple(c * SHARD_CHUNKS if axis.spatial else c for c, axis in zip(chunks, axes, strict=True))
-    shards = _edges(value, auto, axes, "shards")
+    shards = parse_edges(value, auto, axes, "shards")
     for axis, s, c in zip(axes, shards, chunks, strict=True):
         if s % c:
             near = max(s // c, 1) * c

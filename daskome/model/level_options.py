@@ -1,7 +1,7 @@
 """Storage options of a pyramid's levels, before it is known how many levels there are."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Union
 
 from daskome.model.regions import Shape
@@ -27,6 +27,10 @@ class LevelOptions:
         The paths of levels, with ``{}`` for their number. By default those of the specification's own examples.
     like : sequence of tuple of int
         The shapes of levels of another pyramid, which are taken as far as that only drops windows that an edge cuts.
+    taken : sequence of callable
+        What parses the options of the first levels instead of `parse_layout`: their chunks are taken over.
+    fallback : dict
+        Options of all other levels where their own do not say them.
 
     Examples
     --------
@@ -38,11 +42,13 @@ class LevelOptions:
     shared: bool = True
     paths: str = LEVEL_PATHS
     like: Sequence[Shape] = ()
+    taken: Sequence[Callable[..., Any]] = ()
+    fallback: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def first(self) -> Mapping[str, Any]:
         """The options of the first level."""
-        return self.levels[0] if self.levels else {}
+        return self.per_level(1)[0] if self.levels else {}
 
     @property
     def plain(self) -> dict[str, Any] | list[dict[str, Any]]:
@@ -79,7 +85,8 @@ class LevelOptions:
         """
         if not self.shared and len(self.levels) < n:
             raise ValueError(f"storage_options has {len(self.levels)} entries, but the pyramid has {n} levels")
-        return [dict(level) for level in (self.levels * n if self.shared else self.levels[:n])]
+        levels = self.levels * n if self.shared else self.levels[:n]
+        return [{**({} if k < len(self.taken) else self.fallback), **level} for k, level in enumerate(levels)]
 
 
 NO_OPTIONS = LevelOptions()

@@ -11,7 +11,7 @@ from daskome.model import regions
 from daskome.model.axes import Axis
 from daskome.model.factors import Factors, ScaleFactors, level_scale, next_ratio, parse_factors
 from daskome.model.image import ITEMSIZES, Image, check_image
-from daskome.model.layout import ArrayFormat, Layout, options_per_level, parse_layout
+from daskome.model.layout import ArrayFormat, Layout, options_per_level, parser
 from daskome.model.level_options import StorageOptions, parse_level_options
 from daskome.model.limits import Limits, default_limits
 from daskome.model.paths import is_inside
@@ -113,7 +113,7 @@ def image_pyramid(
     """
     check_image(image)
     (options,) = options_per_level(parse_level_options(storage_options).first, 1, _follows(image, stored_as))
-    chunks = parse_layout(options, image.shape, image.axes, image.itemsize, stored_as).chunks
+    chunks = parser(storage_options, 0)(options, image.shape, image.axes, image.itemsize, stored_as).chunks
     factors = parse_factors(scale_factors, image, chunks)
     shapes = level_shapes(image.shape, factors, parse_level_options(storage_options).like)
     return _pyramid(image, method, shapes, factors, storage_options, stored_as, limits or default_limits())
@@ -193,8 +193,8 @@ def _pyramid(
     paths = _paths(storage_options)
     options = options_per_level(storage_options, len(shapes), _follows(image, stored_as))
     layouts = [
-        parse_layout(chosen, shape, image.axes, image.itemsize, stored_as)
-        for chosen, shape in zip(options, shapes, strict=True)
+        parser(storage_options, k)(chosen, shape, image.axes, image.itemsize, stored_as)
+        for k, (chosen, shape) in enumerate(zip(options, shapes, strict=True))
     ]
     levels = [
         _level(paths.format(k), image, method, shape, level_factors, layout, limits)

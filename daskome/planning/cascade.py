@@ -135,7 +135,9 @@ def choose_route(pyramid: Pyramid, source: SourceChunks, options: PlanOptions) -
 
 
 def _staged(pyramid: Pyramid, source: SourceChunks, options: PlanOptions) -> StagedRoute | None:
-    """Return the route by the best temporary copy, or None if none fits in memory."""
+    """Return the route by the best temporary copy; None if none fits in memory, or chunks are taken over."""
+    if pyramid.levels[0].layout.verbatim:
+        return None
     routes = []
     for chunks in _staged_chunks(pyramid, source, options.limits):
         with suppress(ValueError):

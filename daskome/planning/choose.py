@@ -67,6 +67,7 @@ class PassCandidates:
             shared=source.shared,
             repeated=source.repeated,
             ahead=pieces_ahead(read, source, pyramid.itemsize, self.workers),
+            offers_verbatim=source.offers_verbatim,
         )
 
 

@@ -7,6 +7,8 @@ A unit goes through its region block by block, depth first, so only one block of
     level 1    [ parts of one block, waiting ]
     level 2    [ parts of one block, waiting ]
 
+Where level 0 takes the chunks of the source over, these wait too, encoded as they are, in place of its own.
+
 The peak is the larger of two moments: a piece is being read, or the block of some level is being encoded, while
 parts of all coarser levels wait.
 """
@@ -74,9 +76,13 @@ def unit_memory(
     if any(r > c for r, c in zip(read, source.longest, strict=True)):
         decoded = max(decoded, min(live, READ_NBYTES * 2 // pyramid.itemsize))  # some pieces are joined
     ahead = pieces_ahead(read, source, pyramid.itemsize, workers) * prod(read)
-    reading = live + decoded + ahead + sum(blocks[1:])
+    kept = live if levels[0].layout.verbatim else 0
+    reading = live + decoded + ahead + kept + sum(blocks[1:])
     writing = max(
-        own + max(live if k == 0 and consumed else own, _encoded(level, own, workers.at_once)) + sum(blocks[k + 1 :])
+        own
+        + max(live if k == 0 and consumed else own, _encoded(level, own, workers.at_once))
+        + kept
+        + sum(blocks[k + 1 :])
         for k, (level, own) in enumerate(zip(levels, blocks, strict=True))
     )
     held = MAPPED if prod(source.longest) * pyramid.itemsize >= MAPPED_FROM_NBYTES else HEAP
@@ -137,8 +143,10 @@ def _encoded(level: Level, block: int, at_once: int | None) -> int:
     """Return how many voxels the stored objects of a block take while they are encoded.
 
     A chunk is copied into one buffer and compressed into another. Shards are written one at a time: a shard waits for
-    all its chunks, then they are joined.
+    all its chunks, then they are joined; so it is if they are those of the source.
     """
+    if level.layout.verbatim:
+        return prod(level.layout.objects)
     chunks = block if at_once is None else min(block, at_once * prod(level.layout.chunks))
     return 2 * chunks if level.layout.shards is None else chunks + 2 * min(block, prod(level.layout.shards))
 

@@ -31,7 +31,7 @@ from daskome.planning.report import plan_html, plan_text
 from daskome.planning.serialize import from_json, to_json
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
-FORMAT = 9
+FORMAT = 10
 """The format of a plan as JSON. A job that was begun with another format is refused, not finished differently."""
 Describe = Callable[[Pyramid], Metadata]
 
@@ -286,6 +286,10 @@ class Plan:
     def is_temporary(self, pass_: Pass) -> bool:
         """Return whether what a pass writes is a temporary copy of an image."""
         return self.group_at(pass_.group).temporary
+
+    def takes_over(self, pass_: Pass) -> bool:
+        """Return whether the first level that a pass writes takes the chunks of an image over as they are."""
+        return pass_.image is not None and self.pyramid(pass_).levels[pass_.first].layout.verbatim
 
     def count(self, stage: int) -> int:
         """Return how many units a stage has."""

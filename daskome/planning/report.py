@@ -78,11 +78,22 @@ def _totals(plan: "Plan", rate: float) -> list[str]:
         *[f"up to {pluralize(flying, 'object')} of each worker on their way to the store at a time"] * (flying > 0),
         f"the source is read {plan.amplification:.2f} times" if plan.n_images else "the coarsest level is read",
         *map(str, plan.counted),
+        *_verbatim(plan),
         *_staging(plan),
         *_sharing(plan),
         f"takes {format_duration(cost.seconds(plan.loads, plan.workers.parallel, rate))}, if a thread reads,"
         f" downsamples and writes {rate / 1e6:.4g} MB/s of pixels",
     ]
+
+
+def _verbatim(plan: "Plan") -> Iterator[str]:
+    """Yield which levels have the chunks of the source, or could have them."""
+    passes = plan.image_passes
+    taken = {plan.pyramid(w).levels[w.first].path: None for w in passes if plan.takes_over(w)}
+    if taken:
+        yield f"the chunks of {', '.join(taken)} are those of the source, as they are: read and decoded, not encoded"
+    elif any(pass_.offers_verbatim for pass_ in passes):
+        yield "level 0 could be taken over as it is, not encoded anew: verbatim=True (--verbatim)"
 
 
 def _sharing(plan: "Plan") -> Iterator[str]:

@@ -95,6 +95,8 @@ class SourceChunks:
         Whether it is a level, stored or copied, not an image.
     far : bool
         As in `Source`.
+    offers_verbatim : bool
+        As in `Pass`.
     longest : tuple of int
         The longest piece along each axis.
     """
@@ -107,6 +109,7 @@ class SourceChunks:
     repeated: tuple[int, ...] = ()
     of_level: bool = False
     far: bool = False
+    offers_verbatim: bool = False
     longest: Shape = field(init=False)
 
     def __post_init__(self) -> None:
@@ -146,6 +149,8 @@ class Pass:
         Axes along which units compute the same parts of the image.
     ahead : int
         How many pieces of what is far away are fetched before they are needed.
+    offers_verbatim : bool
+        Whether the chunks of the image could be taken over as they are, if the caller wanted that.
     """
 
     group: str
@@ -162,6 +167,7 @@ class Pass:
     shared: int = 0
     repeated: tuple[int, ...] = ()
     ahead: int = 0
+    offers_verbatim: bool = False
 
     @property
     def reads_below(self) -> bool:

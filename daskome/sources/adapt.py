@@ -20,10 +20,11 @@ from daskome.model.dimension_names import axis_names
 from daskome.model.json_values import to_plain_json
 from daskome.model.source import Source
 from daskome.sources.array_likes import adapted
-from daskome.sources.blocks import checked_before_cuts, checked_blocks
+from daskome.sources.blocks import checked_blocks
 from daskome.sources.computed import ComputedArray
 from daskome.sources.dask_graphs import only_cuts, shared_keys
-from daskome.sources.provenance import stored_at, stored_whole
+from daskome.sources.declared import checked_where_made
+from daskome.sources.provenance import stored_at, zarr_behind
 from daskome.stores.groups import others_of
 from daskome.stores.kinds import anchor, in_flight_to
 
@@ -48,8 +49,7 @@ def as_source(image: Any) -> Source:
     if hasattr(image, "dims") and hasattr(image, "coords"):
         return _from_xarray(image)
     _check_known(image)
-    array = adapted(image)
-    array = stored_whole(array)
+    array = zarr_behind(adapted(image))
     source = Source(array, _chunks(array))
     stored = stored_at(source)
     for one in stored:
@@ -89,7 +89,7 @@ def _checked(array: Any) -> Any:
     """Return a Dask array whose blocks are checked; one that only cuts is checked where it is read, in other pieces."""
     if not isinstance(array, da.Array) or only_cuts(array):
         return array
-    return checked_blocks(checked_before_cuts(array), (0,) * array.ndim, array.name)
+    return checked_blocks(checked_where_made(array), (0,) * array.ndim, array.name)
 
 
 def _copies(source: Source) -> int:

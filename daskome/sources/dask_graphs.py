@@ -40,6 +40,11 @@ class Keys:
     def __contains__(self, key: Any) -> bool:
         return self.layer(key) is not None
 
+    def named(self, key: Any) -> str | None:
+        """Return the name of the layer that has the name of a key; the key may be in an optimized one, too."""
+        name = key[0] if type(key) is tuple and key else key
+        return name if name in self.graph.layers else None
+
     def layer(self, key: Any) -> str | None:
         """Return the name of the layer that has a key."""
         named = key[0] if type(key) is tuple and key else key
@@ -110,7 +115,7 @@ def _culled(graph: HighLevelGraph, keys: Iterable[Any], known: Container[Any] = 
         for name, own in new.items():
             layer, needs = graph.layers[name].cull(own, every)
             found.append((name, layer, needs))
-            seen.update(needs)
+            seen.update(key for key in needs if every.named(key) in (name, None))
             todo.update(*needs.values())
     return found
 
@@ -130,8 +135,7 @@ def shared_keys(array: da.Array) -> tuple[tuple[Any, ...], tuple[int, ...]]:
     graph, first = array.__dask_graph__(), (array.name, *(0,) * array.ndim)
     far = [axis for axis, n in enumerate(array.numblocks) if n >= MIN_BLOCKS_APART]
     known = {key for *_, needs in _culled(graph, [first]) for key in needs} if far else set()
-    along = {axes: _met(array, axes, known) for axes in [tuple(range(array.ndim)) if far else (), *((i,) for i in far)]}
-    every, *others = along.values()
+    every, *others = (_met(array, axes, known) for axes in [range(array.ndim) if far else (), *((i,) for i in far)])
     return tuple(every), tuple(axis for axis, keys in zip(far, others, strict=True) if keys - every)
 
 

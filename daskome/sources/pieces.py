@@ -18,7 +18,7 @@ from daskome.model.chunks import batches, chunks_within, consolidated, longest_c
 from daskome.model.regions import Region, Shape
 from daskome.model.source import READ_NBYTES, Source
 from daskome.sources.annotations import Annotations, annotations_of
-from daskome.sources.blocks import checked_blocks
+from daskome.sources.blocks import checked_blocks, is_remote
 from daskome.sources.computed import ComputedArray
 from daskome.sources.dask_graphs import restrict, with_values
 from daskome.sources.views import RegionView
@@ -89,11 +89,6 @@ def without_payload(piece: da.Array) -> tuple[da.Array, dict[Any, Any]]:
     }
     graph = HighLevelGraph({**layers, **bare}, piece.__dask_graph__().dependencies)
     return da.Array(graph, piece.name, piece.chunks, meta=piece._meta), held
-
-
-def is_remote(value: Any) -> bool:
-    """Whether a value is a future of a cluster."""
-    return type(value).__module__.startswith("distributed") and hasattr(value, "result")
 
 
 def _value(node: Any) -> Any:

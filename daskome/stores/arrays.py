@@ -11,6 +11,7 @@ from zarr.core.sync import sync
 from zarr.storage import MemoryStore, StorePath
 
 from daskome.model.pyramid import Level, Pyramid
+from daskome.model.regions import Shape
 from daskome.stores import sync_codecs
 
 LOSSLESS_CODECS = frozenset(
@@ -52,7 +53,31 @@ def open_levels(store_path: StorePath, levels: Iterable[Level]) -> list[zarr.Arr
 
 def as_stored(array: zarr.Array[Any], block: Any) -> Any:
     """Return the voxels of a block, which begins with a chunk, as an array would return them: codecs may be lossy."""
-    one = zarr.create_array(
+    one = _like(array, block)
+    one[...] = block
+    return one[...]
+
+
+def encoded_chunks(array: zarr.Array[Any], block: Any, wanted: Iterable[Shape]) -> dict[Shape, Buffer]:
+    """Return some chunks of a block, which begins with a chunk, as an array would encode them; fill value is left out.
+
+    They are wanted by their positions in the block.
+    """
+    one = _like(array, block)
+    found: dict[Shape, Buffer] = {}
+    for where in wanted:
+        each = zip(where, one.chunks, block.shape, strict=True)
+        part = tuple(slice(p * c, min((p + 1) * c, n)) for p, c, n in each)
+        one[part] = block[part]
+        buffer = sync((one.store_path / one.metadata.encode_chunk_key(where)).get())
+        found |= {} if buffer is None else {where: buffer}
+    return found
+
+
+def _like(array: zarr.Array[Any], block: Any) -> zarr.Array[Any]:
+    """Return an empty array in memory for a block of another, with the same chunks and codecs, without shards."""
+    metadata = array.metadata
+    return zarr.create_array(
         MemoryStore(),
         shape=block.shape,
         chunks=array.chunks,
@@ -61,10 +86,9 @@ def as_stored(array: zarr.Array[Any], block: Any) -> Any:
         serializer=array.serializer or "auto",
         compressors=array.compressors or None,
         fill_value=array.fill_value,
-        zarr_format=array.metadata.zarr_format,
+        zarr_format=metadata.zarr_format,
+        order=array.order if metadata.zarr_format == 2 else None,
     )
-    one[...] = block
-    return one[...]
 
 
 def keeps_all(array: zarr.Array[Any]) -> bool:

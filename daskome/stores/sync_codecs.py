@@ -6,23 +6,26 @@ event loop, for stores that do not need one either. Everything else goes zarr's 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.buffer.cpu import Buffer, NDBuffer
 from zarr.core.array_spec import ArraySpec
-from zarr.core.buffer import BufferPrototype, default_buffer_prototype
+from zarr.core.buffer import Buffer as AnyBuffer, BufferPrototype, default_buffer_prototype
 from zarr.core.codec_pipeline import BatchedCodecPipeline
+from zarr.core.sync import sync
 from zarr.registry import register_pipeline
 from zarr.storage import StorePath
 
 from daskome.stores.kinds import in_flight_to, waits_for_no_loop
 
 try:
+    from zarr.abc.store import SupportsSetSync
     from zarr.core.codec_pipeline import FusedCodecPipeline
 except ImportError:  # before zarr 3.3
+    SupportsSetSync = None  # type: ignore[assignment, misc]
     FusedCodecPipeline = None  # type: ignore[assignment, misc]
 ZARRS_OWN = (BatchedCodecPipeline, FusedCodecPipeline)
 """Another pipeline, such as that of zarrs, is the user's choice, and stays."""
@@ -111,6 +114,26 @@ def write(array: "zarr.Array[Any]", index: Sequence[slice], value: Any) -> None:
     """Write a part of an array. On an event loop, zarr takes only its own buffers within shards."""
     if not _run_inline(array, lambda: array.async_array.setitem(tuple(index), value, prototype=VOXELS)):
         array.set_basic_selection(tuple(index), value, prototype=None if array.shards else VOXELS)
+
+
+def put(array: "zarr.Array[Any]", objects: Mapping[str, AnyBuffer]) -> None:
+    """Store objects of an array, encoded already, by their keys in it."""
+    path, store = array.store_path, array.store
+    if waits_for_no_loop(store) and isinstance(store, SupportsSetSync):
+        for key, encoded in objects.items():
+            store.set_sync(f"{path.path}/{key}".lstrip("/"), encoded)
+    else:
+        sync(_put_all(path, objects, concurrency() or len(objects)))
+
+
+async def _put_all(path: StorePath, objects: Mapping[str, AnyBuffer], at_once: int) -> None:
+    room = asyncio.Semaphore(max(at_once, 1))
+
+    async def put_one(key: str, encoded: AnyBuffer) -> None:
+        async with room:
+            await (path / key).set(encoded)
+
+    await asyncio.gather(*(put_one(*each) for each in objects.items()))
 
 
 def read(array: Any, index: Sequence[slice]) -> Any:

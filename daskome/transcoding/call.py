@@ -45,6 +45,7 @@ def transcode(
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     check_source: bool = False,
+    verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     retries: int = 2,
@@ -79,6 +80,9 @@ def transcode(
         For the file systems of the source's and the target's URLs. They are never stored.
     memory, check_source, retries, progress, compute
         As in `daskome.write_image`.
+    verbatim : bool
+        As in `daskome.write_image`; of levels that are copied, all. They need nothing but the same chunks and codecs,
+        which are then the default, as `chunks` of larger ``shards`` too.
     overwrite : bool
         Replace an image at the target.
     resume : bool
@@ -144,7 +148,12 @@ def _planned(source: StorePath, target: StorePath | None, arguments: Arguments) 
     if target is not None and not arguments.get("resume"):
         check_target(target, hierarchy)
     storage = parse_level_options(arguments["storage_options"])
-    choices = ImageOptions(method=arguments["method"], scale_factors=factors, storage_options=storage)
+    choices = ImageOptions(
+        method=arguments["method"],
+        scale_factors=factors,
+        storage_options=storage,
+        verbatim=arguments.get("verbatim", False),
+    )
     request = chosen(PlanRequest, arguments)
     plan, sources = plan_hierarchy(hierarchy, version, choices, plan_options(target, request))
     if request.check_source:

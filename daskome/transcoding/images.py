@@ -1,7 +1,7 @@
 """The plan of one image of a hierarchy: each of its levels copied as it is, or made anew from the first."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ import zarr
 from daskome.kernels.methods import COPIED, METHODS, Method, find_method
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import DTYPES, Image
-from daskome.model.layout import Layout, options_per_level, parse_layout
+from daskome.model.layout import Layout, options_per_level, parser
 from daskome.model.level_options import LevelOptions
 from daskome.model.limits import Limits
 from daskome.model.missing_axes import put_in
@@ -33,6 +33,7 @@ from daskome.transcoding.stored import StoredGroup, StoredHierarchy
 from daskome.upgrade.metadata import factors_between
 from daskome.writing.description import ImageOptions, Planned, source_chunks
 from daskome.writing.labels import factors_like
+from daskome.writing.verbatim import could_take, with_taken
 
 STORED = "stored"
 """Scale factors of a transcode that copies levels as they are."""
@@ -127,24 +128,29 @@ class ImagePlanner:
         if self.hierarchy.tree.array(path) is None:
             raise ValueError(f"{path} is listed as a level, but there is no array (section 'multiscales')")
         array = self.hierarchy.array(path)
-        return StoredArray(dataset, multiscale, array, expand_axes(as_source(array), positions), positions)
+        source = expand_axes(self.choices.reading(as_source(array)), positions)
+        return StoredArray(dataset, multiscale, array, source, positions)
 
     def _copied(self, group: Group, arrays: list[StoredArray]) -> Plan:
         """Return the plan that copies levels; pyramids and passes of images that are alike are the same objects."""
         pyramid = self._pyramid(group.metadata, arrays)
         key = json.dumps(to_json(pyramid, {Method: str}), sort_keys=True), str([one.source.chunks for one in arrays])
         if key not in self.made:
-            chunks = [source_chunks(one.source) for one in arrays]
+            first = arrays[0]
+            offers = self._offers(self._storage(group.metadata, first).map(partial(self._over_own, first)), first)
+            chunks = [source_chunks(one.source, offers) for one in arrays]
             self.made[key] = plan_copies(pyramid, chunks, self.version, Group("", Metadata()), self.options)
         plan = self.made[key]
         return replace(plan, groups=(replace(group, pyramid=plan.groups[0].pyramid),))
 
     def _pyramid(self, metadata: Metadata, arrays: list[StoredArray]) -> Pyramid:
         first = arrays[0]
-        options = options_per_level(self._storage(metadata, first), len(arrays))
+        storage = self._storage(metadata, first)
+        storage = self._taking(storage, arrays)
+        options = options_per_level(storage, len(arrays))
         levels = [
-            _level(one, _layout(one, chosen, self.version), first, self.options.limits)
-            for one, chosen in zip(arrays, options, strict=True)
+            _level(one, self._layout(one, chosen, parser(storage, k)), first, self.options.limits)
+            for k, (one, chosen) in enumerate(zip(arrays, options, strict=True))
         ]
         return Pyramid("image", first.multiscale.axes, first.source.dtype, COPIED, tuple(levels))
 
@@ -152,6 +158,31 @@ class ImagePlanner:
         """Return the storage options that the caller gives; labels have the codec that suits them."""
         label = None if metadata.image_label is None else ImageLabel()
         return replace(self.choices, image_label=label).stored_with(self.version, first.positions)
+
+    def _taking(self, storage: LevelOptions, arrays: list[StoredArray]) -> LevelOptions:
+        """Return storage options with which levels take the chunks of these arrays over, if the caller wants that."""
+        return with_taken(storage, [one.source for one in arrays]) if self.choices.verbatim else storage
+
+    def _offers(self, storage: LevelOptions, first: StoredArray) -> bool:
+        """Whether the caller could want that."""
+        axes = first.multiscale.axes
+        return not self.choices.verbatim and could_take(storage, first.source, axes, self.version)
+
+    def _over_own(self, one: StoredArray, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Return storage options over those that an array has: its chunks and shards if neither is given."""
+        own = one.kept
+        given = chosen.get("chunks") is not None or chosen.get("shards") is not None
+        if not given and not self.choices.verbatim:
+            own["chunks"] = one.expanded(one.array.chunks)
+            if one.array.shards is not None and self.version.arrays.zarr_format == 3:
+                own["shards"] = one.expanded(one.array.shards)
+        attributes = {**own.get("attributes", {}), **(chosen.get("attributes") or {})}
+        return {**own, **chosen, **({"attributes": attributes} if attributes else {})}
+
+    def _layout(self, one: StoredArray, chosen: Mapping[str, Any], parse: Callable[..., Layout]) -> Layout:
+        options, axes = self._over_own(one, chosen), one.multiscale.axes
+        itemsize, chunks = one.array.dtype.itemsize, one.expanded(one.array.chunks)
+        return parse(options, one.source.shape, axes, itemsize, self.version.arrays, chunks)
 
     def _made_anew(self, group: Group, first: StoredArray, labelled: Pyramid | None) -> Plan:
         """Return the plan that makes the levels of an image from its first."""
@@ -163,12 +194,13 @@ class ImagePlanner:
         own = self.choices.method or METHODS.get(multiscale.method or "", METHODS["mean"])
         method = METHODS["mode"] if metadata.image_label is not None else find_method(own)
         factors = factors_like(self.choices.scale_factors, image, labelled)
-        storage = self._storage(metadata, first).map(partial(_over_own, first, self.version))
+        plain = self._storage(metadata, first).map(partial(self._over_own, first))
+        storage = self._taking(plain, [first])
         key = str((image, method.name, factors, storage, first.source.chunks))
         if key not in self.made:
             self.made[key] = plan_downsampled(
                 image,
-                source_chunks(first.source),
+                source_chunks(first.source, self._offers(plain, first)),
                 method,
                 self.version,
                 scale_factors=factors,
@@ -184,23 +216,6 @@ class ImagePlanner:
 def copies_levels(scale_factors: ScaleFactors) -> bool:
     """Whether levels are copied, rather than made anew."""
     return isinstance(scale_factors, str) and scale_factors == STORED
-
-
-def _over_own(one: StoredArray, version: Version, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return storage options over those that an array has: its chunks and shards if neither is given."""
-    own = one.kept
-    if chosen.get("chunks") is None and chosen.get("shards") is None:
-        own["chunks"] = one.expanded(one.array.chunks)
-        if one.array.shards is not None and version.arrays.zarr_format == 3:
-            own["shards"] = one.expanded(one.array.shards)
-    attributes = {**own.get("attributes", {}), **(chosen.get("attributes") or {})}
-    return {**own, **chosen, **({"attributes": attributes} if attributes else {})}
-
-
-def _layout(one: StoredArray, chosen: Mapping[str, Any], version: Version) -> Layout:
-    options, axes = _over_own(one, version, chosen), one.multiscale.axes
-    itemsize, chunks = one.array.dtype.itemsize, one.expanded(one.array.chunks)
-    return parse_layout(options, one.source.shape, axes, itemsize, version.arrays, chunks)
 
 
 def _level(one: StoredArray, layout: Layout, first: StoredArray, limits: Limits) -> Level:

@@ -24,7 +24,8 @@ from daskome.planning import build
 from daskome.planning.build import plan_downsampled
 from daskome.planning.plan import Describe, Plan
 from daskome.planning.work import PlanOptions, SourceChunks
-from daskome.writing.options import Arguments, chosen
+from daskome.writing.options import Arguments, check_bool, chosen
+from daskome.writing.verbatim import could_take, taken_source, with_taken
 
 Planned = tuple[Plan, list[Source]]
 """A plan, and the images that it reads in the order of `Pass.image`."""
@@ -54,6 +55,10 @@ class ImageOptions:
     level_paths: str | None = None
     like: Sequence[Shape] = ()
     metadata: Mapping[str, Any] | None = None
+    verbatim: bool = False
+
+    def __post_init__(self) -> None:
+        check_bool("verbatim", self.verbatim)
 
     def plan(self, source: Source, version: Version, options: PlanOptions) -> tuple[Plan, Source]:
         """Return the plan of an image that is downsampled, and the source that it reads.
@@ -63,16 +68,18 @@ class ImageOptions:
         ValueError
             If the image cannot be written as described.
         """
-        described, source = self.image(source), self._writable(source)
+        described, source = self.image(source), self.reading(self._writable(source))
         positions = missing_axes(described, version.every_axis)
         image, source = with_missing_axes(described, positions, version.every_axis), _with_axes(source, positions)
+        storage = self.stored_with(version, positions)
+        offers = not self.verbatim and could_take(storage, source, image.axes, version)
         plan = plan_downsampled(
             image,
-            source_chunks(source),
+            source_chunks(source, offers),
             find_method(self.method or "mean"),
             version,
             scale_factors=self.scale_factors,
-            storage_options=self.stored_with(version, positions),
+            storage_options=with_taken(storage, [source]) if self.verbatim else storage,
             describe=self.describe(version, image, source),
             options=options,
         )
@@ -89,8 +96,9 @@ class ImageOptions:
         if not sources:
             raise ValueError("the pyramid has no levels")
         described = [self.image(source) for source in sources]
-        sources = [self._writable(source) for source in sources]
+        sources = [self.reading(self._writable(source)) for source in sources]
         positions = missing_axes(described[0], version.every_axis)
+        storage = self.stored_with(version, positions)
         levels = [with_missing_axes(level, positions, version.every_axis) for level in described]
         expanded = [_with_axes(source, positions) for source in sources]
         plan = build.plan_levels(
@@ -98,11 +106,15 @@ class ImageOptions:
             list(map(source_chunks, expanded)),
             find_method(self.method or "mean"),
             version,
-            storage_options=self.stored_with(version, positions),
+            storage_options=with_taken(storage, expanded) if self.verbatim else storage,
             describe=self.describe(version, levels[0], sources[0]),
             options=options,
         )
         return _with_attributes(plan, sources[0]), expanded
+
+    def reading(self, source: Source) -> Source:
+        """Return an image as it is read: the zarr array that it is, if its chunks are taken over."""
+        return taken_source(source) if self.verbatim else source
 
     def _writable(self, source: Source) -> Source:
         """Return a source with only what can be written of it; images have no `image_label`, labels no channels."""
@@ -120,7 +132,7 @@ class ImageOptions:
         )
         options = options.map(partial(with_codecs, stored_as=version.arrays))
         if self.image_label is not None:
-            options = options.map(partial(_with_codec_of_labels, version=version))
+            options = _with_codec_of_labels(options, version)
         return options.map(partial(_padded, positions=positions)) if positions else options
 
     def image(self, source: Source) -> Image:
@@ -212,17 +224,27 @@ def _with_attributes(plan: Plan, source: Source) -> Plan:
     return replace(plan, groups=(replace(group, attributes=source.attributes), *others))
 
 
-def source_chunks(source: Source) -> SourceChunks:
+def source_chunks(source: Source, offers_verbatim: bool = False) -> SourceChunks:
     """Return what the planner must know of a source."""
-    shared, repeated = len(source.shared), source.repeated
-    return SourceChunks(source.chunks, source.buffer_copies, shared=shared, repeated=repeated, far=source.far)
+    return SourceChunks(
+        source.chunks,
+        source.buffer_copies,
+        shared=len(source.shared),
+        repeated=source.repeated,
+        offers_verbatim=offers_verbatim,
+        far=source.far,
+    )
 
 
-def _with_codec_of_labels(options: Mapping[str, Any], version: Version) -> Mapping[str, Any]:
-    """Return storage options with the compressor that suits labels, if they have none."""
-    if "compressor" in options:
-        return options
-    return {"compressors": parse_codec(version.arrays.labels, version.arrays), **options}
+def _with_codec_of_labels(options: LevelOptions, version: Version) -> LevelOptions:
+    """Return storage options with the compressor that suits labels, for levels that have none."""
+    codec = parse_codec(version.arrays.labels, version.arrays)
+    return replace(options.map(_renamed), fallback={"compressors": codec})
+
+
+def _renamed(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return storage options that call a compressor as zarr v3 does."""
+    return {"compressors" if key == "compressor" else key: value for key, value in options.items()}
 
 
 def _padded(options: Mapping[str, Any], positions: tuple[int, ...]) -> Mapping[str, Any]:

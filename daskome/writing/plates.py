@@ -20,6 +20,7 @@ from daskome.planning.build import together
 from daskome.planning.plan import Group, Plan
 from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
+from daskome.sources.stored_whole import encoding_in
 from daskome.sources.views import expand_axes
 from daskome.stores.groups import read_attributes
 from daskome.writing.description import ImageOptions, Planned, image_options
@@ -90,12 +91,13 @@ def plan_plate(
     parts, sources = [], []
     for one in images:
         described = image.image(one.source)
-        said = repr((one.source.omero, one.source.attributes))
-        key = (replace(described, name=""), one.source.chunks, one.source.buffer_copies, said)
+        source = image.reading(one.source)
+        said = repr((source.omero, source.attributes, image.verbatim and encoding_in(source)))
+        key = (replace(described, name=""), source.chunks, source.buffer_copies, said)
         if key not in plans:
-            plans[key], _ = image.plan(one.source, version, options)
+            plans[key], _ = image.plan(source, version, options)
         parts.append((f"{one.well}/{one.path}", plans[key]))
-        sources.append(expand_axes(one.source, missing_axes(described, version.every_axis)))
+        sources.append(expand_axes(source, missing_axes(described, version.every_axis)))
     return _named(together(parts, groups)), sources
 
 

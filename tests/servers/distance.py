@@ -174,7 +174,10 @@ class Near(End):
     async def _connect(self) -> None:
         try:
             await asyncio.get_running_loop().create_connection(lambda: self.server, *self.proxy.upstream)
-            self.transport.resume_reading()
+            if self.transport.is_closing():  # The client has given up meanwhile.
+                self.server.transport.close()
+            else:
+                self.transport.resume_reading()
         except OSError:
             self.transport.abort()
 

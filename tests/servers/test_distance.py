@@ -62,8 +62,8 @@ def test_what_is_asked_at_once_waits_at_once(s3: S3, far: Distance) -> None:
     began = time.perf_counter()
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda _: fs.cat_file(f"{bucket}/a"), range(8))) == [b"1"] * 8
-    assert 0.5 <= time.perf_counter() - began < 2
-    assert far.set().most == 8
+    assert 0.5 <= time.perf_counter() - began < 3  # One after the other would take 4.
+    assert far.set().most > 4
 
 
 class Sink(End):

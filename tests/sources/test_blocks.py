@@ -8,6 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from dask.highlevelgraph import HighLevelGraph
 from hypothesis import given, settings, strategies as st
 from zarr.storage import MemoryStore
 
@@ -48,6 +49,33 @@ def graph(block: Any) -> da.Array:
 
 def cut(block: Any) -> da.Array:
     return da.from_array(Fixed(block), chunks=(4, 8))
+
+
+def chained(block: Any) -> da.Array:
+    """Return blocks of which tasks of a hand-made graph are functions of another array's."""
+    whole = da.from_array(np.concatenate([PLANE, PLANE]), chunks=(4, 8))
+    tasks = {("made", i, 0): (lambda values: block, (whole.name, i, 0)) for i in range(2)}
+    layered = HighLevelGraph.from_collections("made", tasks, [whole])
+    return da.Array(layered, "made", ((4, 4), (8,)), "uint16")
+
+
+def overlapped(block: Any) -> da.Array:
+    """Return blocks that a function makes of blocks with their neighbours."""
+    whole = da.from_array(np.concatenate([PLANE, PLANE]), chunks=(4, 8))
+    meta = np.empty((0, 0), "uint16")
+    return whole.map_overlap(lambda _: block, depth=1, boundary=0, trim=False, dtype="uint16", meta=meta)
+
+
+def generalized(block: Any) -> da.Array:
+    """Return blocks that a generalized ufunc takes out of a tuple."""
+    whole = da.from_array(np.concatenate([PLANE, PLANE]), chunks=(4, 8))
+    return da.apply_gufunc(lambda _: (0, block), "(i)->(),(i)", whole, output_dtypes=["int64", "uint16"])[1]
+
+
+def of_a_block(block: Any) -> da.Array:
+    """Return blocks of which one is that of another array."""
+    other = da.Array({("other", 0, 0): (lambda: block,)}, "other", ((4,), (8,)), "uint16")
+    return da.concatenate([da.from_array(PLANE), da.from_delayed(other.to_delayed()[0, 0], (4, 8), "uint16")])
 
 
 KINDS = {"from_delayed": delayed, "map_blocks": mapped, "graph": graph, "from_array": cut, "array-like": Fixed}
@@ -132,7 +160,14 @@ LATER: dict[str, Callable[[da.Array], da.Array]] = {
 }
 
 
-@pytest.mark.parametrize("kind", [delayed, mapped, graph])
+DECLARED = [delayed, mapped, graph, chained, overlapped, generalized, of_a_block]
+
+
+def extended(*cases: Any) -> list[Any]:
+    return [pytest.param(case, marks=pytest.mark.extended) for case in cases]
+
+
+@pytest.mark.parametrize("kind", [*DECLARED[:3], *extended(*DECLARED[3:])])
 @pytest.mark.parametrize("later", list(LATER))
 def test_blocks_are_checked_before_they_are_cut(kind: Callable[[Any], Any], later: str) -> None:
     """Of a block that is too large, all parts would have the right shape."""
@@ -141,6 +176,109 @@ def test_blocks_are_checked_before_they_are_cut(kind: Callable[[Any], Any], late
     store, image = MemoryStore(), LATER[later](kind(PLANE + 1))
     daskome.write_image(image, store, None)
     np.testing.assert_array_equal(zarr.open_array(store, path="s0")[...], image.compute())
+
+
+HIDING: dict[str, Callable[[da.Array], da.Array]] = {
+    "sum": lambda image: image + da.ones((8, 8), chunks=(4, 8), dtype="uint16"),
+    "where": lambda image: da.where(da.ones((8, 8), chunks=(4, 8)) > 0, image, 0),
+    "joined": lambda image: image.rechunk((8, 8)),
+    "stack": lambda image: da.stack([image, da.zeros((8, 8), chunks=(4, 8), dtype="uint16")]),
+    "mean": lambda image: image + image.mean().astype("uint16"),
+    "maximum": lambda image: image + image.max(axis=0, keepdims=True),
+    "product": lambda image: da.einsum("ij,ij->ij", image, da.ones((8, 8), chunks=(4, 8), dtype="uint16")),
+    "resized": lambda image: image.map_blocks(np.resize, (4, 8), dtype="uint16", meta=np.empty((0, 0), "uint16")),
+    "assigned": lambda image: da.concatenate([image[:1], image[1:]]),
+    "cast": lambda image: image.astype("float32").astype("uint8"),
+}
+
+
+@pytest.mark.parametrize("kind", DECLARED)
+@pytest.mark.parametrize("block", ["one row", *extended("a scalar", "one dimension", "floats", "None")])
+@pytest.mark.parametrize("later", list(HIDING))
+def test_blocks_are_checked_before_they_are_broadcast_or_joined(
+    kind: Callable[[Any], Any], later: str, block: str
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=r"block \(.*\) of the image \(.*\) (is|has) .*the image says"):
+        written(HIDING[later](kind(WRONG[block])))
+    image = HIDING[later](kind(PLANE + 1))
+    np.testing.assert_array_equal(written(image), image.compute(scheduler="sync"))
+
+
+VOLUME = np.random.default_rng(0).integers(0, 60000, (6, 8, 10)).astype("uint16")
+
+
+SIZES: dict[str, Any] = {"output_sizes": {"j": 2}, "output_dtypes": ["uint16", "uint16"]}
+
+
+def honest() -> dict[str, Callable[[da.Array, da.Array], da.Array]]:
+    """Return functions of an image and of the same in single precision, with blocks for which Dask says what they are."""
+    return {
+        "mean": lambda x, f: f - f.mean(),
+        "standard score": lambda x, f: ((f - f.mean(axis=0)) / f.std(axis=0)).astype("float32"),
+        "keepdims": lambda x, f: x + x.max(axis=(1, 2), keepdims=True),
+        "argmax": lambda x, f: x.argmax(axis=0),
+        "cumsum": lambda x, f: x.cumsum(axis=0),
+        "blelloch": lambda x, f: da.cumsum(x, axis=1, method="blelloch"),
+        "median": lambda x, f: da.median(f, axis=0),
+        "percentile": lambda x, f: (f - da.percentile(f.ravel(), [50])).astype("int32"),
+        "histogram": lambda x, f: f + da.histogram(x, bins=9, range=(0, 60000))[0].cumsum(axis=0)[-1].astype("float32"),
+        "bincount": lambda x, f: x + da.bincount(x.ravel(), minlength=4).max(),
+        "unknown": lambda x, f: x + x[x > 30000].sum(),
+        "known": lambda x, f: x[x[:, 0, 0] > 9000].compute_chunk_sizes(),
+        "unique": lambda x, f: da.unique(x // 9000).compute_chunk_sizes()[:4, None],
+        "topk": lambda x, f: da.topk(x, 3, axis=0),
+        "indices": lambda x, f: x[da.from_array(np.array([1, 5, 3]), chunks=2)],
+        "vindex": lambda x, f: x.vindex[:, [1, 2], [3, 4]],
+        "assignment": assigned,
+        "reshape": lambda x, f: x.reshape(2, 3, 8, 10),
+        "ravel": lambda x, f: x.ravel()[:, None],
+        "new axis": lambda x, f: da.expand_dims(x, 3),
+        "pad": lambda x, f: da.pad(x, 2, mode="reflect"),
+        "roll": lambda x, f: da.roll(x, 3, axis=1),
+        "broadcast": lambda x, f: da.broadcast_to(x[:1], (4, 8, 10)),
+        "length one": lambda x, f: x * x[:1] + x[:, :1, :1],
+        "where": lambda x, f: da.add(x, 1, where=x > 5, out=da.zeros_like(x)),
+        "fft": lambda x, f: da.fft.fft(f.rechunk((-1, 4, 5)), axis=0).real,
+        "overlap": lambda x, f: f.map_overlap(lambda b: b - b.mean(), depth=1, boundary="none", dtype="float32"),
+        "windows": lambda x, f: da.lib.stride_tricks.sliding_window_view(x, 3, axis=0).mean(axis=-1),
+        "gufunc": lambda x, f: da.apply_gufunc(
+            lambda a: (a[..., :2], a.max(-1)), "(i)->(j),()", x.rechunk((3, 4, -1)), **SIZES
+        )[0],
+        "einsum": lambda x, f: da.einsum("ijk,ijl->ikl", f, f),
+        "matmul": lambda x, f: x @ x.transpose(0, 2, 1),
+        "coarsen": lambda x, f: da.coarsen(np.mean, f, {0: 4, 1: 2}, trim_excess=True),
+        "masked": lambda x, f: da.ma.filled(da.ma.masked_greater(x, 30000)[1:].rechunk(4), 7),
+        "reduction": lambda x, f: da.reduction(x, np.max, np.max, axis=0, dtype="uint16"),
+        "scalar": lambda x, f: x + da.from_delayed(dask.delayed(int)(3), (), "int64"),
+        "blocks": lambda x, f: x.blocks[1:, 0] + 1,
+        "arange": lambda x, f: x + da.arange(10, chunks=5),
+        "block numbers": lambda x, f: x.map_blocks(lambda b, block_id: b + block_id[0], dtype="uint16"),
+        "dropped axis": lambda x, f: x.rechunk((-1, 4, 5)).map_blocks(lambda b: b.max(0), drop_axis=0, dtype="uint16"),
+        "optimized": lambda x, f: dask.optimize((x + 1).map_blocks(np.copy).rechunk(3))[0] + x[:1],
+        "persisted": lambda x, f: (x + 1).map_blocks(np.copy).persist(scheduler="sync") + x[:1],
+        "big-endian": lambda x, f: x.astype(">u2").map_blocks(np.copy).rechunk(3) + 1,
+    }
+
+
+def assigned(image: da.Array, _: da.Array) -> da.Array:
+    copy = image.copy()
+    copy[0] = image[1]
+    copy[copy > 30000] = 7
+    return copy
+
+
+@pytest.mark.parametrize("kind", list(honest()))
+def test_graphs_whose_blocks_are_what_dask_says_are_written(kind: str) -> None:
+    """Dask says of some arrays inside its graphs what is not true of their blocks."""
+    image = da.from_array(VOLUME, chunks=(3, 4, 5)).map_blocks(lambda block: block // 2, dtype="uint16")
+    made = honest()[kind](image, image.astype("float32"))
+    np.testing.assert_allclose(written(made), made.compute(scheduler="sync"))
+
+
+def written(image: da.Array) -> Any:
+    """Return an image as units read it."""
+    source = as_source(image)
+    return source_piece(source, tuple((0, n) for n in source.shape), (4,) * image.ndim).compute(scheduler="sync")
 
 
 def test_of_what_is_only_cut_no_more_than_the_part_is_read() -> None:

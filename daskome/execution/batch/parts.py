@@ -21,9 +21,12 @@ from daskome.model.pyramid import Pyramid
 from daskome.model.source import Source
 from daskome.model.text import pluralize
 from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, Nbytes, ShowProgress
+from daskome.ome.versions import find_version
 from daskome.planning.plan import Plan
+from daskome.planning.work import Pass
 from daskome.readers import read
 from daskome.sources.adapt import as_source
+from daskome.sources.stored_whole import as_stored_whole, encoding_in
 from daskome.sources.views import expand_axes
 from daskome.stores.groups import reload_attributes
 from daskome.stores.journal import SavedRun
@@ -188,12 +191,22 @@ def _sources(saved: SavedRun, image: Any, in_options: Mapping[str, Any] | None) 
         opened = [as_source(one) for one in (image if many else [image])]
     if len(opened) != saved.plan.n_images:
         raise ValueError(f"the plan reads {pluralize(saved.plan.n_images, 'image')}, but {len(opened)} were given")
+    taken = {work.image for work in saved.plan.image_passes if saved.plan.takes_over(work)}
+    opened = [as_stored_whole(one) if k in taken else one for k, one in enumerate(opened)]
     sources = [expand_axes(one, origin.expanded) for one, origin in zip(opened, saved.origins, strict=True)]
     check_stamps(saved, sources)
     for work in (work for stage in saved.plan.stages for work in stage.passes):
         if work.image is not None:
             _check_planned(sources[work.image], saved.plan.pyramid(work), work.first)
+        if work.image is not None and work.image in taken:
+            _check_taken(sources[work.image], saved.plan, work)
     return sources
+
+
+def _check_taken(source: Source, plan: Plan, work: Pass) -> None:
+    """Raise a ValueError if the chunks of an image are not those that were planned to be taken over."""
+    level, version = plan.pyramid(work).levels[work.first], find_version(plan.version)
+    encoding_in(source).check(level.layout, level.shape, version.arrays)
 
 
 def _check_planned(source: Source, pyramid: Pyramid, level: int) -> None:
