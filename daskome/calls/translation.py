@@ -24,10 +24,10 @@ from daskome.calls.signatures import (
     reject_misspelt_arguments,
 )
 from daskome.model.axes import parse_axes
-from daskome.model.dimension_names import axis_names
 from daskome.model.level_options import LevelOptions, parse_level_options
 from daskome.model.regions import ceil_div
 from daskome.ome.versions import find_version
+from daskome.sources.dimension_names import axis_names
 
 # ---- calls
 

@@ -32,8 +32,9 @@ from daskome.sources.annotations import Annotations, annotations_of
 from daskome.sources.blocks import is_remote
 from daskome.sources.pieces import source_piece
 from daskome.sources.presence import Sight, check_travels, sights_of
-from daskome.stores import journal as journals, sync_codecs
+from daskome.stores import journal as journals
 from daskome.stores.journal import Journal
+from daskome.stores.objects import sync_codecs
 
 log = logging.getLogger("daskome")
 SPILL_FRACTION = 0.7

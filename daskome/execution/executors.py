@@ -46,9 +46,9 @@ from daskome.planning.plan import Plan
 from daskome.planning.work import CHUNKS_AT_ONCE, PROCESS_MEM, Workers
 from daskome.sources.presence import check_there, check_travels, sights_of
 from daskome.sources.provenance import read_by
-from daskome.stores import sync_codecs
 from daskome.stores.journal import Journal
 from daskome.stores.kinds import in_flight_to
+from daskome.stores.objects import sync_codecs
 
 RunInSlot = Callable[[UnitTask, Slot], None]
 

@@ -36,8 +36,8 @@ from daskome.sources.dask_graphs import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores import journal as journals
 from daskome.stores.arrays import PlannedArrays, open_levels
-from daskome.stores.in_flight import InFlight
 from daskome.stores.journal import Journal
+from daskome.stores.objects.in_flight import InFlight
 
 MAX_FAILURES_IN_A_ROW = 10
 """After this many failures for good without a success between them no further units are tried: the disk is full, …"""

@@ -24,9 +24,9 @@ from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
 from daskome.ome.fingerprint import checksum, parts_within
 from daskome.planning.plan import Unit
-from daskome.stores import sync_codecs
 from daskome.stores.arrays import as_stored, keeps_all
-from daskome.stores.encoded import EncodedChunks
+from daskome.stores.objects import sync_codecs
+from daskome.stores.objects.encoded import EncodedChunks
 
 Checksums = dict[int, str]
 """Of blocks, by their numbers (`daskome.ome.fingerprint`)."""

@@ -29,9 +29,9 @@ from daskome.sources.presence import check_still_there
 from daskome.sources.stored_whole import encoded_chunks_of, source_of_chunks
 from daskome.stores import journal as journals
 from daskome.stores.arrays import written_to
-from daskome.stores.encoded import EncodedChunks
-from daskome.stores.in_flight import InFlight, whole_objects
 from daskome.stores.journal import Journal, Record
+from daskome.stores.objects.encoded import EncodedChunks
+from daskome.stores.objects.in_flight import InFlight, whole_objects
 
 
 class WriteError(RuntimeError):

@@ -16,7 +16,6 @@ import numpy as np
 
 from daskome.model.axes import TYPES
 from daskome.model.chunks import Chunks, regular_chunks
-from daskome.model.dimension_names import axis_names
 from daskome.model.json_values import to_plain_json
 from daskome.model.source import Source
 from daskome.sources.array_likes import adapted
@@ -24,6 +23,7 @@ from daskome.sources.blocks import checked_blocks
 from daskome.sources.computed import ComputedArray
 from daskome.sources.dask_graphs import only_cuts, shared_keys
 from daskome.sources.declared import checked_where_made
+from daskome.sources.dimension_names import axis_names
 from daskome.sources.provenance import stored_at, zarr_behind
 from daskome.stores.groups import others_of
 from daskome.stores.kinds import anchor, in_flight_to

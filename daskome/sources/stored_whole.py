@@ -10,7 +10,7 @@ from daskome.model.source import Source
 from daskome.planning.encoding import Encoding, encoding_of
 from daskome.sources.adapt import as_source
 from daskome.sources.views import ExpandedArray, expand_axes
-from daskome.stores.encoded import EncodedChunks
+from daskome.stores.objects.encoded import EncodedChunks
 
 
 def stored_whole(source: Source) -> zarr.Array[Any] | None:

@@ -15,7 +15,7 @@ from daskome.model.chunks import Chunks, spans_within
 from daskome.model.regions import Region, Shape
 from daskome.model.source import NO_PIXELS, Source, Volume
 from daskome.sources.blocks import as_declared, to_numpy
-from daskome.stores import sync_codecs
+from daskome.stores.objects import sync_codecs
 
 Array = np.ndarray[Any, Any]
 MAPPED_STEP_NBYTES = 2**20

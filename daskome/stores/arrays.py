@@ -12,7 +12,7 @@ from zarr.storage import MemoryStore, StorePath
 
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
-from daskome.stores import sync_codecs
+from daskome.stores.objects import sync_codecs
 
 LOSSLESS_CODECS = frozenset(
     "bytes sharding_indexed transpose blosc zstd gzip zlib bz2 lzma lz4 shuffle crc32 crc32c adler32".split()

@@ -11,8 +11,6 @@ from typing import Any
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
-from daskome.stores.keeping import KeepingStore
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreKind:
@@ -105,8 +103,7 @@ def kind_of_scheme(scheme: str) -> StoreKind:
 def waits_for_no_loop(store: Store) -> bool:
     """Whether requests to a store, as it is, never wait for an event loop. A derived class may do what it likes."""
     said = getattr(store, "waits_for_no_loop", None)
-    inner = store._store if type(store) is KeepingStore else store
-    return any(type(inner) in row.sync_classes for row in KINDS) if said is None else bool(said)
+    return any(type(store) in row.sync_classes for row in KINDS) if said is None else bool(said)
 
 
 def in_flight_to(target: StorePath) -> int:

@@ -13,7 +13,7 @@ from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore
 
 from daskome.stores.arrays import written_to
-from daskome.stores.in_flight import ROOM, InFlight, WholeObjects, whole_objects
+from daskome.stores.objects.in_flight import ROOM, InFlight, WholeObjects, whole_objects
 
 LIMIT = InFlight(4, 1000)
 
