@@ -98,10 +98,10 @@ def write_image(
         bool, integers or floats of up to 64 bits. It is read in pieces, never as a whole.
     group : str, path, zarr.Group or zarr store
         The target: a path, a URL that fsspec knows, an open group or a store.
-    scale_factors : "auto", sequence of int or dict, or None
+    scale_factors : "auto", sequence of int, dict or sequence, or None
         One entry per level below the first, relative to level 0 and a multiple of the entry before: an int for all
-        axes of space, or a dict by axis name. ``"auto"`` first makes voxels isotropic, then halves all axes of space
-        until a level fits in one chunk. None writes level 0 only.
+        axes of space, a dict by axis name, or one int per axis. ``"auto"`` first makes voxels isotropic, then halves
+        all axes of space until a level fits in one chunk. None writes level 0 only.
     name : str, optional
         Name of the image. Default: the name of an xarray, or "image".
     method : str or callable, optional
@@ -144,7 +144,7 @@ def write_image(
     fs_options : dict, optional
         For the file system of a URL: the options of s3fs, gcsfs or adlfs, such as ``{"key": "…", "secret": "…",
         "endpoint_url": "https://…"}`` for S3, or ``{"connection_string": "…"}`` for Azure. They are never stored.
-        Default: what these libraries find in the environment.
+        Default: what these libraries find in the environment. obstore understands them, too, where it is installed.
     memory : int or str, optional
         Bytes that a worker process may use, or text such as "2GB". Default: 70 % of the worker's limit, above which
         Dask spills to disk; without a cluster, the memory of the machine.
@@ -586,7 +586,7 @@ def add_levels(
     ----------
     group : str, path, zarr.Group or zarr store
         The group of an OME-Zarr image, no matter what program wrote it.
-    scale_factors : "auto", or sequence of int or dict
+    scale_factors : "auto", or sequence of int, dict or sequence
         One entry per new level, relative to level 0, as in `write_image`.
     method : str or callable, optional
         As in `write_image`. Default: the method that the metadata name; else mean, for labels mode.

@@ -11,6 +11,7 @@ from distributed import Client, LocalCluster
 
 import daskome
 from daskome.model import limits
+from daskome.stores import kinds
 from tests import cuboid
 from tests.servers import s3 as s3_server
 from tests.servers.proxy import Proxy, proxy as run_proxy
@@ -83,6 +84,16 @@ def block_size(request: pytest.FixtureRequest) -> None:
     """Both ways of planning."""
     if request.param == "small":
         request.getfixturevalue("tiny_blocks")
+
+
+@pytest.fixture(params=["obstore", pytest.param("fsspec", marks=pytest.mark.extended)])
+def opened_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What opens URLs of buckets: obstore, or fsspec's file systems, as where obstore is not installed."""
+    if request.param == "fsspec":
+        monkeypatch.setattr(kinds, "find_spec", lambda name: None)
+    else:
+        pytest.importorskip(request.param)
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """The calls of every release of ``ome_zarr.writer``: positional orders, keywords, and what fits where."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
 from functools import cache
 from inspect import Parameter, signature
@@ -130,7 +130,7 @@ def _is_chunks(value: Any) -> bool:
 
 
 def _is_factors(value: Any) -> bool:
-    numbers = all_are(lambda one: is_dict(one) or isinstance(one, Real), value, list)
+    numbers = all_are(lambda one: is_dict(one) or isinstance(one, Real) or all_are(is_int, one), value, list)
     factor = all_are(lambda one: is_dict(one) or (is_int(one) and one > 1), value, tuple)
     return numbers or factor or (_is_name(value) and value == "auto")
 
@@ -180,8 +180,14 @@ def bound_arguments(calls: Calls, args: Sequence[Any], kwargs: Mapping[str, Any]
         raise TypeError(f"{calls.name}() got multiple values for argument {twice[0]!r}")
     arguments = {**by_name, **kwargs}
     if "pyramid" in arguments:
-        arguments["pyramid"] = list(arguments["pyramid"])
+        arguments["pyramid"] = _levels(arguments["pyramid"])
     return arguments
+
+
+def _levels(pyramid: Any) -> list[Any]:
+    if isinstance(pyramid, str | bytes | Mapping) or not isinstance(pyramid, Iterable):
+        raise TypeError(f"pyramid is of type {type(pyramid).__name__}; give a list of arrays, from fine to coarse")
+    return list(pyramid)
 
 
 PIXELS: Final = ("image", "labels", "pyramid", "wells", "group")
@@ -189,16 +195,20 @@ PIXELS: Final = ("image", "labels", "pyramid", "wells", "group")
 
 
 def as_lists(value: Any) -> Any:
-    """Return an argument with lists for the NumPy arrays in it.
+    """Return an argument with lists for NumPy arrays, ranges, iterators and views of dicts, which are read once.
 
     >>> import numpy as np
     >>> as_lists({"chunks": np.array([32, 32])})
     {'chunks': [32, 32]}
+    >>> as_lists(2**k for k in range(1, 4))
+    [2, 4, 8]
     """
     if isinstance(value, np.ndarray):
         return value.tolist()
     if type(value) in (list, tuple):
         return type(value)(map(as_lists, value))
+    if isinstance(value, range | Iterator | KeysView | ValuesView):
+        return list(map(as_lists, value))
     return {key: as_lists(one) for key, one in value.items()} if type(value) is dict else value
 
 
@@ -232,7 +242,9 @@ def _named(order: Sequence[str], args: Sequence[Any]) -> CallArguments | None:
 
 
 def _doubtful(factors: Any) -> bool:
-    """Whether ints do not rise by whole multiples, as scale factors must."""
+    """Whether ints do not rise by whole multiples, as scale factors must, or there are several for a level."""
+    if factors and all_are(lambda one: all_are(is_int, one), factors, list):
+        return True
     if not all_are(is_int, factors, tuple):
         return False
     return any(b <= a or b % a for a, b in pairwise((1, *factors)))

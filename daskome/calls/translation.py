@@ -24,6 +24,7 @@ from daskome.calls.signatures import (
     reject_misspelt_arguments,
 )
 from daskome.model.axes import parse_axes
+from daskome.model.factors import factors_by_axis, list_factors, whole_factor
 from daskome.model.level_options import LevelOptions, parse_level_options
 from daskome.model.regions import ceil_div
 from daskome.ome.versions import find_version
@@ -121,20 +122,14 @@ def _method(calls: Calls, arguments: CallArguments) -> None:
 
 
 def _without_axes(calls: Calls, arguments: CallArguments) -> None:
-    """Versions that know neither axes nor transformations ignore those that do not fit the image, as ome_zarr does."""
+    """Versions that know no axes ignore those that do not fit the image, as ome_zarr does."""
     version, shapes = find_version(arguments["fmt"]), _shapes(arguments)
     if not version.every_axis or not shapes:
         return
-    ndim, axes, levels = len(shapes[0]), arguments.get("axes"), arguments.get("coordinate_transformations") or ()
-    steps = [step for level in levels for step in level] if _are_levels(levels) else []
-    vectors = [step.get(str(step.get("type"))) for step in steps]
-    wrong = {
-        "axes": axes is not None and len(list(axes)) != ndim,
-        "coordinate_transformations": any(len(vector or ()) != ndim for vector in vectors),
-    }
-    for name in (name for name, is_wrong in wrong.items() if is_wrong):
-        warn(f"{name} are ignored: OME-Zarr {version.name} stores none, and they are not for {ndim} dimensions")
-        del arguments[name]
+    ndim, axes = len(shapes[0]), arguments.get("axes")
+    if axes is not None and len(list(axes)) != ndim:
+        warn(f"axes are ignored: OME-Zarr {version.name} stores none, and they are not for {ndim} dimensions")
+        del arguments["axes"]
 
 
 def _axes_of_dicts(calls: Calls, arguments: CallArguments) -> None:
@@ -184,7 +179,7 @@ def _level_options(level: Mapping[str, Any], arguments: CallArguments) -> CallAr
     options = {key: value for key, value in level.items() if key != "overwrite"}
     shape = next(iter(_shapes(arguments)), ())
     lengths = {key: options[key] for key in ("chunks", "shards") if isinstance(options.get(key), list | tuple)}
-    short = {key: value for key, value in lengths.items() if len(value) < len(shape)}
+    short = {key: value for key, value in lengths.items() if 0 < len(value) < len(shape)}
     return options | {key: (*shape[: len(shape) - len(value)], *value) for key, value in short.items()}
 
 
@@ -226,10 +221,22 @@ def plane_factors(shape: Sequence[int], downscale: int, max_layer: int) -> list[
 
 
 def _transformations(calls: Calls, arguments: CallArguments) -> None:
-    """Scale and translation of the first level; the others follow from the factors, and must agree with them."""
-    levels = arguments.pop("coordinate_transformations", None)
+    """Scale and translation of the first level, if the version stores them or they can be those of the image."""
+    levels, version = arguments.pop("coordinate_transformations", None), arguments.get("fmt")
     if not levels:
         return
+    try:
+        _fit(levels, arguments)
+    except (ValueError, TypeError) as error:
+        if version is None or find_version(version).transforms is not None:
+            raise
+        warn(f"coordinate_transformations are ignored: OME-Zarr {version} stores none, and {error}")
+    else:
+        _place(arguments, levels)
+
+
+def _fit(levels: Any, arguments: CallArguments) -> None:
+    """Check the transformations of all levels: they follow from the factors, or say what these are."""
     _check_placed(levels, len(_shapes(arguments)[0]))
     scales = [_vector(level, "scale") or () for level in levels]
     ratios = [[b / a for a, b in zip(scales[0], scale, strict=True)] for scale in scales]
@@ -238,8 +245,7 @@ def _transformations(calls: Calls, arguments: CallArguments) -> None:
     elif arguments.get("scale_factors", "auto") == "auto":
         arguments["scale_factors"] = [_factors(ratio, arguments) for ratio in ratios[1:]] or None
     else:
-        _check_levels(ratios, [_smaller(entry, arguments) for entry in (1, *(arguments["scale_factors"] or ()))])
-    _place(arguments, levels)
+        _check_levels(ratios, [_smaller(entry, arguments) for entry in (1, *list_factors(arguments["scale_factors"]))])
 
 
 def _are_levels(levels: Any) -> bool:
@@ -332,10 +338,9 @@ def _whole(ratio: float, n: int) -> int:
 
 def _smaller(entry: Any, arguments: CallArguments) -> list[int]:
     """Return the shape of a level; an int is a factor of the axes of space."""
-    named = entry if isinstance(entry, Mapping) else {axis.name: entry for axis in _axes(arguments) if axis.spatial}
-    return [
-        ceil_div(n, named.get(name, 1)) for name, n in zip(_axis_names(arguments), _shapes(arguments)[0], strict=True)
-    ]
+    axes, shape = _axes(arguments), _shapes(arguments)[0]
+    named = factors_by_axis(entry, axes)
+    return [ceil_div(n, whole_factor(named.get(axis.name, 1), axis.name)) for axis, n in zip(axes, shape, strict=True)]
 
 
 def _metadata(calls: Calls, arguments: CallArguments) -> None:

@@ -30,6 +30,7 @@ from daskome.cli.options import (
 )
 from daskome.cli.params import BlocksParam, PairsParam, PartParam, ValuesParam
 from daskome.execution.batch.schedulers import SCHEDULERS
+from daskome.model.problem import errors
 from daskome.model.text import parse_nbytes, pluralize
 
 
@@ -318,11 +319,12 @@ def verify(
         ):
             problems = daskome.verify(url, pixels=pixels, source=image, fs_options=fs_options, progress=progress)
         for problem in problems:
-            click.echo(f"{problem.where}: {problem.message}", err=True)
-        if problems:
+            click.echo(f"{'warning: ' * problem.warning}{problem.where}: {problem.message}", err=True)
+        if errors(problems):
             raise SystemExit(FAILED)
         if not quiet:
-            click.echo(f"{url}: no problem found; checked: metadata, {_checked(pixels, source)}")
+            found = "no error" if problems else "no problem"
+            click.echo(f"{url}: {found} found; checked: metadata, {_checked(pixels, source)}")
             for line in _not_compared(url, fs_options) if pixels and not source else ():
                 click.echo(line)
 

@@ -102,7 +102,8 @@ FS_OPTION = Row(
     "--fs-option",
     "fs_options",
     PairsParam(),
-    "Option of the file system of OUT's URL, such as endpoint_url=https://…; repeatable. Never stored.",
+    "Option of the file system of OUT's URL, as s3fs, gcsfs or adlfs call it, such as endpoint_url=https://…;"
+    " repeatable. Never stored.",
 )
 URL_OPTION = Row("--fs-option", "fs_options", PairsParam(), "Option of the file system of the URL; repeatable.")
 IN_OPTION = Row("--in-option", "in_options", PairsParam(), "Option of the file system of IN's URL; repeatable.")

@@ -145,7 +145,7 @@ def available_workers(target: StorePath | None = None, memory: int | str | None 
     """
     scheduler = scheduler_for(target)
     n, threads, usable = _size(scheduler)
-    nbytes = usable if memory is None else parse_nbytes(memory)
+    nbytes = usable if memory is None else parse_nbytes(memory, "memory")
     flying = 0 if target is None else in_flight_to(target)
     return Workers(n, threads, nbytes, at_once=_at_once(target, scheduler), in_flight=flying)
 

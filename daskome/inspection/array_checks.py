@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from itertools import pairwise
 from math import isclose
 from typing import Any
@@ -156,12 +155,14 @@ def _scales(image: StoredImage, version: Version) -> Findings:
 
 
 def _translations(image: StoredImage, version: Version) -> Findings:
-    """A warning: the text leaves what a ``type`` means to the writer."""
-    return (replace(problem, warning=True) for problem in misplaced_levels(image))
+    return misplaced_levels(image)
 
 
 def misplaced_levels(image: StoredImage) -> Findings:
-    """Yield levels whose translation is not where our method of that name takes samples."""
+    """Yield levels whose translation is not where our method of that name takes samples.
+
+    These are warnings: the text leaves what a ``type`` means to the writer.
+    """
     method = image.method
     if method is None:
         return
@@ -171,7 +172,7 @@ def misplaced_levels(image: StoredImage) -> Findings:
             if not abs(value - wanted) <= TRANSLATION_TOLERANCE * base:
                 samples = f"samples of {method.name!r} start at {wanted:.10g}"
                 message = f"translation of axis {name!r} is {value:.10g}, but {samples}"
-                yield Problem(level.where, message, section="coordinateTransformations")
+                yield Problem(level.where, message, True, "coordinateTransformations")
 
 
 def _downsampled(image: StoredImage) -> Iterator[tuple[PlacedDataset, StoredLevel, Numbers, Numbers]]:

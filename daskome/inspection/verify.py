@@ -6,7 +6,10 @@ Any OME-Zarr can be verified, whichever program wrote it: an image, its labels, 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import misplaced_levels
@@ -49,8 +52,8 @@ def verify(
     Returns
     -------
     list of Problem
-        The errors of `daskome.validate`, then levels that do not lie where their method takes samples, then those of
-        pixels from fine to coarse.
+        The errors of `daskome.validate`, then, as its warnings, levels that do not lie where their method takes
+        samples, then what is wrong with pixels, from fine to coarse.
 
     Raises
     ------
@@ -74,9 +77,9 @@ def verify(
     s0 y 0:64, x 0:64: is not what was written there: its checksum is c71c0011, but 3ad9e426 was recorded
     """
     bar = drawn(progress, "blocks")
-    wanted = None if isinstance(pixels, bool) else int(pixels)
-    if wanted is not None and wanted < 1:
-        raise ValueError(f"pixels={pixels}: give True, False, or at least 1 block per level")
+    wanted = None if isinstance(pixels, bool | np.bool_) else pixels
+    if wanted is not None and (not isinstance(wanted, Integral) or wanted < 1):
+        raise ValueError(f"pixels={pixels!r}: give True, False, or at least 1 block per level")
     groups = inspected(locate(target, fs_options, read_only=True))
     parts = list(_parts(groups, pixels is not False, source))
     return [

@@ -174,6 +174,8 @@ def _names(axes: Iterable[Axis]) -> list[str]:
 
 
 def _number(value: Any, what: str) -> float:
+    if isinstance(value, bool):
+        raise ValueError(f"{what} has {value}, which is not a number")
     try:
         return float(value)
     except (TypeError, ValueError) as error:
@@ -209,7 +211,7 @@ def _with_units(axes: tuple[Axis, ...], units: Mapping[str, str] | str | None) -
         units = {axis.name: units for axis in axes if axis.spatial}
     units = {} if units is None else units
     if not isinstance(units, Mapping):
-        raise ValueError(f"units {units!r}: give one for all axes of space, as in 'micrometer', or a dict by name")
+        raise ValueError(f"axes_units {units!r}: give one for all axes of space, as in 'micrometer', or a dict by name")
     reject_unknown(units, _names(axes), "unit for axis")
     return tuple(replace(a, unit=_parse_unit(a, units.get(a.name, a.unit))) for a in axes)
 

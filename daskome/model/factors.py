@@ -1,6 +1,6 @@
 """Downsampling factors: as the caller gives them, or chosen so that voxels become isotropic first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from math import isfinite, log2
 from numbers import Real
 from typing import Any
@@ -10,7 +10,7 @@ from daskome.model.image import Image
 from daskome.model.regions import Shape, ceil_div
 
 Factors = tuple[int, ...]
-ScaleFactors = str | Sequence[int | Mapping[str, int]] | None
+ScaleFactors = str | Sequence[int | Mapping[str, int] | Sequence[int]] | None
 
 
 def parse_factors(scale_factors: ScaleFactors, image: Image, chunks: Shape) -> list[Factors]:
@@ -18,9 +18,9 @@ def parse_factors(scale_factors: ScaleFactors, image: Image, chunks: Shape) -> l
 
     Parameters
     ----------
-    scale_factors : "auto", sequence of int or dict, or None
-        One entry per level below the first, relative to level 0: an int for all axes of space (an
-        axis of one voxel keeps it), or a dict by axis name. None: no levels below the first.
+    scale_factors : "auto", sequence of int, dict or sequence, or None
+        One entry per level below the first, relative to level 0: an int for all axes of space (an axis of one voxel
+        keeps it), a dict by axis name, or one int per axis. None: no levels below the first.
         ``"auto"`` makes voxels isotropic first, then halves until a level fits in one chunk.
 
     Raises
@@ -38,12 +38,49 @@ def parse_factors(scale_factors: ScaleFactors, image: Image, chunks: Shape) -> l
     """
     if isinstance(scale_factors, str) and scale_factors == "auto":
         return _auto_factors(image, chunks)
-    if scale_factors is not None and (isinstance(scale_factors, str) or not hasattr(scale_factors, "__iter__")):
-        raise ValueError(f"scale_factors {scale_factors!r}: give a list such as [2, 4, 8], or 'auto'")
     levels: list[Factors] = [(1,) * len(image.axes)]
-    for entry in () if scale_factors is None else scale_factors:
+    for entry in list_factors(scale_factors):
         levels.append(_next_factors(entry, levels[-1], image))
     return levels
+
+
+def list_factors(scale_factors: Any) -> list[Any]:
+    """Return the entries of factors, one for each level below the first; "auto" has none.
+
+    Raises
+    ------
+    ValueError
+        If they are not a list.
+
+    Examples
+    --------
+    >>> list_factors((2, 4)), list_factors("auto")
+    ([2, 4], [])
+    """
+    if scale_factors is None or (isinstance(scale_factors, str) and scale_factors == "auto"):
+        return []
+    if isinstance(scale_factors, Mapping):
+        raise ValueError(f"scale_factors {scale_factors!r}: give a list with one such dict per level")
+    if isinstance(scale_factors, str | bytes | Set) or not isinstance(scale_factors, Iterable):
+        raise ValueError(f"scale_factors {scale_factors!r}: give a list such as [2, 4, 8], or 'auto'")
+    return list(scale_factors)
+
+
+def factors_by_axis(entry: Any, axes: Sequence[Axis]) -> dict[str, Any]:
+    """Return the factors of a level by axis, of those axes that its entry names; an int names those of space.
+
+    >>> factors_by_axis((1, 2), (Axis("z", "space"), Axis("y", "space")))
+    {'z': 1, 'y': 2}
+    """
+    names = [axis.name for axis in axes]
+    if isinstance(entry, Mapping):
+        reject_unknown(entry, names, "scale factor for axis")
+        return dict(entry)
+    if not isinstance(entry, list | tuple):
+        return {axis.name: entry for axis in axes if axis.spatial}
+    if len(entry) != len(names):
+        raise ValueError(f"scale factors {entry!r} of a level are {len(entry)}, but the axes are {''.join(names)!r}")
+    return dict(zip(names, entry, strict=True))
 
 
 def level_scale(values: tuple[float, ...], factors: tuple[float, ...]) -> tuple[float, ...]:
@@ -84,21 +121,27 @@ def _halved(axes: list[int], voxel: tuple[float, ...]) -> list[int]:
     return fine or axes
 
 
-def _next_factors(entry: int | Mapping[str, int], before: Factors, image: Image) -> Factors:
+def _next_factors(entry: Any, before: Factors, image: Image) -> Factors:
     sizes = tuple(ceil_div(n, f) for n, f in zip(image.shape, before, strict=True))
-    if isinstance(entry, Mapping):
-        reject_unknown(entry, [a.name for a in image.axes], "scale factor for axis")
-        wanted = [entry.get(axis.name, 1) for axis in image.axes]
-    else:
-        wanted = [entry if a.spatial and n > 1 else f for a, n, f in zip(image.axes, sizes, before, strict=True)]
-    factors = tuple(_whole(f, axis) for f, axis in zip(wanted, image.axes, strict=True))
+    wanted = factors_by_axis(entry, image.axes)
+    if not isinstance(entry, Mapping | list | tuple):
+        short = {a.name: f for a, n, f in zip(image.axes, sizes, before, strict=True) if n == 1}
+        wanted |= {name: factor for name, factor in short.items() if name in wanted}
+    factors = tuple(whole_factor(wanted.get(axis.name, 1), axis.name) for axis in image.axes)
     _check_factors(factors, before, sizes, image)
     return factors
 
 
-def _whole(value: Any, axis: Axis) -> int:
-    if not isinstance(value, Real) or not isfinite(value) or float(value) != int(float(value)) or value < 1:
-        raise ValueError(f"scale factor {value!r} of axis {axis.name!r} must be a whole number, 1 or more")
+def whole_factor(value: Any, name: str) -> int:
+    """Return the factor of an axis; raise a ValueError unless it is a whole number, 1 or more."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Real)
+        or not isfinite(value)
+        or float(value) != int(float(value))
+        or value < 1
+    ):
+        raise ValueError(f"scale factor {value!r} of axis {name!r} must be a whole number, 1 or more")
     return int(float(value))
 
 
@@ -115,6 +158,6 @@ def _check_factors(factors: Factors, before: Factors, sizes: Shape, image: Image
             raise ValueError(f"scale factor {f} of axis {axis.name!r}: the previous level has only one voxel there")
     if factors == before:
         raise ValueError(
-            f"scale factors {factors} make a level that is not smaller than the previous one;"
-            f" an image of shape {image.shape} allows fewer levels"
+            f"scale factors {factors} make a level that is not smaller than the previous one; they are relative to"
+            f" level 0, as in [2, 4, 8], and an image of shape {image.shape} allows fewer levels"
         )

@@ -1,6 +1,6 @@
 """How the arrays of a pyramid are stored: `storage_options`, checked and complete, one `Layout` per level."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import isfinite, prod
@@ -236,8 +236,8 @@ def parse_edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> 
     names = [axis.name for axis in axes]
     if value is None or value is True or (isinstance(value, str) and value == "auto"):
         return default
-    if value is False:
-        raise ValueError(f"{what} False: give a length, one per axis, or leave {what} out for the default")
+    if value is False or isinstance(value, bytes | Set):
+        raise ValueError(f"{what} {value!r}: give a length, one per axis, or leave {what} out for the default")
     if isinstance(value, Mapping):
         reject_unknown(value, names, f"axis in {what}")
         value = [value.get(name, d) for name, d in zip(names, default, strict=True)]
@@ -259,6 +259,8 @@ def parse_edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> 
 def _edge(value: Any, what: str) -> int:
     """Return a length; from lengths as Dask gives them, that of all chunks but the last."""
     sizes: Sequence[Any] = value if isinstance(value, list | tuple) and value else [value]
+    if any(isinstance(size, bool) for size in sizes):
+        raise ValueError(f"{what} {value!r} is not a whole number")
     first, *others = map(index, sizes)
     if any(n != first for n in others[:-1]) or (others and others[-1] > first):
         raise ValueError(f"{what} {value!r} of an axis differ, but those of a zarr array are equal; give one length")

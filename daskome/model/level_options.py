@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Union
 
 from daskome.model.regions import Shape
+from daskome.model.storage_values import check_values
 
 StorageOptions = Union[Mapping[str, Any], Sequence[Mapping[str, Any]], "LevelOptions", None]
 """As callers give them: one dict for all levels, a sequence of one dict per level, or nothing."""
@@ -99,15 +100,17 @@ def parse_level_options(storage_options: StorageOptions) -> LevelOptions:
     Raises
     ------
     ValueError
-        If they are neither a dict nor a sequence of dicts.
+        If they are neither a dict nor a sequence of dicts, or an option has a value that it cannot have.
     """
     if isinstance(storage_options, LevelOptions):
         return storage_options
     if storage_options is None or isinstance(storage_options, Mapping):
+        check_values(storage_options or {})
         return LevelOptions((storage_options or {},))
     if isinstance(storage_options, str) or not isinstance(storage_options, Sequence):
         raise ValueError(f"storage_options {storage_options!r}: give a dict for all levels, or a list of one per level")
     for level in storage_options:
         if not isinstance(level, Mapping):
             raise ValueError(f"storage_options has {level!r} for a level; give a dict")
+        check_values(level)
     return LevelOptions(tuple(storage_options), shared=False)

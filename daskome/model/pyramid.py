@@ -16,6 +16,7 @@ from daskome.model.level_options import StorageOptions, parse_level_options
 from daskome.model.limits import Limits, default_limits
 from daskome.model.paths import is_inside
 from daskome.model.regions import Region, Shape, ceil_div, n_blocks
+from daskome.model.storage_values import check_fill_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,8 @@ def _pyramid(
 ) -> Pyramid:
     paths = _paths(storage_options)
     options = options_per_level(storage_options, len(shapes), _follows(image, stored_as))
+    for chosen in options:
+        check_fill_value(chosen.get("fill_value"), image.dtype)
     layouts = [
         parser(storage_options, k)(chosen, shape, image.axes, image.itemsize, stored_as)
         for k, (chosen, shape) in enumerate(zip(options, shapes, strict=True))
@@ -207,7 +210,8 @@ def _paths(storage_options: StorageOptions) -> str:
     """Return the paths of levels, with ``{}`` for their number; raise a ValueError if levels cannot have them."""
     paths = parse_level_options(storage_options).paths
     rest = paths.replace("{}", "") if isinstance(paths, str) and paths.count("{}") == 1 else "{"
-    if set("{}\\") & set(rest) or not is_inside(paths.format(0)) or paths.split("/")[0] in ("labels", ".daskome"):
+    odd = set("{}\\") & set(rest) or not rest.isprintable()
+    if odd or not is_inside(paths.format(0)) or paths.split("/")[0] in ("labels", ".daskome"):
         raise ValueError(f"level_paths {paths!r} must be a path with {{}} for the number of a level, such as 's{{}}'")
     return paths
 

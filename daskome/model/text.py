@@ -30,8 +30,10 @@ def format_nbytes(n: float) -> str:
     return f"{n:.{int(unit > 0 and n < 100)}f} {NBYTES_UNITS[unit]}"
 
 
-def parse_nbytes(text: int | str) -> int:
+def parse_nbytes(text: int | str, what: str = "") -> int:
     """Return a number of bytes from text, as Dask does: GB are powers of 1000, GiB powers of 1024.
+
+    `what` says in messages what it is for.
 
     Raises
     ------
@@ -48,7 +50,8 @@ def parse_nbytes(text: int | str) -> int:
     base = 1024 if binary else 1000
     nbytes = int(float(number) * base ** " kmgtpe".index((power or " ").lower()))
     if nbytes < 1:
-        raise ValueError(f"{text!r} is not a number of bytes; give one such as '8GB', '500 MiB' or 2000000000")
+        given = f"{what} {text!r}".lstrip()
+        raise ValueError(f"{given} is not a number of bytes; give one such as '8GB', '500 MiB' or 2000000000")
     return nbytes
 
 

@@ -1,6 +1,6 @@
 """The ``image-label`` object of OME-Zarr: colours and properties of label values."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,8 +79,8 @@ def parse_image_label(colors: Any = None, properties: Any = None, source: Any = 
     [{'label-value': 1, 'area': 7}]
     """
     return ImageLabel(
-        _listed(colors, "colors", lambda rgba: {"rgba": list(rgba)}),
-        _listed(properties, "properties", dict),
+        _listed(colors, "colors", "rgba"),
+        _listed(properties, "properties"),
         SOURCE if source is None else source,
         rest,
     )
@@ -100,11 +100,11 @@ def _color(value: int) -> tuple[int, int, int, int]:
     return red, green, blue, 255
 
 
-def _listed(values: Any, what: str, entry: Callable[[Any], JSONDict]) -> tuple[JSONDict, ...] | None:
+def _listed(values: Any, what: str, vector: str | None = None) -> tuple[JSONDict, ...] | None:
     if isinstance(values, Mapping):
         values = [
-            {"label-value": key} | (dict(v) if isinstance(v, Mapping) else entry(v)) | {"label-value": key}
-            for key, v in values.items()
+            {"label-value": key} | _entry(key, value, what, vector) | {"label-value": key}
+            for key, value in values.items()
         ]
     if values is None or (isinstance(values, Sequence) and not values):
         return None
@@ -114,6 +114,16 @@ def _listed(values: Any, what: str, entry: Callable[[Any], JSONDict]) -> tuple[J
     if not _are_objects(listed):
         raise ValueError(f"{what} {listed!r}: give a list of dicts with 'label-value' (section 'image-label')")
     return _objects(listed)
+
+
+def _entry(key: Any, value: Any, what: str, vector: str | None) -> JSONDict:
+    """Return what is said of a label value: a dict, or a list that is its only entry."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if vector is None or isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        form = "a dict" if vector is None else f"a dict, or a list of numbers ({vector})"
+        raise ValueError(f"{what} of label value {key!r} are {value!r}; give {form} (section 'image-label')")
+    return {vector: list(value)}
 
 
 def _are_objects(items: Any) -> bool:

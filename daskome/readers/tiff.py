@@ -35,7 +35,7 @@ def read(input_: Input) -> Source:
     check_complete(input_.path, chunks.file, chunks.series)
     source, names = _pixels(chunks), tiff_dims(input_.path, chunks.series.axes, chunks.series.shape)
     source = replace(ordered(source, names) if names else source, name=name_of_series(chunks.file, chunks.number))
-    return described(source, described_series(chunks.file, chunks.number, bool(input_.part)))
+    return described(source, described_series(chunks.file, chunks.number))
 
 
 class TiffChunks:

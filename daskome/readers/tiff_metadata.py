@@ -25,12 +25,12 @@ PLAIN = {"imagej", "mdgel", "ome", "shaped", "uniform"}
 """Kinds of files, as tifffile tells them apart, whose notes are known here, or that have none."""
 
 
-def described_series(file: Any, number: int, chosen: bool) -> Described:
-    """Return what an open TIFF file says of one of its series; of the others unless this one was `chosen`."""
+def described_series(file: Any, number: int) -> Described:
+    """Return what an open TIFF file says of one of its series, and that there are others."""
     series = file.series[number]
     said = next(filter(None, (reader(file, number) for reader in (_ome, _imagej))), Described())
     sizes = said.sizes or _tags(series.keyframe)
-    others = tuple(_others(file, number, series, chosen))
+    others = tuple(_others(file, number, series))
     return Described(sizes, said.positions, said.channels, (*others, *said.left))
 
 
@@ -50,11 +50,13 @@ def name_of_series(file: Any, number: int) -> str | None:
     return name if name.lower().replace("image", "").strip(": _0123456789") else None
 
 
-def _others(file: Any, number: int, series: Any, chosen: bool) -> Iterator[str]:
+def _others(file: Any, number: int, series: Any) -> Iterator[str]:
     """Yield, in words, what a file holds besides a series, and says besides what is written."""
     others = [i for i in range(len(file.series)) if i != number]
-    if others and not chosen:
-        yield f"{len(others)} other series (::{others[0]}{f' to ::{others[-1]}' if others[1:] else ''})"
+    if others:
+        run = others[-1] - others[0] < len(others)
+        which = f"::{others[0]}{f' to ::{others[-1]}' * (len(others) > 1)}" if run else f"all but ::{number}"
+        yield f"{len(others)} other series ({which})"
     if len(series.levels) > 1:
         yield f"{pluralize(len(series.levels) - 1, 'smaller resolution')}, made anew from the largest"
     shaped = (file.shaped_metadata or ())[number : number + 1]

@@ -10,7 +10,7 @@ import zarr
 
 from daskome.model.source import Source
 from daskome.model.text import pluralize
-from daskome.ome.detect import ome_keys, ome_of
+from daskome.ome.detect import list_objects, ome_keys, ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.metadata import TRANSFORMS, Multiscale, PlacedDataset
 from daskome.ome.read import read_multiscale
@@ -19,6 +19,7 @@ from daskome.readers.inputs import Input, listed
 from daskome.readers.units import known_unit
 from daskome.sources.adapt import as_source
 from daskome.sources.dimension_names import known_dims
+from daskome.stores.documents import list_names
 from daskome.stores.groups import (
     ARRAY_DIMENSIONS,
     UNFINISHED_KEY,
@@ -65,7 +66,9 @@ def _image(path: str, group: zarr.Group) -> Source:
     array = find_array(group.store_path / dataset.path)
     if array is None:
         raise FileNotFoundError(f"{path}: level {dataset.path} that its metadata name is missing")
-    return _described(path, array, multiscale, dataset, attributes, _labels(group))
+    source = _described(path, array, multiscale, dataset, attributes, _labels(group))
+    beside = _beside(group, attributes)
+    return replace(source, left=(*source.left, f"also in its group: {', '.join(beside)}")) if beside else source
 
 
 def _plain(array: Array) -> Source:
@@ -77,6 +80,16 @@ def _labels(group: zarr.Group) -> list[str]:
     """Return the label images of an image that are listed."""
     listed_labels = ome_of(read_attributes(group.store_path / LABELS) or {}).get("labels")
     return [str(name) for name in listed_labels] if isinstance(listed_labels, list) else []
+
+
+def _beside(group: zarr.Group, attributes: JSON) -> list[str]:
+    """Return the names in the group of an image that are neither levels nor labels, if its store can list them."""
+    names = list_names(group.store_path) if group.store.supports_listing else []
+    images = list_objects(ome_of(attributes), "multiscales")
+    paths = (str(dataset.get("path")) for image in images for dataset in list_objects(image, "datasets"))
+    own = {"zarr.json", *(path.strip("/").partition("/")[0] for path in paths)}
+    own |= {LABELS} if _labels(group) else set()
+    return sorted(name for name in names if name not in own and not name.startswith("."))
 
 
 def _level(input_: Input, array: Array) -> Source | None:

@@ -87,9 +87,10 @@ def _nested(image: Any) -> Any:
 
 def _checked(array: Any) -> Any:
     """Return a Dask array whose blocks are checked; one that only cuts is checked where it is read, in other pieces."""
-    if not isinstance(array, da.Array) or only_cuts(array):
+    if not isinstance(array, da.Array):
         return array
-    return checked_blocks(checked_where_made(array), (0,) * array.ndim, array.name)
+    checked = checked_where_made(array)
+    return checked if only_cuts(array) else checked_blocks(checked, (0,) * array.ndim, array.name)
 
 
 def _copies(source: Source) -> int:

@@ -14,9 +14,11 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+import zarr
 from dask._task_spec import Alias, DataNode, Task, TaskRef
 from dask.array.chunk import getitem, slice_with_int_dask_array
 from dask.array.core import _pass_extra_kwargs, apply_and_enforce
+from dask.array.optimization import GETTERS
 from dask.blockwise import Blockwise, blockwise_token
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 from dask.layers import ArrayBlockIdDep, ArrayChunkShapeDep
@@ -24,6 +26,8 @@ from dask.layers import ArrayBlockIdDep, ArrayChunkShapeDep
 from daskome.model.chunks import Chunks
 from daskome.model.regions import Shape
 from daskome.sources.blocks import check_declared, is_remote, named_block
+from daskome.sources.dask_graphs import ORIGINAL
+from daskome.sources.views import AsAsked, Reopenable
 
 DASK_OWN = frozenset(("dask", "daskome", "toolz", "cytoolz", "operator", "_operator"))
 """The libraries whose functions give blocks of the shapes that Dask derives."""
@@ -58,7 +62,7 @@ def checked_where_made(array: da.Array) -> da.Array:
     graph = array.__dask_graph__()
     declared = _declared(array, _unfinished(graph))
     layers = {
-        name: _checked_layer(layer, declared[name], declared) if name in declared else layer
+        name: _checked_layer(layer, declared[name], declared) if name in declared else _answering(name, layer)
         for name, layer in graph.layers.items()
     }
     return da.Array(HighLevelGraph(layers, graph.dependencies), array.name, array.chunks, meta=array._meta)
@@ -122,7 +126,7 @@ def _unpacked(key: Any, task: Any) -> tuple[Any, ...]:
 def _checked_layer(layer: Layer, own: Declared, declared: Mapping[str, Declared]) -> Layer:
     """Return a layer that checks the blocks that callers declared."""
     if isinstance(layer, Blockwise):
-        checked: Layer = _checked_blockwise(layer, own) if _is_of_caller(layer.task.func) else layer
+        checked: Layer = _checked_blockwise(layer, own) if _is_of_caller(layer.task.func) else _answering_inline(layer)
     elif isinstance(layer, MaterializedLayer):
         tasks = layer.mapping.items()
         mapping = {
@@ -152,6 +156,44 @@ def _checked_blockwise(layer: Blockwise, own: Declared) -> Blockwise:
         annotations=layer.annotations,
         io_deps=layer.io_deps,
     )
+
+
+def _answering(name: str, layer: Layer) -> Layer:
+    """Return the layer in which `da.from_array` keeps an array, with that checked to give parts as they are indexed."""
+    if not name.startswith(ORIGINAL) or not isinstance(layer, MaterializedLayer):
+        return layer
+    mapping = {
+        key: _as_asked(task.value if isinstance(task, DataNode) else task) for key, task in layer.mapping.items()
+    }
+    return MaterializedLayer(mapping, layer.annotations)
+
+
+def _answering_inline(layer: Blockwise) -> Blockwise:
+    """Return the layer of parts of an array that `da.from_array` keeps in it, likewise."""
+    if layer.task.func not in GETTERS:
+        return layer
+    indices = [(_as_asked(given) if axes is None else given, axes) for given, axes in layer.indices]
+    return Blockwise(
+        layer.output,
+        layer.output_indices,
+        layer.task,
+        indices,
+        numblocks=layer.numblocks,
+        concatenate=layer.concatenate,
+        new_axes=layer.new_axes,
+        output_blocks=layer.output_blocks,
+        annotations=layer.annotations,
+        io_deps=layer.io_deps,
+    )
+
+
+def _as_asked(array: Any) -> Any:
+    """Return an array-like of a caller checked; arrays of libraries that daskome knows give what they are asked for."""
+    known = isinstance(array, np.ndarray | zarr.Array | Reopenable | TaskRef) or type(array).__module__.startswith(
+        "h5py"
+    )
+    likely = all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__"))
+    return AsAsked(array) if likely and not known else array
 
 
 def _checked_task(key: Any, task: Any, own: Declared, declared: Mapping[str, Declared]) -> Any:

@@ -2,6 +2,9 @@
 
 zarr reads a chunk that is missing as the fill value, so an array that is gone, or that a worker cannot see, would be
 read as one that holds nothing else. What counts is its metadata document: there, and of the same array.
+
+Of what was persisted on workers before, only the pixels are known, not where they were read: that a worker opened a
+relative path in another folder then cannot be seen here.
 """
 
 import json

@@ -14,7 +14,7 @@ from daskome.model import regions
 from daskome.model.chunks import Chunks, spans_within
 from daskome.model.regions import Region, Shape
 from daskome.model.source import NO_PIXELS, Source, Volume
-from daskome.sources.blocks import as_declared, to_numpy
+from daskome.sources.blocks import as_declared, check_declared, to_numpy
 from daskome.stores.objects import sync_codecs
 
 Array = np.ndarray[Any, Any]
@@ -165,9 +165,41 @@ class RegionView:
         return as_declared(sync_codecs.read(self.array, inner), self.dtype, regions.shape_of(part), name)
 
 
-def _named(index: tuple[slice, ...]) -> str:
+def _named(index: tuple[Any, ...]) -> str:
     """Return what a part of an array-like is, for errors."""
-    return f"the block [{', '.join(f'{part.start}:{part.stop}' for part in index)}] of the image"
+    parts = (f"{part.start}:{part.stop}" if isinstance(part, slice) else str(part) for part in index)
+    return f"the block [{', '.join(parts)}] of the image"
+
+
+@dataclass(frozen=True, slots=True)
+class AsAsked:
+    """An array-like of which each part is checked to have the shape of its index, and the dtype that it declares."""
+
+    array: Any
+
+    @property
+    def shape(self) -> Shape:
+        """The lengths of the axes."""
+        return tuple(map(int, self.array.shape))
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.array.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype that it declares."""
+        dtype: np.dtype[Any] = np.dtype(self.array.dtype)
+        return dtype
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a part of the array."""
+        block = self.array[index]
+        if isinstance(index, tuple) and all(isinstance(part, slice | int | np.integer | None) for part in index):
+            shape = np.broadcast_to(np.empty((), bool), self.shape)[index].shape
+            check_declared(block, self.dtype.newbyteorder("="), shape, partial(_named, index))
+        return block
 
 
 class Converted:

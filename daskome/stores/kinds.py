@@ -5,11 +5,13 @@ A new kind costs one row. Most are file systems of fsspec: a row made of `FSSPEC
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from zarr.abc.store import Store
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,8 @@ class StoreKind:
         Returns the class that opens these URLs.
     fs_options : callable
         Completes the options of a caller for the file system of these URLs.
+    client : callable
+        Opens a URL with what is faster than fsspec, where that is installed and can do all that the options say.
     shared : bool
         Whether other processes can open the store.
     near : bool
@@ -61,6 +65,7 @@ class StoreKind:
     extra: str = ""
     store_class: Callable[[], type[FsspecStore]] = lambda: FsspecStore
     fs_options: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options
+    client: Callable[[str, dict[str, Any], bool], Store | None] = lambda url, options, read_only: None
     shared: bool = True
     near: bool = False
     in_flight: int = 0
@@ -115,8 +120,9 @@ def _names(path: str) -> tuple[str, ...]:
     return tuple(filter(None, path.split("/")))
 
 
-def _is_obstore_memory(store: Any) -> bool:
-    return type(getattr(store, "store", None)).__name__ == "MemoryStore"
+def _is_obstore(*names: str) -> Callable[[Any], bool]:
+    """Return whether a store is zarr's around one of these of obstore's."""
+    return lambda store: isinstance(store, ObjectStore) and type(store.store).__name__ in names
 
 
 def _parent_folder(store: LocalStore) -> LocalStore | None:
@@ -147,8 +153,14 @@ def _speaks(*protocols: str) -> Callable[[Any], bool]:
     return lambda store: isinstance(store, FsspecStore) and not set(protocols).isdisjoint(_protocols(store))
 
 
+def _scheme(fs: Any) -> str:
+    """Return the first scheme of the kind to which a file system belongs: one, whoever opens it."""
+    protocol = str(fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0])
+    return (*kind_of_scheme(protocol).schemes, protocol)[0]
+
+
 def _fsspec_address(store: FsspecStore, path: str) -> tuple[str, ...]:
-    return (str(store.fs.protocol), *_names(store.path), *_names(path))
+    return (_scheme(store.fs), *_names(store.path), *_names(path))
 
 
 def _cache_address(store: FsspecStore, path: str) -> tuple[str, ...]:
@@ -157,7 +169,7 @@ def _cache_address(store: FsspecStore, path: str) -> tuple[str, ...]:
     while (around := getattr(inner, "sync_fs", None) or getattr(inner, "fs", None)) is not None:
         inner = around
     names = (*_names(store.path), *_names(path))
-    return Path("/", *names).resolve().parts if "file" in inner.protocol else (str(inner.protocol), *names)
+    return Path("/", *names).resolve().parts if "file" in inner.protocol else (_scheme(inner), *names)
 
 
 def _fsspec_url(store: FsspecStore, path: str) -> str:
@@ -167,6 +179,63 @@ def _fsspec_url(store: FsspecStore, path: str) -> str:
 def _fsspec_parent(store: FsspecStore) -> FsspecStore | None:
     path, slash, _ = store.path.rstrip("/").rpartition("/")
     return FsspecStore(store.fs, read_only=True, path=path) if slash and path.strip("/") else None
+
+
+def _bucket_of(store: ObjectStore[Any]) -> tuple[str, str]:
+    """Return the scheme and the name of the bucket of a store of obstore's; for other servers, those of the server."""
+    inner: Any = store.store
+    if type(inner).__name__ == "HTTPStore":
+        url = urlsplit(inner.url)
+        return url.scheme, f"{url.netloc.rpartition('@')[2]}{url.path}"
+    scheme, key = BUCKETS[type(inner).__name__]
+    return scheme, str(inner.config.get(key, ""))
+
+
+def _obstore_prefix(store: ObjectStore[Any]) -> str:
+    return str(getattr(store.store, "prefix", None) or "")
+
+
+def _obstore_address(store: ObjectStore[Any], path: str) -> tuple[str, ...]:
+    scheme, bucket = _bucket_of(store)
+    return (scheme, *_names(bucket), *_names(_obstore_prefix(store)), *_names(path))
+
+
+def _obstore_url(store: ObjectStore[Any], path: str) -> str:
+    scheme, *names = _obstore_address(store, path)
+    return f"{scheme}://{'/'.join(names)}"
+
+
+def _obstore_parent(store: ObjectStore[Any]) -> Store | None:
+    """Return the store around one of obstore's; it is ours, or built as that which is there."""
+    above, _, last = _obstore_prefix(store).rstrip("/").rpartition("/")
+    if not last:
+        return None
+    if hasattr(store, "at"):
+        return store.at(above)  # type: ignore[no-any-return]
+    args, settings = store.store.__getnewargs_ex__()
+    return ObjectStore(type(store.store)(*args, **{**settings, "prefix": above or None}), read_only=True)
+
+
+def _obstore_files(store: ObjectStore[Any], path: str = "") -> Path:
+    return Path(_obstore_prefix(store) or "/", path).resolve()
+
+
+def _obstore_parent_folder(store: ObjectStore[Any]) -> LocalStore | None:
+    folder = _obstore_files(store)
+    return LocalStore(folder.parent, read_only=True) if folder.parent != folder else None
+
+
+def _with_obstore(name: str) -> Callable[[str, dict[str, Any], bool], Store | None]:
+    """Return how URLs are opened with obstore, by a function of `daskome.stores.clouds.options`."""
+
+    def opened(url: str, options: dict[str, Any], read_only: bool) -> Store | None:
+        if find_spec("obstore") is None:
+            return None
+        from daskome.stores.clouds import options as cloud_options
+
+        return cloud_options.open_bucket(getattr(cloud_options, name), url, options, read_only)
+
+    return opened
 
 
 def _s3_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -197,6 +266,16 @@ FSSPEC = StoreKind(
     refresh=lambda store: store.fs.invalidate_cache(),
 )
 """Any file system of fsspec: https://, sftp:// and so on."""
+BUCKETS = {"S3Store": ("s3", "bucket"), "GCSStore": ("gs", "bucket"), "AzureStore": ("az", "container_name")}
+"""The stores of obstore for clouds: the scheme of their URLs, and their setting with the name of the bucket."""
+OBSTORE = StoreKind(
+    name="obstore",
+    includes=_is_obstore(*BUCKETS, "HTTPStore"),
+    address=_obstore_address,
+    url=_obstore_url,
+    parent=_obstore_parent,
+)
+"""The clouds and the web by obstore: our `CloudStore`, or zarr's `ObjectStore` around one that a caller has opened."""
 KINDS = (
     StoreKind(
         name="folder",
@@ -216,7 +295,21 @@ KINDS = (
         sync_classes=(MemoryStore,),
         address=lambda store, path: (str(id(store._store_dict)), *_names(path)),
     ),
-    StoreKind(name="memory of obstore", includes=_is_obstore_memory, shared=False),
+    StoreKind(
+        name="memory of obstore",
+        includes=_is_obstore("MemoryStore"),
+        shared=False,
+        address=lambda store, path: (str(id(store.store)), *_names(path)),
+    ),
+    StoreKind(
+        name="files of obstore",
+        near=True,
+        includes=_is_obstore("LocalStore"),
+        address=lambda store, path: _obstore_files(store, path).parts,
+        url=lambda store, path: _obstore_files(store, path).as_posix(),
+        parent=_obstore_parent_folder,
+    ),
+    OBSTORE,
     StoreKind(
         name="zip",
         includes=lambda store: isinstance(store, ZipStore),
@@ -242,15 +335,23 @@ KINDS = (
         anchor=_anchor_files,
     ),
     replace(FSSPEC, name="cache", includes=_speaks(*CACHES), remembers=True, address=_cache_address),
-    replace(FSSPEC, name="S3", includes=_speaks("s3"), schemes=("s3", "s3a"), fs_options=_s3_options),
+    replace(
+        FSSPEC,
+        name="S3",
+        includes=_speaks("s3"),
+        schemes=("s3", "s3a"),
+        fs_options=_s3_options,
+        client=_with_obstore("s3_bucket"),
+    ),
     replace(FSSPEC, name="Google Cloud", includes=_speaks("gs"), schemes=("gs", "gcs"), extra="gcs"),
     replace(
         FSSPEC,
         name="Azure",
         includes=_speaks("abfs", "az"),
-        schemes=("abfs", "abfss", "az"),
+        schemes=("az", "abfs", "abfss"),
         extra="azure",
         store_class=_azure_store,
+        client=_with_obstore("azure_bucket"),
     ),
     FSSPEC,
     StoreKind(name="other", includes=lambda store: True, in_flight=IN_FLIGHT),

@@ -25,6 +25,10 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
     ValueError
         If `fs_options` come with something that has a file system already.
     """
+    if not isinstance(fs_options, Mapping | None):
+        raise TypeError(f"fs_options {fs_options!r}: give a dict, as in {{'anon': True}}")
+    if target == "":
+        raise ValueError("the path is empty; give one such as 'image.ome.zarr', or '.' for the working directory")
     if isinstance(target, str | os.PathLike):
         return _locate_path(os.fspath(target), dict(fs_options or {}), read_only)
     if fs_options:
@@ -32,7 +36,10 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
     if isinstance(target, Store):
         target = StorePath(target)
     if not isinstance(target, zarr.Group | zarr.Array | StorePath):
-        raise TypeError(f"the target must be a path, URL, zarr.Group or zarr store, not {type(target).__name__}")
+        hint = "; give the path that it was read from" if isinstance(target, Source) else ""
+        raise TypeError(
+            f"the target or source must be a path, URL, zarr.Group or store, not {type(target).__name__}{hint}"
+        )
     path = target if isinstance(target, StorePath) else target.store_path
     anchor(path)
     return path
@@ -85,9 +92,13 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
         local = Path(after if separator else path).expanduser().absolute()
         return StorePath(LocalStore(local, read_only=read_only))
     links = [link.partition("://")[0] for link in path.split("::")]
+    kind = kind_of_scheme(links[0])
+    store = kind.client(path, fs_options, read_only) if len(links) == 1 else None
+    if store is not None:
+        return StorePath(store)
     for link in links:
         _check_scheme(link)
-    kind, options = kind_of_scheme(links[0]), _options_of(links, fs_options)
+    options = _options_of(links, fs_options)
     try:
         return StorePath(kind.store_class().from_url(path, storage_options=options or None, read_only=read_only))
     except ImportError as error:

@@ -7,6 +7,7 @@ from typing import Literal
 from dask.delayed import Delayed
 from zarr.storage import StorePath
 
+from daskome.calls.signatures import as_lists
 from daskome.execution.write import Write
 from daskome.model.level_options import parse_level_options
 from daskome.model.source import Source
@@ -29,7 +30,7 @@ from daskome.transcoding.whole import check_apart, check_target, plan_hierarchy,
 from daskome.upgrade.tree import build_tree
 from daskome.writing.carry_out import carry_out
 from daskome.writing.description import ImageOptions, warn_together
-from daskome.writing.options import Arguments, chosen
+from daskome.writing.options import Arguments, check_bool, chosen
 from daskome.writing.target import PlanRequest, counted_chunks, plan_options
 
 
@@ -116,7 +117,8 @@ def transcode(
     >>> group["s0"].shards, group["labels/cells/s1"].shape
     ((64, 64), (32, 32))
     """
-    arguments = dict(locals())
+    arguments = {name: value if name in ("source", "target") else as_lists(value) for name, value in locals().items()}
+    check_bool("dry_run", dry_run)
     if dry_run:
         return planned_transcode(source, target, arguments)
     if target is None:

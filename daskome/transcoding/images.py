@@ -14,13 +14,13 @@ from daskome.model.image import DTYPES, Image
 from daskome.model.layout import Layout, options_per_level, parser
 from daskome.model.level_options import LevelOptions
 from daskome.model.limits import Limits
-from daskome.model.missing_axes import put_in
 from daskome.model.paths import join_paths
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.source import Source
 from daskome.ome.checked import checked
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.metadata import TRANSFORMS, Metadata, Multiscale, PlacedDataset, image_metadata
+from daskome.ome.missing_axes import put_in
 from daskome.ome.versions import Version
 from daskome.planning.build import plan_copies, plan_downsampled
 from daskome.planning.plan import Group, Plan
@@ -191,7 +191,8 @@ class ImagePlanner:
             raise ValueError("a group has several multiscales, whose levels cannot be made anew; leave the factors out")
         dataset, dtype, shape = first.dataset, first.source.dtype, first.source.shape
         image = Image(shape, dtype, multiscale.axes, dataset.scale, dataset.translation)
-        own = self.choices.method or METHODS.get(multiscale.method or "", METHODS["mean"])
+        stored = METHODS.get(multiscale.method or "", METHODS["mean"])
+        own = stored if self.choices.method is None else self.choices.method
         method = METHODS["mode"] if metadata.image_label is not None else find_method(own)
         factors = factors_like(self.choices.scale_factors, image, labelled)
         plain = self._storage(metadata, first).map(partial(self._over_own, first))

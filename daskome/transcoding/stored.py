@@ -9,11 +9,11 @@ import zarr
 from zarr.storage import StorePath
 
 from daskome.model.json_values import JSONDict
-from daskome.model.missing_axes import positions_of_missing
 from daskome.model.paths import depth_of, join_paths
 from daskome.model.problem import Problem
 from daskome.ome.detect import kinds_of, ome_keys, ome_of
 from daskome.ome.metadata import Metadata
+from daskome.ome.missing_axes import positions_of_missing
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.stores.documents import read_text

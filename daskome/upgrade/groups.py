@@ -6,10 +6,12 @@ from typing import Any
 
 from daskome.model.json_values import JSONDict
 from daskome.model.paths import join_paths
+from daskome.model.problem import errors
 from daskome.model.regions import Shape
 from daskome.ome.detect import OME_KEYS, ome_keys, ome_of, version_in
 from daskome.ome.metadata import Dataset, Metadata, Multiscale
 from daskome.ome.read import read_metadata
+from daskome.ome.rules.walk import find_problems
 from daskome.ome.versions import VERSIONS, Version, likely_version, stated_version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.stores.groups import ARRAY_DIMENSIONS
@@ -50,7 +52,8 @@ class GroupChange:
 def read_group(tree: Tree, path: str, target: Version, rewritten: bool = False) -> GroupChange:
     """Return a group in the terms of the target, checked.
 
-    Where pixels are `rewritten`, too, images get the axes that the target requires.
+    Where pixels are `rewritten`, too, images get the axes that the target requires, and metadata of the same version
+    that are wrong are mended or refused as on the way to any other version.
     """
     attributes = tree.attributes(path)
     unlisted = _unlisted(tree, path) if target.root is not None else ()
@@ -64,7 +67,7 @@ def read_group(tree: Tree, path: str, target: Version, rewritten: bool = False) 
     if source is None:
         raise ValueError(f"version {name!r} is not one of {', '.join(VERSIONS)}")
     metadata = read_metadata(attributes)
-    if name == target.name:
+    if name == target.name and not (rewritten and errors(find_problems(attributes, name))):
         return GroupChange(path, attributes, _names(path, metadata))
     shapes = [[_shape(tree, _array_path(path, d)) for d in m.datasets] for m in metadata.multiscales]
     if rewritten:

@@ -10,7 +10,6 @@ from typing import Any
 from daskome.kernels.methods import METHODS
 from daskome.model.axes import Axis, typed
 from daskome.model.json_values import to_plain_json
-from daskome.model.missing_axes import positions_of_missing, put_in
 from daskome.model.regions import Shape, ceil_div
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import (
@@ -23,6 +22,7 @@ from daskome.ome.metadata import (
     Numbers,
     PlacedDataset,
 )
+from daskome.ome.missing_axes import positions_of_missing, put_in
 from daskome.ome.omero import WINDOW, Channel, Omero, Window
 from daskome.ome.plate import Plate
 from daskome.ome.rules.walk import check_attributes

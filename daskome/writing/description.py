@@ -11,13 +11,13 @@ from daskome.model.axes import Axis, names_axis, parse_axes, per_axis
 from daskome.model.codecs import parse_codec, with_codecs
 from daskome.model.image import Image, check_ndim
 from daskome.model.level_options import LEVEL_PATHS, NO_OPTIONS, LevelOptions, parse_level_options
-from daskome.model.missing_axes import missing_axes, put_in, with_missing_axes
 from daskome.model.regions import Shape
 from daskome.model.source import Source
 from daskome.model.types import AxesLike, ChannelsLike, PerAxis, ScaleFactors, UnitsLike
 from daskome.ome.checked import checked
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.metadata import Metadata, image_metadata
+from daskome.ome.missing_axes import missing_axes, put_in, with_missing_axes
 from daskome.ome.omero import parse_omero
 from daskome.ome.versions import Version, unsupported
 from daskome.planning import build
@@ -59,6 +59,8 @@ class ImageOptions:
 
     def __post_init__(self) -> None:
         check_bool("verbatim", self.verbatim)
+        if not isinstance(self.name, str | None):
+            raise ValueError(f"name {self.name!r} must be a str")
 
     def plan(self, source: Source, version: Version, options: PlanOptions) -> tuple[Plan, Source]:
         """Return the plan of an image that is downsampled, and the source that it reads.
@@ -76,7 +78,7 @@ class ImageOptions:
         plan = plan_downsampled(
             image,
             source_chunks(source, offers),
-            find_method(self.method or "mean"),
+            find_method("mean" if self.method is None else self.method),
             version,
             scale_factors=self.scale_factors,
             storage_options=with_taken(storage, [source]) if self.verbatim else storage,
@@ -104,7 +106,7 @@ class ImageOptions:
         plan = build.plan_levels(
             levels,
             list(map(source_chunks, expanded)),
-            find_method(self.method or "mean"),
+            find_method("mean" if self.method is None else self.method),
             version,
             storage_options=with_taken(storage, expanded) if self.verbatim else storage,
             describe=self.describe(version, levels[0], sources[0]),
@@ -138,7 +140,7 @@ class ImageOptions:
     def image(self, source: Source) -> Image:
         """Return the shape, dtype, axes and sizes of an image: the caller's, and the source's where there are none."""
         check_ndim(source.shape)
-        named = parse_axes(self.axes or source.dims, len(source.shape))
+        named = parse_axes(source.dims if self.axes is None else self.axes, len(source.shape))
         source = by_axes(source, tuple(axis.name for axis in named))
         for axis in named:
             if axis.name in source.irregular and not names_axis(self.scale, axis):
@@ -166,7 +168,9 @@ class ImageOptions:
             known = {**dict.fromkeys(sized, unit), **known}
         if isinstance(self.axes_units, str):
             return {**known, **{axis.name: self.axes_units for axis in axes if axis.spatial}}
-        return {**known, **self.axes_units} if isinstance(self.axes_units, Mapping) else self.axes_units or known
+        if self.axes_units is None:
+            return known
+        return {**known, **self.axes_units} if isinstance(self.axes_units, Mapping) else self.axes_units
 
     def describe(self, version: Version, image: Image, source: Source) -> Describe:
         """Return a function from a pyramid to the metadata of its group, checked.

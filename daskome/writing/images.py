@@ -60,4 +60,9 @@ def _like_labelled(image: ImageOptions, source: Source, store_path: "StorePath |
         return image
     described = image.image(source)
     factors = factors_like(image.scale_factors, described, labelled)
-    return replace(image, method=image.method or "mode", scale_factors=factors, like=shapes_like(described, labelled))
+    return replace(
+        image,
+        method="mode" if image.method is None else image.method,
+        scale_factors=factors,
+        like=shapes_like(described, labelled),
+    )

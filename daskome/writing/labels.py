@@ -58,8 +58,11 @@ class LabelOptions:
         ValueError
             If a color or property is invalid.
         """
-        if not isinstance(self.label_metadata or {}, Mapping):
+        if not isinstance(self.label_metadata, Mapping | None):
             raise ValueError(f"label_metadata {self.label_metadata!r} must be a dict (section 'image-label')")
+        for key in self.label_metadata or {}:
+            if not isinstance(key, str):
+                raise ValueError(f"label_metadata has the key {key!r}, but keys of JSON are text; give a str")
         stated = {"colors": self.colors, "properties": self.properties}
         known = {key: value for key, value in (source.image_label or {}).items() if key not in ("version", "source")}
         stated |= {k: v for k, v in {**known, **(self.label_metadata or {})}.items() if stated.get(k) is None}
@@ -125,9 +128,8 @@ def label_options(arguments: Arguments, source: Source) -> ImageOptions:
     """
     check_name(arguments["name"])
     image = image_options(arguments)
-    return replace(
-        image, image_label=chosen(LabelOptions, arguments).image_label(source), method=image.method or "mode"
-    )
+    method = "mode" if image.method is None else image.method
+    return replace(image, image_label=chosen(LabelOptions, arguments).image_label(source), method=method)
 
 
 def plan_labels(
@@ -151,7 +153,8 @@ def plan_labels(
     described = labels.image(source)
     _check_dtype(described)
     factors = factors_like(labels.scale_factors, described, image)
-    labels = replace(labels, scale_factors=factors, like=shapes_like(described, image))
+    paths = paths_like(image) if labels.level_paths is None else labels.level_paths
+    labels = replace(labels, scale_factors=factors, like=shapes_like(described, image), level_paths=paths)
     plan, source = labels.plan(source, version, options)
     _check_like(plan.pyramids[0], image)
     return plan, [source]
@@ -163,6 +166,7 @@ def plan_label_levels(
     """Return the plan of a label image all of whose levels are given, and what it reads, as `plan_labels` does."""
     labels, sources = _following(labels, sources, image)
     _check_dtype(labels.image(sources[0]))
+    labels = replace(labels, level_paths=paths_like(image) if labels.level_paths is None else labels.level_paths)
     plan, expanded = labels.plan_levels(sources, version, options)
     _check_like(plan.pyramids[0], image)
     return plan, expanded
@@ -306,7 +310,8 @@ def _following(
     options: ImageOptions, sources: Sequence[Source], image: Pyramid | None
 ) -> tuple[ImageOptions, Sequence[Source]]:
     """Return options and levels of labels that follow the image where neither they nor the caller say anything."""
-    axes = None if image is None else options.axes or sources[0].dims or _likely_axes(image, len(sources[0].shape))
+    stated = sources[0].dims if options.axes is None else options.axes
+    axes = stated if image is None or stated is not None else _likely_axes(image, len(sources[0].shape))
     if image is None or axes is None:
         return options, sources
     options = replace(options, axes=axes)
@@ -345,6 +350,16 @@ def factors_like(scale_factors: ScaleFactors, labels: Image, image: Pyramid | No
     if any(factor != int(factor) for row in rows for factor in row.values()):
         return scale_factors
     return [{name: int(factor) for name, factor in row.items() if name in long} for row in rows]
+
+
+def paths_like(image: Pyramid | None) -> str | None:
+    """Return the paths of an image's levels, with ``{}`` for their number; None if they have no number."""
+    if image is None:
+        return None
+    before, number, after = image.levels[0].path.rpartition("0")
+    paths = f"{before}{{}}{after}"
+    follow = number and set("{}").isdisjoint(before + after)
+    return paths if follow and all(paths.format(k) == level.path for k, level in enumerate(image.levels)) else None
 
 
 def shapes_like(labels: Image, image: Pyramid | None) -> list[Shape]:

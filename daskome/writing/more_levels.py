@@ -11,10 +11,9 @@ from zarr.storage import StorePath
 from daskome.inspection.stored_image import StoredImage, layout_of, pyramid_of, read_stored_image
 from daskome.kernels.methods import Method, find_method
 from daskome.model.codecs import with_codecs
-from daskome.model.factors import ScaleFactors
+from daskome.model.factors import ScaleFactors, list_factors
 from daskome.model.image import Image
 from daskome.model.level_options import LevelOptions, StorageOptions, parse_level_options
-from daskome.model.more_levels import factors_from_coarsest, with_levels_below
 from daskome.model.problem import Problem
 from daskome.model.pyramid import image_pyramid
 from daskome.ome.checked import with_more_levels
@@ -22,6 +21,7 @@ from daskome.ome.detect import ome_keys
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.planning.build import plan_more_levels, together
+from daskome.planning.more_levels import factors_from_coarsest, with_levels_below
 from daskome.planning.plan import Plan
 from daskome.planning.work import PlanOptions
 from daskome.stores.location import locate
@@ -37,7 +37,8 @@ def write_more_levels(arguments: Arguments) -> Plan | Delayed:
     image, version = _whole_image(store_path)
     options = plan_options(store_path, chosen(PlanRequest, arguments))
     is_label = "image-label" in ome_keys(image.attributes) or image_of_labels(store_path) is not None
-    method = find_method(arguments["method"] or image.method or ("mode" if is_label else "mean"))
+    default = "mode" if is_label else "mean"
+    method = find_method(image.method or default if arguments["method"] is None else arguments["method"])
     factors, storage = arguments["scale_factors"], arguments["storage_options"]
 
     def planned(stored: StoredImage) -> Plan:
@@ -50,7 +51,7 @@ def write_more_levels(arguments: Arguments) -> Plan | Delayed:
 
 def _finished_before(image: StoredImage, factors: ScaleFactors, planned: Callable[[StoredImage], Plan]) -> Plan | None:
     """Return the plan by which a call would have added the last levels of an image, if it has them; "auto" the last."""
-    n = len(image.levels) - (1 if factors is None or isinstance(factors, str) else len(factors))
+    n = len(image.levels) - (len(list_factors(factors)) or 1)
     if n < 1:
         return None
     try:

@@ -38,8 +38,7 @@ class WriteOptions:
         drawn(self.progress)
         if not (isinstance(self.compute, bool | np.bool_) or self.compute == "init"):
             raise ValueError(f"compute={self.compute!r} must be True, False or 'init'")
-        if isinstance(self.retries, bool) or not isinstance(self.retries, Integral) or self.retries < 0:
-            raise ValueError(f"retries={self.retries!r} must be a whole number, 0 or more")
+        check_whole("retries", self.retries, 0)
 
 
 def check_bool(name: str, value: Any) -> None:
@@ -51,6 +50,17 @@ def check_bool(name: str, value: Any) -> None:
     """
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"{name}={value!r} must be True or False")
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raise a ValueError unless an argument is a whole number, at least `least`.
+
+    >>> check_whole("workers", True, 1)
+    Traceback (most recent call last):
+    ValueError: workers=True must be a whole number, 1 or more
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name}={value!r} must be a whole number, {least} or more")
 
 
 def chosen(kind: type[Options], arguments: Arguments) -> Options:

@@ -7,12 +7,12 @@ from typing import Any
 
 from zarr.storage import StorePath
 
-from daskome.model.missing_axes import missing_axes
 from daskome.model.source import Source
 from daskome.model.types import WellsLike
 from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
+from daskome.ome.missing_axes import missing_axes
 from daskome.ome.plate import Field, Plate, Well, joined, list_given, natural, parse_acquisitions, parse_plate
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version

@@ -15,7 +15,7 @@ from daskome.ome.detect import version_in
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, stated_version, version_of
 from daskome.planning.work import PlanOptions, Workers
 from daskome.writing.description import Planned, warn_of_loss, warn_of_what_is_left
-from daskome.writing.options import Arguments, check_bool, chosen
+from daskome.writing.options import Arguments, check_bool, check_whole, chosen
 
 if TYPE_CHECKING:
     from zarr.storage import StorePath
@@ -78,6 +78,11 @@ class PlanRequest:
     def __post_init__(self) -> None:
         for name in ("staging", "check_source"):
             check_bool(name, getattr(self, name))
+        for name in ("workers", "threads"):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1)
+        if self.memory is not None:
+            parse_nbytes(self.memory, "memory")
 
 
 def plan_call(
@@ -128,11 +133,8 @@ def plan_options(store_path: "StorePath | None", request: PlanRequest) -> PlanOp
 
 def _workers(store_path: "StorePath | None", request: PlanRequest) -> Workers:
     """Return the workers that a caller describes; without a number of them, those that would write now."""
-    for name, number in (("workers", request.workers), ("threads", request.threads)):
-        if number is not None and number < 1:
-            raise ValueError(f"{name} is {number}; it must be 1 or more")
     if request.workers is not None:
-        memory = None if request.memory is None else parse_nbytes(request.memory)
+        memory = None if request.memory is None else parse_nbytes(request.memory, "memory")
         return Workers(request.workers, request.threads or 1, memory)
     from daskome.execution.executors import available_workers
 

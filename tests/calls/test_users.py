@@ -160,6 +160,33 @@ def test_axes_and_transformations_that_old_versions_do_not_know_are_ignored(fmt:
     assert zarr.open_array(store, path="0", mode="r").shape == five.shape
 
 
+BAD: list[Any] = [
+    [[{"type": "scale", "scale": [0.5, 0.5]}]],
+    [[{"type": "scale", "scale": "no"}]],
+    [[{"type": "scale", "scale": [1, "x", 1]}]],
+    [[{"type": "translation", "translation": [1, 1, 1]}]],
+    [[{"type": "scale", "scale": [1, 1, 1]}], [{"type": "scale", "scale": [1, 1.3, 1.3]}]],
+    [[{"type": "scale", "scale": [1, 0, 1]}]],
+    [{"type": "scale", "scale": [1, 1, 1]}],
+    "scale",
+    7,
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=repr)
+def test_transformations_that_cannot_be_are_ignored_where_none_are_stored(bad: Any) -> None:
+    image = np.zeros((2, 16, 16), "u1")
+    for fmt in ("0.1", "0.2", "0.3"):
+        with pytest.warns(
+            UserWarning, match=f"coordinate_transformations are ignored: OME-Zarr {fmt} stores none, and"
+        ):
+            writer.write_image(
+                image, zarr.storage.MemoryStore(), axes="zyx", fmt=fmt, coordinate_transformations=bad, scaler=None
+            )
+    with pytest.raises((ValueError, TypeError), match=r"section|coordinate_transformations"):
+        writer.write_image(image, zarr.storage.MemoryStore(), axes="zyx", fmt="0.4", coordinate_transformations=bad)
+
+
 def test_dimensions_of_an_xarray_in_former_words() -> None:
     xr = pytest.importorskip("xarray")
     image = xr.DataArray(IMAGE, dims=["C", "Row", "Column"])

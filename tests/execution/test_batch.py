@@ -316,3 +316,27 @@ def test_how_far_a_petabyte_is_takes_no_look_at_its_units(monkeypatch: pytest.Mo
     assert [stage.nbytes_done for stage in found.stages] == [written, *[0] * (len(plan.stages) - 1)]
     assert found.failures == {"0/3": "no such tape"}
     assert sum(stage.failed for stage in found.stages) == 1
+
+
+@pytest.mark.parametrize("fields", [1, 2])
+def test_a_plate_of_one_well_is_continued_at_the_plate(tmp_path: Path, fields: int) -> None:
+    image = np.arange(64 * 64, dtype="u2").reshape(64, 64)
+    wells: Any = {"A/1": [image] * fields}
+    daskome.write_plate(wells, tmp_path / "p", [2], axes="yx", compute="init")
+    assert daskome.status(tmp_path / "p").missing
+    images: Any = wells["A/1"] if fields > 1 else image
+    assert not daskome.run_part(tmp_path / "p", images).missing
+    daskome.finish(tmp_path / "p")
+    assert daskome.verify(tmp_path / "p", pixels=True) == []
+    assert zarr.open_group(tmp_path / "p", mode="r").attrs["ome"]["plate"]["wells"][0]["path"] == "A/1"
+
+
+def test_several_runs_of_a_plate_are_named(tmp_path: Path) -> None:
+    for well in ("A/1", "B/2"):
+        daskome.write_plate({well: np.zeros((64, 64), "u1")}, tmp_path / "p", axes="yx", compute="init")
+    with pytest.raises(ValueError, match="has several runs, at A/1/0, B/2/0; give the zarr group"):
+        daskome.finish(tmp_path / "p")
+    group = zarr.open_group(tmp_path / "p")["A/1/0"]
+    daskome.run_part(group, np.zeros((64, 64), "u1"))  # type: ignore[arg-type]
+    daskome.finish(group)  # type: ignore[arg-type]
+    assert daskome.status(tmp_path / "p").missing

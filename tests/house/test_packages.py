@@ -34,9 +34,9 @@ STOREYS = (
 ARITHMETIC = ("planning", "ome", "model", "kernels")
 DASK = ("cli", "writer", "scale", "transcoding", "writing", "inspection", "execution", "sources")
 DISTRIBUTED = ("cli/main.py", "execution/cluster.py", "execution/executors.py", "execution/schedulers.py")
-URLS = ("stores/location.py", "stores/s3.py", "stores/azure.py")
+URLS = ("stores/location.py", "stores/s3.py", "stores/azure.py", "stores/clouds/options.py")
 WORLD = {"dask", "distributed", "fsspec", "s3fs", "zarr"}
-OPTIONAL = {"PIL", "h5py", "nibabel", "s3fs", "tifffile", "xarray"}
+OPTIONAL = {"PIL", "h5py", "nibabel", "obstore", "s3fs", "tifffile", "xarray"}
 
 STOREY = {name: number for number, names in enumerate(STOREYS) for name in names}
 FILES = {path.relative_to(HOUSE).as_posix(): ast.parse(path.read_text("utf-8")) for path in HOUSE.rglob("*.py")}

@@ -170,7 +170,8 @@ def test_many_series(tmp_path):
             file.write(np.zeros((16, n), "uint8"), photometric="minisblack")
     with pytest.warns(UserWarning, match=r"47 other series \(::1 to ::47\)"):
         written(read(tmp_path / "a.tif"))
-    written(read(f"{tmp_path}/a.tif::1"))
+    with pytest.warns(UserWarning, match=r"47 other series \(all but ::1\)"):
+        written(read(f"{tmp_path}/a.tif::1"))
 
 
 def imagej(path, **metadata):
@@ -445,3 +446,23 @@ def test_attributes_and_coordinates_of_xarray():
     ]
     assert (attributes["sample"], attributes["gains"]) == ("kidney", [1, 2])
     assert [channel["label"] for channel in attributes["ome"]["omero"]["channels"]] == ["DAPI", "GFP"]
+
+
+def test_what_lies_beside_an_image_is_named(tmp_path: Path) -> None:
+    daskome.write_image(CZYX, tmp_path / "a", [2], axes="czyx", labels={"cells": CZYX})
+    group = zarr.open_group(tmp_path / "a")
+    group.create_array("mask", shape=(2,), dtype="u1")
+    group.create_group("tables/regions")
+    (tmp_path / "a" / "notes.txt").write_text("seen")
+    with pytest.warns(UserWarning, match=r"labels cells .*; also in its group: mask, notes.txt, tables") as warned:
+        daskome.write_image(daskome.read(tmp_path / "a"), tmp_path / "b")
+    assert [warning.filename for warning in warned] == [__file__]
+
+
+def test_other_series_are_named_of_a_series_that_is_chosen(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        for k in range(3):
+            file.write(CZYX[0, : k + 2], metadata={"axes": "ZYX"}, photometric="minisblack")
+    names = ["2 other series (::1 to ::2)", "2 other series (all but ::1)", "2 other series (::0 to ::1)"]
+    for k, name in enumerate(names):
+        assert name in daskome.read(f"{tmp_path}/a.ome.tif::{k}").left

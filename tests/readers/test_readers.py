@@ -448,7 +448,8 @@ def test_series_of_tiff(tmp_path):
     assert warned[0].filename == __file__
     source = read(f"{tmp_path}/a.ome.tif::1")
     assert (source.name, source.scale) == ("a", {"x": 5})
-    check(source, VOLUME[0, :20])
+    with pytest.warns(UserWarning, match=r"not written: 1 other series \(::0\)"):
+        check(source, VOLUME[0, :20])
     with pytest.raises(
         ValueError, match=r"no series 2; give one of the series in it: 0 ZYX \(6, 37, 41\) uint16; 1 YX"
     ):

@@ -118,7 +118,7 @@ def throttled(server: S3, at_once: int = 2) -> Iterator[S3]:
     [port] = free_ports(1)
     folder = server.config.parent
     options = {
-        "rgw-frontends": f"beast endpoint=127.0.0.1:{port}",
+        "rgw-frontends": f"beast endpoint=127.0.0.1:{port} tcp_nodelay=1",
         "rgw-scheduler-type": "throttler",
         "rgw-max-concurrent-requests": str(at_once),
         "admin-socket": "",
@@ -225,7 +225,7 @@ memstore_device_bytes = 6442450944
 osd_class_load_list = *
 osd_class_default_list = *
 [client.rgw.a]
-rgw_frontends = beast endpoint=127.0.0.1:{gateway}
+rgw_frontends = beast endpoint=127.0.0.1:{gateway} tcp_nodelay=1
 rgw_data = {folder}/rgw
 rgw_thread_pool_size = 64
 rgw_enable_usage_log = false

@@ -41,7 +41,9 @@ def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("case", CASES)
-def test_the_bytes_are_those_on_disk(tmp_path: Path, cloud: Cloud, case: str, tiny_blocks: None) -> None:
+def test_the_bytes_are_those_on_disk(
+    tmp_path: Path, cloud: Cloud, case: str, tiny_blocks: None, opened_by: str
+) -> None:
     options, url = CASES[case], f"{cloud.url()}/folder/a.ome.zarr"
     if case == "shards" and not cloud.suffixes:
         pytest.skip("the emulator does not read the end of an object, as Google does")
@@ -56,7 +58,7 @@ def test_the_bytes_are_those_on_disk(tmp_path: Path, cloud: Cloud, case: str, ti
 
 
 def test_a_failed_image_is_resumed_there_and_says_no_secret(
-    tmp_path: Path, cloud: Cloud, tiny_blocks: None, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, cloud: Cloud, tiny_blocks: None, opened_by: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     url, flag = f"{cloud.url()}/a.ome.zarr", tmp_path / "fails"
     flag.touch()

@@ -15,11 +15,13 @@ from distributed import Client
 
 import daskome
 from daskome.cli.main import main
+from daskome.stores import kinds
 from daskome.stores.location import locate
 from tests.servers.proxy import Faults, Proxy
 from tests.servers.s3 import S3
 from tests.written import contents
 
+pytestmark = pytest.mark.usefixtures("opened_by")
 VALUES = np.arange(48**3, dtype="uint16").reshape(48, 48, 48)
 OPTIONS: dict[str, Any] = {"scale_factors": [2, 4], "storage_options": {"chunks": 16}, "axes": "zyx"}
 
@@ -174,7 +176,8 @@ def test_faults_in_passing_lose_nothing(tmp_path: Path, s3: S3, proxy: Proxy, ti
     assert s3.contents(url) == contents(tmp_path / "a")
 
 
-def test_patience_is_a_default_that_the_caller_changes_by_the_key() -> None:
+def test_patience_is_a_default_that_the_caller_changes_by_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "find_spec", lambda name: None)
     place = locate("s3://bucket/a", {"key": "k", "config_kwargs": {"read_timeout": 3}})
     told = place.store.fs.config_kwargs  # type: ignore[attr-defined]
     assert told["read_timeout"] == 3

@@ -51,6 +51,10 @@ def cut(block: Any) -> da.Array:
     return da.from_array(Fixed(block), chunks=(4, 8))
 
 
+def cut_inline(block: Any) -> da.Array:
+    return da.from_array(Fixed(block), chunks=(4, 8), inline_array=True, meta=np.empty((0, 0), "uint16"))
+
+
 def chained(block: Any) -> da.Array:
     """Return blocks of which tasks of a hand-made graph are functions of another array's."""
     whole = da.from_array(np.concatenate([PLANE, PLANE]), chunks=(4, 8))
@@ -192,15 +196,15 @@ HIDING: dict[str, Callable[[da.Array], da.Array]] = {
 }
 
 
-@pytest.mark.parametrize("kind", DECLARED)
+@pytest.mark.parametrize("kind", [*DECLARED, cut, cut_inline])
 @pytest.mark.parametrize("block", ["one row", *extended("a scalar", "one dimension", "floats", "None")])
 @pytest.mark.parametrize("later", list(HIDING))
 def test_blocks_are_checked_before_they_are_broadcast_or_joined(
     kind: Callable[[Any], Any], later: str, block: str
 ) -> None:
-    with pytest.raises((ValueError, TypeError), match=r"block \(.*\) of the image \(.*\) (is|has) .*the image says"):
+    with pytest.raises((ValueError, TypeError), match=r"block [\[(].*[\])] of the image.* (is|has) .*the image says"):
         written(HIDING[later](kind(WRONG[block])))
-    image = HIDING[later](kind(PLANE + 1))
+    image = HIDING[later](delayed(PLANE + 1) if kind in (cut, cut_inline) else kind(PLANE + 1))
     np.testing.assert_array_equal(written(image), image.compute(scheduler="sync"))
 
 

@@ -11,13 +11,21 @@ import numpy as np
 import pytest
 import zarr
 from fsspec.implementations.memory import MemoryFileSystem
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath, WrapperStore, ZipStore
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
 
 import daskome
 from daskome.stores.kinds import KINDS, kind_of, waits_for_no_loop
 from daskome.stores.location import address_of, folder_of, is_local_to_process, locate, parent_of, url_of
 
 PLANE = np.arange(1, 64 * 64 + 1, dtype="uint16").reshape(64, 64)
+
+
+PUBLIC = {"anon": True, "endpoint_url": "https://example.org"}
+
+
+def of_obstore(name: str, *args: Any, **options: Any) -> ObjectStore[Any]:
+    """Return a store as users make it."""
+    return ObjectStore(getattr(pytest.importorskip("obstore.store"), name)(*args, **options))
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,24 @@ ROWS = (
     Row(
         "files of fsspec", lambda folder: FsspecStore.from_url(f"file://{folder}/s"), True, "file://{folder}/s/a", True
     ),
-    Row("S3", lambda folder: locate("s3://bucket/s").store, True, "s3://bucket/s/a", True),
+    Row("S3", lambda folder: FsspecStore.from_url("s3://bucket/s"), True, "s3://bucket/s/a", True),
+    Row("obstore", lambda folder: locate("s3://bucket/s", PUBLIC).store, True, "s3://bucket/s/a", True),
+    Row("obstore", lambda folder: of_obstore("S3Store", "bucket", prefix="s"), True, "s3://bucket/s/a", True),
+    Row("obstore", lambda folder: of_obstore("GCSStore", "bucket", prefix="s"), True, "gs://bucket/s/a", True),
+    Row(
+        "obstore", lambda folder: of_obstore("AzureStore", "c", account_name="l", prefix="s"), True, "az://c/s/a", True
+    ),
+    Row(
+        "obstore", lambda folder: of_obstore("HTTPStore", "https://me:pw@h.org/s?k=1"), True, "https://h.org/s/a", False
+    ),
+    Row(
+        "files of obstore",
+        lambda folder: of_obstore("LocalStore", folder / "s", mkdir=True),
+        True,
+        "{folder}/s/a",
+        True,
+    ),
+    Row("memory of obstore", lambda folder: of_obstore("MemoryStore"), False, "", False),
     Row("fsspec", lambda folder: locate("https://example.org/s").store, True, "https://example.org/s/a", True),
 )
 
@@ -68,13 +93,40 @@ def test_one_place_has_one_address(tmp_path: Path) -> None:
     assert address_of(StorePath(MemoryStore(), "b")) != address_of(StorePath(MemoryStore(), "b"))
 
 
+@pytest.mark.filterwarnings("ignore:.*asynchronous=True")
+def test_one_place_has_one_address_whoever_opens_it(tmp_path: Path) -> None:
+    """With s3fs, through a cache, with obstore, ours or the caller's, from the bucket or from within."""
+    memory = of_obstore("MemoryStore")
+    assert address_of(StorePath(memory)) == address_of(StorePath(ObjectStore(memory.store), ""))
+    assert address_of(StorePath(memory)) != address_of(StorePath(of_obstore("MemoryStore")))
+    cached = FsspecStore.from_url("simplecache::s3://bucket/s/a", storage_options={"cache_storage": str(tmp_path)})
+    stores = (
+        StorePath(FsspecStore.from_url("s3://bucket/s/a")),
+        StorePath(cached),
+        locate("s3a://bucket/s/a/", PUBLIC),
+        locate("s3://bucket", PUBLIC) / "s" / "a",
+        StorePath(of_obstore("S3Store", "bucket", prefix="s"), "a"),
+    )
+    assert {address_of(path) for path in stores} == {("s3", "bucket", "s", "a")}
+    files = (StorePath(LocalStore(tmp_path), "a"), StorePath(of_obstore("LocalStore", tmp_path), "a"))
+    assert len({address_of(path) for path in files}) == 1
+
+
 def test_the_path_above_is_read_through_the_store_around(tmp_path: Path) -> None:
-    for store in (LocalStore(tmp_path / "s"), FsspecStore.from_url(f"memory://{tmp_path}/s")):
+    stores = (
+        LocalStore(tmp_path / "s"),
+        FsspecStore.from_url(f"memory://{tmp_path}/s"),
+        of_obstore("LocalStore", tmp_path / "s", mkdir=True),
+        of_obstore("S3Store", "bucket", prefix="p/s", skip_signature=True),
+        locate("s3://bucket/s", PUBLIC).store,
+    )
+    for store in stores:
         above = parent_of(StorePath(store))
         assert above is not None
         assert above.read_only
         assert address_of(above / "s") == address_of(StorePath(store))
     assert parent_of(StorePath(LocalStore("/"))) is None
+    assert parent_of(locate("s3://bucket", PUBLIC)) is None
 
 
 def test_a_store_of_a_derived_class_may_wait() -> None:

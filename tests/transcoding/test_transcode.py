@@ -558,3 +558,37 @@ def test_only_images_of_ome_zarr_can_be_had_alone(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", FIELD)
     result = run("write", tmp_path / "a.npy", tmp_path / "new.zarr", "--only-image")
     assert (result.exit_code, "is for groups of OME-Zarr" in result.output) == (2, True)
+
+
+@pytest.mark.parametrize(("fmt", "target"), [("0.4", "0.4"), ("0.5", "0.5"), ("0.4", "0.5"), ("0.5", "0.6")])
+@pytest.mark.parametrize(
+    ("omero", "said"),
+    [
+        ({"channels": [{"color": "red", "window": {"min": 0, "max": 1, "start": 0, "end": 1}}]}, "channels/0/color"),
+        ({"channels": 7}, "omero/channels: is 7"),
+        ("x", "omero: is 'x'"),
+    ],
+)
+def test_omero_is_checked_on_every_way(fmt: str, target: str, omero: Any, said: str) -> None:
+    store, new = MemoryStore(), MemoryStore()
+    daskome.write_image(FIELD, store, None, axes="cyx", fmt=fmt)
+    group = zarr.open_group(store)
+    group.attrs.update({"ome": {**group.attrs["ome"], "omero": omero}} if "ome" in group.attrs else {"omero": omero})
+    with pytest.raises(ValueError, match=said):
+        daskome.transcode(store, new, fmt=target)
+    assert not new._store_dict
+
+
+def test_windows_that_are_missing_are_completed_and_named_in_the_same_version() -> None:
+    store, new = MemoryStore(), MemoryStore()
+    daskome.write_image(FIELD, store, None, axes="cyx", fmt="0.4")
+    zarr.open_group(store).attrs["omero"] = {"channels": [{"color": "FF0000"}, {"color": "00FF00"}]}
+    with pytest.warns(UserWarning, match="channels 0, 1: color and window are completed"):
+        daskome.transcode(store, new, fmt="0.4")
+    assert not [problem for problem in daskome.validate(new) if not problem.warning]
+
+
+def test_what_is_read_is_no_hierarchy(tmp_path: Path) -> None:
+    daskome.write_image(FIELD, tmp_path / "a", None, axes="cyx")
+    with pytest.raises(TypeError, match=r"source must be a path, .* not Source; give the path that it was read from"):
+        daskome.transcode(daskome.read(tmp_path / "a"), tmp_path / "b")  # type: ignore[arg-type]

@@ -474,3 +474,15 @@ def test_labels_of_an_image_that_cannot_be_read_are_refused(tmp_path: Path, docu
     with pytest.raises(ValueError, match=r"the image cannot be read, and its labels must have its levels"):
         daskome.write_labels(values, tmp_path / "a", "cells")
     assert not (tmp_path / "a" / "labels").exists()
+
+
+@pytest.mark.parametrize("paths", ["{}", "s{}", "scale{}/image", "10{}"])
+def test_levels_of_labels_are_named_like_those_of_their_image(paths: str) -> None:
+    store, image = zarr.storage.MemoryStore(), np.zeros((32, 32), "u2")
+    daskome.write_image(image, store, [2], axes="yx", level_paths=paths, labels={"nuclei": image})
+    daskome.write_labels(image, store, "cells")
+    daskome.write_multiscale_labels([image, image[::2, ::2]], store, "regions")
+    daskome.write_labels(image, store, "mine", level_paths="level{}")
+    for name, wanted in {"nuclei": paths, "cells": paths, "regions": paths, "mine": "level{}"}.items():
+        (multiscale,) = zarr.open_group(store, path=f"labels/{name}", mode="r").attrs["ome"]["multiscales"]
+        assert [dataset["path"] for dataset in multiscale["datasets"]] == [wanted.format(k) for k in (0, 1)]

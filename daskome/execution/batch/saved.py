@@ -1,6 +1,6 @@
 """The saved run that a job goes on with: where it is found, where it writes, and whether it reads images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from zarr.storage import StorePath
 
@@ -10,6 +10,7 @@ from daskome.ome.detect import ome_keys
 from daskome.ome.image_label import LABELS
 from daskome.planning.plan import Plan
 from daskome.stores import journal as journals
+from daskome.stores.documents import list_names
 from daskome.stores.groups import read_attributes
 from daskome.stores.journal import SavedRun
 
@@ -18,17 +19,44 @@ MAX_LISTED = 20
 
 
 def saved_run(target: StorePath, labels: str | None) -> SavedRun:
-    """Return the run that was begun at a target, or for labels of the image there."""
+    """Return the run that was begun at a target, for labels of the image there, or for wells of the plate there."""
     home = target / LABELS / labels if labels else target
-    saved = journals.find_run(home)
+    saved, is_image = journals.find_run(home), "multiscales" in ome_keys(read_attributes(home) or {})
+    if saved is None and not (labels or is_image):
+        saved = _run_of_plate(target)
+        home = target if saved is None else saved.journal.home
     if saved is None:
-        attributes = read_attributes(home)
-        is_image = attributes and "multiscales" in ome_keys(attributes)
         reason = "is finished" if is_image else "has no run; begin one with `daskome init`, or compute='init'"
         raise FileNotFoundError(f"{home} {reason}")
     if saved.plan.home != home.path[len(home.path) - len(saved.plan.home) :]:
         raise ValueError(f"{home} holds labels of an image; give the image, and the name of the labels")
     return saved
+
+
+def _run_of_plate(target: StorePath) -> SavedRun | None:
+    """Return the run that writes one well of a plate, or one image in it: its journal lies there.
+
+    Raises
+    ------
+    ValueError
+        If there are several.
+    """
+    runs = list(_runs_below(target, WELL_DEPTH))
+    if len(runs) > 1:
+        places = ", ".join(run.plan.home for run in runs[:MAX_LISTED])
+        raise ValueError(f"{target} has several runs, at {places}; give the zarr group of one of them")
+    return next(iter(runs), None)
+
+
+WELL_DEPTH = 3
+"""Row, column and field: so deep below a plate lies what a run may write alone."""
+
+
+def _runs_below(folder: StorePath, depth: int) -> Iterator[SavedRun]:
+    for name in sorted(list_names(folder)) if depth else ():
+        if not name.startswith(".") and name != "zarr.json":
+            run = journals.find_run(folder / name)
+            yield from [run] if run else _runs_below(folder / name, depth - 1)
 
 
 def target_of(saved: SavedRun) -> StorePath:

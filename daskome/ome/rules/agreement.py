@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from daskome.model.axes import UNITS
-from daskome.model.axes_rule import FIXED_AXES, AxesFault, fixed_axes_fault, image_axes_fault
 from daskome.model.json_values import JSONObject, is_integer, is_list, is_number, shown_value
 from daskome.model.problem import Problem
+from daskome.ome.axes_rule import FIXED_AXES, AxesFault, fixed_axes_fault, image_axes_fault
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.addresses import items_of, key_address, objects_of, texts_of, type_of
 from daskome.ome.rules.objects import OF_LEVELS

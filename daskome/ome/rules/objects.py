@@ -158,7 +158,7 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
         Rule("name", NAME, versions=since("0.6"), must=EVERY),
         Rule("type", or_null(STRING), should=EVERY),
         Rule("type", NOT_NULL, lax=EVERY),
-        Rule("unit", STRING, lax=EVERY),
+        Rule("unit", STRING, lax=until("0.5")),
         Rule("discrete", BOOLEAN, versions=since("0.6")),
         Rule("longName", STRING, versions=since("0.6")),
     ),

@@ -15,8 +15,8 @@ import zarr
 from zarr.core.buffer import Buffer
 from zarr.storage import StorePath
 
-from daskome.model.missing_axes import put_in
 from daskome.model.regions import Shape, ceil_div
+from daskome.ome.missing_axes import put_in
 from daskome.stores.arrays import encoded_chunks
 from daskome.stores.objects import sync_codecs
 from daskome.stores.objects.keeping import KeepingStore

@@ -1,11 +1,11 @@
 """More levels of a pyramid, made from its coarsest: their factors, which are relative to level 0, and their paths."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from daskome.model.factors import ScaleFactors
+from daskome.model.factors import ScaleFactors, factors_by_axis, list_factors, whole_factor
 from daskome.model.pyramid import Level, Pyramid
 
 
@@ -17,11 +17,10 @@ def factors_from_coarsest(scale_factors: ScaleFactors, pyramid: Pyramid) -> Scal
     ValueError
         If one is not a multiple of that of the coarsest level.
     """
-    if scale_factors is None or isinstance(scale_factors, str):
+    if isinstance(scale_factors, str) and scale_factors == "auto":
         return scale_factors
     base = dict(zip((axis.name for axis in pyramid.axes), pyramid.levels[-1].factors, strict=True))
-    space = [axis.name for axis in pyramid.axes if axis.spatial]
-    rows = [entry if isinstance(entry, Mapping) else dict.fromkeys(space, entry) for entry in scale_factors]
+    rows = [factors_by_axis(entry, pyramid.axes) for entry in list_factors(scale_factors)]
     return [{name: _divided(factor, base.get(name, 1), name) for name, factor in row.items()} for row in rows]
 
 
@@ -32,7 +31,8 @@ def with_levels_below(pyramid: Pyramid, new: Sequence[Level]) -> Pyramid:
     return replace(pyramid, levels=(*pyramid.levels, *levels))
 
 
-def _divided(factor: Any, base: float, name: str) -> int:
+def _divided(given: Any, base: float, name: str) -> int:
+    factor = whole_factor(given, name)
     if base != int(base) or factor % base:
         raise ValueError(
             f"scale factors are relative to level 0, each a multiple of the one before:"
