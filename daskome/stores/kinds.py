@@ -271,6 +271,7 @@ BUCKETS = {"S3Store": ("s3", "bucket"), "GCSStore": ("gs", "bucket"), "AzureStor
 OBSTORE = StoreKind(
     name="obstore",
     includes=_is_obstore(*BUCKETS, "HTTPStore"),
+    in_flight=IN_FLIGHT,
     address=_obstore_address,
     url=_obstore_url,
     parent=_obstore_parent,

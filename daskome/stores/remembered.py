@@ -3,6 +3,7 @@
 What the call itself writes and deletes is seen. What others write meanwhile is not, until it is told to `forget`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ class Remembered(WrapperStore[Store]):
         super().__init__(store)
         self._documents: dict[str, Buffer | None] = {}
         self._lists: dict[str, list[str]] = {}
+        self._asking: dict[str, asyncio.Lock] = {}
 
     def __str__(self) -> str:
         return str(self._store)
@@ -33,7 +35,7 @@ class Remembered(WrapperStore[Store]):
     def _with_store(self, store: Store) -> "Remembered":
         """Return another view of the store, as zarr makes one for reading; both remember the same."""
         other = type(self)(store)
-        other._documents, other._lists = self._documents, self._lists
+        other._documents, other._lists, other._asking = self._documents, self._lists, self._asking
         return other
 
     def forget(self) -> None:
@@ -46,8 +48,10 @@ class Remembered(WrapperStore[Store]):
         if byte_range is not None:
             return await super().get(key, prototype, byte_range)
         if key not in self._documents:
-            self._documents[key] = None if self._is_unlisted(key) else await super().get(key, prototype)
-        return self._documents[key]
+            async with self._asking.setdefault(key, asyncio.Lock()):
+                if key not in self._documents:
+                    self._documents[key] = None if self._is_unlisted(key) else await super().get(key, prototype)
+        return self._documents.get(key)
 
     async def exists(self, key: str) -> bool:
         """Whether there is a document."""

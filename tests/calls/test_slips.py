@@ -1,5 +1,6 @@
 """A keyword that would have no effect is an error that says what was meant; any other is metadata."""
 
+from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from daskome.calls.slips import ARGUMENTS_OF_OTHERS, DESCRIPTIONS, OTHER_WAYS, S
 from daskome.model.layout import FIXED_OPTIONS, OPTIONS
 
 PLANE = np.zeros((64, 64), "u2")
+import_module("daskome.writer")  # Its functions are public once they are imported.
 TAKING = [calls_of(function) for function in PUBLIC if "storage_options" in calls_of(function).known]
 
 
