@@ -95,7 +95,7 @@ MINE = (
     " tilt angle view deconvolved registered processing kind datetime quality checksum uuid id series number count"
     " total info extra operator owner brain_region atlas structure annotation mask segmentation model threshold score"
     " source_file source_path original_filename args kwargs parameters settings factor label condition replicate round"
-    " cycle marker gene probe buffer core store storage cluster software bit_depth depth_um type_of_cells"
+    " cycle marker gene probe buffer core storage cluster software bit_depth depth_um type_of_cells"
 ).split()
 
 
