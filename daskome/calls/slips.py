@@ -123,8 +123,8 @@ BESIDE_HOW: Final = frozenset(
 )
 """Words that say nothing by themselves."""
 DESCRIPTIONS: Final = frozenset(
-    "batch batch_number buffer cluster colon copy copy_number core factor filter label process source_path storage"
-    " store".split()
+    "batch batch_number buffer cluster colon copy copy_number core factor filter label process source_path"
+    " storage".split()
 )
 """Words that describe an image, though they are near an argument or are one elsewhere."""
 _OTHERS: Final = frozenset(word for words in ARGUMENTS_OF_OTHERS.values() for word in words.split())

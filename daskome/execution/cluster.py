@@ -32,14 +32,17 @@ from daskome.sources.annotations import Annotations, annotations_of
 from daskome.sources.blocks import is_remote
 from daskome.sources.pieces import source_piece
 from daskome.sources.presence import Sight, check_travels, sights_of
-from daskome.stores import journal as journals, sync_codecs
+from daskome.stores import journal as journals
 from daskome.stores.journal import Journal
+from daskome.stores.objects import sync_codecs
 
 log = logging.getLogger("daskome")
 SPILL_FRACTION = 0.7
 """The share of its memory limit from which a Dask worker spills to disk; from 0.8 on it pauses."""
-IN_FLIGHT = 2
+UNITS_IN_FLIGHT = 2
 """How many units per thread are in flight, so that no thread waits for its next one."""
+UNITS_WAITING = 2
+"""How many units per thread wait for a store that is far away, beside those."""
 SEEN_BY_ALL = 64
 """Up to this many arrays are opened by every worker before anything is written; of more, each opens its share."""
 LOOKS_AT_ONCE = 16
@@ -75,6 +78,7 @@ class ClusterExecutor:
 
     client: Any
     submitted: Callable[..., "Future[None]"]
+    per_thread: int = UNITS_IN_FLIGHT
     _window: int = 0
     _counted: float = -inf
 
@@ -90,7 +94,7 @@ class ClusterExecutor:
         name = f"{UNIT_PREFIX}{task.unit.pass_.reading}-{uuid4().hex}"  # Dask takes words for the name of a group
         try:
             there = [value if is_remote(value) else self.client.scatter(value, hash=False) for value in values]
-            return self.submitted(run_with_payload, bare, keys, there, key=name, **task.annotations)
+            return self.submitted(run_on_worker, bare, keys, there, key=name, **task.annotations)
         except OSError as error:  # The worker to which an array was sent has died.
             self._check_connected(error)
             return _lost()
@@ -106,7 +110,7 @@ class ClusterExecutor:
         self._check_connected()
         if time.monotonic() - self._counted > THREADS_TTL:
             try:
-                self._window, self._counted = IN_FLIGHT * self._threads(), time.monotonic()
+                self._window, self._counted = self.per_thread * self._threads(), time.monotonic()
             except OSError as error:  # The client has not noticed yet.
                 raise self._unconnected() from error
         return self._window
@@ -154,9 +158,24 @@ def cluster_executor(client: Any, plan: Plan, journal: Journal) -> Iterator[Clus
     executor = client.get_executor(pure=False)
     try:
         with span("daskome", *(pyramid.name for _, pyramid in plan.images[:1])):
-            yield ClusterExecutor(client, executor.submit)
+            yield ClusterExecutor(
+                client, executor.submit, UNITS_IN_FLIGHT + UNITS_WAITING * (plan.workers.in_flight > 0)
+            )
     finally:
         executor.shutdown(wait=False)
+
+
+def run_on_worker(task: UnitTask, keys: list[Any], values: list[Any]) -> None:
+    """Run a task on a worker of a cluster; its thread takes another task while this one waits for a far store."""
+    run_with_payload(task, keys, values, _worker_thread() if task.in_flight.objects else None)
+
+
+@contextmanager
+def _worker_thread() -> Iterator[None]:
+    from distributed import secede
+
+    yield
+    secede()
 
 
 def _lost() -> "Future[None]":

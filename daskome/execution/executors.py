@@ -8,6 +8,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
+from threading import BoundedSemaphore
 from typing import Protocol
 from uuid import uuid4
 
@@ -17,8 +18,9 @@ from dask._task_spec import Task
 from zarr.storage import StorePath
 
 from daskome.execution.cluster import (
-    IN_FLIGHT,
     SPILL_FRACTION,
+    UNITS_IN_FLIGHT,
+    UNITS_WAITING,
     check_annotations,
     check_workers_see,
     cluster_executor,
@@ -37,15 +39,18 @@ from daskome.execution.schedulers import (
     scheduler_for,
     task_worker,
 )
-from daskome.execution.unit_task import UnitTask, fetched, run_here, run_with_payload
+from daskome.execution.unit_task import Slot, UnitTask, fetched, run_here, run_with_payload
 from daskome.model.source import Source
 from daskome.model.text import parse_nbytes
 from daskome.planning.plan import Plan
 from daskome.planning.work import CHUNKS_AT_ONCE, PROCESS_MEM, Workers
 from daskome.sources.presence import check_there, check_travels, sights_of
 from daskome.sources.provenance import read_by
-from daskome.stores import sync_codecs
 from daskome.stores.journal import Journal
+from daskome.stores.kinds import in_flight_to
+from daskome.stores.objects import sync_codecs
+
+RunInSlot = Callable[[UnitTask, Slot], None]
 
 
 class Executor(Protocol):
@@ -69,19 +74,30 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ThreadExecutor:
-    """An `Executor` on threads of this process, each of which runs tasks as `run` says."""
+    """An `Executor` on threads of this process.
+
+    Attributes
+    ----------
+    threads : ThreadPoolExecutor
+    window_ : int
+    slots : BoundedSemaphore
+        As many tasks work at a time; further threads wait, for a store that is far away.
+    run : callable
+        Runs a task in such a slot.
+    """
 
     threads: ThreadPoolExecutor
-    n: int
-    run: Callable[[UnitTask], None] = run_here
+    window_: int
+    slots: BoundedSemaphore
+    run: RunInSlot
 
     def submit(self, task: UnitTask) -> "Future[None]":
         """Submit a task, and return at once."""
-        return self.threads.submit(self.run, task)
+        return self.threads.submit(self.run, task, self.slots)
 
     def window(self) -> int:
         """Return how many tasks should be in flight."""
-        return IN_FLIGHT * self.n
+        return self.window_
 
 
 class CallerExecutor:
@@ -108,11 +124,12 @@ class Scheduled:
 
     get: Get
 
-    def __call__(self, task: UnitTask) -> None:
+    def __call__(self, task: UnitTask, slot: Slot) -> None:
         """Run a task; what its piece holds on a cluster is fetched before."""
         bare, keys, values = fetched(task)
         key = f"{UNIT_PREFIX}{task.unit.pass_.reading}-{uuid4().hex}"
-        self.get({key: Task(key, partial(run_with_payload, bare, keys, values))}, key)
+        with slot:
+            self.get({key: Task(key, partial(run_with_payload, bare, keys, values))}, key)
 
 
 def available_workers(target: StorePath | None = None, memory: int | str | None = None) -> Workers:
@@ -129,7 +146,8 @@ def available_workers(target: StorePath | None = None, memory: int | str | None 
     scheduler = scheduler_for(target)
     n, threads, usable = _size(scheduler)
     nbytes = usable if memory is None else parse_nbytes(memory, "memory")
-    return Workers(n, threads, nbytes, at_once=_at_once(target, scheduler))
+    flying = 0 if target is None else in_flight_to(target)
+    return Workers(n, threads, nbytes, at_once=_at_once(target, scheduler), in_flight=flying)
 
 
 def _size(scheduler: Scheduling) -> tuple[int, int, int]:
@@ -162,7 +180,7 @@ def _at_once(place: StorePath | None, scheduler: Scheduling) -> int | None:
 
     Files and memory are written one chunk after the other; what is planned for zarr's default is enough for them.
     """
-    if place is not None and sync_codecs.needs_no_loop(place.store):
+    if place is not None and sync_codecs.needs_no_loop(place):
         return CHUNKS_AT_ONCE
     if place is not None and isinstance(scheduler, Cluster):
         return concurrency_of_workers(scheduler.client)
@@ -211,16 +229,17 @@ def open_executor(target: StorePath, plan: Plan, journal: Journal) -> Iterator[E
             yield threads
     else:
         run = Scheduled(scheduler.get) if isinstance(scheduler, SchedulingFunction) else run_here
-        with thread_executor(scheduler.n, run) as threads:
+        waiting = UNITS_WAITING * scheduler.n if plan.workers.in_flight else 0
+        with thread_executor(scheduler.n, run, waiting) as threads:
             yield threads
 
 
 @contextmanager
-def thread_executor(n: int, run: Callable[[UnitTask], None] = run_here) -> Iterator[ThreadExecutor]:
-    """Yield an executor of `n` threads; those still running when it is left are waited for."""
-    with ThreadPoolExecutor(n, thread_name_prefix="daskome") as threads:
+def thread_executor(n: int, run: RunInSlot = run_here, waiting: int = 0) -> Iterator[ThreadExecutor]:
+    """Yield an executor of `n` threads, and some that wait; those still running when it is left are waited for."""
+    with ThreadPoolExecutor(n + waiting, thread_name_prefix="daskome") as threads:
         try:
-            yield ThreadExecutor(threads, n, run)
+            yield ThreadExecutor(threads, UNITS_IN_FLIGHT * n + waiting, BoundedSemaphore(n), run)
         finally:
             threads.shutdown(wait=True, cancel_futures=True)
 

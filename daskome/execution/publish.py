@@ -5,25 +5,30 @@ That write is the commit: only then do readers take the group for an image.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.storage import StorePath
 
 from daskome.execution.fingerprints import recorded_fingerprints
 from daskome.execution.runner import Run
 from daskome.model import regions
-from daskome.model.paths import depth_of
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
+from daskome.ome.fingerprint import Fingerprint
 from daskome.ome.metadata import with_fingerprint
 from daskome.ome.omero import Channel
 from daskome.ome.read import with_levels
 from daskome.ome.versions import find_version
+from daskome.planning.plan import Group, Plan
 from daskome.stores import journal as journals, publish
 from daskome.stores.arrays import open_levels
 from daskome.stores.documents import write_text
 from daskome.stores.groups import read_attributes, reconsolidate
+from daskome.stores.remembered import for_each, remembered
 
 PERCENTILES = (0.1, 99.9)
 """What a window shows: outliers at both ends are cut off."""
@@ -78,21 +83,28 @@ def publish_plan(run: Run) -> None:
 
     In a store that cannot rewrite, such as a zip file, the target comes first: zarr creates a group with its parents.
     """
-    plan, target, version = run.plan, run.target, find_version(run.plan.version)
+    plan, target = run.plan, remembered(run.target)
     publish.delete_partial_files(target, plan)
     fingerprints = recorded_fingerprints(run)
     lasting, consolidated = [group for group in plan.groups if not group.temporary], list[str]()
-    for group in sorted(lasting, key=lambda group: depth_of(group.path), reverse=target.store.supports_deletes):
-        metadata = with_fingerprint(group.metadata, fingerprints.get(group.path))
-        if group.pyramid is not None and not group.kept and metadata.omero:
-            (coarsest,) = open_levels(target / group.path, group.pyramid.levels[-1:])
-            channels = with_display_windows(metadata.omero.channels or (), coarsest, group.pyramid)
-            metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
-        if group.kept:
-            metadata = with_levels(read_attributes(target / group.path) or {}, metadata)
-        for path, text in group.documents.items():
-            write_text(target / group.path / path, text)
-        if publish.publish_group(target / group.path, version, metadata, group.attributes):
-            consolidated.append(group.path)
+    by_depth = sorted(lasting, key=attrgetter("depth"), reverse=target.store.supports_deletes)
+    for _, groups in groupby(by_depth, key=attrgetter("depth")):
+        held = for_each(target, lambda group: _publish(target, plan, group, fingerprints.get(group.path)), groups)
+        consolidated += [path for path in held if path is not None]
     journals.end_journal(run.journal.home)
-    reconsolidate(target, consolidated)
+    reconsolidate(run.target, consolidated)
+
+
+def _publish(target: StorePath, plan: Plan, group: Group, fingerprint: Fingerprint | None) -> str | None:
+    """Publish a group; return its path if it held consolidated metadata before its image was replaced."""
+    place, metadata = target / group.path, with_fingerprint(group.metadata, fingerprint)
+    if group.pyramid is not None and not group.kept and metadata.omero:
+        (coarsest,) = open_levels(place, group.pyramid.levels[-1:])
+        channels = with_display_windows(metadata.omero.channels or (), coarsest, group.pyramid)
+        metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
+    if group.kept:
+        metadata = with_levels(read_attributes(place) or {}, metadata)
+    for path, text in group.documents.items():
+        write_text(place / path, text)
+    held = publish.publish_group(place, find_version(plan.version), metadata, group.attributes)
+    return group.path if held else None

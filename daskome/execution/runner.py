@@ -16,24 +16,28 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dask.array as da
+import zarr
 from zarr.storage import StorePath
 
 from daskome.execution.attempt import Attempt
 from daskome.execution.cluster import is_killed
 from daskome.execution.executors import Executor, open_executor
-from daskome.execution.unit_task import TemporaryCopy, UnitTask, WriteError
+from daskome.execution.unit_task import UnitTask, WriteError
 from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
 from daskome.model.text import Progress, format_nbytes, pluralize
 from daskome.planning.plan import Plan, Unit
+from daskome.planning.work import Pass
 from daskome.sources.annotations import Annotations, annotations_of, without_annotations
 from daskome.sources.dask_graphs import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores import journal as journals
+from daskome.stores.arrays import PlannedArrays, open_levels
 from daskome.stores.journal import Journal
+from daskome.stores.objects.in_flight import InFlight
 
 MAX_FAILURES_IN_A_ROW = 10
 """After this many failures for good without a success between them no further units are tried: the disk is full, …"""
@@ -48,16 +52,20 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A plan whose arrays exist: the images that it reads, the target that it writes to, and its journal."""
+    """A plan whose arrays exist: the images that it reads, the target that it writes to, and its journal.
+
+    `is_new` is True where it has just been created: nothing of it is finished.
+    """
 
     plan: Plan
     sources: Sequence[Source]
     target: StorePath
     journal: Journal
+    is_new: bool = False
 
     def missing(self, stage: int, indices: Iterable[int] | None = None) -> list[int]:
         """Return the indices of those units of a stage that are not finished, all or some of them."""
-        finished = journals.finished_indices(self.journal, stage)
+        finished = frozenset() if self.is_new else journals.finished_indices(self.journal, stage)
         candidates = range(self.plan.count(stage)) if indices is None else indices
         return [index for index in candidates if index not in finished]
 
@@ -107,22 +115,46 @@ def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
     What all units of an image need is computed before the first of them, and let go after the last: a plate has
     thousands of images.
     """
-    plan = run.plan
+    plan, planned = run.plan, PlannedArrays()
     sources: dict[int, Source] = {}
+    current: Pass | None = None
     for unit in plan.units(*part):
         pass_, image = unit.pass_, unit.pass_.image
         if image is not None and image not in sources:
             sources = {image: with_shared_results(run.sources[image], compute_shared)}
+        if pass_ is not current:
+            current, below, written = pass_, _read_by(run, planned, pass_), _written_by(run, planned, pass_)
+            flying = InFlight(plan.workers.in_flight, plan.in_flight_nbytes(pass_))
         reads = plan.reads(unit)
         piece, asked, taken = None, Annotations(), None
         if image is not None and plan.takes_over(pass_):
             taken = sources[image].array
         elif image is not None:
             piece, asked = _piece_of(sources[image], reads, pass_.read_chunks)
-        paths = (pass_.reads_copy, pass_.writes_copy)
-        read, written = (None if path is None else _temporary_copy(run, path) for path in paths)
-        pyramid, group = plan.pyramid(pass_), run.target / pass_.group
-        yield UnitTask(unit, reads, piece, pyramid, group, run.journal, 0, read, written, asked, taken)
+        yield UnitTask(unit, reads, piece, plan.pyramid(pass_), written, run.journal, below, flying, 0, asked, taken)
+
+
+def _written_by(run: Run, planned: PlannedArrays, pass_: Pass) -> tuple[zarr.Array[Any], ...]:
+    """Return the arrays that units of a pass write: its levels, and a temporary copy of the next one."""
+    pyramid, group = run.plan.pyramid(pass_), run.target / pass_.group
+    levels = [planned.at(group, pyramid, k) for k in range(pass_.first, pass_.stop)]
+    return (*levels, *([] if pass_.writes_copy is None else [_temporary_copy(run, planned, pass_.writes_copy)]))
+
+
+def _read_by(run: Run, planned: PlannedArrays, pass_: Pass) -> zarr.Array[Any] | None:
+    """Return the array that units of a pass read, a temporary copy or the level below; None if they read an image."""
+    if pass_.image is not None:
+        return None
+    if pass_.reads_copy is not None:
+        return _temporary_copy(run, planned, pass_.reads_copy)
+    pyramid, group, k = run.plan.pyramid(pass_), run.target / pass_.group, pass_.first - 1
+    is_kept = k < run.plan.group_at(pass_.group).kept
+    return open_levels(group, [pyramid.levels[k]])[0] if is_kept else planned.at(group, pyramid, k)
+
+
+def _temporary_copy(run: Run, planned: PlannedArrays, path: str) -> zarr.Array[Any]:
+    """Return a temporary copy by the path of its group."""
+    return planned.at(run.target / path, run.plan.pyramid_at(path), 0)
 
 
 def _piece_of(source: Source, region: Region, read_chunks: Shape) -> tuple[da.Array, Annotations]:
@@ -130,11 +162,6 @@ def _piece_of(source: Source, region: Region, read_chunks: Shape) -> tuple[da.Ar
     piece = source_piece(source, region, read_chunks)
     asked = annotations_of(piece.__dask_graph__())
     return (without_annotations(piece) if asked else piece), asked
-
-
-def _temporary_copy(run: Run, path: str) -> TemporaryCopy:
-    """Return a temporary copy by the path of its group."""
-    return TemporaryCopy(run.target / path, run.plan.pyramid_at(path).levels[0])
 
 
 def finished_units(run: Run, tasks: Iterator[UnitTask], executor: Executor, retries: int) -> Iterator[Unit]:

@@ -24,9 +24,9 @@ from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
 from daskome.ome.fingerprint import checksum, parts_within
 from daskome.planning.plan import Unit
-from daskome.stores import sync_codecs
-from daskome.stores.arrays import as_stored, delete_shards, keeps_all
-from daskome.stores.encoded import EncodedChunks
+from daskome.stores.arrays import as_stored, keeps_all
+from daskome.stores.objects import sync_codecs
+from daskome.stores.objects.encoded import EncodedChunks
 
 Checksums = dict[int, str]
 """Of blocks, by their numbers (`daskome.ome.fingerprint`)."""
@@ -140,24 +140,10 @@ class Target(zarr.Array[Any]):
         if self.encoded is not None:
             self.encoded.write(self.array, index, value)
         else:
-            self._encode(index, value)
+            sync_codecs.write(self.array, index, value)
         if self.checksums is not None:
             kept = self.encoded is not None or keeps_all(self.array)
             self.checksums.update(_checksums(self.array, index, value, kept))
-
-    def _encode(self, index: tuple[slice, ...], value: Any) -> None:
-        """Write a block.
-
-        zarr reads a shard that reaches beyond the edge before it writes it. One that a killed process has left half
-        written cannot be read, so it is deleted first. Nothing is lost: the block holds all of it.
-        """
-        try:
-            sync_codecs.write(self.array, index, value)
-        except Exception:
-            if self.array.shards is None:
-                raise
-            delete_shards(self.array, index)
-            sync_codecs.write(self.array, index, value)
 
     def __dask_tokenize__(self) -> str:
         """Return a name that no other target has."""

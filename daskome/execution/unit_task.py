@@ -5,47 +5,49 @@ Large arrays and futures that the graph of a piece holds do not travel inside th
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import dask
 import dask.array as da
 import zarr
 from dask._task_spec import DataNode
 from dask.local import get_sync
-from zarr.storage import StorePath
 
 from daskome.execution import unit_graph
 from daskome.execution.allocator import tune_allocator
-from daskome.model.pyramid import Level, Pyramid
+from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
 from daskome.planning.plan import Unit
 from daskome.sources.adapt import as_source
+from daskome.sources.ahead import fetched_ahead
 from daskome.sources.annotations import Annotations
 from daskome.sources.blocks import is_remote
 from daskome.sources.pieces import source_piece, without_payload
 from daskome.sources.presence import check_still_there
 from daskome.sources.stored_whole import encoded_chunks_of, source_of_chunks
 from daskome.stores import journal as journals
-from daskome.stores.arrays import open_levels
-from daskome.stores.encoded import EncodedChunks
+from daskome.stores.arrays import written_to
 from daskome.stores.journal import Journal, Record
+from daskome.stores.objects.encoded import EncodedChunks
+from daskome.stores.objects.in_flight import InFlight, whole_objects
 
 
 class WriteError(RuntimeError):
     """Some units could not be written; the image is left unfinished and says so."""
 
 
-class TemporaryCopy(NamedTuple):
-    """A temporary copy of an image or a level: its group, and the one level in it."""
-
-    group: StorePath
-    level: Level
+Slot = AbstractContextManager[Any]
+"""What a task holds while it works, and no longer while it waits for its store."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitTask:
     """A unit with all it needs, so that it can travel to another process and run there on its own.
+
+    Of its store it asks for nothing else than whether it is still wanted, for what it reads, and for the objects and
+    the record that it writes: arrays travel with it.
 
     Attributes
     ----------
@@ -53,14 +55,17 @@ class UnitTask:
     reads : tuple of (int, int)
         The region that it reads.
     piece : dask.array.Array, optional
-        That region of an image; None: it is read from a temporary copy, or from the level below.
+        That region of an image; None: it is read from `below`.
     pyramid : Pyramid
-    group : StorePath
-        Where the levels of the pyramid lie.
+    arrays : tuple of zarr.Array
+        Those it writes: a level each, and a temporary copy if it writes one.
     journal : Journal
+    below : zarr.Array, optional
+        The level or the temporary copy that it reads, if it does not read an image.
+    in_flight : InFlight
+        How much may be on its way to the store.
     wait : float
         Seconds to wait before it runs, after it has failed.
-    copy_read, copy_written : TemporaryCopy, optional
     annotations : dict
         What the image asks of a scheduler (`annotations_of`).
     taken : array-like, optional
@@ -71,46 +76,41 @@ class UnitTask:
     reads: Region
     piece: da.Array | None
     pyramid: Pyramid
-    group: StorePath
+    arrays: tuple[zarr.Array[Any], ...]
     journal: Journal
+    below: zarr.Array[Any] | None = None
+    in_flight: InFlight = field(default_factory=InFlight)
     wait: float = 0
-    copy_read: TemporaryCopy | None = None
-    copy_written: TemporaryCopy | None = None
     annotations: Annotations = field(default_factory=dict)
     taken: Any = None
 
-    def __call__(self) -> None:
+    def __call__(self, slot: Slot | None = None) -> None:
         """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
         time.sleep(self.wait)
         if not journals.is_current(self.journal):
-            raise WriteError(f"{self.group} is no longer being written: it was finished, or started anew elsewhere")
-        started = journals.now()
+            raise WriteError(
+                f"{self.journal.home} is no longer being written: it was finished, or started anew elsewhere"
+            )
         checksums: dict[int, str] = {}
-        encoded = None if self.taken is None else encoded_chunks_of(self.taken)
-        piece = self._piece(encoded)
-        written = unit_graph.stores(self.unit, self.pyramid, piece, self._written(), checksums, encoded)
-        dask.compute(written, scheduler=get_sync)
+        with whole_objects(self.arrays[0].store, self.in_flight) as store, slot or nullcontext():
+            started = journals.now()
+            encoded = None if self.taken is None else encoded_chunks_of(self.taken)
+            arrays, piece = [written_to(array, store) for array in self.arrays], self._piece(encoded)
+            written = unit_graph.stores(self.unit, self.pyramid, piece, arrays, checksums, encoded)
+            with fetched_ahead(piece, written, self.unit.pass_.ahead):
+                dask.compute(written, scheduler=get_sync)
+            seconds = journals.now() - started
         for image in (self.piece, self.taken):
             if image is not None:
                 check_still_there(image)
-        journals.record(self.journal, self.unit, Record(journals.now(), journals.now() - started, checksums))
+        journals.record(self.journal, self.unit, Record(journals.now(), seconds, checksums))
 
     def _piece(self, encoded: EncodedChunks | None) -> da.Array:
         """Return what the unit reads: of its image, of a temporary copy, or of the level below."""
         if self.piece is not None:
             return self.piece
-        work, group = self.unit.pass_, self.group
-        if encoded is not None:
-            return source_piece(source_of_chunks(encoded), self.reads, work.read_chunks)
-        group, level = (group, self.pyramid.levels[work.first - 1]) if self.copy_read is None else self.copy_read
-        (array,) = open_levels(group, [level])
-        return source_piece(as_source(array), self.reads, work.read_chunks)
-
-    def _written(self) -> list[zarr.Array[Any]]:
-        """Return the arrays that the unit writes, and no others: each costs a request where stores are far away."""
-        work, copy = self.unit.pass_, self.copy_written
-        arrays = open_levels(self.group, self.pyramid.levels[work.first : work.stop])
-        return arrays if copy is None else [*arrays, *open_levels(copy.group, [copy.level])]
+        source = as_source(self.below) if encoded is None else source_of_chunks(encoded)
+        return source_piece(source, self.reads, self.unit.pass_.read_chunks)
 
 
 def split_payload(task: UnitTask) -> tuple[UnitTask, list[Any], list[Any]]:
@@ -121,13 +121,13 @@ def split_payload(task: UnitTask) -> tuple[UnitTask, list[Any], list[Any]]:
     return replace(task, piece=bare), list(held), list(held.values())
 
 
-def run_with_payload(task: UnitTask, keys: list[Any], values: list[Any]) -> None:
+def run_with_payload(task: UnitTask, keys: list[Any], values: list[Any], slot: Slot | None = None) -> None:
     """Run a task, with its payload put back. Threads, workers of a cluster and `compute=False` all run this."""
     tune_allocator()
     if keys and task.piece is not None:
         payload = {key: DataNode(key, value) for key, value in zip(keys, values, strict=True)}
         task = _with_graph(task, {**dict(task.piece.dask), **payload})
-    task()
+    task(slot)
 
 
 def fetched(task: UnitTask) -> tuple[UnitTask, list[Any], list[Any]]:
@@ -136,9 +136,9 @@ def fetched(task: UnitTask) -> tuple[UnitTask, list[Any], list[Any]]:
     return bare, keys, [value.result() if is_remote(value) else value for value in values]
 
 
-def run_here(task: UnitTask) -> None:
+def run_here(task: UnitTask, slot: Slot | None = None) -> None:
     """Run a task in this process; what its piece holds on a cluster is fetched."""
-    run_with_payload(*fetched(task))
+    run_with_payload(*fetched(task), slot)
 
 
 def _with_graph(task: UnitTask, graph: Mapping[Any, Any]) -> UnitTask:

@@ -32,6 +32,7 @@ from daskome.stores.create import array_documents, create_arrays
 from daskome.stores.groups import read_attributes
 from daskome.stores.journal import Journal
 from daskome.stores.location import is_local_to_process, origin_of
+from daskome.stores.remembered import forget, forgotten
 
 MOST_UNITS = 100_000
 """How many units one graph may hold. To make it takes minutes and more than a GiB, before anything is computed."""
@@ -107,7 +108,9 @@ class Write:
         return run
 
     def create(self, journal: Journal, origins: Sequence[Origin]) -> None:
-        """Create the arrays, empty, and the journal."""
+        """Create the arrays, empty, and the journal. What a far store said before counts if nothing has begun since."""
+        if forgotten(self.home) != self.home and read_attributes(forgotten(self.home)) != read_attributes(self.home):
+            forget(self.target)
         old = arrays_to_replace(self.target, self.plan, self.overwrite)
         create_arrays(self.target, self.plan, self.documents, old, journal, origins)
 
@@ -133,7 +136,7 @@ class Write:
         self._check_one_graph()
         run = self._run()
         run = replace(run, sources=[with_shared_results(source, as_delayed) for source in run.sources])
-        create = partial(_create, replace(self, sources=()), run.journal, self._origins())
+        create = partial(_create, replace(self, sources=(), target=run.target), run.journal, self._origins())
         barrier = _delay("create", create, os.getpid())(None)
         for stage in () if self.finished else range(len(self.plan.stages)):
             missing = run.missing(stage) if self.journal else range(self.plan.count(stage))
@@ -153,7 +156,9 @@ class Write:
             )
 
     def _run(self) -> Run:
-        return Run(self.plan, self.sources, self.target, self.journal or journals.new_journal(self.home))
+        target = forgotten(self.target)
+        journal = self.journal or journals.new_journal(target / self.plan.home)
+        return Run(self.plan, self.sources, target, journal, is_new=self.journal is None)
 
     def _origins(self) -> list[Origin]:
         return [origin_of(source) for source in self.sources]

@@ -95,6 +95,8 @@ class Source:
         Keys of a Dask graph that all blocks need: they are computed once, before the blocks.
     repeated : tuple of int
         Axes along which blocks that are far apart compute the same.
+    far : bool
+        Whether it is read from a store that answers after some time, but answers many at once.
     omero : dict, optional
         What it says of its channels, in the form of the specification (section "omero"), as far as it goes.
     image_label : dict, optional
@@ -117,6 +119,7 @@ class Source:
     buffer_copies: int = 2
     shared: tuple[Any, ...] = ()
     repeated: tuple[int, ...] = ()
+    far: bool = False
     omero: Mapping[str, Any] | None = None
     image_label: Mapping[str, Any] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)

@@ -21,9 +21,9 @@ from daskome.model.limits import Limits
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
 from daskome.model.text import format_nbytes, pluralize
-from daskome.planning.memory import halo_of, steps_of, unit_memory
+from daskome.planning.memory import halo_of, pieces_ahead, steps_of, unit_memory
 from daskome.planning.temporary_copies import copy_path, next_level_copy
-from daskome.planning.work import CHUNKS_AT_ONCE, PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
+from daskome.planning.work import PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
 
 READ_SHARE = 0.5
 """How much of a pass's time is spent on reading; the rest is spent on downsampling, compressing and writing."""
@@ -40,7 +40,7 @@ class PassCandidates:
     copies: Mapping[int, Pyramid | None]
     copy_path: str
     limits: Limits
-    at_once: int | None = CHUNKS_AT_ONCE
+    workers: Workers
 
     def passes(self, stop: int, unit: Shape) -> Iterator[Pass]:
         """Yield the passes with units of this shape: one that writes a temporary copy, if possible, and one without."""
@@ -62,10 +62,11 @@ class PassCandidates:
             unit=unit,
             read_chunks=read,
             amplification=prod(map(read_amplification, source.chunks, span, halo or (0,) * len(span))),
-            unit_memory=unit_memory(pyramid, first, levels, span, read, source, self.at_once),
+            unit_memory=unit_memory(pyramid, first, levels, span, read, source, self.workers),
             reads_copy=source.reads_copy,
             shared=source.shared,
             repeated=source.repeated,
+            ahead=pieces_ahead(read, source, pyramid.itemsize, self.workers),
             offers_verbatim=source.offers_verbatim,
         )
 
@@ -83,7 +84,7 @@ def best_pass(
     limit = min(limits.unit_nbytes, max(share, limits.tail_nbytes if source.of_level else 1))
     copies = {stop: next_level_copy(pyramid, stop, limits) for stop in stops if options.deletes}
     read = _read_chunks(pyramid, first, source.chunks)
-    step = PassCandidates(pyramid, first, source, read, copies, copy_path(n_copies), limits, workers.at_once)
+    step = PassCandidates(pyramid, first, source, read, copies, copy_path(n_copies), limits, workers)
     shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(step, stop, limit)]
     candidates = [pass_ for stop, unit in shapes for pass_ in step.passes(stop, unit)]
     amplifications = (pass_.amplification for pass_ in candidates if pass_.unit_memory <= budget)

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from math import lcm, prod
 
 from daskome.model.pyramid import Level, Pyramid
-from daskome.model.regions import Shape
+from daskome.model.regions import Shape, ceil_div
 from daskome.model.source import READ_NBYTES
-from daskome.planning.work import CHUNKS_AT_ONCE, SourceChunks
+from daskome.planning.work import SourceChunks, Workers
 
 HEAP = 1.25
 """How much more an allocator holds than is asked of it, because of gaps between chunks: measured up to 22 %."""
@@ -27,6 +27,15 @@ MAPPED = 1.05
 """The same for chunks of `MAPPED_FROM_NBYTES` or more, which lie in memory of their own."""
 MAPPED_FROM_NBYTES = 32 * 2**20
 """Glibc never puts anything larger into the heap."""
+FLIGHT_NBYTES = 128 * 2**20
+"""How much is on its way from a process at a time, at most, unless one object of each thread is more: enough for some
+hundred MB/s to a store that answers after half a second."""
+FLIGHT_SHARE = 1 / 8
+"""How much of the memory that a process may use is left to what is on its way."""
+FETCHED = 64
+"""How many chunks are fetched at a time by a process, if they fit."""
+FLIGHT_COPIES = 2
+"""Clients such as s3fs copy what they send."""
 UNIT_MEM = 8 * 2**20
 """The graph of a unit, and the working memory of kernels."""
 
@@ -49,7 +58,7 @@ def unit_memory(
     span: Shape,
     read: Shape,
     source: SourceChunks,
-    at_once: int | None = CHUNKS_AT_ONCE,
+    workers: Workers,
 ) -> int:
     """Return the peak memory of a unit that writes these levels (a temporary copy is one of them), in bytes.
 
@@ -66,21 +75,52 @@ def unit_memory(
     decoded = source.buffer_copies * _decoded(read, span, source.longest, pyramid.itemsize)
     if any(r > c for r, c in zip(read, source.longest, strict=True)):
         decoded = max(decoded, min(live, READ_NBYTES * 2 // pyramid.itemsize))  # some pieces are joined
+    ahead = pieces_ahead(read, source, pyramid.itemsize, workers) * prod(read)
     kept = live if levels[0].layout.verbatim else 0
-    reading = live + decoded + kept + sum(blocks[1:])
+    reading = live + decoded + ahead + kept + sum(blocks[1:])
     writing = max(
-        own + max(live if k == 0 and consumed else own, _encoded(level, own, at_once)) + kept + sum(blocks[k + 1 :])
+        own
+        + max(live if k == 0 and consumed else own, _encoded(level, own, workers.at_once))
+        + kept
+        + sum(blocks[k + 1 :])
         for k, (level, own) in enumerate(zip(levels, blocks, strict=True))
     )
     held = MAPPED if prod(source.longest) * pyramid.itemsize >= MAPPED_FROM_NBYTES else HEAP
-    return int(held * (UNIT_MEM + max(reading, writing + (0 if consumed else live)) * pyramid.itemsize))
+    flying = FLIGHT_COPIES * flight_nbytes(pyramid, levels, workers)
+    return int(
+        held * (UNIT_MEM + max(reading, writing + ahead + (0 if consumed else live)) * pyramid.itemsize) + flying
+    )
 
 
-def encoding_memory(pyramid: Pyramid, levels: Sequence[Level], at_once: int | None, planned: int | None) -> int:
-    """Return how much more a unit takes, at most, where zarr encodes other numbers of chunks at once than planned."""
+def pieces_ahead(read: Shape, source: SourceChunks, itemsize: int, workers: Workers) -> int:
+    """Return how many pieces of what is far away are fetched before they are needed, for one thread: at least one."""
+    if not source.far and not (workers.in_flight and source.image is None):
+        return 0
+    chunks = max(prod(ceil_div(r, c) for r, c in zip(read, source.longest, strict=True)), 1)
+    share = int(_spare(workers)) // workers.threads // (prod(read) * itemsize)
+    return max(1, min(ceil_div(FETCHED, workers.threads * chunks), share))
+
+
+def _spare(workers: Workers) -> float:
+    """Return the bytes of a process that what is on its way may take."""
+    return min(FLIGHT_NBYTES, FLIGHT_SHARE * workers.threads * workers.thread_memory)
+
+
+def flight_nbytes(pyramid: Pyramid, levels: Sequence[Level], workers: Workers) -> int:
+    """Return the bytes of stored objects that are on their way at a time for one thread, at most: any object may."""
+    if not workers.in_flight:
+        return 0
+    largest = max(prod(level.layout.objects) for level in levels) * pyramid.itemsize
+    share = int(_spare(workers)) // workers.threads
+    return max(largest, min(ceil_div(workers.in_flight, workers.threads) * largest, share))
+
+
+def encoding_memory(pyramid: Pyramid, levels: Sequence[Level], workers: Workers, planned: Workers) -> int:
+    """Return how much more a unit takes, at most, where other numbers of objects are encoded or sent than planned."""
     blocks = [(level, prod(level.write_chunks)) for level in levels]
-    more = (_encoded(level, own, at_once) - _encoded(level, own, planned) for level, own in blocks)
-    return int(HEAP * max(0, *more) * pyramid.itemsize)
+    more = (_encoded(level, own, workers.at_once) - _encoded(level, own, planned.at_once) for level, own in blocks)
+    flying = flight_nbytes(pyramid, levels, workers) - flight_nbytes(pyramid, levels, planned)
+    return int(HEAP * max(0, *more) * pyramid.itemsize) + max(0, FLIGHT_COPIES * flying)
 
 
 def _live(read: Shape, block: Shape, span: Shape) -> int:

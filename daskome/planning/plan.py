@@ -19,19 +19,19 @@ from numpy.typing import NDArray
 
 from daskome.kernels.methods import Method, find_method
 from daskome.model import regions
-from daskome.model.paths import common_path
+from daskome.model.paths import common_path, depth_of
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Region, Shape
 from daskome.model.source import StoredChunks
 from daskome.ome.metadata import Metadata
 from daskome.planning import cost
 from daskome.planning.choose import span_of
-from daskome.planning.memory import encoding_memory
+from daskome.planning.memory import encoding_memory, flight_nbytes
 from daskome.planning.report import plan_html, plan_text
 from daskome.planning.serialize import from_json, to_json
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
-FORMAT = 9
+FORMAT = 10
 """The format of a plan as JSON. A job that was begun with another format is refused, not finished differently."""
 Describe = Callable[[Pyramid], Metadata]
 
@@ -64,6 +64,11 @@ class Group:
     temporary: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     documents: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def depth(self) -> int:
+        """How many groups of the hierarchy lie above it."""
+        return depth_of(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +220,15 @@ class Plan:
         """Return the predicted peak of one of other workers than those for which it was planned, in bytes, at most."""
         works = [(self.pyramid(work), work) for stage in self.stages for work in stage.passes]
         more = (
-            encoding_memory(pyramid, pyramid.levels[work.first : work.stop], workers.at_once, self.workers.at_once)
+            encoding_memory(pyramid, pyramid.levels[work.first : work.stop], workers, self.workers)
             for pyramid, work in works
         )
         return self.memory_of(workers.threads) + workers.threads * max(more, default=0)
+
+    def in_flight_nbytes(self, pass_: Pass) -> int:
+        """Return the bytes of a pass's objects that may be on their way from a process at a time."""
+        pyramid, workers = self.pyramid(pass_), self.workers
+        return workers.threads * flight_nbytes(pyramid, pyramid.levels[pass_.first : pass_.stop], workers)
 
     @property
     def loads(self) -> list[cost.Load]:
@@ -263,6 +273,10 @@ class Plan:
         """Return the pyramid of the group with this path."""
         return self._held[path][1]
 
+    def group_at(self, path: str) -> Group:
+        """Return the group that holds an image or a temporary copy, by its path."""
+        return self._held[path][0]
+
     def image_of(self, pass_: Pass) -> int | None:
         """Return which image a pass reads, directly or from a temporary copy; None if it reads a level."""
         if pass_.reads_copy is None:
@@ -271,7 +285,7 @@ class Plan:
 
     def is_temporary(self, pass_: Pass) -> bool:
         """Return whether what a pass writes is a temporary copy of an image."""
-        return self._held[pass_.group][0].temporary
+        return self.group_at(pass_.group).temporary
 
     def takes_over(self, pass_: Pass) -> bool:
         """Return whether the first level that a pass writes takes the chunks of an image over as they are."""

@@ -67,7 +67,7 @@ def _copied(plan: "Plan") -> list[str]:
 
 
 def _totals(plan: "Plan", rate: float) -> list[str]:
-    workers, threads = plan.workers.count, plan.workers.threads
+    workers, threads, flying = plan.workers.count, plan.workers.threads, plan.workers.in_flight
     return [
         f"{format_nbytes(plan.nbytes)} in {pluralize(plan.n_objects, 'stored object')}"
         f" ({plan.n_puts:,} PUT requests); {pluralize(plan.n_units, 'unit')} in"
@@ -75,6 +75,7 @@ def _totals(plan: "Plan", rate: float) -> list[str]:
         f"{pluralize(workers, 'worker')} of {pluralize(threads, 'thread')}: peak memory"
         f" {format_nbytes(plan.memory)} each ({format_nbytes(PROCESS_MEM)}, and"
         f" {format_nbytes(plan.thread_memory)} per thread)",
+        *[f"up to {pluralize(flying, 'object')} of each worker on their way to the store at a time"] * (flying > 0),
         f"the source is read {plan.amplification:.2f} times" if plan.n_images else "the coarsest level is read",
         *map(str, plan.counted),
         *_verbatim(plan),

@@ -24,6 +24,9 @@ class Workers:
         Bytes that each process may use; without it, memory is not bounded.
     at_once : int, optional
         How many chunks of a block zarr encodes at once where they write; all of them if it is None.
+    in_flight : int
+        How many stored objects may be on their way from each process at a time; 0 if each is stored before the next one
+        is encoded, as near stores allow.
 
     Examples
     --------
@@ -35,6 +38,7 @@ class Workers:
     threads: int = 1
     memory: int | None = None
     at_once: int | None = CHUNKS_AT_ONCE
+    in_flight: int = 0
 
     @property
     def parallel(self) -> int:
@@ -89,6 +93,8 @@ class SourceChunks:
         As in `Pass`.
     of_level : bool
         Whether it is a level, stored or copied, not an image.
+    far : bool
+        As in `Source`.
     offers_verbatim : bool
         As in `Pass`.
     longest : tuple of int
@@ -102,6 +108,7 @@ class SourceChunks:
     shared: int = 0
     repeated: tuple[int, ...] = ()
     of_level: bool = False
+    far: bool = False
     offers_verbatim: bool = False
     longest: Shape = field(init=False)
 
@@ -140,6 +147,8 @@ class Pass:
         How many results of the image's Dask graph all units need; they are computed once, before the units.
     repeated : tuple of int
         Axes along which units compute the same parts of the image.
+    ahead : int
+        How many pieces of what is far away are fetched before they are needed.
     offers_verbatim : bool
         Whether the chunks of the image could be taken over as they are, if the caller wanted that.
     """
@@ -157,6 +166,7 @@ class Pass:
     staged_amplification: float | None = None
     shared: int = 0
     repeated: tuple[int, ...] = ()
+    ahead: int = 0
     offers_verbatim: bool = False
 
     @property

@@ -7,13 +7,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from daskome.model.dimension_names import known_dims
 from daskome.model.source import Source
 from daskome.readers.described import Described, described
 from daskome.readers.imaris import imaris_image
 from daskome.readers.inputs import Input, listed
 from daskome.sources.adapt import as_source
 from daskome.sources.array_likes import open_hdf5
+from daskome.sources.dimension_names import known_dims
 
 ELEMENT_SIZE = "element_size_um"
 BOOKKEEPING = {"CLASS", "NAME", "DIMENSION_LABELS", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid"}

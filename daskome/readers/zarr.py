@@ -8,7 +8,6 @@ from typing import Any
 
 import zarr
 
-from daskome.model.dimension_names import known_dims
 from daskome.model.source import Source
 from daskome.model.text import pluralize
 from daskome.ome.detect import list_objects, ome_keys, ome_of
@@ -19,6 +18,7 @@ from daskome.readers.described import shown
 from daskome.readers.inputs import Input, listed
 from daskome.readers.units import known_unit
 from daskome.sources.adapt import as_source
+from daskome.sources.dimension_names import known_dims
 from daskome.stores.documents import list_names
 from daskome.stores.groups import (
     ARRAY_DIMENSIONS,

@@ -16,7 +16,6 @@ import numpy as np
 
 from daskome.model.axes import TYPES
 from daskome.model.chunks import Chunks, regular_chunks
-from daskome.model.dimension_names import axis_names
 from daskome.model.json_values import to_plain_json
 from daskome.model.source import Source
 from daskome.sources.array_likes import adapted
@@ -24,9 +23,10 @@ from daskome.sources.blocks import checked_blocks
 from daskome.sources.computed import ComputedArray
 from daskome.sources.dask_graphs import only_cuts, shared_keys
 from daskome.sources.declared import checked_where_made
-from daskome.sources.provenance import stored_at
+from daskome.sources.dimension_names import axis_names
+from daskome.sources.provenance import stored_at, zarr_behind
 from daskome.stores.groups import others_of
-from daskome.stores.kinds import anchor
+from daskome.stores.kinds import anchor, in_flight_to
 
 
 def as_source(image: Any) -> Source:
@@ -49,11 +49,13 @@ def as_source(image: Any) -> Source:
     if hasattr(image, "dims") and hasattr(image, "coords"):
         return _from_xarray(image)
     _check_known(image)
-    array = adapted(image)
+    array = zarr_behind(adapted(image))
     source = Source(array, _chunks(array))
-    for stored in stored_at(source):
-        anchor(stored.store_path)
-    source = replace(source, buffer_copies=_copies(source), array=_checked(array))
+    stored = stored_at(source)
+    for one in stored:
+        anchor(one.store_path)
+    far = any(in_flight_to(one.store_path) for one in stored)
+    source = replace(source, buffer_copies=_copies(source), array=_checked(array), far=far)
     return replace(source, **_sharing(source.array))
 
 

@@ -24,8 +24,8 @@ from daskome.sources.blocks import to_numpy
 from daskome.sources.computed import computed_array, computes_by_itself
 from daskome.sources.dask_graphs import ORIGINAL, materialize
 from daskome.sources.views import Converted, Mapped, Reopenable
-from daskome.stores import sync_codecs
 from daskome.stores.kinds import anchor
+from daskome.stores.objects import sync_codecs
 
 DTYPE_NAMES = ("numpy_dtype", "as_numpy_dtype")
 """What dtypes that NumPy does not know call the one that it does: TensorStore's and TensorFlow's."""

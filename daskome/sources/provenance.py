@@ -10,9 +10,11 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import zarr
+from dask.blockwise import Blockwise
 
 from daskome.model import regions
 from daskome.model.source import Source
+from daskome.sources.dask_graphs import ORIGINAL, only_cuts
 from daskome.sources.views import Reopenable
 
 SOME_TASKS, SOME_VALUES = 256, 256
@@ -26,6 +28,25 @@ MAX_DEPTH = 8
 def stored_at(source: Source) -> list[Any]:
     """Return the zarr arrays that the source is, or that its graph reads."""
     return [array for array in read_by(source.array) if isinstance(array, zarr.Array)]
+
+
+def zarr_behind(array: Any) -> Any:
+    """Return the zarr array of which a Dask array is all, in whatever chunks (`da.from_zarr`); others as they are.
+
+    Its chunks are read as they are stored, several at a time, and not one task each.
+    """
+    if not isinstance(array, da.Array) or not _is_cut_once(array):
+        return array
+    stored = next((one for one in read_by(array) if isinstance(one, zarr.Array)), None)
+    same = stored is not None and (stored.shape, np.dtype(stored.dtype)) == (array.shape, array.dtype)
+    return stored if same else array
+
+
+def _is_cut_once(array: da.Array) -> bool:
+    """Whether a Dask array is just what `da.from_array` returns: blocks cut side by side from an array."""
+    layers = array.__dask_graph__().layers
+    cutting = [layer for name, layer in layers.items() if not str(name).startswith(ORIGINAL)]
+    return len(cutting) == 1 and isinstance(cutting[0], Blockwise) and not cutting[0].annotations and only_cuts(array)
 
 
 def read_by(image: Any) -> list[Any]:

@@ -3,23 +3,18 @@
 from dataclasses import replace
 from typing import Any
 
-import dask.array as da
-import numpy as np
 import zarr
-from dask.blockwise import Blockwise
 
 from daskome.model.chunks import regular_chunks
 from daskome.model.source import Source
 from daskome.planning.encoding import Encoding, encoding_of
 from daskome.sources.adapt import as_source
-from daskome.sources.dask_graphs import ORIGINAL, only_cuts
-from daskome.sources.provenance import stored_at
 from daskome.sources.views import ExpandedArray, expand_axes
-from daskome.stores.encoded import EncodedChunks
+from daskome.stores.objects.encoded import EncodedChunks
 
 
 def stored_whole(source: Source) -> zarr.Array[Any] | None:
-    """Return the zarr array that an image is, or that `da.from_zarr` made it of; None for all else.
+    """Return the zarr array that an image is, as one that `da.from_zarr` made of it is too; None for all else.
 
     Examples
     --------
@@ -28,10 +23,6 @@ def stored_whole(source: Source) -> zarr.Array[Any] | None:
     (True, None)
     """
     array = source.array.array if isinstance(source.array, ExpandedArray) else source.array
-    if isinstance(array, da.Array):
-        array = next(iter(stored_at(source)), None) if _is_cut_once(array) else None
-        if array is not None and (array.shape, np.dtype(array.dtype)) != (source.array.shape, source.array.dtype):
-            return None
     return array if isinstance(array, zarr.Array) else None
 
 
@@ -91,10 +82,3 @@ def read_by_objects(source: Source, array: zarr.Array[Any]) -> Source:
         shared=(),
         repeated=(),
     )
-
-
-def _is_cut_once(array: da.Array) -> bool:
-    """Whether a Dask array is just what `da.from_array` returns: blocks cut side by side from an array."""
-    layers = array.__dask_graph__().layers
-    computing = [layer for name, layer in layers.items() if not str(name).startswith(ORIGINAL)]
-    return len(computing) == 1 and isinstance(computing[0], Blockwise) and only_cuts(array)

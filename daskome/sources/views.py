@@ -15,7 +15,7 @@ from daskome.model.chunks import Chunks, spans_within
 from daskome.model.regions import Region, Shape
 from daskome.model.source import NO_PIXELS, Source, Volume
 from daskome.sources.blocks import as_declared, check_declared, to_numpy
-from daskome.stores import sync_codecs
+from daskome.stores.objects import sync_codecs
 
 Array = np.ndarray[Any, Any]
 MAPPED_STEP_NBYTES = 2**20
@@ -128,10 +128,11 @@ class Scaled:
 class RegionView:
     """A region of an array-like, itself an array-like, so that the graph of a unit holds nothing else of the image.
 
-    It reads its `batches`, the lengths of blocks per axis, one after the other into one result.
+    It reads its `batches`, the lengths of blocks per axis, one after the other into one result. What is fetched `ahead`
+    is taken from there.
     """
 
-    __slots__ = ("array", "batches", "dtype", "ndim", "region", "shape")
+    __slots__ = ("ahead", "array", "batches", "dtype", "ndim", "region", "shape")
 
     def __init__(self, array: Any, region: Region, batches: Chunks | None = None) -> None:
         self.array = array
@@ -140,10 +141,16 @@ class RegionView:
         self.batches = batches or tuple((n,) for n in self.shape)
         self.ndim = len(region)
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
+        self.ahead: Any = None
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         """Return a part of the region."""
         wanted = tuple((i.start, i.stop) for i in index)
+        part: Array = self.read(wanted) if self.ahead is None else self.ahead.take(wanted)
+        return part
+
+    def read(self, wanted: Region) -> np.ndarray[Any, Any]:
+        """Return a part of the region, read now."""
         parts = list(product(*(spans_within(sizes, *span) for sizes, span in zip(self.batches, wanted, strict=True))))
         if len(parts) == 1:
             return self._read(wanted)

@@ -4,4 +4,6 @@ A *location* is a zarr `StorePath`, made from a path, URL, group or store; one t
 *kind* of a store is a row of a table: all that differs between folders, memory, zip files and clouds. Arrays are
 *created* empty, in a group that is marked as unfinished. The *journal* lies beside them, with one small record per
 finished unit. *Publishing* writes the OME attributes, last, in one write; then the journal is deleted.
+
+`objects` are what is stored of arrays: encoded, on their way, or taken over from another array.
 """

@@ -1,18 +1,18 @@
 """The zarr arrays of a pyramid: created in memory, opened to be written, read back as they are stored."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import numcodecs
 import zarr
+from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
 from zarr.core.sync import sync
 from zarr.storage import MemoryStore, StorePath
 
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
-from daskome.stores import sync_codecs
+from daskome.stores.objects import sync_codecs
 
 LOSSLESS_CODECS = frozenset(
     "bytes sharding_indexed transpose blosc zstd gzip zlib bz2 lzma lz4 shuffle crc32 crc32c adler32".split()
@@ -22,16 +22,33 @@ Documents = Mapping[str, Buffer]
 """The documents of arrays, by their keys in the group of their pyramid."""
 
 
+class PlannedArrays:
+    """The arrays of a plan as they were created: made of it, without a request, once for all groups that share them."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, int], zarr.Array[Any]] = {}
+
+    def at(self, group: StorePath, pyramid: Pyramid, k: int) -> zarr.Array[Any]:
+        """Return level k of a pyramid in its group."""
+        level = pyramid.levels[k]
+        if (id(pyramid), k) not in self._made:
+            self._made[id(pyramid), k] = create_array(MemoryStore(), "", pyramid, level)
+        return _at(group / level.path, self._made[id(pyramid), k])
+
+
+def written_to(array: zarr.Array[Any], store: Store) -> zarr.Array[Any]:
+    """Return an array as it is written through a store around its own."""
+    return sync_codecs.open_sync(_at(StorePath(store, array.store_path.path), array))
+
+
+def _at(store_path: StorePath, array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """Return an array with the metadata and the configuration of another one."""
+    return zarr.Array(zarr.AsyncArray(array.metadata, store_path, array.config))
+
+
 def open_levels(store_path: StorePath, levels: Iterable[Level]) -> list[zarr.Array[Any]]:
-    """Return the arrays of levels in their group, to be written."""
+    """Return the arrays of levels in their group, as they are stored there."""
     return [_open_array(store_path / level.path, level) for level in levels]
-
-
-def delete_shards(array: zarr.Array[Any], index: Sequence[slice]) -> None:
-    """Delete the shards that hold a part of an array."""
-    spans = [range(s.start // n, -(-s.stop // n)) for s, n in zip(index, array.shards or array.chunks, strict=True)]
-    for where in product(*spans):
-        sync((array.store_path / array.metadata.encode_chunk_key(where)).delete())
 
 
 def as_stored(array: zarr.Array[Any], block: Any) -> Any:
@@ -111,9 +128,9 @@ def chunk_nbytes(array: zarr.Array[Any]) -> int:
     return sync(store_path.store.getsize(store_path.path))
 
 
-def create_array(store: MemoryStore, path: str, pyramid: Pyramid, level: Level) -> None:
-    """Create the array of a level in memory, as zarr makes it."""
-    zarr.create_array(
+def create_array(store: MemoryStore, path: str, pyramid: Pyramid, level: Level) -> zarr.Array[Any]:
+    """Create the array of a level in memory, as zarr makes it, and return it."""
+    return zarr.create_array(
         store,
         name=path,
         shape=level.shape,

@@ -2,6 +2,9 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import zarr
@@ -25,6 +28,7 @@ from daskome.stores.groups import (
 from daskome.stores.journal import JOURNAL
 from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of
+from daskome.stores.remembered import for_each
 
 LITTER = frozenset((".DS_Store", ".localized", ".directory", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir"))
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
@@ -49,17 +53,22 @@ def arrays_to_replace(target: StorePath, plan: Plan, overwrite: bool) -> list[st
         raise ValueError(f"{target} is in a store that cannot delete a temporary copy of the image; leave staging out")
     missing: set[str] = set()
     old: list[str] = []
-    for group in sorted(plan.groups, key=lambda group: group.path.count("/")):
-        if group.temporary:
-            continue
-        parent = group.path.rpartition("/")[0]
-        if group.path and parent in missing:
-            missing.add(group.path)  # Nothing can be below it: a plate has thousands of groups.
-        else:
-            old += [join_paths(group.path, path) for path in _replaceable(target / group.path, plan, group, overwrite)]
-        if group.path not in missing and find_group(target / group.path) is None:
-            missing.add(group.path)
+    lasting = sorted((group for group in plan.groups if not group.temporary), key=attrgetter("depth"))
+    for _, groups in groupby(lasting, key=attrgetter("depth")):
+        each = list(groups)
+        below = {group.path for group in each if group.path and group.path.rpartition("/")[0] in missing}
+        seen = [group for group in each if group.path not in below]
+        looks = for_each(target, partial(_look, target, plan, overwrite), seen)
+        old += [path for paths, _ in looks for path in paths]
+        # Nothing can be below what is missing: a plate has thousands of groups.
+        missing |= below | {group.path for group, (_, is_there) in zip(seen, looks, strict=True) if not is_there}
     return old
+
+
+def _look(target: StorePath, plan: Plan, overwrite: bool, group: Group) -> tuple[list[str], bool]:
+    """Return the paths of the arrays of a group that go, and whether the group is there."""
+    paths = _replaceable(target / group.path, plan, group, overwrite)
+    return [join_paths(group.path, path) for path in paths], find_group(target / group.path) is not None
 
 
 def _replaceable(target: StorePath, plan: Plan, group: Group, overwrite: bool) -> list[str]:

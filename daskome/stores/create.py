@@ -3,12 +3,13 @@
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 
 import zarr
 from zarr.core.sync import sync
 from zarr.storage import MemoryStore, StorePath
 
-from daskome.model.paths import depth_of
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.source import Origin
 from daskome.ome.metadata import Metadata
@@ -30,6 +31,7 @@ from daskome.stores.groups import (
     zarr_format_of,
 )
 from daskome.stores.journal import Journal
+from daskome.stores.remembered import for_each
 
 
 def array_documents(plan: Plan) -> dict[str, Documents]:
@@ -94,14 +96,15 @@ def create_arrays(
     """
     lasting, fingerprint = [group for group in plan.groups if not group.temporary], plan.fingerprint
     replaced = _by_group(old, {group.path for group in lasting})
-    for group in sorted(lasting, key=lambda group: depth_of(group.path)):  # A folder is never without its group.
-        _begin(target / group.path, plan, group, _mark(group, replaced.get(group.path, ()), fingerprint))
+    marks = {group.path: _mark(group, replaced.get(group.path, ()), fingerprint) for group in lasting}
+    by_depth = groupby(sorted(lasting, key=attrgetter("depth")), key=attrgetter("depth"))
+    for _, groups in by_depth:  # A folder is never without its group.
+        for_each(target, lambda group: _begin(target / group.path, plan, group, marks[group.path]), groups)
     if target.store.supports_deletes:
         journals.delete_journal(target / plan.home)
-        for path in old:
-            sync((target / path).delete_dir())
-    for group in reversed(plan.groups):
-        _make(target / group.path, plan, group, {} if group.pyramid is None else documents[group.path])
+        for_each(target, lambda path: sync((target / path).delete_dir()), old)
+    arrays = {group.path: {} if group.pyramid is None else documents[group.path] for group in plan.groups}
+    for_each(target, lambda group: _make(target / group.path, plan, group, arrays[group.path]), reversed(plan.groups))
     journals.save_run(journal, plan, origins)
 
 
@@ -167,8 +170,7 @@ def _make(target: StorePath, plan: Plan, group: Group, documents: Documents) -> 
         sync((target / name).delete())
     if unfinished is not None:
         set_attributes(target, find_version(plan.version).arrays, unfinished)
-    for key, document in documents.items():
-        sync((target / key).set(document))
+    for_each(target, lambda document: sync((target / document[0]).set(document[1])), documents.items())
 
 
 def _stale_documents(target: StorePath, plan: Plan) -> list[str]:

@@ -35,6 +35,7 @@ from daskome.model.source import Origin
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
 from daskome.stores.documents import fetch_json, list_names, read_json, read_text, write_text
+from daskome.stores.remembered import for_each
 
 log = logging.getLogger("daskome")
 JOURNAL = ".daskome"
@@ -212,11 +213,14 @@ def delete_journal(home: StorePath) -> None:
 
 def _delete(home: StorePath) -> None:
     """Delete a journal. What makes a run current goes first: other records alone count for nothing."""
-    for name in (CURRENT, PLAN):
-        with suppress(FileNotFoundError):  # Another process, with its own part, has just done so.
-            sync((home / JOURNAL / name).delete())
+    for_each(home, _delete_document, [home / JOURNAL / name for name in (CURRENT, PLAN)])
     with suppress(FileNotFoundError):
         sync((home / JOURNAL).delete_dir())
+
+
+def _delete_document(path: StorePath) -> None:
+    with suppress(FileNotFoundError):  # Another process, with its own part, has just done so.
+        sync(path.delete())
 
 
 def end_journal(home: StorePath) -> None:

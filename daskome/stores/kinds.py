@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
 
-from daskome.stores.keeping import KeepingStore
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreKind:
@@ -39,6 +37,8 @@ class StoreKind:
         Whether other processes can open the store.
     near : bool
         Whether a request costs next to nothing, so that what was found is asked for again.
+    in_flight : int
+        How many objects may be on their way there at a time, from one process; 0 where each is stored at once.
     remembers : bool
         Whether it reads copies that it has made, which others' writing does not change: it cannot be written.
     sync_classes : tuple of type
@@ -68,6 +68,7 @@ class StoreKind:
     client: Callable[[str, dict[str, Any], bool], Store | None] = lambda url, options, read_only: None
     shared: bool = True
     near: bool = False
+    in_flight: int = 0
     remembers: bool = False
     sync_classes: tuple[type[Store], ...] = ()
     opens_to_write: bool = False
@@ -106,8 +107,13 @@ def kind_of_scheme(scheme: str) -> StoreKind:
 
 def waits_for_no_loop(store: Store) -> bool:
     """Whether requests to a store, as it is, never wait for an event loop. A derived class may do what it likes."""
-    inner = store._store if type(store) is KeepingStore else store
-    return any(type(inner) in row.sync_classes for row in KINDS)
+    said = getattr(store, "waits_for_no_loop", None)
+    return any(type(store) in row.sync_classes for row in KINDS) if said is None else bool(said)
+
+
+def in_flight_to(target: StorePath) -> int:
+    """Return how many objects may be on their way to the store of a target at a time, from one process."""
+    return kind_of(target)[0].in_flight
 
 
 def _names(path: str) -> tuple[str, ...]:
@@ -246,11 +252,14 @@ def _azure_store() -> type[FsspecStore]:
     return AzureStore
 
 
+IN_FLIGHT = 64
+"""What a store takes at a time that answers after some time, but answers many at once."""
 CACHES = ("simplecache", "filecache", "blockcache", "cached")
 """The file systems of fsspec that keep copies of what they read, as in ``simplecache::s3://…``."""
 FSSPEC = StoreKind(
     name="fsspec",
     includes=lambda store: isinstance(store, FsspecStore),
+    in_flight=IN_FLIGHT,
     address=_fsspec_address,
     url=_fsspec_url,
     parent=_fsspec_parent,
@@ -262,6 +271,7 @@ BUCKETS = {"S3Store": ("s3", "bucket"), "GCSStore": ("gs", "bucket"), "AzureStor
 OBSTORE = StoreKind(
     name="obstore",
     includes=_is_obstore(*BUCKETS, "HTTPStore"),
+    in_flight=IN_FLIGHT,
     address=_obstore_address,
     url=_obstore_url,
     parent=_obstore_parent,
@@ -308,11 +318,19 @@ KINDS = (
         opens_to_write=True,
         anchor=_anchor_zip,
     ),
-    replace(FSSPEC, name="memory of fsspec", includes=_speaks("memory"), shared=False, url=lambda store, path: ""),
+    replace(
+        FSSPEC,
+        name="memory of fsspec",
+        includes=_speaks("memory"),
+        shared=False,
+        in_flight=0,
+        url=lambda store, path: "",
+    ),
     replace(
         FSSPEC,
         name="files of fsspec",
         near=True,
+        in_flight=0,
         includes=_speaks("file"),
         address=lambda store, path: (Path(store.path) / path).resolve().parts,
         anchor=_anchor_files,
@@ -337,5 +355,5 @@ KINDS = (
         client=_with_obstore("azure_bucket"),
     ),
     FSSPEC,
-    StoreKind(name="other", includes=lambda store: True),
+    StoreKind(name="other", includes=lambda store: True, in_flight=IN_FLIGHT),
 )

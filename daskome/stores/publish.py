@@ -24,6 +24,7 @@ from daskome.stores.groups import (
 )
 from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.locking import HERE, held
+from daskome.stores.remembered import forgotten
 
 NO_ATTRIBUTES: Mapping[str, Any] = {}
 PARTIAL = ".partial"
@@ -48,7 +49,7 @@ def publish_group(
         return _publish(target, version, metadata, attributes)
     for wait in WAITS:
         with _alone(target) as alone:
-            _publish(target, version, metadata, attributes)
+            _publish(forgotten(target), version, metadata, attributes)
         if alone:
             break
         time.sleep(wait)

@@ -23,8 +23,8 @@ from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
 from daskome.sources.views import check_has_pixels
-from daskome.stores import sync_codecs
 from daskome.stores.arrays import chunk_nbytes, one_chunk
+from daskome.stores.objects import sync_codecs
 from daskome.writing.description import ImageOptions
 
 COMPRESSORS = (

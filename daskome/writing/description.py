@@ -236,6 +236,7 @@ def source_chunks(source: Source, offers_verbatim: bool = False) -> SourceChunks
         shared=len(source.shared),
         repeated=source.repeated,
         offers_verbatim=offers_verbatim,
+        far=source.far,
     )
 
 

@@ -1,5 +1,6 @@
 """A keyword that would have no effect is an error that says what was meant; any other is metadata."""
 
+from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from daskome.calls.slips import ARGUMENTS_OF_OTHERS, DESCRIPTIONS, OTHER_WAYS, S
 from daskome.model.layout import FIXED_OPTIONS, OPTIONS
 
 PLANE = np.zeros((64, 64), "u2")
+import_module("daskome.writer")  # Its functions are public once they are imported.
 TAKING = [calls_of(function) for function in PUBLIC if "storage_options" in calls_of(function).known]
 
 
@@ -93,7 +95,7 @@ MINE = (
     " tilt angle view deconvolved registered processing kind datetime quality checksum uuid id series number count"
     " total info extra operator owner brain_region atlas structure annotation mask segmentation model threshold score"
     " source_file source_path original_filename args kwargs parameters settings factor label condition replicate round"
-    " cycle marker gene probe buffer core store storage cluster software bit_depth depth_um type_of_cells"
+    " cycle marker gene probe buffer core storage cluster software bit_depth depth_um type_of_cells"
 ).split()
 
 

@@ -19,7 +19,7 @@ from daskome.execution import unit_graph
 from daskome.model import regions
 from daskome.model.chunks import block_sizes
 from daskome.model.regions import Region, Shape
-from daskome.stores import sync_codecs
+from daskome.stores.objects import sync_codecs
 from tests.strategies import law, ragged
 from tests.written import levels
 

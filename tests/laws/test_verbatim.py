@@ -20,7 +20,7 @@ from daskome.cli import main
 from daskome.model.codecs import parse_codec
 from daskome.model.image import DTYPES
 from daskome.model.layout import ZARR_V2, ZARR_V3
-from daskome.stores.shards import sharding_of
+from daskome.stores.objects.shards import sharding_of
 from tests.execution.test_resume import done
 from tests.laws.test_laws import random_image
 from tests.written import contents, levels, lights_out

@@ -361,7 +361,7 @@ def test_planes_are_read_as_seldom_as_memory_allows(memory: int) -> None:
     plan, chunks, source = case.plan(), case.source_chunks, SourceChunks(case.source_chunks)
     read = _read_chunks(plan.pyramids[0], 0, chunks)
     units = ((128, y, x) for y, x in product(range(128, 2049, 128), repeat=2))
-    step = PassCandidates(plan.pyramids[0], 0, source, read, {}, "", Limits())
+    step = PassCandidates(plan.pyramids[0], 0, source, read, {}, "", Limits(), case.workers)
     every = [pass_ for unit in units for pass_ in step.passes(1, unit)]
     least = min(pass_.amplification for pass_ in every if pass_.unit_memory <= case.workers.thread_memory)
     assert plan.amplification == least

@@ -7,6 +7,8 @@ from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Sto
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import WrapperStore
 
+from daskome.stores.kinds import waits_for_no_loop
+
 
 class KeepingStore(WrapperStore[Any]):
     """A store whose objects are asked for as a whole, once: parts of them come from what is kept.
@@ -20,6 +22,11 @@ class KeepingStore(WrapperStore[Any]):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self.kept: dict[str, Buffer | None] = {}
+
+    @property
+    def waits_for_no_loop(self) -> bool:
+        """Whether requests never wait for an event loop."""
+        return waits_for_no_loop(self._store)
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Return an object or a part of it."""

@@ -14,8 +14,8 @@ from zarr.storage import FsspecStore, LocalStore, LoggingStore, MemoryStore, Sto
 
 import daskome
 from daskome.planning.work import CHUNKS_AT_ONCE
-from daskome.stores import sync_codecs
 from daskome.stores.arrays import open_levels
+from daskome.stores.objects import sync_codecs
 from tests.written import contents
 
 fused = pytest.mark.skipif(sync_codecs.FusedCodecPipeline is None, reason="zarr has no pipeline without an event loop")

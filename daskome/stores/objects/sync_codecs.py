@@ -19,7 +19,7 @@ from zarr.core.sync import sync
 from zarr.registry import register_pipeline
 from zarr.storage import StorePath
 
-from daskome.stores.kinds import waits_for_no_loop
+from daskome.stores.kinds import in_flight_to, waits_for_no_loop
 
 try:
     from zarr.abc.store import SupportsSetSync
@@ -67,12 +67,13 @@ def open_sync(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
     return array
 
 
-def needs_no_loop(store: Any) -> bool:
-    """Whether arrays in a store are opened (`open_sync`) with codecs that run at once, one chunk after the other."""
+def needs_no_loop(target: StorePath) -> bool:
+    """Whether what is written to a store is encoded by codecs that run at once, one chunk after the other."""
     chosen = zarr.config.get("codec_pipeline.path").rpartition(".")[2] not in {
         getattr(p, "__name__", "") for p in ZARRS_OWN
     }
-    return FusedCodecPipeline is not None and waits_for_no_loop(store) and not chosen
+    at_once = waits_for_no_loop(target.store) or in_flight_to(target) > 0
+    return FusedCodecPipeline is not None and at_once and not chosen
 
 
 def concurrency() -> int | None:
@@ -118,7 +119,7 @@ def write(array: "zarr.Array[Any]", index: Sequence[slice], value: Any) -> None:
 def put(array: "zarr.Array[Any]", objects: Mapping[str, AnyBuffer]) -> None:
     """Store objects of an array, encoded already, by their keys in it."""
     path, store = array.store_path, array.store
-    if needs_no_loop(store) and isinstance(store, SupportsSetSync):
+    if waits_for_no_loop(store) and isinstance(store, SupportsSetSync):
         for key, encoded in objects.items():
             store.set_sync(f"{path.path}/{key}".lstrip("/"), encoded)
     else:

@@ -17,10 +17,10 @@ from zarr.storage import StorePath
 
 from daskome.model.regions import Shape, ceil_div
 from daskome.ome.missing_axes import put_in
-from daskome.stores import sync_codecs
 from daskome.stores.arrays import encoded_chunks
-from daskome.stores.keeping import KeepingStore
-from daskome.stores.shards import sharding_of
+from daskome.stores.objects import sync_codecs
+from daskome.stores.objects.keeping import KeepingStore
+from daskome.stores.objects.shards import sharding_of
 
 Slices = tuple[slice, ...]
 

@@ -1,0 +1,151 @@
+"""A far store as one call looks around in it: each document and list is asked for once, however many checks need it.
+
+What the call itself writes and deletes is seen. What others write meanwhile is not, until it is told to `forget`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from zarr.abc.store import ByteRequest, Store
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+from zarr.storage import StorePath, WrapperStore
+
+from daskome.stores.kinds import in_flight_to
+
+LOOKING_THREADS = 32
+"""How many groups are looked at or written at a time, where each request takes its time."""
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+class Remembered(WrapperStore[Store]):
+    """A store that remembers the documents and lists that it was asked for; not for chunks."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._documents: dict[str, Buffer | None] = {}
+        self._lists: dict[str, list[str]] = {}
+        self._asking: dict[str, asyncio.Lock] = {}
+
+    def __str__(self) -> str:
+        return str(self._store)
+
+    def _with_store(self, store: Store) -> "Remembered":
+        """Return another view of the store, as zarr makes one for reading; both remember the same."""
+        other = type(self)(store)
+        other._documents, other._lists, other._asking = self._documents, self._lists, self._asking
+        return other
+
+    def forget(self) -> None:
+        """Ask for everything anew."""
+        self._documents.clear()
+        self._lists.clear()
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """Return a document, or a part of it; None where there is none."""
+        if byte_range is not None:
+            return await super().get(key, prototype, byte_range)
+        if key not in self._documents:
+            async with self._asking.setdefault(key, asyncio.Lock()):
+                if key not in self._documents:
+                    self._documents[key] = None if self._is_unlisted(key) else await super().get(key, prototype)
+        return self._documents.get(key)
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is a document."""
+        return await self.get(key, default_buffer_prototype()) is not None
+
+    async def is_empty(self, prefix: str) -> bool:
+        """Whether there is nothing below a path."""
+        return not [name async for name in self.list_dir(prefix)]
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the names at a path."""
+        prefix = prefix.rstrip("/")
+        if prefix not in self._lists:
+            self._lists[prefix] = [] if self._is_unlisted(prefix) else [name async for name in super().list_dir(prefix)]
+        for name in self._lists[prefix]:
+            yield name
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Write a document."""
+        await super().set(key, value)
+        self._add(key)
+        self._documents[key] = value
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """Write a document unless there is one."""
+        await super().set_if_not_exists(key, value)
+        self._add(key)
+        self._documents.pop(key, None)
+
+    async def delete(self, key: str) -> None:
+        """Delete a document; nothing, where lists say that there is none."""
+        if not self._is_unlisted(key):
+            await super().delete(key)
+            self._lists.clear()
+        self._documents[key] = None
+
+    async def delete_dir(self, prefix: str) -> None:
+        """Delete all below a path; nothing, where lists say that nothing is there."""
+        if not self._is_unlisted(prefix.rstrip("/")):
+            await super().delete_dir(prefix)
+            self.forget()
+
+    async def clear(self) -> None:
+        """Delete everything."""
+        await super().clear()
+        self.forget()
+
+    def _add(self, key: str) -> None:
+        """Put what has been written into the lists of its parents."""
+        for parent, name in _steps(key):
+            if parent in self._lists and name not in self._lists[parent]:
+                self._lists[parent].append(name)
+
+    def _is_unlisted(self, key: str) -> bool:
+        """Whether a list of what lies at one of its parents lacks a path."""
+        names = key.split("/") if key else []
+        parents = ("/".join(names[:n]) for n in range(len(names)))
+        return any(
+            parent in self._lists and name not in self._lists[parent]
+            for parent, name in zip(parents, names, strict=True)
+        )
+
+
+def _steps(key: str) -> list[tuple[str, str]]:
+    """Return the parents of a path, each with the name that leads on from it.
+
+    >>> _steps("a/b/zarr.json")
+    [('', 'a'), ('a', 'b'), ('a/b', 'zarr.json')]
+    """
+    names = key.split("/") if key else []
+    return [("/".join(names[:n]), name) for n, name in enumerate(names)]
+
+
+def remembered(target: StorePath) -> StorePath:
+    """Return a target in a far store as one that remembers what it was asked for; others as they are."""
+    far = in_flight_to(target) and not isinstance(target.store, Remembered)
+    return StorePath(Remembered(target.store), target.path) if far else target
+
+
+def forgotten(target: StorePath) -> StorePath:
+    """Return a target as it was before it remembered anything."""
+    store: Any = target.store
+    return StorePath(store._store, target.path) if isinstance(store, Remembered) else target
+
+
+def forget(target: StorePath) -> None:
+    """Make a target ask for everything anew."""
+    if isinstance(target.store, Remembered):
+        target.store.forget()
+
+
+def for_each(target: StorePath, function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
+    """Return a function of each item, in order; where the store of a target is far away, beside each other."""
+    if not in_flight_to(target):
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(LOOKING_THREADS, thread_name_prefix="daskome-look") as threads:
+        return list(threads.map(function, items))
