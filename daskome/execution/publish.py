@@ -92,7 +92,7 @@ def publish_plan(run: Run) -> None:
         held = for_each(target, lambda group: _publish(target, plan, group, fingerprints.get(group.path)), groups)
         consolidated += [path for path in held if path is not None]
     journals.end_journal(run.journal.home)
-    reconsolidate(run.target, consolidated)
+    reconsolidate(target, consolidated)
 
 
 def _publish(target: StorePath, plan: Plan, group: Group, fingerprint: Fingerprint | None) -> str | None:

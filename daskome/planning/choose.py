@@ -82,7 +82,8 @@ def best_pass(
     parallel, budget = max(workers.parallel // options.images, 1), workers.thread_memory
     share = _nbytes_read(pyramid, first) * options.images // (limits.units_per_thread * workers.parallel)
     limit = min(limits.unit_nbytes, max(share, limits.tail_nbytes if source.of_level else 1))
-    copies = {stop: next_level_copy(pyramid, stop, limits) for stop in stops if options.deletes}
+    copying = options.deletes and not workers.in_flight  # Far away, its objects cost more requests than they save.
+    copies = {stop: next_level_copy(pyramid, stop, limits) for stop in stops if copying}
     read = _read_chunks(pyramid, first, source.chunks)
     step = PassCandidates(pyramid, first, source, read, copies, copy_path(n_copies), limits, workers)
     shapes = [(stop, unit) for stop in stops for unit in _unit_shapes(step, stop, limit)]

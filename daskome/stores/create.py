@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
@@ -104,8 +105,9 @@ def create_arrays(
         journals.delete_journal(target / plan.home)
         for_each(target, lambda path: sync((target / path).delete_dir()), old)
     arrays = {group.path: {} if group.pyramid is None else documents[group.path] for group in plan.groups}
-    for_each(target, lambda group: _make(target / group.path, plan, group, arrays[group.path]), reversed(plan.groups))
-    journals.save_run(journal, plan, origins)
+    steps = [partial(_make, target / group.path, plan, group, arrays[group.path]) for group in reversed(plan.groups)]
+    for_each(target, partial.__call__, [*steps, partial(journals.save_plan, journal, plan, origins)])
+    journals.begin(journal)
 
 
 def _by_group(paths: Iterable[str], groups: Container[str]) -> dict[str, list[str]]:

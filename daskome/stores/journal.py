@@ -94,12 +94,17 @@ def new_journal(home: StorePath) -> Journal:
     return Journal(home, uuid4().hex)
 
 
-def save_run(journal: Journal, plan: Plan, origins: Sequence[Origin]) -> None:
-    """Save a run whose arrays exist: from now on its units can be written."""
+def save_plan(journal: Journal, plan: Plan, origins: Sequence[Origin]) -> None:
+    """Save a plan, and where its images come from, for a run that has not begun."""
     if journal.keeps:
         images = [asdict(origin) for origin in origins]
         text = json.dumps({"id": journal.id, "images": images, "plan": json.loads(plan.to_json())})
         write_text(_records(journal) / PLAN, text)
+
+
+def begin(journal: Journal) -> None:
+    """Begin a run whose plan is saved, and whose arrays exist: from now on its units can be written."""
+    if journal.keeps:
         write_text(journal.home / JOURNAL / CURRENT, journal.id)
 
 

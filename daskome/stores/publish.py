@@ -24,7 +24,7 @@ from daskome.stores.groups import (
 )
 from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.locking import HERE, held
-from daskome.stores.remembered import forgotten
+from daskome.stores.remembered import forget, forgotten
 
 NO_ATTRIBUTES: Mapping[str, Any] = {}
 PARTIAL = ".partial"
@@ -53,6 +53,7 @@ def publish_group(
         if alone:
             break
         time.sleep(wait)
+    forget(target)
     return False
 
 

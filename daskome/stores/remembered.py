@@ -6,14 +6,17 @@ What the call itself writes and deletes is seen. What others write meanwhile is 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+from zarr.core.sync import sync
 from zarr.storage import StorePath, WrapperStore
 
 from daskome.stores.kinds import in_flight_to
 
+LOOKED_FOR = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata", ".zarray")
 LOOKING_THREADS = 32
 """How many groups are looked at or written at a time, where each request takes its time."""
 _T = TypeVar("_T")
@@ -53,6 +56,11 @@ class Remembered(WrapperStore[Store]):
                     self._documents[key] = None if self._is_unlisted(key) else await super().get(key, prototype)
         return self._documents.get(key)
 
+    async def look(self, path: str) -> None:
+        """Ask at once for all that is asked of a group before it is written."""
+        keys = ("/".join(filter(None, (path, name))) for name in LOOKED_FOR)
+        await asyncio.gather(self._list(path), *(self.get(key, default_buffer_prototype()) for key in keys))
+
     async def exists(self, key: str) -> bool:
         """Whether there is a document."""
         return await self.get(key, default_buffer_prototype()) is not None
@@ -63,11 +71,16 @@ class Remembered(WrapperStore[Store]):
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Yield the names at a path."""
-        prefix = prefix.rstrip("/")
-        if prefix not in self._lists:
-            self._lists[prefix] = [] if self._is_unlisted(prefix) else [name async for name in super().list_dir(prefix)]
-        for name in self._lists[prefix]:
+        for name in await self._list(prefix.rstrip("/")):
             yield name
+
+    async def _list(self, prefix: str) -> list[str]:
+        if prefix not in self._lists:
+            async with self._asking.setdefault(f"{prefix}/", asyncio.Lock()):
+                if prefix not in self._lists:
+                    there = [] if self._is_unlisted(prefix) else [name async for name in super().list_dir(prefix)]
+                    self._lists[prefix] = there
+        return self._lists.get(prefix, [])
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write a document."""
@@ -126,9 +139,13 @@ def _steps(key: str) -> list[tuple[str, str]]:
 
 
 def remembered(target: StorePath) -> StorePath:
-    """Return a target in a far store as one that remembers what it was asked for; others as they are."""
-    far = in_flight_to(target) and not isinstance(target.store, Remembered)
-    return StorePath(Remembered(target.store), target.path) if far else target
+    """Return a target in a far store as one that has looked and remembers what it was asked for; others as they are."""
+    if not in_flight_to(target) or isinstance(target.store, Remembered):
+        return target
+    store = Remembered(target.store)
+    with suppress(Exception):  # It comes again when it matters, with an address.
+        sync(store.look(target.path))
+    return StorePath(store, target.path)
 
 
 def forgotten(target: StorePath) -> StorePath:

@@ -299,7 +299,7 @@ def test_how_far_a_petabyte_is_takes_no_look_at_its_units(monkeypatch: pytest.Mo
     begun = journals.SavedRun(journals.new_journal(place), volume(102_400, 1024, "uint8").plan(), ())
     plan = begun.plan
     assert plan.n_units > 100_000
-    journals.save_run(begun.journal, plan, ())
+    journals.save_plan(begun.journal, plan, ())
     done = range(7, plan.count(0), 1000)
     for unit in plan.units(0, done):
         journals.record(begun.journal, unit, journals.Record(1.0, 1.0))
