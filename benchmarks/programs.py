@@ -31,11 +31,11 @@ def daskome(
 ) -> None:
     """Write with daskome."""
     import dask
-    import zarr
 
+    from daskome.readers import read
     from daskome.writer import write_image
 
-    array = zarr.open_array(source, mode="r")
+    array = read(source).array
     options = {"chunks": array.chunks, "shards": shard or None, "compressors": blosc()} if method else None
     with dask.config.set(num_workers=threads):
         write_image(array, target, steps(axes, levels), axes=axes, method=method, storage_options=options)

@@ -76,6 +76,7 @@ def write_image(
     memory: Nbytes | None = None,
     staging: bool = False,
     check_source: bool = False,
+    in_flight: int | None = None,
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -155,6 +156,9 @@ def write_image(
     check_source : bool
         Count the chunks of a zarr or HDF5 image that are not stored, and so would be written as the fill value. The
         plan says how many; a warning does, if there are any. It takes a listing of the store.
+    in_flight : int, optional
+        How many chunks or shards each process may have on their way to the store at a time, while it goes on with the
+        next ones; 0: each is stored first. Default: 64 where the store is far away, such as a bucket, 0 for files.
     verbatim : bool
         Take the encoded chunks of the image over as those of level 0: they are decoded for the next level, and stored
         as they are, which saves encoding the largest level. The image must be a zarr array, of v2 or v3, or
@@ -228,6 +232,7 @@ def plan_image(
     memory: Nbytes | None = None,
     staging: bool = False,
     check_source: bool = False,
+    in_flight: int | None = None,
     verbatim: bool = False,
     workers: int | None = None,
     threads: int | None = None,
@@ -248,7 +253,7 @@ def plan_image(
         The target. If it is given, the plan follows its version, and what it holds is checked too.
     fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, level_paths, fs_options, memory
         As in `write_image`.
-    staging, check_source, verbatim
+    staging, check_source, in_flight, verbatim
         As in `write_image`.
     workers, threads : int, optional
         Plan for this many worker processes of `threads` threads (default 1) and `memory` each (default: not bounded),
@@ -298,6 +303,7 @@ def write_multiscale(
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     check_source: bool = False,
+    in_flight: int | None = None,
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -317,7 +323,7 @@ def write_multiscale(
         methods the window's centre.
     group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`; scale and translation are those of the first level.
-    memory, check_source, verbatim, overwrite, resume, retries, progress, compute, **metadata
+    memory, check_source, in_flight, verbatim, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
 
     Returns
@@ -362,6 +368,7 @@ def write_labels(
     memory: Nbytes | None = None,
     staging: bool = False,
     check_source: bool = False,
+    in_flight: int | None = None,
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -394,7 +401,7 @@ def write_labels(
         ``{1: {"area": 7}}`` or ``[{"label-value": 1, "area": 7}]``.
     label_metadata : dict, optional
         ``colors``, ``properties``, ``source`` and further entries of ``image-label`` (section "labels") in one dict.
-    memory, staging, check_source, verbatim, overwrite, resume, retries, progress, compute, **metadata
+    memory, staging, check_source, in_flight, verbatim, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces the labels of this name only.
 
     Returns
@@ -439,6 +446,7 @@ def write_multiscale_labels(
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     check_source: bool = False,
+    in_flight: int | None = None,
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -459,7 +467,7 @@ def write_multiscale_labels(
         How the levels were made, as in `write_multiscale`.
     fmt, axes, scale, translation, axes_units, storage_options, level_paths, fs_options
         As in `write_image`.
-    memory, check_source, verbatim, overwrite, resume, retries, progress, compute, **metadata
+    memory, check_source, in_flight, verbatim, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`.
 
     Returns
@@ -506,6 +514,7 @@ def write_plate(
     memory: Nbytes | None = None,
     staging: bool = False,
     check_source: bool = False,
+    in_flight: int | None = None,
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -535,7 +544,7 @@ def write_plate(
         Each with ``id`` and, optionally, ``name``, ``starttime`` and further entries (section "plate").
     fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`, for every image.
-    memory, staging, check_source, verbatim, overwrite, resume, retries, progress, compute, **metadata
+    memory, staging, check_source, in_flight, verbatim, overwrite, resume, retries, progress, compute, **metadata
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.
 
     Returns

@@ -157,6 +157,7 @@ IMAGE_ROWS = (
     Row("--channels", "channels", ChannelsParam(), "Add display metadata: names of the channels by commas, or JSON."),
     MEMORY,
     Row("--staging", "staging", bool, "Allow a temporary copy of an IN that would be read over four times."),
+    Row("--in-flight", "in_flight", int, "Objects on their way to a far store at a time, from each process [64]."),
     Row("--check-source", "check_source", bool, "Count chunks of IN that are not stored, and read as the fill value."),
     Row("--verbatim", "verbatim", bool, "Store the chunks of a zarr IN as those of level 0, not encoded anew."),
     THREADS,

@@ -81,6 +81,11 @@ class Pyramid:
         """Bytes of all levels, uncompressed."""
         return sum(level.voxels for level in self.levels) * self.itemsize
 
+    @property
+    def is_sharded(self) -> bool:
+        """Whether a level is stored in shards."""
+        return any(level.layout.shards for level in self.levels)
+
     def factors(self, k: int) -> Factors:
         """Return the factors that lead from level k - 1 to level k."""
         fine, coarse = self.levels[k - 1].factors, self.levels[k].factors

@@ -54,6 +54,7 @@ class PassCandidates:
         if halo:
             read = tuple(s + 2 * h for s, h in zip(span, halo, strict=True))
         levels = (*pyramid.levels[first:stop], *copy)
+        ahead = pieces_ahead(read, source, pyramid.itemsize, self.workers, self._n_units(unit))
         return Pass(
             group="",
             image=source.image,
@@ -62,13 +63,16 @@ class PassCandidates:
             unit=unit,
             read_chunks=read,
             amplification=prod(map(read_amplification, source.chunks, span, halo or (0,) * len(span))),
-            unit_memory=unit_memory(pyramid, first, levels, span, read, source, self.workers),
+            unit_memory=unit_memory(pyramid, first, levels, span, read, source, self.workers, ahead),
             reads_copy=source.reads_copy,
             shared=source.shared,
             repeated=source.repeated,
-            ahead=pieces_ahead(read, source, pyramid.itemsize, self.workers),
+            ahead=ahead,
             offers_verbatim=source.offers_verbatim,
         )
+
+    def _n_units(self, unit: Shape) -> int:
+        return prod(regions.n_blocks(self.pyramid.levels[self.first].shape, unit))
 
 
 def best_pass(
@@ -76,13 +80,14 @@ def best_pass(
 ) -> Pass:
     """Return the pass from level `first` that is fastest within the memory; of equal ones, the one with most levels.
 
-    A temporary copy that it writes is numbered `n_copies`: there are that many already.
+    A temporary copy that it writes is numbered `n_copies`: there are that many already. In a store that is far away,
+    its objects cost more requests than they save, unless what is read otherwise are parts of shards.
     """
     workers, limits, stops = options.workers, options.limits, range(first + 1, last + 1)
     parallel, budget = max(workers.parallel // options.images, 1), workers.thread_memory
     share = _nbytes_read(pyramid, first) * options.images // (limits.units_per_thread * workers.parallel)
     limit = min(limits.unit_nbytes, max(share, limits.tail_nbytes if source.of_level else 1))
-    copying = options.deletes and not workers.in_flight  # Far away, its objects cost more requests than they save.
+    copying = options.deletes and (not workers.in_flight or pyramid.is_sharded)
     copies = {stop: next_level_copy(pyramid, stop, limits) for stop in stops if copying}
     read = _read_chunks(pyramid, first, source.chunks)
     step = PassCandidates(pyramid, first, source, read, copies, copy_path(n_copies), limits, workers)

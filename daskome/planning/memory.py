@@ -59,6 +59,7 @@ def unit_memory(
     read: Shape,
     source: SourceChunks,
     workers: Workers,
+    ahead: int = 0,
 ) -> int:
     """Return the peak memory of a unit that writes these levels (a temporary copy is one of them), in bytes.
 
@@ -75,9 +76,9 @@ def unit_memory(
     decoded = source.buffer_copies * _decoded(read, span, source.longest, pyramid.itemsize)
     if any(r > c for r, c in zip(read, source.longest, strict=True)):
         decoded = max(decoded, min(live, READ_NBYTES * 2 // pyramid.itemsize))  # some pieces are joined
-    ahead = pieces_ahead(read, source, pyramid.itemsize, workers) * prod(read)
+    fetched = ahead * prod(read)
     kept = live if levels[0].layout.verbatim else 0
-    reading = live + decoded + ahead + kept + sum(blocks[1:])
+    reading = live + decoded + fetched + kept + sum(blocks[1:])
     writing = max(
         own
         + max(live if k == 0 and consumed else own, _encoded(level, own, workers.at_once))
@@ -88,17 +89,17 @@ def unit_memory(
     held = MAPPED if prod(source.longest) * pyramid.itemsize >= MAPPED_FROM_NBYTES else HEAP
     flying = FLIGHT_COPIES * flight_nbytes(pyramid, levels, workers)
     return int(
-        held * (UNIT_MEM + max(reading, writing + ahead + (0 if consumed else live)) * pyramid.itemsize) + flying
+        held * (UNIT_MEM + max(reading, writing + fetched + (0 if consumed else live)) * pyramid.itemsize) + flying
     )
 
 
-def pieces_ahead(read: Shape, source: SourceChunks, itemsize: int, workers: Workers) -> int:
-    """Return how many pieces of what is far away are fetched before they are needed, for one thread: at least one."""
+def pieces_ahead(read: Shape, source: SourceChunks, itemsize: int, workers: Workers, n_units: int) -> int:
+    """Return how many pieces of what is far away are fetched before they are needed, for one unit: at least one."""
     if not source.far and not (workers.in_flight and source.image is None):
         return 0
     chunks = max(prod(ceil_div(r, c) for r, c in zip(read, source.longest, strict=True)), 1)
     share = int(_spare(workers)) // workers.threads // (prod(read) * itemsize)
-    return max(1, min(ceil_div(FETCHED, workers.threads * chunks), share))
+    return max(1, min(ceil_div(FETCHED, min(workers.threads, n_units) * chunks), share))
 
 
 def _spare(workers: Workers) -> float:

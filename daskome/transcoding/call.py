@@ -46,6 +46,7 @@ def transcode(
     fs_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
     check_source: bool = False,
+    in_flight: int | None = None,
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -79,7 +80,7 @@ def transcode(
         How levels are made anew. Default: as the metadata of each image say, or mean. Labels have mode.
     in_options, fs_options : dict, optional
         For the file systems of the source's and the target's URLs. They are never stored.
-    memory, check_source, retries, progress, compute
+    memory, check_source, in_flight, retries, progress, compute
         As in `daskome.write_image`.
     verbatim : bool
         As in `daskome.write_image`; of levels that are copied, all. They need nothing but the same chunks and codecs,

@@ -72,15 +72,16 @@ class PlanRequest:
     memory: Nbytes | None = None
     staging: bool = False
     check_source: bool = False
+    in_flight: int | None = None
     workers: int | None = None
     threads: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("staging", "check_source"):
             check_bool(name, getattr(self, name))
-        for name in ("workers", "threads"):
+        for name, least in (("workers", 1), ("threads", 1), ("in_flight", 0)):
             if getattr(self, name) is not None:
-                check_whole(name, getattr(self, name), 1)
+                check_whole(name, getattr(self, name), least)
         if self.memory is not None:
             parse_nbytes(self.memory, "memory")
 
@@ -135,8 +136,17 @@ def _workers(store_path: "StorePath | None", request: PlanRequest) -> Workers:
     """Return the workers that a caller describes; without a number of them, those that would write now."""
     if request.workers is not None:
         memory = None if request.memory is None else parse_nbytes(request.memory, "memory")
-        return Workers(request.workers, request.threads or 1, memory)
+        return Workers(request.workers, request.threads or 1, memory, in_flight=_in_flight(store_path, request))
     from daskome.execution.executors import available_workers
 
     now = available_workers(store_path, request.memory)
-    return replace(now, threads=request.threads or now.threads)
+    return replace(now, threads=request.threads or now.threads, in_flight=_in_flight(store_path, request))
+
+
+def _in_flight(store_path: "StorePath | None", request: PlanRequest) -> int:
+    """Return how many objects may be on their way: as many as the caller says, or as the store takes."""
+    if request.in_flight is not None or store_path is None:
+        return request.in_flight or 0
+    from daskome.stores.kinds import in_flight_to
+
+    return in_flight_to(store_path)
