@@ -139,13 +139,18 @@ def _steps(key: str) -> list[tuple[str, str]]:
 
 
 def remembered(target: StorePath) -> StorePath:
-    """Return a target in a far store as one that has looked and remembers what it was asked for; others as they are."""
-    if not in_flight_to(target) or isinstance(target.store, Remembered):
-        return target
-    store = Remembered(target.store)
-    with suppress(Exception):  # It comes again when it matters, with an address.
-        sync(store.look(target.path))
-    return StorePath(store, target.path)
+    """Return a target in a far store as one that remembers what it was asked for; others as they are."""
+    far = in_flight_to(target) and not isinstance(target.store, Remembered)
+    return StorePath(Remembered(target.store), target.path) if far else target
+
+
+def looked_at(target: StorePath) -> StorePath:
+    """Return a target that remembers, and has looked already: at once, for all that is asked of it before a write."""
+    looking = remembered(target)
+    if isinstance(looking.store, Remembered):
+        with suppress(Exception):  # It comes again when it matters, with an address.
+            sync(looking.store.look(looking.path))
+    return looking
 
 
 def forgotten(target: StorePath) -> StorePath:

@@ -15,7 +15,7 @@ from daskome.planning.work import PlanOptions
 from daskome.sources.views import check_has_pixels
 from daskome.stores.groups import reload_attributes
 from daskome.stores.location import locate
-from daskome.stores.remembered import remembered
+from daskome.stores.remembered import looked_at
 from daskome.writing.description import Planned
 from daskome.writing.options import Arguments, WriteOptions, chosen
 from daskome.writing.target import plan_call
@@ -26,7 +26,7 @@ Planner = Callable[[Arguments, StorePath, Version, PlanOptions], Planned]
 
 def write(planner: Planner, arguments: Arguments) -> Plan | Delayed:
     """Plan a call (`plan_call`), and carry the plan out."""
-    store_path = remembered(locate(arguments["group"], arguments["fs_options"]))
+    store_path = looked_at(locate(arguments["group"], arguments["fs_options"]))
     plan, sources = plan_call(planner, arguments, store_path)
     return carry_out(plan, sources, store_path, arguments)
 

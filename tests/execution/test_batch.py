@@ -300,6 +300,7 @@ def test_how_far_a_petabyte_is_takes_no_look_at_its_units(monkeypatch: pytest.Mo
     plan = begun.plan
     assert plan.n_units > 100_000
     journals.save_plan(begun.journal, plan, ())
+    journals.begin(begun.journal)
     done = range(7, plan.count(0), 1000)
     for unit in plan.units(0, done):
         journals.record(begun.journal, unit, journals.Record(1.0, 1.0))
