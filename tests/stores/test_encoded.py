@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from zarr.storage import MemoryStore
-
 from daskome.stores.encoded import EncodedChunks
 from daskome.stores.keeping import KeepingStore
 from daskome.stores.shards import sharding_of
+from zarr.storage import MemoryStore
 
 VALUES = np.arange(144, dtype="uint16").reshape(12, 12)
 ALL = (slice(0, 12), slice(0, 12))
