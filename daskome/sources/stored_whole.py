@@ -18,6 +18,7 @@ def stored_whole(source: Source) -> zarr.Array[Any] | None:
 
     Examples
     --------
+    >>> import dask.array as da
     >>> stored = zarr.create_array(zarr.storage.MemoryStore(), shape=(8, 8), chunks=(4, 4), dtype="uint8")
     >>> stored_whole(as_source(da.from_zarr(stored))) == stored, stored_whole(as_source(da.from_zarr(stored) + 1))
     (True, None)
