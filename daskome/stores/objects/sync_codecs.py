@@ -119,7 +119,7 @@ def write(array: "zarr.Array[Any]", index: Sequence[slice], value: Any) -> None:
 def put(array: "zarr.Array[Any]", objects: Mapping[str, AnyBuffer]) -> None:
     """Store objects of an array, encoded already, by their keys in it."""
     path, store = array.store_path, array.store
-    if waits_for_no_loop(store) and isinstance(store, SupportsSetSync):
+    if FusedCodecPipeline is not None and waits_for_no_loop(store) and isinstance(store, SupportsSetSync):
         for key, encoded in objects.items():
             store.set_sync(f"{path.path}/{key}".lstrip("/"), encoded)
     else:

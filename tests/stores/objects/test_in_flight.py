@@ -112,10 +112,12 @@ def test_from_an_event_loop_too() -> None:
 
 
 @pytest.mark.parametrize("limit", [InFlight(), LIMIT], ids=["near", "far"])
-@pytest.mark.parametrize("shards", [None, 8], ids=["chunks", "shards"])
-def test_what_was_there_is_not_read(tmp_path: Any, limit: InFlight, shards: int | None) -> None:
+@pytest.mark.parametrize("shards", [None, (8, 8)], ids=["chunks", "shards"])
+def test_what_was_there_is_not_read(tmp_path: Any, limit: InFlight, shards: tuple[int, int] | None) -> None:
     """A shard at the edge that a killed process has left half written is written anew."""
-    array = zarr.create_array(LocalStore(tmp_path), name="a", shape=(13, 13), chunks=4, shards=shards, dtype="uint16")
+    array = zarr.create_array(
+        LocalStore(tmp_path), name="a", shape=(13, 13), chunks=(4, 4), shards=shards, dtype="uint16"
+    )
     array[...] = 7
     for path in (tmp_path / "a" / "c").rglob("*"):
         if path.is_file():
