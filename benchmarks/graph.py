@@ -91,7 +91,7 @@ def _units(array: Any) -> dict[str, float]:
         for number, task in enumerate(run.unit_tasks(start, run.Part(stage, range(plan.count(stage))))):
             bare, *_ = jobs.split_payload(task)
             if number % 100 == 0:
-                sizes.append(len(pickle.dumps(replace(bare, group=None, journal=None))))
+                sizes.append(len(pickle.dumps(replace(bare, journal=None))))
     took = time.process_time() - began
     return {"tasks": plan.n_units, "seconds": took, "nbytes": plan.n_units * sum(sizes) / len(sizes)}
 
