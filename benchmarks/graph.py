@@ -135,13 +135,13 @@ def schedule(edge: int) -> dict[str, float]:
     class Idle(UnitTask):
         """A unit task that does nothing."""
 
-        def __call__(self) -> None:
+        def __call__(self, slot: object = None) -> None:
             """Do nothing."""
 
     def idle() -> Iterator[UnitTask]:
         for stage in range(len(plan.stages)):
             for task in run.unit_tasks(start, run.Part(stage, range(plan.count(stage)))):
-                yield Idle(task.unit, task.reads, task.piece, task.pyramid, None, None)
+                yield Idle(task.unit, task.reads, task.piece, task.pyramid, task.arrays, None)
 
     process, memory, known = psutil.Process(), {}, []
     with (
