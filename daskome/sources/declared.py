@@ -7,7 +7,7 @@ inside tasks that `dask.optimize` has fused before, of what is assigned to a par
 a cluster hold already.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -144,11 +144,18 @@ def _checked_blockwise(layer: Blockwise, own: Declared) -> Blockwise:
     task, axes, n = layer.task, layer.output_indices, len(layer.indices)
     made = partial(_made, task.func, own.dtype, own.name)
     shape, index = TaskRef(blockwise_token(n)), TaskRef(blockwise_token(n + 1))
+    checking = Task(task.key, made, shape, index, *task.args, _data_producer=task.data_producer, **task.kwargs)
+    indices = [*layer.indices, (ArrayChunkShapeDep(own.chunks), axes), (ArrayBlockIdDep(own.chunks), axes)]
+    return _with_task(layer, checking, indices)
+
+
+def _with_task(layer: Blockwise, task: Task, indices: Sequence[Any]) -> Blockwise:
+    """Return a layer with another task and arguments, and all else as it is."""
     return Blockwise(
         layer.output,
-        axes,
-        Task(task.key, made, shape, index, *task.args, _data_producer=task.data_producer, **task.kwargs),
-        [*layer.indices, (ArrayChunkShapeDep(own.chunks), axes), (ArrayBlockIdDep(own.chunks), axes)],
+        layer.output_indices,
+        task,
+        indices,
         numblocks=layer.numblocks,
         concatenate=layer.concatenate,
         new_axes=layer.new_axes,
@@ -173,18 +180,7 @@ def _answering_inline(layer: Blockwise) -> Blockwise:
     if layer.task.func not in GETTERS:
         return layer
     indices = [(_as_asked(given) if axes is None else given, axes) for given, axes in layer.indices]
-    return Blockwise(
-        layer.output,
-        layer.output_indices,
-        layer.task,
-        indices,
-        numblocks=layer.numblocks,
-        concatenate=layer.concatenate,
-        new_axes=layer.new_axes,
-        output_blocks=layer.output_blocks,
-        annotations=layer.annotations,
-        io_deps=layer.io_deps,
-    )
+    return _with_task(layer, layer.task, indices)
 
 
 def _as_asked(array: Any) -> Any:
