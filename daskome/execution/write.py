@@ -108,11 +108,21 @@ class Write:
         return run
 
     def create(self, journal: Journal, origins: Sequence[Origin]) -> None:
-        """Create the arrays, empty, and the journal. What a far store said before counts if nothing has begun since."""
-        if forgotten(self.home) != self.home and read_attributes(forgotten(self.home)) != read_attributes(self.home):
+        """Create the arrays, empty, and the journal.
+
+        What a far store said before counts for an image alone, if nothing has begun there since; of several, another
+        process may have begun or finished one.
+        """
+        if not self._remembers_what_is_there():
             forget(self.target)
         old = arrays_to_replace(self.target, self.plan, self.overwrite)
         create_arrays(self.target, self.plan, self.documents, old, journal, origins)
+
+    def _remembers_what_is_there(self) -> bool:
+        """Whether what a target remembers is there still, as far as one look tells; near ones remember nothing."""
+        now = forgotten(self.home)
+        alone = [group.path for group in self.plan.groups if not group.temporary] == [self.plan.home]
+        return now == self.home or (alone and read_attributes(now) == read_attributes(self.home))
 
     def now(self, progress: Progress | None) -> Plan:
         """Write, and publish."""

@@ -14,6 +14,8 @@ from distributed import Client
 from zarr.storage import LocalStore, LoggingStore, MemoryStore, WrapperStore, ZipStore
 
 import daskome
+from daskome.execution.write import Write
+from daskome.stores import kinds
 from tests.written import contents, is_image, levels
 
 CUBE = np.arange(24000, dtype="uint16").reshape(20, 30, 40)
@@ -326,3 +328,25 @@ def test_consolidated_metadata_are_renewed_with_an_image_that_is_replaced(versio
             zarr.consolidate_metadata(store) if len(factors) == 1 else None
     assert sorted(zarr.open_consolidated(store).array_keys()) == ["s0", "s1", "s2"]
     assert not [problem for problem in daskome.validate(store) if "consolidate" in problem.message]
+
+
+@pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
+def test_what_another_process_finishes_before_arrays_are_created_is_not_replaced(
+    monkeypatch: pytest.MonkeyPatch, far: bool
+) -> None:
+    """A call remembers what a far store has said, but not for long: an image of another may be there by now."""
+    if far:
+        monkeypatch.setattr(kinds, "KINDS", tuple(kinds.replace(row, in_flight=8) for row in kinds.KINDS))
+    store, plane = zarr.storage.MemoryStore(), np.ones((8, 8), "u1")
+    daskome.write_plate({"A/1": plane}, store, axes="yx")
+    init = Write.init
+
+    def later(write: Write) -> Any:
+        monkeypatch.setattr(Write, "init", init)
+        daskome.write_plate({"A/2": 7 * plane}, store, axes="yx")
+        return init(write)
+
+    monkeypatch.setattr(Write, "init", later)
+    with pytest.raises(FileExistsError, match="holds an OME-Zarr image"):
+        daskome.write_plate({"A/2": 3 * plane, "A/3": 3 * plane}, store, axes="yx")
+    assert (zarr.open_array(store, path="A/2/0/s0", mode="r")[...] == 7).all()
