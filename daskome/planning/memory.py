@@ -76,7 +76,7 @@ def unit_memory(
     decoded = source.buffer_copies * _decoded(read, span, source.longest, pyramid.itemsize)
     if any(r > c for r, c in zip(read, source.longest, strict=True)):
         decoded = max(decoded, min(live, READ_NBYTES * 2 // pyramid.itemsize))  # some pieces are joined
-    fetched = ahead * prod(read)
+    fetched = ahead * (1 + source.buffer_copies) * prod(read)  # each as a whole, and as it is decoded
     kept = live if levels[0].layout.verbatim else 0
     reading = live + decoded + fetched + kept + sum(blocks[1:])
     writing = max(
@@ -98,7 +98,7 @@ def pieces_ahead(read: Shape, source: SourceChunks, itemsize: int, workers: Work
     if not source.far and not (workers.in_flight and source.image is None):
         return 0
     chunks = max(prod(ceil_div(r, c) for r, c in zip(read, source.longest, strict=True)), 1)
-    share = int(_spare(workers)) // workers.threads // (prod(read) * itemsize)
+    share = int(_spare(workers)) // workers.threads // ((1 + source.buffer_copies) * prod(read) * itemsize)
     return max(1, min(ceil_div(FETCHED, min(workers.threads, n_units) * chunks), share))
 
 

@@ -219,16 +219,18 @@ class Plan:
     def memory_at(self, workers: Workers) -> int:
         """Return the predicted peak of one of other workers than those for which it was planned, in bytes, at most."""
         works = [(self.pyramid(work), work) for stage in self.stages for work in stage.passes]
-        more = (
-            encoding_memory(pyramid, pyramid.levels[work.first : work.stop], workers, self.workers)
-            for pyramid, work in works
-        )
+        more = (encoding_memory(pyramid, self._written(work), workers, self.workers) for pyramid, work in works)
         return self.memory_of(workers.threads) + workers.threads * max(more, default=0)
 
     def in_flight_nbytes(self, pass_: Pass) -> int:
         """Return the bytes of a pass's objects that may be on their way from a process at a time."""
         pyramid, workers = self.pyramid(pass_), self.workers
-        return workers.threads * flight_nbytes(pyramid, pyramid.levels[pass_.first : pass_.stop], workers)
+        return workers.threads * flight_nbytes(pyramid, self._written(pass_), workers)
+
+    def _written(self, pass_: Pass) -> Sequence[Level]:
+        """Return the levels that a pass writes, and the temporary copy of the next one."""
+        copied = () if pass_.writes_copy is None else self.pyramid_at(pass_.writes_copy).levels
+        return (*self.pyramid(pass_).levels[pass_.first : pass_.stop], *copied)
 
     @property
     def loads(self) -> list[cost.Load]:
