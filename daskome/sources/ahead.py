@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Ahead:
-    """What is fetched ahead of its need, by a pool of threads; each piece once, and no more than some at a time."""
+    """What is fetched ahead of its need, by a pool of threads: no more than some at a time, and each piece once."""
 
     def __init__(self, read: Callable[[Region], Array], wanted: Sequence[Region], n: int, pool: ThreadPoolExecutor):
         self._read, self._pool = read, pool
@@ -34,6 +34,8 @@ class Ahead:
         """Return a part of the image, which may be on its way."""
         future = self._fetched.pop(part, None)
         if future is None:
+            if part in self._wanted:
+                self._wanted.remove(part)
             return self._read(part)
         self._fetch_next()
         return future.result()

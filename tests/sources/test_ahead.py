@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import nullcontext
 from typing import Any
 
 import dask
@@ -13,6 +14,7 @@ from hypothesis import given, settings, strategies as st
 from zarr.storage import MemoryStore
 
 import daskome
+from daskome.execution import unit_task
 from daskome.sources import ahead
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
@@ -41,7 +43,7 @@ class Slow(MemoryStore):
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores in memory count as far away."""
-    monkeypatch.setattr(kinds, "KINDS", tuple(kinds.replace(row, in_flight=8) for row in kinds.KINDS))
+    monkeypatch.setattr(kinds, "KINDS", tuple(kinds.replace(row, in_flight=64) for row in kinds.KINDS))
 
 
 def stored(store: MemoryStore, chunks: int = 4) -> zarr.Array[Any]:
@@ -84,6 +86,36 @@ def test_an_image_and_its_levels_are_fetched_ahead(far: None, tiny_blocks: None,
     assert all(pass_.ahead for pass_ in plan.image_passes)
     assert store.chunks == 4**3
     assert store.most > 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "written", "method"),
+    [
+        ((130, 96, 130), (20, 32, 20), (8, 16, 24), "mean"),
+        ((130, 130, 130), (32, 8, 20), (32, 8, 16), "nearest"),
+        ((130, 130, 100), (20, 20, 8), (16, 8, 16), "mode"),
+    ],
+)
+def test_no_chunk_is_read_more_often_because_it_is_fetched_ahead(
+    far: None,
+    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    written: tuple[int, ...],
+    method: str,
+) -> None:
+    """Dask fuses tasks before it orders them, so that it asks for some pieces earlier than was thought."""
+    store, read = Slow(), []
+    image = zarr.create_array(store, shape=shape, chunks=chunks, dtype="uint16")
+    image[...] = 1
+    for fetched in (unit_task.fetched_ahead, lambda *_: nullcontext()):
+        monkeypatch.setattr(unit_task, "fetched_ahead", fetched)
+        store.chunks = 0
+        with dask.config.set(scheduler="sync"):
+            options: Any = {"storage_options": {"chunks": written}, "method": method, "axes": "zyx"}
+            daskome.write_image(image, MemoryStore(), [2], **options)
+        read.append(store.chunks)
+    assert read[0] == read[1]
 
 
 def test_what_fails_ahead_fails_where_it_is_needed(far: None, tiny_blocks: None) -> None:
