@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
+from threading import BoundedSemaphore
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ from daskome.stores.remembered import for_each, remembered
 
 PERCENTILES = (0.1, 99.9)
 """What a window shows: outliers at both ends are cut off."""
+MEASURING = BoundedSemaphore(2)
+"""How many images are sampled at a time: a sample is held in memory."""
 SAMPLE_BLOCKS = 64
 """How many blocks of the coarsest level are read at most, evenly spread."""
 
@@ -99,8 +102,9 @@ def _publish(target: StorePath, plan: Plan, group: Group, fingerprint: Fingerpri
     """Publish a group; return its path if it held consolidated metadata before its image was replaced."""
     place, metadata = target / group.path, with_fingerprint(group.metadata, fingerprint)
     if group.pyramid is not None and not group.kept and metadata.omero:
-        (coarsest,) = open_levels(place, group.pyramid.levels[-1:])
-        channels = with_display_windows(metadata.omero.channels or (), coarsest, group.pyramid)
+        with MEASURING:
+            (coarsest,) = open_levels(place, group.pyramid.levels[-1:])
+            channels = with_display_windows(metadata.omero.channels or (), coarsest, group.pyramid)
         metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
     if group.kept:
         metadata = with_levels(read_attributes(place) or {}, metadata)

@@ -17,6 +17,7 @@ from zarr.storage import StorePath, WrapperStore
 from daskome.stores.kinds import in_flight_to
 
 LOOKED_FOR = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata", ".zarray")
+"""The documents of groups and arrays."""
 LOOKING_THREADS = 32
 """How many groups are looked at or written at a time, where each request takes its time."""
 _T = TypeVar("_T")
@@ -24,7 +25,7 @@ _R = TypeVar("_R")
 
 
 class Remembered(WrapperStore[Store]):
-    """A store that remembers the documents and lists that it was asked for; not for chunks."""
+    """A store that remembers the documents (`LOOKED_FOR`) and lists that it was asked for."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
@@ -48,13 +49,14 @@ class Remembered(WrapperStore[Store]):
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Return a document, or a part of it; None where there is none."""
-        if byte_range is not None:
+        if byte_range is not None or key.rpartition("/")[2] not in LOOKED_FOR:
             return await super().get(key, prototype, byte_range)
-        if key not in self._documents:
-            async with self._asking.setdefault(key, asyncio.Lock()):
-                if key not in self._documents:
-                    self._documents[key] = None if self._is_unlisted(key) else await super().get(key, prototype)
-        return self._documents.get(key)
+        async with self._asking.setdefault(key, asyncio.Lock()):
+            if key in self._documents:
+                return self._documents[key]
+            found = None if self._is_unlisted(key) else await super().get(key, prototype)
+            self._documents[key] = found
+        return found
 
     async def look(self, path: str) -> None:
         """Ask at once for all that is asked of a group before it is written."""
@@ -62,7 +64,9 @@ class Remembered(WrapperStore[Store]):
         await asyncio.gather(self._list(path), *(self.get(key, default_buffer_prototype()) for key in keys))
 
     async def exists(self, key: str) -> bool:
-        """Whether there is a document."""
+        """Whether there is a document, or any other object."""
+        if key.rpartition("/")[2] not in LOOKED_FOR:
+            return await super().exists(key)
         return await self.get(key, default_buffer_prototype()) is not None
 
     async def is_empty(self, prefix: str) -> bool:
@@ -75,18 +79,19 @@ class Remembered(WrapperStore[Store]):
             yield name
 
     async def _list(self, prefix: str) -> list[str]:
-        if prefix not in self._lists:
-            async with self._asking.setdefault(f"{prefix}/", asyncio.Lock()):
-                if prefix not in self._lists:
-                    there = [] if self._is_unlisted(prefix) else [name async for name in super().list_dir(prefix)]
-                    self._lists[prefix] = there
-        return self._lists.get(prefix, [])
+        async with self._asking.setdefault(f"{prefix}/", asyncio.Lock()):
+            if prefix in self._lists:
+                return self._lists[prefix]
+            there = [] if self._is_unlisted(prefix) else [name async for name in super().list_dir(prefix)]
+            self._lists[prefix] = there
+        return there
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write a document."""
         await super().set(key, value)
         self._add(key)
-        self._documents[key] = value
+        if key.rpartition("/")[2] in LOOKED_FOR:
+            self._documents[key] = value
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write a document unless there is one."""
@@ -115,17 +120,14 @@ class Remembered(WrapperStore[Store]):
     def _add(self, key: str) -> None:
         """Put what has been written into the lists of its parents."""
         for parent, name in _steps(key):
-            if parent in self._lists and name not in self._lists[parent]:
-                self._lists[parent].append(name)
+            names = self._lists.get(parent)
+            if names is not None and name not in names:
+                names.append(name)
 
     def _is_unlisted(self, key: str) -> bool:
         """Whether a list of what lies at one of its parents lacks a path."""
-        names = key.split("/") if key else []
-        parents = ("/".join(names[:n]) for n in range(len(names)))
-        return any(
-            parent in self._lists and name not in self._lists[parent]
-            for parent, name in zip(parents, names, strict=True)
-        )
+        lists = ((self._lists.get(parent), name) for parent, name in _steps(key))
+        return any(names is not None and name not in names for names, name in lists)
 
 
 def _steps(key: str) -> list[tuple[str, str]]:

@@ -57,6 +57,17 @@ class Counted(MemoryStore):
         return await super().get(key, *args, **options)
 
 
+def test_it_keeps_documents_and_nothing_else() -> None:
+    """Chunks of a thousand images would stay in memory."""
+    inner = Counted()
+    inner.asked.clear()
+    store = Remembered(inner)
+    for key in ("s0/c/0/0", "s0/zarr.json"):
+        ask(store, "set", key, 7)
+        assert [ask(store, "get", key) for _ in range(2)] == [b"7"] * 2
+    assert inner.asked == {"s0/c/0/0": 2}
+
+
 def test_it_asks_once_and_not_below_what_is_not_listed() -> None:
     inner = Counted()
     inner.asked.clear()
