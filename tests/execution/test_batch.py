@@ -332,6 +332,18 @@ def test_a_plate_of_one_well_is_continued_at_the_plate(tmp_path: Path, fields: i
     assert zarr.open_group(tmp_path / "p", mode="r").attrs["ome"]["plate"]["wells"][0]["path"] == "A/1"
 
 
+def test_a_plate_is_searched_for_runs_and_nothing_else_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    daskome.write_plate({"A/1": [np.ones((8, 8), "u1")]}, tmp_path / "plate", axes="yx")
+    daskome.write_image(np.ones((8, 8), "u1"), tmp_path / "others" / "deep" / "a", axes="yx", compute="init")
+    asked: list[str] = []
+    find = journals.find_run
+    monkeypatch.setattr(journals, "find_run", lambda home: asked.append(home.path) or find(home))
+    for path in ("plate", "others"):
+        with pytest.raises(FileNotFoundError, match="has no run"):
+            daskome.status(tmp_path / path)
+    assert asked == ["", "A", "A/1", "A/1/0", ""]
+
+
 def test_several_runs_of_a_plate_are_named(tmp_path: Path) -> None:
     for well in ("A/1", "B/2"):
         daskome.write_plate({well: np.zeros((64, 64), "u1")}, tmp_path / "p", axes="yx", compute="init")

@@ -1,6 +1,6 @@
 """The saved run that a job goes on with: where it is found, where it writes, and whether it reads images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from zarr.storage import StorePath
 
@@ -11,8 +11,9 @@ from daskome.ome.image_label import LABELS
 from daskome.planning.plan import Plan
 from daskome.stores import journal as journals
 from daskome.stores.documents import list_names
-from daskome.stores.groups import read_attributes
+from daskome.stores.groups import UNFINISHED_KEY, read_attributes
 from daskome.stores.journal import SavedRun
+from daskome.stores.remembered import for_each
 
 MAX_LISTED = 20
 """How many ranges of missing units a message lists."""
@@ -21,8 +22,10 @@ MAX_LISTED = 20
 def saved_run(target: StorePath, labels: str | None) -> SavedRun:
     """Return the run that was begun at a target, for labels of the image there, or for wells of the plate there."""
     home = target / LABELS / labels if labels else target
-    saved, is_image = journals.find_run(home), "multiscales" in ome_keys(read_attributes(home) or {})
-    if saved is None and not (labels or is_image):
+    saved, attributes = journals.find_run(home), read_attributes(home) or {}
+    kinds = ome_keys(attributes)
+    is_image = "multiscales" in kinds
+    if saved is None and not labels and ("plate" in kinds or UNFINISHED_KEY in attributes):
         saved = _run_of_plate(target)
         home = target if saved is None else saved.journal.home
     if saved is None:
@@ -41,7 +44,7 @@ def _run_of_plate(target: StorePath) -> SavedRun | None:
     ValueError
         If there are several.
     """
-    runs = list(_runs_below(target, WELL_DEPTH))
+    runs = _runs_below(target)
     if len(runs) > 1:
         places = ", ".join(run.plan.home for run in runs[:MAX_LISTED])
         raise ValueError(f"{target} has several runs, at {places}; give the zarr group of one of them")
@@ -52,11 +55,20 @@ WELL_DEPTH = 3
 """Row, column and field: so deep below a plate lies what a run may write alone."""
 
 
-def _runs_below(folder: StorePath, depth: int) -> Iterator[SavedRun]:
-    for name in sorted(list_names(folder)) if depth else ():
-        if not name.startswith(".") and name != "zarr.json":
-            run = journals.find_run(folder / name)
-            yield from [run] if run else _runs_below(folder / name, depth - 1)
+def _runs_below(plate: StorePath) -> list[SavedRun]:
+    """Return the runs in a plate: of its wells, or of images in these where a well has none."""
+    runs, folders = [], [plate]
+    for _ in range(WELL_DEPTH):
+        names = zip(folders, for_each(plate, list_names, folders), strict=True)
+        inner = [folder / name for folder, inside in names for name in sorted(inside) if _may_hold_images(name)]
+        found = for_each(plate, journals.find_run, inner)
+        runs += [run for run in found if run]
+        folders = [folder for folder, run in zip(inner, found, strict=True) if not run]
+    return runs
+
+
+def _may_hold_images(name: str) -> bool:
+    return not name.startswith(".") and name != "zarr.json"
 
 
 def target_of(saved: SavedRun) -> StorePath:
