@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 FRESH = timedelta(minutes=5)
-"""How long credentials of the environment are used; botocore renews those that expire earlier than this."""
+"""How long credentials of the environment are used until they are looked up again; botocore renews those that expire
+earlier than this."""
 
 CERTIFICATES = "AWS_CA_BUNDLE"
 VARIABLES = ("region", "ca_bundle", "use_fips_endpoint", "use_dualstack_endpoint")
@@ -39,17 +39,11 @@ class FoundLogin:
 
     def __call__(self) -> dict[str, Any]:
         """Return them as obstore wants them."""
-        if self._found is None:
+        found = _session(self.profile).get_credentials()
+        if found is None:
             raise PermissionError("no credentials found; give key and secret, or anon=True for what is public")
-        now = self._found.get_frozen_credentials()
+        now = found.get_frozen_credentials()
         return _credential(now.access_key, now.secret_key, now.token, datetime.now(UTC) + FRESH)
-
-    @cached_property
-    def _found(self) -> Any:
-        return _session(self.profile).get_credentials()
-
-    def __reduce__(self) -> Any:
-        return FoundLogin, (self.profile,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import http.client
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -279,11 +279,16 @@ def _connection(text: str) -> dict[str, str]:
     return {known[name]: value for name, value in pairs.items() if known[name]}
 
 
-@lru_cache
 def region_of(bucket: str) -> str | None:
     """Return where a bucket of Amazon's lies, by one request; None if it is not known. Other regions refuse it."""
     with suppress(OSError, http.client.HTTPException):
-        connection = http.client.HTTPSConnection(AWS, timeout=5)
+        return _answered_region(bucket)
+    return None
+
+
+@lru_cache
+def _answered_region(bucket: str) -> str | None:
+    """Return the region that Amazon answers; an error is not kept."""
+    with closing(http.client.HTTPSConnection(AWS, timeout=5)) as connection:
         connection.request("HEAD", f"/{bucket}")
         return connection.getresponse().getheader("x-amz-bucket-region")
-    return None

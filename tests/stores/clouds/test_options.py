@@ -16,6 +16,7 @@ from fsspec.config import conf
 from zarr.storage import FsspecStore
 
 from daskome.stores.clouds import options as cloud_options
+from daskome.stores.clouds.logins import FoundLogin
 from daskome.stores.clouds.options import Unheard, azure_bucket, region_of, s3_bucket
 from daskome.stores.clouds.store import ANSWERED_WITHIN, MOST_RETRIES, Bucket, CloudStore
 from daskome.stores.location import locate
@@ -262,11 +263,11 @@ def amazon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(cloud_options, "AWS", f"127.0.0.1:{server.server_port}")
         monkeypatch.setattr("http.client.HTTPSConnection", HTTPConnection)
-        region_of.cache_clear()
+        cloud_options._answered_region.cache_clear()
         monkeypatch.setattr(cloud_options, "region_of", region_of)
         yield
         server.shutdown()
-    region_of.cache_clear()
+    cloud_options._answered_region.cache_clear()
 
 
 def test_amazons_buckets_are_asked_where_they_are(amazon: None) -> None:
@@ -274,3 +275,23 @@ def test_amazons_buckets_are_asked_where_they_are(amazon: None) -> None:
     assert dict(s3_bucket("s3://there/a", {}).config)["region"] == "eu-west-1"
     assert dict(s3_bucket("s3://there/a", told).config)["region"] == "eu-west-1", "another would refuse"
     assert dict(s3_bucket("s3://not/a", told).config)["region"] == "us-west-2"
+
+
+def test_a_moment_without_a_network_is_not_kept(amazon: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as away:
+        away.setattr(cloud_options, "AWS", "127.0.0.1:9")
+        assert cloud_options.region_of("there") is None
+    assert cloud_options.region_of("there") == "eu-west-1"
+
+
+def test_credentials_that_come_later_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    login = FoundLogin()
+    with pytest.raises(PermissionError, match="no credentials found"):
+        login()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "later")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert login()["access_key_id"] == "later"
