@@ -166,11 +166,11 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(s3: S3, proxy: Prox
 def test_faults_in_passing_lose_nothing(tmp_path: Path, s3: S3, proxy: Proxy, tiny_blocks: None, seed: int) -> None:
     url = f"s3://{s3.bucket()}/a"
     options = {**OPTIONS, "storage_options": {"chunks": 8}}
-    proxy.reset(Faults(errors=0.05, hangs=0.005, drops=0.005, seed=seed))
+    proxy.reset(Faults(errors=0.05, hangs=0.01, drops=0.02, seed=seed))
     fs_options = {**s3.at(proxy.endpoint).options, "config_kwargs": {"read_timeout": 3}}
     with dask.config.set(num_workers=4):
         daskome.write_image(image(), url, fs_options=fs_options, **options)
-    assert proxy.failed["error"] > 10
+    assert proxy.failed["error"]
     assert proxy.failed.total() > proxy.failed["error"]
     daskome.write_image(image(), tmp_path / "a", **options)
     assert s3.contents(url) == contents(tmp_path / "a")
