@@ -147,7 +147,7 @@ def available_workers(target: StorePath | None = None, memory: int | str | None 
     n, threads, usable = _size(scheduler)
     nbytes = usable if memory is None else parse_nbytes(memory, "memory")
     flying = 0 if target is None else in_flight_to(target)
-    return Workers(n, threads, nbytes, at_once=_at_once(target, scheduler), in_flight=flying)
+    return Workers(n, threads, nbytes, _at_once(target, scheduler), flying)
 
 
 def _size(scheduler: Scheduling) -> tuple[int, int, int]:

@@ -28,7 +28,7 @@ from daskome.sources.pieces import source_piece, without_payload
 from daskome.sources.presence import check_still_there
 from daskome.sources.stored_whole import encoded_chunks_of, source_of_chunks
 from daskome.stores import journal as journals
-from daskome.stores.arrays import written_to
+from daskome.stores.arrays import through_store
 from daskome.stores.journal import Journal, Record
 from daskome.stores.objects.encoded import EncodedChunks
 from daskome.stores.objects.in_flight import InFlight, whole_objects
@@ -95,7 +95,7 @@ class UnitTask:
         with whole_objects(self.arrays[0].store, self.in_flight) as store, slot or nullcontext():
             started = journals.now()
             encoded = None if self.taken is None else encoded_chunks_of(self.taken)
-            arrays, piece = [written_to(array, store) for array in self.arrays], self._piece(encoded)
+            arrays, piece = [through_store(array, store) for array in self.arrays], self._piece(encoded)
             written = unit_graph.stores(self.unit, self.pyramid, piece, arrays, checksums, encoded)
             with fetched_ahead(piece, written, self.unit.pass_.ahead):
                 dask.compute(written, scheduler=get_sync)

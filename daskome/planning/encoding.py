@@ -150,9 +150,8 @@ class Encoding:
 
     def _as_zarr_v2(self, before: Codecs, to_bytes: JSONObject, after: Codecs) -> dict[str, Any]:
         """Return the options of zarr v2 for codecs in front of the one that makes bytes, that one, and those after."""
-        last_first = {"name": "transpose", "configuration": {"order": [*range(len(self.chunks))][::-1]}}
         order = self._decoders(before)
-        if order not in ([], self._decoders((last_first,))):
+        if order not in ([], self._decoders((_last_axis_first(len(self.chunks)),))):
             raise _refusal([f"its axes are in the order of {_named(before)}, but zarr v2 has C and F only"])
         if self._decoders((to_bytes,)) != self._decoders((LITTLE,)):
             raise _refusal(
@@ -207,9 +206,8 @@ def _of_zarr_v2(document: JSONObject) -> Encoding:
     dtype, chunks = str(document["dtype"]), tuple(document["chunks"])
     little = {"compressors": [*(document["filters"] or ()), *filter(None, [document["compressor"]])]}
     after = with_codecs(little, ZARR_V3)["compressors"] or []
-    order = {"name": "transpose", "configuration": {"order": [*range(len(chunks))][::-1]}}
     endian = {"name": "bytes", "configuration": {"endian": "big" if dtype[0] == ">" else "little"}}
-    before = [order] if document["order"] == "F" and len(chunks) > 1 else []
+    before = [_last_axis_first(len(chunks))] if document["order"] == "F" and len(chunks) > 1 else []
     return Encoding(2, int(dtype[2:]), chunks, None, (*before, endian, *after))
 
 
@@ -221,8 +219,13 @@ def _codecs_of(options: Mapping[str, Any], ndim: int, stored_as: ArrayFormat) ->
     filters = [codec for codec in filters if codec["name"] != "auto"]
     if stored_as.zarr_format == 3:
         return (*filters, *to_bytes, *compressors)
-    order = {"name": "transpose", "configuration": {"order": [*range(ndim)][::-1]}}
-    return (*([order] if options.get("order") == "F" else []), *to_bytes, *filters, *compressors)
+    before = [_last_axis_first(ndim)] if options.get("order") == "F" else []
+    return (*before, *to_bytes, *filters, *compressors)
+
+
+def _last_axis_first(ndim: int) -> JSONObject:
+    """Return the codec that stores arrays in the order that zarr v2 calls F."""
+    return {"name": "transpose", "configuration": {"order": [*range(ndim)][::-1]}}
 
 
 def _listed(codecs: Any) -> list[JSONObject]:

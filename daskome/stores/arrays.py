@@ -36,8 +36,8 @@ class PlannedArrays:
         return _at(group / level.path, self._made[id(pyramid), k])
 
 
-def written_to(array: zarr.Array[Any], store: Store) -> zarr.Array[Any]:
-    """Return an array as it is written through a store around its own."""
+def through_store(array: zarr.Array[Any], store: Store) -> zarr.Array[Any]:
+    """Return an array as it is read or written through a store around its own."""
     return sync_codecs.open_sync(_at(StorePath(store, array.store_path.path), array))
 
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from operator import attrgetter
 
 import zarr
+from zarr.core.buffer import Buffer
 from zarr.core.sync import sync
 from zarr.storage import MemoryStore, StorePath
 
@@ -104,8 +105,10 @@ def create_arrays(
     if target.store.supports_deletes:
         journals.delete_journal(target / plan.home)
         for_each(target, lambda path: sync((target / path).delete_dir()), old)
-    arrays = {group.path: {} if group.pyramid is None else documents[group.path] for group in plan.groups}
-    steps = [partial(_make, target / group.path, plan, group, arrays[group.path]) for group in reversed(plan.groups)]
+    for_each(target, lambda group: _clear(target / group.path, plan, group), reversed(plan.groups))
+    held = [group for group in reversed(plan.groups) if group.pyramid is not None]
+    made = [(group, one) for group in held for one in documents[group.path].items()]
+    steps = [partial(_put, target / group.path / key, document) for group, (key, document) in made]
     for_each(target, partial.__call__, [*steps, partial(journals.save_plan, journal, plan, origins)])
     journals.begin(journal)
 
@@ -164,15 +167,18 @@ def _mark(group: Group, replaced: Iterable[str], fingerprint: str) -> JSON:
     return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*levels, *replaced})}
 
 
-def _make(target: StorePath, plan: Plan, group: Group, documents: Documents) -> None:
-    """Create the arrays of a group, and delete documents that would contradict it."""
+def _clear(target: StorePath, plan: Plan, group: Group) -> None:
+    """Delete documents of a group that would contradict it."""
     stale = [] if group.pyramid is None or group.kept else _stale_documents(target, plan)
     unfinished = read_attributes(target) if stale else None
     for name in stale:
         sync((target / name).delete())
     if unfinished is not None:
         set_attributes(target, find_version(plan.version).arrays, unfinished)
-    for_each(target, lambda document: sync((target / document[0]).set(document[1])), documents.items())
+
+
+def _put(path: StorePath, document: Buffer) -> None:
+    sync(path.set(document))
 
 
 def _stale_documents(target: StorePath, plan: Plan) -> list[str]:

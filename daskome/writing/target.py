@@ -140,7 +140,8 @@ def _workers(store_path: "StorePath | None", request: PlanRequest) -> Workers:
     from daskome.execution.executors import available_workers
 
     now = available_workers(store_path, request.memory)
-    return replace(now, threads=request.threads or now.threads, in_flight=_in_flight(store_path, request))
+    in_flight = now.in_flight if request.in_flight is None else request.in_flight
+    return replace(now, threads=request.threads or now.threads, in_flight=in_flight)
 
 
 def _in_flight(store_path: "StorePath | None", request: PlanRequest) -> int:

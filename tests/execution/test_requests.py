@@ -52,11 +52,11 @@ FAR = {
         {**ENDING, "get document": 8, "set document": 1},
     ),
     "labels": (
-        {**BEGINNING, "list other": 1, "get document": 35, "set document": 10},
+        {**BEGINNING, "list other": 2, "get document": 35, "set document": 10},
         {**ENDING, "get document": 20, "set document": 2},
     ),
     "plate": (
-        {**BEGINNING, "list other": 1, "get document": 52, "set document": 33},
+        {**BEGINNING, "list other": 2, "get document": 56, "set document": 33},
         {**ENDING, "get document": 44, "set document": 7},
     ),
 }

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.core.buffer import Buffer
-from zarr.storage import StorePath
 
 from daskome.model.regions import Shape, ceil_div
 from daskome.ome.missing_axes import put_in
-from daskome.stores.arrays import encoded_chunks
+from daskome.stores.arrays import encoded_chunks, through_store
 from daskome.stores.objects import sync_codecs
 from daskome.stores.objects.keeping import KeepingStore
 from daskome.stores.objects.shards import sharding_of
@@ -51,9 +50,7 @@ class EncodedChunks:
 
     def __init__(self, array: "zarr.Array[Any]", where: tuple[int, ...] = ()) -> None:
         self.store, self.where, self.sharding = KeepingStore(array.store), where, sharding_of(array)
-        path, settings = StorePath(self.store, array.path), array.async_array.config
-        again = zarr.AsyncArray(metadata=array.metadata, store_path=path, config=settings)
-        self.array: zarr.Array[Any] = sync_codecs.open_sync(zarr.Array(again))
+        self.array: zarr.Array[Any] = through_store(array, self.store)
 
     def write(self, target: "zarr.Array[Any]", index: Slices, value: Any) -> None:
         """Write a block of whole stored objects of the other array; `value` are its voxels, read from this one."""

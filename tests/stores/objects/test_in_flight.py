@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore
 
-from daskome.stores.arrays import written_to
+from daskome.stores.arrays import through_store
 from daskome.stores.objects.in_flight import ROOM, InFlight, WholeObjects, whole_objects
 
 LIMIT = InFlight(4, 1000)
@@ -123,5 +123,5 @@ def test_what_was_there_is_not_read(tmp_path: Any, limit: InFlight, shards: tupl
         if path.is_file():
             path.write_bytes(b"torn")
     with whole_objects(array.store, limit) as taken:
-        written_to(array, taken)[...] = np.arange(169, dtype="uint16").reshape(13, 13)
+        through_store(array, taken)[...] = np.arange(169, dtype="uint16").reshape(13, 13)
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "a")[...], np.arange(169).reshape(13, 13))
