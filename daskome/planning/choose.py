@@ -105,15 +105,25 @@ def best_pass(
 
 
 def _extended(step: PassCandidates, pass_: Pass, stops: Iterable[int], budget: float) -> Pass:
-    """Return a pass extended by further levels, as far as their blocks nest in its units and memory allows."""
-    shape = step.pyramid.levels[pass_.first].shape
+    """Return a pass extended by further levels, as far as their stored objects nest in its units and memory allows.
+
+    Blocks of several objects are cut at the borders of units; but a chunk of a temporary copy is made of a whole block.
+    """
     for stop in stops:
-        root = zip(_root(step.pyramid, pass_.first, stop), pass_.unit, shape, strict=True)
-        further = next((more for more in step.passes(stop, pass_.unit) if more.unit_memory <= budget), None)
-        if further is None or not all(u % r == 0 or u >= n for r, u, n in root):
+        top = step.pyramid.levels[stop - 1]
+        copying = _holds_whole(step, pass_.unit, stop, top.write_chunks)
+        passes = (more for more in step.passes(stop, pass_.unit) if copying or more.writes_copy is None)
+        further = next((more for more in passes if more.unit_memory <= budget), None)
+        if further is None or not _holds_whole(step, pass_.unit, stop, top.layout.objects):
             break
         pass_ = further
     return pass_
+
+
+def _holds_whole(step: PassCandidates, unit: Shape, stop: int, block: Shape) -> bool:
+    """Return whether units hold whole blocks of the top level of a pass."""
+    roots = _root(step.pyramid, step.first, stop, block)
+    return all(u % r == 0 or u >= n for r, u, n in zip(roots, unit, step.pyramid.levels[step.first].shape, strict=True))
 
 
 def _refusal(pyramid: Pyramid, source: SourceChunks, least: int, workers: Workers) -> str:
@@ -183,7 +193,7 @@ def _unit_shapes(step: PassCandidates, stop: int, limit: int, fine: bool = False
     """
     pyramid, first, limits = step.pyramid, step.first, step.limits
     shape, steps = pyramid.levels[first].shape, steps_of(pyramid, first)
-    root = _root(pyramid, first, stop)
+    root = _root(pyramid, first, stop, pyramid.levels[stop - 1].write_chunks)
     doublings = limits.fine_doublings if fine else limits.doublings
     axes = zip(root, steps, step.source.chunks, shape, strict=True)
     lengths = [
@@ -224,13 +234,11 @@ def _between(lengths: Sequence[int]) -> Iterable[int]:
     return (3 * length // 2 for length in lengths[1:-1] if length * 2 in lengths)
 
 
-def _root(pyramid: Pyramid, first: int, stop: int) -> Shape:
-    """Return the block of the top level, in voxels of level `first`."""
+def _root(pyramid: Pyramid, first: int, stop: int, block: Shape) -> Shape:
+    """Return a block of the top level, in voxels of level `first`."""
     fine, top = pyramid.levels[first], pyramid.levels[stop - 1]
     scale = [round(b / a) for a, b in zip(fine.factors, top.factors, strict=True)]
-    return tuple(
-        n if c >= m else c * f for c, f, n, m in zip(top.write_chunks, scale, fine.shape, top.shape, strict=True)
-    )
+    return tuple(n if c >= m else c * f for c, f, n, m in zip(block, scale, fine.shape, top.shape, strict=True))
 
 
 def _grown(unit: Shape, shape: Shape, voxels: int) -> Shape:

@@ -248,8 +248,8 @@ def test_files_and_memory_are_planned_for_whatever_zarr_is_set_to(tmp_path: Path
 
 
 def test_going_on_where_zarr_encodes_more_at_once_needs_the_memory_for_it() -> None:
-    values = np.zeros((2048, 2048), "uint16")
-    options: dict[str, Any] = {"scale_factors": [2], "storage_options": {"chunks": 64}}
+    values = np.zeros((4096, 4096), "uint16")
+    options: dict[str, Any] = {"scale_factors": [2, 6], "storage_options": {"chunks": 64}}
     store = LoggingStore(MemoryStore())
     plan = daskome.write_image(values, store, compute="init", **options)
     with zarr.config.set({"async.concurrency": 10_000}), pytest.raises(ValueError, match="concurrency of 10"):
