@@ -30,8 +30,8 @@ LEVELS = 5
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".peers"
 PACKAGES = {
-    "daskome": [str(ROOT)],
-    "daskome_verbatim": [str(ROOT)],
+    "daskome": [f"{ROOT}[cloud]"],
+    "daskome_verbatim": [f"{ROOT}[cloud]"],
     "ome_zarr": ["ome-zarr"],
     "ngff_zarr": ["ngff-zarr", "dask-image", "zarr"],
     "ome_zarr_pyramid": ["ome-zarr-pyramid"],

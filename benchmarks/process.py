@@ -33,9 +33,14 @@ def measure(function: str, python: str | None = None, imports: Sequence[str] = (
     Modules named in `imports` are there before the clock starts.
     """
     command = [python or sys.executable, "-m", "benchmarks.process", function, json.dumps(arguments), *imports]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment(), text=True)
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a program: it finds benchmarks, and keeps what it compiles, as if it were installed."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return variables | {"PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def peak() -> int:

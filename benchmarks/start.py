@@ -6,7 +6,6 @@ one chunk takes here is in every wall time of `benchmarks/peers.py`.
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -14,9 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from benchmarks.peers import PACKAGES, Case, python, store, versions
+from benchmarks.process import environment
 from benchmarks.report import Table, report
 
 ROUNDS = 7
@@ -46,9 +45,8 @@ def commands(source: str, folder: str) -> Iterator[tuple[str, Sequence[str]]]:
 
 def run(command: Sequence[str]) -> tuple[float, float]:
     """Return wall and CPU seconds of a command."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     before, began = _children(), time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
     return time.perf_counter() - began, _children() - before
 
 
