@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ import zarr
 from click.testing import CliRunner, Result
 
 import daskome
+from daskome.cli import console
 from daskome.cli.console import progress_bar
 from daskome.cli.main import main
 from daskome.execution.batch.schedulers import SCHEDULERS
@@ -363,7 +365,7 @@ def test_the_rate_of_a_resumed_run_is_that_of_this_run_alone(monkeypatch: pytest
     made = click.progressbar
     monkeypatch.setattr(click, "progressbar", lambda *args, **kw: (bars.append(made(*args, **kw)), bars[-1])[1])
     clock = iter([1000.0, 1008.0, 1008.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     with progress_bar("writing", quiet=False) as progress:
         assert progress is not None
         progress(3 * 2**30, 4 * 2**30)  # planned and made for 1000 s before
