@@ -14,6 +14,7 @@ from daskome.cli.options import (
     AS_JSON,
     AS_LABELS,
     FS_OPTION,
+    FUNCTION,
     IMAGE_ROWS,
     IN_OPTION,
     JOBS,
@@ -172,6 +173,7 @@ def init(source: str, target: str, quiet: bool, **options: Any) -> None:
     THREADS,
     FS_OPTION,
     IN_OPTION,
+    FUNCTION,
     RETRIES,
     QUIET,
 )
@@ -220,7 +222,7 @@ def finish(target: str, labels: str | None, fs_options: dict[str, Any] | None, q
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@taking(*JOBS, OF_LABELS, FS_OPTION)
+@taking(*JOBS, OF_LABELS, FUNCTION, FS_OPTION)
 def script(target: str, **options: Any) -> None:
     """Print a shell script that submits what was begun at OUT: one array of jobs per stage, and a last job.
 
@@ -288,6 +290,7 @@ def validate(
         {"default": False, "is_flag": False, "flag_value": "all"},
     ),
     Row("--source", "source", None, "Compare the first level with this image, too."),
+    FUNCTION,
     THREADS,
     URL_OPTION,
     Row("--in-option", "in_options", PairsParam(), "Option of the file system of --source; repeatable."),
@@ -297,16 +300,13 @@ def verify(
     url: str,
     pixels: bool | int,
     source: str | None,
+    method: str | None,
     threads: int | None,
     fs_options: dict[str, Any] | None,
     in_options: dict[str, Any] | None,
     quiet: bool,
 ) -> None:
-    """Check the OME-Zarr image at URL: its metadata against its arrays and, on request, its pixels.
-
-    With --pixels, a store that names its method as module:function decides what is imported: use it on
-    stores you trust.
-    """
+    """Check the OME-Zarr image at URL: its metadata against its arrays and, on request, its pixels."""
     with reporting_errors():
         import daskome
 
@@ -317,7 +317,9 @@ def verify(
             limited_threads(threads),
             progress_bar(f"verifying {url}", quiet or not (pixels or source), "blocks") as progress,
         ):
-            problems = daskome.verify(url, pixels=pixels, source=image, fs_options=fs_options, progress=progress)
+            problems = daskome.verify(
+                url, pixels=pixels, source=image, method=method, fs_options=fs_options, progress=progress
+            )
         for problem in problems:
             click.echo(f"{'warning: ' * problem.warning}{problem.where}: {problem.message}", err=True)
         if errors(problems):

@@ -118,6 +118,13 @@ QUIET = Row("-q --quiet", "quiet", bool, "Print nothing but errors.")
 OF_LABELS = Row(
     "--labels", "labels", None, "Name of the labels, if labels of the image at OUT are meant.", {"metavar": "NAME"}
 )
+FUNCTION = Row(
+    "--method",
+    "method",
+    None,
+    "The function by which levels are made, if it is your own: what only the store names is never imported.",
+    {"metavar": "MODULE:FUNCTION"},
+)
 AS_LABELS = Row(
     "--labels",
     "labels",

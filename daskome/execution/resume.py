@@ -47,7 +47,7 @@ def resumed(write: Write) -> Write:
         If something else was begun or written there, or the images have changed, with what differs; or if the units
         in which it was begun need more memory than there is now.
     """
-    saved = journals.find_run(write.home)
+    saved = journals.find_run(write.home, write.plan.function)
     if saved:
         _check_same(write, _differences(saved.plan, write.plan), "was begun")
         plan = fitting(saved.plan, write.plan.workers)

@@ -167,7 +167,7 @@ class Write:
 
     def _run(self) -> Run:
         target = forgotten(self.target)
-        journal = self.journal or journals.new_journal(target / self.plan.home)
+        journal = self.journal or journals.new_journal(target / self.plan.home, self.plan, self._origins())
         return Run(self.plan, self.sources, target, journal, is_new=self.journal is None)
 
     def _origins(self) -> list[Origin]:

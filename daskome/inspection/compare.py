@@ -16,7 +16,7 @@ from dask.local import get_sync
 from daskome.execution.schedulers import n_threads
 from daskome.execution.unit_graph import coarsen
 from daskome.inspection.stored_image import StoredImage, is_downsampled_length, pyramid_of, reason
-from daskome.kernels.methods import METHODS, find_method
+from daskome.kernels.methods import METHODS, Method, check_loaded, stored_method
 from daskome.model import regions
 from daskome.model.chunks import longest_chunk
 from daskome.model.problem import Problem
@@ -145,7 +145,9 @@ def recorded(image: StoredImage) -> Recorded | None:
     return Recorded(level.dataset.path, image.names, as_source(array).array, fingerprint)
 
 
-def comparisons(image: StoredImage, levels: bool, source: Any = None) -> Iterator[Compared | Problem]:
+def comparisons(
+    image: StoredImage, levels: bool, source: Any = None, method: Method | None = None
+) -> Iterator[Compared | Problem]:
     """Yield the comparisons to make, and problems where none can be made.
 
     Parameters
@@ -155,6 +157,8 @@ def comparisons(image: StoredImage, levels: bool, source: Any = None) -> Iterato
         Whether to compare each level with the one below, and without a source level 0 with what was recorded of it.
     source : array-like, optional
         To compare with level 0.
+    method : Method, optional
+        The function that made the levels, if it is not a row of `METHODS`.
     """
     if not image.complete:
         if levels or source is not None:
@@ -165,7 +169,7 @@ def comparisons(image: StoredImage, levels: bool, source: Any = None) -> Iterato
     elif levels and (level := recorded(image)):
         yield level
     if levels and len(image.levels) > 1:
-        yield from _with_levels_below(image)
+        yield from _with_levels_below(image, method)
 
 
 def compare(todo: Sequence[Compared], wanted: int | None, progress: Progress | None) -> Iterator[Problem]:
@@ -277,12 +281,13 @@ def _spans(blocks: Shape, source: Source, itemsize: int) -> Shape:
     return tuple(spans)
 
 
-def _with_levels_below(image: StoredImage) -> Iterator[Comparison | Problem]:
+def _with_levels_below(image: StoredImage, given: Method | None) -> Iterator[Comparison | Problem]:
     try:
         if image.method is None:
             raise ValueError(f"type is {image.multiscale.method!r}, which is not one of {', '.join(METHODS)}")
-        method = find_method(image.method.name)
-    except Exception as error:  # Importing a function runs code of others.
+        method = stored_method(image.method.name, given)
+        check_loaded(method)
+    except ValueError as error:
         yield Problem(f"{image.where}/type", f"pixels cannot be verified: {reason(error)}")
         return
     pyramid = replace(pyramid_of(image), method=method)

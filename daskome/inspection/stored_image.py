@@ -9,7 +9,7 @@ from typing import Any
 import zarr
 from zarr.storage import StorePath
 
-from daskome.kernels.methods import METHODS, Method
+from daskome.kernels.methods import METHODS, Method, stored_method
 from daskome.model.axes import Axis
 from daskome.model.image import DTYPES
 from daskome.model.json_values import JSONObject
@@ -130,7 +130,7 @@ class StoredImage:
         name = self.multiscale.method
         if not isinstance(name, str) or (name not in METHODS and ":" not in name):
             return None
-        return METHODS.get(name) or Method(name, _not_loaded)
+        return stored_method(name)
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -247,7 +247,7 @@ def pyramid_of(image: StoredImage) -> Pyramid:
         image.multiscale.name or "",
         image.axes,
         dtype_of(image.complete[0][1]),
-        image.method or Method(str(image.multiscale.method), _not_loaded),
+        image.method or stored_method(str(image.multiscale.method)),
         tuple(_level(level.dataset, array, factors, image.axes) for (level, array), factors in levels),
     )
 
@@ -353,10 +353,6 @@ def _factor(n: int, m: int, stated: float, before: float) -> float:
     candidates = (round(ratio), near, near + 1, near - 1, *(int(before) * k for k in (round(ratio / before), 2, 3, 4)))
     fitting = [factor for factor in candidates if is_downsampled_length(n, m, factor)]
     return next((factor for factor in fitting if factor % before == 0), next(iter(fitting), n / m))
-
-
-def _not_loaded(*args: Any) -> Any:
-    raise ValueError("the method that made this pyramid is not loaded")
 
 
 def _address(k: int | str, index: int) -> str:

@@ -15,8 +15,9 @@ from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import misplaced_levels
 from daskome.inspection.compare import Compared, compare, comparisons, recorded
 from daskome.inspection.validate import Inspected, findings, inspected
+from daskome.kernels.methods import Method, find_method
 from daskome.model.problem import Problem, below, errors
-from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, ShowProgress
+from daskome.model.types import FileSystemOptions, FunctionLike, GroupLike, ImageLike, ShowProgress
 from daskome.stores.location import locate
 
 
@@ -25,6 +26,7 @@ def verify(
     *,
     pixels: bool | int = False,
     source: ImageLike | None = None,
+    method: FunctionLike | None = None,
     fs_options: FileSystemOptions | None = None,
     progress: ShowProgress = None,
 ) -> list[Problem]:
@@ -39,11 +41,13 @@ def verify(
         Whether to make each level again from the one below, by the method that the metadata name, and
         compare; and level 0 with the checksums of some of its blocks that daskome recorded when it wrote them,
         unless there is a `source`. An int is the number of blocks per level that are looked at, evenly spread, the last
-        always among them. A method ``module:function`` is imported: only for stores you trust. What codecs
-        make of a value that keep less than all, such as BitRound, counts as that value.
+        always among them. What codecs that keep less than all, such as BitRound, make of a value counts as
+        that value.
     source : array-like, optional
         What level 0 of the target, an image, should equal, voxel by voxel: all blocks of it, or as many
         as `pixels` says.
+    method : str or callable, optional
+        The function by which levels were made, if that is not one of `METHODS`: nothing that a store names is imported.
     fs_options : dict, optional
         For the file system of a URL.
     progress : bool or callable, optional
@@ -81,7 +85,8 @@ def verify(
     if wanted is not None and (not isinstance(wanted, Integral) or wanted < 1):
         raise ValueError(f"pixels={pixels!r}: give True, False, or at least 1 block per level")
     groups = inspected(locate(target, fs_options, read_only=True))
-    parts = list(_parts(groups, pixels is not False, source))
+    given = None if method is None else find_method(method)
+    parts = list(_parts(groups, pixels is not False, source, given))
     return [
         *errors(findings(groups)),
         *(part for part in parts if isinstance(part, Problem)),
@@ -96,12 +101,14 @@ def unrecorded(target: GroupLike, fs_options: FileSystemOptions | None = None) -
     return [path or "the image" for path, image in images if recorded(image) is None]
 
 
-def _parts(groups: Sequence[Inspected], levels: bool, source: Any) -> Iterator[Compared | Problem]:
+def _parts(
+    groups: Sequence[Inspected], levels: bool, source: Any, method: Method | None
+) -> Iterator[Compared | Problem]:
     """Yield what to compare in every image, and what keeps from it, with addresses from the target."""
     for k, one in enumerate(groups):
         for i, image in enumerate(one.images):
             yield from _below(one.node.path, misplaced_levels(image))
-            yield from _below(one.node.path, comparisons(image, levels, source if k == i == 0 else None))
+            yield from _below(one.node.path, comparisons(image, levels, source if k == i == 0 else None, method))
     root = groups[0].node
     if source is not None and not groups[0].images and root.attributes is not None:
         yield Problem("pixels", "cannot be compared with the source: the target is not an image")

@@ -71,6 +71,8 @@ class Method:
         Voxels wanted either side of a window, along an axis downsampled by the given factor.
     weighs
         Whether it weighs voxels, which it does in float64 whatever the dtype.
+    loaded
+        Whether it can be called: not if a store names a function that nobody has given (`stored_method`).
 
     Examples
     --------
@@ -83,6 +85,7 @@ class Method:
     centred: bool = True
     halo: Callable[[int], int] = _no_halo
     weighs: bool = False
+    loaded: bool = True
 
     def __call__(self, block: Array, factors: tuple[int, ...]) -> Array:
         """Return a block with every window of `factors` voxels reduced to one, as `downsample` does."""
@@ -128,6 +131,35 @@ def find_method(method: str | Callable[..., Any] | Method) -> Method:
         return _from_function(_load(method), method)
     near = difflib.get_close_matches(method, METHODS, n=1, cutoff=0)
     raise ValueError(f"unknown method {method!r}, nearest {near[0]!r}: use one of {names}")
+
+
+def stored_method(name: str, given: Method | None = None) -> Method:
+    """Return the method that a store names: a row of `METHODS`, or what the caller has given, if it has that name.
+
+    What a store says is data: nothing is imported because of it. A function that was not given has a name only.
+
+    >>> stored_method("mean").loaded, stored_method("os:abort").loaded
+    (True, False)
+    >>> stored_method("numpy:max", find_method(np.max)).loaded
+    True
+    """
+    known = short_name(name)
+    if known in METHODS or known == COPIED.name:
+        return METHODS.get(known, COPIED)
+    return given if given is not None and given.name == name else Method(name, partial(_refuse, name), loaded=False)
+
+
+def check_loaded(method: Method) -> None:
+    """Raise a ValueError, with what to do, if a method is a function that a store names and nobody has given."""
+    if not method.loaded:
+        _refuse(method.name)
+
+
+def _refuse(name: str, *_: Any) -> Any:
+    raise ValueError(
+        f"it is made with {name!r}, a function that only the store names, and nothing that a store names is imported;"
+        f" if you trust it, give it too: method={name!r} (--method {name})"
+    )
 
 
 def short_name(method: str) -> str:

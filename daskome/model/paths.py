@@ -22,6 +22,12 @@ def is_inside(path: Any) -> bool:
     return parts[0] != "" and all(part.strip(".") or not part for part in parts)
 
 
+def check_inside(path: str, what: str) -> None:
+    """Raise a ValueError if a path that a store states leads out of the group that states it."""
+    if not is_inside(path):
+        raise ValueError(f"{what} {path!r} leads out of its group")
+
+
 def paths_inside(paths: Iterable[Any]) -> list[str]:
     """Return the paths that lead to something inside the group, once each, without slashes that count for nothing.
 

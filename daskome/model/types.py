@@ -58,6 +58,7 @@ PerAxis = float | Sequence[float] | Mapping[str, float]
 UnitsLike = str | Mapping[str, str]
 ChunksLike = int | Sequence[int] | Mapping[str, int]
 MethodLike = str | Enum | Callable[..., Any]
+FunctionLike = str | Callable[..., Any]
 ChannelsLike: TypeAlias = bool | Sequence[Union[str, Mapping[str, Any], "Channel"]]
 LabelsLike = ImageLike | Mapping[str, Any]
 """A label image, or a dict of ``labels`` and arguments of `daskome.write_labels`."""

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 from operator import attrgetter
 from typing import Any
@@ -17,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daskome.kernels.methods import Method, find_method
+from daskome.kernels.methods import Method, stored_method
 from daskome.model import regions
-from daskome.model.paths import common_path, depth_of
+from daskome.model.paths import check_inside, common_path, depth_of
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Region, Shape
 from daskome.model.source import StoredChunks
@@ -253,6 +254,12 @@ class Plan:
         return 1 + max((pass_.image for pass_ in self.image_passes if pass_.image is not None), default=-1)
 
     @property
+    def function(self) -> Method | None:
+        """The method that is a function of the caller's own, not a row of `METHODS`, if there is one."""
+        methods = (pyramid.method for pyramid in self.pyramids)
+        return next((method for method in methods if stored_method(method.name) != method), None)
+
+    @property
     def images(self) -> list[tuple[Group, Pyramid]]:
         """The groups that hold an image, each with its pyramid; no temporary copies."""
         return [(group, pyramid) for group, pyramid in self._held.values() if not group.temporary]
@@ -373,13 +380,19 @@ class Plan:
         return {**plan, "pyramids": list(table.values())}
 
     @classmethod
-    def from_json(cls, text: str) -> "Plan":
-        """Return the plan that `to_json` wrote.
+    def from_json(cls, text: str, method: Method | None = None) -> "Plan":
+        """Return the plan that `to_json` wrote. It may come from a stranger's store: nothing in it is imported.
+
+        Parameters
+        ----------
+        text : str
+        method : Method, optional
+            The function that the plan names, if it is not a row of `METHODS` (`stored_method`).
 
         Raises
         ------
         ValueError
-            If it has another format, or names a method that cannot be imported here.
+            If it has another format, is damaged, or leads out of its store.
         """
         document = json.loads(text)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -388,10 +401,25 @@ class Plan:
                 " finish with that version"
             )
         try:
-            pyramids = from_json(tuple[Pyramid, ...], document["pyramids"], {Method: find_method})
-            return from_json(cls, document, {Pyramid: pyramids.__getitem__})
+            named = partial(stored_method, given=method)
+            pyramids = from_json(tuple[Pyramid, ...], document["pyramids"], {Method: named})
+            plan = from_json(cls, document, {Pyramid: pyramids.__getitem__})
+            plan._check_paths()
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"this plan is damaged, so plan again: {error!r}") from error
+        return plan
+
+    def _check_paths(self) -> None:
+        """Raise a ValueError if a path leads out of the store."""
+        passes = [pass_ for stage in self.stages for pass_ in stage.passes]
+        groups = [group.path for group in self.groups] + [self.keeper] + [pass_.group for pass_ in passes]
+        copies = [path for pass_ in passes for path in (pass_.reads_copy, pass_.writes_copy)]
+        for path in filter(None, (*groups, *copies)):
+            check_inside(path, "the path of a group")
+        for path in (path for group in self.groups for path in group.documents):
+            check_inside(path, "the path of a document")
+        for path in (level.path for pyramid in self.pyramids for level in pyramid.levels):
+            check_inside(path, "the path of a level")
 
     @property
     def image_passes(self) -> list[Pass]:

@@ -24,17 +24,21 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome.kernels.methods import Method
+from daskome.model.paths import check_inside
 from daskome.model.regions import spread
 from daskome.model.source import Origin
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
 from daskome.stores.documents import fetch_json, list_names, read_json, read_text, write_text
+from daskome.stores.groups import UNFINISHED_KEY, read_attributes
 from daskome.stores.remembered import for_each
 
 log = logging.getLogger("daskome")
@@ -89,17 +93,28 @@ class Record:
     checksums: Mapping[int, str] = field(default_factory=dict)
 
 
-def new_journal(home: StorePath) -> Journal:
-    """Return the journal of a new run."""
-    return Journal(home, uuid4().hex)
+def new_journal(home: StorePath, plan: Plan, origins: Sequence[Origin]) -> Journal:
+    """Return the journal of a new run, whose id says by which plan, too."""
+    return Journal(home, f"{uuid4().hex}-{_digest(_document(plan, origins))}")
 
 
 def save_plan(journal: Journal, plan: Plan, origins: Sequence[Origin]) -> None:
     """Save a plan, and where its images come from, for a run that has not begun."""
     if journal.keeps:
-        images = [asdict(origin) for origin in origins]
-        text = json.dumps({"id": journal.id, "images": images, "plan": json.loads(plan.to_json())})
-        write_text(_records(journal) / PLAN, text)
+        write_text(_records(journal) / PLAN, json.dumps({"id": journal.id, **_document(plan, origins)}))
+
+
+def _document(plan: Plan, origins: Sequence[Origin]) -> dict[str, Any]:
+    return {
+        "images": json.loads(json.dumps([asdict(origin) for origin in origins])),
+        "plan": json.loads(plan.to_json()),
+    }
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    """Return a hash of a plan and its images, by which a change of what was saved is seen."""
+    kept = {key: document[key] for key in ("images", "plan")}
+    return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def begin(journal: Journal) -> None:
@@ -108,26 +123,45 @@ def begin(journal: Journal) -> None:
         write_text(journal.home / JOURNAL / CURRENT, journal.id)
 
 
-def find_run(home: StorePath) -> SavedRun | None:
+def find_run(home: StorePath, method: Method | None = None) -> SavedRun | None:
     """Return the unfinished run at a group; None where there is none.
+
+    Parameters
+    ----------
+    home : StorePath
+    method : Method, optional
+        The function that the plan names, as in `Plan.from_json`.
 
     Raises
     ------
     ValueError
-        If it cannot be read, as when another version of daskome saved it in another form.
+        If it cannot be read, as when another version of daskome saved it in another form; or if it is not the plan by
+        which the image there is marked as unfinished.
     """
     current = read_text(home / JOURNAL / CURRENT)
     if current == "":
         return None
-    folder = home / JOURNAL if current is None else _records(Journal(home, current))
     try:
+        check_inside(current or PLAN, "the id of the run,")
+        folder = home / JOURNAL if current is None else _records(Journal(home, current))
         saved = read_json(folder / PLAN)
         if saved is None:
             return None
-        plan = Plan.from_json(json.dumps(saved["plan"]))
-        return SavedRun(Journal(home, saved["id"]), plan, tuple(from_json(Origin, image) for image in saved["images"]))
+        if not str(current).endswith(f"-{_digest(saved)}"):
+            raise ValueError("its plan has been changed since it was saved")
+        plan = Plan.from_json(json.dumps(saved["plan"]), method)
+        _check_marked(home, plan)
+        return SavedRun(Journal(home, str(current)), plan, tuple(from_json(Origin, image) for image in saved["images"]))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{home}: the journal cannot be read ({error}); overwrite=True starts anew") from error
+
+
+def _check_marked(home: StorePath, plan: Plan) -> None:
+    """Raise a ValueError if the image that keeps a journal was begun by another plan."""
+    if any(group.path == plan.home and not group.kept for group, _ in plan.images):
+        mark = (read_attributes(home) or {}).get(UNFINISHED_KEY)
+        if isinstance(mark, dict) and mark.get("fingerprint") != plan.fingerprint:
+            raise ValueError("its plan is not the one by which the image was begun")
 
 
 def is_current(journal: Journal) -> bool:

@@ -1,5 +1,6 @@
 """Parts of a plan in processes that know nothing of each other."""
 
+import ast
 import json
 import os
 import random
@@ -296,8 +297,8 @@ def test_a_store_that_is_open_is_a_target_too(tiny_blocks: None) -> None:
 
 def test_how_far_a_petabyte_is_takes_no_look_at_its_units(monkeypatch: pytest.MonkeyPatch) -> None:
     place = StorePath(MemoryStore())
-    begun = journals.SavedRun(journals.new_journal(place), volume(102_400, 1024, "uint8").plan(), ())
-    plan = begun.plan
+    plan = volume(102_400, 1024, "uint8").plan()
+    begun = journals.SavedRun(journals.new_journal(place, plan, ()), plan, ())
     assert plan.n_units > 100_000
     journals.save_plan(begun.journal, plan, ())
     journals.begin(begun.journal)
@@ -332,12 +333,83 @@ def test_a_plate_of_one_well_is_continued_at_the_plate(tmp_path: Path, fields: i
     assert zarr.open_group(tmp_path / "p", mode="r").attrs["ome"]["plate"]["wells"][0]["path"] == "A/1"
 
 
+def largest(windows: np.ndarray[Any, Any], axis: tuple[int, ...]) -> Any:
+    return np.max(windows, axis=axis)
+
+
+def test_a_function_of_the_callers_own_is_given_again() -> None:
+    """What only the store names is not imported; how far it is, anyone may see."""
+    store, function = MemoryStore(), f"{__name__}:largest"
+    daskome.write_image(VALUES, store, axes="zyx", method=largest, compute="init")
+    assert daskome.status(store).missing
+    with pytest.raises(ValueError, match=rf"nothing that a store names is imported.*--method {function}"):
+        daskome.run_part(store, VALUES)
+    daskome.run_part(store, VALUES, method=function)
+    daskome.finish(store)
+    assert daskome.verify(store, pixels=True, method=largest) == []
+
+
+def test_jobs_get_the_function_that_their_script_was_given(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", VALUES)
+    image, function = daskome.read(tmp_path / "a.npy"), f"{__name__}:largest"
+    daskome.write_image(image, tmp_path / "a", axes="zyx", method=largest, compute="init")
+    with pytest.raises(ValueError, match="only the store names"):
+        daskome.batch_script(tmp_path / "a")
+    assert f"--method {function}" in daskome.batch_script(tmp_path / "a", method=function)
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nJOB\ntouch pwned\n", "$(touch pwned)", "`touch pwned`", "a'b;touch pwned", "ä\tb"]
+)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_nothing_in_a_name_is_a_command(tmp_path: Path, name: str, scheduler: str) -> None:
+    """What would be submitted is run here: `run` and `finish` get the path as one word."""
+    np.save(tmp_path / "a.npy", VALUES)
+    target = tmp_path / name
+    daskome.write_image(daskome.read(tmp_path / "a.npy"), target, axes="zyx", compute="init")
+    said = f"import sys; open({str(tmp_path / 'words')!r}, 'a').write(repr(sys.argv[1:]) + chr(10))"
+    text = daskome.batch_script(target, scheduler, jobs=1, command=[sys.executable, "-c", said])
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for submit in ("sbatch", "qsub", "bsub"):
+        (folder / submit).write_text("#!/bin/bash\nbash >&2\necho 7\n")
+        (folder / submit).chmod(0o755)
+    (tmp_path / "submit.sh").write_text(text)
+    way = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "submit.sh"], cwd=tmp_path, env=way, check=True, capture_output=True, timeout=60)
+    assert not (tmp_path / "pwned").exists()
+    words = [ast.literal_eval(line) for line in (tmp_path / "words").read_text().splitlines()]
+    assert {line[0] for line in words} == {"run", "finish"}
+    assert all(line[1] == str(target) for line in words)
+
+
+@pytest.mark.parametrize("change", ["plan", "image", "mark", "id"])
+def test_a_journal_that_was_changed_is_refused(tmp_path: Path, change: str) -> None:
+    np.save(tmp_path / "a.npy", VALUES)
+    daskome.write_image(daskome.read(tmp_path / "a.npy"), tmp_path / "a", axes="zyx", compute="init")
+    (saved,) = tmp_path.glob("a/.daskome/*/plan.json")
+    document, group = json.loads(saved.read_text()), json.loads((tmp_path / "a/zarr.json").read_text())
+    if change == "plan":
+        document["plan"]["stages"][0]["passes"][0]["unit"][0] *= 2
+    if change == "image":
+        document["images"][0]["path"] = "http://elsewhere/a.npy"
+    if change == "mark":
+        group["attributes"]["daskome"]["fingerprint"] = "0" * 32
+    if change == "id":
+        (tmp_path / "a/.daskome/current").write_text("../../b")
+    saved.write_text(json.dumps(document))
+    (tmp_path / "a/zarr.json").write_text(json.dumps(group))
+    for call in (daskome.status, daskome.run_part, daskome.finish, daskome.batch_script):
+        with pytest.raises(ValueError, match="the journal cannot be read"):
+            call(tmp_path / "a")
+
+
 def test_a_plate_is_searched_for_runs_and_nothing_else_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     daskome.write_plate({"A/1": [np.ones((8, 8), "u1")]}, tmp_path / "plate", axes="yx")
     daskome.write_image(np.ones((8, 8), "u1"), tmp_path / "others" / "deep" / "a", axes="yx", compute="init")
     asked: list[str] = []
     find = journals.find_run
-    monkeypatch.setattr(journals, "find_run", lambda home: asked.append(home.path) or find(home))
+    monkeypatch.setattr(journals, "find_run", lambda home, method=None: asked.append(home.path) or find(home, method))
     for path in ("plate", "others"):
         with pytest.raises(FileNotFoundError, match="has no run"):
             daskome.status(tmp_path / path)

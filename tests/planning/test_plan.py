@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from daskome.kernels.methods import METHODS
+from daskome.kernels.methods import METHODS, find_method
 from daskome.model.axes import parse_axes
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.image import Image
@@ -551,8 +552,38 @@ def test_a_plan_of_another_format_is_refused() -> None:
         Plan.from_json(json.dumps({**found, "format": FORMAT - 1}))
     with pytest.raises(ValueError, match="damaged"):
         Plan.from_json(json.dumps({**found, "pyramids": []}))
-    with pytest.raises(ValueError, match="gone:away"):
-        Plan.from_json(json.dumps({**found, "pyramids": [{**found["pyramids"][0], "method": "gone:away"}]}))
+
+
+OUTSIDE = ["/tmp/x", "../x", "a/../../x", "..", "."]
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+@pytest.mark.parametrize("where", ["group", "level", "pass", "copy", "keeper", "document"])
+def test_a_plan_that_leads_out_of_its_store_is_refused(where: str, path: str) -> None:
+    found = json.loads(volume().plan().to_json())
+    change: Any = {
+        "group": lambda: found["groups"][0].update(path=path),
+        "level": lambda: found["pyramids"][0]["levels"][0].update(path=path),
+        "pass": lambda: found["stages"][0]["passes"][0].update(group=path),
+        "copy": lambda: found["stages"][0]["passes"][0].update(reads_copy=path),
+        "keeper": lambda: found.update(keeper=path),
+        "document": lambda: found["groups"][0].update(documents={path: "x"}),
+    }
+    change[where]()
+    with pytest.raises(ValueError, match="leads out of its group"):
+        Plan.from_json(json.dumps(found))
+
+
+def test_what_a_plan_names_is_not_imported() -> None:
+    found = json.loads(volume().plan().to_json())
+    found["pyramids"][0]["method"] = "antigravity:geohash"
+    plan = Plan.from_json(json.dumps(found))
+    assert "antigravity" not in sys.modules
+    assert json.loads(plan.to_json()) == found
+    assert not plan.pyramids[0].method.loaded
+    given = find_method(np.max)
+    found["pyramids"][0]["method"] = given.name
+    assert Plan.from_json(json.dumps(found), given).function == given
 
 
 @law(max_examples=50)

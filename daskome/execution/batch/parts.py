@@ -7,7 +7,7 @@ that can reach the store; each may be killed and started again.
 from collections.abc import Mapping
 from typing import Any
 
-from daskome.execution.batch.saved import name_failures, reads_images, saved_run, target_of
+from daskome.execution.batch.saved import check_functions, name_failures, reads_images, saved_run, target_of
 from daskome.execution.batch.schedulers import share
 from daskome.execution.batch.status import Status, status_of
 from daskome.execution.executors import available_workers, check_sources
@@ -20,7 +20,7 @@ from daskome.execution.unit_task import WriteError
 from daskome.model.pyramid import Pyramid
 from daskome.model.source import Source
 from daskome.model.text import pluralize
-from daskome.model.types import FileSystemOptions, GroupLike, ImageLike, Nbytes, ShowProgress
+from daskome.model.types import FileSystemOptions, FunctionLike, GroupLike, ImageLike, Nbytes, ShowProgress
 from daskome.ome.versions import find_version
 from daskome.planning.plan import Plan
 from daskome.planning.work import Pass
@@ -40,6 +40,7 @@ def run_part(
     part: tuple[int, int] = (0, 1),
     *,
     labels: str | None = None,
+    method: FunctionLike | None = None,
     fs_options: FileSystemOptions | None = None,
     in_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
@@ -63,6 +64,8 @@ def run_part(
         Part i of n, counted from 0: consecutive units of the stage.
     labels : str, optional
         The name of the labels, if it is labels of an image that were begun.
+    method : str or callable, optional
+        The function by which it was begun, if that is not one of `METHODS`: nothing that a store names is imported.
     fs_options, in_options : dict, optional
         For the file systems of the target's and of the images' URLs, such as credentials.
     memory, retries, progress
@@ -78,8 +81,8 @@ def run_part(
     FileNotFoundError
         If nothing was begun there, or it is finished.
     ValueError
-        For a stage or part that does not exist, a stage whose turn has not come, or an image other than the one that
-        was planned, or changed since.
+        For a stage or part that does not exist, a stage whose turn has not come, an image other than the one that
+        was planned, or changed since, or a function that was not given.
     WriteError
         If units failed for good. The others of the part are finished.
 
@@ -94,7 +97,8 @@ def run_part(
     >>> plan = finish(store)
     """
     bar = drawn(progress)
-    saved = saved_run(locate(group, fs_options), labels)
+    saved = saved_run(locate(group, fs_options), labels, method)
+    check_functions(saved.plan)
     workers = available_workers(saved.journal.home, memory)
     parts = _parts(saved.plan, stage, part)
     sources = _sources(saved, image, in_options) if reads_images(saved.plan, parts) else []

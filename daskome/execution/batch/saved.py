@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from zarr.storage import StorePath
 
 from daskome.execution.runner import Part
+from daskome.kernels.methods import Method, check_loaded, find_method
 from daskome.model.text import format_ranges, pluralize
+from daskome.model.types import FunctionLike
 from daskome.ome.detect import ome_keys
 from daskome.ome.image_label import LABELS
 from daskome.planning.plan import Plan
@@ -19,14 +21,17 @@ MAX_LISTED = 20
 """How many ranges of missing units a message lists."""
 
 
-def saved_run(target: StorePath, labels: str | None) -> SavedRun:
-    """Return the run that was begun at a target, for labels of the image there, or for wells of the plate there."""
-    home = target / LABELS / labels if labels else target
-    saved, attributes = journals.find_run(home), read_attributes(home) or {}
+def saved_run(target: StorePath, labels: str | None, method: FunctionLike | None = None) -> SavedRun:
+    """Return the run that was begun at a target, for labels of the image there, or for wells of the plate there.
+
+    A function that its plan names is not imported, but may be given.
+    """
+    home, given = target / LABELS / labels if labels else target, None if method is None else find_method(method)
+    saved, attributes = journals.find_run(home, given), read_attributes(home) or {}
     kinds = ome_keys(attributes)
     is_image = "multiscales" in kinds
     if saved is None and not labels and ("plate" in kinds or UNFINISHED_KEY in attributes):
-        saved = _run_of_plate(target)
+        saved = _run_of_plate(target, given)
         home = target if saved is None else saved.journal.home
     if saved is None:
         reason = "is finished" if is_image else "has no run; begin one with `daskome init`, or compute='init'"
@@ -36,7 +41,7 @@ def saved_run(target: StorePath, labels: str | None) -> SavedRun:
     return saved
 
 
-def _run_of_plate(target: StorePath) -> SavedRun | None:
+def _run_of_plate(target: StorePath, method: Method | None) -> SavedRun | None:
     """Return the run that writes one well of a plate, or one image in it: its journal lies there.
 
     Raises
@@ -44,7 +49,7 @@ def _run_of_plate(target: StorePath) -> SavedRun | None:
     ValueError
         If there are several.
     """
-    runs = _runs_below(target)
+    runs = _runs_below(target, method)
     if len(runs) > 1:
         places = ", ".join(run.plan.home for run in runs[:MAX_LISTED])
         raise ValueError(f"{target} has several runs, at {places}; give the zarr group of one of them")
@@ -55,13 +60,13 @@ WELL_DEPTH = 3
 """Row, column and field: so deep below a plate lies what a run may write alone."""
 
 
-def _runs_below(plate: StorePath) -> list[SavedRun]:
+def _runs_below(plate: StorePath, method: Method | None) -> list[SavedRun]:
     """Return the runs in a plate: of its wells, or of images in these where a well has none."""
     runs, folders = [], [plate]
     for _ in range(WELL_DEPTH):
         names = zip(folders, for_each(plate, list_names, folders), strict=True)
         inner = [folder / name for folder, inside in names for name in sorted(inside) if _may_hold_images(name)]
-        found = for_each(plate, journals.find_run, inner)
+        found = for_each(plate, lambda home: journals.find_run(home, method), inner)
         runs += [run for run in found if run]
         folders = [folder for folder, run in zip(inner, found, strict=True) if not run]
     return runs
@@ -75,6 +80,12 @@ def target_of(saved: SavedRun) -> StorePath:
     """Return the target of a plan, from the group that keeps its journal."""
     home = saved.journal.home
     return StorePath(home.store, home.path.removesuffix(saved.plan.home).rstrip("/"))
+
+
+def check_functions(plan: Plan) -> None:
+    """Raise a ValueError if a plan is made with a function that only the store names."""
+    for pyramid in plan.pyramids:
+        check_loaded(pyramid.method)
 
 
 def reads_images(plan: Plan, parts: Sequence[Part]) -> bool:

@@ -1,11 +1,12 @@
 """Write the scripts that submit a run as job arrays, one per stage."""
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from daskome.execution.batch.saved import reads_images, saved_run, target_of
+from daskome.execution.batch.saved import check_functions, reads_images, saved_run, target_of
 from daskome.execution.batch.schedulers import SCHEDULERS, STOPPED, TERMINATED, Scheduler, parts_of
 from daskome.execution.resume import fitting
 from daskome.execution.runner import Part, Run
@@ -30,6 +31,7 @@ def batch_script(
     hours: int = 24,
     memory: Nbytes | None = None,
     labels: str | None = None,
+    method: str | None = None,
     options: Sequence[str] = (),
     fs_options: FileSystemOptions | None = None,
     command: Sequence[str] = (),
@@ -40,8 +42,9 @@ def batch_script(
 
     Parameters
     ----------
-    group, labels, fs_options
-        As in `run_part`. Credentials are not written into the script: jobs find them in their environment.
+    group, labels, method, fs_options
+        As in `run_part`; a method as ``module:function``, which jobs can import. Credentials are not written into the
+        script: jobs find them in their environment.
     scheduler : str
         slurm, pbs, sge or lsf.
     jobs : int
@@ -62,8 +65,8 @@ def batch_script(
     FileNotFoundError
         If nothing was begun there, or it is finished.
     ValueError
-        For an unknown scheduler, less memory than a job needs, or an image or target that jobs cannot reach, since it
-        lives in the memory of this process.
+        For an unknown scheduler, less memory than a job needs, a function that was not given, or an image or target
+        that jobs cannot reach, since it lives in the memory of this process.
 
     Examples
     --------
@@ -80,14 +83,17 @@ def batch_script(
     """
     if scheduler not in SCHEDULERS:
         raise ValueError(f"scheduler {scheduler!r} is not known; give one of {', '.join(SCHEDULERS)}")
-    saved = saved_run(locate(group, fs_options), labels)
+    saved = saved_run(locate(group, fs_options), labels, method)
+    check_functions(saved.plan)
     run = Run(saved.plan, [], target_of(saved), saved.journal)
     missing = [run.missing(stage) for stage in range(len(saved.plan.stages))]
     n = threads or saved.plan.workers.threads
     mib = ceil_div(_job_memory(saved.plan, n, memory), 2**20)
     target = (_reachable(saved, missing), *(("--labels", labels) if labels else ()))
     daskome = tuple(command) or (sys.executable, "-m", "daskome")
-    submission = Submission(jobs, n, mib, hours, daskome, target, tuple(options))
+    ours = saved.plan.function
+    named = () if ours is None else ("--method", ours.name)
+    submission = Submission(jobs, n, mib, hours, daskome, target, named, tuple(options))
     return script(saved.plan, missing, SCHEDULERS[scheduler], submission)
 
 
@@ -128,6 +134,8 @@ class Submission:
         The words that start daskome in a job.
     target : tuple of str
         The words that say what is written, and where.
+    method : tuple of str
+        The words that say by which function, if it is one of the caller's own.
     options : tuple of str
         Further words for the command that submits, such as ``--partition=long``.
     """
@@ -138,6 +146,7 @@ class Submission:
     hours: int
     daskome: tuple[str, ...]
     target: tuple[str, ...]
+    method: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
 
@@ -169,6 +178,7 @@ def _stage(
         *submission.daskome,
         "run",
         *submission.target,
+        *submission.method,
         "--stage",
         str(stage),
         *part,
@@ -198,8 +208,27 @@ def _job(
         "id": after,
     }
     verb, pipe, rest = scheduler.submit.partition(" | ")
-    line = " ".join([" ".join([verb, *options]).format(**values), *map(shlex.quote, submission.options)])
-    return "\n".join([f"\n{name}=$({line} <<'JOB'{pipe}{rest}", *_body(scheduler, shlex.join(command)), "JOB\n)"])
+    line = " ".join([" ".join([verb, *options]).format(**values), *map(_quoted, submission.options)])
+    return "\n".join(
+        [f"\n{name}=$({line} <<'JOB'{pipe}{rest}", *_body(scheduler, " ".join(map(_quoted, command))), "JOB\n)"]
+    )
+
+
+def _quoted(word: str) -> str:
+    r"""Return a word for bash, in one line: a line that ends the document in which a job stands must not come from it.
+
+    >>> print(_quoted("a b"), _quoted("a\nJOB\nrm -rf"))
+    'a b' $'a\012JOB\012rm -rf'
+    """
+    if word.isprintable():
+        return shlex.quote(word)
+    return "$'" + "".join(_escaped(char) for char in word) + "'"
+
+
+def _escaped(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+    return char if char.isprintable() else "".join(f"\\{byte:03o}" for byte in os.fsencode(char))
 
 
 def _indices(scheduler: Scheduler, parts: Sequence[int]) -> str:
