@@ -147,11 +147,11 @@ def find_run(home: StorePath, method: Method | None = None) -> SavedRun | None:
         saved = read_json(folder / PLAN)
         if saved is None:
             return None
-        if not str(current).endswith(f"-{_digest(saved)}"):
+        plan, id_ = Plan.from_json(json.dumps(saved["plan"]), method), str(saved["id"])
+        if current not in (None, id_) or not id_.endswith(f"-{_digest(saved)}"):
             raise ValueError("its plan has been changed since it was saved")
-        plan = Plan.from_json(json.dumps(saved["plan"]), method)
         _check_marked(home, plan)
-        return SavedRun(Journal(home, str(current)), plan, tuple(from_json(Origin, image) for image in saved["images"]))
+        return SavedRun(Journal(home, id_), plan, tuple(from_json(Origin, image) for image in saved["images"]))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{home}: the journal cannot be read ({error}); overwrite=True starts anew") from error
 
