@@ -68,7 +68,7 @@ def _listening(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture(scope="session")
 def _cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as local:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as local:
         yield local
 
 

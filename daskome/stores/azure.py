@@ -8,10 +8,11 @@ from typing import Any
 
 from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import FsspecStore
+
+from daskome.stores.exact_paths import ExactPathStore
 
 
-class AzureStore(FsspecStore):
+class AzureStore(ExactPathStore):
     """A store whose objects cannot be read from their end."""
 
     def __init__(self, fs: Any, *args: Any, **options: Any) -> None:

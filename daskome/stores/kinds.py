@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
 
+from daskome.stores.exact_paths import ExactPathStore
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreKind:
@@ -63,7 +65,7 @@ class StoreKind:
     includes: Callable[[Any], bool]
     schemes: tuple[str, ...] = ()
     extra: str = ""
-    store_class: Callable[[], type[FsspecStore]] = lambda: FsspecStore
+    store_class: Callable[[], type[FsspecStore]] = lambda: ExactPathStore
     fs_options: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options
     client: Callable[[str, dict[str, Any], bool], Store | None] = lambda url, options, read_only: None
     shared: bool = True

@@ -12,6 +12,7 @@ from zarr.abc.store import Store
 from zarr.storage import LocalStore, StorePath
 
 from daskome.model.source import Origin, Source
+from daskome.stores.exact_paths import exact
 from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
 
 
@@ -40,7 +41,7 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
         raise TypeError(
             f"the target or source must be a path, URL, zarr.Group or store, not {type(target).__name__}{hint}"
         )
-    path = target if isinstance(target, StorePath) else target.store_path
+    path = exact(target if isinstance(target, StorePath) else target.store_path)
     anchor(path)
     return path
 
@@ -93,6 +94,8 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
         return StorePath(LocalStore(local, read_only=read_only))
     links = [link.partition("://")[0] for link in path.split("::")]
     kind = kind_of_scheme(links[0])
+    if kind.schemes and not after.partition("/")[0]:
+        raise ValueError(f"{path} names no bucket; give one, as in {scheme}://bucket/image.ome.zarr")
     store = kind.client(path, fs_options, read_only) if len(links) == 1 else None
     if store is not None:
         return StorePath(store)

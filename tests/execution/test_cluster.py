@@ -41,7 +41,9 @@ def image(nap: float = 0) -> da.Array:
 @contextmanager
 def cluster(n: int = 2, **options: Any) -> Iterator[Client]:
     with (
-        LocalCluster(n, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50, **options) as local,
+        LocalCluster(
+            n_workers=n, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50, **options
+        ) as local,
         Client(local) as client,
     ):
         yield client

@@ -106,7 +106,10 @@ async def in_a_thread_of_a_coroutine(path: Path) -> int:
 
 
 def with_a_cluster_of_its_own(path: Path) -> int:
-    with LocalCluster(2, processes=False, dashboard_address="127.0.0.1:0", silence_logs=50) as local, Client(local):
+    with (
+        LocalCluster(n_workers=2, processes=False, dashboard_address="127.0.0.1:0", silence_logs=50) as local,
+        Client(local),
+    ):
         return write(path)
 
 
@@ -128,7 +131,7 @@ ON_THE_CLUSTER = [in_a_worker_client, after_seceding]
 @pytest.fixture(scope="module", params=[True, False], ids=["processes", "threads"])
 def single(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
     with LocalCluster(
-        1, threads_per_worker=1, processes=request.param, dashboard_address="127.0.0.1:0", silence_logs=50
+        n_workers=1, threads_per_worker=1, processes=request.param, dashboard_address="127.0.0.1:0", silence_logs=50
     ) as local:
         yield local
 
@@ -154,7 +157,9 @@ def test_a_call_on_the_event_loop_of_a_worker_or_the_scheduler_is_refused(tmp_pa
 
 def test_a_task_has_its_share_of_its_worker() -> None:
     with (
-        LocalCluster(1, threads_per_worker=4, memory_limit=2 * 10**9, dashboard_address="127.0.0.1:0") as local,
+        LocalCluster(
+            n_workers=1, threads_per_worker=4, memory_limit=2 * 10**9, dashboard_address="127.0.0.1:0"
+        ) as local,
         Client(local) as client,
     ):
         workers = client.submit(available_workers, pure=False).result(SECONDS)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -54,8 +55,12 @@ class S3:
     def contents(self, url: str) -> dict[str, bytes]:
         """Return every object below a URL and its bytes, by its path from there: as `tests.stores.contents`."""
         fs, root = self.filesystem(), url.removeprefix("s3://").rstrip("/")
-        found = fs.cat(fs.find(root)) if fs.find(root) else {}
-        return {path.removeprefix(f"{root}/"): data for path, data in sorted(found.items())}
+        paths = sorted(fs.find(root))  # fs.cat takes paths for patterns.
+        with ThreadPoolExecutor(8) as threads:
+            return {
+                path.removeprefix(f"{root}/"): data
+                for path, data in zip(paths, threads.map(fs.cat_file, paths), strict=True)
+            }
 
     def at(self, endpoint: str) -> "S3":
         """Return the same server as it is reached by another way, such as a proxy."""

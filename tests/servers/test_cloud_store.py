@@ -299,7 +299,7 @@ def test_a_forked_process_is_told_and_opens_anew_without(s3: S3) -> None:
     process.start()
     process.join(30)
     assert "start processes with 'spawn' or 'forkserver'" in answers.get()
-    assert answers.get() == "FsspecStore"
+    assert answers.get() == "ExactPathStore"
 
 
 def test_little_is_imported_and_only_for_a_bucket() -> None:

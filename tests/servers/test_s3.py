@@ -54,6 +54,21 @@ def test_the_bytes_are_those_on_disk(tmp_path: Path, s3: S3, options: dict[str, 
     assert [p for p in daskome.validate(url, fs_options=s3.options) if not p.warning] == []
 
 
+@pytest.mark.parametrize(("name", "other"), [("st*r", "star"), ("q?m", "qum"), ("br[0-9]", "br5")])
+def test_a_name_is_no_pattern(tmp_path: Path, s3: S3, name: str, other: str) -> None:
+    """What is deleted lies at the path, and not at others that it would match."""
+    bucket, values = s3.bucket(), VALUES[:32, :32, :32]
+    half = np.where(values < 2**15, 0, values)
+    here, there = f"s3://{bucket}/{name}/a", f"s3://{bucket}/{other}/a"
+    for url in (there, here):
+        daskome.write_image(values, url, fs_options=s3.options, **OPTIONS)
+    before = s3.contents(there)
+    daskome.write_image(half, here, fs_options=s3.options, overwrite=True, **OPTIONS)
+    daskome.write_image(half, tmp_path / "a", **OPTIONS)
+    assert s3.contents(here) == contents(tmp_path / "a")
+    assert s3.contents(there) == before
+
+
 @pytest.mark.extended
 def test_a_plate_and_its_upgrade(tmp_path: Path, s3: S3) -> None:
     url, field = f"s3://{s3.bucket()}/p", VALUES[:2]

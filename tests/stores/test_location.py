@@ -157,6 +157,12 @@ class Registered(MemoryFileSystem):
     pseudo_dirs: ClassVar[list[str]] = [""]
 
 
+@pytest.mark.parametrize("url", ["s3://", "s3:///bucket/a", "gs://", "az:///a"])
+def test_a_url_without_a_bucket(url: str) -> None:
+    with pytest.raises(ValueError, match="names no bucket; give one, as in"):
+        locate(url)
+
+
 def test_registered_protocols_are_urls() -> None:
     fsspec.register_implementation("registered", Registered, clobber=True)
     daskome.write_image(PLANE, "registered://a/b.zarr", [2], axes="yx")

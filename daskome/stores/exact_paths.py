@@ -1,0 +1,59 @@
+"""Stores of fsspec whose paths are paths: in what it deletes, fsspec takes ``*``, ``?`` and ``[`` for patterns.
+
+By itself, to delete ``st*r/a`` deletes ``star/a`` too, and ``a[1]/s0`` stays, since it matches ``a1/s0`` alone.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from zarr.storage import FsspecStore, StorePath
+
+PATTERNS = frozenset("*?[")
+"""Characters by which fsspec takes a path for a pattern."""
+AT_ONCE = 32
+"""How many objects are deleted at a time, each with a request of its own."""
+
+
+class ExactPathStore(FsspecStore):
+    """A store of fsspec that deletes what lies at a path, and nothing else."""
+
+    async def delete(self, key: str) -> None:
+        """Delete an object, if it is there."""
+        path = self._path_of(key)
+        if PATTERNS.isdisjoint(path):
+            await super().delete(key)
+        else:
+            self._check_writable()
+            await self._remove(path)
+
+    async def delete_dir(self, prefix: str) -> None:
+        """Delete all objects below a path."""
+        path = self._path_of(prefix)
+        if PATTERNS.isdisjoint(path):
+            await super().delete_dir(prefix)
+            return
+        self._check_writable()
+        at_once = asyncio.Semaphore(AT_ONCE)
+
+        async def remove(found: str) -> None:
+            async with at_once:
+                await self._remove(found)
+
+        with suppress(*self.allowed_exceptions):
+            await asyncio.gather(*map(remove, await self.fs._find(path, withdirs=False, detail=False)))
+
+    async def _remove(self, path: str) -> None:
+        with suppress(*self.allowed_exceptions):
+            await self.fs._rm_file(path)
+
+    def _path_of(self, key: str) -> str:
+        return "/".join(filter(None, (self.path.rstrip("/"), key)))
+
+
+def exact(place: StorePath) -> StorePath:
+    """Return a place in a store of fsspec that a caller has opened, with exact paths; other places as they are."""
+    store: Any = place.store
+    if type(store) is not FsspecStore:
+        return place
+    return StorePath(ExactPathStore(store.fs, store.read_only, store.path, store.allowed_exceptions), place.path)
