@@ -1,12 +1,16 @@
-"""Stores of fsspec whose paths are paths: in what it deletes, fsspec takes ``*``, ``?`` and ``[`` for patterns.
+"""Stores of fsspec whose paths are paths, and whose errors name them.
 
-By itself, to delete ``st*r/a`` deletes ``star/a`` too, and ``a[1]/s0`` stays, since it matches ``a1/s0`` alone.
+In what it deletes, fsspec takes ``*``, ``?`` and ``[`` for patterns. By itself, to delete ``st*r/a`` deletes ``star/a``
+too, and ``a[1]/s0`` stays, since it matches ``a1/s0`` alone.
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, StorePath
 
 PATTERNS = frozenset("*?[")
@@ -17,6 +21,16 @@ AT_ONCE = 32
 
 class ExactPathStore(FsspecStore):
     """A store of fsspec that deletes what lies at a path, and nothing else."""
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """Return an object, or a part of it; None where there is none."""
+        with _naming(self._path_of(key)):
+            return await super().get(key, prototype, byte_range)
+
+    async def set(self, key: str, value: Buffer, byte_range: tuple[int, int] | None = None) -> None:
+        """Store an object."""
+        with _naming(self._path_of(key)):
+            await super().set(key, value, byte_range)
 
     async def delete(self, key: str) -> None:
         """Delete an object, if it is there."""
@@ -49,6 +63,17 @@ class ExactPathStore(FsspecStore):
 
     def _path_of(self, key: str) -> str:
         return "/".join(filter(None, (self.path.rstrip("/"), key)))
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Let errors name an object: those of s3fs are a server's words alone."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = path
+        raise
 
 
 def exact(place: StorePath) -> StorePath:

@@ -57,3 +57,15 @@ def test_what_is_not_there_is_no_error() -> None:
     store = ExactPathStore(files(), path=f"/{next(numbers)}/[x]")
     sync(store.delete("a*"))
     sync(store.delete_dir("a*"))
+
+
+@pytest.mark.parametrize("error", [OSError(121, "slow down"), PermissionError(13, "no"), OSError("no number")])
+def test_errors_name_the_object(error: OSError) -> None:
+    class Refusing(MemoryFileSystem):  # type: ignore[misc]
+        def pipe_file(self, path: str, value: bytes, **options: Any) -> None:
+            raise error
+
+    store = ExactPathStore(AsyncFileSystemWrapper(Refusing(skip_instance_cache=True), asynchronous=True), path="/a")
+    with pytest.raises(type(error)) as raised:
+        sync(store.set("zarr.json", default_buffer_prototype().buffer.from_bytes(b"1")))
+    assert ("/a/zarr.json" in str(raised.value)) == (error.errno is not None)
