@@ -85,7 +85,7 @@ def _units(array: Any) -> dict[str, float]:
     began = time.process_time()
     plan = daskome.plan_image(array, scale_factors=factors(), storage_options={"chunks": EDGE})
     source = with_shared_results(as_source(array), lambda graph, keys: {key: np.float64(1) for key in keys})
-    start = run.Run(plan, [source], place, journal.new_journal(place))
+    start = run.Run(plan, [source], place, journal.new_journal(place, plan, ()))
     sizes = []
     for stage in range(len(plan.stages)):
         for number, task in enumerate(run.unit_tasks(start, run.Part(stage, range(plan.count(stage))))):
@@ -130,7 +130,7 @@ def schedule(edge: int) -> dict[str, float]:
     place = StorePath(MemoryStore())
     array = image(Case(edge, "zarr array"))
     plan = daskome.plan_image(array, scale_factors=factors(), storage_options={"chunks": EDGE})
-    start = run.Run(plan, [sources.as_source(array)], place, journal.new_journal(place))
+    start = run.Run(plan, [sources.as_source(array)], place, journal.new_journal(place, plan, ()))
 
     class Idle(UnitTask):
         """A unit task that does nothing."""

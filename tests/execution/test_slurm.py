@@ -69,7 +69,7 @@ def begun(tmp_path: Path, image: Any, whole: dict[str, bytes]) -> Path:
 
 def script(out: Path, *options: str) -> str:
     """Return what the command prints."""
-    line = [sys.executable, "-m", "daskome", "script", str(out), "--slurm", *options]
+    line = [sys.executable, "-m", "daskome", "script", str(out), "--slurm", "--method", OPTIONS["method"], *options]
     return subprocess.run(line, check=True, text=True, stdout=subprocess.PIPE, timeout=60).stdout
 
 
