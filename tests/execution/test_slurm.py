@@ -117,7 +117,7 @@ def test_an_array_of_jobs_a_stage_after_the_other(slurm: Slurm, begun: Path, who
 
 
 def test_jobs_killed_for_memory(slurm: Slurm, begun: Path, whole: dict[str, bytes]) -> None:
-    daskome.run_part(begun, stage=0, part=(0, PARTS))
+    daskome.run_part(begun, stage=0, part=(0, PARTS), method=OPTIONS["method"])
     before = n_done(begun)
     stage, after, end = submit(script(begun, "--jobs", str(PARTS)), HOARD="4")
     states = slurm.wait(stage, after, end, seconds=120)
