@@ -7,11 +7,10 @@ too, and ``a[1]/s0`` stays, since it matches ``a1/s0`` alone.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import FsspecStore, StorePath
+from zarr.storage import FsspecStore, StorePath, WrapperStore
 
 PATTERNS = frozenset("*?[")
 """Characters by which fsspec takes a path for a pattern."""
@@ -77,8 +76,17 @@ def _naming(path: str) -> Iterator[None]:
 
 
 def exact(place: StorePath) -> StorePath:
-    """Return a place in a store of fsspec that a caller has opened, with exact paths; other places as they are."""
-    store: Any = place.store
+    """Return a place in a store of fsspec that a caller has opened, with exact paths; other places as they are.
+
+    Where the caller has wrapped it, as to log what is asked, the wrapper goes on with ours.
+    """
+    around, store = None, place.store
+    while isinstance(store, WrapperStore):
+        around, store = store, store._store
     if type(store) is not FsspecStore:
         return place
-    return StorePath(ExactPathStore(store.fs, store.read_only, store.path, store.allowed_exceptions), place.path)
+    ours = ExactPathStore(store.fs, store.read_only, store.path, store.allowed_exceptions)
+    if around is None:
+        return StorePath(ours, place.path)
+    around._store = ours
+    return place

@@ -10,7 +10,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, strategies as st
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import FsspecStore, StorePath
+from zarr.storage import FsspecStore, LoggingStore, StorePath
 
 from daskome.stores.exact_paths import ExactPathStore
 from daskome.stores.location import locate
@@ -51,6 +51,12 @@ def test_a_store_that_a_caller_has_opened_is_taken_so(path: str) -> None:
     place = locate(StorePath(opened, path))
     store: Any = place.store
     assert (type(store), store.path, store.fs, place.path) == (ExactPathStore, opened.path, opened.fs, path)
+
+
+def test_a_store_that_a_caller_has_wrapped_is_taken_so() -> None:
+    place = locate(StorePath(LoggingStore(FsspecStore(files(), path=f"/{next(numbers)}/[x]")), "a"))
+    assert isinstance(place.store, LoggingStore)
+    assert type(place.store._store) is ExactPathStore
 
 
 def test_what_is_not_there_is_no_error() -> None:
