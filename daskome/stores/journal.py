@@ -105,10 +105,7 @@ def save_plan(journal: Journal, plan: Plan, origins: Sequence[Origin]) -> None:
 
 
 def _document(plan: Plan, origins: Sequence[Origin]) -> dict[str, Any]:
-    return {
-        "images": json.loads(json.dumps([asdict(origin) for origin in origins])),
-        "plan": json.loads(plan.to_json()),
-    }
+    return {"images": [asdict(origin) for origin in origins], "plan": json.loads(plan.to_json())}
 
 
 def _digest(document: Mapping[str, Any]) -> str:
