@@ -83,12 +83,13 @@ class Write:
         Raises
         ------
         ValueError
-            If zarr refuses an array as planned, or the target overlaps what is read.
+            If zarr refuses an array as planned, the target overlaps what is read, or only the store names a function.
         FileNotFoundError, TypeError
             If what is read is not there, or not for the workers that would read it.
         FileExistsError, PermissionError, NotADirectoryError
             As `daskome.stores.conflicts.arrays_to_replace`.
         """
+        self.plan.check_functions()
         check_sources(self.target, self.plan, self.sources)
         check_no_overlap(self.target, self.plan, [a for source in self.sources for a in stored_at(source)])
         if self.journal is not None or self.finished:

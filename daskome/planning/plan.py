@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daskome.kernels.methods import Method, stored_method
+from daskome.kernels.methods import Method, check_loaded, stored_method
 from daskome.model import regions
 from daskome.model.paths import check_inside, common_path, depth_of
 from daskome.model.pyramid import Level, Pyramid
@@ -32,7 +32,7 @@ from daskome.planning.report import plan_html, plan_text
 from daskome.planning.serialize import from_json, to_json
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
-FORMAT = 10
+FORMAT = 11
 """The format of a plan as JSON. A job that was begun with another format is refused, not finished differently."""
 Describe = Callable[[Pyramid], Metadata]
 
@@ -258,6 +258,11 @@ class Plan:
         """The method that is a function of the caller's own, not a row of `METHODS`, if there is one."""
         methods = (pyramid.method for pyramid in self.pyramids)
         return next((method for method in methods if stored_method(method.name) != method), None)
+
+    def check_functions(self) -> None:
+        """Raise a ValueError if the plan is made with a function that only the store names."""
+        for pyramid in self.pyramids:
+            check_loaded(pyramid.method)
 
     @property
     def images(self) -> list[tuple[Group, Pyramid]]:

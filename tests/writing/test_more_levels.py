@@ -85,6 +85,15 @@ def test_what_applied_to_all_levels_is_in_each() -> None:
     assert daskome.verify(store, pixels=True) == []
 
 
+def test_a_function_that_only_the_image_names_is_given_again(tmp_path: Path) -> None:
+    daskome.write_image(np.ones((64, 64), "u1"), tmp_path / "a", [2], axes="yx", method="numpy:max")
+    before = contents(tmp_path / "a")
+    with pytest.raises(ValueError, match=r"nothing that a store names is imported.*method='numpy:max'"):
+        daskome.add_levels(tmp_path / "a", [4])
+    assert contents(tmp_path / "a") == before
+    assert len(daskome.add_levels(tmp_path / "a", [4], method="numpy:max").pyramids[0].levels) == 3
+
+
 def test_auto_goes_on_where_the_image_ends() -> None:
     store = MemoryStore()
     daskome.write_image(np.zeros((512, 512), "uint8"), store, [2], axes="yx", storage_options={"chunks": 32})

@@ -7,7 +7,7 @@ that can reach the store; each may be killed and started again.
 from collections.abc import Mapping
 from typing import Any
 
-from daskome.execution.batch.saved import check_functions, name_failures, reads_images, saved_run, target_of
+from daskome.execution.batch.saved import name_failures, reads_images, saved_run, target_of
 from daskome.execution.batch.schedulers import share
 from daskome.execution.batch.status import Status, status_of
 from daskome.execution.executors import available_workers, check_sources
@@ -98,7 +98,7 @@ def run_part(
     """
     bar = drawn(progress)
     saved = saved_run(locate(group, fs_options), labels, method)
-    check_functions(saved.plan)
+    saved.plan.check_functions()
     workers = available_workers(saved.journal.home, memory)
     parts = _parts(saved.plan, stage, part)
     sources = _sources(saved, image, in_options) if reads_images(saved.plan, parts) else []

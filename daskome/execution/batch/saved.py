@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from zarr.storage import StorePath
 
 from daskome.execution.runner import Part
-from daskome.kernels.methods import Method, check_loaded, find_method
+from daskome.kernels.methods import Method, find_method
 from daskome.model.text import format_ranges, pluralize
 from daskome.model.types import FunctionLike
 from daskome.ome.detect import ome_keys
@@ -80,12 +80,6 @@ def target_of(saved: SavedRun) -> StorePath:
     """Return the target of a plan, from the group that keeps its journal."""
     home = saved.journal.home
     return StorePath(home.store, home.path.removesuffix(saved.plan.home).rstrip("/"))
-
-
-def check_functions(plan: Plan) -> None:
-    """Raise a ValueError if a plan is made with a function that only the store names."""
-    for pyramid in plan.pyramids:
-        check_loaded(pyramid.method)
 
 
 def reads_images(plan: Plan, parts: Sequence[Part]) -> bool:

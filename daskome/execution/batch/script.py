@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from daskome.execution.batch.saved import check_functions, reads_images, saved_run, target_of
+from daskome.execution.batch.saved import reads_images, saved_run, target_of
 from daskome.execution.batch.schedulers import SCHEDULERS, STOPPED, TERMINATED, Scheduler, parts_of
 from daskome.execution.resume import fitting
 from daskome.execution.runner import Part, Run
@@ -84,7 +84,7 @@ def batch_script(
     if scheduler not in SCHEDULERS:
         raise ValueError(f"scheduler {scheduler!r} is not known; give one of {', '.join(SCHEDULERS)}")
     saved = saved_run(locate(group, fs_options), labels, method)
-    check_functions(saved.plan)
+    saved.plan.check_functions()
     run = Run(saved.plan, [], target_of(saved), saved.journal)
     missing = [run.missing(stage) for stage in range(len(saved.plan.stages))]
     n = threads or saved.plan.workers.threads
