@@ -7,6 +7,7 @@ from inspect import signature
 from typing import Any
 
 from daskome.cli.options import AS_LABELS, IMAGE_ROWS, Row
+from daskome.model.text import format_nbytes
 
 CommandOptions = Mapping[str, Any]
 STORAGE = ("chunks", "shards", "compressors")
@@ -62,6 +63,19 @@ def planned(source: str | None, target: str | None, options: CommandOptions) -> 
         return planned_transcode(source, target, {**_transcoding(source, options), **for_whom})
     options = {**options, "image": _read(source, options)}
     return daskome.plan_image(**arguments_of(daskome.plan_image, options))
+
+
+def lack_of_room(plan: Any, target: str, fs_options: dict[str, Any] | None) -> str:
+    """Return that a disk has less room than a plan may take; empty if it has enough, or is none of this machine's."""
+    from daskome.stores.location import free_nbytes, locate
+
+    free, most = free_nbytes(locate(target, fs_options)), plan.nbytes + plan.temporary_nbytes
+    if free is None or free >= most:
+        return ""
+    return (
+        f"{target} has {format_nbytes(free)} of room, and the image may take up to {format_nbytes(most)}, if it cannot"
+        " be compressed; make room, or write elsewhere"
+    )
 
 
 def _is_whole(source: str, options: CommandOptions) -> bool:

@@ -1,19 +1,31 @@
-"""What a terminal shows: progress, errors and exit statuses."""
+"""What a terminal shows: progress, errors, exit statuses, and the command that goes on with what was stopped."""
 
 import os
+import re
+import shlex
 import signal
-import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 
-from daskome.execution.progress import Pace
+from daskome.execution.progress import Pace, TextBar
 
 FAILED, REFUSED, STOPPED, INTERRUPTED = 1, 2, 75, 130
+STATUSES: Mapping[int, int] = {signal.SIGTERM: STOPPED, signal.SIGINT: INTERRUPTED}
+"""By the signal that ends a command: SIGTERM of a batch system that wants its machine back, Ctrl-C."""
+SECRETS = re.compile(r"(\w*(?:key|secret|token|pass|sas|sig|cred|connection)\w*=)[^\s'\"]+", re.IGNORECASE)
+"""Options of file systems that are not shown."""
+
+
+class Command(click.Group):
+    """The command, which remembers how it was called."""
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
+        """Return the context, with the words of the command line."""
+        return super().make_context(info_name, args, *more, **{"obj": tuple(args), **extra})
 
 
 @contextmanager
@@ -23,18 +35,48 @@ def reporting_errors(written: str | None = None) -> Iterator[None]:
         with _warnings():
             yield
     except KeyboardInterrupt:
-        unfinished = f"; what is at {written}, if writing had begun, is unfinished, and says so" if written else ""
-        click.echo(f"\ninterrupted{unfinished}", err=True)
-        raise SystemExit(INTERRUPTED) from None
-    except _Stopped:
-        click.echo("\nstopped by SIGTERM; run it again to go on (write: with --resume)", err=True)
-        raise SystemExit(STOPPED) from None
+        raise _ended(signal.SIGINT, written) from None
+    except Stopped as stopped:
+        raise _ended(stopped.signal, written) from None
     except (click.ClickException, click.Abort, click.exceptions.Exit):
         raise
     except Exception as error:
         message, status = _failure(error)
-        click.echo(f"Error: {message}".replace("overwrite=True", "overwrite=True (--overwrite)"), err=True)
+        message = message.replace("overwrite=True", "overwrite=True (--overwrite)")
+        click.echo(f"Error: {message}{_going_on() if written and can_go_on(error) else ''}", err=True)
         raise SystemExit(status) from error
+
+
+def _ended(number: int, written: str | None) -> SystemExit:
+    """Say that a signal ended the command, and how to go on; return its exit status."""
+    how = "interrupted" if number == signal.SIGINT else "stopped by SIGTERM"
+    unfinished = f"; what is at {written}, if writing had begun, is unfinished, and says so" if written else ""
+    click.echo(f"\n{how}{unfinished}{_going_on() if written else ''}", err=True)
+    return SystemExit(STATUSES[number])
+
+
+def _going_on() -> str:
+    """Return the command that goes on where this one has ended, on a line of its own."""
+    context = click.get_current_context(silent=True)
+    words = () if context is None else context.find_root().obj or ()
+    return f"\nto go on: {going_on(words)}" if words else ""
+
+
+def going_on(words: Sequence[str]) -> str:
+    """Return the command that goes on with a write that was called with these words.
+
+    >>> going_on(["write", "my cells.tif", "a.zarr", "--overwrite", "--fs-option", "secret=abc"])
+    "daskome write 'my cells.tif' a.zarr --fs-option secret=… --resume"
+    >>> going_on(["run", "a.zarr", "--part", "3/64"])
+    'daskome run a.zarr --part 3/64'
+    """
+    again = ["--resume"] if words[0] == "write" else []
+    kept = [word for word in words if word not in ("--resume", *(["--overwrite"] if again else []))]
+    return SECRETS.sub(r"\1…", " ".join(["daskome", *map(_shown, kept), *again]))
+
+
+def _shown(word: str) -> str:
+    return word if re.fullmatch(r"[\w@%+=:,./…*-]+", word) and "*" not in word else shlex.quote(word)
 
 
 @contextmanager
@@ -53,30 +95,49 @@ def _failure(error: Exception) -> tuple[str, int]:
     """Return message and exit status: our own messages unchanged, other errors in one line with their type."""
     if isinstance(error, ValueError | TypeError | OSError | ImportError):
         return str(error), REFUSED
-    from daskome.execution.unit_task import WriteError
-
-    if isinstance(error, WriteError):
+    if can_go_on(error):
         return str(error), FAILED
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":"), FAILED
 
 
-class _Stopped(BaseException):
-    """SIGTERM has arrived: a batch system wants the machine back."""
+def can_go_on(error: Exception) -> bool:
+    """Whether what was written stays, and the rest can be written later."""
+    from daskome.execution.unit_task import WriteError
+
+    return isinstance(error, WriteError)
+
+
+class Stopped(BaseException):
+    """A signal has arrived that ends the command."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = number
 
 
 @contextmanager
-def stopping_on_sigterm() -> Iterator[None]:
-    """On SIGTERM, end what is inside after the units in hand; on a second one, at once."""
+def stopping() -> Iterator[None]:
+    """On SIGTERM and Ctrl-C, end what is inside after the units in hand; on a second one, end the process at once."""
 
-    def stop(*_: Any) -> None:
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(STOPPED))
-        raise _Stopped
+    def at_once(number: int, *_: Any) -> None:
+        with suppress(OSError):
+            os.write(2, f"\nstopped at once; what was being written is unfinished, and says so{_going_on()}\n".encode())
+        os._exit(STATUSES[number])
 
-    before = signal.signal(signal.SIGTERM, stop)
+    def stop(number: int, *_: Any) -> None:
+        for each in STATUSES:
+            signal.signal(each, at_once)
+        with suppress(OSError):
+            os.write(2, b"\nfinishing the units in hand; again to stop now\n")
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in STATUSES}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is stop:  # A command that ends after a signal is still stopped by the next.
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager
@@ -88,22 +149,12 @@ def limited_threads(threads: int | None) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def progress_bar(label: str, quiet: bool, unit: str = "bytes") -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what draws a progress bar with amount, rate and time left; or None, to draw none.
+def progress_bar(label: str, quiet: bool, unit: str = "bytes") -> TextBar | None:
+    """Say what begins, and return what shows how far it is, how fast, and how long it will take; None if quiet.
 
     Where bytes are written, the first call says what was there before: neither rate nor time left are about that.
     """
     if quiet:
-        yield None
-        return
-    pace = Pace(unit, None if unit == "bytes" else 0)
-    with click.progressbar(length=1, label=label, file=sys.stderr, show_percent=True, show_eta=False) as bar:
-        bar.item_show_func = lambda _: pace.text(bar.pos, bar.length or 1, time.monotonic())
-
-        def progress(done: int, total: int) -> None:
-            pace.begin(done, time.monotonic())
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        yield progress
+        return None
+    click.echo(label, err=True)
+    return TextBar(Pace(unit, None if unit == "bytes" else 0))

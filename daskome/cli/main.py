@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from daskome._version import __version__
-from daskome.cli.arguments import added_levels, planned, run_arguments, tried_codecs, written
-from daskome.cli.console import FAILED, limited_threads, progress_bar, reporting_errors, stopping_on_sigterm
+from daskome.cli.arguments import added_levels, lack_of_room, planned, run_arguments, tried_codecs, written
+from daskome.cli.console import FAILED, Command, limited_threads, progress_bar, reporting_errors, stopping
+from daskome.cli.measured import Stopwatch
 from daskome.cli.options import (
     AS_JSON,
     AS_LABELS,
@@ -41,7 +42,7 @@ def _parts() -> str:
     return f"Part i of n of the stage, from 0; auto/n takes it from the job array ({variables})."
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="daskome")
 def main() -> None:
     """Write image volumes of any size as OME-Zarr pyramids, and look after them.
@@ -65,9 +66,10 @@ def main() -> None:
     Row("--add-levels", "add_levels", bool, "Add coarser levels to the image at IN, which stays as it is."),
     RESUME,
     RETRIES,
+    AS_JSON,
     QUIET,
 )
-def write(source: str, target: str | None, add_levels: bool, quiet: bool, **options: Any) -> None:
+def write(source: str, target: str | None, add_levels: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Write IN as an OME-Zarr pyramid to OUT, or as labels of the image there; or add levels to the image at IN.
 
     If IN is a group of OME-Zarr (an image, a plate, …), all that is below goes along, its levels as they are.
@@ -81,16 +83,14 @@ def write(source: str, target: str | None, add_levels: bool, quiet: bool, **opti
     """
     if add_levels == (target is not None):
         raise click.UsageError("give IN and OUT, or --add-levels with one image alone")
-    with reporting_errors(target or source):
+    with reporting_errors(target or source), stopping():
         call = added_levels(source, options) if target is None else written(source, target, options)
-        with (
-            limited_threads(options["threads"]),
-            stopping_on_sigterm(),
-            progress_bar(f"writing {target or source}", quiet) as progress,
-        ):
-            plan = call(progress=progress)
-        if not quiet:
-            click.echo(repr(plan))
+        watch, bar = Stopwatch.started(), progress_bar(f"writing {target or source}", quiet)
+        with limited_threads(options["threads"]):
+            plan = call(progress=bar)
+        if bar:
+            found = watch.measured(plan, bar.written)
+            click.echo(json.dumps(asdict(found)) if as_json else f"{target or source}: {found.text()}")
 
 
 @main.command()
@@ -135,6 +135,8 @@ def plan(source: str | None, target: str | None, rate: str, as_json: bool, try_c
         speed = parse_nbytes(rate.removesuffix("/s"))
         result = planned(source, target, options)
         click.echo(result.to_json() if as_json else result.text(speed))
+        if target and (warning := lack_of_room(result, target, options["fs_options"])):
+            click.echo(f"warning: {warning}", err=True)
 
 
 @main.command()
@@ -151,7 +153,7 @@ def init(source: str, target: str, quiet: bool, **options: Any) -> None:
     daskome status brain.ome.zarr
     daskome finish brain.ome.zarr
     """
-    with reporting_errors(target):
+    with reporting_errors(target), stopping():
         with limited_threads(options["threads"]):
             plan = written(source, target, options)(compute="init")
         if not quiet:
@@ -175,24 +177,32 @@ def init(source: str, target: str, quiet: bool, **options: Any) -> None:
     IN_OPTION,
     FUNCTION,
     RETRIES,
+    AS_JSON,
     QUIET,
 )
 def run(
-    target: str, part: tuple[int | None, int], one_based: bool, threads: int | None, quiet: bool, **options: Any
+    target: str,
+    part: tuple[int | None, int],
+    one_based: bool,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Write a part of what `daskome init` has begun at OUT. Units that are finished are left out.
 
     With --part auto/64 the part is taken from the job array of the batch scheduler.
     SIGTERM ends it after the unit in hand, with exit status 75: run it again, and it continues.
     """
-    with reporting_errors(target):
+    with reporting_errors(target), stopping():
         import daskome
 
         chosen = run_arguments(part, one_based)
-        with limited_threads(threads), stopping_on_sigterm(), progress_bar(f"writing {target}", quiet) as progress:
-            state = daskome.run_part(target, part=chosen, progress=progress, **options)
+        bar = progress_bar(f"writing {target}", quiet)
+        with limited_threads(threads):
+            state = daskome.run_part(target, part=chosen, progress=bar, **options)
         if not quiet:
-            click.echo(repr(state))
+            click.echo(json.dumps(asdict(state), indent=2) if as_json else repr(state))
 
 
 @main.command()
@@ -209,15 +219,15 @@ def status(target: str, labels: str | None, fs_options: dict[str, Any] | None, a
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@taking(OF_LABELS, FS_OPTION, QUIET)
-def finish(target: str, labels: str | None, fs_options: dict[str, Any] | None, quiet: bool) -> None:
+@taking(OF_LABELS, FS_OPTION, AS_JSON, QUIET)
+def finish(target: str, labels: str | None, fs_options: dict[str, Any] | None, as_json: bool, quiet: bool) -> None:
     """Publish what `daskome run` has written to OUT; refuse, and list what is missing, while anything is."""
     with reporting_errors():
         import daskome
 
         plan = daskome.finish(target, labels=labels, fs_options=fs_options)
         if not quiet:
-            click.echo(repr(plan))
+            click.echo(plan.to_json() if as_json else repr(plan))
 
 
 @main.command()
@@ -294,17 +304,11 @@ def validate(
     THREADS,
     URL_OPTION,
     Row("--in-option", "in_options", PairsParam(), "Option of the file system of --source; repeatable."),
+    Row("--json", "as_json", bool, "Print all problems as JSON."),
     Row("-q --quiet", "quiet", bool, "Print nothing but problems."),
 )
 def verify(
-    url: str,
-    pixels: bool | int,
-    source: str | None,
-    method: str | None,
-    threads: int | None,
-    fs_options: dict[str, Any] | None,
-    in_options: dict[str, Any] | None,
-    quiet: bool,
+    url: str, source: str | None, threads: int | None, in_options: Any, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Check the OME-Zarr image at URL: its metadata against its arrays and, on request, its pixels."""
     with reporting_errors():
@@ -312,22 +316,20 @@ def verify(
 
         if in_options and not source:
             raise ValueError("--in-option is for --source, which is not given")
-        image = daskome.read(source, in_options) if source else None
-        with (
-            limited_threads(threads),
-            progress_bar(f"verifying {url}", quiet or not (pixels or source), "blocks") as progress,
-        ):
-            problems = daskome.verify(
-                url, pixels=pixels, source=image, method=method, fs_options=fs_options, progress=progress
-            )
-        for problem in problems:
+        image, pixels = daskome.read(source, in_options) if source else None, options["pixels"]
+        bar = progress_bar(f"verifying {url}", quiet or not (pixels or source), "blocks")
+        with limited_threads(threads):
+            problems = daskome.verify(url, source=image, progress=bar, **options)
+        if as_json:
+            click.echo(json.dumps([asdict(problem) for problem in problems], indent=2))
+        for problem in () if as_json else problems:
             click.echo(f"{'warning: ' * problem.warning}{problem.where}: {problem.message}", err=True)
         if errors(problems):
             raise SystemExit(FAILED)
-        if not quiet:
+        if not quiet and not as_json:
             found = "no error" if problems else "no problem"
             click.echo(f"{url}: {found} found; checked: metadata, {_checked(pixels, source)}")
-            for line in _not_compared(url, fs_options) if pixels and not source else ():
+            for line in _not_compared(url, options["fs_options"]) if pixels and not source else ():
                 click.echo(line)
 
 
@@ -343,9 +345,12 @@ def verify(
     ),
     Row("--dry-run", "dry_run", bool, "Write nothing; show what would be done."),
     URL_OPTION,
+    AS_JSON,
     QUIET,
 )
-def upgrade(url: str, version: str, dry_run: bool, fs_options: dict[str, Any] | None, quiet: bool) -> None:
+def upgrade(
+    url: str, version: str, dry_run: bool, fs_options: dict[str, Any] | None, as_json: bool, quiet: bool
+) -> None:
     """Convert the OME-Zarr image or plate at URL to another version, in place, without touching its pixels.
 
     \b
@@ -357,7 +362,9 @@ def upgrade(url: str, version: str, dry_run: bool, fs_options: dict[str, Any] | 
         import daskome
 
         lines = daskome.convert_metadata(url, version, fs_options=fs_options, dry_run=dry_run)
-        if not quiet:
+        if as_json:
+            click.echo(json.dumps(lines, indent=2))
+        elif not quiet:
             click.echo("\n".join(["nothing is written; this would be done:", *lines] if dry_run else lines))
 
 
@@ -372,6 +379,22 @@ def preview(url: str, image: str, fs_options: dict[str, Any] | None) -> None:
 
         daskome.preview(url, image, fs_options)
         click.echo(f"{image}: the middle slice of every level of {url}")
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete the words of daskome.
+
+    \b
+    eval "$(daskome completion bash)"           # in ~/.bashrc
+    daskome completion fish > ~/.config/fish/completions/daskome.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    completing = get_completion_class(shell)
+    assert completing is not None
+    click.echo(completing(main, {}, "daskome", "_DASKOME_COMPLETE").source())
 
 
 def _not_compared(url: str, fs_options: dict[str, Any] | None) -> Iterator[str]:

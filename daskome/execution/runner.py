@@ -25,6 +25,7 @@ from zarr.storage import StorePath
 from daskome.execution.attempt import Attempt
 from daskome.execution.cluster import is_killed
 from daskome.execution.executors import Executor, open_executor
+from daskome.execution.progress import Tally, hearing_of_blocks
 from daskome.execution.unit_task import UnitTask, WriteError
 from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
@@ -93,16 +94,21 @@ def write_units(
     """
     plan, parts = run.plan, parts or _all_parts(run.plan)
     missing = [Part(stage, run.missing(stage, indices)) for stage, indices in parts]
-    total = sum(plan.nbytes_of(*part) for part in parts) if progress else 0
-    done = total - sum(plan.nbytes_of(*part) for part in missing) if progress else 0
-    with open_executor(run.target, plan, run.journal) as executor:
-        if progress:
-            progress(done, total)
+    tally = _tally(plan, parts, missing, progress)
+    with open_executor(run.target, plan, run.journal) as executor, hearing_of_blocks(progress):
+        tally.add(0)
         for part in missing:
+            tally.begin(part.stage, len(plan.stages))
             for unit in finished_units(run, unit_tasks(run, part), executor, retries):
-                done += plan.writes(unit)
-                if progress:
-                    progress(done, total)
+                tally.add(plan.writes(unit))
+
+
+def _tally(plan: Plan, parts: Sequence[Part], missing: Sequence[Part], progress: Progress | None) -> Tally:
+    """Return a tally that says what is there already; where nobody listens, nothing is counted."""
+    if progress is None:
+        return Tally(0, 0, None)
+    total = sum(plan.nbytes_of(*part) for part in parts)
+    return Tally(total - sum(plan.nbytes_of(*part) for part in missing), total, progress)
 
 
 def _all_parts(plan: Plan) -> list[Part]:

@@ -17,6 +17,7 @@ import dask.array as da
 import numpy as np
 import zarr
 
+from daskome.execution.progress import block_stored
 from daskome.kernels.downsample import downsample
 from daskome.model import regions
 from daskome.model.chunks import Chunks, align_to_factor, block_sizes
@@ -144,6 +145,7 @@ class Target(zarr.Array[Any]):
         if self.checksums is not None:
             kept = self.encoded is not None or keeps_all(self.array)
             self.checksums.update(_checksums(self.array, index, value, kept))
+        block_stored(value.nbytes)
 
     def __dask_tokenize__(self) -> str:
         """Return a name that no other target has."""

@@ -1,6 +1,7 @@
 """Where a target or source lies: paths, URLs and stores. Only this module opens URLs."""
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -61,6 +62,15 @@ def folder_of(path: StorePath) -> Path | None:
     """Return a path in a store of files as a folder of this machine; None in other stores."""
     kind, store = kind_of(path)
     return kind.folder(store, path.path)
+
+
+def free_nbytes(path: StorePath) -> int | None:
+    """Return how many bytes are free where a path is, or will be; None in other stores than folders."""
+    folder = folder_of(path)
+    if folder is None:
+        return None
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    return shutil.disk_usage(there).free
 
 
 def origin_of(source: Source) -> Origin:

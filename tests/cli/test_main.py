@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -10,22 +11,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
-import click
 import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner, Result
 
 import daskome
-from daskome.cli import console
-from daskome.cli.console import progress_bar
+from daskome.cli.console import going_on
 from daskome.cli.main import main
 from daskome.execution.batch.schedulers import SCHEDULERS
 from daskome.kernels.methods import METHODS
 from daskome.ome.versions import VERSIONS
 from daskome.planning.work import Workers
+from daskome.stores import journal
 from tests.written import contents, is_image, levels
 
 CUBE = np.random.default_rng(0).integers(0, 1000, (20, 30, 40)).astype("uint16")
@@ -69,7 +68,8 @@ def test_write_verify_info_preview(tmp_path: Path, npy: Path) -> None:
     done = daskome_("write", npy, out, "--scale", "2,0.5,0.5", "--unit", "micrometer", "--scale-factors", "2,4", "--chunks", "8",
                     "--shards", "z=16,y=16,x=16", "--compressor", "blosc:lz4:3:bitshuffle", "--channels", "DAPI", "--name", "cells")  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert "s2" in done.output
+    assert "3 levels, 53.5 KiB of pixels in" in done.output
+    assert "peak memory" in done.output
     daskome.write_image(
         CUBE, tmp_path / "b", [2, 4], "cells", scale=(2, 0.5, 0.5), axes_units="micrometer", channels=["DAPI"],
         storage_options={"chunks": 8, "shards": 16, "compressors": zarr.codecs.BloscCodec(cname="lz4", clevel=3, shuffle="bitshuffle")},
@@ -359,21 +359,6 @@ def test_whatever_opens_an_image_takes_options_for_its_file_system(name: str) ->
     assert not taken & {"url", "target"} or "fs_options" in taken
 
 
-def test_the_rate_of_a_resumed_run_is_that_of_this_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It began with what was there: a GiB in no time, gigabytes a second, and soon done."""
-    bars: list[Any] = []
-    made = click.progressbar
-    monkeypatch.setattr(click, "progressbar", lambda *args, **kw: (bars.append(made(*args, **kw)), bars[-1])[1])
-    clock = iter([1000.0, 1008.0, 1008.0])
-    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    with progress_bar("writing", quiet=False) as progress:
-        assert progress is not None
-        progress(3 * 2**30, 4 * 2**30)  # planned and made for 1000 s before
-        progress(3 * 2**30 + 2**27, 4 * 2**30)
-        assert bars[0].item_show_func(None) == "3.1 GiB of 4.0 GiB, 16.0 MiB/s, 56 s left"
-        assert (bars[0].pos, bars[0].length) == (3 * 2**30 + 2**27, 4 * 2**30)
-
-
 class NoCredentialsError(Exception):
     """As of botocore."""
 
@@ -405,7 +390,70 @@ def test_any_error_is_one_line(
 
     monkeypatch.setattr(daskome, f"{command}_image", fail)
     done = daskome_(command, npy, tmp_path / "a", *(["--quiet"] if command == "write" else []))
-    assert (done.exit_code, done.output) == (status, said)
+    words = ("write", str(npy), str(tmp_path / "a"), "--quiet")
+    going = f"to go on: {going_on(words)}\n" if command == "write" and isinstance(error, daskome.WriteError) else ""
+    assert (done.exit_code, done.output) == (status, f"{said}{going}")
+
+
+def test_what_can_go_on_says_by_which_command_and_that_command_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "cells of mine.npy", CUBE)
+    out = tmp_path / "a"
+    words = (
+        "write",
+        tmp_path / "cells of mine.npy",
+        out,
+        "--chunks",
+        "8",
+        "--retries",
+        "0",
+    )
+    monkeypatch.setattr(journal, "record", _fail)
+    done = daskome_(*words)
+    assert done.exit_code == 1, done.output
+    monkeypatch.undo()
+    command = shlex.split(done.output.rpartition("to go on: ")[2])
+    assert command == ["daskome", *map(str, words), "--resume"]
+    assert daskome_(*command[1:]).exit_code == 0
+    assert is_image(out)
+
+
+def _fail(*_: object, **__: object) -> None:
+    raise OSError("disk full")
+
+
+@pytest.mark.parametrize(
+    "option", ["secret=tell-nobody", "sas_token=tell-nobody", "account_key=tell-nobody", "PASSWORD=tell-nobody"]
+)
+@pytest.mark.parametrize("form", ["{}", "--fs-option={}"])
+def test_a_command_that_goes_on_shows_no_secret(option: str, form: str) -> None:
+    shown = going_on(("write", "a", "s3://b/c", "--fs-option", form.format(option)))
+    assert "tell" not in shown
+    assert option.split("=")[0] in shown
+
+
+def test_a_plan_warns_of_a_disk_that_is_too_small(npy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "warning" not in daskome_("plan", npy, tmp_path / "deep" / "a").output
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20_000))
+    said = daskome_("plan", npy, tmp_path / "deep" / "a").output
+    assert "has 19.5 KiB of room, and the image may take up to" in said
+
+
+def test_machines_may_ask(npy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    done = json.loads(daskome_("write", npy, out, "--json").stdout)
+    assert (done["images"], done["nbytes"] >= CUBE.nbytes) == (1, True)
+    assert json.loads(daskome_("verify", out, "--json", "--pixels").stdout) == []
+    assert json.loads(daskome_("upgrade", out, "--version", "0.6", "--dry-run", "--json").stdout)
+    daskome_("init", npy, tmp_path / "b")
+    assert json.loads(daskome_("run", tmp_path / "b", "--json").stdout)["failures"] == {}
+    assert json.loads(daskome_("finish", tmp_path / "b", "--json").stdout)["version"] == "0.5"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_its_words(shell: str) -> None:
+    assert "_DASKOME_COMPLETE" in daskome_("completion", shell).output
 
 
 def test_an_empty_file_is_no_traceback(tmp_path: Path) -> None:
@@ -426,7 +474,10 @@ def test_only_a_write_leaves_something_when_interrupted(
     monkeypatch.setattr(daskome, f"{command}_image", interrupt)
     done = daskome_(command, npy, tmp_path / "a")
     assert done.exit_code == 130
-    assert done.output.endswith(said)
+    assert said in done.output
+    assert done.output.endswith(f"to go on: {going_on((command, str(npy), str(tmp_path / 'a')))}\n") == (
+        command == "write"
+    )
 
 
 @pytest.mark.parametrize("values", [[np.nan], [np.nan, np.inf, -np.inf], [np.nan, np.inf, 1.0, 2.0], [0.0]])
@@ -603,6 +654,7 @@ PLANNED = """
 import json, resource, sys
 from daskome.cli.main import main
 from daskome.execution.batch.schedulers import SCHEDULERS
+from daskome.stores import journal
 from daskome.kernels.methods import METHODS
 from daskome.ome.versions import VERSIONS
 from daskome.planning.work import Workers
