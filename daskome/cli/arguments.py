@@ -125,12 +125,12 @@ def added_levels(url: str, options: CommandOptions) -> Callable[..., Any]:
     return partial(daskome.add_levels, url, **arguments_of(daskome.add_levels, options))
 
 
-def run_arguments(part: tuple[int | None, int], one_based: bool) -> tuple[int, int]:
+def run_arguments(part: tuple[int | None, int | None], one_based: bool) -> tuple[int, int]:
     """Return part i of n, counted from 0."""
     from daskome.execution.batch.schedulers import part_of_array
 
     i, n = part
-    if i is None:
+    if i is None or n is None:
         return part_of_array(os.environ, n, one_based)
     if not 0 <= i - one_based < n:
         first = int(one_based)

@@ -31,15 +31,19 @@ from daskome.cli.options import (
     taking,
 )
 from daskome.cli.params import BlocksParam, PairsParam, PartParam, ValuesParam
-from daskome.execution.batch.schedulers import SCHEDULERS
+from daskome.execution.batch.schedulers import JOB_ARRAYS, PART_ITSELF
 from daskome.model.problem import errors
 from daskome.model.text import parse_nbytes, pluralize
 
 
 def _parts() -> str:
     """Return the help of --part."""
-    variables = ", ".join(row.index for row in SCHEDULERS.values())
-    return f"Part i of n of the stage, from 0; auto/n takes it from the job array ({variables})."
+    variables = ", ".join(row.index for row in JOB_ARRAYS)
+    counted = ", ".join(row.title for row in JOB_ARRAYS if row.count and row is not PART_ITSELF)
+    return (
+        f"Part i of n of the stage, from 0; auto/n takes i from the job array ({variables}), auto also n ({counted}, or"
+        " PARTS)."
+    )
 
 
 @click.group(cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -182,7 +186,7 @@ def init(source: str, target: str, quiet: bool, **options: Any) -> None:
 )
 def run(
     target: str,
-    part: tuple[int | None, int],
+    part: tuple[int | None, int | None],
     one_based: bool,
     threads: int | None,
     as_json: bool,
@@ -239,6 +243,7 @@ def script(target: str, **options: Any) -> None:
     \b
     daskome script brain.ome.zarr --slurm --jobs 64 --option=--partition=long > submit.sh
     bash submit.sh
+    daskome script s3://bucket/brain.ome.zarr --kubernetes --container ghcr.io/me/daskome:1 --secret s3 | bash
     """
     with reporting_errors():
         import daskome

@@ -94,6 +94,7 @@ def _schedulers() -> Iterator[Row]:
     for number, row in enumerate(SCHEDULERS.values()):
         default, words = ({}, "") if number else ({"default": True}, " (the default)")
         yield Row(f"--{row.name}", "scheduler", None, f"For {row.title}{words}.", {"flag_value": row.name, **default})
+    yield Row("--kubernetes", "scheduler", None, "For Kubernetes: an indexed Job.", {"flag_value": "kubernetes"})
 
 
 MEMORY = Row("--memory", "memory", None, "Memory that a worker may use, such as 2GB.", {"metavar": "SIZE"})
@@ -198,5 +199,8 @@ JOBS = (
         "Option of the submitting command, as in --option=-plong; repeatable.",
         {"multiple": True},
     ),
+    Row("--container", "container", None, "Kubernetes: a container image that has daskome.", {"metavar": "IMAGE"}),
+    Row("--secret", "secret", None, "Kubernetes: a secret whose keys are in the environment.", {"metavar": "NAME"}),
+    Row("--claim", "claim", None, "Kubernetes: a volume claim, and where it is mounted.", {"metavar": "NAME:/PATH"}),
 )
 """What a job script takes; one flag per row of `SCHEDULERS`."""

@@ -104,10 +104,12 @@ class PartParam(ParamType):
     name = "I/N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return i, or None for "auto", and n."""
+        """Return i, or None for "auto", and n, or None if that is left to the batch scheduler, too."""
         if not isinstance(value, str):
             return value
         i, _, n = value.partition("/")
+        if value == "auto":
+            return None, None
         if (i.isdecimal() or i == "auto") and n.isdecimal() and int(n):
             return (None if i == "auto" else int(i)), int(n)
-        return self.fail(f"{value!r} is neither i/n, as in 3/64, nor auto/n", param, ctx)
+        return self.fail(f"{value!r} is neither i/n, as in 3/64, nor auto/n or auto", param, ctx)

@@ -102,29 +102,76 @@ SCHEDULERS: Mapping[str, Scheduler] = {
 """PBS sends no signal, so its jobs do not run again by themselves. Grid Engine and LSF rerun jobs that exit with 99."""
 
 
-def part_of_array(environment: Mapping[str, str], n: int, one_based: bool = False) -> tuple[int, int]:
+@dataclass(frozen=True, slots=True)
+class JobArray:
+    """How a process learns which job of an array it is.
+
+    Attributes
+    ----------
+    title : str
+        Whose array it is.
+    index : str
+        The environment variable that holds a job's number.
+    first : int
+        The number of the first job.
+    count : str
+        The variable that holds how many there are; empty if there is none, or it does not count all.
+    """
+
+    title: str
+    index: str
+    first: int = 0
+    count: str = ""
+
+
+PART_ITSELF = JobArray("any scheduler, by hand", "PART", 0, "PARTS")
+JOB_ARRAYS = (
+    *(JobArray(row.title, row.index, row.first) for row in SCHEDULERS.values()),
+    JobArray("AWS Batch", "AWS_BATCH_JOB_ARRAY_INDEX", 0, "AWS_BATCH_JOB_ARRAY_SIZE"),
+    JobArray("Google Batch", "BATCH_TASK_INDEX", 0, "BATCH_TASK_COUNT"),
+    JobArray("Kubernetes", "JOB_COMPLETION_INDEX"),
+    PART_ITSELF,
+)
+"""In this order they are asked; an array that is submitted with gaps counts only the jobs that it has."""
+
+
+def part_of_array(environment: Mapping[str, str], n: int | None, one_based: bool = False) -> tuple[int, int]:
     """Return which part of `n` a process is to run, counted from 0, as its batch scheduler says in the environment.
 
     Raises
     ------
     ValueError
-        If no scheduler says so, or its number is not among the `n`.
+        If no scheduler says so, or how many parts there are, or its number is not among them.
 
     Examples
     --------
     >>> part_of_array({"SLURM_ARRAY_TASK_ID": "3"}, 64), part_of_array({"SGE_TASK_ID": "3"}, 64)
     ((3, 64), (2, 64))
+    >>> part_of_array({"PART": "3", "PARTS": "64"}, None)
+    (3, 64)
     """
-    for row in SCHEDULERS.values():
+    for row in JOB_ARRAYS:
         text = environment.get(row.index, "")
-        if text.isdecimal():
-            index = int(text) - max(row.first, int(one_based))
-            if not 0 <= index < n:
-                count = "from 1" if max(row.first, int(one_based)) else "from 0"
-                raise ValueError(f"{row.index} is {text}, outside the {n} parts, counted {count}; submit {n} jobs")
-            return index, n
-    names = ", ".join(row.index for row in SCHEDULERS.values())
-    raise ValueError(f"no job array says which part this is (none of {names} is set); give it, as in --part 3/{n}")
+        if text.isdecimal() and (row is not PART_ITSELF or row.count in environment):
+            return _part(row, int(text), n or _count(row, environment), one_based)
+    names = ", ".join(row.index for row in JOB_ARRAYS)
+    raise ValueError(f"no job array says which part this is (none of {names} is set); give it, as in --part 3/64")
+
+
+def _part(row: JobArray, number: int, n: int, one_based: bool) -> tuple[int, int]:
+    first = max(row.first, int(one_based))
+    if not 0 <= number - first < n:
+        raise ValueError(f"{row.index} is {number}, outside the {n} parts, counted from {first}; submit {n} jobs")
+    return number - first, n
+
+
+def _count(row: JobArray, environment: Mapping[str, str]) -> int:
+    text = environment.get(row.count, "") if row.count else ""
+    if not text.isdecimal() or not int(text):
+        raise ValueError(
+            f"{row.index} says which part this is, and nothing how many there are; give it, as in --part auto/64"
+        )
+    return int(text)
 
 
 def share(units: int, part: tuple[int, int]) -> range:

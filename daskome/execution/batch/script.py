@@ -1,13 +1,12 @@
 """Write the scripts that submit a run as job arrays, one per stage."""
 
-import os
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from daskome.execution.batch.kubernetes import KUBERNETES, kubernetes_script, pod_of
 from daskome.execution.batch.saved import reads_images, saved_run, target_of
 from daskome.execution.batch.schedulers import SCHEDULERS, STOPPED, TERMINATED, Scheduler, parts_of
+from daskome.execution.batch.submission import Submission, quoted
 from daskome.execution.resume import fitting
 from daskome.execution.runner import Part, Run
 from daskome.model.regions import ceil_div
@@ -35,6 +34,9 @@ def batch_script(
     options: Sequence[str] = (),
     fs_options: FileSystemOptions | None = None,
     command: Sequence[str] = (),
+    container: str | None = None,
+    secret: str | None = None,
+    claim: str | None = None,
 ) -> str:
     """Return a shell script that submits a run as job arrays, one per stage, and the job that finishes it.
 
@@ -46,7 +48,7 @@ def batch_script(
         As in `run_part`; a method as ``module:function``, which jobs can import. Credentials are not written into the
         script: jobs find them in their environment.
     scheduler : str
-        slurm, pbs, sge or lsf.
+        slurm, pbs, sge, lsf or kubernetes.
     jobs : int
         The most jobs that a stage is split into.
     threads, hours, memory
@@ -54,7 +56,10 @@ def batch_script(
     options : sequence of str
         Further words for the command that submits, such as ``--partition=long``.
     command : sequence of str
-        How daskome is called in a job; by default by this Python.
+        How daskome is called in a job; by default by this Python, in containers as ``daskome``.
+    container, secret, claim : str, optional
+        Of Kubernetes alone: the image of a container that has daskome; a secret whose keys are in its environment,
+        such as credentials; and a volume claim with the path where it is mounted, as ``"data:/data"``.
 
     Returns
     -------
@@ -81,8 +86,9 @@ def batch_script(
     >>> "sbatch" in text
     True
     """
-    if scheduler not in SCHEDULERS:
-        raise ValueError(f"scheduler {scheduler!r} is not known; give one of {', '.join(SCHEDULERS)}")
+    if scheduler not in (*SCHEDULERS, KUBERNETES):
+        raise ValueError(f"scheduler {scheduler!r} is not known; give one of {', '.join((*SCHEDULERS, KUBERNETES))}")
+    pod = pod_of(scheduler, container, secret, claim)
     saved = saved_run(locate(group, fs_options), labels, method)
     saved.plan.check_functions()
     run = Run(saved.plan, [], target_of(saved), saved.journal)
@@ -90,10 +96,12 @@ def batch_script(
     n = threads or saved.plan.workers.threads
     mib = ceil_div(_job_memory(saved.plan, n, memory), 2**20)
     target = (_reachable(saved, missing), *(("--labels", labels) if labels else ()))
-    daskome = tuple(command) or (sys.executable, "-m", "daskome")
+    daskome = tuple(command) or ((sys.executable, "-m", "daskome") if pod is None else ("daskome",))
     ours = saved.plan.function
     named = () if ours is None else ("--method", ours.name)
     submission = Submission(jobs, n, mib, hours, daskome, target, named, tuple(options))
+    if pod is not None:
+        return kubernetes_script(saved, missing, submission, pod)
     return script(saved.plan, missing, SCHEDULERS[scheduler], submission)
 
 
@@ -120,36 +128,6 @@ def _reachable(saved: SavedRun, missing: Sequence[Sequence[int]]) -> str:
     return target
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What all jobs of a script have in common.
-
-    Attributes
-    ----------
-    jobs : int
-        The most there are per stage.
-    threads, mib, hours : int
-        Of each: threads, MiB of memory, and time.
-    daskome : tuple of str
-        The words that start daskome in a job.
-    target : tuple of str
-        The words that say what is written, and where.
-    method : tuple of str
-        The words that say by which function, if it is one of the caller's own.
-    options : tuple of str
-        Further words for the command that submits, such as ``--partition=long``.
-    """
-
-    jobs: int
-    threads: int
-    mib: int
-    hours: int
-    daskome: tuple[str, ...]
-    target: tuple[str, ...]
-    method: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-
-
 def script(plan: Plan, missing: Sequence[Sequence[int]], scheduler: Scheduler, submission: Submission) -> str:
     """Return a shell script that submits what is missing of each stage, in turn, and then the job that finishes."""
     jobs, after = [], ""
@@ -157,7 +135,7 @@ def script(plan: Plan, missing: Sequence[Sequence[int]], scheduler: Scheduler, s
         if indices:
             jobs.append(_stage(plan, scheduler, submission, stage, indices, after))
             after = f"$stage{stage}"
-    end = _job(scheduler, submission, "finish", [*submission.daskome, "finish", *submission.target], after)
+    end = _job(scheduler, submission, "finish", submission.finish, after)
     left = sum(map(len, missing))
     head = [
         "#!/usr/bin/env bash",
@@ -173,18 +151,7 @@ def _stage(
 ) -> str:
     n = min(submission.jobs, plan.count(stage))
     parts = parts_of(plan.count(stage), n, missing)
-    part = ["--part", f"auto/{n}" if len(parts) > 1 else f"{parts[0]}/{n}"]
-    command = [
-        *submission.daskome,
-        "run",
-        *submission.target,
-        *submission.method,
-        "--stage",
-        str(stage),
-        *part,
-        "--threads",
-        str(submission.threads),
-    ]
+    command = submission.run(stage, f"auto/{n}" if len(parts) > 1 else f"{parts[0]}/{n}")
     return _job(scheduler, submission, f"stage{stage}", command, after, parts)
 
 
@@ -208,27 +175,10 @@ def _job(
         "id": after,
     }
     verb, pipe, rest = scheduler.submit.partition(" | ")
-    line = " ".join([" ".join([verb, *options]).format(**values), *map(_quoted, submission.options)])
+    line = " ".join([" ".join([verb, *options]).format(**values), *map(quoted, submission.options)])
     return "\n".join(
-        [f"\n{name}=$({line} <<'JOB'{pipe}{rest}", *_body(scheduler, " ".join(map(_quoted, command))), "JOB\n)"]
+        [f"\n{name}=$({line} <<'JOB'{pipe}{rest}", *_body(scheduler, " ".join(map(quoted, command))), "JOB\n)"]
     )
-
-
-def _quoted(word: str) -> str:
-    r"""Return a word for bash, in one line: a line that ends the document in which a job stands must not come from it.
-
-    >>> print(_quoted("a b"), _quoted("a\nJOB\nrm -rf"))
-    'a b' $'a\012JOB\012rm -rf'
-    """
-    if word.isprintable():
-        return shlex.quote(word)
-    return "$'" + "".join(_escaped(char) for char in word) + "'"
-
-
-def _escaped(char: str) -> str:
-    if char in "\\'":
-        return f"\\{char}"
-    return char if char.isprintable() else "".join(f"\\{byte:03o}" for byte in os.fsencode(char))
 
 
 def _indices(scheduler: Scheduler, parts: Sequence[int]) -> str:
