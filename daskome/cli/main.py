@@ -14,6 +14,7 @@ from daskome.cli.measured import Stopwatch
 from daskome.cli.options import (
     AS_JSON,
     AS_LABELS,
+    CHECK,
     FS_OPTION,
     FUNCTION,
     IMAGE_ROWS,
@@ -67,6 +68,7 @@ def main() -> None:
 @taking(
     *IMAGE_ROWS,
     AS_LABELS,
+    CHECK,
     Row("--add-levels", "add_levels", bool, "Add coarser levels to the image at IN, which stays as it is."),
     RESUME,
     RETRIES,
@@ -223,13 +225,13 @@ def status(target: str, labels: str | None, fs_options: dict[str, Any] | None, a
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@taking(OF_LABELS, FS_OPTION, AS_JSON, QUIET)
-def finish(target: str, labels: str | None, fs_options: dict[str, Any] | None, as_json: bool, quiet: bool) -> None:
+@taking(OF_LABELS, FS_OPTION, CHECK, AS_JSON, QUIET)
+def finish(target: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Publish what `daskome run` has written to OUT; refuse, and list what is missing, while anything is."""
     with reporting_errors():
         import daskome
 
-        plan = daskome.finish(target, labels=labels, fs_options=fs_options)
+        plan = daskome.finish(target, **options)
         if not quiet:
             click.echo(plan.to_json() if as_json else repr(plan))
 

@@ -115,6 +115,12 @@ RETRIES = Row(
     "How many times a failing unit is tried again.",
     {"default": 2, "show_default": True},
 )
+CHECK = Row(
+    "--check",
+    "check",
+    bool,
+    "Look for every stored object even where lists are slow, as over sftp; folders and clouds are always asked.",
+)
 QUIET = Row("-q --quiet", "quiet", bool, "Print nothing but errors.")
 OF_LABELS = Row(
     "--labels", "labels", None, "Name of the labels, if labels of the image at OUT are meant.", {"metavar": "NAME"}

@@ -35,13 +35,13 @@ def recorded_fingerprints(run: Run) -> dict[str, Fingerprint]:
     finest = {one.pass_.group: one for one in _finest(plan)}
     images = [group.path for group, _ in plan.images if group.path in finest and not group.kept]
     wanted = {path: _keys(plan, finest[path]) for path in images}
-    found = journals.checksums(
+    found = journals.records_of(
         run.journal, list(dict.fromkeys(key for keys in wanted.values() for key in keys.values()))
     )
     fingerprints = {}
     for path, keys in wanted.items():
         level = plan.pyramid_at(path).levels[0]
-        crc32 = [found.get(key, {}).get(number, "") for number, key in keys.items()]
+        crc32 = [found[key].checksums.get(number, "") if key in found else "" for number, key in keys.items()]
         if all(crc32):
             fingerprints[path] = Fingerprint(level.shape, level.layout.chunks, tuple(crc32))
     return fingerprints

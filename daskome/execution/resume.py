@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from dask.local import get_sync
 
+from daskome.execution.lost import redo_lost
 from daskome.execution.runner import Run
 from daskome.execution.write import Write
 from daskome.model import regions
@@ -52,7 +53,9 @@ def resumed(write: Write) -> Write:
         _check_same(write, _differences(saved.plan, write.plan), "was begun")
         plan = fitting(saved.plan, write.plan.workers)
         check_stamps(saved, write.sources)
-        _check_pixels(Run(plan, write.sources, write.target, saved.journal), _finished_units(plan, saved.journal))
+        run = Run(plan, write.sources, write.target, saved.journal)
+        redo_lost(run)
+        _check_pixels(run, _finished_units(plan, saved.journal))
         return replace(write, plan=plan, journal=saved.journal)
     found = _attributes_there(write)
     marks = [attributes[UNFINISHED_KEY] for attributes in found.values() if UNFINISHED_KEY in attributes]

@@ -30,6 +30,8 @@ from daskome.sources.stored_whole import encoded_chunks_of, source_of_chunks
 from daskome.stores import journal as journals
 from daskome.stores.arrays import through_store
 from daskome.stores.journal import Journal, Record
+from daskome.stores.objects import inventory
+from daskome.stores.objects.complete import CompleteStore
 from daskome.stores.objects.encoded import EncodedChunks
 from daskome.stores.objects.in_flight import InFlight, whole_objects
 
@@ -103,14 +105,21 @@ class UnitTask:
         for image in (self.piece, self.taken):
             if image is not None:
                 check_still_there(image)
-        journals.record(self.journal, self.unit, Record(journals.now(), seconds, checksums))
+        stored = inventory.notes(self.arrays, (*self.unit.regions, *self.unit.copied), store.keys)
+        journals.record(self.journal, self.unit, Record(journals.now(), seconds, checksums, stored))
 
     def _piece(self, encoded: EncodedChunks | None) -> da.Array:
         """Return what the unit reads: of its image, of a temporary copy, or of the level below."""
         if self.piece is not None:
             return self.piece
-        source = as_source(self.below) if encoded is None else source_of_chunks(encoded)
+        source = as_source(self._below()) if encoded is None else source_of_chunks(encoded)
         return source_piece(source, self.reads, self.unit.pass_.read_chunks)
+
+    def _below(self) -> zarr.Array[Any] | None:
+        """Return the level or the temporary copy that it reads; of a copy, all must be there."""
+        if self.below is None or self.unit.pass_.reads_copy is None:
+            return self.below
+        return through_store(self.below, CompleteStore(self.below.store))
 
 
 def split_payload(task: UnitTask) -> tuple[UnitTask, list[Any], list[Any]]:

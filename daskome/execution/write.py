@@ -15,6 +15,7 @@ from zarr.storage import StorePath
 from daskome.execution import runner
 from daskome.execution.attempt import run_with_retries
 from daskome.execution.executors import check_sources
+from daskome.execution.lost import check_stored, redoing_lost
 from daskome.execution.publish import publish_plan
 from daskome.execution.runner import Part, Run
 from daskome.execution.unit_task import UnitTask, split_payload
@@ -132,7 +133,9 @@ class Write:
             journals.end_journal(self.home)
         else:
             run = self.init()
-            runner.write_units(run, self.retries, progress)
+            with redoing_lost(run):
+                runner.write_units(run, self.retries, progress)
+            check_stored(run)
             publish_plan(run)
         return self.plan
 
@@ -229,5 +232,6 @@ def _all_done(units: list[None]) -> None:
 
 def _finish(run: Run, finished: bool, after: None) -> Plan:
     if not finished:
+        check_stored(run)
         publish_plan(run)
     return run.plan

@@ -21,7 +21,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -86,11 +86,14 @@ class Record:
         Of work.
     checksums : dict
         Of blocks of level 0 that it wrote, by their numbers.
+    stored : tuple of str, optional
+        Which objects it stored (`daskome.stores.objects.inventory.notes`); older versions of daskome do not say it.
     """
 
     time: float
     seconds: float
     checksums: Mapping[int, str] = field(default_factory=dict)
+    stored: tuple[str, ...] | None = None
 
 
 def new_journal(home: StorePath, plan: Plan, origins: Sequence[Origin]) -> Journal:
@@ -212,12 +215,12 @@ def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Re
             yield _record(record)
 
 
-def checksums(journal: Journal, keys: Collection[str]) -> dict[str, Mapping[int, str]]:
-    """Return the checksums in the records of units, by the keys of the units; records that are missing are left out."""
+def records_of(journal: Journal, keys: Collection[str]) -> dict[str, Record]:
+    """Return the records of units, by the keys of the units; those that are missing are left out."""
     if not journal.keeps:
         return {}
     found = sync(_fetch_records(journal, keys))
-    return {key: _record(one).checksums for key, one in zip(keys, found, strict=True) if one is not None}
+    return {key: _record(one) for key, one in zip(keys, found, strict=True) if one is not None}
 
 
 async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Any]:
@@ -232,7 +235,13 @@ async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Any]:
 
 def _record(document: Any) -> Record:
     numbered = {int(number): one for number, one in document.get("checksums", {}).items()}
-    return Record(document["time"], document["seconds"], numbered)
+    stored = document.get("stored")
+    return Record(document["time"], document["seconds"], numbered, None if stored is None else tuple(stored))
+
+
+def forget_units(journal: Journal, keys: Iterable[str]) -> None:
+    """Delete the records of units, which count as missing from now on."""
+    for_each(journal.home, _delete_document, [_records(journal) / key for key in keys])
 
 
 def delete_journal(home: StorePath) -> None:

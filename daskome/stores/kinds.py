@@ -1,6 +1,7 @@
 """The kinds of store there are, one row of `KINDS` each: all that daskome treats differently from store to store.
 
-A new kind costs one row. Most are file systems of fsspec: a row made of `FSSPEC`, with schemes, options and an extra.
+A new kind costs one row. Most are file systems of fsspec: a row made of `FSSPEC`, or of `BUCKET`, with schemes,
+options and an extra.
 """
 
 from collections.abc import Callable
@@ -39,6 +40,10 @@ class StoreKind:
         Whether other processes can open the store.
     near : bool
         Whether a request costs next to nothing, so that what was found is asked for again.
+    lists : bool
+        Whether its lists are cheap: many names for each request, however many folders these are in.
+    lag : float
+        Seconds after which others see what has been written; 0 where they do at once.
     in_flight : int
         How many objects may be on their way there at a time, from one process; 0 where each is stored at once.
     remembers : bool
@@ -70,6 +75,8 @@ class StoreKind:
     client: Callable[[str, dict[str, Any], bool], Store | None] = lambda url, options, read_only: None
     shared: bool = True
     near: bool = False
+    lists: bool = True
+    lag: float = 0
     in_flight: int = 0
     remembers: bool = False
     sync_classes: tuple[type[Store], ...] = ()
@@ -256,10 +263,14 @@ def _azure_store() -> type[FsspecStore]:
 
 IN_FLIGHT = 64
 """What a store takes at a time that answers after some time, but answers many at once."""
+LAG = 2.0
+"""Seconds after which what is written is seen by others, in stores of which nothing is known."""
 CACHES = ("simplecache", "filecache", "blockcache", "cached")
 """The file systems of fsspec that keep copies of what they read, as in ``simplecache::s3://…``."""
 FSSPEC = StoreKind(
     name="fsspec",
+    lists=False,
+    lag=LAG,
     includes=lambda store: isinstance(store, FsspecStore),
     in_flight=IN_FLIGHT,
     address=_fsspec_address,
@@ -268,6 +279,8 @@ FSSPEC = StoreKind(
     refresh=lambda store: store.fs.invalidate_cache(),
 )
 """Any file system of fsspec: https://, sftp:// and so on."""
+BUCKET = replace(FSSPEC, lists=True, lag=0)
+"""A bucket as fsspec opens it: what is written is seen at once, by lists too."""
 BUCKETS = {"S3Store": ("s3", "bucket"), "GCSStore": ("gs", "bucket"), "AzureStore": ("az", "container_name")}
 """The stores of obstore for clouds: the scheme of their URLs, and their setting with the name of the bucket."""
 OBSTORE = StoreKind(
@@ -321,7 +334,7 @@ KINDS = (
         anchor=_anchor_zip,
     ),
     replace(
-        FSSPEC,
+        BUCKET,
         name="memory of fsspec",
         includes=_speaks("memory"),
         shared=False,
@@ -329,7 +342,7 @@ KINDS = (
         url=lambda store, path: "",
     ),
     replace(
-        FSSPEC,
+        BUCKET,
         name="files of fsspec",
         near=True,
         in_flight=0,
@@ -339,16 +352,16 @@ KINDS = (
     ),
     replace(FSSPEC, name="cache", includes=_speaks(*CACHES), remembers=True, address=_cache_address),
     replace(
-        FSSPEC,
+        BUCKET,
         name="S3",
         includes=_speaks("s3"),
         schemes=("s3", "s3a"),
         fs_options=_s3_options,
         client=_with_obstore("s3_bucket"),
     ),
-    replace(FSSPEC, name="Google Cloud", includes=_speaks("gs"), schemes=("gs", "gcs"), extra="gcs"),
+    replace(BUCKET, name="Google Cloud", includes=_speaks("gs"), schemes=("gs", "gcs"), extra="gcs"),
     replace(
-        FSSPEC,
+        BUCKET,
         name="Azure",
         includes=_speaks("abfs", "az"),
         schemes=("az", "abfs", "abfss"),
@@ -357,5 +370,5 @@ KINDS = (
         client=_with_obstore("azure_bucket"),
     ),
     FSSPEC,
-    StoreKind(name="other", includes=lambda store: True, in_flight=IN_FLIGHT),
+    StoreKind(name="other", includes=lambda store: True, lists=False, lag=LAG, in_flight=IN_FLIGHT),
 )

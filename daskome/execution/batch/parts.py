@@ -12,6 +12,7 @@ from daskome.execution.batch.schedulers import share
 from daskome.execution.batch.status import Status, status_of
 from daskome.execution.executors import available_workers, check_sources
 from daskome.execution.fingerprints import check_still_written
+from daskome.execution.lost import check_stored, redoing_lost
 from daskome.execution.progress import drawn
 from daskome.execution.publish import publish_plan
 from daskome.execution.resume import check_stamps, fitting
@@ -105,17 +106,23 @@ def run_part(
     run = Run(fitting(saved.plan, workers), sources, target_of(saved), saved.journal)
     _check_turn(run, parts[0].stage)
     check_sources(saved.journal.home, saved.plan, sources)
-    write_units(run, retries, bar, parts)
+    with redoing_lost(run):
+        write_units(run, retries, bar, parts)
     return status_of(saved)
 
 
-def finish(group: GroupLike, *, labels: str | None = None, fs_options: FileSystemOptions | None = None) -> Plan:
+def finish(
+    group: GroupLike, *, labels: str | None = None, fs_options: FileSystemOptions | None = None, check: bool = False
+) -> Plan:
     """Publish what `run_part` has written: only now it becomes an image.
 
     Parameters
     ----------
     group, labels, fs_options
         As in `run_part`.
+    check : bool
+        Whether to look for every object that was stored even where lists are slow, as over sftp. Folders and clouds
+        are always asked.
 
     Returns
     -------
@@ -126,7 +133,8 @@ def finish(group: GroupLike, *, labels: str | None = None, fs_options: FileSyste
     FileNotFoundError
         If nothing was begun there, or it is finished.
     WriteError
-        That lists the units that are missing, or names a block that is no longer what was written.
+        That lists the units that are missing; or names objects that are gone, whose units then count as missing; or
+        a block that is no longer what was written.
 
     Examples
     --------
@@ -153,6 +161,7 @@ def finish(group: GroupLike, *, labels: str | None = None, fs_options: FileSyste
                 [f"{saved.journal.home} cannot be finished, since units are missing:", *named, "run them, then finish"]
             )
         )
+    check_stored(run, check)
     check_still_written(run)
     publish_plan(run)
     reload_attributes(group)

@@ -82,7 +82,16 @@ class WholeObjects(WrapperStore[Store]):
 
     zarr reads a shard that reaches beyond the edge of an array before it writes it. Of one that a killed process has
     left half written it would make an error, and where stores are far away it is a request for nothing.
+
+    Attributes
+    ----------
+    keys : set of str
+        Of the objects that it was given; empty chunks are not stored.
     """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.keys: set[str] = set()
 
     def __str__(self) -> str:
         return str(self._store)
@@ -99,6 +108,16 @@ class WholeObjects(WrapperStore[Store]):
     def get_sync(self, key: str, **_: Any) -> Buffer | None:
         """Return nothing."""
         return None
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Store an object."""
+        self.keys.add(key)
+        await super().set(key, value)
+
+    def set_sync(self, key: str, value: Buffer) -> None:
+        """Store an object, without an event loop."""
+        self.keys.add(key)
+        super().set_sync(key, value)
 
     def settle(self) -> None:
         """Wait until nothing is on its way, whether it is stored or has failed."""
@@ -133,6 +152,7 @@ class Outbox(WholeObjects):
         Exception
             What has befallen an object that was sent before.
         """
+        self.keys.add(key)
         self._send(self._store.set(key, value), len(value))
 
     def delete_sync(self, key: str) -> None:
@@ -141,6 +161,7 @@ class Outbox(WholeObjects):
 
     async def set(self, key: str, value: Buffer) -> None:
         """Send an object, from an event loop."""
+        self.keys.add(key)
         await self._send_from_loop(self._store.set(key, value), len(value))
 
     async def delete(self, key: str) -> None:
