@@ -24,7 +24,7 @@ from daskome.ome.metadata import with_fingerprint
 from daskome.ome.omero import Channel
 from daskome.ome.read import with_levels
 from daskome.ome.versions import find_version
-from daskome.planning.plan import Group, Plan
+from daskome.planning.plan import Group
 from daskome.stores import journal as journals, publish
 from daskome.stores.arrays import open_levels
 from daskome.stores.documents import write_text
@@ -92,13 +92,13 @@ def publish_plan(run: Run) -> None:
     lasting, consolidated = [group for group in plan.groups if not group.temporary], list[str]()
     by_depth = sorted(lasting, key=attrgetter("depth"), reverse=target.store.supports_deletes)
     for _, groups in groupby(by_depth, key=attrgetter("depth")):
-        held = for_each(target, lambda group: _publish(target, plan, group, fingerprints.get(group.path)), groups)
+        held = for_each(target, lambda group: _publish(run, target, group, fingerprints.get(group.path)), groups)
         consolidated += [path for path in held if path is not None]
     journals.end_journal(run.journal.home)
     reconsolidate(target, consolidated)
 
 
-def _publish(target: StorePath, plan: Plan, group: Group, fingerprint: Fingerprint | None) -> str | None:
+def _publish(run: Run, target: StorePath, group: Group, fingerprint: Fingerprint | None) -> str | None:
     """Publish a group; return its path if it held consolidated metadata before its image was replaced."""
     place, metadata = target / group.path, with_fingerprint(group.metadata, fingerprint)
     if group.pyramid is not None and not group.kept and metadata.omero:
@@ -110,5 +110,6 @@ def _publish(target: StorePath, plan: Plan, group: Group, fingerprint: Fingerpri
         metadata = with_levels(read_attributes(place) or {}, metadata)
     for path, text in group.documents.items():
         write_text(place / path, text)
-    held = publish.publish_group(place, find_version(plan.version), metadata, group.attributes)
+    version = find_version(run.plan.version)
+    held = publish.publish_group(place, version, metadata, group.attributes, run.journal.home)
     return group.path if held else None

@@ -26,11 +26,11 @@ from daskome.stores.groups import (
     UNFINISHED_KEY,
     V2_DOCUMENTS,
     attributes_of_others,
+    create_unless_there,
     find_group,
     is_consolidated,
     read_attributes,
     set_attributes,
-    zarr_format_of,
 )
 from daskome.stores.journal import Journal
 from daskome.stores.remembered import for_each
@@ -134,25 +134,22 @@ def _begin(target: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
         if _had_copies(target, attributes):
             mark = {**mark, CONSOLIDATED: True}
         set_attributes(target, arrays, {**attributes_of_others(attributes), UNFINISHED_KEY: mark})
-    elif attributes is None and group.pyramid is None and group.metadata.plate is None and group.path != plan.keeper:
-        _make_group(target, plan, group)
+    elif attributes is None and group.pyramid is None and group.path != plan.keeper:
+        _make_group(target, plan, group, {} if group.metadata.plate is None else {UNFINISHED_KEY: mark})
     elif attributes is None:
         with suppress(zarr.errors.ContainsGroupError):  # Another process has just made it, for a part of its own.
             set_attributes(target, arrays, {UNFINISHED_KEY: mark})
 
 
-def _make_group(target: StorePath, plan: Plan, group: Group) -> None:
-    """Create a group without attributes. Another process may have created it since we looked, and its attributes.
+def _make_group(target: StorePath, plan: Plan, group: Group, attributes: JSON) -> None:
+    """Create a group. Another process may have created it since we looked, and its attributes.
 
     A list of labels is empty until one of them is finished: validators refuse a group ``labels`` without a list.
     """
     if target.store.supports_deletes:
         version = find_version(plan.version)
-        attributes = {} if group.metadata.labels is None else ome_attributes(version, Metadata(labels=()))
-        with suppress(zarr.errors.ContainsGroupError):
-            zarr.create_group(
-                target.store, path=target.path, zarr_format=zarr_format_of(version.arrays), attributes=attributes
-            )
+        empty = {} if group.metadata.labels is None else ome_attributes(version, Metadata(labels=()))
+        create_unless_there(target, version.arrays, {**attributes, **empty})
 
 
 def _had_copies(target: StorePath, attributes: JSON) -> bool:

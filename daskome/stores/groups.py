@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import zarr
 from zarr.core.sync import sync
-from zarr.storage import StorePath
+from zarr.storage import MemoryStore, StorePath
 
 from daskome._caller import warn
 from daskome.model.json_values import MALFORMED, shown_value
@@ -90,6 +90,14 @@ def reading(store_path: StorePath) -> Iterator[None]:
     except (*MALFORMED, RuntimeError) as error:
         why = str(error) if isinstance(error, ValueError) and str(error) else repr(error)
         raise ValueError(f"the metadata at {store_path} cannot be read: {why}") from error
+
+
+def create_unless_there(store_path: StorePath, arrays: ArrayFormat, attributes: dict[str, Any]) -> None:
+    """Create a group, and those above it, where there are none: what another process has just written there stays."""
+    made = MemoryStore()
+    zarr.create_group(made, path=store_path.path, zarr_format=zarr_format_of(arrays), attributes=attributes)
+    for key, document in made._store_dict.items():
+        sync(StorePath(store_path.store, key).set_if_not_exists(document))
 
 
 def check_ome(store_path: StorePath, attributes: Mapping[str, Any]) -> None:

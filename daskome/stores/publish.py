@@ -1,7 +1,8 @@
 """Publish a group: its attributes in one write, lists that grow merged with what others wrote meanwhile."""
 
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,7 +10,6 @@ from zarr.storage import StorePath
 
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
-from daskome.ome.read import merged
 from daskome.ome.versions import Version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan
@@ -22,6 +22,8 @@ from daskome.stores.groups import (
     set_attributes,
     split_others,
 )
+from daskome.stores.kinds import LAG, kind_of
+from daskome.stores.lists import grown, left_out
 from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.locking import HERE, held
 from daskome.stores.remembered import forget, forgotten
@@ -32,43 +34,74 @@ PARTIAL = ".partial"
 
 
 def publish_group(
-    target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any] = NO_ATTRIBUTES
+    target: StorePath,
+    version: Version,
+    metadata: Metadata,
+    attributes: Mapping[str, Any] = NO_ATTRIBUTES,
+    home: StorePath | None = None,
 ) -> bool:
     """Turn what is finished into an image, a plate, …: the attributes of its group, in one write.
 
     Return whether the group held consolidated metadata before an image in it was replaced.
 
-    Lists of labels and of wells grow, and several processes may add to one. In a folder, and in what no other process
-    can reach, one after the other does. Elsewhere, as on S3 and NFS, another process may have read the list before
-    we wrote ours, and write it without what we added; so we look again twice, and add it again. What is left: it is
-    lost if another takes longer than `WAITS` from reading the list to writing it, and began before we wrote.
+    Lists of labels and of wells grow, and several processes may add to one (`daskome.stores.lists`). In a folder, and
+    in what no other process can reach, one after the other does. Elsewhere, as on S3, we look again once others see
+    what we wrote, until nothing is missing.
 
-    `attributes` are those of other programs, which go with it.
+    `attributes` are those of other programs, which go with it; `home` keeps the journal of the run that is published.
     """
     if metadata.labels is None and metadata.plate is None:
         return _publish(target, version, metadata, attributes)
-    for wait in WAITS:
-        with _alone(target) as alone:
-            _publish(forgotten(target), version, metadata, attributes)
-        if alone:
-            break
-        time.sleep(wait)
+    place = forgotten(target)
+    with _alone(target) as alone:
+        skipped = left_out(place, metadata, home)
+        _extend(place, version, metadata, attributes, skipped)
+    for _ in range(0 if alone else MOST_LOOKS):
+        time.sleep(_lag(target))
+        with HERE:
+            if not _extend(place, version, metadata, attributes, skipped):
+                break
     forget(target)
     return False
 
 
-WAITS = (0.05, 0.1, 0)
-"""Seconds after writing a list that grows until it is looked at again, where processes cannot take turns."""
+MOST_LOOKS = 50
+"""How many times a list that others extend is looked at again, at most; whoever extends it later looks, too."""
+
+
+def _lag(target: StorePath) -> float:
+    """Return after how many seconds others see what was written; a folder that cannot be locked is on a network."""
+    return LAG if folder_of(target) is not None and os.name == "posix" else kind_of(target)[0].lag
 
 
 def _publish(target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any]) -> bool:
-    found = read_attributes(target)
-    check_ome(target, found or {})
-    whole = _published(found or {}, version, metadata, attributes)
+    found = read_attributes(target) or {}
+    check_ome(target, found)
+    _write(target, version, found, _published(found, version, metadata, attributes))
+    mark = found.get(UNFINISHED_KEY)
+    return isinstance(mark, dict) and bool(mark.get(CONSOLIDATED))
+
+
+def _extend(
+    target: StorePath,
+    version: Version,
+    metadata: Metadata,
+    attributes: Mapping[str, Any],
+    skipped: Container[str],
+) -> bool:
+    """Write a list with what is added, and what others have finished; return whether anything was missing."""
+    found = read_attributes(target) or {}
+    check_ome(target, found)
+    return _write(
+        target, version, found, _published(found, version, grown(target, found, metadata, skipped), attributes)
+    )
+
+
+def _write(target: StorePath, version: Version, found: JSON, whole: JSON) -> bool:
+    """Write the attributes of a group, if they are not those that it has; return whether they were."""
     if whole != found:
         set_attributes(target, version.arrays, whole, last=True)
-    mark = (found or {}).get(UNFINISHED_KEY)
-    return isinstance(mark, dict) and bool(mark.get(CONSOLIDATED))
+    return whole != found
 
 
 @contextmanager
@@ -86,7 +119,7 @@ def _alone(target: StorePath) -> Iterator[bool]:
 
 def _published(found: JSON, version: Version, metadata: Metadata, attributes: Mapping[str, Any]) -> JSON:
     """Return the attributes of a group that says this, others' kept; those under ``ome`` stay there if it has that."""
-    kinds = ome_attributes(version, merged(found, metadata))
+    kinds = ome_attributes(version, metadata)
     beside, under = split_others(attributes)
     kept = {**beside, **{key: value for key, value in found.items() if key != UNFINISHED_KEY}}
     if not ome_keys(kinds):

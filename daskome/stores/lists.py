@@ -1,0 +1,167 @@
+"""Lists that several processes extend: the labels of an image, the wells of a plate.
+
+What is listed lies below the list, in a group of its own that no two processes write: it is its own record. So whoever
+writes a list looks what has been finished there, and lists it, too; and looks again afterwards. A process that has read
+the list before we wrote ours, and writes it after, finds ours missing when it looks again, and adds it.
+
+What lies there but was not listed before may be left out on purpose, as wells that failed are, and stays so. That is
+what is whole, and of which no process is at work any more, while the list has other entries.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from zarr.storage import StorePath
+
+from daskome.model.paths import join_paths, parents_of
+from daskome.ome.detect import ome_keys
+from daskome.ome.metadata import Metadata
+from daskome.ome.plate import Field, joined, natural, parse_plate
+from daskome.ome.read import merged, read_metadata
+from daskome.stores.documents import list_names
+from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes
+from daskome.stores.journal import has_run
+from daskome.stores.remembered import for_each
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a list has, or lacks: its path in the group of the list, and the images of a well."""
+
+    path: str
+    images: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListKind:
+    """A row of `LISTS`.
+
+    Attributes
+    ----------
+    depth : int
+        How many names the path of an entry has.
+    listed : callable
+        Returns the paths that metadata list; None if they have no such list.
+    read : callable
+        Returns an entry if it is whole: finished, with its images.
+    add : callable
+        Returns metadata that list further entries.
+    """
+
+    depth: int
+    listed: Callable[[Metadata], Iterable[str] | None]
+    read: Callable[[StorePath, str], Entry | None]
+    add: Callable[[Metadata, Sequence[Entry]], Metadata]
+
+
+def grown(target: StorePath, found: JSON, new: Metadata, left_out: Container[str]) -> Metadata:
+    """Return the metadata of a group with lists: what it has, what is added, and what others have finished there."""
+    metadata = merged(found, new)
+    for kind in _kinds_in(metadata):
+        entries = [e for e in _unlisted(target, kind, set(kind.listed(metadata) or ())) if e.path not in left_out]
+        metadata = kind.add(metadata, entries) if entries else metadata
+    return metadata
+
+
+def left_out(target: StorePath, new: Metadata, home: StorePath | None) -> frozenset[str]:
+    """Return the paths of what is whole, but not listed, and is to stay so; `home` keeps the journal of our own run.
+
+    The list is read again after all else: what is at its end elsewhere is listed before its journal goes.
+    """
+    before = _listed_now(target, new)
+    entries = [entry for kind, listed in before if listed for entry in _unlisted(target, kind, listed)]
+    quiet = {entry.path for entry in entries if not _is_at_work(target, entry, home)}
+    return frozenset(quiet).difference(*(listed for _, listed in _listed_now(target, new))) if quiet else frozenset()
+
+
+def _listed_now(target: StorePath, new: Metadata) -> list[tuple[ListKind, set[str]]]:
+    """Return the kinds of list that are extended, each with what is listed now."""
+    stored = read_metadata(read_attributes(target) or {})
+    return [(kind, set(kind.listed(stored) or ())) for kind in _kinds_in(new)]
+
+
+def _kinds_in(metadata: Metadata) -> list[ListKind]:
+    return [kind for kind in LISTS if kind.listed(metadata) is not None]
+
+
+def _unlisted(target: StorePath, kind: ListKind, listed: Container[str]) -> list[Entry]:
+    """Return what is whole, and not listed, in the order of names."""
+    paths = [path for path in _paths_below(target, kind.depth) if path not in listed]
+    found = for_each(target, lambda path: _read(target, kind, path), paths)
+    return [entry for entry in found if entry is not None]
+
+
+def _paths_below(target: StorePath, depth: int) -> list[str]:
+    """Return the paths of what may be groups at a depth, in the order of names."""
+    paths = [""]
+    for _ in range(depth):
+        names = for_each(target, lambda path: list_names(target / path), paths)
+        each = ((path, sorted(set(some), key=natural)) for path, some in zip(paths, names, strict=True))
+        paths = [join_paths(path, name) for path, some in each for name in some if _is_name(name)]
+    return paths
+
+
+def _is_name(name: str) -> bool:
+    """Whether a group may have a name; documents and the journal have others."""
+    return name != "zarr.json" and not name.startswith((".", "__"))
+
+
+def _read(target: StorePath, kind: ListKind, path: str) -> Entry | None:
+    """Return an entry if it is whole; what cannot be read is not."""
+    with suppress(ValueError):
+        return kind.read(target, path)
+    return None
+
+
+def _is_at_work(target: StorePath, entry: Entry, home: StorePath | None) -> bool:
+    """Whether a process may still be about to list an entry: a journal, not our own, is kept there."""
+    inside = (join_paths(entry.path, image.path) for image in entry.images)
+    homes = [target / path for path in (*parents_of(entry.path), entry.path, *inside)]
+    return any(has_run(place) for place in homes if home is None or place.path != home.path)
+
+
+def _is_image(target: StorePath) -> bool:
+    """Whether a group is a whole image."""
+    attributes = read_attributes(target) or {}
+    return "multiscales" in ome_keys(attributes) and UNFINISHED_KEY not in attributes
+
+
+def _read_label(target: StorePath, path: str) -> Entry | None:
+    return Entry(path) if _is_image(target / path) else None
+
+
+def _read_well(target: StorePath, path: str) -> Entry | None:
+    well = read_metadata(read_attributes(target / path) or {}).well
+    if well is None or not all(_is_image(target / path / image.path) for image in well.images):
+        return None
+    return Entry(path, well.images)
+
+
+def _add_labels(metadata: Metadata, entries: Sequence[Entry]) -> Metadata:
+    return replace(metadata, labels=(*(metadata.labels or ()), *(entry.path for entry in entries)))
+
+
+def _add_wells(metadata: Metadata, entries: Sequence[Entry]) -> Metadata:
+    """Return the metadata of a plate with further wells, as far as these tell: rows, columns, fields, acquisitions."""
+    rows, columns = (list(dict.fromkeys(entry.path.split("/")[k] for entry in entries)) for k in (0, 1))
+    most: dict[int, int] = {}
+    for entry in entries:
+        for acquisition, n in Counter(image.acquisition for image in entry.images).items():
+            if acquisition is not None:
+                most[acquisition] = max(most.get(acquisition, 0), n)
+    acquisitions = [{"id": k, "name": str(k), "maximumfieldcount": n} for k, n in most.items()]
+    fields = max(len(entry.images) for entry in entries)
+    more = parse_plate(rows, columns, [entry.path for entry in entries], acquisitions, fields)
+    return replace(metadata, plate=joined(metadata.plate, more) if metadata.plate else more)
+
+
+def _wells(metadata: Metadata) -> list[str] | None:
+    return None if metadata.plate is None else [well.path for well in metadata.plate.wells]
+
+
+LISTS = (
+    ListKind(1, lambda metadata: metadata.labels, _read_label, _add_labels),
+    ListKind(2, _wells, _read_well, _add_wells),
+)
