@@ -178,7 +178,7 @@ def _lost(run: Run, finished: Finished) -> list[Lost]:
     recorded, lost = _Recorded(run.journal), dict[tuple[str, bool], Lost]()
     pairs = ((one, slab) for one in _written(run, finished) for slab in inventory.slabs(one.array))
     while some := list(islice(pairs, SLABS_AT_ONCE)):
-        found = inventory.listed([(one.array, slab) for one, slab in some])
+        found = inventory.listed_objects([(one.array, slab) for one, slab in some])
         for (one, slab), there in zip(some, found, strict=True):
             absent = np.argwhere(~there)
             positions = np.hstack([np.tile(np.array(slab, np.int64), (len(absent), 1)), absent])

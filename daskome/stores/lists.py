@@ -36,7 +36,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ListKind:
-    """A row of `LISTS`.
+    """A row of `LIST_KINDS`.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ def _listed_now(target: StorePath, new: Metadata) -> list[tuple[ListKind, set[st
 
 
 def _kinds_in(metadata: Metadata) -> list[ListKind]:
-    return [kind for kind in LISTS if kind.listed(metadata) is not None]
+    return [kind for kind in LIST_KINDS if kind.listed(metadata) is not None]
 
 
 def _unlisted(target: StorePath, kind: ListKind, listed: Container[str]) -> list[Entry]:
@@ -161,7 +161,7 @@ def _wells(metadata: Metadata) -> list[str] | None:
     return None if metadata.plate is None else [well.path for well in metadata.plate.wells]
 
 
-LISTS = (
+LIST_KINDS = (
     ListKind(1, lambda metadata: metadata.labels, _read_label, _add_labels),
     ListKind(2, _wells, _read_well, _add_wells),
 )

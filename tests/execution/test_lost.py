@@ -208,6 +208,6 @@ def test_a_list_says_which_objects_are_stored(
     assert inventory.can_list(array)
     assert len(slabs) == (1 if separator == "." else {1: 33, 4: 3, 1000: 1}[page])
     found = np.zeros(array.shape, bool)
-    for slab, there in zip(slabs, inventory.listed([(array, slab) for slab in slabs]), strict=True):
+    for slab, there in zip(slabs, inventory.listed_objects([(array, slab) for slab in slabs]), strict=True):
         found[slab] = there
     np.testing.assert_array_equal(found, values.astype(bool))

@@ -89,7 +89,7 @@ def slabs(array: "zarr.Array[Any]") -> Iterator[Shape]:
     yield from product(*map(range, grid[:depth]))
 
 
-def listed(some: Sequence[tuple["zarr.Array[Any]", Shape]]) -> list[Bits]:
+def listed_objects(some: Sequence[tuple["zarr.Array[Any]", Shape]]) -> list[Bits]:
     """Return which objects of slabs of arrays are stored, in their grids, as their one store lists them now."""
     kind, store = kind_of(some[0][0].store_path)
     kind.refresh(store)
