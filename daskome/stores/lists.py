@@ -5,7 +5,8 @@ writes a list looks what has been finished there, and lists it, too; and looks a
 the list before we wrote ours, and writes it after, finds ours missing when it looks again, and adds it.
 
 What lies there but was not listed before may be left out on purpose, as wells that failed are, and stays so. That is
-what is whole, and of which no process is at work any more, while the list has other entries.
+what is whole, and of which no process is at work any more, while the list has other entries. Where others see late what
+is written, nothing tells that apart from what is just being listed: there, all that is whole is listed.
 """
 
 from collections import Counter

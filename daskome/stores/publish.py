@@ -54,7 +54,7 @@ def publish_group(
         return _publish(target, version, metadata, attributes)
     place = forgotten(target)
     with _alone(target) as alone:
-        skipped = left_out(place, metadata, home)
+        skipped = left_out(place, metadata, home) if alone or not _lag(target) else frozenset[str]()
         _extend(place, version, metadata, attributes, skipped)
     for _ in range(0 if alone else MOST_LOOKS):
         time.sleep(_lag(target))
