@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from dask.local import get_sync
 
-from daskome.execution.lost import redo_lost
+from daskome.execution.finished.lost import redo_lost
 from daskome.execution.runner import Run
 from daskome.execution.write import Write
 from daskome.model import regions

@@ -15,7 +15,7 @@ from zarr.storage import StorePath
 from daskome.execution import runner
 from daskome.execution.attempt import run_with_retries
 from daskome.execution.executors import check_sources
-from daskome.execution.lost import check_stored, redoing_lost
+from daskome.execution.finished.lost import check_stored, redoing_lost
 from daskome.execution.publish import publish_plan
 from daskome.execution.runner import Part, Run
 from daskome.execution.unit_task import UnitTask, split_payload

@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 import daskome
-from daskome.execution import lost
+from daskome.execution.finished import lost
 from daskome.execution.unit_task import WriteError
 from daskome.model import limits
 from daskome.stores import kinds

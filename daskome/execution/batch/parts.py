@@ -12,7 +12,7 @@ from daskome.execution.batch.schedulers import share
 from daskome.execution.batch.status import Status, status_of
 from daskome.execution.executors import available_workers, check_sources
 from daskome.execution.fingerprints import check_still_written
-from daskome.execution.lost import check_stored, redoing_lost
+from daskome.execution.finished.lost import check_stored, redoing_lost
 from daskome.execution.progress import drawn
 from daskome.execution.publish import publish_plan
 from daskome.execution.resume import check_stamps, fitting

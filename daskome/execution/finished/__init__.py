@@ -1,0 +1,1 @@
+"""Whether what is finished is there: before it is published, and before a run goes on."""
