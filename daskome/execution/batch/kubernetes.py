@@ -13,7 +13,7 @@ from daskome.execution.batch.submission import Submission, quoted
 from daskome.stores.journal import SavedRun
 
 KUBERNETES = "kubernetes"
-RETRIES = 3
+POD_RETRIES = 3
 """How many times a part runs again whose pod has failed or was evicted."""
 
 
@@ -101,7 +101,7 @@ def job_manifest(name: str, submission: Submission, pod: Pod, command: Sequence[
     if pod.claim:
         container["volumeMounts"] = [{"name": "data", "mountPath": pod.claim[1]}]
         spec["volumes"] = [pod.volume()]
-    job = {"completionMode": "Indexed", "completions": n, "parallelism": n, "backoffLimitPerIndex": RETRIES}
+    job = {"completionMode": "Indexed", "completions": n, "parallelism": n, "backoffLimitPerIndex": POD_RETRIES}
     deadline = {"activeDeadlineSeconds": 3600 * submission.hours}
     return {
         "apiVersion": "batch/v1",
