@@ -12,20 +12,32 @@ from typing import Any
 import click
 
 from daskome.execution.progress import Pace, TextBar
+from daskome.model.urls import without_credentials
 
 FAILED, REFUSED, STOPPED, INTERRUPTED = 1, 2, 75, 130
 STATUSES: Mapping[int, int] = {signal.SIGTERM: STOPPED, signal.SIGINT: INTERRUPTED}
 """By the signal that ends a command: SIGTERM of a batch system that wants its machine back, Ctrl-C."""
-SECRETS = re.compile(r"(\w*(?:key|secret|token|pass|sas|sig|cred|connection)\w*=)[^\s'\"]+", re.IGNORECASE)
+SECRETS = re.compile(r"(\w*(?:key|secret|token|pass|sas|sig|cred|connection|auth|header|param)\w*=).+", re.IGNORECASE)
 """Options of file systems that are not shown."""
 
 
 class Command(click.Group):
-    """The command, which remembers how it was called."""
+    """The command, which remembers how it was called, and whose own words about a URL leave out its login and query."""
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
         """Return the context, with the words of the command line."""
         return super().make_context(info_name, args, *more, **{"obj": tuple(args), **extra})
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            message = error.format_message()
+            shown = without_credentials(message)
+            if shown == message:
+                raise
+            raise click.UsageError(shown, error.ctx) from None
 
 
 @contextmanager
@@ -42,7 +54,7 @@ def reporting_errors(written: str | None = None) -> Iterator[None]:
         raise
     except Exception as error:
         message, status = _failure(error)
-        message = message.replace("overwrite=True", "overwrite=True (--overwrite)")
+        message = without_credentials(message).replace("overwrite=True", "overwrite=True (--overwrite)")
         click.echo(f"Error: {message}{_going_on() if written and can_go_on(error) else ''}", err=True)
         raise SystemExit(status) from error
 
@@ -51,7 +63,7 @@ def _ended(number: int, written: str | None) -> SystemExit:
     """Say that a signal ended the command, and how to go on; return its exit status."""
     how = "interrupted" if number == signal.SIGINT else "stopped by SIGTERM"
     unfinished = f"; what is at {written}, if writing had begun, is unfinished, and says so" if written else ""
-    click.echo(f"\n{how}{unfinished}{_going_on() if written else ''}", err=True)
+    click.echo(without_credentials(f"\n{how}{unfinished}{_going_on() if written else ''}"), err=True)
     return SystemExit(STATUSES[number])
 
 
@@ -72,10 +84,11 @@ def going_on(words: Sequence[str]) -> str:
     """
     again = ["--resume"] if words[0] == "write" else []
     kept = [word for word in words if word not in ("--resume", *(["--overwrite"] if again else []))]
-    return SECRETS.sub(r"\1…", " ".join(["daskome", *map(_shown, kept), *again]))
+    return " ".join(["daskome", *map(_shown, kept), *again])
 
 
 def _shown(word: str) -> str:
+    word = SECRETS.sub(r"\1…", without_credentials(word))
     return word if re.fullmatch(r"[\w@%+=:,./…*-]+", word) and "*" not in word else shlex.quote(word)
 
 
@@ -84,7 +97,7 @@ def _warnings() -> Iterator[None]:
     """Print warnings as messages: the line that they point at is none that the user of a command has written."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        click.echo(f"warning: {message}", err=True)
+        click.echo(f"warning: {without_credentials(str(message))}", err=True)
 
     with warnings.catch_warnings():
         warnings.showwarning = show
@@ -156,5 +169,5 @@ def progress_bar(label: str, quiet: bool, unit: str = "bytes") -> TextBar | None
     """
     if quiet:
         return None
-    click.echo(label, err=True)
+    click.echo(without_credentials(label), err=True)
     return TextBar(Pace(unit, None if unit == "bytes" else 0))

@@ -35,6 +35,7 @@ from daskome.cli.params import BlocksParam, PairsParam, PartParam, ValuesParam
 from daskome.execution.batch.schedulers import JOB_ARRAYS, PART_ITSELF
 from daskome.model.problem import errors
 from daskome.model.text import parse_nbytes, pluralize
+from daskome.model.urls import without_credentials
 
 
 def _parts() -> str:
@@ -96,7 +97,9 @@ def write(source: str, target: str | None, add_levels: bool, as_json: bool, quie
             plan = call(progress=bar)
         if bar:
             found = watch.measured(plan, bar.written)
-            click.echo(json.dumps(asdict(found)) if as_json else f"{target or source}: {found.text()}")
+            click.echo(
+                json.dumps(asdict(found)) if as_json else without_credentials(f"{target or source}: {found.text()}")
+            )
 
 
 @main.command()
@@ -291,7 +294,7 @@ def validate(
         for problem in () if as_json else wrong if quiet else problems:
             click.echo(f"{'warning' if problem.warning else 'error'}: {problem}", err=True)
         if not quiet and not as_json:
-            click.echo(f"{url}: {_counted([problem.warning for problem in problems])}")
+            click.echo(f"{without_credentials(url)}: {_counted([problem.warning for problem in problems])}")
         if wrong:
             raise SystemExit(FAILED)
 
@@ -335,7 +338,7 @@ def verify(
             raise SystemExit(FAILED)
         if not quiet and not as_json:
             found = "no error" if problems else "no problem"
-            click.echo(f"{url}: {found} found; checked: metadata, {_checked(pixels, source)}")
+            click.echo(without_credentials(f"{url}: {found} found; checked: metadata, {_checked(pixels, source)}"))
             for line in _not_compared(url, options["fs_options"]) if pixels and not source else ():
                 click.echo(line)
 
@@ -385,7 +388,7 @@ def preview(url: str, image: str, fs_options: dict[str, Any] | None) -> None:
         import daskome
 
         daskome.preview(url, image, fs_options)
-        click.echo(f"{image}: the middle slice of every level of {url}")
+        click.echo(f"{image}: the middle slice of every level of {without_credentials(url)}")
 
 
 @main.command()

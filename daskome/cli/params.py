@@ -91,7 +91,7 @@ class PairsParam(ParamType):
             return value
         key, separator, text = value.partition("=")
         if not separator:
-            self.fail(f"{value!r} has no '='", param, ctx)
+            self.fail("an option is its name and its value, as in anon=true; this one has no '='", param, ctx)
         try:
             return key, json.loads(text)
         except ValueError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from daskome.execution.unit_task import UnitTask, WriteError, run_with_payload
+from daskome.model.urls import cause_of, shown_error
 from daskome.stores import journal as journals
 
 log = logging.getLogger("daskome")
@@ -39,10 +40,10 @@ class Attempt:
         """
         following = None if hopeless else self._following(error, retries)
         if following is None:
-            log.error("%s failed for good: %r", name, error)
-            journals.fail(self.task.journal, self.task.unit, repr(error))
+            log.error("%s failed for good: %s", name, shown_error(error))
+            journals.fail(self.task.journal, self.task.unit, shown_error(error))
         else:
-            log.warning("%s failed, trying again: %r", name, error)
+            log.warning("%s failed, trying again: %s", name, shown_error(error))
         return following
 
     def _following(self, error: BaseException, retries: int) -> "Attempt | None":
@@ -75,5 +76,7 @@ def run_with_retries(task: UnitTask, keys: list[Any], name: str, retries: int, v
         except Exception as error:
             following = attempt.after(error, name, retries)
             if following is None:
-                raise WriteError(f"{name} could not be written; the image is unfinished: {error!r}") from error
+                raise WriteError(
+                    f"{name} could not be written; the image is unfinished: {shown_error(error)}"
+                ) from cause_of(error)
             attempt = following

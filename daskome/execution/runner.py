@@ -30,6 +30,7 @@ from daskome.execution.unit_task import UnitTask, WriteError
 from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
 from daskome.model.text import Progress, format_nbytes, pluralize
+from daskome.model.urls import cause_of, shown_error
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.work import Pass
 from daskome.sources.annotations import Annotations, annotations_of, without_annotations
@@ -198,7 +199,7 @@ def finished_units(run: Run, tasks: Iterator[UnitTask], executor: Executor, retr
             in_a_row += 1
             failed.append((unit, error))
     if failed:
-        raise WriteError(_failure(run.plan, failed, any(True for _ in tasks))) from failed[0][1]
+        raise WriteError(_failure(run.plan, failed, any(True for _ in tasks))) from cause_of(failed[0][1])
 
 
 def _error(future: "Future[None]") -> BaseException | None:
@@ -211,7 +212,7 @@ def _error(future: "Future[None]") -> BaseException | None:
 
 def _failure(plan: Plan, failed: list[tuple[Unit, BaseException]], gave_up: bool) -> str:
     """Return the message about units that failed for good, and what to do."""
-    notes = [f"  {plan.describe(unit)}: {error!r}" for unit, error in failed[:10]]
+    notes = [f"  {plan.describe(unit)}: {shown_error(error)}" for unit, error in failed[:10]]
     if len(failed) > 10:
         notes.append(f"  and {len(failed) - 10} more")
     if any(is_killed(error) for _, error in failed):

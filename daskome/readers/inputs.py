@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from daskome.stores.location import without_login
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -14,16 +16,16 @@ class Input:
     Attributes
     ----------
     path : str
-        A URL, or an absolute path.
-    part : str
-        What stands after ``::``, such as a dataset of an HDF5 file; empty for none.
+        A URL, without its login and query, or an absolute path.
     fs_options : dict
         For the file system of a URL.
+    part : str
+        What stands after ``::``, such as a dataset of an HDF5 file; empty for none.
     """
 
     path: str
+    fs_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     part: str = ""
-    fs_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_url(self) -> bool:
@@ -35,12 +37,12 @@ def parse(path: str, fs_options: Mapping[str, Any]) -> Input:
     """Return a path or URL as an `Input`; a path is that of a file that exists, or has its part after ``::``."""
     scheme, separator, after = path.partition("://")
     if separator and scheme not in ("file", "local"):
-        return Input(path, "", fs_options)
+        return Input(*without_login(path, fs_options))
     if fs_options:
         raise ValueError(f"fs_options go with a URL; {path} is a local path")
     local = after if separator else path
     local, _, part = (local, "", "") if os.path.exists(local) else local.partition("::")
-    return Input(Path(local).expanduser().absolute().as_posix(), part)
+    return Input(Path(local).expanduser().absolute().as_posix(), part=part)
 
 
 def listed(choices: Sequence[str], what: str) -> str:

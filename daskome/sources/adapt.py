@@ -18,6 +18,7 @@ from daskome.model.axes import TYPES
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.json_values import to_plain_json
 from daskome.model.source import Source
+from daskome.model.urls import without_credentials
 from daskome.sources.array_likes import adapted
 from daskome.sources.blocks import checked_blocks
 from daskome.sources.computed import ComputedArray
@@ -62,7 +63,9 @@ def as_source(image: Any) -> Source:
 def _one_image(image: Any) -> Any:
     """Return an image with shape, dtype and slicing: what has none of these, but can be made an array, is made one."""
     if isinstance(image, str | os.PathLike):
-        raise TypeError(f"the image is a path; open it first, as in daskome.read({os.fspath(image)!r})")
+        raise TypeError(
+            f"the image is a path; open it first, as in daskome.read({without_credentials(os.fspath(image))!r})"
+        )
     _check_one_image(image)
     if isinstance(image, list | tuple):
         image = _nested(image)

@@ -1,21 +1,25 @@
-"""Stores of fsspec whose paths are paths, and whose errors name them.
+"""Stores of fsspec whose paths are paths, and whose errors name them, without what signed the request.
 
 In what it deletes, fsspec takes ``*``, ``?`` and ``[`` for patterns. By itself, to delete ``st*r/a`` deletes ``star/a``
 too, and ``a[1]/s0`` stays, since it matches ``a1/s0`` alone.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, StorePath, WrapperStore
 
+from daskome.model.urls import without_credentials
+
 PATTERNS = frozenset("*?[")
 """Characters by which fsspec takes a path for a pattern."""
 AT_ONCE = 32
 """How many objects are deleted at a time, each with a request of its own."""
+NOT_SIGNED = (401, 403)
+"""What a web server answers to those whom it does not know."""
 
 
 class ExactPathStore(FsspecStore):
@@ -30,6 +34,23 @@ class ExactPathStore(FsspecStore):
         """Store an object."""
         with _naming(self._path_of(key)):
             await super().set(key, value, byte_range)
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is an object."""
+        with _naming(self._path_of(key)):
+            return await super().exists(key)
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the names in a folder."""
+        with _naming(self._path_of(prefix)):
+            async for name in super().list_dir(prefix):
+                yield name
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the keys below a path."""
+        with _naming(self._path_of(prefix)):
+            async for name in super().list_prefix(prefix):
+                yield name
 
     async def delete(self, key: str) -> None:
         """Delete an object, if it is there."""
@@ -66,13 +87,35 @@ class ExactPathStore(FsspecStore):
 
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Let errors name an object: those of s3fs are a server's words alone."""
+    """Let errors name an object: those of s3fs are a server's words alone, and those of aiohttp quote the request."""
     try:
         yield
     except OSError as error:
         if error.errno is not None and error.filename is None:
             error.filename = path
         raise
+    except Exception as error:
+        if not type(error).__module__.startswith("aiohttp"):
+            raise
+        plain = _of_web(error, path)
+        try:
+            raise plain from None
+        finally:
+            plain.__context__ = None
+
+
+def _of_web(error: Exception, path: str) -> OSError:
+    """Return an error of aiohttp's as one of Python's, which says where, and what the server has answered."""
+    place, status = without_credentials(path), getattr(error, "status", None)
+    if status is None:
+        return ConnectionError(f"{place}: {without_credentials(str(error)) or type(error).__name__}")
+    said = f"{place}: {status} {getattr(error, 'message', '')}".rstrip()
+    if status not in NOT_SIGNED:
+        return OSError(said)
+    return PermissionError(
+        f"{said}; logins are never stored: give it again, in the URL, as headers or params of its file system, or in"
+        " the variables FSSPEC_HTTP_HEADERS or FSSPEC_HTTP_PARAMS (HTTPS likewise)"
+    )
 
 
 def exact(place: StorePath) -> StorePath:

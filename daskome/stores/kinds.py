@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
 
+from daskome.model.urls import without_credentials
 from daskome.stores.exact_paths import ExactPathStore
 
 
@@ -169,7 +170,7 @@ def _scheme(fs: Any) -> str:
 
 
 def _fsspec_address(store: FsspecStore, path: str) -> tuple[str, ...]:
-    return (_scheme(store.fs), *_names(store.path), *_names(path))
+    return (_scheme(store.fs), *_names(without_credentials(store.path)), *_names(path))
 
 
 def _cache_address(store: FsspecStore, path: str) -> tuple[str, ...]:
@@ -182,7 +183,7 @@ def _cache_address(store: FsspecStore, path: str) -> tuple[str, ...]:
 
 
 def _fsspec_url(store: FsspecStore, path: str) -> str:
-    return str(store.fs.unstrip_protocol("/".join(filter(None, (store.path, path)))))
+    return without_credentials(store.fs.unstrip_protocol("/".join(filter(None, (store.path, path)))))
 
 
 def _fsspec_parent(store: FsspecStore) -> FsspecStore | None:

@@ -2,18 +2,21 @@
 
 import os
 import shutil
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 import zarr
 from zarr.abc.store import Store
 from zarr.storage import LocalStore, StorePath
 
 from daskome.model.source import Origin, Source
-from daskome.stores.exact_paths import exact
+from daskome.model.urls import LOGIN, NO_LOGINS, QUERY, SIGNED, WEB, without_credentials
+from daskome.stores.exact_paths import ExactPathStore, exact
 from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
 
 
@@ -28,7 +31,7 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
         If `fs_options` come with something that has a file system already.
     """
     if not isinstance(fs_options, Mapping | None):
-        raise TypeError(f"fs_options {fs_options!r}: give a dict, as in {{'anon': True}}")
+        raise TypeError(f"fs_options is a {type(fs_options).__name__}: give a dict, as in {{'anon': True}}")
     if target == "":
         raise ValueError("the path is empty; give one such as 'image.ome.zarr', or '.' for the working directory")
     if isinstance(target, str | os.PathLike):
@@ -42,9 +45,36 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
         raise TypeError(
             f"the target or source must be a path, URL, zarr.Group or store, not {type(target).__name__}{hint}"
         )
-    path = exact(target if isinstance(target, StorePath) else target.store_path)
+    path = _signed_in(exact(target if isinstance(target, StorePath) else target.store_path))
     anchor(path)
     return path
+
+
+def without_login(url: str, fs_options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a URL without its login and its query, and the options of its file systems that say the same.
+
+    So what is kept of a URL, or shown, is no secret; and its query goes with every request, not into the paths of keys.
+
+    Raises
+    ------
+    ValueError
+        If its file system takes no login, or no signed query, from a URL.
+
+    Examples
+    --------
+    >>> without_login("https://me:secret@host/a.zarr?sig=abc", {})
+    ('https://host/a.zarr', {'headers': {'Authorization': 'Basic bWU6c2VjcmV0'}, 'params': {'sig': 'abc'}})
+    """
+    links, options = url.split("::"), dict(fs_options)
+    for k, link in enumerate(links):
+        links[k], found = _separated(link)
+        scheme = link.partition("://")[0]
+        inner = options if k == 0 else dict(options.get(scheme, {}))
+        merged = {**found, **inner}
+        if "headers" in found:
+            merged["headers"] = {**found["headers"], **inner.get("headers", {})}
+        options = merged if k == 0 else {**options, **({scheme: merged} if merged else {})}
+    return "::".join(links), options
 
 
 def is_local_to_process(path: StorePath) -> bool:
@@ -102,6 +132,8 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
             raise ValueError(f"fs_options go with a URL; {path} is a local path")
         local = Path(after if separator else path).expanduser().absolute()
         return StorePath(LocalStore(local, read_only=read_only))
+    path, fs_options = without_login(path, fs_options)
+    after = path.partition("://")[2]
     links = [link.partition("://")[0] for link in path.split("::")]
     kind = kind_of_scheme(links[0])
     if kind.schemes and not after.partition("/")[0]:
@@ -117,6 +149,52 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
     except ImportError as error:
         extra = f"; pip install 'daskome[{kind.extra}]'" if kind.extra else ""
         raise ImportError(f"{links[0]}:// needs a package that is not installed: {error}{extra}") from error
+
+
+def _separated(link: str) -> tuple[str, dict[str, Any]]:
+    """Return a URL that is not chained without its login and query, and what says the same as options."""
+    scheme, login = link.partition("://")[0], LOGIN.match(link)
+    if scheme not in WEB:
+        if signed := SIGNED.search(link):
+            raise ValueError(
+                f"{without_credentials(link)}: {signed['name']} in a query signs nothing but http(s)://; give it as"
+                " fs_options"
+            )
+        return (link, {}) if login is None or scheme in NO_LOGINS else _login_of(link, without_credentials(link))
+    options: dict[str, Any] = {}
+    if login is not None:
+        words = unquote(login[0][len(scheme) + 3 : -1])
+        basic = words if ":" in words else f"{words}:"
+        options["headers"] = {"Authorization": f"Basic {b64encode(basic.encode()).decode()}"}
+        link = f"{scheme}://{link[login.end() :]}"
+    if QUERY.match(link):
+        link, _, query = link.partition("?")
+        options["params"] = dict(parse_qsl(query, keep_blank_values=True))
+    return link, options
+
+
+def _login_of(link: str, shown: str) -> tuple[str, dict[str, Any]]:
+    """Return a URL without its login, and that as the options which fsspec makes of it, such as those of FTP."""
+    from fsspec import get_filesystem_class
+
+    scheme = link.partition("://")[0]
+    _check_scheme(scheme)
+    options_of = get_filesystem_class(scheme)._get_kwargs_from_urls
+    others = options_of(shown)
+    found = {name: value for name, value in options_of(link).items() if name not in others}
+    if not found:
+        raise ValueError(f"{shown}: {scheme}:// takes no login in its URL; give it as fs_options")
+    return shown, found
+
+
+def _signed_in(path: StorePath) -> StorePath:
+    """Return a place in a store that a caller has opened by a URL with a login, which the store's name then shows."""
+    store = path.store
+    if not isinstance(store, ExactPathStore) or without_credentials(store.path) == store.path:
+        return path
+    url, options = without_login(store.path, store.fs.storage_options)
+    fs = type(store.fs)(*store.fs.storage_args, **options)
+    return StorePath(ExactPathStore(fs, store.read_only, url, store.allowed_exceptions), path.path)
 
 
 def _options_of(links: Sequence[str], fs_options: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""URLs as they may be shown: without the logins and signed queries by which others could do what a caller can."""
+
+import re
+
+LOGIN = re.compile(r"(?P<scheme>[\w.+-]+)://(?:[^/\s]*:(?!\d+(?:[/\s]|$))[^\s@]*|[^/\s@]*)@")
+"""What stands before the host of a URL; passwords may hold anything but spaces."""
+QUERY = re.compile(r"(?P<url>[\w.+-]+://[^\s?'\"<>]*)\?[^\s'\"<>]*")
+SIGNED = re.compile(r"\?(?:[^\s]*&)?(?P<name>[\w-]*(?:sig|signature|token|credential|secret|password))=", re.IGNORECASE)
+"""A query that lets others in."""
+WEB = frozenset(("http", "https"))
+"""The schemes whose requests sign in by a header, and have a query."""
+NO_LOGINS = frozenset(("abfs", "abfss", "az", "git", "github"))
+"""The schemes that have something else before an @, such as the name of a container."""
+
+
+def without_credentials(text: str) -> str:
+    """Return a URL, or a text with URLs in it, without what stands before their hosts and in their queries.
+
+    >>> without_credentials("reading http://me:secret@host:80/a.zarr?sig=abc failed")
+    'reading http://host:80/a.zarr?… failed'
+    >>> without_credentials("simplecache::https://token@host/a"), without_credentials("abfs://container@account/a?b")
+    ('simplecache::https://host/a', 'abfs://container@account/a?…')
+    """
+    if "://" not in text:
+        return text
+    return QUERY.sub(r"\g<url>?…", LOGIN.sub(_without_login, text))
+
+
+def _without_login(found: re.Match[str]) -> str:
+    return found[0] if found["scheme"] in NO_LOGINS else f"{found['scheme']}://"
+
+
+def shown_error(error: BaseException) -> str:
+    """Return the repr of an error, without credentials in the URLs that it quotes."""
+    return without_credentials(repr(error))
+
+
+def cause_of(error: BaseException) -> BaseException | None:
+    """Return an error as the cause of another; None if it, or what led to it, quotes credentials."""
+    chain: list[BaseException] = [error]
+    while (following := chain[-1].__cause__ or chain[-1].__context__) is not None and following not in chain:
+        chain.append(following)
+    texts = [text for one in chain for text in (str(one), repr(one))]
+    return error if all(without_credentials(text) == text for text in texts) else None
