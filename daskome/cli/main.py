@@ -17,6 +17,7 @@ from daskome.cli.options import (
     CHECK,
     FS_OPTION,
     FUNCTION,
+    IMAGE_PLACE,
     IMAGE_ROWS,
     IN_OPTION,
     JOBS,
@@ -35,7 +36,7 @@ from daskome.cli.params import BlocksParam, PairsParam, PartParam, ValuesParam
 from daskome.execution.batch.schedulers import JOB_ARRAYS, PART_ITSELF
 from daskome.model.problem import errors
 from daskome.model.text import parse_nbytes, pluralize
-from daskome.model.urls import without_credentials
+from daskome.model.urls import place_of, without_credentials
 
 
 def _parts() -> str:
@@ -168,9 +169,9 @@ def init(source: str, target: str, quiet: bool, **options: Any) -> None:
         if not quiet:
             click.echo(repr(plan))
             which = f"{target} --labels {options['labels']}" if options["labels"] else target
-            click.echo(
-                f"begun; next: daskome script {which} --slurm, or daskome run {which}, then daskome finish {which}"
-            )
+            reading = f"{which} --source {source}" if place_of(source) != place_of(target) else which
+            after = f"daskome script {reading} --slurm, or daskome run {reading}, then daskome finish {which}"
+            click.echo(without_credentials(f"begun; next: {after}"))
 
 
 @main.command()
@@ -183,6 +184,7 @@ def init(source: str, target: str, quiet: bool, **options: Any) -> None:
     MEMORY,
     THREADS,
     FS_OPTION,
+    IMAGE_PLACE,
     IN_OPTION,
     FUNCTION,
     RETRIES,
@@ -241,7 +243,7 @@ def finish(target: str, as_json: bool, quiet: bool, **options: Any) -> None:
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@taking(*JOBS, OF_LABELS, FUNCTION, FS_OPTION)
+@taking(*JOBS, OF_LABELS, IMAGE_PLACE, FUNCTION, FS_OPTION)
 def script(target: str, **options: Any) -> None:
     """Print a shell script that submits what was begun at OUT: one array of jobs per stage, and a last job.
 
@@ -436,7 +438,7 @@ def _checked(pixels: bool | int, source: str | None) -> str:
     >>> _checked(False, "a.npy")
     'the first level against a.npy, not the others (see --pixels)'
     """
-    first = f"the first level against {source}" if source else ""
+    first = f"the first level against {without_credentials(source)}" if source else ""
     if pixels is False:
         return f"{first}, not the others (see --pixels)" if first else "not its pixels (see --pixels)"
     amount = "all pixels" if pixels is True else f"{pixels} blocks a level"

@@ -132,6 +132,14 @@ FUNCTION = Row(
     "The function by which levels are made, if it is your own: what only the store names is never imported.",
     {"metavar": "MODULE:FUNCTION"},
 )
+IMAGE_PLACE = Row(
+    "--source",
+    "image",
+    None,
+    "Where the image lies, if not where OUT does, in its bucket or on its host: a store alone cannot have it opened;"
+    " repeatable.",
+    {"metavar": "IN", "multiple": True, "callback": lambda context, option, paths: list(paths) or None},
+)
 AS_LABELS = Row(
     "--labels",
     "labels",

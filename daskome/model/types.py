@@ -6,7 +6,7 @@ that planning does not wait for it; so is what lies above.
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from os import PathLike
+from os import PathLike as AnyPathLike
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union
 
 from daskome.model.axes import AxesLike as AxesLike
@@ -52,7 +52,9 @@ class HasVersion(Protocol):
 
 ImageLike = ArrayLike | Source
 """An array, or what `daskome.read` returns."""
-GroupLike: TypeAlias = Union[str, "PathLike[str]", "zarr.Group", "Store", "StorePath"]
+PathLike: TypeAlias = Union[str, "AnyPathLike[str]"]
+"""A path or URL."""
+GroupLike: TypeAlias = Union[PathLike, "zarr.Group", "Store", "StorePath"]
 FormatLike = str | float | HasVersion
 PerAxis = float | Sequence[float] | Mapping[str, float]
 UnitsLike = str | Mapping[str, str]

@@ -1,9 +1,10 @@
 """URLs as they may be shown: without the logins and signed queries by which others could do what a caller can."""
 
 import re
+from urllib.parse import unquote
 
-LOGIN = re.compile(r"(?P<scheme>[\w.+-]+)://(?:[^/\s]*:(?!\d+(?:[/\s]|$))[^\s@]*|[^/\s@]*)@")
-"""What stands before the host of a URL; passwords may hold anything but spaces."""
+URL_LOGIN = re.compile(r"(?P<scheme>[\w.+-]+)://(?:[^/\s\[]*:(?!\d+(?:[/\s]|$))[^\s@]*@(?:[^/\s]*@)?|[^/\s]*@)")
+"""What stands before the host of a URL. Passwords may hold anything but spaces; what looks like a port is one."""
 QUERY = re.compile(r"(?P<url>[\w.+-]+://[^\s?'\"<>]*)\?[^\s'\"<>]*")
 SIGNED = re.compile(r"\?(?:[^\s]*&)?(?P<name>[\w-]*(?:sig|signature|token|credential|secret|password))=", re.IGNORECASE)
 """A query that lets others in."""
@@ -23,7 +24,7 @@ def without_credentials(text: str) -> str:
     """
     if "://" not in text:
         return text
-    return QUERY.sub(r"\g<url>?…", LOGIN.sub(_without_login, text))
+    return QUERY.sub(r"\g<url>?…", URL_LOGIN.sub(_without_login, text))
 
 
 def _without_login(found: re.Match[str]) -> str:
@@ -42,3 +43,28 @@ def cause_of(error: BaseException) -> BaseException | None:
         chain.append(following)
     texts = [text for one in chain for text in (str(one), repr(one))]
     return error if all(without_credentials(text) == text for text in texts) else None
+
+
+def place_of(path: str) -> str:
+    """Return what of a path or URL says who answers there: the host or bucket; of files of this machine, nothing.
+
+    Of chained URLs it is the whole of them: each is a place of its own.
+
+    >>> place_of("s3://bucket/a/b.zarr"), place_of("/data/a.tif"), place_of("simplecache::s3://bucket/a")
+    ('s3://bucket', '', 'simplecache::s3://bucket/a')
+    """
+    if "::" in path and "://" in path:
+        return path
+    scheme, separator, rest = path.partition("://")
+    local = not separator or scheme in ("file", "local")
+    return "" if local else f"{scheme}://{rest.partition('/')[0]}".lower()
+
+
+def lies_in(path: str, named: str) -> bool:
+    """Whether a path or URL is another one, lies below it, or is a part of what is there, such as ``a.h5::raw``.
+
+    >>> lies_in("/data/plate/A/1", "/data/plate"), lies_in("/data/plates", "/data/plate"), lies_in("/a/../b", "/a")
+    (True, False, False)
+    """
+    inside = path == named or path.startswith((f"{named.rstrip('/')}/", f"{named}::"))
+    return inside and ".." not in unquote(path).split("/")

@@ -147,7 +147,7 @@ def _find(input_: Input) -> Reader:
 
 def _origin(input_: Input) -> Origin:
     """Return where an image comes from, and what changes when its file does."""
-    path = f"{input_.path}::{input_.part}" if input_.part else input_.path
+    path = str(input_)
     if input_.is_url or os.path.isdir(input_.path):
         return Origin(path)
     file = os.stat(input_.path)

@@ -27,6 +27,9 @@ class Input:
     fs_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     part: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.path}::{self.part}" if self.part else self.path
+
     @property
     def is_url(self) -> bool:
         """Whether the path is a URL, other than that of a local file."""

@@ -15,7 +15,7 @@ from zarr.abc.store import Store
 from zarr.storage import LocalStore, StorePath
 
 from daskome.model.source import Origin, Source
-from daskome.model.urls import LOGIN, NO_LOGINS, QUERY, SIGNED, WEB, without_credentials
+from daskome.model.urls import NO_LOGINS, QUERY, SIGNED, URL_LOGIN, WEB, without_credentials
 from daskome.stores.exact_paths import ExactPathStore, exact
 from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
 
@@ -153,7 +153,7 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
 
 def _separated(link: str) -> tuple[str, dict[str, Any]]:
     """Return a URL that is not chained without its login and query, and what says the same as options."""
-    scheme, login = link.partition("://")[0], LOGIN.match(link)
+    scheme, login = link.partition("://")[0], URL_LOGIN.match(link)
     if scheme not in WEB:
         if signed := SIGNED.search(link):
             raise ValueError(

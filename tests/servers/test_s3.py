@@ -115,6 +115,20 @@ def test_parts_there_with_options_of_their_own(tmp_path: Path, s3: S3, tiny_bloc
     assert s3.contents(url) == contents(tmp_path / "a")
 
 
+def test_a_plan_there_opens_no_file_here_unless_it_is_named(tmp_path: Path, s3: S3) -> None:
+    np.save(tmp_path / "source.npy", VALUES)
+    url, other = f"s3://{s3.bucket()}/a", f"s3://{s3.bucket()}/source"
+    zarr.create_array(other, data=VALUES, chunks=(16, 16, 16), storage_options=s3.options)
+    for place, options in ((str(tmp_path / "source.npy"), None), (other, s3.options)):
+        source = daskome.read(place, options)
+        daskome.write_image(source, url, compute="init", overwrite=True, fs_options=s3.options, **OPTIONS)
+        for call in (daskome.run_part, daskome.batch_script):
+            with pytest.raises(ValueError, match=f"its image is {place}, elsewhere"):
+                call(url, fs_options=s3.options)
+        assert not daskome.run_part(url, place, fs_options=s3.options, in_options=options).missing
+        daskome.finish(url, fs_options=s3.options)
+
+
 def test_what_is_there_is_verified_against_what_is_there(s3: S3) -> None:
     bucket = s3.bucket()
     source, url = f"s3://{bucket}/source", f"s3://{bucket}/a"

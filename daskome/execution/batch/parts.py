@@ -4,9 +4,10 @@
 that can reach the store; each may be killed and started again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from daskome.execution.batch.origins import images_of
 from daskome.execution.batch.saved import name_failures, reads_images, saved_run, target_of
 from daskome.execution.batch.schedulers import share
 from daskome.execution.batch.status import Status, status_of
@@ -21,12 +22,10 @@ from daskome.execution.unit_task import WriteError
 from daskome.model.pyramid import Pyramid
 from daskome.model.source import Source
 from daskome.model.text import pluralize
-from daskome.model.types import FileSystemOptions, FunctionLike, GroupLike, ImageLike, Nbytes, ShowProgress
+from daskome.model.types import FileSystemOptions, FunctionLike, GroupLike, ImageLike, Nbytes, PathLike, ShowProgress
 from daskome.ome.versions import find_version
 from daskome.planning.plan import Plan
 from daskome.planning.work import Pass
-from daskome.readers import read
-from daskome.sources.adapt import as_source
 from daskome.sources.stored_whole import as_stored_whole, encoding_in
 from daskome.sources.views import expand_axes
 from daskome.stores.groups import reload_attributes
@@ -36,7 +35,7 @@ from daskome.stores.location import locate
 
 def run_part(
     group: GroupLike,
-    image: ImageLike | None = None,
+    image: ImageLike | PathLike | Sequence[ImageLike | PathLike] | None = None,
     stage: int | None = None,
     part: tuple[int, int] = (0, 1),
     *,
@@ -56,9 +55,11 @@ def run_part(
     ----------
     group : str, path, zarr.Group or zarr store
         The target of the call that began.
-    image : array-like or sequence of array-like, optional
-        The image, or all images in the order of the plan. By default they are opened where they were when the run
-        began; an image that lives only in memory, such as a Dask image, must be given.
+    image : array-like, path, URL, or a sequence of these, optional
+        The image, or all images in the order of the plan; or paths or URLs at or below which they lie. By default they
+        are opened where they were when the run began, if that is where the group is: in the same bucket, on the same
+        host, or both among the files of this machine. Elsewhere nothing is opened because a store says so: name it.
+        An image that lives only in memory, such as a Dask image, must be given.
     stage : int, optional
         Which stage; those before it must be finished. By default all stages, one after the other.
     part : (int, int)
@@ -83,7 +84,7 @@ def run_part(
         If nothing was begun there, or it is finished.
     ValueError
         For a stage or part that does not exist, a stage whose turn has not come, an image other than the one that
-        was planned, or changed since, or a function that was not given.
+        was planned, changed since, or lies where the words of the call do not lead, or a function that was not given.
     WriteError
         If units failed for good. The others of the part are finished.
 
@@ -197,11 +198,7 @@ def _check_turn(run: Run, stage: int) -> None:
 
 def _sources(saved: SavedRun, image: Any, in_options: Mapping[str, Any] | None) -> list[Source]:
     """Return the images of a plan: those that the caller passes, or opened where they were."""
-    if image is None:
-        opened = [_opened(origin.path, in_options) for origin in saved.origins]
-    else:
-        many = isinstance(image, list | tuple) and saved.plan.n_images > 1
-        opened = [as_source(one) for one in (image if many else [image])]
+    opened = images_of(saved, image, in_options)
     if len(opened) != saved.plan.n_images:
         raise ValueError(f"the plan reads {pluralize(saved.plan.n_images, 'image')}, but {len(opened)} were given")
     taken = {work.image for work in saved.plan.image_passes if saved.plan.takes_over(work)}
@@ -229,12 +226,3 @@ def _check_planned(source: Source, pyramid: Pyramid, level: int) -> None:
             f"the image is {source.shape} {source.dtype}, but {planned[0]} {planned[1]} was planned; give the image"
             " with which the run began"
         )
-
-
-def _opened(path: str, in_options: Mapping[str, Any] | None) -> Source:
-    if not path:
-        raise ValueError(
-            "the image, such as a Dask or NumPy array, lived in the process that began the run; give it again, as in"
-            " run_part(group, image)"
-        )
-    return read(path, in_options if "://" in path else None)

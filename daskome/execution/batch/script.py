@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from daskome.execution.batch.kubernetes import KUBERNETES, kubernetes_script, pod_of
+from daskome.execution.batch.origins import check_named, named_in
 from daskome.execution.batch.saved import reads_images, saved_run, target_of
 from daskome.execution.batch.schedulers import SCHEDULERS, STOPPED, TERMINATED, Scheduler, parts_of
 from daskome.execution.batch.submission import Submission, quoted
@@ -11,9 +12,10 @@ from daskome.execution.resume import fitting
 from daskome.execution.runner import Part, Run
 from daskome.model.regions import ceil_div
 from daskome.model.text import format_ranges, parse_nbytes
-from daskome.model.types import FileSystemOptions, GroupLike, Nbytes
+from daskome.model.types import FileSystemOptions, GroupLike, Nbytes, PathLike
 from daskome.planning.plan import Plan
 from daskome.planning.work import Workers
+from daskome.readers.inputs import Input
 from daskome.stores.journal import SavedRun
 from daskome.stores.location import locate, url_of
 
@@ -25,6 +27,7 @@ def batch_script(
     group: GroupLike,
     scheduler: str = "slurm",
     *,
+    image: PathLike | Sequence[PathLike] | None = None,
     jobs: int = 64,
     threads: int | None = None,
     hours: int = 24,
@@ -49,6 +52,8 @@ def batch_script(
         script: jobs find them in their environment.
     scheduler : str
         slurm, pbs, sge, lsf or kubernetes.
+    image : path, URL, or a sequence of these, optional
+        As in `run_part`: where the image lies, if not where the group does. The script names it to the jobs.
     jobs : int
         The most jobs that a stage is split into.
     threads, hours, memory
@@ -70,8 +75,9 @@ def batch_script(
     FileNotFoundError
         If nothing was begun there, or it is finished.
     ValueError
-        For an unknown scheduler, less memory than a job needs, a function that was not given, or an image or target
-        that jobs cannot reach, since it lives in the memory of this process.
+        For an unknown scheduler, less memory than a job needs, a function that was not given, an image that lies where
+        the words of the call do not lead, or an image or target that jobs cannot reach, since it lives in the memory of
+        this process.
 
     Examples
     --------
@@ -95,11 +101,12 @@ def batch_script(
     missing = [run.missing(stage) for stage in range(len(saved.plan.stages))]
     n = threads or saved.plan.workers.threads
     mib = ceil_div(_job_memory(saved.plan, n, memory), 2**20)
-    target = (_reachable(saved, missing), *(("--labels", labels) if labels else ()))
+    named = named_in(image)
+    target = (_reachable(saved, missing, named), *(("--labels", labels) if labels else ()))
     daskome = tuple(command) or ((sys.executable, "-m", "daskome") if pod is None else ("daskome",))
     ours = saved.plan.function
-    named = () if ours is None else ("--method", ours.name)
-    submission = Submission(jobs, n, mib, hours, daskome, target, named, tuple(options))
+    given = (*(() if ours is None else ("--method", ours.name)), *(w for one in named for w in ("--source", str(one))))
+    submission = Submission(jobs, n, mib, hours, daskome, target, given, tuple(options))
     if pod is not None:
         return kubernetes_script(saved, missing, submission, pod)
     return script(saved.plan, missing, SCHEDULERS[scheduler], submission)
@@ -114,7 +121,7 @@ def _job_memory(plan: Plan, threads: int, memory: int | str | None) -> int:
     return nbytes
 
 
-def _reachable(saved: SavedRun, missing: Sequence[Sequence[int]]) -> str:
+def _reachable(saved: SavedRun, missing: Sequence[Sequence[int]], named: Sequence[Input]) -> str:
     """Return the path or URL of a target; raise if jobs cannot reach it, or the images that they read."""
     target = url_of(target_of(saved))
     if not target:
@@ -125,6 +132,8 @@ def _reachable(saved: SavedRun, missing: Sequence[Sequence[int]]) -> str:
             "jobs cannot open the image: as a Dask or NumPy array, it lived in the process that began. Begin with a"
             " file or a zarr array; or let jobs of your own call daskome.run_part(group, image, stage, part)"
         )
+    if reads:
+        check_named(saved, named)
     return target
 
 

@@ -19,8 +19,8 @@ class Submission:
         The words that start daskome in a job.
     target : tuple of str
         The words that say what is written, and where.
-    method : tuple of str
-        The words that say by which function, if it is one of the caller's own.
+    given : tuple of str
+        What a store cannot say on its own, in words: a function of the caller's own, and where images lie elsewhere.
     options : tuple of str
         Further words for the command that submits, such as ``--partition=long``.
     """
@@ -31,7 +31,7 @@ class Submission:
     hours: int
     daskome: tuple[str, ...]
     target: tuple[str, ...]
-    method: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
     @property
@@ -41,7 +41,7 @@ class Submission:
 
     def run(self, stage: int, part: str) -> list[str]:
         """Return the words of a job that writes a part of a stage."""
-        words = [*self.daskome, "run", *self.target, *self.method, "--stage", str(stage), "--part", part]
+        words = [*self.daskome, "run", *self.target, *self.given, "--stage", str(stage), "--part", part]
         return [*words, "--threads", str(self.threads)]
 
 
