@@ -23,6 +23,7 @@ from daskome.model.source import Origin, Source
 from daskome.model.text import Progress, format_nbytes
 from daskome.ome.read import merged
 from daskome.planning.plan import Plan
+from daskome.planning.sizes import check_units
 from daskome.sources.dask_graphs import as_delayed
 from daskome.sources.pieces import with_shared_results
 from daskome.sources.provenance import stored_at
@@ -90,6 +91,7 @@ class Write:
         FileExistsError, PermissionError, NotADirectoryError
             As `daskome.stores.conflicts.arrays_to_replace`.
         """
+        check_units(self.plan)
         self.plan.check_functions()
         check_sources(self.target, self.plan, self.sources)
         check_no_overlap(self.target, self.plan, [a for source in self.sources for a in stored_at(source)])

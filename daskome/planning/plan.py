@@ -30,6 +30,7 @@ from daskome.planning.choose import span_of
 from daskome.planning.memory import encoding_memory, flight_nbytes
 from daskome.planning.report import plan_html, plan_text
 from daskome.planning.serialize import from_json, to_json
+from daskome.planning.sizes import check_sizes
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
 FORMAT = 11
@@ -397,7 +398,7 @@ class Plan:
         Raises
         ------
         ValueError
-            If it has another format, is damaged, or leads out of its store.
+            If it has another format, is damaged, leads out of its store, or has sizes that no plan has.
         """
         document = json.loads(text)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -410,7 +411,8 @@ class Plan:
             pyramids = from_json(tuple[Pyramid, ...], document["pyramids"], {Method: named})
             plan = from_json(cls, document, {Pyramid: pyramids.__getitem__})
             plan._check_paths()
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            check_sizes(plan)
+        except (KeyError, IndexError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise ValueError(f"this plan is damaged, so plan again: {error!r}") from error
         return plan
 

@@ -11,6 +11,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome.stores.bounded import check_document
 from daskome.stores.kinds import kind_of
 
 
@@ -48,7 +49,7 @@ async def fetch_json(path: StorePath) -> Any:
         return None
     try:
         document = json.loads(found)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if document is None:
         raise ValueError(f"{path} is null, not a document")
@@ -72,5 +73,7 @@ async def fetch_names(folder: StorePath) -> list[str]:
 async def _fetch(path: StorePath) -> bytes | None:
     with suppress(NotADirectoryError):
         found = await path.get(default_buffer_prototype())
-        return None if found is None else found.to_bytes()
+        if found is not None:
+            check_document(document := found.to_bytes(), str(path))
+            return document
     return None

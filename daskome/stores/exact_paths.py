@@ -13,6 +13,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, StorePath, WrapperStore
 
 from daskome.model.urls import without_credentials
+from daskome.stores.bounded import check_document, is_document
 
 PATTERNS = frozenset("*?[")
 """Characters by which fsspec takes a path for a pattern."""
@@ -27,8 +28,11 @@ class ExactPathStore(FsspecStore):
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Return an object, or a part of it; None where there is none."""
-        with _naming(self._path_of(key)):
-            return await super().get(key, prototype, byte_range)
+        with _naming(path := self._path_of(key)):
+            found = await super().get(key, prototype, byte_range)
+        if found is not None and byte_range is None and is_document(key):
+            check_document(found.to_bytes(), without_credentials(path))
+        return found
 
     async def set(self, key: str, value: Buffer, byte_range: tuple[int, int] | None = None) -> None:
         """Store an object."""

@@ -15,6 +15,7 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
 
 from daskome.model.urls import without_credentials
+from daskome.stores.bounded import BoundedFolder
 from daskome.stores.exact_paths import ExactPathStore
 
 
@@ -137,7 +138,7 @@ def _is_obstore(*names: str) -> Callable[[Any], bool]:
 
 def _parent_folder(store: LocalStore) -> LocalStore | None:
     root = store.root.absolute()
-    return LocalStore(root.parent, read_only=True) if root.parent != root else None
+    return BoundedFolder(root.parent, read_only=True) if root.parent != root else None
 
 
 def _anchor_folder(store: LocalStore) -> None:
@@ -298,7 +299,7 @@ KINDS = (
         name="folder",
         near=True,
         includes=lambda store: isinstance(store, LocalStore),
-        sync_classes=(LocalStore,),
+        sync_classes=(LocalStore, BoundedFolder),
         folder=lambda store, path: store.root / path,
         address=lambda store, path: (store.root / path).resolve().parts,
         url=lambda store, path: (store.root / path).absolute().as_posix(),

@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl, unquote
 
 import zarr
 from zarr.abc.store import Store
-from zarr.storage import LocalStore, StorePath
+from zarr.storage import StorePath
 
 from daskome.model.source import Origin, Source
 from daskome.model.urls import NO_LOGINS, QUERY, SIGNED, URL_LOGIN, WEB, without_credentials
+from daskome.stores.bounded import BoundedFolder
 from daskome.stores.exact_paths import ExactPathStore, exact
 from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
 
@@ -131,7 +132,7 @@ def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> Stor
         if fs_options:
             raise ValueError(f"fs_options go with a URL; {path} is a local path")
         local = Path(after if separator else path).expanduser().absolute()
-        return StorePath(LocalStore(local, read_only=read_only))
+        return StorePath(BoundedFolder(local, read_only=read_only))
     path, fs_options = without_login(path, fs_options)
     after = path.partition("://")[2]
     links = [link.partition("://")[0] for link in path.split("::")]

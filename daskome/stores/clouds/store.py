@@ -20,6 +20,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import ObjectStore
 
 from daskome.planning.cost import LARGEST_PUT, PART_NBYTES
+from daskome.stores.bounded import check_document, is_document
 
 ANSWERED_WITHIN = 40.0
 """Seconds until a request that is not answered, or an answer that does not go on, is given up and tried again."""
@@ -148,7 +149,10 @@ class CloudStore(ObjectStore[Any]):
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Return an object, or a part of it; None where there is none."""
         with _PlainErrors(self, key):
-            return await super().get(key, prototype, byte_range)
+            found = await super().get(key, prototype, byte_range)
+        if found is not None and byte_range is None and is_document(key):
+            check_document(found.to_bytes(), f"{self.bucket.url}/{key}")
+        return found
 
     async def get_partial_values(self, prototype: BufferPrototype, key_ranges: Any) -> list[Buffer | None]:
         """Return parts of objects."""

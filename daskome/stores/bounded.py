@@ -1,0 +1,61 @@
+"""Documents of a store, bounded before they are believed: what describes pixels is small, whoever wrote it.
+
+A document that takes gigabytes, or becomes gigabytes when it is parsed, is refused with where it lies. So it is for
+those that zarr reads by itself, in stores that `daskome.stores.location.locate` has opened.
+"""
+
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore
+
+from daskome.model.text import format_nbytes
+
+DOCUMENTS = frozenset(("zarr.json", ".zgroup", ".zattrs", ".zmetadata", ".zarray", "plan.json", "current"))
+"""The names of documents that are read whole."""
+DOCUMENT_NBYTES = 128 * 2**20
+"""The longest document. That of a plate of a hundred thousand images, each with its arrays' metadata, is shorter."""
+PARSED_NBYTES = 512 * 2**20
+"""How much memory a document may take once it is parsed."""
+VALUE_NBYTES = 48
+"""About what each of the marks between values of JSON takes in Python, besides its text: a list has two of its own."""
+
+
+def is_document(key: str) -> bool:
+    """Whether a key is that of a document."""
+    return key.rpartition("/")[2] in DOCUMENTS
+
+
+def check_length(nbytes: int, where: str) -> None:
+    """Raise a ValueError for a document that is too long to be one."""
+    if nbytes > DOCUMENT_NBYTES:
+        raise ValueError(
+            f"{where} is {format_nbytes(nbytes)} long, but no document that describes images is longer than"
+            f" {format_nbytes(DOCUMENT_NBYTES)}; it is not read"
+        )
+
+
+def check_document(document: bytes, where: str) -> None:
+    """Raise a ValueError for a document that is too long, or of too many values."""
+    check_length(len(document), where)
+    values = sum(document.count(mark) for mark in (b",", b"[", b"{", b":"))
+    if len(document) + values * VALUE_NBYTES > PARSED_NBYTES:
+        raise ValueError(
+            f"{where} has about {values:,} values, which would take more than {format_nbytes(PARSED_NBYTES)} of memory;"
+            " it is not read"
+        )
+
+
+class BoundedFolder(LocalStore):
+    """A store in a folder whose documents are bounded before they are read."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return an object, or a part of it; None where there is none."""
+        bounded, path = is_document(key) and byte_range is None, self.root / key
+        if bounded and path.is_file():
+            check_length(path.stat().st_size, str(path))
+        found = await super().get(key, prototype, byte_range)
+        if bounded and found is not None:
+            check_document(found.to_bytes(), str(path))
+        return found
