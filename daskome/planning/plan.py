@@ -30,7 +30,7 @@ from daskome.planning.choose import span_of
 from daskome.planning.memory import encoding_memory, flight_nbytes
 from daskome.planning.report import plan_html, plan_text
 from daskome.planning.serialize import from_json, to_json
-from daskome.planning.sizes import check_sizes
+from daskome.planning.sizes import check_lengths, check_sizes
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
 FORMAT = 11
@@ -407,6 +407,7 @@ class Plan:
                 " finish with that version"
             )
         try:
+            check_lengths(document)
             named = partial(stored_method, given=method)
             pyramids = from_json(tuple[Pyramid, ...], document["pyramids"], {Method: named})
             plan = from_json(cls, document, {Pyramid: pyramids.__getitem__})

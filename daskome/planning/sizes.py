@@ -1,13 +1,13 @@
 """The sizes that a plan can have: one from a store may be a stranger's, and is bounded before it is believed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite, prod
 from typing import TYPE_CHECKING, Any
 
 from daskome.model.image import ITEMSIZES
 from daskome.model.json_values import shown_value
 from daskome.model.pyramid import Level, Pyramid
-from daskome.model.text import format_nbytes
+from daskome.model.text import format_nbytes, pluralize
 from daskome.planning.choose import span_of
 from daskome.planning.work import Pass
 
@@ -28,6 +28,18 @@ def check_units(plan: "Plan") -> None:
         raise ValueError(
             f"this is written in {plan.n_units:,} units, but {MOST_UNITS_PLANNED:,} are the most: even the list of them"
             " would not fit; give larger chunks or shards, or write parts of it as images of their own"
+        )
+
+
+def check_lengths(document: Mapping[str, Any]) -> None:
+    """Raise a ValueError for longer lists than the JSON of a plan has: to make nouns of them takes time and memory."""
+    groups, stages = len(document["groups"]), document["stages"]
+    levels = max((len(pyramid["levels"]) for pyramid in document["pyramids"]), default=0)
+    passes = sum(len(stage["passes"]) for stage in stages)
+    if levels > MOST_LEVELS or len(stages) > 2 * MOST_LEVELS or passes > 2 * MOST_LEVELS * groups:
+        raise ValueError(
+            f"this plan has {levels:,} levels, {len(stages):,} stages and {passes:,} passes for"
+            f" {pluralize(groups, 'group')}, which cannot be"
         )
 
 

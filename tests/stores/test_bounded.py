@@ -1,0 +1,101 @@
+"""Documents that are too long, too deep, or of too many values are refused with where they lie."""
+
+import json
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+import daskome
+from daskome.inspection.describe import describe
+from daskome.stores.bounded import PARSED_NBYTES, VALUE_NBYTES, check_document
+from tests.strategies import law
+
+VALUES = np.arange(48**2, dtype="uint8").reshape(48, 48)
+OPTIONS: dict[str, Any] = {"scale_factors": [2], "axes": "yx", "storage_options": {"chunks": 16}}
+CALLS: dict[str, Callable[[Path], Any]] = {
+    "read": daskome.read,
+    "info": describe,
+    "upgrade": lambda path: daskome.convert_metadata(path, "0.4"),
+    "labels": lambda path: daskome.write_labels(VALUES, path, "cells", axes="yx"),
+    "levels": daskome.add_levels,
+    "write": lambda path: daskome.write_image(VALUES, path, **OPTIONS),
+}
+RUN_CALLS: dict[str, Callable[[Path], Any]] = {
+    "status": daskome.status,
+    "run": lambda path: daskome.run_part(path, VALUES),
+    "finish": daskome.finish,
+    "script": daskome.batch_script,
+    "resume": lambda path: daskome.write_image(VALUES, path, resume=True, **OPTIONS),
+}
+
+
+def long(path: Path) -> None:
+    """Make a document of three gigabytes that takes no room on the disk."""
+    with path.open("wb") as file:
+        file.truncate(3 * 2**30)
+
+
+def deep(path: Path) -> None:
+    path.write_text('{"a":' * 100_000 + "1" + "}" * 100_000)
+
+
+def digits(path: Path) -> None:
+    path.write_text('{"zarr_format": 3, "node_type": "group", "attributes": {"ome": %s}}' % ("1" * 100_000))
+
+
+DAMAGE = {"long": long, "deep": deep, "digits": digits}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_an_image_of_such_documents_is_refused(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    daskome.write_image(VALUES, tmp_path / "a", **OPTIONS)
+    damage(tmp_path / "a" / "zarr.json")
+    for call in CALLS.values():
+        tracemalloc.start()
+        with pytest.raises((ValueError, OSError), match=r"zarr\.json|/a"):
+            call(tmp_path / "a")
+        assert tracemalloc.get_traced_memory()[1] < 2**27
+        tracemalloc.stop()
+    assert any("cannot be read" in problem.message for problem in daskome.validate(tmp_path / "a"))
+    assert daskome.verify(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["plan.json", "current"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_run_of_such_documents_is_refused(tmp_path: Path, damage: Callable[[Path], None], name: str) -> None:
+    daskome.write_image(VALUES, tmp_path / "a", compute="init", **OPTIONS)
+    (document,) = tmp_path.glob(f"a/.daskome/**/{name}")
+    damage(document)
+    for call in RUN_CALLS.values():
+        with pytest.raises((ValueError, OSError)):
+            call(tmp_path / "a")
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
+)
+
+
+@law(max_examples=20)
+@given(value=JSON_VALUES)
+def test_what_is_foretold_of_memory_holds(value: Any) -> None:
+    """Of a thousand of any value, twice what is foretold is not taken."""
+    text = json.dumps([value] * 1000)
+    foretold = len(text) + VALUE_NBYTES * sum(map(text.count, ",:[{"))
+    tracemalloc.start()
+    parsed = json.loads(text)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert parsed is not None
+    assert taken < 2.5 * foretold + 2**16
+
+
+def test_values_without_end_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^a has about 22,\d+,\d+ values"):
+        check_document(b"[" + b"[]," * (PARSED_NBYTES // VALUE_NBYTES) + b"0]", "a")
