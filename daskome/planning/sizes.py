@@ -14,7 +14,7 @@ from daskome.planning.work import Pass
 if TYPE_CHECKING:
     from daskome.planning.plan import Plan
 
-LONGEST = 2**63 - 1
+LONGEST_AXIS = 2**63 - 1
 """How many voxels zarr counts along an axis."""
 MOST_LEVELS = 100
 """A level that is half as long as the one before, or shorter, comes at most 63 times."""
@@ -63,7 +63,7 @@ def _check_pyramid(pyramid: Pyramid) -> None:
         for sizes in _sizes_of(level):
             if len(sizes) != ndim:
                 raise ValueError(f"this plan has sizes {tuple(sizes)} for {ndim} axes")
-            _check_counts(sizes, 1, LONGEST, f"a size of level {level.path}")
+            _check_counts(sizes, 1, LONGEST_AXIS, f"a size of level {level.path}")
         for numbers in (level.factors, level.scale, level.translation):
             if len(numbers) != ndim or not all(isinstance(x, int | float) and isfinite(x) for x in numbers):
                 raise ValueError(f"this plan has numbers of level {level.path} that are not finite, or too few")
@@ -83,10 +83,12 @@ def _check_pass(pass_: Pass, pyramid: Pyramid) -> None:
     if not 0 <= pass_.first < pass_.stop <= len(pyramid.levels):
         raise ValueError(f"this plan has a pass over levels {pass_.first} to {pass_.stop} of {len(pyramid.levels)}")
     for sizes in (pass_.unit, pass_.read_chunks):
-        _check_counts(sizes, 1, LONGEST, "a size of a pass")
+        _check_counts(sizes, 1, LONGEST_AXIS, "a size of a pass")
         if len(sizes) != len(pyramid.axes):
             raise ValueError(f"this plan has sizes {sizes} for {len(pyramid.axes)} axes")
-    _check_counts((pass_.ahead, pass_.shared, pass_.image or 0, pass_.unit_memory), 0, LONGEST, "a number of a pass")
+    _check_counts(
+        (pass_.ahead, pass_.shared, pass_.image or 0, pass_.unit_memory), 0, LONGEST_AXIS, "a number of a pass"
+    )
     needed = _least_memory(pass_, pyramid)
     if pass_.unit_memory < needed:
         raise ValueError(

@@ -9,7 +9,7 @@ from typing import Any
 from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 
-from daskome.stores.exact_paths import ExactPathStore
+from daskome.stores.opened.exact_paths import ExactPathStore
 
 
 class AzureStore(ExactPathStore):

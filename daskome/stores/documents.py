@@ -11,8 +11,8 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
-from daskome.stores.bounded import check_document
 from daskome.stores.kinds import kind_of
+from daskome.stores.opened.bounded import check_document
 
 
 def read_text(path: StorePath) -> str | None:

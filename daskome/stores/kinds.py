@@ -15,8 +15,8 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
 
 from daskome.model.urls import without_credentials
-from daskome.stores.bounded import BoundedFolder
-from daskome.stores.exact_paths import ExactPathStore
+from daskome.stores.opened.bounded import BoundedFolder
+from daskome.stores.opened.exact_paths import ExactPathStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ from zarr.storage import StorePath
 
 from daskome.model.source import Origin, Source
 from daskome.model.urls import NO_LOGINS, QUERY, SIGNED, URL_LOGIN, WEB, without_credentials
-from daskome.stores.bounded import BoundedFolder
-from daskome.stores.exact_paths import ExactPathStore, exact
 from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
+from daskome.stores.opened.bounded import BoundedFolder
+from daskome.stores.opened.exact_paths import ExactPathStore, exact
 
 
 def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: bool = False) -> StorePath:
@@ -161,7 +161,9 @@ def _separated(link: str) -> tuple[str, dict[str, Any]]:
                 f"{without_credentials(link)}: {signed['name']} in a query signs nothing but http(s)://; give it as"
                 " fs_options"
             )
-        return (link, {}) if login is None or scheme in NO_LOGINS else _login_of(link, without_credentials(link))
+        return (
+            (link, {}) if login is None or scheme in NO_LOGINS else _login_of(link, f"{scheme}://{link[login.end() :]}")
+        )
     options: dict[str, Any] = {}
     if login is not None:
         words = unquote(login[0][len(scheme) + 3 : -1])
@@ -174,18 +176,18 @@ def _separated(link: str) -> tuple[str, dict[str, Any]]:
     return link, options
 
 
-def _login_of(link: str, shown: str) -> tuple[str, dict[str, Any]]:
+def _login_of(link: str, bare: str) -> tuple[str, dict[str, Any]]:
     """Return a URL without its login, and that as the options which fsspec makes of it, such as those of FTP."""
     from fsspec import get_filesystem_class
 
     scheme = link.partition("://")[0]
     _check_scheme(scheme)
     options_of = get_filesystem_class(scheme)._get_kwargs_from_urls
-    others = options_of(shown)
+    others = options_of(bare)
     found = {name: value for name, value in options_of(link).items() if name not in others}
     if not found:
-        raise ValueError(f"{shown}: {scheme}:// takes no login in its URL; give it as fs_options")
-    return shown, found
+        raise ValueError(f"{without_credentials(bare)}: {scheme}:// takes no login in its URL; give it as fs_options")
+    return bare, found
 
 
 def _signed_in(path: StorePath) -> StorePath:

@@ -180,11 +180,12 @@ def test_an_array_that_a_caller_opened_does_not_tell_either(tmp_path: Path, web:
 @pytest.mark.filterwarnings("ignore:.*asynchronous=True")  # zarr's words on fsspec's caches
 def test_a_chain_tells_as_little(tmp_path: Path, web: Web) -> None:
     """zarr does not read the web through fsspec's caches: what is known of the image stays clean all the same."""
-    url, options = f"simplecache::{signed(web)}", {"cache_storage": str(tmp_path)}
+    url, options = f"simplecache::{signed(web)}", dict[str, Any](cache_storage=str(tmp_path))
     place = locate(url, options)
     check_none(f"{place!r} {place} {url_of(place)}", "a place")
+    options["http"] = {"params": {"token": "CANARY"}}
     with pytest.raises(ValueError, match="SimpleCache") as failure:
-        daskome.read(url, {**options, "http": {"params": {"token": "CANARY"}}})
+        daskome.read(url, options)
     check_none("".join(traceback.format_exception(failure.value)).replace(url, ""), "the traceback")
 
 

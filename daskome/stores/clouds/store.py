@@ -20,7 +20,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import ObjectStore
 
 from daskome.planning.cost import LARGEST_PUT, PART_NBYTES
-from daskome.stores.bounded import check_document, is_document
+from daskome.stores.opened.bounded import check_document, is_document
 
 ANSWERED_WITHIN = 40.0
 """Seconds until a request that is not answered, or an answer that does not go on, is given up and tried again."""

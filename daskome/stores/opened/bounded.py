@@ -10,7 +10,7 @@ from zarr.storage import LocalStore
 
 from daskome.model.text import format_nbytes
 
-DOCUMENTS = frozenset(("zarr.json", ".zgroup", ".zattrs", ".zmetadata", ".zarray", "plan.json", "current"))
+DESCRIBING = frozenset(("zarr.json", ".zgroup", ".zattrs", ".zmetadata", ".zarray", "plan.json", "current"))
 """The names of documents that are read whole."""
 DOCUMENT_NBYTES = 128 * 2**20
 """The longest document. That of a plate of a hundred thousand images, each with its arrays' metadata, is shorter."""
@@ -22,7 +22,7 @@ VALUE_NBYTES = 48
 
 def is_document(key: str) -> bool:
     """Whether a key is that of a document."""
-    return key.rpartition("/")[2] in DOCUMENTS
+    return key.rpartition("/")[2] in DESCRIBING
 
 
 def check_length(nbytes: int, where: str) -> None:

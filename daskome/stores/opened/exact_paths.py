@@ -13,7 +13,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, StorePath, WrapperStore
 
 from daskome.model.urls import without_credentials
-from daskome.stores.bounded import check_document, is_document
+from daskome.stores.opened.bounded import check_document, is_document
 
 PATTERNS = frozenset("*?[")
 """Characters by which fsspec takes a path for a pattern."""

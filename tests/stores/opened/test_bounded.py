@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 import daskome
 from daskome.inspection.describe import describe
-from daskome.stores.bounded import PARSED_NBYTES, VALUE_NBYTES, check_document
+from daskome.stores.opened.bounded import PARSED_NBYTES, VALUE_NBYTES, check_document
 from tests.strategies import law
 
 VALUES = np.arange(48**2, dtype="uint8").reshape(48, 48)

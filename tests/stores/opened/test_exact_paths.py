@@ -12,8 +12,8 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LoggingStore, StorePath
 
-from daskome.stores.exact_paths import ExactPathStore
 from daskome.stores.location import locate
+from daskome.stores.opened.exact_paths import ExactPathStore
 from tests.strategies import law
 
 NAMES = st.text("ab*?[]-!0", min_size=1, max_size=5)
