@@ -14,6 +14,7 @@ from daskome.model.paths import depth_of, join_paths, paths_inside
 from daskome.ome.detect import ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.rules.systems import links_of
+from daskome.stores.damage import lists_nothing
 from daskome.stores.documents import fetch_json, fetch_names
 
 V3, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES, V2_ALL = "zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"
@@ -179,8 +180,8 @@ async def _listed(store_path: StorePath) -> tuple[str, ...]:
     """Return the names in a group; none where a store, opened only to be read, lists nothing, as on the web."""
     try:
         return tuple(sorted(await fetch_names(store_path)))
-    except Exception:  # Each kind of file system has errors of its own.
-        if not store_path.read_only:
+    except Exception as error:  # Each kind of file system has errors of its own.
+        if not (store_path.read_only and lists_nothing(error)):
             raise
         return ()
 
