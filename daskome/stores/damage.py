@@ -11,7 +11,6 @@ from typing import Any
 from daskome.model.regions import Region, blocks_of
 
 OF_THE_MACHINE = (
-    MemoryError,
     ImportError,
     ConnectionError,
     TimeoutError,
@@ -24,6 +23,8 @@ OF_THE_MACHINE = (
 
 def is_damage(error: Exception) -> bool:
     """Whether an error is about what is read. One of the file system has a number, also if it is no file system's type.
+
+    Memory is mostly lacking because a damaged header says that it needs too much.
 
     >>> is_damage(KeyError("shape")), is_damage(OSError("bad heap")), is_damage(OSError(28, "No space left on device"))
     (True, True, False)
