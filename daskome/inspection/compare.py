@@ -31,8 +31,8 @@ from daskome.sources.presence import check_there
 from daskome.sources.provenance import read_by
 from daskome.sources.views import expand_axes
 from daskome.stores.arrays import as_stored
-from daskome.stores.damage import reason
 from daskome.stores.objects import sync_codecs
+from daskome.stores.objects.damage import reason
 
 Array = np.ndarray[Any, Any]
 SPAN_NBYTES = 64 * 2**20

@@ -13,9 +13,9 @@ from daskome.model.paths import is_inside, join_paths
 from daskome.ome.detect import kinds_of, ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.rules.systems import links_of
-from daskome.stores.damage import lists_nothing, reason
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group
+from daskome.stores.objects.damage import lists_nothing, reason
 
 OME, LAYOUT = "OME", "bioformats2raw.layout"
 

@@ -24,10 +24,10 @@ from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero
 from daskome.ome.read import read_level, read_without_levels
 from daskome.ome.versions import Version, likely_version, stated_version, version_of
-from daskome.stores.damage import reason
 from daskome.stores.documents import read_json
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
 from daskome.stores.location import locate
+from daskome.stores.objects.damage import reason
 
 Array = zarr.Array[Any]
 Numbers = tuple[float, ...]

@@ -29,9 +29,9 @@ from daskome.ome.rules.systems import links_of, ndims_of
 from daskome.ome.rules.values import COUNT
 from daskome.ome.rules.walk import find_problems
 from daskome.ome.versions import Version, find_version, likely_version, stated_version, version_of
-from daskome.stores.damage import reason
 from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
 from daskome.stores.location import locate
+from daskome.stores.objects.damage import reason
 
 Findings = Iterator[Problem]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from daskome.model.source import Origin, Source
 from daskome.readers.inputs import Input, parse
-from daskome.stores.damage import locating_damage
+from daskome.stores.objects.damage import locating_damage
 
 
 @dataclass(frozen=True, slots=True)

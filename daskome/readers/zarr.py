@@ -18,7 +18,6 @@ from daskome.readers.inputs import Input, listed
 from daskome.readers.units import known_unit
 from daskome.sources.adapt import as_source
 from daskome.sources.dimension_names import known_dims
-from daskome.stores.damage import reason
 from daskome.stores.documents import list_names
 from daskome.stores.groups import (
     ARRAY_DIMENSIONS,
@@ -30,6 +29,7 @@ from daskome.stores.groups import (
     read_attributes,
 )
 from daskome.stores.location import locate
+from daskome.stores.objects.damage import reason
 
 JSON = Mapping[str, Any]
 Array = zarr.Array[Any]

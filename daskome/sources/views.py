@@ -15,8 +15,8 @@ from daskome.model.chunks import Chunks, spans_within
 from daskome.model.regions import Region, Shape
 from daskome.model.source import NO_PIXELS, Source, Volume
 from daskome.sources.blocks import as_declared, check_declared, to_numpy
-from daskome.stores.damage import first_damaged, locating_damage
 from daskome.stores.objects import sync_codecs
+from daskome.stores.objects.damage import first_damaged, locating_damage
 
 Array = np.ndarray[Any, Any]
 MAPPED_STEP_NBYTES = 2**20

@@ -11,8 +11,8 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
-from daskome.stores.damage import locating_damage
 from daskome.stores.kinds import kind_of
+from daskome.stores.objects.damage import locating_damage
 
 
 def read_text(path: StorePath) -> str | None:

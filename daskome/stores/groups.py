@@ -15,8 +15,8 @@ from daskome.model.layout import ArrayFormat
 from daskome.model.paths import depth_of, join_paths, parents_of
 from daskome.ome.detect import OME_KEYS, ome_keys, ome_of
 from daskome.ome.versions import Version
-from daskome.stores.damage import reason
 from daskome.stores.kinds import kind_of
+from daskome.stores.objects.damage import reason
 
 JSON = dict[str, Any]
 UNFINISHED_KEY = "daskome"

@@ -20,8 +20,8 @@ from zarr.registry import register_pipeline
 from zarr.storage import StorePath
 
 from daskome.model.regions import slices
-from daskome.stores.damage import first_damaged, locating_damage
 from daskome.stores.kinds import in_flight_to, waits_for_no_loop
+from daskome.stores.objects.damage import first_damaged, locating_damage
 
 try:
     from zarr.abc.store import SupportsSetSync
