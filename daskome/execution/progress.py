@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from inspect import signature
 from threading import Lock
 
 from daskome.model.text import Progress, ShowProgress, format_duration, format_nbytes
@@ -48,21 +47,13 @@ def drawn(progress: ShowProgress, unit: str = "bytes") -> Progress | None:
         return None
     if isinstance(progress, bool | np.bool_):
         return TextBar(Pace(unit, None if unit == "bytes" else 0))
-    if not callable(progress) or not _takes_two(progress):
+    from daskome.kernels.methods import takes_two
+
+    if not callable(progress) or not takes_two(progress):
         raise ValueError(
             f"progress={progress!r} must be True, for a bar, or a function that is called as progress(done, total)"
         )
     return progress
-
-
-def _takes_two(function: Callable[..., object]) -> bool:
-    try:
-        signature(function).bind(0, 1)
-    except TypeError:
-        return False
-    except ValueError:  # Functions in C may not say what they take.
-        return True
-    return True
 
 
 @dataclass(slots=True)

@@ -29,6 +29,7 @@ from daskome.stores import journal as journals, publish
 from daskome.stores.arrays import open_levels
 from daskome.stores.documents import write_text
 from daskome.stores.groups import read_attributes, reconsolidate
+from daskome.stores.objects import sync_codecs
 from daskome.stores.remembered import for_each, remembered
 
 PERCENTILES = (0.1, 99.9)
@@ -77,7 +78,7 @@ def _sample(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> np.ndarra
     )
     blocks = list(regions.blocks_of(region, pyramid.levels[-1].write_chunks))
     sample = (blocks[i] for i in regions.spread(len(blocks), SAMPLE_BLOCKS))
-    values = np.concatenate([np.ravel(np.asarray(array[regions.slices(block)])) for block in sample])
+    values = np.concatenate([np.ravel(sync_codecs.read(array, regions.slices(block))) for block in sample])
     return values[np.isfinite(values)]
 
 

@@ -32,6 +32,7 @@ from daskome.stores.differences import differences, differing
 from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes
 from daskome.stores.journal import Journal, SavedRun
 from daskome.stores.location import origin_of
+from daskome.stores.objects import sync_codecs
 
 SAMPLED_UNITS = 8
 """How many finished units of a stage are compared with the images, by one stored chunk each."""
@@ -189,7 +190,7 @@ def _holds(run: Run, unit: Unit, image: int) -> bool:
     region = _middle(unit.regions[0], level.layout.chunks)
     (array,) = open_levels(run.target / pass_.group, [level])
     expected = _pixels(run.sources[image], region, level.layout.chunks)
-    same = partial(_same, np.asarray(array[regions.slices(region)]))
+    same = partial(_same, np.asarray(sync_codecs.read(array, regions.slices(region))))
     return same(expected) or same(as_stored(array, expected))
 
 

@@ -15,7 +15,7 @@ from dask.local import get_sync
 
 from daskome.execution.schedulers import n_threads
 from daskome.execution.unit_graph import coarsen
-from daskome.inspection.stored_image import StoredImage, is_downsampled_length, pyramid_of, reason
+from daskome.inspection.stored_image import StoredImage, is_downsampled_length, pyramid_of
 from daskome.kernels.methods import METHODS, Method, check_loaded, stored_method
 from daskome.model import regions
 from daskome.model.chunks import longest_chunk
@@ -31,6 +31,8 @@ from daskome.sources.presence import check_there
 from daskome.sources.provenance import read_by
 from daskome.sources.views import expand_axes
 from daskome.stores.arrays import as_stored
+from daskome.stores.objects import sync_codecs
+from daskome.stores.objects.damage import reason
 
 Array = np.ndarray[Any, Any]
 SPAN_NBYTES = 64 * 2**20
@@ -80,7 +82,7 @@ class Comparison:
         region = regions.block(position, self.blocks, self.array.shape)
         where = f"{self.path} {regions.format_region(region, self.names)}"
         try:
-            stored = np.asarray(self.array[regions.slices(region)])
+            stored = np.asarray(sync_codecs.read(self.array, regions.slices(region)))
             expected = np.asarray(self.expected(region).compute(scheduler=get_sync))
             message = differing_blocks(stored, expected, region, self.names)
             if message:
@@ -122,7 +124,7 @@ class Recorded:
         region, recorded = self.fingerprint.regions[index], self.fingerprint.crc32[index]
         where = f"{self.path} {regions.format_region(region, self.names)}"
         try:
-            found = checksum(np.asarray(self.array[regions.slices(region)]))
+            found = checksum(np.asarray(sync_codecs.read(self.array, regions.slices(region))))
         except Exception as error:
             return Problem(where, f"cannot be compared with {self.origin}: {reason(error)}")
         if found == recorded:

@@ -93,7 +93,7 @@ def _said(store_path: StorePath, attributes: Mapping[str, Any]) -> Iterator[str]
 
 def _trouble(node: Node) -> str:
     if node.attributes is None:
-        return "MISSING"
+        return "MISSING" if node.trouble.startswith("there is no") else f"UNREADABLE ({node.trouble})"
     return "UNFINISHED" if UNFINISHED_KEY in node.attributes else ""
 
 

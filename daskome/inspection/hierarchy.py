@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from zarr.storage import StorePath
 
-from daskome.inspection.stored_image import read_document, reason
+from daskome.inspection.stored_image import read_document
 from daskome.model.json_values import JSONObject
 from daskome.model.paths import is_inside, join_paths
 from daskome.ome.detect import kinds_of, ome_of
@@ -15,6 +15,7 @@ from daskome.ome.image_label import LABELS
 from daskome.ome.rules.systems import links_of
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group
+from daskome.stores.objects.damage import lists_nothing, reason
 
 OME, LAYOUT = "OME", "bioformats2raw.layout"
 
@@ -98,7 +99,16 @@ def nodes(store_path: StorePath) -> Iterator[Node]:
     while todo:
         node = todo.pop()
         yield node
-        todo.extend(reversed([_opened(child) for child in _children(node)]))
+        todo.extend(reversed(_below(node)))
+
+
+def _below(node: Node) -> list[Node]:
+    """Return the nodes below a group; one that says why, if they cannot be found for an error in reading."""
+    try:
+        return [_opened(child) for child in _children(node)]
+    except Exception as error:  # Each kind of file system has errors of its own.
+        trouble = f"what is below {node.path or 'the group'} cannot be read: {reason(error)}"
+        return [Node(join_paths(node.path, "*"), node.store_path / "*", parent=node, trouble=trouble)]
 
 
 def _opened(node: Node) -> Node:
@@ -159,10 +169,12 @@ def _is_in(path: Any, name: str) -> bool:
 
 
 def _names(store_path: StorePath) -> list[str]:
-    """Return the names below a place, as far as the store can tell."""
+    """Return the names below a place, none where a store lists nothing."""
     try:
         return sorted(name for name in list_names(store_path) if not name.startswith("."))
-    except Exception:
+    except Exception as error:
+        if not lists_nothing(error):
+            raise
         return []
 
 

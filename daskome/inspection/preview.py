@@ -10,6 +10,7 @@ from daskome.ome.metadata import Multiscale
 from daskome.ome.read import read_multiscale
 from daskome.stores.groups import find_array, read_attributes
 from daskome.stores.location import locate
+from daskome.stores.objects.sync_codecs import read
 
 HEIGHT = 512
 """Of the finest level in the picture, at most, in pixels."""
@@ -62,7 +63,8 @@ def _slice(store_path: Any, image: Multiscale, path: str) -> np.ndarray[Any, Any
         raise ValueError(f"level {path} of {store_path} is missing")
     step = max(array.shape[-2] // HEIGHT, 1)
     middle: Any = tuple(n // 2 if axis.type == "space" else 0 for n, axis in zip(array.shape, image.axes, strict=True))
-    return np.asarray(array[(*middle[:-2], slice(None), slice(None))])[::step, ::step]
+    plane: Any = read(array, (*(slice(n, n + 1) for n in middle[:-2]), slice(None), slice(None)))
+    return np.asarray(plane).reshape(array.shape[-2:])[::step, ::step]
 
 
 def _stretched(plane: np.ndarray[Any, Any], finest: np.ndarray[Any, Any]) -> Gray:

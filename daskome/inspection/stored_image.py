@@ -27,6 +27,7 @@ from daskome.ome.versions import Version, likely_version, stated_version, versio
 from daskome.stores.documents import read_json
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
 from daskome.stores.location import locate
+from daskome.stores.objects.damage import reason
 
 Array = zarr.Array[Any]
 Numbers = tuple[float, ...]
@@ -205,12 +206,12 @@ def read_document(store_path: StorePath, name: str) -> Any:
     """Return a JSON document as it is stored, or None if it is missing or not JSON."""
     try:
         return read_json(store_path / name)
-    except (ValueError, OSError, RecursionError):
+    except (ValueError, RecursionError):
         return None
 
 
 def read_pyramid(target: Any, fs_options: Mapping[str, Any] | None = None) -> Pyramid:
-    """Return a stored image as a `Pyramid`: shapes, chunks, shards, codecs, scales of all levels that can be read.
+    """Return a stored image as a `Pyramid`: shapes, chunks, shards, codecs, scales of all levels.
 
     Parameters
     ----------
@@ -221,7 +222,7 @@ def read_pyramid(target: Any, fs_options: Mapping[str, Any] | None = None) -> Py
     Raises
     ------
     ValueError
-        If there is no image, or none of its levels can be read.
+        If there is no image, or one of its levels cannot be read.
 
     Examples
     --------
@@ -235,7 +236,7 @@ def read_pyramid(target: Any, fs_options: Mapping[str, Any] | None = None) -> Py
     image = read_stored_image(locate(target, fs_options, read_only=True))
     if isinstance(image, Problem):
         raise ValueError(str(image))
-    if not image.complete:
+    if image.problems or not image.complete:
         raise ValueError("; ".join(map(str, image.problems)) or "no level of the image can be read; verify says why")
     return pyramid_of(image)
 
@@ -281,11 +282,6 @@ def layout_of(array: Array) -> Layout:
 def dtype_of(array: Array) -> str:
     """Return the name of the dtype, whatever its byte order; raises for dtypes that are not numbers."""
     return str(array.dtype.newbyteorder("="))
-
-
-def reason(error: BaseException) -> str:
-    """Return the message of an error, with its type unless it is a ValueError."""
-    return str(error) if isinstance(error, ValueError) and str(error) else repr(error)
 
 
 def _find_level(

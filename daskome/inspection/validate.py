@@ -6,7 +6,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from posixpath import normpath
 from typing import Any
@@ -31,6 +31,7 @@ from daskome.ome.rules.walk import find_problems
 from daskome.ome.versions import Version, find_version, likely_version, stated_version, version_of
 from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
 from daskome.stores.location import locate
+from daskome.stores.objects.damage import reason
 
 Findings = Iterator[Problem]
 
@@ -134,7 +135,15 @@ def findings(groups: Sequence[Inspected]) -> Findings:
     for one in groups:
         yield from one.problems
         for agree in LINKS if one.node.attributes is not None else ():
-            yield from below(one.node.path, agree(one, by_path))
+            yield from below(one.node.path, _readable(agree(one, by_path)))
+
+
+def _readable(checks: Iterable[Problem]) -> Findings:
+    """Yield what checks find; that they cannot read something is a problem, too."""
+    try:
+        yield from checks
+    except OSError as error:
+        yield Problem("group", f"cannot be read: {reason(error)}")
 
 
 def _stated(node: Node) -> Version | None:
@@ -159,7 +168,7 @@ def _inspected(node: Node, version: Version, above: Version | None) -> Inspected
         return Inspected(node, version, (), tuple(below(node.path, [unfinished])))
     of_attributes = list(find_problems(node.attributes, version.name, label=node.role == "label"))
     images, unread = _images(node, version, of_attributes)
-    alone = [*of_attributes, *_of_group(node, version), *_in_hierarchy(node, above), *unread]
+    alone = [*of_attributes, *_readable(_of_group(node, version)), *_in_hierarchy(node, above), *unread]
     alone += [problem for image in images for problem in array_problems(image, node.is_label)]
     return Inspected(node, version, images, (*_unlisted(node), *below(node.path, alone)))
 

@@ -29,6 +29,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from typing import Any, Final
 
 import numpy as np
@@ -120,6 +121,7 @@ def find_method(method: str | Callable[..., Any] | Method) -> Method:
     if isinstance(method, Method):
         return method
     if callable(method):
+        _check_takes_windows(method, repr(method))
         return _from_function(method, _address(method))
     names = f"{', '.join(METHODS)}, 'module:function' or a callable"
     if not isinstance(method, str):
@@ -189,7 +191,28 @@ def _load(address: str) -> Callable[..., Any]:
         raise ValueError(f"method {address!r} cannot be imported ({error}): pass the callable") from error
     if not callable(target):
         raise ValueError(f"method {address!r} is a {type(target).__name__}: name a callable (windows, axis)")
+    _check_takes_windows(target, repr(address))
     return target  # type: ignore[no-any-return]
+
+
+def _check_takes_windows(function: Callable[..., Any], given: str) -> None:
+    if not takes_two(function):
+        raise ValueError(f"method {given} cannot be called with two arguments: give a callable (windows, axis)")
+
+
+def takes_two(function: Callable[..., Any]) -> bool:
+    """Whether a function can be called with two arguments, as far as it says: functions in C may not.
+
+    >>> takes_two(np.max), takes_two(len), takes_two(lambda: None)
+    (True, False, False)
+    """
+    try:
+        signature(function).bind(0, 1)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 # ---- the table

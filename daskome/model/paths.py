@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Any
 
+LONGEST_NAME = 255
+"""Bytes of the longest name that file systems take."""
+
 
 def is_inside(path: Any) -> bool:
     """Return whether a path leads to something inside the group.
@@ -20,6 +23,15 @@ def is_inside(path: Any) -> bool:
     """
     parts = path.split("/") if isinstance(path, str) else [""]
     return parts[0] != "" and all(part.strip(".") or not part for part in parts)
+
+
+def has_short_names(path: str) -> bool:
+    """Whether file systems take each name in a path: they have at most 255 bytes.
+
+    >>> has_short_names("labels/" + 255 * "a"), has_short_names("labels/" + 128 * "é")
+    (True, False)
+    """
+    return all(len(name.encode(errors="replace")) <= LONGEST_NAME for name in path.split("/"))
 
 
 def check_inside(path: str, what: str) -> None:

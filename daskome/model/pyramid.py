@@ -14,7 +14,7 @@ from daskome.model.image import ITEMSIZES, Image, check_image
 from daskome.model.layout import ArrayFormat, Layout, options_per_level, parser
 from daskome.model.level_options import StorageOptions, parse_level_options
 from daskome.model.limits import Limits, default_limits
-from daskome.model.paths import is_inside
+from daskome.model.paths import LONGEST_NAME, has_short_names, is_inside
 from daskome.model.regions import Region, Shape, ceil_div, n_blocks
 from daskome.model.storage_values import check_fill_value
 
@@ -215,9 +215,12 @@ def _paths(storage_options: StorageOptions) -> str:
     """Return the paths of levels, with ``{}`` for their number; raise a ValueError if levels cannot have them."""
     paths = parse_level_options(storage_options).paths
     rest = paths.replace("{}", "") if isinstance(paths, str) and paths.count("{}") == 1 else "{"
-    odd = set("{}\\") & set(rest) or not rest.isprintable()
+    odd = set("{}\\") & set(rest) or not rest.isprintable() or not has_short_names(paths)
     if odd or not is_inside(paths.format(0)) or paths.split("/")[0] in ("labels", ".daskome"):
-        raise ValueError(f"level_paths {paths!r} must be a path with {{}} for the number of a level, such as 's{{}}'")
+        raise ValueError(
+            f"level_paths {paths!r} must be a path with {{}} for the number of a level, such as 's{{}}', of names of at"
+            f" most {LONGEST_NAME} bytes"
+        )
     return paths
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from math import inf
 
 Progress = Callable[[int, int], None]
 ShowProgress = Progress | bool | None
@@ -48,11 +49,11 @@ def parse_nbytes(text: int | str, what: str = "") -> int:
     parts = re.fullmatch(r"(\d*\.?\d+(?:e[+-]?\d+)?)\s*(?:([kmgtpe])(i?))?b?", str(text).strip(), re.IGNORECASE)
     number, power, binary = parts.groups() if parts else ("0", None, None)
     base = 1024 if binary else 1000
-    nbytes = int(float(number) * base ** " kmgtpe".index((power or " ").lower()))
-    if nbytes < 1:
+    nbytes = float(number) * base ** " kmgtpe".index((power or " ").lower())
+    if not 1 <= nbytes < inf:
         given = f"{what} {text!r}".lstrip()
         raise ValueError(f"{given} is not a number of bytes; give one such as '8GB', '500 MiB' or 2000000000")
-    return nbytes
+    return int(nbytes)
 
 
 def format_duration(seconds: float) -> str:

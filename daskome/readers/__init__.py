@@ -14,6 +14,7 @@ from typing import Any
 
 from daskome.model.source import Origin, Source
 from daskome.readers.inputs import Input, parse
+from daskome.stores.objects.damage import locating_damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,11 @@ def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = No
 def _opened(reader: Reader, input_: Input) -> Source:
     """Return the image in an input; what its reader stumbles over, a damaged file, is a ValueError that names it."""
     module = import_module(f"{__name__}.{reader.module}")
-    try:
+    with locating_damage(lambda: input_.path, f"cannot be read as {reader.name}; it may be damaged"):
         source: Source = module.read(input_)
+        if 0 in source.shape:
+            raise ValueError(f"it has no pixels: its shape is {source.shape}")
         return source
-    except (OSError, ValueError, TypeError, ImportError, MemoryError):
-        raise
-    except Exception as error:
-        raise ValueError(f"{input_.path} cannot be read as {reader.name}; it may be damaged: {error!r}") from error
 
 
 def known() -> str:

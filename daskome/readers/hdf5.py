@@ -16,7 +16,8 @@ from daskome.sources.array_likes import open_hdf5
 from daskome.sources.dimension_names import known_dims
 
 ELEMENT_SIZE = "element_size_um"
-BOOKKEEPING = {"CLASS", "NAME", "DIMENSION_LABELS", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid"}
+LABELS_OF_AXES = "DIMENSION_LABELS"
+BOOKKEEPING = {"CLASS", "NAME", LABELS_OF_AXES, "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid"}
 """Attributes by which the library of HDF5 keeps its own order."""
 
 
@@ -26,7 +27,7 @@ def read(input_: Input) -> Source:
         part = _dataset(input_, file, _images(file))
         if file[part].shape is None:
             raise ValueError(f"{input_.path}::{part} is a null dataset: it has no pixels")
-        dims = known_dims([dim.label for dim in file[part].dims])
+        dims = known_dims(_labels(file[part]))
         left = _attributes(file[part].attrs)
         stored = imaris_image(file, part)
         said = replace(_sizes(file[part]) if stored is None else stored.said, left=left)
@@ -50,6 +51,13 @@ def _dataset(input_: Input, file: Any, images: dict[str, Any]) -> str:
     example = f"{PurePosixPath(input_.path).name}::name"
     datasets = listed([f"{name} {item.shape} {item.dtype}" for name, item in images.items()], "datasets")
     raise ValueError(f"{input_.path} {problem}; give one after ::, as in {example}, of {datasets}")
+
+
+def _labels(dataset: Any) -> list[str]:
+    """Return the labels of the axes, empty for none. HDF5's own function for them crashes on a damaged one."""
+    stored = np.ravel(dataset.attrs.get(LABELS_OF_AXES, ()))
+    found = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in stored.tolist()]
+    return found if len(found) == dataset.ndim else [""] * dataset.ndim
 
 
 def _sizes(dataset: Any) -> Described:

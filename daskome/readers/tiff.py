@@ -120,7 +120,7 @@ def _pixels(chunks: TiffChunks) -> Source:
     """Return the pixels of a series as they are stored: mapped into memory where they lie in one piece."""
     series = chunks.series
     if series.is_multifile or series.dataoffset is None:
-        return as_source(Reopenable(partial(TiffChunks, chunks.path, chunks.number), chunks))
+        return as_source(Reopenable(partial(TiffChunks, chunks.path, chunks.number), chunks, chunks.path))
     dtype = np.dtype(chunks.file.byteorder + series.dtype.char)
     source = as_source(np.memmap(chunks.path, dtype, "r", series.dataoffset, series.shape))
     if series.axes[-1] != "S":

@@ -1,7 +1,6 @@
 """zarr: an OME-Zarr image, of which level 0 is taken, one of its levels, or any other array."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -30,6 +29,7 @@ from daskome.stores.groups import (
     read_attributes,
 )
 from daskome.stores.location import locate
+from daskome.stores.objects.damage import reason
 
 JSON = Mapping[str, Any]
 Array = zarr.Array[Any]
@@ -40,7 +40,7 @@ def read(input_: Input) -> Source:
     location = locate(input_.path, input_.fs_options, read_only=True)
     array = find_array(location)
     if array is not None:
-        return _level(input_, array) or _plain(array)
+        return _level(input_, array)
     group = find_group(location)
     if group is not None:
         return _image(input_.path, group)
@@ -92,17 +92,33 @@ def _beside(group: zarr.Group, attributes: JSON) -> list[str]:
     return sorted(name for name in names if name not in own and not name.startswith("."))
 
 
-def _level(input_: Input, array: Array) -> Source | None:
-    """Return an array described by the OME-Zarr image of which it is a level; None where it is none."""
+def _level(input_: Input, array: Array) -> Source:
+    """Return an array described by the OME-Zarr image of which it is a level, or by itself where it is none.
+
+    What may describe it and cannot be read is named: its pixels can be read without.
+    """
+    unread: list[str] = []
     for parent, path in _parents(input_.path):
-        attributes = _attributes(parent, input_.fs_options)
+        try:
+            attributes = read_attributes(locate(parent, input_.fs_options, read_only=True)) or {}
+            found = None if UNFINISHED_KEY in attributes else _level_of(parent, path, array, attributes)
+        except Exception as error:  # Above a store may be what nobody may read; each kind has errors of its own.
+            unread.append(f"the metadata of {parent}, which cannot be read ({reason(error)})")
+            continue
         _check_finished(parent, attributes)
-        with suppress(ValueError):
-            multiscale = read_multiscale(attributes)
-            for dataset in multiscale.placed:
-                if dataset.path.strip("/") == path:
-                    return _described(parent, array, multiscale, dataset, attributes)
-    return None
+        if found is not None:
+            return found
+    plain = _plain(array)
+    return replace(plain, left=(*plain.left, *unread))
+
+
+def _level_of(parent: str, path: str, array: Array, attributes: JSON) -> Source | None:
+    """Return an array as the image in a group describes it, if it is a level of that."""
+    if "multiscales" not in ome_keys(attributes):
+        return None
+    multiscale = read_multiscale(attributes)
+    level = next((dataset for dataset in multiscale.placed if dataset.path.strip("/") == path), None)
+    return None if level is None else _described(parent, array, multiscale, level, attributes)
 
 
 def _parents(path: str) -> Iterator[tuple[str, str]]:
@@ -115,13 +131,6 @@ def _parents(path: str) -> Iterator[tuple[str, str]]:
         parent, *rest = path.rstrip("/").rsplit("/", up)
         if parent and not parent.endswith(("/", ":")):
             yield parent, "/".join(rest)
-
-
-def _attributes(path: str, fs_options: Mapping[str, Any]) -> JSON:
-    """Return the attributes of a group; empty where there is none, or it cannot be read."""
-    with suppress(Exception):
-        return read_attributes(locate(path, fs_options, read_only=True)) or {}
-    return {}
 
 
 def _check_finished(path: str, attributes: JSON) -> None:

@@ -16,6 +16,7 @@ from daskome.model.regions import Region, Shape
 from daskome.model.source import NO_PIXELS, Source, Volume
 from daskome.sources.blocks import as_declared, check_declared, to_numpy
 from daskome.stores.objects import sync_codecs
+from daskome.stores.objects.damage import first_damaged, locating_damage
 
 Array = np.ndarray[Any, Any]
 MAPPED_STEP_NBYTES = 2**20
@@ -43,7 +44,7 @@ class ExpandedArray:
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         """Return a part of the array."""
         inner = tuple(part for i, part in enumerate(index) if i not in self.where)
-        return np.expand_dims(to_numpy(self.array[inner]), self.where)
+        return np.expand_dims(to_numpy(sync_codecs.read(self.array, inner)), self.where)
 
 
 def expand_axes(source: Source, where: tuple[int, ...]) -> Source:
@@ -237,7 +238,8 @@ class Reopenable:
     def array(self) -> Any:
         """The array-like, opened when first needed."""
         if self._array is None:
-            self._array = self._opener()
+            with locating_damage(lambda: self.place):
+                self._array = self._opener()
         return self._array
 
     def __getattr__(self, name: str) -> Any:
@@ -246,8 +248,19 @@ class Reopenable:
         return getattr(self.array, name)
 
     def __getitem__(self, index: Any) -> Any:
-        """Return a part of the array."""
-        return self.array[index]
+        """Return a part of the array; a ValueError if the file is damaged there."""
+        array = self.array
+        with locating_damage(lambda: self._damaged_part(index)):
+            return array[index]
+
+    def _damaged_part(self, index: Any) -> str:
+        """Return the address of the first chunk in a part of the array that cannot be read."""
+        chunks = getattr(self._array, "chunks", None)
+        if chunks is None or not isinstance(index, tuple) or not all(isinstance(i, slice) for i in index):
+            return self.place
+        region = tuple(i.indices(n)[:2] for i, n in zip(index, self._array.shape, strict=False))
+        part = first_damaged(lambda block: self._array[regions.slices(block)], region, chunks)
+        return f"{self.place} [{', '.join(f'{start}:{stop}' for start, stop in part)}]"
 
     def __reduce__(self) -> tuple[type, tuple[Callable[[], Any], None, str]]:
         return type(self), (self._opener, None, self.place)

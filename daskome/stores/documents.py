@@ -12,13 +12,15 @@ from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.stores.kinds import kind_of
+from daskome.stores.objects.damage import locating_damage
 from daskome.stores.opened.bounded import check_document
 
 
 def read_text(path: StorePath) -> str | None:
     """Return a document, or None where there is none."""
     found = sync(_fetch(path))
-    return None if found is None else found.decode()
+    with locating_damage(lambda: str(path), "is not text"):
+        return None if found is None else found.decode()
 
 
 def read_json(path: StorePath) -> Any:

@@ -16,6 +16,7 @@ from daskome.model.paths import depth_of, join_paths, parents_of
 from daskome.ome.detect import OME_KEYS, ome_keys, ome_of
 from daskome.ome.versions import Version
 from daskome.stores.kinds import kind_of
+from daskome.stores.objects.damage import reason
 
 JSON = dict[str, Any]
 UNFINISHED_KEY = "daskome"
@@ -88,8 +89,7 @@ def reading(store_path: StorePath) -> Iterator[None]:
     try:
         yield
     except (*MALFORMED, RuntimeError) as error:
-        why = str(error) if isinstance(error, ValueError) and str(error) else repr(error)
-        raise ValueError(f"the metadata at {store_path} cannot be read: {why}") from error
+        raise ValueError(f"the metadata at {store_path} cannot be read: {reason(error)}") from error
 
 
 def create_unless_there(store_path: StorePath, arrays: ArrayFormat, attributes: dict[str, Any]) -> None:

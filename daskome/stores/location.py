@@ -33,6 +33,8 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
     """
     if not isinstance(fs_options, Mapping | None):
         raise TypeError(f"fs_options is a {type(fs_options).__name__}: give a dict, as in {{'anon': True}}")
+    if isinstance(target, str | os.PathLike) and "\0" in str(target):
+        raise ValueError(f"the path {str(target)!r} has a NUL character, which no file system takes")
     if target == "":
         raise ValueError("the path is empty; give one such as 'image.ome.zarr', or '.' for the working directory")
     if isinstance(target, str | os.PathLike):

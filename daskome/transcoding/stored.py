@@ -17,7 +17,7 @@ from daskome.ome.missing_axes import positions_of_missing
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.stores.documents import read_text
-from daskome.stores.groups import UNFINISHED_KEY, others_of
+from daskome.stores.groups import UNFINISHED_KEY, others_of, reading
 from daskome.stores.journal import JOURNAL
 from daskome.upgrade.documents import try_conversion
 from daskome.upgrade.groups import GroupChange, is_below, read_group, upwards
@@ -66,7 +66,8 @@ class StoredHierarchy:
         """Return an array, opened from the document that was read already; a cloud is asked for nothing more."""
         document = dict(self.tree.array(path) or {})
         own = {"attributes": self.tree.attributes(path)} if self.tree.zarr_format == 2 else {}
-        return zarr.Array.from_dict(self.place / path, {**document, **own})
+        with reading(self.place / path):
+            return zarr.Array.from_dict(self.place / path, {**document, **own})
 
 
 def stored_hierarchy(place: StorePath, tree: Tree, target: Version) -> StoredHierarchy:

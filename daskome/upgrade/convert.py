@@ -113,7 +113,7 @@ def _check_finished(store_path: StorePath, tree: Tree) -> None:
     for group in tree.groups:
         begun = JOURNAL in group.names and has_run(store_path / group.path)
         if begun or UNFINISHED_KEY in group.attributes(tree.zarr_format):
-            raise ValueError(f"{group.path or 'the image'} is unfinished: finish writing it, or write it again, first")
+            raise ValueError(f"{store_path / group.path} is unfinished: finish writing it, or write it again, first")
 
 
 def _check_formats(store_path: StorePath, tree: Tree, target: Version) -> None:

@@ -15,6 +15,7 @@ from daskome.ome.detect import ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.rules.systems import links_of
 from daskome.stores.documents import fetch_json, fetch_names
+from daskome.stores.objects.damage import lists_nothing
 
 V3, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES, V2_ALL = "zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"
 DOCUMENTS = (V3, V2_ALL, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES)
@@ -179,8 +180,8 @@ async def _listed(store_path: StorePath) -> tuple[str, ...]:
     """Return the names in a group; none where a store, opened only to be read, lists nothing, as on the web."""
     try:
         return tuple(sorted(await fetch_names(store_path)))
-    except Exception:  # Each kind of file system has errors of its own.
-        if not store_path.read_only:
+    except Exception as error:  # Each kind of file system has errors of its own.
+        if not (store_path.read_only and lists_nothing(error)):
             raise
         return ()
 

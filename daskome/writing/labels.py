@@ -16,6 +16,7 @@ from daskome.model.axes import Axis, reject_unknown
 from daskome.model.chunks import consolidated
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
+from daskome.model.paths import LONGEST_NAME, has_short_names
 from daskome.model.problem import Problem
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Shape
@@ -267,12 +268,22 @@ def image_at(store_path: StorePath) -> Pyramid | None:
 
 
 def stored_labels(store_path: StorePath) -> Iterator[tuple[str, StoredImage]]:
-    """Yield the paths and contents of an image's listed label images, if these can be read."""
+    """Yield the paths and contents of an image's listed label images.
+
+    Raises
+    ------
+    ValueError
+        If one of them, or one of its levels, cannot be read.
+    """
     listed = ome_of(read_attributes(store_path / LABELS) or {}).get("labels")
     for name in listed if isinstance(listed, list) else ():
         labels = read_stored_image(store_path / LABELS / str(name))
-        if isinstance(labels, StoredImage):
-            yield f"{LABELS}/{name}", labels
+        if isinstance(labels, Problem) or labels.problems or len(labels.complete) != len(labels.levels):
+            raise ValueError(
+                f"{store_path / LABELS / str(name)}: some of these labels cannot be read, and they must have as many"
+                " levels as their image (section 'labels'); `daskome validate` says why"
+            )
+        yield f"{LABELS}/{name}", labels
 
 
 def image_of_labels(store_path: StorePath) -> Pyramid | None:
@@ -290,11 +301,11 @@ def label_list_groups(names: Sequence[str]) -> list[Group]:
 def check_name(name: Any) -> None:
     """Raise a ValueError for a name that a label image cannot have."""
     text = name if isinstance(name, str) else ""
-    odd = text.startswith((".", "__")) or text == "zarr.json" or not text.isprintable()
+    odd = text.startswith((".", "__")) or text == "zarr.json" or not (text.isprintable() and has_short_names(text))
     if odd or not text.strip() or "/" in text or "\\" in text:
         raise ValueError(
-            f"label name {name!r} must be text without slashes or a leading dot: it is the name of a group"
-            " inside 'labels' (section 'labels')"
+            f"label name {name!r} must be text of at most {LONGEST_NAME} bytes without slashes or a leading dot: it is"
+            " the name of a group inside 'labels' (section 'labels')"
         )
 
 

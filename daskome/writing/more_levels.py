@@ -84,7 +84,7 @@ def _plans_of_labels(
     """Yield the paths and plans of an image's labels, which must have as many levels as it (section "labels")."""
     (group, pyramid), *_ = plan.images
     for path, labels in stored_labels(store_path):
-        if len(labels.complete) == len(labels.levels) == group.kept and not labels.problems:
+        if len(labels.levels) == group.kept:
             stored = pyramid_of(labels)
             level = stored.levels[0]
             image = Image(level.shape, stored.dtype, stored.axes, level.scale, level.translation, stored.name)

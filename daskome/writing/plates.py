@@ -7,6 +7,7 @@ from typing import Any
 
 from zarr.storage import StorePath
 
+from daskome.model.paths import LONGEST_NAME, has_short_names
 from daskome.model.source import Source
 from daskome.model.types import WellsLike
 from daskome.ome.checked import checked
@@ -160,6 +161,8 @@ def _path(key: Any) -> str:
     path = "/".join(map(str, key)) if isinstance(key, tuple) else key
     if not isinstance(path, str) or len(path.split("/")) != 2 or not all(path.split("/")):
         raise ValueError(f"well {key!r} must be row and column: 'A/1' or ('A', 1) (section 'plate')")
+    if not has_short_names(path):
+        raise ValueError(f"well {key!r} has a name of more than {LONGEST_NAME} bytes, which file systems do not take")
     return path
 
 

@@ -2,6 +2,7 @@
 
 import traceback
 import warnings
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from hypothesis import given, strategies as st
 import daskome
 from daskome.calls.signatures import calls_of
 from tests.strategies import law
+from tests.written import contents
 
 PLANE = np.zeros((8, 8), "u1")
 LEVELS = [PLANE, PLANE[:4, :4]]
@@ -49,11 +51,11 @@ ARGUMENTS = [
 ]
 
 
-def refusal(call: str, arguments: dict[str, Any]) -> ValueError | TypeError | None:
+def refusal(call: str, arguments: dict[str, Any]) -> Exception | None:
     """Return the error of a call; None if it works."""
     try:
         getattr(daskome, call)(**arguments)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, FileExistsError) as error:
         return error
     return None
 
@@ -64,16 +66,58 @@ def is_ours(error: BaseException) -> bool:
     return "daskome" in frame.filename and (frame.line or "").lstrip().startswith("raise ")
 
 
+@cache
+def old_image() -> dict[str, bytes]:
+    with TemporaryDirectory() as folder:
+        daskome.write_image(PLANE + 1, Path(folder, "a"), [2], axes="yx", labels={"cells": PLANE})
+        return contents(Path(folder))
+
+
 @pytest.mark.parametrize(("call", "name"), ARGUMENTS)
 @pytest.mark.sampled(9)
 @law(max_examples=25)
-@given(value=VALUES)
-def test_any_value_works_or_is_refused_before_anything_is_written(call: str, name: str, value: Any) -> None:
+@given(value=VALUES, over=st.booleans())
+def test_any_value_works_or_is_refused_before_anything_is_written(call: str, name: str, value: Any, over: bool) -> None:
     with TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
-        error = refusal(call, {**CALLS[call], "group": Path(folder, "a"), name: value})
+        before = old_image() if over else {}
+        for path, data in before.items():
+            Path(folder, path).parent.mkdir(parents=True, exist_ok=True)
+            Path(folder, path).write_bytes(data)
+        arguments = {**CALLS[call], "group": Path(folder, "a"), **({"overwrite": True} if over else {})}
+        error = refusal(call, {**arguments, name: value})
         if error is not None:
             assert is_ours(error), repr(error)
-            assert not list(Path(folder).iterdir())
+            assert contents(Path(folder)) == before
+
+
+@pytest.mark.parametrize("over", [True, False])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"compute": "Init"},
+        {"compute": 0},
+        {"overwrite": "no"},
+        {"progress": 5},
+        {"progress": lambda: None},
+        {"retries": "2"},
+        {"method": "nope"},
+        {"method": len},
+        {"method": lambda windows: windows},
+        {"method": "os:getcwd"},
+        {"memory": "1e400"},
+        {"labels": {"a" * 256: PLANE}},
+        {"labels": {"é" * 128: PLANE}},
+        {"level_paths": "a" * 300 + "{}"},
+    ],
+    ids=lambda one: f"{next(iter(one))}={str(next(iter(one.values())))[:20]}",
+)
+def test_an_argument_is_not_refused_late(tmp_path: Path, arguments: dict[str, Any], over: bool) -> None:
+    if over:
+        daskome.write_image(PLANE + 1, tmp_path / "a", [2], axes="yx")
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=next(iter(arguments)).rstrip("s")):
+        daskome.write_image(**{"image": PLANE, "group": tmp_path / "a", "axes": "yx", "overwrite": over, **arguments})
+    assert contents(tmp_path) == before
 
 
 NONE_IS_NO_CHOICE = ("axes", "axes_units", "fs_options", "method", "name", "label_metadata")

@@ -19,7 +19,9 @@ from zarr.core.sync import sync
 from zarr.registry import register_pipeline
 from zarr.storage import StorePath
 
+from daskome.model.regions import slices
 from daskome.stores.kinds import in_flight_to, waits_for_no_loop
+from daskome.stores.objects.damage import first_damaged, locating_damage
 
 try:
     from zarr.abc.store import SupportsSetSync
@@ -137,10 +139,31 @@ async def _put_all(path: StorePath, objects: Mapping[str, AnyBuffer], at_once: i
 
 
 def read(array: Any, index: Sequence[slice]) -> Any:
-    """Return a part of an array-like."""
-    if isinstance(array, zarr.Array) and (found := _run_inline(array, lambda: array.async_array.getitem(tuple(index)))):
-        return found[0]
-    return array[tuple(index)]
+    """Return a part of an array-like.
+
+    Raises
+    ------
+    ValueError
+        If it is a zarr array and a stored object cannot be decoded; codecs raise errors of any type.
+    """
+    if not isinstance(array, zarr.Array):
+        return array[tuple(index)]
+    with locating_damage(lambda: _damaged_object(array, index)):
+        return _read(array, index)
+
+
+def _read(array: "zarr.Array[Any]", index: Sequence[slice]) -> Any:
+    found = _run_inline(array, lambda: array.async_array.getitem(tuple(index)))
+    return found[0] if found else array[tuple(index)]
+
+
+def _damaged_object(array: "zarr.Array[Any]", index: Sequence[slice]) -> str:
+    """Return the address of the first stored object in a part of an array that cannot be decoded."""
+    grid = array.shards or array.chunks
+    region = tuple(i.indices(n)[:2] for i, n in zip(index, array.shape, strict=True))
+    block = first_damaged(lambda part: _read(array, slices(part)), region, grid)
+    position = tuple(start // n for (start, _), n in zip(block, grid, strict=True))
+    return str(array.store_path / array.metadata.encode_chunk_key(position))
 
 
 def _run_inline(array: "zarr.Array[Any]", begin: Callable[[], Coroutine[Any, Any, Any]]) -> tuple[Any, ...]:
