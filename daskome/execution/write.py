@@ -19,6 +19,7 @@ from daskome.execution.finished.lost import check_stored, redoing_lost
 from daskome.execution.publish import publish_plan
 from daskome.execution.runner import Part, Run
 from daskome.execution.unit_task import UnitTask, split_payload
+from daskome.model.problem import or_unfinished
 from daskome.model.source import Origin, Source
 from daskome.model.text import Progress, format_nbytes
 from daskome.ome.read import merged
@@ -133,10 +134,11 @@ class Write:
             journals.end_journal(self.home)
         else:
             run = self.init()
-            with redoing_lost(run):
-                runner.write_units(run, self.retries, progress)
-            check_stored(run)
-            publish_plan(run)
+            with or_unfinished(self.home, "could not be written"):
+                with redoing_lost(run):
+                    runner.write_units(run, self.retries, progress)
+                check_stored(run)
+                publish_plan(run)
         return self.plan
 
     def later(self) -> "DelayedWrite":
@@ -232,6 +234,7 @@ def _all_done(units: list[None]) -> None:
 
 def _finish(run: Run, finished: bool, after: None) -> Plan:
     if not finished:
-        check_stored(run)
-        publish_plan(run)
+        with or_unfinished(run.target, "could not be published"):
+            check_stored(run)
+            publish_plan(run)
     return run.plan

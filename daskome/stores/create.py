@@ -1,17 +1,17 @@
 """Create the groups and arrays of a plan: arrays empty, groups marked as unfinished."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from operator import attrgetter
 
 import zarr
 from zarr.core.buffer import Buffer
 from zarr.core.sync import sync
 from zarr.storage import MemoryStore, StorePath
 
+from daskome.model.problem import REFUSALS, or_unfinished
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.source import Origin
 from daskome.ome.metadata import Metadata
@@ -20,7 +20,9 @@ from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Group, Plan
 from daskome.stores import journal as journals
 from daskome.stores.arrays import Documents, create_array
+from daskome.stores.documents import write_text
 from daskome.stores.groups import (
+    BOTH_FORMATS,
     CONSOLIDATED,
     JSON,
     UNFINISHED_KEY,
@@ -29,10 +31,12 @@ from daskome.stores.groups import (
     create_unless_there,
     find_group,
     is_consolidated,
+    make_group,
     read_attributes,
     set_attributes,
 )
 from daskome.stores.journal import Journal
+from daskome.stores.location import folder_of
 from daskome.stores.remembered import for_each
 
 
@@ -82,6 +86,9 @@ def create_arrays(
 ) -> None:
     """Create the groups and arrays of a plan, empty; groups of images are marked as unfinished.
 
+    What can be refused comes first, what is lost by it last: an unfinished run that was here ends, groups are marked,
+    what could be taken for the old image goes, then its arrays.
+
     Parameters
     ----------
     target : StorePath
@@ -95,22 +102,115 @@ def create_arrays(
         Begins last: a plan that is in a journal has all its arrays.
     origins : sequence of Origin
         Where the images of the plan come from, for the journal.
+
+    Raises
+    ------
+    OSError
+        If the store refuses the first change: nothing is written.
+    WriteError
+        If it refuses a later one: what is there says that it is unfinished.
     """
     lasting, fingerprint = [group for group in plan.groups if not group.temporary], plan.fingerprint
     replaced = _by_group(old, {group.path for group in lasting})
     marks = {group.path: _mark(group, replaced.get(group.path, ()), fingerprint) for group in lasting}
-    by_depth = groupby(sorted(lasting, key=attrgetter("depth")), key=attrgetter("depth"))
-    for _, groups in by_depth:  # A folder is never without its group.
-        for_each(target, lambda group: _begin(target / group.path, plan, group, marks[group.path]), groups)
-    if target.store.supports_deletes:
-        journals.delete_journal(target / plan.home)
-        for_each(target, lambda path: sync((target / path).delete_dir()), old)
-    for_each(target, lambda group: _clear(target / group.path, plan, group), reversed(plan.groups))
-    held = [group for group in reversed(plan.groups) if group.pyramid is not None]
-    made = [(group, one) for group in held for one in documents[group.path].items()]
-    steps = [partial(_put, target / group.path / key, document) for group, (key, document) in made]
-    for_each(target, partial.__call__, [*steps, partial(journals.save_plan, journal, plan, origins)])
-    journals.begin(journal)
+    for path in journals.copies_taken(target / plan.home) if old else ():  # By a run that was killed as it ended.
+        marks.get(path, {})[CONSOLIDATED] = True
+    made = for_each(target, lambda group: _beginning(target, plan, group, marks[group.path]), lasting)
+    if old:
+        _try_to_delete(target / old[0])
+    kept = {begun.group.path: begun.mark for begun in made if begun.group.kept}
+    if kept:
+        journals.announce(target / plan.home, kept)
+    journals.delete_journal(target / plan.home, but_announced=bool(kept))
+    by_depth = [list(level) for _, level in groupby(sorted(made, key=_depth), key=_depth)]
+    with _or_refused(target, by_depth[0]):
+        for_each(target, partial(_begin, target, plan), by_depth[0])
+    with or_unfinished(target, "could not be begun"):
+        for level in by_depth[1:]:  # A folder is never without its group.
+            for_each(target, partial(_begin, target, plan), level)
+        _replace_with_empty(target, plan, made, old)
+        held = [group for group in reversed(plan.groups) if group.pyramid is not None]
+        each = [(group, one) for group in held for one in documents[group.path].items()]
+        steps = [partial(_put, target / group.path / key, document) for group, (key, document) in each]
+        consolidated = [begun.group.path for begun in made if begun.mark.get(CONSOLIDATED)]
+        save = partial(journals.save_plan, journal, plan, origins, consolidated)
+        for_each(target, partial.__call__, [*steps, save])
+        journals.begin(journal)
+
+
+def _try_to_delete(array: StorePath) -> None:
+    """Write and delete an object in an array that goes: a store that refuses this does so while the array is whole.
+
+    A folder has been asked already (`daskome.stores.conflicts`).
+    """
+    if folder_of(array) is None:
+        write_text(array / TRIAL, "")
+        sync((array / TRIAL).delete())
+
+
+TRIAL = ".daskome-trial"
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """A group as it is before anything changes, and the attribute that will mark it as unfinished."""
+
+    group: Group
+    attributes: JSON | None
+    mark: JSON
+
+
+def _depth(begun: _Beginning) -> int:
+    return begun.group.depth
+
+
+def _beginning(target: StorePath, plan: Plan, group: Group, mark: JSON) -> _Beginning:
+    """Look at a group. What a mark says of what was there outlives any number of starts."""
+    there = find_group(target / group.path)
+    if there is None:
+        return _Beginning(group, None, mark)
+    attributes = there.attrs.asdict()
+    old = attributes.get(UNFINISHED_KEY)
+    if group.pyramid is not None:
+        before = old if isinstance(old, dict) else {}
+        is_other = there.metadata.zarr_format != find_version(plan.version).arrays.zarr_format
+        said = {CONSOLIDATED: is_consolidated(target / group.path), BOTH_FORMATS: is_other}
+        mark = {**mark, **{key: True for key, value in said.items() if value or before.get(key)}}
+    return _Beginning(group, attributes, mark)
+
+
+@contextmanager
+def _or_refused(target: StorePath, first: Sequence[_Beginning]) -> Iterator[None]:
+    """Let an error be a refusal while the first groups are as they were; else it is a `WriteError`."""
+    try:
+        yield
+    except REFUSALS:
+        if all(_is_as_before(target, begun) for begun in first):
+            raise
+        with or_unfinished(target, "could not be begun"):
+            raise
+
+
+def _is_as_before(target: StorePath, begun: _Beginning) -> bool:
+    path = target / begun.group.path
+    if begun.attributes is None:
+        return not any(sync((path / name).exists()) for name in ("zarr.json", *V2_DOCUMENTS))
+    return read_attributes(path) == begun.attributes
+
+
+def _replace_with_empty(target: StorePath, plan: Plan, made: Sequence[_Beginning], old: Sequence[str]) -> None:
+    """Delete what is replaced, whose groups are marked: first what a reader could take for the image."""
+    if not target.store.supports_deletes:
+        return
+    images = [begun for begun in made if begun.attributes is not None and _is_anew(begun.group)]
+    for_each(target, partial(_take_copies, target), images)
+    for_each(target, lambda path: sync((target / path).delete_dir()), old)
+    for_each(target, partial(_change_format, target, plan), images)
+
+
+def _is_anew(group: Group) -> bool:
+    """Whether a plan makes a group an image, and not one that is there gets more levels."""
+    return group.pyramid is not None and not group.kept
 
 
 def _by_group(paths: Iterable[str], groups: Container[str]) -> dict[str, list[str]]:
@@ -127,18 +227,21 @@ def _by_group(paths: Iterable[str], groups: Container[str]) -> dict[str, list[st
     return by_group
 
 
-def _begin(target: StorePath, plan: Plan, group: Group, mark: JSON) -> None:
+def _begin(target: StorePath, plan: Plan, begun: _Beginning) -> None:
     """Take from a group what makes it an image, if it is to hold another."""
-    attributes, arrays = read_attributes(target), find_version(plan.version).arrays
-    if attributes is not None and group.pyramid is not None and not group.kept:
-        if _had_copies(target, attributes):
-            mark = {**mark, CONSOLIDATED: True}
-        set_attributes(target, arrays, {**attributes_of_others(attributes), UNFINISHED_KEY: mark})
-    elif attributes is None and group.pyramid is None and group.path != plan.keeper:
-        _make_group(target, plan, group, {} if group.metadata.plate is None else {UNFINISHED_KEY: mark})
-    elif attributes is None:
+    group, arrays, path = begun.group, find_version(plan.version).arrays, target / begun.group.path
+    if begun.attributes is not None:
+        if _is_anew(group):
+            set_attributes(path, arrays, _marked(begun))
+    elif group.pyramid is None and group.path != plan.keeper:
+        _make_group(path, plan, group, {} if group.metadata.plate is None else {UNFINISHED_KEY: begun.mark})
+    else:
         with suppress(zarr.errors.ContainsGroupError):  # Another process has just made it, for a part of its own.
-            set_attributes(target, arrays, {UNFINISHED_KEY: mark})
+            set_attributes(path, arrays, _marked(begun))
+
+
+def _marked(begun: _Beginning) -> JSON:
+    return {**attributes_of_others(begun.attributes), UNFINISHED_KEY: begun.mark}
 
 
 def _make_group(target: StorePath, plan: Plan, group: Group, attributes: JSON) -> None:
@@ -152,38 +255,26 @@ def _make_group(target: StorePath, plan: Plan, group: Group, attributes: JSON) -
         create_unless_there(target, version.arrays, {**attributes, **empty})
 
 
-def _had_copies(target: StorePath, attributes: JSON) -> bool:
-    """Whether an image that is replaced holds consolidated metadata, or did when it was begun to be replaced."""
-    mark = attributes.get(UNFINISHED_KEY)
-    return is_consolidated(target) or (isinstance(mark, dict) and bool(mark.get(CONSOLIDATED)))
-
-
 def _mark(group: Group, replaced: Iterable[str], fingerprint: str) -> JSON:
     """Return the attribute that marks a group as unfinished, and lists its arrays: the plan's and those that go."""
-    levels = [] if group.pyramid is None else [level.path for level in group.pyramid.levels]
+    levels = [] if group.pyramid is None else [level.path for level in group.pyramid.levels[group.kept :]]
     return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*levels, *replaced})}
 
 
-def _clear(target: StorePath, plan: Plan, group: Group) -> None:
-    """Delete documents of a group that would contradict it."""
-    stale = [] if group.pyramid is None or group.kept else _stale_documents(target, plan)
-    unfinished = read_attributes(target) if stale else None
-    for name in stale:
-        sync((target / name).delete())
-    if unfinished is not None:
-        set_attributes(target, find_version(plan.version).arrays, unfinished)
+def _take_copies(target: StorePath, begun: _Beginning) -> None:
+    """Delete the copies of metadata that zarr v2 keeps in a document of their own, and that still show an image."""
+    if begun.mark.get(CONSOLIDATED):
+        sync((target / begun.group.path / ".zmetadata").delete())
+
+
+def _change_format(target: StorePath, plan: Plan, begun: _Beginning) -> None:
+    """Give a group a document of the format of the plan, if it has one of the other, and only then delete that."""
+    if begun.mark.get(BOTH_FORMATS):
+        path, arrays = target / begun.group.path, find_version(plan.version).arrays
+        make_group(path, arrays, _marked(begun))
+        for name in V2_DOCUMENTS if arrays.zarr_format == 3 else ("zarr.json",):
+            sync((path / name).delete())
 
 
 def _put(path: StorePath, document: Buffer) -> None:
     sync(path.set(document))
-
-
-def _stale_documents(target: StorePath, plan: Plan) -> list[str]:
-    """Return those documents of a group that would contradict new ones: of another zarr format, or consolidated."""
-    group = find_group(target)
-    if group is None or not target.store.supports_deletes:
-        return []
-    stale = [".zmetadata"] if group.metadata.zarr_format == 2 else []
-    if group.metadata.zarr_format != find_version(plan.version).arrays.zarr_format:
-        stale += V2_DOCUMENTS if group.metadata.zarr_format == 2 else ["zarr.json"]
-    return stale
