@@ -28,10 +28,10 @@ from daskome.planning.work import Workers
 from daskome.sources.pieces import source_piece
 from daskome.stores import journal as journals
 from daskome.stores.arrays import as_stored, open_levels
-from daskome.stores.differences import differences, differing
 from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes
 from daskome.stores.journal import Journal, SavedRun
 from daskome.stores.location import origin_of
+from daskome.stores.targets.differences import differences, differing
 
 SAMPLED_UNITS = 8
 """How many finished units of a stage are compared with the images, by one stored chunk each."""

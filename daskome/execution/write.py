@@ -29,12 +29,12 @@ from daskome.sources.pieces import with_shared_results
 from daskome.sources.provenance import stored_at
 from daskome.stores import journal as journals
 from daskome.stores.arrays import Documents
-from daskome.stores.conflicts import arrays_to_replace, check_no_overlap
-from daskome.stores.create import array_documents, create_arrays
 from daskome.stores.groups import read_attributes
 from daskome.stores.journal import Journal
 from daskome.stores.location import is_local_to_process, origin_of
 from daskome.stores.remembered import forget, forgotten
+from daskome.stores.targets.conflicts import arrays_to_replace, check_no_overlap
+from daskome.stores.targets.create import array_documents, create_arrays
 
 MOST_UNITS = 100_000
 """How many units one graph may hold. To make it takes minutes and more than a GiB, before anything is computed."""
@@ -89,7 +89,7 @@ class Write:
         FileNotFoundError, TypeError
             If what is read is not there, or not for the workers that would read it.
         FileExistsError, PermissionError, NotADirectoryError
-            As `daskome.stores.conflicts.arrays_to_replace`.
+            As `daskome.stores.targets.conflicts.arrays_to_replace`.
         """
         self.plan.check_functions()
         check_sources(self.target, self.plan, self.sources)

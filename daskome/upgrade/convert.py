@@ -13,10 +13,10 @@ from daskome.model.types import FileSystemOptions, FormatLike, GroupLike
 from daskome.ome.detect import ome_keys, ome_of, version_in
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version, stated_version
 from daskome.stores.documents import put_text
-from daskome.stores.folders import links_to, locked_folders
 from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
 from daskome.stores.journal import JOURNAL, has_run
 from daskome.stores.location import locate, parent_of
+from daskome.stores.targets.folders import links_to, locked_folders
 from daskome.upgrade.documents import Work, try_conversion, upgrade_work, work_in_place
 from daskome.upgrade.groups import GroupChange, read_group
 from daskome.upgrade.tree import V3, Tree, build_tree, gather, read_nodes

@@ -15,7 +15,7 @@ from daskome.ome.detect import ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.rules.systems import links_of
 from daskome.stores.documents import fetch_json, fetch_names
-from daskome.stores.folders import loops
+from daskome.stores.targets.folders import loops
 
 V3, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES, V2_ALL = "zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"
 DOCUMENTS = (V3, V2_ALL, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES)

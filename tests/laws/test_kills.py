@@ -19,9 +19,9 @@ from zarr.storage import MemoryStore
 
 import daskome
 from daskome.model.problem import REFUSALS
-from daskome.stores.create import TRIAL
 from daskome.stores.groups import UNFINISHED_KEY
 from daskome.stores.journal import JOURNAL
+from daskome.stores.targets.create import TRIAL
 from daskome.upgrade import tree
 from tests import kills
 from tests.conftest import plan_as_if_large

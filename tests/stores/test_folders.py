@@ -17,7 +17,7 @@ from zarr.storage import LocalStore, LoggingStore, MemoryStore, StorePath
 import daskome
 from daskome.cli.main import main
 from daskome.model.paths import parents_of
-from daskome.stores.folders import links_to, locked_folders
+from daskome.stores.targets.folders import links_to, locked_folders
 from tests.written import contents, is_image
 
 PLANE = np.arange(1, 97, dtype="uint16").reshape(12, 8)

@@ -96,8 +96,8 @@ def create_arrays(
     documents : mapping of str to dict
         Those of its arrays, by the paths of groups (`array_documents`).
     old : sequence of str
-        Levels of the images that are there, which go (`daskome.stores.conflicts.arrays_to_replace`). What made them
-        images goes before them, so no reader takes a mixture for whole. Nothing else is touched.
+        Levels of the images that are there, which go (`daskome.stores.targets.conflicts.arrays_to_replace`). What made
+        them images goes before them, so no reader takes a mixture for whole. Nothing else is touched.
     journal : Journal
         Begins last: a plan that is in a journal has all its arrays.
     origins : sequence of Origin
@@ -141,7 +141,7 @@ def create_arrays(
 def _try_to_delete(array: StorePath) -> None:
     """Write and delete an object in an array that goes: a store that refuses this does so while the array is whole.
 
-    A folder has been asked already (`daskome.stores.conflicts`).
+    A folder has been asked already (`daskome.stores.targets.conflicts`).
     """
     if folder_of(array) is None:
         write_text(array / TRIAL, "")

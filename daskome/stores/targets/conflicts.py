@@ -17,7 +17,6 @@ from daskome.ome.versions import find_version
 from daskome.planning.plan import Group, Plan
 from daskome.stores import journal as journals
 from daskome.stores.documents import list_names, read_json
-from daskome.stores.folders import links_to, locked_folders
 from daskome.stores.groups import (
     JSON,
     UNFINISHED_KEY,
@@ -32,6 +31,7 @@ from daskome.stores.journal import JOURNAL
 from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of
 from daskome.stores.remembered import for_each
+from daskome.stores.targets.folders import links_to, locked_folders
 
 LITTER = frozenset((".DS_Store", ".localized", ".directory", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir"))
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
