@@ -192,10 +192,11 @@ def _or_refused(target: StorePath, first: Sequence[_Beginning]) -> Iterator[None
 
 
 def _is_as_before(target: StorePath, begun: _Beginning) -> bool:
+    """Whether nothing of a group has changed; where another run had begun, that has ended."""
     path = target / begun.group.path
     if begun.attributes is None:
         return not any(sync((path / name).exists()) for name in ("zarr.json", *V2_DOCUMENTS))
-    return read_attributes(path) == begun.attributes
+    return UNFINISHED_KEY not in begun.attributes and read_attributes(path) == begun.attributes
 
 
 def _replace_with_empty(target: StorePath, plan: Plan, made: Sequence[_Beginning], old: Sequence[str]) -> None:
