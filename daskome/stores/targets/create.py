@@ -1,6 +1,6 @@
 """Create the groups and arrays of a plan: arrays empty, groups marked as unfinished."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -129,13 +129,18 @@ def create_arrays(
         for level in by_depth[1:]:  # A folder is never without its group.
             for_each(target, partial(_begin, target, plan), level)
         _replace_with_empty(target, plan, made, old)
-        held = [group for group in reversed(plan.groups) if group.pyramid is not None]
-        each = [(group, one) for group in held for one in documents[group.path].items()]
-        steps = [partial(_put, target / group.path / key, document) for group, (key, document) in each]
         consolidated = [begun.group.path for begun in made if begun.mark.get(CONSOLIDATED)]
         save = partial(journals.save_plan, journal, plan, origins, consolidated)
-        for_each(target, partial.__call__, [*steps, save])
+        steps: list[Callable[[], None]] = [*_array_steps(target, plan, documents), save]
+        for_each(target, lambda step: step(), steps)
         journals.begin(journal)
+
+
+def _array_steps(target: StorePath, plan: Plan, documents: Mapping[str, Documents]) -> Iterator[Callable[[], None]]:
+    """Yield what puts each document of the arrays of a plan."""
+    for group in reversed(plan.groups):
+        for key, document in documents[group.path].items() if group.pyramid is not None else ():
+            yield partial(_put, target / group.path / key, document)
 
 
 def _try_to_delete(array: StorePath) -> None:
