@@ -9,12 +9,11 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.execution.batch.parts import finish as finish, run_part as run_part
     from daskome.execution.batch.script import batch_script as batch_script
     from daskome.execution.batch.status import status as status
-    from daskome.execution.unit_task import WriteError as WriteError
     from daskome.inspection.preview import preview as preview
     from daskome.inspection.validate import validate as validate
     from daskome.inspection.verify import verify as verify
     from daskome.kernels.methods import METHODS as METHODS
-    from daskome.model.problem import Problem as Problem
+    from daskome.model.problem import Problem as Problem, WriteError as WriteError
     from daskome.model.source import Volume as Volume
     from daskome.ome.omero import Channel as Channel
     from daskome.planning.plan import Plan as Plan
@@ -43,7 +42,7 @@ _HOMES = {
     "Plan": "planning.plan",
     "Problem": "model.problem",
     "Volume": "model.source",
-    "WriteError": "execution.unit_task",
+    "WriteError": "model.problem",
     "add_levels": "writer",
     "batch_script": "execution.batch.script",
     "convert_metadata": "upgrade.convert",

@@ -589,7 +589,7 @@ def add_levels(
     """Add coarser levels to a stored image, and to its labels, without touching the levels that are there.
 
     Readers see the image as before until the new levels are complete; then its metadata change in one write. After a
-    failure, call this again with ``overwrite=True``.
+    failure, the same call with ``resume=True`` goes on; with ``overwrite=True`` it starts anew.
 
     Parameters
     ----------

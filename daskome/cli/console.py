@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from daskome.execution.progress import Pace, TextBar
+from daskome.model.problem import REFUSALS
 from daskome.model.urls import without_credentials
 
 FAILED, REFUSED, STOPPED, INTERRUPTED = 1, 2, 75, 130
@@ -106,7 +107,7 @@ def _warnings() -> Iterator[None]:
 
 def _failure(error: Exception) -> tuple[str, int]:
     """Return message and exit status: our own messages unchanged, other errors in one line with their type."""
-    if isinstance(error, ValueError | TypeError | OSError | ImportError):
+    if isinstance(error, REFUSALS):
         return str(error), REFUSED
     if can_go_on(error):
         return str(error), FAILED
@@ -115,7 +116,7 @@ def _failure(error: Exception) -> tuple[str, int]:
 
 def can_go_on(error: Exception) -> bool:
     """Whether what was written stays, and the rest can be written later."""
-    from daskome.execution.unit_task import WriteError
+    from daskome.model.problem import WriteError
 
     return isinstance(error, WriteError)
 

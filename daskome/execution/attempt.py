@@ -6,7 +6,8 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from typing import Any
 
-from daskome.execution.unit_task import UnitTask, WriteError, run_with_payload
+from daskome.execution.unit_task import UnitTask, run_with_payload
+from daskome.model.problem import WriteError
 from daskome.model.urls import cause_of, shown_error
 from daskome.stores import journal as journals
 

@@ -23,7 +23,8 @@ from dask.highlevelgraph import HighLevelGraph
 
 from daskome._version import __version__
 from daskome.execution.schedulers import UNIT_PREFIX, workers_of
-from daskome.execution.unit_task import UnitTask, WriteError, run_with_payload, split_payload
+from daskome.execution.unit_task import UnitTask, run_with_payload, split_payload
+from daskome.model.problem import WriteError
 from daskome.model.regions import spread
 from daskome.model.source import Source
 from daskome.model.text import format_nbytes

@@ -8,8 +8,8 @@ import numpy as np
 import zarr
 
 from daskome.execution.runner import Run
-from daskome.execution.unit_task import WriteError
 from daskome.model.paths import join_paths
+from daskome.model.problem import WriteError
 from daskome.model.pyramid import Level
 from daskome.model.regions import Region, format_region, slices, spread
 from daskome.ome.fingerprint import MOST_BLOCKS, Fingerprint, block_region, checksum, sampled

@@ -90,13 +90,15 @@ def publish_plan(run: Run) -> None:
     plan, target = run.plan, remembered(run.target)
     publish.delete_partial_files(target, plan)
     fingerprints = recorded_fingerprints(run)
-    lasting, consolidated = [group for group in plan.groups if not group.temporary], list[str]()
+    lasting, consolidated = [group for group in plan.groups if not group.temporary], set[str]()
+    if not run.is_new or any(group.kept for group in lasting):
+        consolidated.update(journals.consolidated_groups(run.journal))
     by_depth = sorted(lasting, key=attrgetter("depth"), reverse=target.store.supports_deletes)
     for _, groups in groupby(by_depth, key=attrgetter("depth")):
         held = for_each(target, lambda group: _publish(run, target, group, fingerprints.get(group.path)), groups)
-        consolidated += [path for path in held if path is not None]
-    journals.end_journal(run.journal.home)
+        consolidated.update(path for path in held if path is not None)
     reconsolidate(target, consolidated)
+    journals.end_journal(run.journal.home)
 
 
 def _publish(run: Run, target: StorePath, group: Group, fingerprint: Fingerprint | None) -> str | None:

@@ -28,11 +28,11 @@ from daskome.planning.work import Workers
 from daskome.sources.pieces import source_piece
 from daskome.stores import journal as journals
 from daskome.stores.arrays import as_stored, open_levels
-from daskome.stores.differences import differences, differing
 from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes
 from daskome.stores.journal import Journal, SavedRun
 from daskome.stores.location import origin_of
 from daskome.stores.objects import sync_codecs
+from daskome.stores.targets.differences import differences, differing
 
 SAMPLED_UNITS = 8
 """How many finished units of a stage are compared with the images, by one stored chunk each."""
@@ -59,18 +59,21 @@ def resumed(write: Write) -> Write:
         _check_pixels(run, _finished_units(plan, saved.journal))
         return replace(write, plan=plan, journal=saved.journal)
     found = _attributes_there(write)
+    whole = [group.path for group, pyramid in write.plan.images if _is_whole(found[group.path], group, pyramid)]
+    if len(whole) == len(write.plan.images):
+        return _finished(write)
     marks = [attributes[UNFINISHED_KEY] for attributes in found.values() if UNFINISHED_KEY in attributes]
+    marks += journals.announced(write.home).values()
     if marks:  # Killed while its arrays were created: there are no pixels yet.
         if any(not isinstance(mark, dict) or mark.get("fingerprint") != write.plan.fingerprint for mark in marks):
             raise ValueError(f"{write.home} was begun with other settings; overwrite=True starts anew")
         return replace(write, overwrite=True)
-    whole = [group.path for group, pyramid in write.plan.images if _is_whole(found[group.path], group, pyramid)]
-    if whole and len(whole) < len(write.plan.images):
+    if whole:
         raise FileExistsError(
             f"{write.target} has some of these images already, such as {whole[0]!r}, and no write of all of them was"
             " begun there; leave those out, or overwrite=True replaces them"
         )
-    return _finished(write) if whole else write
+    return write
 
 
 def _attributes_there(write: Write) -> dict[str, JSON]:

@@ -26,7 +26,8 @@ from daskome.execution.attempt import Attempt
 from daskome.execution.cluster import is_killed
 from daskome.execution.executors import Executor, open_executor
 from daskome.execution.progress import Tally, hearing_of_blocks
-from daskome.execution.unit_task import UnitTask, WriteError
+from daskome.execution.unit_task import UnitTask
+from daskome.model.problem import WriteError
 from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
 from daskome.model.text import Progress, format_nbytes, pluralize

@@ -17,6 +17,7 @@ from dask.local import get_sync
 
 from daskome.execution import unit_graph
 from daskome.execution.allocator import tune_allocator
+from daskome.model.problem import WriteError
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
 from daskome.planning.plan import Unit
@@ -34,11 +35,6 @@ from daskome.stores.objects import inventory
 from daskome.stores.objects.complete import CompleteStore
 from daskome.stores.objects.encoded import EncodedChunks
 from daskome.stores.objects.in_flight import InFlight, whole_objects
-
-
-class WriteError(RuntimeError):
-    """Some units could not be written; the image is left unfinished and says so."""
-
 
 Slot = AbstractContextManager[Any]
 """What a task holds while it works, and no longer while it waits for its store."""

@@ -19,6 +19,7 @@ from daskome.execution.finished.lost import check_stored, redoing_lost
 from daskome.execution.publish import publish_plan
 from daskome.execution.runner import Part, Run
 from daskome.execution.unit_task import UnitTask, split_payload
+from daskome.model.problem import or_unfinished
 from daskome.model.source import Origin, Source
 from daskome.model.text import Progress, format_nbytes
 from daskome.ome.read import merged
@@ -29,12 +30,12 @@ from daskome.sources.pieces import with_shared_results
 from daskome.sources.provenance import stored_at
 from daskome.stores import journal as journals
 from daskome.stores.arrays import Documents
-from daskome.stores.conflicts import arrays_to_replace, check_no_overlap
-from daskome.stores.create import array_documents, create_arrays
 from daskome.stores.groups import read_attributes
 from daskome.stores.journal import Journal
 from daskome.stores.location import is_local_to_process, origin_of
 from daskome.stores.remembered import forget, forgotten
+from daskome.stores.targets.conflicts import arrays_to_replace, check_no_overlap
+from daskome.stores.targets.create import array_documents, create_arrays
 
 MOST_UNITS = 100_000
 """How many units one graph may hold. To make it takes minutes and more than a GiB, before anything is computed."""
@@ -89,7 +90,7 @@ class Write:
         FileNotFoundError, TypeError
             If what is read is not there, or not for the workers that would read it.
         FileExistsError, PermissionError, NotADirectoryError
-            As `daskome.stores.conflicts.arrays_to_replace`.
+            As `daskome.stores.targets.conflicts.arrays_to_replace`.
         """
         check_units(self.plan)
         self.plan.check_functions()
@@ -135,10 +136,11 @@ class Write:
             journals.end_journal(self.home)
         else:
             run = self.init()
-            with redoing_lost(run):
-                runner.write_units(run, self.retries, progress)
-            check_stored(run)
-            publish_plan(run)
+            with or_unfinished(self.home, "could not be written"):
+                with redoing_lost(run):
+                    runner.write_units(run, self.retries, progress)
+                check_stored(run)
+                publish_plan(run)
         return self.plan
 
     def later(self) -> "DelayedWrite":
@@ -234,6 +236,7 @@ def _all_done(units: list[None]) -> None:
 
 def _finish(run: Run, finished: bool, after: None) -> Plan:
     if not finished:
-        check_stored(run)
-        publish_plan(run)
+        with or_unfinished(run.target, "could not be published"):
+            check_stored(run)
+            publish_plan(run)
     return run.plan

@@ -1,6 +1,7 @@
-"""`Problem`: one finding of validation or verification."""
+"""`Problem`: one finding of validation or verification. `WriteError`: what a call began, and could not end."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 
@@ -49,6 +50,26 @@ class Problem:
 def below(path: str, problems: Iterable[Problem]) -> Iterator[Problem]:
     """Yield problems of a group inside a hierarchy, its path put before their addresses."""
     return (replace(p, where=f"{path} {p.where}") if path else p for p in problems)
+
+
+class WriteError(RuntimeError):
+    """Some of it could not be written; what is there says that it is unfinished."""
+
+
+REFUSALS = (ValueError, TypeError, OSError, ImportError)
+"""What calls raise when they refuse something before anything is written."""
+GO_ON = (
+    "what is there says that it is unfinished. Once the cause is fixed, resume=True goes on, overwrite=True starts anew"
+)
+
+
+@contextmanager
+def or_unfinished(place: object, what: str, then: str = GO_ON) -> Iterator[None]:
+    """Turn what goes wrong after a store has been changed into a `WriteError`: it would look like a refusal."""
+    try:
+        yield
+    except REFUSALS as error:
+        raise WriteError(f"{place} {what}: {error!r}; {then}") from error
 
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:

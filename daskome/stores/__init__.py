@@ -6,4 +6,5 @@ A *location* is a zarr `StorePath`, made from a path, URL, group or store; one t
 finished unit. *Publishing* writes the OME attributes, last, in one write; then the journal is deleted.
 
 `objects` are what is stored of arrays: encoded, on their way, or taken over from another array.
+`targets` are what is there before, what of it goes, and how what is planned begins.
 """

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import zarr
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.group import GroupMetadata
 from zarr.core.sync import sync
 from zarr.storage import MemoryStore, StorePath
 
@@ -22,6 +24,8 @@ JSON = dict[str, Any]
 UNFINISHED_KEY = "daskome"
 CONSOLIDATED = "consolidated"
 """The entry of the mark of an unfinished image that says that its group held consolidated metadata."""
+BOTH_FORMATS = "both_formats"
+"""The entry that says that its group may have documents of both zarr formats, while one takes the other's place."""
 IMAGE_KEYS = ("multiscales", "omero", "image-label")
 """The attributes that make a group an image."""
 ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
@@ -210,6 +214,13 @@ def _mode(store_path: StorePath, writable: bool = False) -> Literal["r", "r+"]:
 def zarr_format_of(arrays: ArrayFormat) -> Literal[2, 3]:
     """Return the zarr format of arrays as zarr types it."""
     return 2 if arrays.zarr_format == 2 else 3
+
+
+def make_group(store_path: StorePath, arrays: ArrayFormat, attributes: dict[str, Any]) -> None:
+    """Write the documents of a group, whatever is there in the other zarr format; in v2 its attributes come first."""
+    documents = GroupMetadata(attributes, zarr_format_of(arrays)).to_buffer_dict(default_buffer_prototype())
+    for name, document in reversed(documents.items()):
+        sync((store_path / name).set(document))
 
 
 def set_attributes(store_path: StorePath, arrays: ArrayFormat, attributes: dict[str, Any], last: bool = False) -> None:

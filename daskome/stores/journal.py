@@ -3,6 +3,7 @@
 ::
 
     .daskome/current                 the id of the current run
+    .daskome/announced               what is being made where no group can be marked, until a run is current
     .daskome/<id>/plan.json          the plan, and where its images come from
     .daskome/<id>/<stage>/<index>    one small record per finished unit
     .daskome/<id>/failed/<unit>      why a unit failed for good
@@ -32,13 +33,13 @@ from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.kernels.methods import Method
-from daskome.model.paths import check_inside
+from daskome.model.paths import check_inside, is_inside
 from daskome.model.regions import spread
 from daskome.model.source import Origin
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
 from daskome.stores.documents import fetch_json, list_names, read_json, read_text, write_text
-from daskome.stores.groups import UNFINISHED_KEY, read_attributes
+from daskome.stores.groups import CONSOLIDATED, UNFINISHED_KEY, read_attributes
 from daskome.stores.remembered import for_each
 
 log = logging.getLogger("daskome")
@@ -46,6 +47,7 @@ JOURNAL = ".daskome"
 CURRENT = "current"
 PLAN = "plan.json"
 FAILED = "failed"
+ANNOUNCED = "announced"
 RECORDS_AT_ONCE = 64
 """How many records are read at a time."""
 SAMPLED_RECORDS = 64
@@ -101,10 +103,35 @@ def new_journal(home: StorePath, plan: Plan, origins: Sequence[Origin]) -> Journ
     return Journal(home, f"{uuid4().hex}-{_digest(_document(plan, origins))}")
 
 
-def save_plan(journal: Journal, plan: Plan, origins: Sequence[Origin]) -> None:
-    """Save a plan, and where its images come from, for a run that has not begun."""
+def save_plan(journal: Journal, plan: Plan, origins: Sequence[Origin], consolidated: Sequence[str] = ()) -> None:
+    """Save a plan, and where its images come from, for a run that has not begun; and which groups held copies."""
     if journal.keeps:
-        write_text(_records(journal) / PLAN, json.dumps({"id": journal.id, **_document(plan, origins)}))
+        saved = {"id": journal.id, CONSOLIDATED: list(consolidated), **_document(plan, origins)}
+        write_text(_records(journal) / PLAN, json.dumps(saved))
+
+
+def consolidated_groups(journal: Journal) -> list[str]:
+    """Return the paths of the groups of a run that held consolidated metadata before it began."""
+    saved = read_json(_records(journal) / PLAN) if journal.keeps else None
+    listed = saved.get(CONSOLIDATED) if isinstance(saved, dict) else None
+    return [path for path in listed if path == "" or is_inside(path)] if isinstance(listed, list) else []
+
+
+def copies_taken(home: StorePath) -> list[str]:
+    """Return the same of the run that is current at a group; nothing where none is."""
+    current = read_text(home / JOURNAL / CURRENT)
+    return consolidated_groups(Journal(home, current)) if current and is_inside(current) else []
+
+
+def announce(home: StorePath, marks: Mapping[str, Any]) -> None:
+    """Say, by the paths of groups that stay what they are, what is going to be made in them."""
+    write_text(home / JOURNAL / ANNOUNCED, json.dumps(marks))
+
+
+def announced(home: StorePath) -> dict[str, dict[str, Any]]:
+    """Return what was announced at a group, and not finished."""
+    marks = read_json(home / JOURNAL / ANNOUNCED)
+    return {path: mark for path, mark in marks.items() if isinstance(mark, dict)} if isinstance(marks, dict) else {}
 
 
 def _document(plan: Plan, origins: Sequence[Origin]) -> dict[str, Any]:
@@ -244,23 +271,28 @@ def forget_units(journal: Journal, keys: Iterable[str]) -> None:
     for_each(journal.home, _delete_document, [_records(journal) / key for key in keys])
 
 
-def delete_journal(home: StorePath) -> None:
-    """Delete the journal of a group; where nothing may be deleted, empty what makes a run current, and say so."""
+def delete_journal(home: StorePath, but_announced: bool = False) -> None:
+    """Delete the journal of a group; where nothing may be deleted, empty what makes a run current, and say so.
+
+    What is announced may stay, for what begins now.
+    """
     if not home.store.supports_deletes:
         return
     try:
-        _delete(home)
+        _delete(home, but_announced)
     except Exception as error:
         if has_run(home):
             write_text(home / JOURNAL / CURRENT, "")
         log.warning("%s of %s is of no use any more, but cannot be deleted: %r", JOURNAL, home, error)
 
 
-def _delete(home: StorePath) -> None:
+def _delete(home: StorePath, but_announced: bool = False) -> None:
     """Delete a journal. What makes a run current goes first: other records alone count for nothing."""
     for_each(home, _delete_document, [home / JOURNAL / name for name in (CURRENT, PLAN)])
-    with suppress(FileNotFoundError):
-        sync((home / JOURNAL).delete_dir())
+    folders = [name for name in list_names(home / JOURNAL) if name != ANNOUNCED] if but_announced else [""]
+    for folder in folders:
+        with suppress(FileNotFoundError):
+            sync((home / JOURNAL / folder).delete_dir())
 
 
 def _delete_document(path: StorePath) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from zarr.storage import StorePath
 
 from daskome.model.json_values import JSONDict, to_plain_json
-from daskome.model.problem import Problem
+from daskome.model.problem import Problem, or_unfinished
 from daskome.model.text import pluralize
 from daskome.model.types import FileSystemOptions, FormatLike, GroupLike
 from daskome.ome.detect import ome_keys, ome_of, version_in
@@ -16,6 +16,7 @@ from daskome.stores.documents import put_text
 from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
 from daskome.stores.journal import JOURNAL, has_run
 from daskome.stores.location import locate, parent_of
+from daskome.stores.targets.folders import links_to, locked_folders
 from daskome.upgrade.documents import Work, try_conversion, upgrade_work, work_in_place
 from daskome.upgrade.groups import GroupChange, read_group
 from daskome.upgrade.tree import V3, Tree, build_tree, gather, read_nodes
@@ -54,9 +55,12 @@ def convert_metadata(
     ------
     ValueError
         With all obstacles, one line each: what the version cannot hold, codecs that zarr v3 does not have,
-        an image that is unfinished, a target inside a hierarchy of another version, a store that is read-only.
+        an image that is unfinished, a target inside a hierarchy of another version, a store that is read-only, links to
+        what would be changed elsewhere, folders that may not be changed.
     FileNotFoundError
         If there is no zarr group.
+    WriteError
+        If the store refuses a write after the first: the same call finishes what is left.
 
     Examples
     --------
@@ -100,6 +104,7 @@ def _work(store_path: StorePath, target: Version) -> Work:
             try_conversion(
                 refusals, "", to_plain_json, document, key
             )  # A value that JSON cannot hold would fail in the middle of the writes.
+    refusals += _locked(store_path, changes)
     if refusals:
         raise ValueError(
             "\n".join([f"{store_path} cannot be converted to OME-Zarr {target.name}:", *map(str, refusals)])
@@ -107,6 +112,16 @@ def _work(store_path: StorePath, target: Version) -> Work:
     if changes.writes:
         _check_root(store_path, target)
     return replace(changes, lines=_told(tree, readable, changes, target))
+
+
+def _locked(store_path: StorePath, changes: Work) -> Iterator[Problem]:
+    """Yield what cannot be changed: behind links, or in folders where nothing may be written."""
+    keys = [key for stage in (*changes.writes, *changes.deletes) for key in stage]
+    folders = list(dict.fromkeys(key.rpartition("/")[0] for key in keys))
+    for link in links_to(store_path, folders):
+        yield Problem("root", f"{link}; nothing is written behind links: convert what it leads to, or leave it out")
+    for folder in locked_folders(store_path, folders, ()):
+        yield Problem("root", f"no permission to change what is in {folder}")
 
 
 def _check_finished(store_path: StorePath, tree: Tree) -> None:
@@ -195,10 +210,11 @@ def _separators(tree: Tree, groups: Sequence[GroupChange], target: Version) -> I
 
 def _perform(store_path: StorePath, changes: Work) -> None:
     """Write and delete, stage by stage."""
-    for stage in changes.writes:
-        gather([_put(store_path / key, document) for key, document in stage.items()])
-    for keys in changes.deletes:
-        gather([(store_path / key).delete() for key in keys])
+    with or_unfinished(store_path, "is only partly converted", "once the cause is fixed, the same call goes on"):
+        for stage in changes.writes:
+            gather([_put(store_path / key, document) for key, document in stage.items()])
+        for keys in changes.deletes:
+            gather([(store_path / key).delete() for key in keys])
 
 
 async def _put(store_path: StorePath, document: JSONDict) -> None:

@@ -16,6 +16,7 @@ from daskome.ome.image_label import LABELS
 from daskome.ome.rules.systems import links_of
 from daskome.stores.documents import fetch_json, fetch_names
 from daskome.stores.objects.damage import lists_nothing
+from daskome.stores.targets.folders import loops
 
 V3, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES, V2_ALL = "zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"
 DOCUMENTS = (V3, V2_ALL, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES)
@@ -98,6 +99,13 @@ def build_tree(store_path: StorePath) -> Tree:
     """Return the hierarchy below a group.
 
     A group in both formats counts as v3 if its v3 document is OME-Zarr: a conversion writes that last.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If documents are not JSON, or a link leads back to a group that it lies in.
     """
     root = read_nodes(store_path, [""])[0]
     zarr_format = 3 if root.is_group(3) and (not root.is_group(2) or "ome" in root.attributes(3)) else 2
@@ -108,7 +116,11 @@ def build_tree(store_path: StorePath) -> Tree:
     while todo:
         by_path |= {node.path: node for node in todo}
         inner = {path for n in todo if n.is_group(zarr_format) for path in _inside(n, zarr_format)}
-        nodes = read_nodes(store_path, sorted(inner - set(by_path)))
+        new = sorted(inner - set(by_path))
+        loop = next(loops(store_path, new), None)
+        if loop is not None:
+            raise ValueError(f"{loop} is a link to a folder that it lies in, so it has no end; remove it")
+        nodes = read_nodes(store_path, new)
         todo = [node for node in nodes if node.is_group(zarr_format) or node.is_array(zarr_format)]
     all_nodes = {**_implicit(by_path, zarr_format), **by_path}
     return Tree(

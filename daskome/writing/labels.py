@@ -32,8 +32,8 @@ from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.dask_graphs import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
-from daskome.stores.conflicts import OTHER_KINDS
 from daskome.stores.groups import UNFINISHED_KEY, read_attributes
+from daskome.stores.targets.conflicts import OTHER_KINDS
 from daskome.writing.description import ImageOptions, Planned, by_axes, image_options
 from daskome.writing.options import Arguments, chosen
 from daskome.writing.target import check_same_version

@@ -45,7 +45,7 @@ def write_more_levels(arguments: Arguments) -> Plan | Delayed:
         return plan_added(stored, version, method, factors, storage, options)
 
     plan = (_finished_before(image, factors, planned) if arguments["resume"] else None) or planned(image)
-    labels = list(_plans_of_labels(store_path, plan, version, options))
+    labels = list(_plans_of_labels(store_path, plan, version, options, bool(arguments["resume"])))
     return carry_out(together([("", plan), *labels]) if labels else plan, [], store_path, arguments)
 
 
@@ -79,12 +79,17 @@ def _whole_image(store_path: StorePath) -> tuple[StoredImage, Version]:
 
 
 def _plans_of_labels(
-    store_path: StorePath, plan: Plan, version: Version, options: PlanOptions
+    store_path: StorePath, plan: Plan, version: Version, options: PlanOptions, resume: bool
 ) -> Iterator[tuple[str, Plan]]:
-    """Yield the paths and plans of an image's labels, which must have as many levels as it (section "labels")."""
+    """Yield the paths and plans of an image's labels, which must have as many levels as it (section "labels").
+
+    Where a call goes on, some of them may have all their levels already: they are published before their image.
+    """
     (group, pyramid), *_ = plan.images
+    counts = (group.kept, len(pyramid.levels)) if resume else (group.kept,)
     for path, labels in stored_labels(store_path):
-        if len(labels.levels) == group.kept:
+        if len(labels.levels) in counts:
+            labels = replace(labels, levels=labels.levels[: group.kept])
             stored = pyramid_of(labels)
             level = stored.levels[0]
             image = Image(level.shape, stored.dtype, stored.axes, level.scale, level.translation, stored.name)

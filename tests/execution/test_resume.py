@@ -413,5 +413,5 @@ def test_the_journal_is_json_without_surprises(tmp_path: Path, tiny_blocks: None
     interrupt(daskome.write_image, tmp_path / "a", image(), **OPTIONS)
     folder = tmp_path / "a" / journals.JOURNAL
     found = json.loads((folder / (folder / journals.CURRENT).read_text() / journals.PLAN).read_text())
-    assert set(found) == {"id", "images", "plan"}
+    assert set(found) == {"id", "images", "plan", "consolidated"}
     assert zarr.open_group(tmp_path / "a", mode="r").attrs["daskome"]["unfinished"]

@@ -30,7 +30,7 @@ from daskome.model.regions import ceil_div
 from daskome.ome.versions import VERSIONS
 from daskome.planning.build import plan_downsampled
 from daskome.planning.work import SourceChunks
-from daskome.stores.create import array_documents
+from daskome.stores.targets.create import array_documents
 from tests.strategies import images, law, options
 
 ZYX = parse_axes("zyx", 3)

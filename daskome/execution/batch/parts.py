@@ -18,7 +18,7 @@ from daskome.execution.progress import drawn
 from daskome.execution.publish import publish_plan
 from daskome.execution.resume import check_stamps, fitting
 from daskome.execution.runner import Part, Run, write_units
-from daskome.execution.unit_task import WriteError
+from daskome.model.problem import WriteError, or_unfinished
 from daskome.model.pyramid import Pyramid
 from daskome.model.source import Source
 from daskome.model.text import pluralize
@@ -164,7 +164,8 @@ def finish(
         )
     check_stored(run, check)
     check_still_written(run)
-    publish_plan(run)
+    with or_unfinished(saved.journal.home, "could not be published", "once the cause is fixed, finish again"):
+        publish_plan(run)
     reload_attributes(group)
     return saved.plan
 

@@ -18,8 +18,8 @@ import zarr
 from numpy.typing import NDArray
 
 from daskome.execution.runner import Run
-from daskome.execution.unit_task import WriteError
 from daskome.model.paths import join_paths
+from daskome.model.problem import WriteError
 from daskome.model.text import pluralize
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.work import Pass

@@ -135,7 +135,9 @@ async def _put_all(path: StorePath, objects: Mapping[str, AnyBuffer], at_once: i
         async with room:
             await (path / key).set(encoded)
 
-    await asyncio.gather(*(put_one(*each) for each in objects.items()))
+    ended = await asyncio.gather(*(put_one(*each) for each in objects.items()), return_exceptions=True)
+    for error in filter(None, ended):  # Only now: none is on its way any more, where another image may follow.
+        raise error
 
 
 def read(array: Any, index: Sequence[slice]) -> Any:

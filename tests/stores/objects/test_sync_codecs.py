@@ -10,6 +10,7 @@ import pytest
 import zarr
 from hypothesis import given, settings, strategies as st
 from zarr.buffer.cpu import NDBuffer
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, LoggingStore, MemoryStore, StorePath, WrapperStore, ZipStore
 
 import daskome
@@ -255,3 +256,22 @@ def test_going_on_where_zarr_encodes_more_at_once_needs_the_memory_for_it() -> N
     with zarr.config.set({"async.concurrency": 10_000}), pytest.raises(ValueError, match="concurrency of 10"):
         daskome.write_image(values, store, resume=True, memory=plan.memory, **options)
     daskome.write_image(values, store, resume=True, memory=plan.memory, **options)
+
+
+class Slow(WrapperStore[MemoryStore]):
+    """A store that fails at one object at once, and takes its time for others."""
+
+    async def set(self, key: str, value: Any) -> None:
+        if key.endswith("/0"):
+            raise OSError("the lights went out")
+        await asyncio.sleep(0.05)
+        await super().set(key, value)
+
+
+def test_when_an_object_fails_no_other_is_on_its_way_any_more() -> None:
+    """Another image may be written there at once, and must not meet chunks of this one."""
+    array = zarr.create_array(Slow(MemoryStore()), shape=(40,), chunks=(10,), dtype="u1")
+    objects = {f"c/{k}": default_buffer_prototype().buffer.from_bytes(b"x") for k in range(4)}
+    with pytest.raises(OSError, match="lights"):
+        sync_codecs.put(array, objects)
+    assert len([key for key in array.store._store._store_dict if "c/" in key]) == 3

@@ -13,9 +13,9 @@ from daskome.ome.fingerprint import FINGERPRINT
 from daskome.ome.versions import find_version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan
-from daskome.stores.create import array_documents
 from daskome.stores.documents import read_json
 from daskome.stores.groups import read_attributes
+from daskome.stores.targets.create import array_documents
 
 NOT_PLANNED = ("/metadata/version", f"/metadata/{FINGERPRINT}")
 """What the same image may have differently: the version of daskome that wrote it, and what follows from its pixels."""

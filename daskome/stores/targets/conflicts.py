@@ -15,8 +15,10 @@ from daskome.model.paths import join_paths, paths_inside
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import find_version
 from daskome.planning.plan import Group, Plan
-from daskome.stores.documents import list_names
+from daskome.stores import journal as journals
+from daskome.stores.documents import list_names, read_json
 from daskome.stores.groups import (
+    JSON,
     UNFINISHED_KEY,
     check_ome,
     check_parents,
@@ -29,6 +31,7 @@ from daskome.stores.journal import JOURNAL
 from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of
 from daskome.stores.remembered import for_each
+from daskome.stores.targets.folders import links_to, locked_folders
 
 LITTER = frozenset((".DS_Store", ".localized", ".directory", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir"))
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
@@ -53,26 +56,54 @@ def arrays_to_replace(target: StorePath, plan: Plan, overwrite: bool) -> list[st
         raise ValueError(f"{target} is in a store that cannot delete a temporary copy of the image; leave staging out")
     missing: set[str] = set()
     old: list[str] = []
+    announced = journals.announced(target / plan.home) if any(group.kept for group in plan.groups) else {}
     lasting = sorted((group for group in plan.groups if not group.temporary), key=attrgetter("depth"))
     for _, groups in groupby(lasting, key=attrgetter("depth")):
         each = list(groups)
         below = {group.path for group in each if group.path and group.path.rpartition("/")[0] in missing}
         seen = [group for group in each if group.path not in below]
-        looks = for_each(target, partial(_look, target, plan, overwrite), seen)
+        looks = for_each(target, partial(_look, target, plan, overwrite, announced), seen)
         old += [path for paths, _ in looks for path in paths]
         # Nothing can be below what is missing: a plate has thousands of groups.
         missing |= below | {group.path for group, (_, is_there) in zip(seen, looks, strict=True) if not is_there}
+    _check_folders(target, plan, [group.path for group in lasting], old)
     return old
 
 
-def _look(target: StorePath, plan: Plan, overwrite: bool, group: Group) -> tuple[list[str], bool]:
+def _check_folders(target: StorePath, plan: Plan, groups: Sequence[str], old: Sequence[str]) -> None:
+    """Raise for folders of which a plan would change something behind a link, or may change nothing."""
+    journal = join_paths(plan.home, JOURNAL)
+    link = next(links_to(target, [*groups, *old, *_new_levels(plan), journal]), None)
+    if link is not None:
+        raise FileExistsError(f"{link}; nothing is written or deleted behind links: give the path where it leads")
+    locked = next(locked_folders(target, groups, old), None)
+    if locked is not None:
+        raise PermissionError(f"{target} cannot be written: no permission to change what is in {locked}")
+
+
+def _new_levels(plan: Plan) -> Iterator[str]:
+    for group, pyramid in plan.images:
+        yield from (join_paths(group.path, level.path) for level in pyramid.levels[group.kept :])
+
+
+def _look(
+    target: StorePath, plan: Plan, overwrite: bool, announced: Mapping[str, JSON], group: Group
+) -> tuple[list[str], bool]:
     """Return the paths of the arrays of a group that go, and whether the group is there."""
-    paths = _replaceable(target / group.path, plan, group, overwrite)
+    begun = _begun(group, announced) if overwrite else []
+    paths = _replaceable(target / group.path, plan, group, overwrite, begun)
     return [join_paths(group.path, path) for path in paths], find_group(target / group.path) is not None
 
 
-def _replaceable(target: StorePath, plan: Plan, group: Group, overwrite: bool) -> list[str]:
-    """Return the arrays of one group that go."""
+def _begun(group: Group, announced: Mapping[str, JSON]) -> list[str]:
+    """Return the levels that were being made in a group that stays an image, but never those that stay."""
+    levels = announced.get(group.path, {}).get("levels")
+    kept = {level.path for level in group.pyramid.levels[: group.kept]} if group.pyramid else set()
+    return [path for path in paths_inside(levels if isinstance(levels, list) else ()) if path not in kept]
+
+
+def _replaceable(target: StorePath, plan: Plan, group: Group, overwrite: bool, begun: Sequence[str]) -> list[str]:
+    """Return the arrays of one group that go, those too that were begun where an image only gets more levels."""
     if find_array(target) is not None:
         raise FileExistsError(f"{target} is a zarr array; give the path of a group, or a new path")
     attributes = read_attributes(target)
@@ -86,6 +117,7 @@ def _replaceable(target: StorePath, plan: Plan, group: Group, overwrite: bool) -
         raise FileExistsError(f"{target} exists in a store that cannot replace what it holds; write to a new store")
     old: list[str] = []
     if group.pyramid is not None:
+        old = list(begun)
         if attributes is not None and not group.kept:
             _check_kind(target, attributes, overwrite)
             old = levels_there(target, attributes)
@@ -164,8 +196,15 @@ def _check_nothing_else(target: StorePath) -> None:
         entries = {
             entry.name for entry in folder.iterdir() if entry.suffix != ".partial" and not _is_litter(entry.name)
         }
+        entries -= {".zattrs"} if _is_our_beginning(target) else set()
         if entries and entries.isdisjoint(("zarr.json", ".zgroup")):  # Another process may have just made the group.
             raise FileExistsError(f"{folder} holds files that are not a zarr group; give a new path")
+
+
+def _is_our_beginning(target: StorePath) -> bool:
+    """Whether attributes of zarr v2 without a group are those with which one begins: a kill came between the two."""
+    attributes = read_json(target / ".zattrs")
+    return isinstance(attributes, Mapping) and set(attributes) <= {UNFINISHED_KEY}
 
 
 def _is_litter(name: str) -> bool:

@@ -1,0 +1,380 @@
+"""A store that dies at a chosen change, and every operation that writes: what was before it, how it goes on, its end."""
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import zarr
+from zarr.abc.store import Store
+from zarr.core.buffer import default_buffer_prototype
+from zarr.storage import LocalStore, MemoryStore, WrapperStore
+
+import daskome
+from daskome.ome.detect import ome_of
+from daskome.stores import journal as journals
+from daskome.stores.remembered import LOOKED_FOR
+from tests.written import contents
+
+PLANE = np.arange(1, 12 * 8 + 1, dtype="uint16").reshape(12, 8)
+CELLS = (PLANE % 7 + 1).astype("uint8")
+IMAGE: dict[str, Any] = {"axes": "yx", "storage_options": {"chunks": 8}}
+MINE = {"mine": {"of": "another program"}}
+"""An attribute that every group has before an operation; whatever happens, it has it afterwards."""
+
+
+class Death(BaseException):
+    """The process is gone: no handler may make anything of it."""
+
+
+class Mortal(WrapperStore[Any]):
+    """A store whose process dies, or whose disk fails, at the n-th change of an object, or the write of a folder's file.
+
+    What deletes a folder deletes its objects one by one, in one order or the other. `fails` is "dies", "once" or
+    "for ever".
+    """
+
+    def __init__(self, store: Any, at: float = float("inf"), fails: str = "dies") -> None:
+        super().__init__(store)
+        self.state: dict[str, Any] = {"changes": 0, "at": at, "fails": fails}
+
+    def _with_store(self, store: Any) -> "Mortal":
+        made = type(self)(store)
+        made.state = self.state
+        return made
+
+    @property
+    def changes(self) -> int:
+        """How many objects were changed."""
+        return int(self.state["changes"])
+
+    def _look(self) -> None:
+        if self.state["fails"] == "dies" and self.changes > self.state["at"]:
+            raise Death
+
+    def _change(self, key: str = "") -> None:
+        self._look()
+        number, at = self.changes, self.state["at"]
+        self.state["changes"] += 1
+        if number == at or (number > at and self.state["fails"] == "for ever"):
+            if self.state["fails"] != "dies":
+                raise OSError(28, "No space left on device")
+            if key and isinstance(self._store, LocalStore):
+                write_half(self._store.root / f"{key}.0123.partial")
+            raise Death
+
+    async def get(self, *args: Any, **kwargs: Any) -> Any:
+        self._look()
+        return await super().get(*args, **kwargs)
+
+    async def exists(self, key: str) -> bool:
+        self._look()
+        return await super().exists(key)
+
+    async def list_dir(self, prefix: str) -> Any:
+        self._look()
+        async for name in super().list_dir(prefix):
+            yield name
+
+    async def is_empty(self, prefix: str) -> bool:
+        self._look()
+        return await super().is_empty(prefix)
+
+    async def set(self, key: str, value: Any) -> None:
+        self._change(key)
+        await super().set(key, value)
+
+    async def set_if_not_exists(self, key: str, value: Any) -> None:
+        if not await self.exists(key):
+            self._change(key)
+        await super().set_if_not_exists(key, value)
+
+    async def delete(self, key: str) -> None:
+        if await self.exists(key):
+            self._change()
+        await super().delete(key)
+
+    async def delete_dir(self, prefix: str) -> None:
+        keys = sorted([key async for key in self.list_prefix(f"{prefix.rstrip('/')}/")])
+        for key in keys[:: -1 if self.state["at"] % 2 == 1 else 1]:
+            await self.delete(key)
+        if isinstance(self._store, LocalStore):
+            await super().delete_dir(prefix)
+
+
+def write_half(path: Path) -> None:
+    """Leave what zarr leaves when it is killed in the middle of a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"{")
+
+
+def copied(store: MemoryStore) -> MemoryStore:
+    """Return a store in memory with the same objects."""
+    return MemoryStore(dict(store._store_dict))
+
+
+def in_folder(store: MemoryStore, folder: Path) -> LocalStore:
+    """Return a store in a folder with the same objects."""
+    for key, value in store._store_dict.items():
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(value.to_bytes())
+    return LocalStore(folder)
+
+
+def in_memory(store: Any) -> MemoryStore:
+    """Return a store in memory with the objects of another; without what a kill leaves of a file."""
+    if isinstance(store, MemoryStore):
+        return store
+    files = {key: value for key, value in contents(store.root).items() if not key.endswith(".partial")}
+    return MemoryStore({key: default_buffer_prototype().buffer.from_bytes(value) for key, value in files.items()})
+
+
+def digest(store: Any) -> dict[str, Any]:
+    """Return every object of a store by its key; documents as what they say."""
+    found = in_memory(store)._store_dict
+    return {key: _said(key, value.to_bytes()) for key, value in sorted(found.items())}
+
+
+def _said(key: str, value: bytes) -> Any:
+    return json.loads(value) if key.rpartition("/")[2] in (*LOOKED_FOR, journals.ANNOUNCED) else value
+
+
+@contextmanager
+def calm() -> Iterator[None]:
+    """Without the warnings that say what is meant to be: two formats in one group, what a version cannot store."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def seen(store: MemoryStore, zarr_format: Any = None, consolidated: bool | None = False) -> dict[str, Any]:
+    """Return, by the paths of groups, what a reader takes for whole images: attributes and pixels of all levels."""
+    found: dict[str, Any] = {}
+    with calm():
+        for path, group in _groups(store, zarr_format, consolidated).items():
+            multiscales = ome_of(group).get("multiscales")
+            listed = [d["path"] for m in multiscales for d in m["datasets"]] if multiscales else []
+            if listed:
+                pixels = [_pixels(store, f"{path}/{name}".strip("/"), zarr_format) for name in listed]
+                found[path] = (repr(multiscales), *pixels)
+    return found
+
+
+def _pixels(store: MemoryStore, path: str, zarr_format: Any) -> Any:
+    try:
+        return np.asarray(zarr.open_array(store, path=path, mode="r", zarr_format=zarr_format)[...]).tobytes()
+    except FileNotFoundError:
+        return f"no array {path}"
+
+
+def attributes(store: MemoryStore) -> dict[str, Any]:
+    """Return the attributes of all groups by their paths."""
+    with calm():
+        return _groups(store, None)
+
+
+def _groups(store: MemoryStore, zarr_format: Any, consolidated: bool | None = False) -> dict[str, Any]:
+    keys = [key for key in store._store_dict if key.endswith(("zarr.json", ".zgroup")) and ".daskome" not in key]
+    found: dict[str, Any] = {}
+    for path in {key.rpartition("/")[0] for key in keys}:
+        try:
+            group = zarr.open_group(store, path=path, mode="r", zarr_format=zarr_format, use_consolidated=consolidated)
+        except (FileNotFoundError, zarr.errors.ContainsArrayError, zarr.errors.NodeTypeValidationError):
+            continue
+        found[path] = group.attrs.asdict()
+    return found
+
+
+# ---- what is there before
+
+
+def tag(store: MemoryStore) -> None:
+    """Give every group an attribute of another program."""
+    for path in _groups(store, None):
+        zarr.open_group(store, path=path, mode="r+").attrs.update(MINE)
+
+
+def consolidate(store: MemoryStore) -> None:
+    """Consolidate the metadata of the root."""
+    with calm():
+        zarr.consolidate_metadata(store)
+
+
+def nothing(store: MemoryStore) -> None:
+    """An empty store."""
+
+
+def an_image(
+    store: MemoryStore, fmt: str = "0.5", factors: Any = (2, 4), consolidated: bool = False, **more: Any
+) -> None:
+    """Write an image, with attributes of another program, and consolidated metadata if they are asked for."""
+    daskome.write_image(PLANE[::-1], store, list(factors) or None, fmt=fmt, **IMAGE, **more)
+    tag(store)
+    if consolidated:
+        consolidate(store)
+
+
+def a_plate(store: MemoryStore, fmt: str = "0.5", wells: Any = ("A/1",), consolidated: bool = False) -> None:
+    """Write a plate, likewise."""
+    daskome.write_plate({well: [PLANE[::-1], PLANE] for well in wells}, store, [2], fmt=fmt, **IMAGE)
+    tag(store)
+    if consolidated:
+        consolidate(store)
+
+
+# ---- operations
+
+
+def image(store: Store, factors: Any = (2,), **options: Any) -> None:
+    daskome.write_image(PLANE, store, list(factors) or None, retries=0, **{**IMAGE, **options})
+
+
+def multiscale(store: Store, **options: Any) -> None:
+    daskome.write_multiscale([PLANE, PLANE[::2, ::2]], store, retries=0, **{**IMAGE, **options})
+
+
+def labels(store: Store, name: str = "cells", **options: Any) -> None:
+    daskome.write_labels(CELLS, store, name, retries=0, **{**IMAGE, **options})
+
+
+def plate(store: Store, wells: Any = ("A/1", "B/1"), **options: Any) -> None:
+    fields = {well: [PLANE] for well in wells} | {wells[0]: [PLANE, PLANE[::-1]]}
+    daskome.write_plate(fields, store, [2], retries=0, **{**IMAGE, **options})
+
+
+def levels(store: Store, factors: Any = (2, 4), **options: Any) -> None:
+    daskome.add_levels(store, list(factors), retries=0, **options)
+
+
+def convert(store: Store, version: str, **options: Any) -> None:
+    daskome.convert_metadata(store, version)
+
+
+def transcode(store: Store, source: Callable[[MemoryStore], None], **options: Any) -> None:
+    daskome.transcode(made(source), store, retries=0, **options)
+
+
+@cache
+def made(prepare: Callable[[MemoryStore], None]) -> MemoryStore:
+    """Return a store that something was written to."""
+    store = MemoryStore()
+    prepare(store)
+    return store
+
+
+def labelled(store: MemoryStore) -> None:
+    an_image(store, labels={"cells": CELLS})
+
+
+def ended(store: Store, **options: Any) -> None:
+    daskome.finish(store)
+
+
+def begun_and_written(store: MemoryStore, **options: Any) -> None:
+    image(store, compute="init", **options)
+    daskome.run_part(store, PLANE)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One that writes.
+
+    Attributes
+    ----------
+    before : callable
+        Prepares a store.
+    call : callable
+        Of the store, and options of going on.
+    first : dict
+        Options of the first call.
+    ways : dict
+        Options of calls that go on, by name.
+    ends : str
+        What a call says that is not needed any more, as all has been done already.
+    """
+
+    before: Callable[[MemoryStore], None]
+    call: Callable[..., None]
+    first: Mapping[str, Any] = field(default_factory=dict)
+    ways: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=lambda: {"resume": {"resume": True}, "overwrite": {"overwrite": True}}
+    )
+    ends: str = "never"
+
+
+AGAIN: Mapping[str, Mapping[str, Any]] = {"again": {}}
+NO_MORE = "scale factors are relative to level 0"
+OVER = {"overwrite": True}
+WITH_LABELS = {"labels": {"cells": CELLS, "more": CELLS}}
+OPERATIONS: dict[str, Operation] = {
+    "image": Operation(nothing, image),
+    "image 0.4": Operation(nothing, partial(image, fmt="0.4")),
+    "image 0.2": Operation(nothing, partial(image, fmt="0.2")),
+    "image in a group": Operation(lambda s: zarr.create_group(s, attributes=MINE) and None, image),
+    "multiscale": Operation(nothing, multiscale),
+    "image with labels": Operation(nothing, partial(image, **WITH_LABELS)),
+    "image with labels 0.4": Operation(nothing, partial(image, fmt="0.4", **WITH_LABELS)),
+    "labels": Operation(partial(an_image, factors=(2,)), labels),
+    "labels 0.4": Operation(partial(an_image, fmt="0.4", factors=(2,)), labels),
+    "more labels": Operation(partial(an_image, labels={"others": CELLS}), labels),
+    "labels alone": Operation(nothing, labels),
+    "labels, consolidated": Operation(partial(an_image, consolidated=True), labels),
+    "plate": Operation(nothing, plate),
+    "plate 0.4": Operation(nothing, partial(plate, fmt="0.4")),
+    "wells of another row": Operation(a_plate, partial(plate, wells=("B/1", "B/2"))),
+    "wells of the same row": Operation(a_plate, partial(plate, wells=("A/2",))),
+    "wells of several rows": Operation(a_plate, partial(plate, wells=("A/2", "B/1"))),
+    "wells 0.4": Operation(partial(a_plate, fmt="0.4"), partial(plate, wells=("A/2", "B/1"))),
+    "wells, consolidated": Operation(partial(a_plate, consolidated=True), partial(plate, wells=("A/2",))),
+    "wells replaced": Operation(partial(a_plate, wells=("A/1", "A/2")), partial(plate, wells=("A/2",)), OVER),
+    "levels": Operation(partial(an_image, factors=()), levels, ends=NO_MORE),
+    "levels 0.4": Operation(partial(an_image, fmt="0.4", factors=()), levels, ends=NO_MORE),
+    "levels with labels": Operation(partial(an_image, factors=(), labels={"cells": CELLS}), levels, ends=NO_MORE),
+    "levels, consolidated": Operation(partial(an_image, factors=(), consolidated=True), levels, ends=NO_MORE),
+    "overwrite": Operation(an_image, image, OVER),
+    "overwrite 0.4": Operation(partial(an_image, fmt="0.4"), partial(image, fmt="0.4"), OVER),
+    "overwrite 0.4 with 0.5": Operation(partial(an_image, fmt="0.4"), partial(image, fmt="0.5"), OVER),
+    "overwrite 0.5 with 0.4": Operation(an_image, partial(image, fmt="0.4"), OVER),
+    "overwrite 0.5 with 0.6": Operation(an_image, partial(image, fmt="0.6"), OVER),
+    "overwrite, consolidated": Operation(partial(an_image, consolidated=True), image, OVER),
+    "overwrite 0.4 with 0.5, consolidated": Operation(
+        partial(an_image, fmt="0.4", consolidated=True), partial(image, fmt="0.5"), OVER
+    ),
+    "overwrite 0.5 with 0.4, consolidated": Operation(
+        partial(an_image, consolidated=True), partial(image, fmt="0.4"), OVER
+    ),
+    "overwrite with labels": Operation(
+        partial(an_image, labels={"cells": CELLS[::-1]}), partial(image, **WITH_LABELS), OVER
+    ),
+    "overwrite what was begun": Operation(partial(image, factors=(2, 4), compute="init"), image, OVER),
+    "labels replaced": Operation(partial(an_image, factors=(2,), labels={"cells": CELLS[::-1]}), labels, OVER),
+    "upgrade 0.4 to 0.5": Operation(partial(an_image, fmt="0.4"), partial(convert, version="0.5"), ways=AGAIN),
+    "upgrade 0.5 to 0.6": Operation(an_image, partial(convert, version="0.6"), ways=AGAIN),
+    "downgrade 0.6 to 0.5": Operation(partial(an_image, fmt="0.6"), partial(convert, version="0.5"), ways=AGAIN),
+    "downgrade 0.4 to 0.3": Operation(partial(an_image, fmt="0.4"), partial(convert, version="0.3"), ways=AGAIN),
+    "upgrade a plate": Operation(
+        partial(a_plate, fmt="0.4", consolidated=True), partial(convert, version="0.5"), ways=AGAIN
+    ),
+    "upgrade, consolidated": Operation(
+        partial(an_image, consolidated=True, labels={"cells": CELLS}), partial(convert, version="0.6"), ways=AGAIN
+    ),
+    "transcode": Operation(nothing, partial(transcode, source=labelled, fmt="0.4")),
+    "transcode a plate": Operation(nothing, partial(transcode, source=a_plate)),
+    "finish": Operation(begun_and_written, ended, ways=AGAIN, ends="is finished"),
+}
+
+
+def exit_at(name: str, folder: str, at: int) -> None:
+    """Run an operation in this process, in a folder, and end the process at its n-th change as a kill does."""
+    try:
+        with dask.config.set(scheduler="sync"):
+            OPERATIONS[name].call(Mortal(LocalStore(folder), at), **OPERATIONS[name].first)
+    except Death:
+        os._exit(9)
