@@ -142,6 +142,19 @@ AS_LABELS = Row(
 RESUME = Row("--resume", "resume", bool, "Continue what was interrupted; begin where nothing was begun.")
 AS_JSON = Row("--json", "as_json", bool, "Print it as JSON.")
 VERSION = Row("--version", "version", None, _checked_versions)
+INPUT_ROWS = (
+    Row(
+        "--pattern",
+        "pattern",
+        None,
+        "How the names of the files of IN tell where they belong: 't{t}_c{c}_z{z}.tif', in quotes.",
+        {"metavar": "PATTERN"},
+    ),
+    Row(
+        "--stack", "stack", None, "The axis, such as c, along which several INs follow each other.", {"metavar": "AXIS"}
+    ),
+)
+"""What is said of an IN that is several files."""
 IMAGE_ROWS = (
     Row("--axes", "axes", None, "Names of the axes, such as tczyx, if the input has none.", {"metavar": "AXES"}),
     Row("--scale", "scale", ValuesParam(float), "Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),

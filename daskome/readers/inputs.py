@@ -19,11 +19,17 @@ class Input:
         What stands after ``::``, such as a dataset of an HDF5 file; empty for none.
     fs_options : dict
         For the file system of a URL.
+    words : dict
+        What a caller says besides, such as the shape of a file that does not.
+    member : bool
+        Whether it is one of several files that are put together, so it must hold what it describes.
     """
 
     path: str
     part: str = ""
     fs_options: Mapping[str, Any] = field(default_factory=dict)
+    words: Mapping[str, Any] = field(default_factory=dict)
+    member: bool = False
 
     @property
     def is_url(self) -> bool:

@@ -19,13 +19,13 @@ from daskome.execution.resume import check_stamps, fitting
 from daskome.execution.runner import Part, Run, write_units
 from daskome.execution.unit_task import WriteError
 from daskome.model.pyramid import Pyramid
-from daskome.model.source import Source
+from daskome.model.source import Origin, Source
 from daskome.model.text import pluralize
 from daskome.model.types import FileSystemOptions, FunctionLike, GroupLike, ImageLike, Nbytes, ShowProgress
 from daskome.ome.versions import find_version
 from daskome.planning.plan import Plan
 from daskome.planning.work import Pass
-from daskome.readers import read
+from daskome.readers import read_again
 from daskome.sources.adapt import as_source
 from daskome.sources.stored_whole import as_stored_whole, encoding_in
 from daskome.sources.views import expand_axes
@@ -198,7 +198,7 @@ def _check_turn(run: Run, stage: int) -> None:
 def _sources(saved: SavedRun, image: Any, in_options: Mapping[str, Any] | None) -> list[Source]:
     """Return the images of a plan: those that the caller passes, or opened where they were."""
     if image is None:
-        opened = [_opened(origin.path, in_options) for origin in saved.origins]
+        opened = [_opened(origin, in_options) for origin in saved.origins]
     else:
         many = isinstance(image, list | tuple) and saved.plan.n_images > 1
         opened = [as_source(one) for one in (image if many else [image])]
@@ -231,10 +231,10 @@ def _check_planned(source: Source, pyramid: Pyramid, level: int) -> None:
         )
 
 
-def _opened(path: str, in_options: Mapping[str, Any] | None) -> Source:
-    if not path:
+def _opened(origin: Origin, in_options: Mapping[str, Any] | None) -> Source:
+    if not origin.path:
         raise ValueError(
             "the image, such as a Dask or NumPy array, lived in the process that began the run; give it again, as in"
             " run_part(group, image)"
         )
-    return read(path, in_options if "://" in path else None)
+    return read_again(origin, in_options)
