@@ -65,10 +65,12 @@ def planned(sources: Sources, target: str | None, options: CommandOptions) -> An
     described = [key for key in ("shape", "dtype", "source_chunks") if options[key] is not None]
     if not sources and not {"shape", "dtype"} <= set(described):
         raise ValueError("give an image, or --shape and --dtype of one that does not exist yet, as in --dtype uint16")
-    if sources and described:
-        flag = described[0].replace("_", "-")
-        raise ValueError(f"--{flag} describes a volume that does not exist yet; leave {sources[0]} out")
+    if sources and options["source_chunks"] is not None:
+        raise ValueError(f"--source-chunks describes a volume that does not exist yet; leave {sources[0]} out")
     options = {**_with_storage(options), "group": target}
+    unread = [key for key in SAID if options[key] is not None and key not in described]
+    if not sources and unread:
+        raise ValueError(f"--{unread[0]} says how an image is read; give one, or leave it out")
     if not sources:  # As `daskome.plan_image`, which imports Dask and zarr: for a second, where they are not used.
         from daskome.writing.dry_run import dry_run
 
@@ -201,7 +203,7 @@ def _reject_unused(
 
 
 def _reject_said(options: CommandOptions, what: str, reason: str) -> None:
-    """Raise a ValueError for an option that says how several files are read, where there are none."""
+    """Raise a ValueError for an option that says how files are read, where there are none."""
     for row in INPUT_ROWS:
         if options[row.name] is not None:
             raise ValueError(f"{what} takes no {row.flags}: {reason}; leave it out")

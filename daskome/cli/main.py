@@ -109,13 +109,11 @@ def write(paths: tuple[str, ...], add_levels: bool, as_json: bool, quiet: bool, 
 @taking(
     *IMAGE_ROWS,
     *INPUT_ROWS,
-    Row("--shape", "shape", ValuesParam(int), "Plan a volume of this shape that does not exist yet; instead of IN."),
-    Row("--dtype", "dtype", None, "Its dtype, such as uint16."),
     Row(
         "--source-chunks",
         "source_chunks",
         ValuesParam(int),
-        "The pieces in which it will be stored, as in 1,2048,2048.",
+        "The pieces in which a volume will be stored that is not there yet, as in 1,2048,2048.",
     ),
     Row("--workers", "workers", click.IntRange(1), "Plan it for this many workers of --threads and --memory each."),
     Row(

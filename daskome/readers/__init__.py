@@ -5,7 +5,7 @@ Opening reads what describes the pixels, never the pixels: these come in pieces,
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,10 @@ def read(
     *,
     pattern: str | None = None,
     stack: str | None = None,
+    shape: Sequence[int] | None = None,
+    dtype: str | None = None,
+    offset: int | None = None,
+    order: str | None = None,
 ) -> Source:
     """Return an image in a file, in many files, or in a store, described as far as it describes itself.
 
@@ -46,6 +50,11 @@ def read(
     stack : str, optional
         The axis along which the images of a list follow each other, in the order of the list; where they lack it, as
         c, it is put in. Or the axis along which the files of a folder or glob do.
+
+    shape, dtype, offset, order : optional
+        Of a raw file, which says nothing of itself: its shape; its dtype, such as ``"uint16"``, or ``">u2"`` for
+        big-endian numbers; how many bytes come before the pixels, by default 0; and ``"F"`` if the first axis is the
+        fastest.
 
     Returns
     -------
@@ -83,9 +92,10 @@ def read(
     options = dict(fs_options or {})
     if not paths:
         raise ValueError("the list of paths is empty; give one at least")
+    words = {"pattern": pattern, "stack": stack, "shape": shape, "dtype": dtype, "offset": offset, "order": order}
+    said = {key: _plain(value) for key, value in words.items() if value is not None}
     if stack is not None and len(paths) > 1:
-        return _stacked(paths, options, pattern, stack)
-    said = {key: value for key, value in {"pattern": pattern, "stack": stack}.items() if value is not None}
+        return _stacked(paths, options, said)
     listing = _listing(paths, pattern, options)
     return _of_one(paths[0], options, said) if listing is None else _of_files(listing, said)
 
@@ -110,12 +120,12 @@ def _listing(paths: Sequence[str], pattern: str | None, fs_options: Mapping[str,
 
 def _of_one(path: str, fs_options: Mapping[str, Any], words: Mapping[str, Any]) -> Source:
     """Return the image in one file or store."""
-    input_ = parse(path, fs_options)
+    input_ = replace(parse(path, fs_options), words=words)
     reader = find_reader(input_)
     unused = next((key for key in SEVERAL if key in words), None)
     if unused is not None:
         raise ValueError(f"{unused} is for several files, and {input_.path} is one {reader.name}; leave it out")
-    source = opened(reader, replace(input_, words=words))
+    source = opened(reader, input_)
     return replace(source, name=source.name or reader.stem(input_.path), origin=_origin(input_, words))
 
 
@@ -140,20 +150,27 @@ def _paths(listing: "Listing") -> tuple[str, ...]:
     return tuple("::".join(filter(None, (path, listing.part))) for path in listing.paths)
 
 
-def _stacked(paths: Sequence[str], fs_options: Mapping[str, Any], pattern: str | None, axis: str) -> Source:
+def _stacked(paths: Sequence[str], fs_options: Mapping[str, Any], said: Mapping[str, Any]) -> Source:
     """Return images in a row along an axis."""
     from daskome.readers.sequences.files import opened_when_read
     from daskome.readers.sequences.listing import named_files
     from daskome.readers.sequences.stack import stacked
 
-    if pattern is not None:
-        raise ValueError(f"of images in a row, each path can be a pattern, as in 'a/{pattern}'; leave pattern out")
-    sources = [opened_when_read(read(path, fs_options)) for path in paths]
+    if "pattern" in said:
+        example = f"a/{said['pattern']}"
+        raise ValueError(f"of images in a row, each path can be a pattern, as in {example!r}; leave pattern out")
+    words = {key: value for key, value in said.items() if key != "stack"}
+    sources = [opened_when_read(read(path, fs_options, **words)) for path in paths]
     found = [source.origin.path for source in sources]
     stamp = "; ".join(source.origin.stamp for source in sources)
     return replace(
-        stacked(sources, axis), origin=Origin(", ".join(named_files(found)), stamp, (), tuple(found), {"stack": axis})
+        stacked(sources, said["stack"]), origin=Origin(", ".join(named_files(found)), stamp, (), tuple(found), said)
     )
+
+
+def _plain(value: Any) -> Any:
+    """Return a word as JSON has it: a plan keeps how an image was read."""
+    return value if isinstance(value, str) else [int(n) for n in value] if isinstance(value, Iterable) else int(value)
 
 
 def _origin(input_: Input, words: Mapping[str, Any]) -> Origin:

@@ -56,13 +56,16 @@ class Reader:
 
 ZARR = Reader("zarr", "zarr", (".ome.zarr", ".zarr"), marks=("zarr.json", ".zarray", ".zgroup"))
 TIFF = (".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf8", ".tif", ".tiff", ".btf", ".tf8")
+RAW = Reader("raw", "raw", (".raw", ".bin", ".dat"), words=("shape", "dtype", "offset", "order"))
 READERS = (
     ZARR,
     Reader("NumPy", "npy", (".npy",)),
     Reader("TIFF", "tiff", TIFF, "tifffile", "series"),
     Reader("PNG or JPEG", "pictures", (".png", ".jpg", ".jpeg"), "imagecodecs"),
     Reader("NIfTI", "nifti", (".nii", ".nii.gz"), "nibabel"),
+    Reader("MRC", "mrc", (".mrc", ".mrcs", ".map", ".rec", ".st", ".ali", ".preali")),
     Reader("HDF5", "hdf5", (".h5", ".hdf5", ".hdf", ".ims"), "h5py", "dataset"),
+    RAW,
 )
 HINTS: Mapping[str, str] = {
     ".npz": "is an archive, which cannot be read in pieces; save the array in it with numpy.save as .npy",
@@ -98,7 +101,7 @@ def is_image_file(path: str) -> bool:
 
 def find_reader(input_: Input) -> Reader:
     """Return the row for an input: by its suffix, or by what is in a folder; of URLs, zarr is all that is read."""
-    reader = reader_of_name(input_.path)
+    reader = reader_of_name(input_.path) or (RAW if {"shape", "dtype"} <= set(input_.words) else None)
     if input_.is_url:
         if reader not in (ZARR, None):
             raise ValueError(f"{input_.path} is not zarr, and of URLs only zarr is read; copy the file to a local path")

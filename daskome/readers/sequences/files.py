@@ -123,7 +123,7 @@ def image_of_files(listing: Listing, words: Mapping[str, Any], axis: str | None)
     """
     first = _first(listing, words)
     grid = _grid(listing, axis, first)
-    kind = FileKind(listing.reader, listing.part, tuple(words.items()), first.shape, first.dtype)
+    kind = FileKind(listing.reader, listing.part, _hashable(words), first.shape, first.dtype)
     for i in regions.spread(len(grid.paths), OPENED_BEFORE):
         kind.open(grid.paths[i])
     dims = first.dims or ()
@@ -154,7 +154,7 @@ def opened_when_read(source: Source) -> Source:
     reader = reader_of_name(given.path)
     if reader is None or given.is_url or not os.path.isfile(given.path) or isinstance(source.array, np.ndarray):
         return source
-    kind = FileKind(reader, given.part, tuple(source.origin.words.items()), source.shape, source.dtype, member=False)
+    kind = FileKind(reader, given.part, _hashable(source.origin.words), source.shape, source.dtype, member=False)
     return replace(source, array=ImageFile(kind, given.path))
 
 
@@ -195,6 +195,10 @@ def named_axes(source: Source, path: str) -> Source:
             " and pass daskome.write_image one array"
         )
     return replace(source, dims=tuple(GUESSES[len(source.shape)]))
+
+
+def _hashable(words: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in words.items())
 
 
 def _first(listing: Listing, words: Mapping[str, Any]) -> Source:
