@@ -37,6 +37,8 @@ class Reader:
         What a caller may say besides, by the names of parameters of `daskome.read`.
     marks : tuple of str
         Files that tell a folder of this kind; it is one image then, not a folder of images.
+    series : bool
+        Whether files say themselves how they belong together: the module has `series_of` and `with_step`.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Reader:
     part: str = ""
     words: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
+    series: bool = False
 
     def stem(self, path: str) -> str:
         """Return the last part of a path without the suffix, or with it, if that is all there is."""
@@ -56,6 +59,7 @@ class Reader:
 
 ZARR = Reader("zarr", "zarr", (".ome.zarr", ".zarr"), marks=("zarr.json", ".zarray", ".zgroup"))
 TIFF = (".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf8", ".tif", ".tiff", ".btf", ".tf8")
+DICOM = Reader("DICOM", "dicom", (".dcm", ".dicom", ".ima"), "pydicom", "series", series=True)
 RAW = Reader("raw", "raw", (".raw", ".bin", ".dat"), words=("shape", "dtype", "offset", "order"))
 READERS = (
     ZARR,
@@ -64,6 +68,7 @@ READERS = (
     Reader("PNG or JPEG", "pictures", (".png", ".jpg", ".jpeg"), "imagecodecs"),
     Reader("NIfTI", "nifti", (".nii", ".nii.gz"), "nibabel"),
     Reader("MRC", "mrc", (".mrc", ".mrcs", ".map", ".rec", ".st", ".ali", ".preali")),
+    DICOM,
     Reader("HDF5", "hdf5", (".h5", ".hdf5", ".hdf", ".ims"), "h5py", "dataset"),
     RAW,
 )
@@ -90,6 +95,17 @@ def reader_of_name(path: str) -> Reader | None:
     return next((row for row in READERS if path.lower().endswith(row.suffixes)), None)
 
 
+def reader_of_file(path: str) -> Reader | None:
+    """Return the row for a file: by its suffix; files of DICOM often have none, and are told by how they begin."""
+    reader = reader_of_name(path)
+    return DICOM if reader is None and not PurePosixPath(path).suffix.isalpha() and _is_dicom(path) else reader
+
+
+def _is_dicom(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
 def is_image_file(path: str) -> bool:
     """Whether a path has the suffix of a file of images, other than a store.
 
@@ -110,6 +126,7 @@ def find_reader(input_: Input) -> Reader:
         raise FileNotFoundError(f"{input_.path} does not exist")
     if os.path.isdir(input_.path):
         return reader_of_folder(input_.path) or ZARR
+    reader = reader or reader_of_file(input_.path)
     if reader in (ZARR, None):
         hint = HINTS.get(PurePosixPath(input_.path).suffix.lower(), "is a file of unknown kind")
         raise ValueError(f"{input_.path} {hint}. Known: {known()}")
@@ -136,18 +153,28 @@ def opened(reader: Reader, input_: Input) -> Source:
     unused = [name for name in input_.words if name not in reader.words]
     if unused:
         raise ValueError(f"{input_.path}: {reader.name} takes no {unused[0]}; leave it out")
-    _require(reader)
+    require(reader)
     module = import_module(f"daskome.readers.{reader.module}")
     try:
         source: Source = module.read(input_)
         return source
-    except (OSError, ValueError, TypeError, ImportError, MemoryError):
+    except (ValueError, TypeError) as error:
+        if input_.path in str(error):
+            raise
+        raise type(error)(f"{input_.path} cannot be read as {reader.name}: {error}") from error
+    except (OSError, ImportError, MemoryError):
         raise
     except Exception as error:
         raise ValueError(f"{input_.path} cannot be read as {reader.name}; it may be damaged: {error!r}") from error
 
 
-def _require(reader: Reader) -> None:
+def require(reader: Reader) -> None:
+    """Raise an ImportError with the line that installs it if the package that a reader needs is not there.
+
+    Raises
+    ------
+    ImportError
+    """
     try:
         if reader.needs:
             import_module(reader.needs)

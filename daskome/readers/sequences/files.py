@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from daskome.model.regions import Shape
 from daskome.model.source import Source
 from daskome.readers.described import shown
 from daskome.readers.inputs import Input, parse
-from daskome.readers.kinds import Reader, opened, reader_of_name
+from daskome.readers.kinds import Reader, opened, reader_of_file, require
 from daskome.readers.sequences.listing import Listing
 from daskome.readers.sequences.names import Grid, by_number, by_pattern
 from daskome.sources.blocks import as_declared
@@ -121,8 +122,29 @@ def image_of_files(listing: Listing, words: Mapping[str, Any], axis: str | None)
     ValueError
         If names do not tell how the files belong together, or some of those that are opened differ from the first.
     """
+    if listing.reader.series and not listing.pattern:
+        return _of_series(listing, words, axis)
     first = _first(listing, words)
-    grid = _grid(listing, axis, first)
+    return _of_grid(listing, words, first, _grid(listing, axis, first))
+
+
+def _of_series(listing: Listing, words: Mapping[str, Any], axis: str | None) -> Source:
+    """Return the image of files that say themselves how they belong together."""
+    if axis not in (None, "z"):
+        raise ValueError(
+            f"{listing.reader.name} says itself that its planes follow each other along z; leave stack out"
+        )
+    require(listing.reader)
+    module = import_module(f"daskome.readers.{listing.reader.module}")
+    series = module.series_of(listing.paths, listing.part)
+    alone = replace(listing, paths=series.paths, part="")
+    steps = tuple(map(str, range(len(series.paths))))
+    first = _first(alone, words)
+    source: Source = module.with_step(_of_grid(alone, words, first, Grid(("z",), (steps,), series.paths)), series)
+    return source
+
+
+def _of_grid(listing: Listing, words: Mapping[str, Any], first: Source, grid: Grid) -> Source:
     kind = FileKind(listing.reader, listing.part, _hashable(words), first.shape, first.dtype)
     for i in regions.spread(len(grid.paths), OPENED_BEFORE):
         kind.open(grid.paths[i])
@@ -151,8 +173,8 @@ def image_of_files(listing: Listing, words: Mapping[str, Any], axis: str | None)
 def opened_when_read(source: Source) -> Source:
     """Return an image in one file, which is closed until it is read; others, and those in memory, as they are."""
     given = parse(source.origin.path, {})
-    reader = reader_of_name(given.path)
-    if reader is None or given.is_url or not os.path.isfile(given.path) or isinstance(source.array, np.ndarray):
+    reader = reader_of_file(given.path) if os.path.isfile(given.path) else None
+    if reader is None or isinstance(source.array, np.ndarray):
         return source
     kind = FileKind(reader, given.part, _hashable(source.origin.words), source.shape, source.dtype, member=False)
     return replace(source, array=ImageFile(kind, given.path))

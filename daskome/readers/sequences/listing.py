@@ -12,7 +12,7 @@ from typing import Any
 
 from daskome.model.text import format_nbytes
 from daskome.readers.inputs import parse
-from daskome.readers.kinds import Reader, known, reader_of_folder, reader_of_name
+from daskome.readers.kinds import Reader, known, reader_of_file, reader_of_folder, reader_of_name
 from daskome.readers.sequences.names import glob_of, has_places, natural_order
 
 WILD = frozenset("*?[")
@@ -116,6 +116,7 @@ def _of_folder(folder: str, part: str, pattern: str) -> Listing | None:
         return _of_pattern(f"{folder}/{pattern}", part, None)
     names = [entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
     images = [name for name in names if _of_files(reader_of_name(name))]
+    images = images or [name for name in names if _of_files(reader_of_file(f"{folder}/{name}"))]
     if not images:
         return None
     others = sorted({*names} - {*images})
@@ -149,7 +150,7 @@ def _listing(paths: Sequence[str], part: str, path: str, pattern: str, others: S
     """Return files of one kind in their natural order."""
     kinds: dict[str, tuple[Reader, list[str]]] = {}
     for one in paths:
-        reader = reader_of_name(one)
+        reader = reader_of_file(one)
         if reader is None or not _of_files(reader):
             raise ValueError(f"{one} is no file that can be one of several. Known: {known()}")
         kinds.setdefault(reader.name, (reader, []))[1].append(one)
