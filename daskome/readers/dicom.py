@@ -75,7 +75,7 @@ class DicomFrames:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Files of one series in the order of their positions; in millimeters, the step between them, and where z begins."""
+    """Files of one series in the order of their positions; in millimeters, their step, and where z begins."""
 
     paths: tuple[str, ...]
     step: float | None = None

@@ -70,6 +70,8 @@ READERS = (
     Reader("MRC", "mrc", (".mrc", ".mrcs", ".map", ".rec", ".st", ".ali", ".preali")),
     DICOM,
     Reader("HDF5", "hdf5", (".h5", ".hdf5", ".hdf", ".ims"), "h5py", "dataset"),
+    Reader("N5", "tensorstore", (".n5",), "tensorstore", "dataset", marks=("attributes.json",)),
+    Reader("precomputed", "tensorstore", (".precomputed",), "tensorstore", "scale", marks=("info",)),
     RAW,
 )
 HINTS: Mapping[str, str] = {
