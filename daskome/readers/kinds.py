@@ -61,6 +61,7 @@ ZARR = Reader("zarr", "zarr", (".ome.zarr", ".zarr"), marks=("zarr.json", ".zarr
 TIFF = (".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf8", ".tif", ".tiff", ".btf", ".tf8")
 DICOM = Reader("DICOM", "dicom", (".dcm", ".dicom", ".ima"), "pydicom", "series", series=True)
 RAW = Reader("raw", "raw", (".raw", ".bin", ".dat"), words=("shape", "dtype", "offset", "order"))
+BIOIO = Reader("bioio", "bioio", (".czi", ".lif", ".nd2", ".dv", ".sldy", ".oib", ".oir", ".vsi"), "bioio", "scene")
 READERS = (
     ZARR,
     Reader("NumPy", "npy", (".npy",)),
@@ -72,13 +73,13 @@ READERS = (
     Reader("HDF5", "hdf5", (".h5", ".hdf5", ".hdf", ".ims"), "h5py", "dataset"),
     Reader("N5", "tensorstore", (".n5",), "tensorstore", "dataset", marks=("attributes.json",)),
     Reader("precomputed", "tensorstore", (".precomputed",), "tensorstore", "scale", marks=("info",)),
+    BIOIO,
     RAW,
 )
 HINTS: Mapping[str, str] = {
     ".npz": "is an archive, which cannot be read in pieces; save the array in it with numpy.save as .npy",
     ".zarr": "is a file, but a zarr store is a folder; unpack it if it is an archive",
     ".zip": "is an archive; unpack it",
-    **dict.fromkeys((".czi", ".lif", ".nd2", ".oib", ".oir", ".vsi"), "is best made a zarr by bioformats2raw"),
 }
 """What to do with files that are not read."""
 

@@ -77,7 +77,6 @@ def test_missing_url():
         ("a", "unknown kind"),
         ("a.npz", "numpy.save"),
         ("a.ome.zarr", "unpack it"),
-        ("a.czi", "bioformats2raw"),
     ],
 )
 def test_unknown_file(tmp_path, name, message):
