@@ -53,10 +53,11 @@ def _parts() -> str:
 def main() -> None:
     """Write image volumes of any size as OME-Zarr pyramids, and look after them.
 
-    IN is a zarr array or OME-Zarr image (path or URL), a .npy, TIFF, OME-TIFF, PNG, JPEG or NIfTI file, or
-    a dataset of an HDF5 file (file.h5::dataset); file.tif::1 is the second series of a TIFF. A folder of
-    such files, or a glob of them, is one volume (see --pattern), and so are several INs (see --stack). OUT
-    is a path or a URL that fsspec knows (s3://, gs://, az://, …).
+    IN is a zarr array or OME-Zarr image (path or URL), a .npy, TIFF, OME-TIFF, PNG, JPEG, NIfTI, MRC,
+    DICOM or raw file, N5, precomputed, what bioio reads, or a dataset of an HDF5 file
+    (file.h5::dataset); file.tif::1 is the second series of a TIFF. A folder of such files, or a glob of
+    them, is one volume (see --pattern), and so are several INs (see --stack). OUT is a path or a URL
+    that fsspec knows (s3://, gs://, az://, …).
 
     \b
     Exit status: 0 done, 1 failed or problems found, 2 refused before anything was written,
