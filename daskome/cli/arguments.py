@@ -1,18 +1,22 @@
 """From options of the command line to arguments of the calls in Python: by name."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import signature
 from typing import Any
 
-from daskome.cli.options import AS_LABELS, IMAGE_ROWS, Row
+from daskome.cli.options import AS_LABELS, IMAGE_ROWS, INPUT_ROWS, Row
 from daskome.model.text import format_nbytes
 
 CommandOptions = Mapping[str, Any]
+Sources = Sequence[str]
+"""The INs of a command."""
 STORAGE = ("chunks", "shards", "compressors")
 """Options that are written into the storage options."""
-ELSEWHERE = (*STORAGE, "threads", "in_options")
+SAID = tuple(row.name for row in INPUT_ROWS)
+"""Options that say how an input is read."""
+ELSEWHERE = (*STORAGE, *SAID, "threads", "in_options")
 """Options that are used before a function is called."""
 
 
@@ -21,14 +25,29 @@ def arguments_of(function: Callable[..., Any], options: CommandOptions) -> dict[
     return {name: options[name] for name in signature(function).parameters if name in options}
 
 
-def written(source: str, target: str, options: CommandOptions) -> Callable[..., Any]:
+def parted(paths: Sequence[str], *, needs_target: bool) -> tuple[Sources, str | None]:
+    """Return the inputs, and the output, which is the last of several paths unless that is a file of images.
+
+    A shell puts all files of a folder in place of a glob: without an output, the last file would be taken for it.
+    """
+    from daskome.readers.kinds import is_image_file
+
+    *sources, target = paths
+    if sources and not is_image_file(target):
+        return sources, target
+    if needs_target and sources:
+        raise ValueError(f"{target} is a file of images; give OUT last, as in {target}.ome.zarr")
+    return paths, None
+
+
+def written(sources: Sources, target: str, options: CommandOptions) -> Callable[..., Any]:
     """Return the call that writes an image, a whole hierarchy, or labels of the image at the target."""
     import daskome
 
     name = options["labels"]
-    if name is None and _is_whole(source, options):
-        return partial(daskome.transcode, source, target, **_transcoding(source, options))
-    image, options = _read(source, options), _with_storage(options)
+    if name is None and _is_whole(sources, options):
+        return partial(daskome.transcode, sources[0], target, **_transcoding(sources[0], options))
+    image, options = _read(sources, options), _with_storage(options)
     if name is None:
         options = {**options, "labels": None}
         return partial(daskome.write_image, image, target, **arguments_of(daskome.write_image, options))
@@ -41,27 +60,29 @@ def written(source: str, target: str, options: CommandOptions) -> Callable[..., 
     return partial(daskome.write_labels, group=target, **arguments_of(daskome.write_labels, options))
 
 
-def planned(source: str | None, target: str | None, options: CommandOptions) -> Any:
+def planned(sources: Sources, target: str | None, options: CommandOptions) -> Any:
     """Return the plan of an image, or of a volume that is only described, which is planned for one worker or more."""
     described = [key for key in ("shape", "dtype", "source_chunks") if options[key] is not None]
-    if source is None and not {"shape", "dtype"} <= set(described):
+    if not sources and not {"shape", "dtype"} <= set(described):
         raise ValueError("give an image, or --shape and --dtype of one that does not exist yet, as in --dtype uint16")
-    if source is not None and described:
-        flag = described[0].replace("_", "-")
-        raise ValueError(f"--{flag} describes a volume that does not exist yet; leave {source} out")
+    if sources and options["source_chunks"] is not None:
+        raise ValueError(f"--source-chunks describes a volume that does not exist yet; leave {sources[0]} out")
     options = {**_with_storage(options), "group": target}
-    if source is None:  # As `daskome.plan_image`, which imports Dask and zarr: for a second, where they are not used.
+    unread = [key for key in SAID if options[key] is not None and key not in described]
+    if not sources and unread:
+        raise ValueError(f"--{unread[0]} says how an image is read; give one, or leave it out")
+    if not sources:  # As `daskome.plan_image`, which imports Dask and zarr: for a second, where they are not used.
         from daskome.writing.dry_run import dry_run
 
         return dry_run({**options, "image": _described(options), "labels": None, "workers": options["workers"] or 1})
     import daskome
 
-    if _is_whole(source, options):
+    if _is_whole(sources, options):
         from daskome.transcoding.call import planned_transcode
 
         for_whom = {key: options[key] for key in ("workers", "threads")}
-        return planned_transcode(source, target, {**_transcoding(source, options), **for_whom})
-    options = {**options, "image": _read(source, options)}
+        return planned_transcode(sources[0], target, {**_transcoding(sources[0], options), **for_whom})
+    options = {**options, "image": _read(sources, options)}
     return daskome.plan_image(**arguments_of(daskome.plan_image, options))
 
 
@@ -78,8 +99,13 @@ def lack_of_room(plan: Any, target: str, fs_options: dict[str, Any] | None) -> s
     )
 
 
-def _is_whole(source: str, options: CommandOptions) -> bool:
+def _is_whole(sources: Sources, options: CommandOptions) -> bool:
     """Whether an input is a group of OME-Zarr, all of which is written unless the image alone is wanted."""
+    if len(sources) > 1:
+        if options["only_image"]:
+            raise ValueError("--only-image is for one group of OME-Zarr; of several INs only the images are read")
+        return False
+    (source,) = sources
     from daskome.ome.detect import kinds_of
     from daskome.readers.inputs import parse
     from daskome.stores.groups import read_attributes
@@ -99,20 +125,21 @@ def _transcoding(source: str, options: CommandOptions) -> dict[str, Any]:
 
     why = f"all of {source} is written as it is; add --only-image to describe the image anew"
     _reject_unused(daskome.transcode, options, IMAGE_ROWS, "a group of OME-Zarr", why)
+    _reject_said(options, "a group of OME-Zarr", why)
     chosen = arguments_of(daskome.transcode, _with_storage(options))
     if chosen["scale_factors"] == "auto":
         del chosen["scale_factors"]
     return chosen
 
 
-def tried_codecs(source: str | None, options: CommandOptions) -> Any:
+def tried_codecs(sources: Sources, options: CommandOptions) -> Any:
     """Return the sizes and speeds of compressors on some chunks of an image."""
-    if source is None:
+    if not sources:
         raise ValueError("--try-codecs needs an image: its chunks are compressed")
     import daskome
 
     chosen = arguments_of(daskome.try_codecs, {key: value for key, value in options.items() if key != "compressors"})
-    return daskome.try_codecs(_read(source, options), **chosen)
+    return daskome.try_codecs(_read(sources, options), **chosen)
 
 
 def added_levels(url: str, options: CommandOptions) -> Callable[..., Any]:
@@ -121,6 +148,7 @@ def added_levels(url: str, options: CommandOptions) -> Callable[..., Any]:
 
     reason = f"new levels are made from what is stored at {url}"
     _reject_unused(daskome.add_levels, options, (*IMAGE_ROWS, AS_LABELS), "--add-levels", reason)
+    _reject_said(options, "--add-levels", reason)
     options = {**_with_storage(options), "fs_options": options["fs_options"] or options["in_options"]}
     return partial(daskome.add_levels, url, **arguments_of(daskome.add_levels, options))
 
@@ -138,10 +166,11 @@ def run_arguments(part: tuple[int | None, int | None], one_based: bool) -> tuple
     return i - one_based, n
 
 
-def _read(source: str, options: CommandOptions) -> Any:
+def _read(sources: Sources, options: CommandOptions) -> Any:
     import daskome
 
-    return daskome.read(source, options["in_options"])
+    said = {name: options[name] for name in SAID}
+    return daskome.read(sources[0] if len(sources) == 1 else sources, options["in_options"], **said)
 
 
 def _described(options: CommandOptions) -> Any:
@@ -171,6 +200,13 @@ def _reject_unused(
     for row in rows:
         if row.name not in used and options[row.name]:
             raise ValueError(f"{flag} takes no {row.flags.split()[0]}: {reason}; leave it out")
+
+
+def _reject_said(options: CommandOptions, what: str, reason: str) -> None:
+    """Raise a ValueError for an option that says how files are read, where there are none."""
+    for row in INPUT_ROWS:
+        if options[row.name] is not None:
+            raise ValueError(f"{what} takes no {row.flags}: {reason}; leave it out")
 
 
 def _is_group(url: str, fs_options: dict[str, Any] | None) -> bool:

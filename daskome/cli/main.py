@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from daskome._version import __version__
-from daskome.cli.arguments import added_levels, lack_of_room, planned, run_arguments, tried_codecs, written
+from daskome.cli.arguments import added_levels, lack_of_room, parted, planned, run_arguments, tried_codecs, written
 from daskome.cli.console import FAILED, Command, limited_threads, progress_bar, reporting_errors, stopping
 from daskome.cli.measured import Stopwatch
 from daskome.cli.options import (
@@ -20,6 +20,7 @@ from daskome.cli.options import (
     IMAGE_PLACE,
     IMAGE_ROWS,
     IN_OPTION,
+    INPUT_ROWS,
     JOBS,
     MEMORY,
     OF_LABELS,
@@ -54,9 +55,11 @@ def _parts() -> str:
 def main() -> None:
     """Write image volumes of any size as OME-Zarr pyramids, and look after them.
 
-    IN is a zarr array or OME-Zarr image (path or URL), a .npy, TIFF, OME-TIFF or NIfTI file, or a
-    dataset of an HDF5 file (file.h5::dataset); file.tif::1 is the second series of a TIFF. OUT is a
-    path or a URL that fsspec knows (s3://, gs://, az://, …).
+    IN is a zarr array or OME-Zarr image (path or URL), a .npy, TIFF, OME-TIFF, PNG, JPEG, NIfTI, MRC,
+    DICOM or raw file, N5, precomputed, what bioio reads, or a dataset of an HDF5 file
+    (file.h5::dataset); file.tif::1 is the second series of a TIFF. A folder of such files, or a glob of
+    them, is one volume (see --pattern), and so are several INs (see --stack). OUT is a path or a URL
+    that fsspec knows (s3://, gs://, az://, …).
 
     \b
     Exit status: 0 done, 1 failed or problems found, 2 refused before anything was written,
@@ -65,10 +68,10 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("source", metavar="IN")
-@click.argument("target", metavar="[OUT]", required=False)
+@click.argument("paths", metavar="IN... [OUT]", nargs=-1, required=True)
 @taking(
     *IMAGE_ROWS,
+    *INPUT_ROWS,
     AS_LABELS,
     CHECK,
     Row("--add-levels", "add_levels", bool, "Add coarser levels to the image at IN, which stays as it is."),
@@ -77,7 +80,7 @@ def main() -> None:
     AS_JSON,
     QUIET,
 )
-def write(source: str, target: str | None, add_levels: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def write(paths: tuple[str, ...], add_levels: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Write IN as an OME-Zarr pyramid to OUT, or as labels of the image there; or add levels to the image at IN.
 
     If IN is a group of OME-Zarr (an image, a plate, …), all that is below goes along, its levels as they are.
@@ -86,35 +89,35 @@ def write(source: str, target: str | None, add_levels: bool, as_json: bool, quie
     daskome write brain.nii.gz brain.ome.zarr
     daskome write cells.tif brain.ome.zarr --labels cells
     daskome write brain.ome.zarr --add-levels
+    daskome write slices/ brain.ome.zarr --scale z=2                 # or 'slices/*.tif'
+    daskome write dapi.tif gfp.tif cells.ome.zarr --stack c
     daskome write stack.h5::raw s3://bucket/stack.ome.zarr --scale 2,0.5,0.5 --unit micrometer \\
         --chunks 64 --shards 512 --compressor blosc:zstd:3
     """
-    if add_levels == (target is not None):
+    if add_levels == (len(paths) > 1):
         raise click.UsageError("give IN and OUT, or --add-levels with one image alone")
-    with reporting_errors(target or source), stopping():
-        call = added_levels(source, options) if target is None else written(source, target, options)
-        watch, bar = Stopwatch.started(), progress_bar(f"writing {target or source}", quiet)
+    with reporting_errors(paths[-1]), stopping():
+        sources, target = parted(paths, needs_target=True)
+        call = added_levels(paths[0], options) if target is None else written(sources, target, options)
+        watch, bar = Stopwatch.started(), progress_bar(f"writing {paths[-1]}", quiet)
         with limited_threads(options["threads"]):
             plan = call(progress=bar)
         if bar:
             found = watch.measured(plan, bar.written)
-            click.echo(
-                json.dumps(asdict(found)) if as_json else without_credentials(f"{target or source}: {found.text()}")
-            )
+            text = without_credentials(f"{paths[-1]}: {found.text()}")
+            click.echo(json.dumps(asdict(found)) if as_json else text)
 
 
 @main.command()
-@click.argument("source", metavar="[IN]", required=False)
-@click.argument("target", metavar="[OUT]", required=False)
+@click.argument("paths", metavar="[IN]... [OUT]", nargs=-1)
 @taking(
     *IMAGE_ROWS,
-    Row("--shape", "shape", ValuesParam(int), "Plan a volume of this shape that does not exist yet; instead of IN."),
-    Row("--dtype", "dtype", None, "Its dtype, such as uint16."),
+    *INPUT_ROWS,
     Row(
         "--source-chunks",
         "source_chunks",
         ValuesParam(int),
-        "The pieces in which it will be stored, as in 1,2048,2048.",
+        "The pieces in which a volume will be stored that is not there yet, as in 1,2048,2048.",
     ),
     Row("--workers", "workers", click.IntRange(1), "Plan it for this many workers of --threads and --memory each."),
     Row(
@@ -127,7 +130,7 @@ def write(source: str, target: str | None, add_levels: bool, as_json: bool, quie
     Row("--json", "as_json", bool, "Print the plan as JSON, as Plan.from_json reads it."),
     Row("--try-codecs", "try_codecs", bool, "Compress some chunks of IN with each of many compressors; a table."),
 )
-def plan(source: str | None, target: str | None, rate: str, as_json: bool, try_codecs: bool, **options: Any) -> None:
+def plan(paths: tuple[str, ...], rate: str, as_json: bool, try_codecs: bool, **options: Any) -> None:
     """Show what `daskome write` would do, and write nothing; of a volume that is not there, with --shape.
 
     \b
@@ -139,21 +142,21 @@ def plan(source: str | None, target: str | None, rate: str, as_json: bool, try_c
     Reading, downsampling, compressing and writing count in the rate, in bytes of uncompressed pixels that are read.
     """
     with reporting_errors():
+        sources, target = parted(paths, needs_target=False) if paths else ((), None)
         if try_codecs:
-            click.echo(repr(tried_codecs(source, options)))
+            click.echo(repr(tried_codecs(sources, options)))
             return
         speed = parse_nbytes(rate.removesuffix("/s"))
-        result = planned(source, target, options)
+        result = planned(sources, target, options)
         click.echo(result.to_json() if as_json else result.text(speed))
         if target and (warning := lack_of_room(result, target, options["fs_options"])):
             click.echo(f"warning: {warning}", err=True)
 
 
 @main.command()
-@click.argument("source", metavar="IN")
-@click.argument("target", metavar="OUT")
-@taking(*IMAGE_ROWS, AS_LABELS, QUIET)
-def init(source: str, target: str, quiet: bool, **options: Any) -> None:
+@click.argument("paths", metavar="IN... OUT", nargs=-1, required=True)
+@taking(*IMAGE_ROWS, *INPUT_ROWS, AS_LABELS, QUIET)
+def init(paths: tuple[str, ...], quiet: bool, **options: Any) -> None:
     """Begin to write IN to OUT: make the empty arrays, for any number of `daskome run` to fill.
 
     \b
@@ -163,9 +166,12 @@ def init(source: str, target: str, quiet: bool, **options: Any) -> None:
     daskome status brain.ome.zarr
     daskome finish brain.ome.zarr
     """
-    with reporting_errors(target), stopping():
+    with reporting_errors(paths[-1]), stopping():
+        sources, target = parted(paths, needs_target=True)
+        if target is None:
+            raise click.UsageError("give IN and OUT")
         with limited_threads(options["threads"]):
-            plan = written(source, target, options)(compute="init")
+            plan = written(sources, target, options)(compute="init")
         if not quiet:
             click.echo(repr(plan))
             which = f"{target} --labels {options['labels']}" if options["labels"] else target

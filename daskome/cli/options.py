@@ -150,6 +150,23 @@ AS_LABELS = Row(
 RESUME = Row("--resume", "resume", bool, "Continue what was interrupted; begin where nothing was begun.")
 AS_JSON = Row("--json", "as_json", bool, "Print it as JSON.")
 VERSION = Row("--version", "version", None, _checked_versions)
+INPUT_ROWS = (
+    Row(
+        "--pattern",
+        "pattern",
+        None,
+        "How the names of the files of IN tell where they belong: 't{t}_c{c}_z{z}.tif', in quotes.",
+        {"metavar": "PATTERN"},
+    ),
+    Row(
+        "--stack", "stack", None, "The axis, such as c, along which several INs follow each other.", {"metavar": "AXIS"}
+    ),
+    Row("--shape", "shape", ValuesParam(int), "Shape of a raw IN; for `plan`, or of a volume that is not there yet."),
+    Row("--dtype", "dtype", None, "Its dtype, such as uint16; >u2 for big-endian numbers."),
+    Row("--offset", "offset", click.IntRange(0), "Bytes before the pixels of a raw IN [0]."),
+    Row("--order", "order", click.Choice(["C", "F"]), "F: the first axis of a raw IN is the fastest [C]."),
+)
+"""What is said of an IN that does not say it: how many files are one, and what raw numbers are."""
 IMAGE_ROWS = (
     Row("--axes", "axes", None, "Names of the axes, such as tczyx, if the input has none.", {"metavar": "AXES"}),
     Row("--scale", "scale", ValuesParam(float), "Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),

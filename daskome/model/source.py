@@ -21,16 +21,22 @@ class Origin:
     Attributes
     ----------
     path : str
-        A path or URL for `daskome.read`; empty if only this process has the image.
+        A path or URL for `daskome.read`, or in words several; empty if only this process has the image.
     stamp : str
-        Changes whenever the file does.
+        Changes whenever the file does, or one of the files.
     expanded : tuple of int
         The axes of length 1 that were inserted.
+    paths : tuple of str
+        Of an image in several files that no single path names: theirs.
+    words : dict
+        What else `daskome.read` was told to read it so.
     """
 
     path: str = ""
     stamp: str = ""
     expanded: tuple[int, ...] = ()
+    paths: tuple[str, ...] = ()
+    words: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

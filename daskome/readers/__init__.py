@@ -5,87 +5,72 @@ Opening reads what describes the pixels, never the pixels: these come in pieces,
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import import_module
-from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daskome.model.source import Origin, Source
 from daskome.readers.inputs import Input, parse
-from daskome.stores.objects.damage import locating_damage
+from daskome.readers.kinds import READERS as READERS, find_reader, opened
+
+if TYPE_CHECKING:
+    from daskome.readers.sequences.listing import Listing
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+SEVERAL = ("pattern", "stack")
+"""Words that say how several files are one image."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """A row of `READERS`.
-
-    Attributes
-    ----------
-    name : str
-        Of the kind.
-    module : str
-        Of this package, imported when it is needed; its ``read`` turns an `Input` into a `Source`. The extra
-        of daskome that installs what it needs has the same name.
-    suffixes : tuple of str
-        Longer ones before those that they end in.
-    needs : str
-        The package that reads it; empty for those that daskome always has.
-    part : str
-        What can be chosen with ``::``; empty for nothing.
-    """
-
-    name: str
-    module: str
-    suffixes: tuple[str, ...]
-    needs: str = ""
-    part: str = ""
-
-
-ZARR = Reader("zarr", "zarr", (".ome.zarr", ".zarr"))
-TIFF = (".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf8", ".tif", ".tiff", ".btf", ".tf8")
-READERS = (
-    ZARR,
-    Reader("NumPy", "npy", (".npy",)),
-    Reader("TIFF", "tiff", TIFF, "tifffile", "series"),
-    Reader("NIfTI", "nifti", (".nii", ".nii.gz"), "nibabel"),
-    Reader("HDF5", "hdf5", (".h5", ".hdf5", ".hdf", ".ims"), "h5py", "dataset"),
-)
-HINTS: Mapping[str, str] = {
-    ".npz": "is an archive, which cannot be read in pieces; save the array in it with numpy.save as .npy",
-    ".zarr": "is a file, but a zarr store is a folder; unpack it if it is an archive",
-    ".zip": "is an archive; unpack it",
-    **dict.fromkeys((".czi", ".lif", ".nd2", ".oib", ".oir", ".vsi"), "is best made a zarr by bioformats2raw"),
-}
-"""What to do with files that are not read."""
-
-
-def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = None) -> Source:
-    """Return an image in a file or store, described as far as it describes itself.
+def read(
+    path: Paths,
+    fs_options: Mapping[str, Any] | None = None,
+    *,
+    pattern: str | None = None,
+    stack: str | None = None,
+    shape: Sequence[int] | None = None,
+    dtype: str | None = None,
+    offset: int | None = None,
+    order: str | None = None,
+) -> Source:
+    """Return an image in a file, in many files, or in a store, described as far as it describes itself.
 
     Parameters
     ----------
-    path : str or path
+    path : str or path, or list of them
         A zarr array, an OME-Zarr image (its level 0 is taken), or a file of one of the `READERS`. Zarr
         may be a URL too. What holds several images takes one after ``::``: ``"a.h5::volumes/raw"`` a
-        dataset, ``"a.tif::1"`` a series, counted from 0 (by default 0).
+        dataset, ``"a.tif::1"`` a series, counted from 0 (by default 0). A folder of files, a glob or a list of them is
+        one image, along z (t, if they have z) in the order of the number in their names that tells them apart.
     fs_options : dict, optional
         For the file system of a URL, such as credentials.
+    pattern : str, optional
+        How names of files tell where they belong: ``"t{t}_c{c}_z{z}.tif"`` has numbers for t and z, and numbers or
+        names for channels. A path may be such a pattern, too.
+    stack : str, optional
+        The axis along which the images of a list follow each other, in the order of the list; where they lack it, as
+        c, it is put in. Or the axis along which the files of a folder or glob do.
+
+    shape, dtype, offset, order : optional
+        Of a raw file, which says nothing of itself: its shape; its dtype, such as ``"uint16"``, or ``">u2"`` for
+        big-endian numbers; how many bytes come before the pixels, by default 0; and ``"F"`` if the first axis is the
+        fastest.
 
     Returns
     -------
     Source
         Its array is read when it is sliced; a ``.nii.gz`` alone is read into memory at once. Axes of a TIFF
         or NIfTI are brought into the order t, c, z, y, x. Voxel sizes, units, position, channels and attributes
-        go along; what else a file holds or says is named by a warning when the image is written.
+        go along; what else a file holds or says is named by a warning when the image is written. Of many files the
+        first describes all; some are opened now, and each when it is read: one that differs is an error.
 
     Raises
     ------
     FileNotFoundError
         If nothing is there.
     ValueError
-        If it is not an image that daskome reads, or several images; the message lists the choices.
+        If it is not an image that daskome reads, or several images; the message lists the choices. If files leave
+        gaps, are empty, or differ in shape or dtype.
     ImportError
         If the package that reads it is not installed; the message has the line that installs it.
 
@@ -94,76 +79,105 @@ def read(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = No
     >>> import numpy as np, tempfile
     >>> from daskome.readers import read
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     np.save(f"{folder}/brain.npy", np.zeros((4, 5, 6), "uint8"))
-    ...     source = read(f"{folder}/brain.npy")
-    >>> source.name, source.shape, source.dtype
-    ('brain', (4, 5, 6), 'uint8')
+    ...     for z in range(12):
+    ...         np.save(f"{folder}/z{z}.npy", np.full((5, 6), z, "uint8"))
+    ...     source = read(folder)
+    ...     print(source.shape, source.dims, source.array[10:12, :1, :1].ravel())
+    ...     both = read([f"{folder}/z0.npy", f"{folder}/z1.npy"], stack="c")
+    (12, 5, 6) ('z', 'y', 'x') [10 11]
+    >>> both.shape, both.dims
+    ((2, 5, 6), ('c', 'y', 'x'))
     """
-    input_ = parse(os.fspath(path), dict(fs_options or {}))
-    reader = _find(input_)
-    if input_.part and not reader.part:
-        raise ValueError(f"{input_.path}: {reader.name} has no parts to choose with ::{input_.part}")
-    _require(reader)
-    source = _opened(reader, input_)
-    return replace(source, name=source.name or _stem(input_.path, reader), origin=_origin(input_))
+    paths = [os.fspath(one) for one in ([path] if isinstance(path, str | os.PathLike) else path)]
+    options = dict(fs_options or {})
+    if not paths:
+        raise ValueError("the list of paths is empty; give one at least")
+    words = {"pattern": pattern, "stack": stack, "shape": shape, "dtype": dtype, "offset": offset, "order": order}
+    said = {key: _plain(value) for key, value in words.items() if value is not None}
+    if stack is not None and len(paths) > 1:
+        return _stacked(paths, options, said)
+    listing = _listing(paths, pattern, options)
+    return _of_one(paths[0], options, said) if listing is None else _of_files(listing, said)
 
 
-def _opened(reader: Reader, input_: Input) -> Source:
-    """Return the image in an input; what its reader stumbles over, a damaged file, is a ValueError that names it."""
-    module = import_module(f"{__name__}.{reader.module}")
-    with locating_damage(lambda: input_.path, f"cannot be read as {reader.name}; it may be damaged"):
-        source: Source = module.read(input_)
-        if 0 in source.shape:
-            raise ValueError(f"it has no pixels: its shape is {source.shape}")
-        return source
+def read_again(origin: Origin, fs_options: Mapping[str, Any] | None = None) -> Source:
+    """Return the image that was read from somewhere, read in the same way.
 
-
-def known() -> str:
-    """Return the inputs that can be read, as text.
-
-    >>> known()[:26]
-    'zarr (.ome.zarr .zarr), Nu'
+    Raises
+    ------
+    ValueError, FileNotFoundError, ImportError
+        As `read`.
     """
-    return ", ".join(f"{reader.name} ({' '.join(reader.suffixes)})" for reader in READERS)
+    paths = origin.paths or (origin.path,)
+    return read(list(paths), fs_options if any("://" in path for path in paths) else None, **origin.words)
 
 
-def _find(input_: Input) -> Reader:
-    """Return the row for an input: by its suffix, or zarr for folders and URLs."""
-    reader = next((row for row in READERS if input_.path.lower().endswith(row.suffixes)), None)
-    if input_.is_url:
-        if reader not in (ZARR, None):
-            raise ValueError(f"{input_.path} is not zarr, and of URLs only zarr is read; copy the file to a local path")
-        return ZARR
-    if not os.path.exists(input_.path):
-        raise FileNotFoundError(f"{input_.path} does not exist")
-    if os.path.isdir(input_.path):
-        return ZARR
-    if reader in (ZARR, None):
-        hint = HINTS.get(PurePosixPath(input_.path).suffix.lower(), "is a file of unknown kind")
-        raise ValueError(f"{input_.path} {hint}. Known: {known()}")
-    return reader
+def _listing(paths: Sequence[str], pattern: str | None, fs_options: Mapping[str, Any]) -> "Listing | None":
+    from daskome.readers.sequences.listing import listed_files
+
+    return listed_files(paths, pattern, fs_options)
 
 
-def _origin(input_: Input) -> Origin:
+def _of_one(path: str, fs_options: Mapping[str, Any], words: Mapping[str, Any]) -> Source:
+    """Return the image in one file or store."""
+    input_ = replace(parse(path, fs_options), words=words)
+    reader = find_reader(input_)
+    unused = next((key for key in SEVERAL if key in words), None)
+    if unused is not None:
+        raise ValueError(f"{unused} is for several files, and {input_.path} is one {reader.name}; leave it out")
+    source = opened(reader, input_)
+    return replace(source, name=source.name or reader.stem(input_.path), origin=_origin(input_, words))
+
+
+def _of_files(listing: "Listing", said: Mapping[str, Any]) -> Source:
+    """Return the image that files make up; one alone is what it is by itself."""
+    from daskome.readers.sequences.files import image_of_files
+    from daskome.readers.sequences.listing import named_files
+    from daskome.readers.sequences.names import has_places
+
+    words = {key: value for key, value in said.items() if key not in SEVERAL}
+    if len(listing.paths) == 1 and not listing.pattern and "stack" not in said:
+        return _of_one("::".join(filter(None, (listing.paths[0], listing.part))), {}, words)
+    stamp = listing.stamp()
+    source = image_of_files(listing, words, said.get("stack"))
+    path = "::".join(filter(None, (listing.path, listing.part)))
+    kept = {key: value for key, value in said.items() if key != "pattern" or not has_places(listing.path)}
+    origin = Origin(path or ", ".join(named_files(listing.paths)), stamp, (), () if path else _paths(listing), kept)
+    return replace(source, origin=origin)
+
+
+def _paths(listing: "Listing") -> tuple[str, ...]:
+    return tuple("::".join(filter(None, (path, listing.part))) for path in listing.paths)
+
+
+def _stacked(paths: Sequence[str], fs_options: Mapping[str, Any], said: Mapping[str, Any]) -> Source:
+    """Return images in a row along an axis."""
+    from daskome.readers.sequences.files import opened_when_read
+    from daskome.readers.sequences.listing import named_files
+    from daskome.readers.sequences.stack import stacked
+
+    if "pattern" in said:
+        example = f"a/{said['pattern']}"
+        raise ValueError(f"of images in a row, each path can be a pattern, as in {example!r}; leave pattern out")
+    words = {key: value for key, value in said.items() if key != "stack"}
+    sources = [opened_when_read(read(path, fs_options, **words)) for path in paths]
+    found = [source.origin.path for source in sources]
+    stamp = "; ".join(source.origin.stamp for source in sources)
+    return replace(
+        stacked(sources, said["stack"]), origin=Origin(", ".join(named_files(found)), stamp, (), tuple(found), said)
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a word as JSON has it: a plan keeps how an image was read."""
+    return value if isinstance(value, str) else [int(n) for n in value] if isinstance(value, Iterable) else int(value)
+
+
+def _origin(input_: Input, words: Mapping[str, Any]) -> Origin:
     """Return where an image comes from, and what changes when its file does."""
     path = str(input_)
     if input_.is_url or os.path.isdir(input_.path):
-        return Origin(path)
+        return Origin(path, words=words)
     file = os.stat(input_.path)
-    return Origin(path, f"{file.st_size} bytes, modified {datetime.fromtimestamp(file.st_mtime, UTC).isoformat()}")
-
-
-def _require(reader: Reader) -> None:
-    try:
-        if reader.needs:
-            import_module(reader.needs)
-    except ImportError as error:
-        line = f'pip install "daskome[{reader.module}]"'
-        raise ImportError(f"reading {reader.name} needs {reader.needs}: {line}", name=reader.needs) from error
-
-
-def _stem(path: str, reader: Reader) -> str:
-    """Return the last part of a path without the suffix, or with it, if that is all there is."""
-    last = PurePosixPath(path).name
-    suffix = next((suffix for suffix in reader.suffixes if last.lower().endswith(suffix)), "")
-    return last[: len(last) - len(suffix)] or last
+    stamp = f"{file.st_size} bytes, modified {datetime.fromtimestamp(file.st_mtime, UTC).isoformat()}"
+    return Origin(path, stamp, words=words)

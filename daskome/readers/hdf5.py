@@ -9,6 +9,7 @@ import numpy as np
 
 from daskome.model.source import Source
 from daskome.readers.described import Described, described
+from daskome.readers.hdf5_grids import grid_in, joined_datasets
 from daskome.readers.imaris import imaris_image
 from daskome.readers.inputs import Input, listed
 from daskome.sources.adapt import as_source
@@ -22,8 +23,11 @@ BOOKKEEPING = {"CLASS", "NAME", LABELS_OF_AXES, "DIMENSION_LIST", "REFERENCE_LIS
 
 
 def read(input_: Input) -> Source:
-    """Return the dataset that the input names, or the only one that may be an image."""
+    """Return the dataset that the input names, or the only one that may be an image; of Imaris and others, all."""
     with h5py.File(input_.path, "r") as file:
+        grid = grid_in(file, input_.path, input_.part)
+        if grid is not None:
+            return joined_datasets(file, input_.path, grid)
         part = _dataset(input_, file, _images(file))
         if file[part].shape is None:
             raise ValueError(f"{input_.path}::{part} is a null dataset: it has no pixels")

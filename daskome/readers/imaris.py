@@ -42,7 +42,7 @@ def imaris_image(file: Any, part: str) -> ImarisImage | None:
     lengths = [_number(stored, f"ImageSize{axis}") or n for axis, n in zip("ZYX", file[part].shape, strict=True)]
     shape = tuple(map(int, lengths))
     ends = {axis: (_number(image, f"ExtMin{i}"), _number(image, f"ExtMax{i}")) for i, axis in enumerate("xyz")}
-    unit = _text(image, "Unit") or "um"
+    unit = imaris_text(image, "Unit") or "um"
     extents = {axis: (low, high) for axis, (low, high) in ends.items() if low is not None and high is not None}
     sizes = (
         {axis: ((high - low) / n, unit) for axis, n in zip("zyx", shape, strict=True) for low, high in [extents[axis]]}
@@ -50,23 +50,23 @@ def imaris_image(file: Any, part: str) -> ImarisImage | None:
         else {}
     )
     positions = {axis: (extents[axis][0] + size / 2, unit) for axis, (size, _) in sizes.items()}
-    shown = _channel(file[channel].attrs) if channel in file else {}
+    shown = imaris_channel(file[channel].attrs) if channel in file else {}
     return ImarisImage(shape, Described(sizes, positions, [shown]))
 
 
-def _channel(attributes: Any) -> dict[str, Any]:
+def imaris_channel(attributes: Any) -> dict[str, Any]:
     """Return name, colour and display range of a channel."""
-    color = list(numbers(dict(enumerate(_text(attributes, "Color").split()))).values())
-    window = list(numbers(dict(enumerate(_text(attributes, "ColorRange").split()))).values())
+    color = list(numbers(dict(enumerate(imaris_text(attributes, "Color").split()))).values())
+    window = list(numbers(dict(enumerate(imaris_text(attributes, "ColorRange").split()))).values())
     known = {
-        "label": _text(attributes, "Name"),
+        "label": imaris_text(attributes, "Name"),
         "color": "".join(f"{round(255 * min(max(v, 0), 1)):02X}" for v in color) if len(color) == 3 else "",
         "window": {"start": window[0], "end": window[1]} if len(window) == 2 else {},
     }
     return {key: value for key, value in known.items() if value}
 
 
-def _text(attributes: Any, name: str) -> str:
+def imaris_text(attributes: Any, name: str) -> str:
     """Return an attribute, which Imaris stores as an array of single characters."""
     stored = np.ravel(attributes.get(name, ()))
     return b"".join(v if isinstance(v, bytes) else str(v).encode() for v in stored.tolist()).decode(errors="replace")
@@ -74,6 +74,6 @@ def _text(attributes: Any, name: str) -> str:
 
 def _number(attributes: Any, name: str) -> float | None:
     try:
-        return float(_text(attributes, name))
+        return float(imaris_text(attributes, name))
     except ValueError:
         return None

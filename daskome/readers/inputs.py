@@ -21,11 +21,17 @@ class Input:
         For the file system of a URL.
     part : str
         What stands after ``::``, such as a dataset of an HDF5 file; empty for none.
+    words : dict
+        What a caller says besides, such as the shape of a file that does not.
+    member : bool
+        Whether it is one of several files that are put together, so it must hold what it describes.
     """
 
     path: str
     fs_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     part: str = ""
+    words: Mapping[str, Any] = field(default_factory=dict)
+    member: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}::{self.part}" if self.part else self.path

@@ -32,6 +32,10 @@ def read(input_: Input) -> Source:
     if input_.part and not input_.part.isdecimal():
         raise ValueError(f"{input_.path}::{input_.part}: a series of a TIFF is a number, counted from 0")
     chunks = TiffChunks(input_.path, int(input_.part or 0))
+    if input_.member and chunks.series.is_multifile:
+        raise ValueError(
+            f"{input_.path} describes an image in several files, which are read together: give that file alone"
+        )
     check_complete(input_.path, chunks.file, chunks.series)
     source, names = _pixels(chunks), tiff_dims(input_.path, chunks.series.axes, chunks.series.shape)
     source = replace(ordered(source, names) if names else source, name=name_of_series(chunks.file, chunks.number))

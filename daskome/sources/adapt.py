@@ -25,6 +25,7 @@ from daskome.sources.computed import ComputedArray
 from daskome.sources.dask_graphs import only_cuts, shared_keys
 from daskome.sources.declared import checked_where_made
 from daskome.sources.dimension_names import axis_names
+from daskome.sources.objects import array_of_bioimage, array_of_tree, described_bioimage, is_bioimage, is_tree
 from daskome.sources.provenance import stored_at, zarr_behind
 from daskome.stores.groups import others_of
 from daskome.stores.kinds import anchor, in_flight_to
@@ -46,6 +47,14 @@ def as_source(image: Any) -> Source:
         return image
     if callable(getattr(image, "__dask_array__", None)):
         return as_source(image.__dask_array__())
+    if is_bioimage(image):
+        return described_bioimage(as_source(array_of_bioimage(image)), image)
+    if is_tree(image):
+        array, n = array_of_tree(image)
+        source = as_source(array)
+        return replace(
+            source, left=(*source.left, *([f"{n} smaller resolutions, made anew from the largest"] if n else []))
+        )
     image = _one_image(image)
     if hasattr(image, "dims") and hasattr(image, "coords"):
         return _from_xarray(image)

@@ -21,6 +21,7 @@ from daskome.sources.annotations import Annotations, annotations_of
 from daskome.sources.blocks import checked_blocks, is_remote
 from daskome.sources.computed import ComputedArray
 from daskome.sources.dask_graphs import restrict, with_values
+from daskome.sources.joined import Joined
 from daskome.sources.views import RegionView
 
 ComputeResults = Callable[[Any, Sequence[Any]], Mapping[Any, Any]]
@@ -49,7 +50,7 @@ def source_piece(source: Source, region: Region, read_chunks: Shape) -> da.Array
         piece: Any = source.array[regions.slices(region)].astype(dtype, copy=False)
     else:
         longest = tuple(map(longest_chunk, source.chunks))
-        array = source.array.within(region) if isinstance(source.array, ComputedArray) else source.array
+        array = source.array.within(region) if isinstance(source.array, ComputedArray | Joined) else source.array
         piece = RegionView(array, region, batches(own, longest, READ_NBYTES // dtype.itemsize))
     with dask.annotate(**_asked(piece)):
         return da.from_array(piece, chunks=chunks, name=False, meta=np.empty((0,) * len(region), dtype))

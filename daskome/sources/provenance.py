@@ -15,6 +15,7 @@ from dask.blockwise import Blockwise
 from daskome.model import regions
 from daskome.model.source import Source
 from daskome.sources.dask_graphs import ORIGINAL, only_cuts
+from daskome.sources.joined import Joined
 from daskome.sources.views import Reopenable
 
 SOME_TASKS, SOME_VALUES = 256, 256
@@ -52,7 +53,9 @@ def _is_cut_once(array: da.Array) -> bool:
 def read_by(image: Any) -> list[Any]:
     """Return the zarr arrays, and arrays in files (`Reopenable`), that an array-like is, or that its graph reads."""
     array = _unwrapped(image)
-    if isinstance(array, da.Array):
+    if isinstance(array, Joined):
+        arrays = [one for part in array.parts for one in read_by(part)]
+    elif isinstance(array, da.Array):
         layers = array.__dask_graph__().layers.values()
         arrays = [_unwrapped(value) for layer in layers for value in _literals(layer)]
     else:

@@ -70,7 +70,8 @@ class ImageOptions:
         ValueError
             If the image cannot be written as described.
         """
-        described, source = self.image(source), self.reading(self._writable(source))
+        described = self.image(source)
+        source = self.reading(self._writable(self._with_unknown_sizes(source, described.axes)))
         positions = missing_axes(described, version.every_axis)
         image, source = with_missing_axes(described, positions, version.every_axis), _with_axes(source, positions)
         storage = self.stored_with(version, positions)
@@ -117,6 +118,16 @@ class ImageOptions:
     def reading(self, source: Source) -> Source:
         """Return an image as it is read: the zarr array that it is, if its chunks are taken over."""
         return taken_source(source) if self.verbatim else source
+
+    def _with_unknown_sizes(self, source: Source, axes: Sequence[Axis]) -> Source:
+        """Return a source that names the axes of space whose voxel size nobody says, if it says that of others."""
+        space = [axis for axis in axes if axis.spatial]
+        known = by_axes(source, [axis.name for axis in axes]).scale
+        unknown = [axis.name for axis in space if axis.name not in known and not names_axis(self.scale, axis)]
+        if not unknown or len(unknown) == len(space):
+            return source
+        note = f"the voxel size along {', '.join(unknown)}, which it does not say, and is taken for 1 (see scale)"
+        return replace(source, left=(*source.left, note))
 
     def _writable(self, source: Source) -> Source:
         """Return a source with only what can be written of it; images have no `image_label`, labels no channels."""

@@ -630,7 +630,7 @@ def test_a_plan_as_json(npy: Path) -> None:
         ([], "give an image, or --shape and --dtype of one that does not exist yet"),
         (["--shape", "20,30"], "give an image, or --shape and --dtype"),
         (["--dtype", "uint8"], "give an image, or --shape and --dtype"),
-        (["IN", "--shape", "20,30", "--dtype", "uint8"], "--shape describes a volume that does not exist yet; leave "),
+        (["IN", "--shape", "20,30", "--dtype", "uint8"], "NumPy takes no shape; leave it out"),
         (["IN", "--source-chunks", "20,30"], "--source-chunks describes a volume that does not exist yet; leave "),
         (["--shape", "20", "--dtype", "uint8"], "--shape 20 must be numbers by commas, one per axis"),
         (["--shape", "20,30", "--dtype", "int128"], "dtype 'int128' is not known"),

@@ -36,7 +36,19 @@ DASK = ("cli", "writer", "scale", "transcoding", "writing", "inspection", "execu
 DISTRIBUTED = ("cli/main.py", "execution/cluster.py", "execution/executors.py", "execution/schedulers.py")
 URLS = ("stores/location.py", "stores/s3.py", "stores/azure.py", "stores/clouds/options.py")
 WORLD = {"dask", "distributed", "fsspec", "s3fs", "zarr"}
-OPTIONAL = {"PIL", "h5py", "nibabel", "obstore", "s3fs", "tifffile", "xarray"}
+OPTIONAL = {
+    "PIL",
+    "bioio",
+    "h5py",
+    "imagecodecs",
+    "nibabel",
+    "obstore",
+    "pydicom",
+    "s3fs",
+    "tensorstore",
+    "tifffile",
+    "xarray",
+}
 
 STOREY = {name: number for number, names in enumerate(STOREYS) for name in names}
 FILES = {path.relative_to(HOUSE).as_posix(): ast.parse(path.read_text("utf-8")) for path in HOUSE.rglob("*.py")}

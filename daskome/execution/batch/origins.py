@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from daskome.execution.batch.saved import target_of
-from daskome.model.source import Source
+from daskome.model.source import Origin, Source
 from daskome.model.urls import lies_in, place_of, without_credentials
-from daskome.readers import read
+from daskome.readers import read_again
 from daskome.readers.inputs import Input, parse
 from daskome.sources.adapt import as_source
 from daskome.stores.journal import SavedRun
@@ -27,7 +27,7 @@ def images_of(saved: SavedRun, image: Any, in_options: FileSystem | None) -> lis
     if image is not None and not named:
         many = isinstance(image, list | tuple) and saved.plan.n_images > 1
         return [as_source(one) for one in (image if many else [image])]
-    return [read(path, options or None) for path, options in _openable(saved, named, in_options)]
+    return [read_again(origin, options or None) for origin, options in _openable(saved, named, in_options)]
 
 
 def named_in(image: Any, in_options: FileSystem | None = None) -> list[Input]:
@@ -47,20 +47,28 @@ def check_named(saved: SavedRun, named: Sequence[Input]) -> None:
 
 def _openable(
     saved: SavedRun, named: Sequence[Input], in_options: FileSystem | None
-) -> Iterator[tuple[str, FileSystem]]:
+) -> Iterator[tuple[Origin, FileSystem]]:
     """Yield where the images of a run are, each with the options of its file system."""
     here = place_of(url_of(target_of(saved)))
-    for path in (origin.path for origin in saved.origins):
-        if not path:
+    for origin in saved.origins:
+        if not origin.path:
             raise ValueError(
                 "the image, such as a Dask or NumPy array, lived in the process that began the run; give it again, as"
                 " in run_part(group, image)"
             )
-        around = next((one for one in named if lies_in(path, str(one))), None)
-        if around is None and (named or place_of(path) != here):
-            raise ValueError(_elsewhere(saved, path, named))
-        beside = in_options or {} if "://" in path else {}
-        yield path, beside if around is None else around.fs_options
+        paths = _opened_for(origin)
+        around = [next((one for one in named if lies_in(path, str(one))), None) for path in paths]
+        for path, one in zip(paths, around, strict=True):
+            if one is None and (named or place_of(path) != here):
+                raise ValueError(_elsewhere(saved, path, named))
+        beside = in_options or {} if "://" in paths[0] else {}
+        yield origin, beside if around[0] is None else around[0].fs_options
+
+
+def _opened_for(origin: Origin) -> list[str]:
+    """Return the paths and URLs that an image is read from, and the pattern of what is read in them."""
+    paths, pattern = origin.paths or (origin.path,), origin.words.get("pattern")
+    return [*paths, *(f"{path}/{pattern}" for path in paths if pattern)]
 
 
 def _elsewhere(saved: SavedRun, path: str, named: Sequence[Input]) -> str:

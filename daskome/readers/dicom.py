@@ -1,0 +1,316 @@
+"""DICOM: frames of a file, decoded one by one, and series of files in the order of their positions."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pydicom
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import pixel_array
+
+from daskome.model.regions import Shape
+from daskome.model.source import Source
+from daskome.readers.axes import ordered
+from daskome.readers.described import Described, Quantities, described
+from daskome.readers.inputs import Input, listed
+from daskome.sources.views import Reopenable
+
+PLACED = (
+    "SeriesInstanceUID SeriesDescription Modality ImagePositionPatient ImageOrientationPatient InstanceNumber".split()
+)
+"""What says where a file belongs."""
+MEASURED = ("PT", "NM")
+"""Modalities whose planes are scaled each by a factor of its own, which may be 1: their values are no whole numbers."""
+AXIAL = (1, 0, 0, 0, 1, 0)
+"""The directions of rows and columns along x and y."""
+PIXELS = {
+    "BitsAllocated", "BitsStored", "Columns", "FrameTime", "HighBit", "ImageOrientationPatient",
+    "ImagePositionPatient", "LossyImageCompression", "NumberOfFrames", "PhotometricInterpretation",
+    "PixelRepresentation", "PixelSpacing", "PlanarConfiguration", "RescaleIntercept", "RescaleSlope", "RescaleType",
+    "Rows", "SOPClassUID", "SOPInstanceUID", "SamplesPerPixel", "SeriesInstanceUID", "SpacingBetweenSlices",
+    "WindowCenter", "WindowWidth", "InstanceNumber", "GridFrameOffsetVector", "SpecificCharacterSet",
+    "PerFrameFunctionalGroupsSequence",
+    "SharedFunctionalGroupsSequence",
+}  # fmt: skip
+"""Attributes that describe pixels and where they are: they are read, or say nothing besides."""
+
+
+class DicomFrames:
+    """The frames of a file as an array-like, a chunk each, as the values that their stored numbers stand for."""
+
+    def __init__(self, path: str, header: Any) -> None:
+        self.path = path
+        n, samples = int(header.get("NumberOfFrames") or 1), int(header.get("SamplesPerPixel") or 1)
+        self.shape: Shape = (n, int(header.Rows), int(header.Columns), samples)
+        self.chunks: Shape = (1, *self.shape[1:])
+        self.slope = float(_said(path, header, "PixelValueTransformationSequence", "RescaleSlope") or 1)
+        self.intercept = float(_said(path, header, "PixelValueTransformationSequence", "RescaleIntercept") or 0)
+        self.stored = np.dtype(f"{'iu'[not header.get('PixelRepresentation')]}{max(int(header.BitsAllocated) // 8, 1)}")
+        measured = header.get("Modality") in MEASURED
+        values = _dtype_of_values(self.stored, int(header.get("BitsStored") or 0), self.slope, self.intercept)
+        self.dtype = np.dtype("f4") if measured else values
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+        """Return a part; each frame in it is decoded."""
+        first, *rest = index
+        numbers = range(self.shape[0])[first]
+        frames = [self._frame(i)[tuple(rest)] for i in numbers]
+        return np.stack(frames) if frames else np.empty((0, *self.shape[1:]), self.dtype)[index]
+
+    def _frame(self, i: int) -> np.ndarray[Any, Any]:
+        try:
+            stored: np.ndarray[Any, Any] = pixel_array(self.path, index=i).reshape(self.shape[1:])
+        except Exception as error:
+            raise ValueError(f"frame {i} of {self.path} cannot be decoded: {error}") from error
+        if stored.dtype.itemsize != self.stored.itemsize or stored.dtype.kind != self.stored.kind:
+            raise ValueError(f"{self.path} has {stored.dtype} pixels, but says {self.stored}")
+        if (self.slope, self.intercept) == (1, 0):
+            return stored.astype(self.dtype, copy=False)
+        return np.asarray(stored * self.slope + self.intercept).astype(self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Files of one series in the order of their positions; in millimeters, their step, and where z begins."""
+
+    paths: tuple[str, ...]
+    step: float | None = None
+    start: float | None = None
+
+
+def read(input_: Input) -> Source:
+    """Return the image in a file: its frames, if there are several, along z, or along t if they have a time."""
+    header = _header(input_.path, None)
+    _check_decodable(input_.path, header)
+    array = Reopenable(partial(_open_frames, input_.path), DicomFrames(input_.path, header), input_.path)
+    chunks = ((1,) * array.shape[0], *((n,) for n in array.shape[1:]))
+    steps = _frame_step(input_.path, header)
+    names = ("" if array.shape[0] == 1 else next(iter(steps), "z"), "y", "x", "c" if array.shape[3] > 1 else "")
+    source = ordered(Source(array, chunks), names)
+    spacing = [float(v) for v in _said(input_.path, header, "PixelMeasuresSequence", "PixelSpacing") or ()]
+    sizes: Quantities = {**{axis: (size, "mm") for axis, size in zip("yx", spacing, strict=False)}, **steps}
+    return described(source, Described(sizes, _position(header), _window(header, array.shape[3]), tuple(_left(header))))
+
+
+def series_of(paths: Sequence[str], part: str) -> Series:
+    """Return the files of the series with a number, or of the only one.
+
+    Raises
+    ------
+    ValueError
+        If there are several, files have other directions or two one position, planes are missing or the gantry was
+        tilted.
+    """
+    headers = {path: _header(path, PLACED) for path in paths}
+    chosen = _chosen(headers, part)
+    if any("ImagePositionPatient" not in header for header in chosen.values()):
+        return _by_instance(chosen)
+    normal = _normal(chosen)
+    places = {path: np.array(header.ImagePositionPatient, float) for path, header in chosen.items()}
+    along = {path: float(place @ normal) for path, place in places.items()}
+    ordered_paths = tuple(sorted(along, key=along.__getitem__))
+    _check_tilt(ordered_paths, places, normal)
+    start = along[ordered_paths[0]] if np.allclose(normal, (0, 0, 1), atol=1e-6) else None
+    return Series(ordered_paths, _step(ordered_paths, [along[path] for path in ordered_paths]), start)
+
+
+def _open_frames(path: str) -> DicomFrames:
+    return DicomFrames(path, _header(path, None))
+
+
+def _header(path: str, tags: Any) -> Any:
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
+    except (InvalidDicomError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read as DICOM: {error}") from error
+
+
+def _said(path: str, header: Any, sequence: str, name: str) -> Any:
+    """Return what a header says of all frames: by itself, or in what they share."""
+    if any(sequence in frame for frame in header.get("PerFrameFunctionalGroupsSequence") or ()):
+        values = {str(f[sequence][0].get(name)) for f in header.PerFrameFunctionalGroupsSequence if sequence in f}
+        if len(values) > 1:
+            raise ValueError(f"{path} has another {name} for each frame; save the frames as files of their own")
+        return header.PerFrameFunctionalGroupsSequence[0][sequence][0].get(name)
+    shared = (header.get("SharedFunctionalGroupsSequence") or [{}])[0]
+    return shared[sequence][0].get(name) if sequence in shared else header.get(name)
+
+
+def _check_decodable(path: str, header: Any) -> None:
+    """Raise if there are no pixels, or none that can be decoded with what is installed."""
+    if "Rows" not in header or "BitsAllocated" not in header:
+        kind = getattr(header.get("SOPClassUID"), "name", "unknown kind")
+        raise ValueError(f"{path} is DICOM of {kind}, and no image")
+    if header.get("PhotometricInterpretation") == "PALETTE COLOR":
+        raise ValueError(f"{path} has colours of a palette; make them RGB first")
+    syntax = getattr(header.file_meta, "TransferSyntaxUID", None)
+    if syntax is None or not syntax.is_encapsulated:
+        return
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if not available:
+        raise ImportError(f"{path} has pixels in {syntax.name}, which need a decoder: pip install 'pylibjpeg[all]'")
+
+
+def _dtype_of_values(stored: "np.dtype[Any]", bits: int, slope: float, intercept: float) -> "np.dtype[Any]":
+    """Return the smallest dtype for all values that stored numbers can stand for.
+
+    >>> _dtype_of_values(np.dtype("u2"), 12, 1, -1024), _dtype_of_values(np.dtype("u2"), 16, 0.5, 0)
+    (dtype('int16'), dtype('float32'))
+    """
+    if (slope, intercept) == (1, 0):
+        return stored
+    if not (slope.is_integer() and intercept.is_integer()):
+        return np.dtype("f4" if stored.itemsize <= 2 else "f8")
+    used = min(bits or 8 * stored.itemsize, 8 * stored.itemsize)
+    low, high = (-(2 ** (used - 1)), 2 ** (used - 1) - 1) if stored.kind == "i" else (0, 2**used - 1)
+    ends = sorted((low * slope + intercept, high * slope + intercept))
+    fitting = (np.dtype(name) for name in ("u1", "i2", "u2", "i4", "u4", "i8"))
+    return next(d for d in fitting if np.iinfo(d).min <= ends[0] and ends[1] <= np.iinfo(d).max)
+
+
+def _chosen(headers: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Return the files of a series, with its number among those that there are."""
+    series: dict[str, dict[str, Any]] = {}
+    for path, header in headers.items():
+        series.setdefault(str(header.get("SeriesInstanceUID")), {})[path] = header
+    if part.isdecimal() and int(part) < len(series):
+        return list(series.values())[int(part)]
+    if len(series) == 1 and not part:
+        return next(iter(series.values()))
+    folder = os.path.dirname(next(iter(headers)))
+    choices = [
+        f"{i} {header.get('Modality', '')} {header.get('SeriesDescription', '')!r}, {len(some)} files"
+        for i, some in enumerate(series.values())
+        for header in list(some.values())[:1]
+    ]
+    raise ValueError(f"{folder} has {len(series)} series; give one, as in {folder}::0, of {listed(choices, 'series')}")
+
+
+def _normal(headers: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Return the direction across the planes, which must be the same for all."""
+    directions = {
+        path: np.array(header.get("ImageOrientationPatient", AXIAL), float) for path, header in headers.items()
+    }
+    first, own = next(iter(directions.items()))
+    other = next((path for path, one in directions.items() if not np.allclose(one, own, atol=1e-3)), None)
+    if other is not None:
+        raise ValueError(f"{other} is a plane in another direction than {first}; give those of one direction")
+    return np.cross(own[:3], own[3:])
+
+
+def _check_tilt(paths: Sequence[str], places: Mapping[str, Any], normal: np.ndarray[Any, Any]) -> None:
+    """Raise a ValueError if planes shift sideways from one to the next: they are no volume of straight columns."""
+    shift = places[paths[-1]] - places[paths[0]]
+    sideways = float(np.linalg.norm(shift - (shift @ normal) * normal))
+    if sideways > 1e-3 * float(np.linalg.norm(shift)) and sideways > 1e-2:
+        raise ValueError(
+            f"{paths[-1]} is shifted sideways by {sideways:.4g} mm against {paths[0]}: the gantry was tilted; resample"
+            " the series to a straight volume first"
+        )
+
+
+def _step(paths: Sequence[str], along: Sequence[float]) -> float | None:
+    """Return the step between planes, which must always be the same."""
+    steps = np.diff(along)
+    if not len(steps):
+        return None
+    usual = float(np.median(steps))
+    same = next((i for i, step in enumerate(steps) if step < 1e-3 * max(usual, 1e-3)), None)
+    if same is not None:
+        raise ValueError(
+            f"{paths[same]} and {paths[same + 1]} have one position: the series holds several images of these planes;"
+            " give those of each by a glob, and stack, the axis along which they follow each other"
+        )
+    odd = next((i for i, step in enumerate(steps) if abs(step - usual) > 0.01 * usual), None)
+    if odd is not None:
+        raise ValueError(
+            f"between {paths[odd]} and {paths[odd + 1]} there are {steps[odd]:.4g} mm, elsewhere {usual:.4g} mm: planes"
+            " are missing; put them there, or give the files of a part without a gap"
+        )
+    return float(f"{(along[-1] - along[0]) / len(steps):.9g}")
+
+
+def _by_instance(headers: Mapping[str, Any]) -> Series:
+    """Return files without positions in the order of their numbers."""
+    numbers = {path: int(header.get("InstanceNumber") or 0) for path, header in headers.items()}
+    ordered_paths = tuple(sorted(numbers, key=numbers.__getitem__))
+    found = [numbers[path] for path in ordered_paths]
+    if found != list(range(found[0], found[0] + len(found))):
+        i = next(i for i, n in enumerate(found) if n != found[0] + i)
+        raise ValueError(
+            f"{ordered_paths[i]} has number {found[i]} after {found[i - 1]}, and no position: some are missing or twice"
+        )
+    return Series(ordered_paths)
+
+
+def _frame_step(path: str, header: Any) -> Quantities:
+    """Return the step between the frames of a file, along the axis along which they are."""
+    if header.get("FrameTime"):
+        return {"t": (float(header.FrameTime), "ms")}
+    offsets = np.array(header.get("GridFrameOffsetVector") or _positions_of_frames(header), float)
+    steps = np.diff(offsets)
+    if len(steps) and not np.allclose(steps, steps[0], rtol=0.01):
+        raise ValueError(f"{path} has frames that are not evenly spaced, or not in order: {offsets[:5].tolist()}, …")
+    spacing = _said(path, header, "PixelMeasuresSequence", "SpacingBetweenSlices")
+    return {"z": (abs(float(steps[0])), "mm")} if len(steps) else {"z": (float(spacing), "mm")} if spacing else {}
+
+
+def _positions_of_frames(header: Any) -> list[float]:
+    """Return where the frames of an enhanced image are across their planes."""
+    frames = header.get("PerFrameFunctionalGroupsSequence") or ()
+    placed = [
+        frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames if "PlanePositionSequence" in frame
+    ]
+    shared = (header.get("SharedFunctionalGroupsSequence") or [{}])[0].get("PlaneOrientationSequence")
+    direction = np.array(shared[0].ImageOrientationPatient if shared else AXIAL, float)
+    return [float(np.array(place, float) @ np.cross(direction[:3], direction[3:])) for place in placed]
+
+
+def _position(header: Any) -> Quantities:
+    """Return the position of the first voxel, if rows and columns run along x and y."""
+    place, direction = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient", AXIAL)
+    if not place or not np.allclose(np.array(direction, float), AXIAL, atol=1e-6):
+        return {}
+    return {axis: (float(value), "mm") for axis, value in zip("xyz", place, strict=True)}
+
+
+def _window(header: Any, samples: int) -> list[dict[str, Any]]:
+    """Return the range in which a grey image is shown."""
+    center, width = (np.ravel(header.get(name) or ()) for name in ("WindowCenter", "WindowWidth"))
+    if samples > 1 or not len(center) or not len(width):
+        return []
+    return [{"window": {"start": float(center[0] - width[0] / 2), "end": float(center[0] + width[0] / 2)}}]
+
+
+def _left(header: Any) -> Iterator[str]:
+    """Yield what else a header says."""
+    direction = header.get("ImageOrientationPatient")
+    if direction and not np.allclose(np.array(direction, float), AXIAL, atol=1e-6):
+        numbers = ", ".join(f"{float(v):g}" for v in direction)
+        yield f"the orientation and position of its planes, for which OME-Zarr has no place before 0.9: {numbers}"
+    if header.get("PhotometricInterpretation") == "MONOCHROME1":
+        yield "that its small values are bright"
+    others = [element.keyword or "private ones" for element in header if element.keyword not in PIXELS]
+    if others:
+        names = list(dict.fromkeys(others))
+        yield f"{len(others)} attributes of its header, such as {', '.join(names[:3])}"
+
+
+def with_step(source: Source, series: Series) -> Source:
+    """Return an image of files with the step between them as its voxel size along z."""
+    start = {} if series.start is None else {"z": series.start}
+    if series.step is None or "z" not in (source.dims or ()):
+        return source
+    return replace(
+        source,
+        scale={**source.scale, "z": series.step},
+        units={**source.units, "z": "millimeter"},
+        translation={**source.translation, **start},
+    )

@@ -1,0 +1,154 @@
+"""DICOM that pydicom ships, and series that it has written."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+
+import daskome
+from daskome.readers import read
+from tests.readers.test_readers import check, pixels
+
+FILES = Path(pydicom.__file__).parent / "data" / "test_files"
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*not written.*attributes of its header"),
+    pytest.mark.filterwarnings("ignore:Invalid value for VR"),
+]
+VOLUME = np.random.default_rng(8).integers(-900, 2000, (5, 128, 128)).astype("int16")
+
+
+def series(folder, volume=VOLUME, suffix=".dcm", step=2.5, uid=None, **said):
+    """Save a volume as the CT that pydicom ships would be, in an order that is not that of the names."""
+    folder.mkdir(exist_ok=True)
+    uid = uid or generate_uid()
+    paths = []
+    for i, plane in enumerate(volume):
+        file = pydicom.dcmread(FILES / "CT_small.dcm")
+        file.PixelData, file.SeriesInstanceUID, file.SOPInstanceUID = plane.tobytes(), uid, generate_uid()
+        file.ImagePositionPatient = [-30, -40, 7 + i * step]
+        file.RescaleIntercept = 0
+        for name, value in said.items():
+            setattr(file, name, value(i) if callable(value) else value)
+        paths.append(folder / f"IM{(i * 3) % len(volume)}{suffix}")
+        file.save_as(paths[-1])
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "dims", "dtype"),
+    [
+        ("MR_small.dcm", (64, 64), "yx", "int16"),
+        ("MR_small_bigendian.dcm", (64, 64), "yx", "int16"),
+        ("MR_small_RLE.dcm", (64, 64), "yx", "int16"),
+        ("CT_small.dcm", (128, 128), "yx", "int32"),
+        ("rtdose.dcm", (15, 10, 10), "zyx", "uint32"),
+        ("SC_rgb_rle_2frame.dcm", (3, 2, 100, 100), "czyx", "uint8"),
+        ("SC_ybr_full_422_uncompressed.dcm", (3, 100, 100), "cyx", "uint8"),
+    ],
+)
+def test_files_of_pydicom(name, shape, dims, dtype):
+    source, file = read(FILES / name), pydicom.dcmread(FILES / name)
+    assert (source.shape, "".join(source.dims), source.dtype) == (shape, dims, dtype)
+    values = file.pixel_array.astype("f8") * float(file.get("RescaleSlope", 1)) + float(file.get("RescaleIntercept", 0))
+    values = values.reshape(shape) if "c" not in dims else np.moveaxis(values, -1, 0)
+    with pytest.warns(UserWarning, match="attributes of its header"):
+        check(source, values.astype(dtype), **({"scale": {"z": 1}} if "z" in dims else {}))
+
+
+def test_sizes_and_positions_of_frames():
+    source = read(FILES / "rtdose.dcm")
+    assert (dict(source.scale), set(source.units.values())) == ({"z": 5, "y": 10, "x": 10}, {"millimeter"})
+
+
+@pytest.mark.parametrize("suffix", [".dcm", ""])
+def test_a_series_is_in_the_order_of_its_positions(tmp_path, suffix):
+    series(tmp_path / "ct", suffix=suffix)
+    source = read(tmp_path / "ct")
+    assert (source.dims, dict(source.scale)) == (("z", "y", "x"), {"z": 2.5, "y": 0.661468, "x": 0.661468})
+    assert dict(source.translation) == {"z": 7, "y": -40, "x": -30}
+    np.testing.assert_array_equal(pixels(source), VOLUME)
+    with pytest.warns(UserWarning, match="attributes of its header, such as"):
+        check(read(source.origin.path), VOLUME)
+
+
+def test_values_are_those_that_numbers_stand_for(tmp_path):
+    series(tmp_path / "ct", RescaleSlope=2, RescaleIntercept=-1000)
+    np.testing.assert_array_equal(pixels(read(tmp_path / "ct")), VOLUME.astype("i4") * 2 - 1000)
+    series(tmp_path / "pet", Modality="PT", RescaleSlope=lambda i: 0.5 + i / 8)
+    expected = VOLUME * (0.5 + np.arange(5) / 8)[:, None, None]
+    np.testing.assert_array_equal(pixels(read(tmp_path / "pet")), expected.astype("f4"))
+
+
+def test_one_of_two_series(tmp_path):
+    series(tmp_path / "ct", suffix=".dcm", uid="1.2.3", SeriesDescription="lung")
+    series(tmp_path / "ct", VOLUME + 1, suffix="b.dcm", uid="1.2.4", SeriesDescription="bone")
+    with pytest.raises(ValueError, match=r"ct has 2 series; give one, as in .*ct::0, of .*0 CT 'lung', 5 files"):
+        read(tmp_path / "ct")
+    found = [pixels(read(f"{tmp_path}/ct::{i}")) for i in (0, 1)]
+    assert sorted(int(one[0, 0, 0] - VOLUME[0, 0, 0]) for one in found) == [0, 1]
+
+
+def test_planes_that_are_not_axial_say_so(tmp_path):
+    series(tmp_path / "ct", ImageOrientationPatient=[0, 1, 0, 0, 0, -1], ImagePositionPatient=lambda i: [i * 3, 5, 6])
+    source = read(tmp_path / "ct")
+    assert source.scale["z"] == 3
+    assert any("orientation" in note for note in source.left)
+    assert not source.translation
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda paths: paths[2].unlink(), r"between .*IM3.dcm and .*IM4.dcm there are 5 mm, elsewhere 2.5 mm"),
+        (lambda paths: series(paths[0].parent, ImagePositionPatient=lambda i: [0, i, i * 2]), r"shifted sideways by 4 mm .*gantry was tilted"),
+        (lambda paths: series(paths[0].parent, ImagePositionPatient=lambda i: [0, 0, i // 2]), "have one position"),
+        (lambda paths: series(paths[0].parent, ImageOrientationPatient=lambda i: [1, 0, 0, 0, 1, 0] if i else [0, 1, 0, 1, 0, 0]), "in another direction"),
+        (lambda paths: paths[1].write_bytes(b""), "is empty"),
+        (lambda paths: paths[1].write_bytes(bytes(500)), "cannot be read as DICOM"),
+        (lambda paths: series(paths[0].parent, VOLUME[:, :64], Rows=lambda i: 64 if i else 32), r"is int16 of \(64, 128\), but the first"),
+    ],
+)  # fmt: skip
+def test_series_that_are_no_volume(tmp_path, spoil, message):
+    spoil(series(tmp_path / "ct"))
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / "ct")
+
+
+def test_files_without_positions_are_in_the_order_of_their_numbers(tmp_path):
+    paths = series(tmp_path / "xa", InstanceNumber=lambda i: i + 1)
+    for path in paths:
+        file = pydicom.dcmread(path)
+        del file.ImagePositionPatient
+        file.save_as(path)
+    np.testing.assert_array_equal(pixels(read(tmp_path / "xa")), VOLUME)
+    paths[2].unlink()
+    with pytest.raises(ValueError, match="has number 4 after 2, and no position"):
+        read(tmp_path / "xa")
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("rtplan.dcm", ValueError, "rtplan.dcm is DICOM of RT Plan Storage, and no image"),
+        ("no_meta.dcm", ValueError, "no_meta.dcm cannot be read as DICOM"),
+        ("examples_palette.dcm", ValueError, "colours of a palette"),
+        ("badVR.dcm", ValueError, "badVR.dcm cannot be read as DICOM"),
+    ],
+)
+def test_files_that_are_no_image(name, error, message):
+    with pytest.raises(error, match=message):
+        read(FILES / name)
+
+
+def test_a_frame_that_is_cut_short_is_named_when_it_is_read(tmp_path):
+    with pytest.raises(daskome.WriteError, match=r"MR_truncated.dcm cannot be decoded"):
+        daskome.write_image(read(FILES / "MR_truncated.dcm"), tmp_path / "out.zarr", retries=0)
+
+
+def test_stack_says_nothing_that_positions_do_not(tmp_path):
+    series(tmp_path / "ct")
+    with pytest.raises(ValueError, match="leave stack out"):
+        read(os.fspath(tmp_path / "ct"), stack="t")
