@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.ome.omero import Channel as Channel
     from daskome.planning.plan import Plan as Plan
     from daskome.readers import read as read
+    from daskome.reading.opening import open as open
     from daskome.transcoding.call import transcode as transcode
     from daskome.upgrade.convert import convert_metadata as convert_metadata
     from daskome.writer import (
@@ -49,6 +50,7 @@ _HOMES = {
     "convert_metadata": "upgrade.convert",
     "finish": "execution.batch.parts",
     "label_values": "writing.labels",
+    "open": "reading.opening",
     "plan_image": "writer",
     "preview": "inspection.preview",
     "read": "readers",
