@@ -10,7 +10,6 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.execution.batch.script import batch_script as batch_script
     from daskome.execution.batch.status import status as status
     from daskome.execution.unit_task import WriteError as WriteError
-    from daskome.inspection.preview import preview as preview
     from daskome.inspection.validate import validate as validate
     from daskome.inspection.verify import verify as verify
     from daskome.kernels.methods import METHODS as METHODS
@@ -22,6 +21,8 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.reading.opening import open as open
     from daskome.transcoding.call import transcode as transcode
     from daskome.upgrade.convert import convert_metadata as convert_metadata
+    from daskome.viewing.preview import preview as preview
+    from daskome.viewing.view import view as view
     from daskome.writer import (
         add_levels as add_levels,
         plan_image as plan_image,
@@ -52,7 +53,7 @@ _HOMES = {
     "label_values": "writing.labels",
     "open": "reading.opening",
     "plan_image": "writer",
-    "preview": "inspection.preview",
+    "preview": "viewing.preview",
     "read": "readers",
     "run_part": "execution.batch.parts",
     "status": "execution.batch.status",
@@ -60,6 +61,7 @@ _HOMES = {
     "try_codecs": "writing.codec_trials",
     "validate": "inspection.validate",
     "verify": "inspection.verify",
+    "view": "viewing.view",
     "write_image": "writer",
     "write_label_metadata": "writer",
     "write_labels": "writer",

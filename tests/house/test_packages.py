@@ -19,6 +19,7 @@ STOREYS = (
     ("transcoding",),
     ("writing",),
     ("calls",),
+    ("viewing",),
     ("reading",),
     ("inspection",),
     ("execution",),

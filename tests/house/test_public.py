@@ -36,6 +36,7 @@ NAMES = [
     "try_codecs",
     "validate",
     "verify",
+    "view",
     "write_image",
     "write_label_metadata",
     "write_labels",
