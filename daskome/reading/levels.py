@@ -17,7 +17,7 @@ from daskome.model.text import parse_nbytes
 if TYPE_CHECKING:
     import xarray
 
-TOLERANCE = 1e-6
+SIZE_TOLERANCE = 1e-6
 """By which a voxel may be larger than wanted: sizes are products of factors, and rounded."""
 
 
@@ -165,7 +165,7 @@ def coarsest_within(scales: Sequence[Sequence[float]], wanted: Mapping[int, floa
     >>> [coarsest_within(scales, wanted) for wanted in ({0: 4}, {0: 3}, {2: 1.9}, {0: 0.1})]
     [2, 1, 1, 0]
     """
-    fine = [k for k, scale in enumerate(scales) if all(scale[i] <= w * (1 + TOLERANCE) for i, w in wanted.items())]
+    fine = [k for k, scale in enumerate(scales) if all(scale[i] <= w * (1 + SIZE_TOLERANCE) for i, w in wanted.items())]
     return max(fine, default=0)
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Members(Mapping[str, T], Generic[T]):
+class Members(Mapping[str, _T], Generic[_T]):
     """The names of what is below a group, and how one of them is opened.
 
     Examples
@@ -20,9 +20,9 @@ class Members(Mapping[str, T], Generic[T]):
 
     kind: str
     names: tuple[str, ...]
-    opened: Callable[[str], T]
+    opened: Callable[[str], _T]
 
-    def __getitem__(self, name: str) -> T:
+    def __getitem__(self, name: str) -> _T:
         """Open one."""
         if name not in self.names:
             raise KeyError(f"there is no {self.kind} {name!r}; there are {', '.join(self.names) or 'none'}")
@@ -36,9 +36,9 @@ class Members(Mapping[str, T], Generic[T]):
         """Return how many there are."""
         return len(self.names)
 
-    def readable(self) -> tuple[dict[str, T], list[str]]:
+    def readable(self) -> tuple[dict[str, _T], list[str]]:
         """Return what can be opened, by name, and in words why the rest cannot."""
-        found: dict[str, T] = {}
+        found: dict[str, _T] = {}
         troubles: list[str] = []
         for name in self.names:
             try:

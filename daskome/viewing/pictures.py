@@ -9,7 +9,7 @@ from daskome.ome.image_label import colored
 from daskome.readers.units import symbol_of
 from daskome.reading.images import OpenImage
 from daskome.reading.levels import OpenLevel, coarsest_within
-from daskome.viewing.planes import ShownChannel, Values, picture_axes, plane, plane_shape
+from daskome.viewing.planes import Pixels, ShownChannel, picture_axes, plane, plane_shape
 
 MARGIN = 8
 LABEL_OPACITY = 0.5
@@ -31,15 +31,15 @@ def level_picture(level: OpenLevel, channels: Sequence[ShownChannel], labels: Se
     return picture
 
 
-def _shown(values: Values, channel: ShownChannel) -> Values:
+def _shown(values: Pixels, channel: ShownChannel) -> Pixels:
     """Return values as light in the colour of a channel; NaN as none."""
     low, high = channel.window
     finite = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
-    shown: Values = ((finite - low) / (high - low or 1)).clip(0, 1)[..., np.newaxis] * channel.rgb
+    shown: Pixels = ((finite - low) / (high - low or 1)).clip(0, 1)[..., np.newaxis] * channel.rgb
     return shown
 
 
-def _overlaid(light: Values, label: OpenImage, level: OpenLevel) -> Values:
+def _overlaid(light: Pixels, label: OpenImage, level: OpenLevel) -> Pixels:
     """Return a picture with the labels of the same place in their colours over it, where they are not background."""
     sizes = dict(zip(level.dims, level.scale, strict=True))
     wanted = {i: sizes[name] for i, name in enumerate(label.dims) if name in sizes}
@@ -52,7 +52,7 @@ def _overlaid(light: Values, label: OpenImage, level: OpenLevel) -> Values:
     return light * (1 - opacity) + rgba[..., :3] * opacity
 
 
-def label_colors(values: Values, image_label: Mapping[str, Any]) -> Values:
+def label_colors(values: Pixels, image_label: Mapping[str, Any]) -> Pixels:
     """Return the colours of label values, from 0 to 1: those that the metadata state, and others easy to tell apart.
 
     >>> label_colors(np.array([[0, 1]]), {"colors": [{"label-value": 1, "rgba": [255, 0, 0, 255]}]}).tolist()
@@ -62,7 +62,7 @@ def label_colors(values: Values, image_label: Mapping[str, Any]) -> Values:
     stated = {entry.get("label-value"): entry.get("rgba") for entry in listed or () if isinstance(entry, Mapping)}
     there, places = np.unique(values, return_inverse=True)
     table = [stated.get(value) or color for value, color in colored(map(int, there)).items()]
-    colors: Values = np.array(table, dtype=np.float64).reshape(-1, 4)[places].reshape(*values.shape, 4) / 255
+    colors: Pixels = np.array(table, dtype=np.float64).reshape(-1, 4)[places].reshape(*values.shape, 4) / 255
     return colors
 
 

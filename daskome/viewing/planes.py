@@ -13,8 +13,8 @@ from daskome.reading.levels import OpenLevel
 
 WINDOW_EDGE = 2048
 """Limits of values are measured in a square of so many voxels at most, in the middle of the coarsest plane."""
-PERCENTILES = (0.5, 99.5)
-Values = np.ndarray[Any, Any]
+WINDOW_PERCENTILES = (0.5, 99.5)
+Pixels = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class ShownChannel:
     active: bool = True
 
     @property
-    def rgb(self) -> Values:
+    def rgb(self) -> Pixels:
         """The colour as three numbers from 0 to 1."""
         return np.frombuffer(bytes.fromhex(self.color), np.uint8) / 255
 
@@ -67,7 +67,7 @@ def plane_shape(level: OpenLevel) -> tuple[int, int]:
     return level.shape[down], level.shape[right]
 
 
-def plane(level: OpenLevel, channel: int, down: slice = slice(None), right: slice = slice(None)) -> Values:
+def plane(level: OpenLevel, channel: int, down: slice = slice(None), right: slice = slice(None)) -> Pixels:
     """Return a channel of a level: in the middle along axes of space, and the first elsewhere."""
     pair = picture_axes(level.axes)
     inside = dict(zip(pair, (down, right), strict=True))
@@ -100,7 +100,7 @@ def measured_window(level: OpenLevel, channel: int) -> tuple[float, float]:
     """
     values = plane(level, channel, *(_middle(n) for n in plane_shape(level)))
     finite = values[np.isfinite(values)].astype(np.float64)
-    low, high = map(float, np.percentile(finite, PERCENTILES)) if finite.size else (0.0, 1.0)
+    low, high = map(float, np.percentile(finite, WINDOW_PERCENTILES)) if finite.size else (0.0, 1.0)
     return (low, high) if high > low else (low, low + 1)
 
 

@@ -20,7 +20,7 @@ from zarr.storage import MemoryStore, StorePath
 from daskome.model.paths import is_inside
 
 LOOPBACK = "127.0.0.1"
-ANYWHERE = ("", "0.0.0.0", "::")
+ANYWHERE = ("", "0.0.0.0")
 """Addresses that mean all of this machine's; links to them go by loopback."""
 CORS: Mapping[str, str] = {
     "Access-Control-Allow-Origin": "*",

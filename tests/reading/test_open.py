@@ -13,7 +13,7 @@ from zarr.storage import MemoryStore, StorePath, WrapperStore
 
 import daskome
 from daskome.reading.images import OpenGroup, OpenImage, OpenPlate
-from daskome.reading.levels import TOLERANCE, coarsest_within
+from daskome.reading.levels import SIZE_TOLERANCE, coarsest_within
 from tests.strategies import law
 
 IMAGE = np.arange(2 * 9 * 20 * 30, dtype="uint16").reshape(2, 9, 20, 30)
@@ -77,7 +77,7 @@ def test_the_chosen_level_is_the_coarsest_that_is_fine_enough(
 ) -> None:
     scales = [tuple(row) for row in np.sort(np.array(steps), axis=0)]
     k = coarsest_within(scales, wanted)
-    fits = [all(scale[i] <= size * (1 + TOLERANCE) for i, size in wanted.items()) for scale in scales]
+    fits = [all(scale[i] <= size * (1 + SIZE_TOLERANCE) for i, size in wanted.items()) for scale in scales]
     assert fits[k] or (k == 0 and not any(fits))
     assert not any(fits[k + 1 :])
 

@@ -24,7 +24,7 @@ def image(tmp_path: Path) -> Path:
     return tmp_path / "a"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.extended)])
 def test_it_serves_until_it_is_interrupted(image: Path, number: signal.Signals) -> None:
     started = [sys.executable, "-m", "daskome", "view", str(image), "--no-open"]
     with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -171,7 +171,7 @@ def test_napari_takes_the_layers(tmp_path: Path) -> None:
     add_layers(viewer, image)
     assert [layer.name for layer in viewer.layers] == ["DAPI", "GFP", "cells"]
     assert viewer.layers["GFP"].multiscale
-    assert viewer.layers["cells"].extent.world[0] == pytest.approx([99, -0.25, -0.25])
+    assert viewer.layers["cells"].extent.world[0] == pytest.approx([100, 0, 0])
 
 
 def test_without_napari_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
