@@ -9,7 +9,6 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.execution.batch.parts import finish as finish, run_part as run_part
     from daskome.execution.batch.script import batch_script as batch_script
     from daskome.execution.batch.status import status as status
-    from daskome.inspection.preview import preview as preview
     from daskome.inspection.validate import validate as validate
     from daskome.inspection.verify import verify as verify
     from daskome.kernels.methods import METHODS as METHODS
@@ -18,8 +17,11 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.ome.omero import Channel as Channel
     from daskome.planning.plan import Plan as Plan
     from daskome.readers import read as read
+    from daskome.reading.opening import open as open
     from daskome.transcoding.call import transcode as transcode
     from daskome.upgrade.convert import convert_metadata as convert_metadata
+    from daskome.viewing.preview import preview as preview
+    from daskome.viewing.view import view as view
     from daskome.writer import (
         add_levels as add_levels,
         plan_image as plan_image,
@@ -48,8 +50,9 @@ _HOMES = {
     "convert_metadata": "upgrade.convert",
     "finish": "execution.batch.parts",
     "label_values": "writing.labels",
+    "open": "reading.opening",
     "plan_image": "writer",
-    "preview": "inspection.preview",
+    "preview": "viewing.preview",
     "read": "readers",
     "run_part": "execution.batch.parts",
     "status": "execution.batch.status",
@@ -57,6 +60,7 @@ _HOMES = {
     "try_codecs": "writing.codec_trials",
     "validate": "inspection.validate",
     "verify": "inspection.verify",
+    "view": "viewing.view",
     "write_image": "writer",
     "write_label_metadata": "writer",
     "write_labels": "writer",

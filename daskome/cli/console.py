@@ -4,8 +4,10 @@ import os
 import re
 import shlex
 import signal
+import sys
+import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -152,6 +154,31 @@ def stopping() -> Iterator[None]:
         if signal.getsignal(signal.SIGTERM) is stop:  # A command that ends after a signal is still stopped by the next.
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def has_screen() -> bool:
+    """Return whether a browser would open where the user sees it: not on a machine that is reached by a terminal."""
+    if os.environ.get("SSH_CONNECTION"):
+        return False
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def wait_for_interrupt(begin: Callable[[], Any] | None) -> None:
+    """Begin what there is to begin, and wait until Ctrl-C or SIGTERM, either of which ends the command as it should."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        click.echo("Ctrl-C ends it", err=True)
+        if begin is not None:
+            begin()
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -9,9 +9,19 @@ import click
 
 from daskome._version import __version__
 from daskome.cli.arguments import added_levels, lack_of_room, parted, planned, run_arguments, tried_codecs, written
-from daskome.cli.console import FAILED, Command, limited_threads, progress_bar, reporting_errors, stopping
+from daskome.cli.console import (
+    FAILED,
+    Command,
+    has_screen,
+    limited_threads,
+    progress_bar,
+    reporting_errors,
+    stopping,
+    wait_for_interrupt,
+)
 from daskome.cli.measured import Stopwatch
 from daskome.cli.options import (
+    ADDRESS,
     AS_JSON,
     AS_LABELS,
     CHECK,
@@ -28,6 +38,7 @@ from daskome.cli.options import (
     RESUME,
     RETRIES,
     THREADS,
+    UNSET,
     URL_OPTION,
     VERSION,
     Row,
@@ -175,7 +186,8 @@ def init(paths: tuple[str, ...], quiet: bool, **options: Any) -> None:
         if not quiet:
             click.echo(repr(plan))
             which = f"{target} --labels {options['labels']}" if options["labels"] else target
-            reading = f"{which} --source {source}" if place_of(source) != place_of(target) else which
+            elsewhere = [source for source in sources if place_of(source) != place_of(target)]
+            reading = " ".join([which, *(f"--source {source}" for source in elsewhere)])
             after = f"daskome script {reading} --slurm, or daskome run {reading}, then daskome finish {which}"
             click.echo(without_credentials(f"begun; next: {after}"))
 
@@ -391,12 +403,44 @@ def upgrade(
 @click.argument("image", metavar="PNG", type=click.Path(dir_okay=False, writable=True))
 @taking(URL_OPTION)
 def preview(url: str, image: str, fs_options: dict[str, Any] | None) -> None:
-    """Draw the middle slice of every level at URL side by side into PNG."""
+    """Draw every level of the image at URL side by side into PNG, or the wells of the plate there."""
     with reporting_errors():
         import daskome
 
         daskome.preview(url, image, fs_options)
-        click.echo(f"{image}: the middle slice of every level of {without_credentials(url)}")
+        click.echo(f"{image}: a picture of {without_credentials(url)}")
+
+
+@main.command()
+@click.argument("url")
+@taking(
+    Row("--open/--no-open", "in_browser", bool, "Open it in a browser; by default, if there is a screen.", UNSET),
+    Row("--napari", "napari", bool, "Open it in napari instead."),
+    Row("--port", "port", click.IntRange(0, 65535), "Port to listen on; by default any that is free.", {"default": 0}),
+    ADDRESS,
+    URL_OPTION,
+)
+def view(url: str, in_browser: bool | None, napari: bool, fs_options: dict[str, Any] | None, **where: Any) -> None:
+    """Show the image at URL in Neuroglancer: serve its store to this machine, and print the link that opens it.
+
+    \b
+    daskome view brain.ome.zarr
+    daskome view s3://bucket/brain.ome.zarr --fs-option endpoint_url=https://...
+    daskome view brain.ome.zarr --no-open --port 8765    # on a remote machine, after: ssh -L 8765:localhost:8765
+
+    Whoever has the link can read the image until Ctrl-C ends the command.
+    """
+    with reporting_errors():
+        import daskome
+
+        if napari:
+            from daskome.viewing.napari import show_in_napari
+
+            show_in_napari(url, fs_options)
+            return
+        with daskome.view(url, fs_options, **where) as viewing:
+            click.echo(repr(viewing))
+            wait_for_interrupt(viewing.open if (has_screen() if in_browser is None else in_browser) else None)
 
 
 @main.command()

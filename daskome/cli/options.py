@@ -97,6 +97,15 @@ def _schedulers() -> Iterator[Row]:
     yield Row("--kubernetes", "scheduler", None, "For Kubernetes: an indexed Job.", {"flag_value": "kubernetes"})
 
 
+UNSET: Mapping[str, Any] = {"default": None}
+"""Settings of a flag of which it counts whether it was given."""
+ADDRESS = Row(
+    "--address",
+    "address",
+    None,
+    "Address to listen on; by default, only this machine is answered.",
+    {"default": "127.0.0.1", "show_default": True},
+)
 MEMORY = Row("--memory", "memory", None, "Memory that a worker may use, such as 2GB.", {"metavar": "SIZE"})
 THREADS = Row("--threads", "threads", click.IntRange(1), "Threads to use; by default all cores.")
 FS_OPTION = Row(

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
+from math import prod
 from operator import index
 from typing import Any
 
@@ -9,9 +11,11 @@ import numpy as np
 
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.regions import Shape
+from daskome.model.text import format_html_table, format_nbytes, format_table
 
 READ_NBYTES = 16 * 2**20
 """Of chunks of an array-like, so many bytes are read and decoded at a time, however many zarr would decode at once."""
+SOURCE_HEAD = ["axis", "length", "chunks", "scale", "translation", "unit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class StoredChunks:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Source:
     """An image, and what it says about itself.
 
@@ -140,6 +144,42 @@ class Source:
     def dtype(self) -> str:
         """The name of the dtype, whatever its byte order."""
         return str(np.dtype(self.array.dtype).newbyteorder("=").name)
+
+    def __repr__(self) -> str:
+        return "\n".join([format_table(self._title, SOURCE_HEAD, self._rows), *self._lines])
+
+    def _repr_html_(self) -> str:
+        lines = "<br>".join(map(escape, self._lines))
+        return format_html_table(self._title, SOURCE_HEAD, self._rows) + f"<p>{lines}</p>"
+
+    @property
+    def _title(self) -> str:
+        nbytes = prod(self.shape) * np.dtype(self.dtype).itemsize
+        return f"image {self.name or '(no name)'}: {self.dtype}, {format_nbytes(nbytes)}"
+
+    @property
+    def _rows(self) -> list[list[str]]:
+        """What is known along each axis."""
+        dims = self.dims or tuple("?" * len(self.shape))
+        vectors = (self.scale, self.translation)
+        numbers = [[f"{v[dim]:.10g}" if dim in v else "–" for v in vectors] for dim in dims]
+        pieces = (str(max(sizes, default=0)) for sizes in self.chunks)
+        return [
+            [dim, str(n), piece, *known, self.units.get(dim, "–")]
+            for dim, n, piece, known in zip(dims, self.shape, pieces, numbers, strict=True)
+        ]
+
+    @property
+    def _lines(self) -> list[str]:
+        """What else it says of itself, and what of it is not written."""
+        listed = (self.omero or {}).get("channels")
+        named = [str(channel.get("label")) for channel in listed or () if isinstance(channel, Mapping)]
+        return [
+            *[f"from: {self.origin.path}"] * bool(self.origin.path),
+            *[f"channels: {', '.join(named)}"] * bool(named),
+            *[f"attributes: {', '.join(map(str, self.attributes))}"] * bool(self.attributes),
+            *(f"not written: {what}" for what in self.left),
+        ]
 
 
 @dataclass(frozen=True, slots=True)

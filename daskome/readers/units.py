@@ -18,6 +18,7 @@ OTHERS = {
 }  # fmt: skip
 """In meters or seconds."""
 SYMBOLS: Mapping[str, str] = {
+    **{short: base for base, short in BASES.items()},
     **{f"{symbol}{short}": f"{name}{base}" for base, short in BASES.items() for name, (symbol, _) in PREFIXES.items()},
     "in": "inch",
     "ft": "foot",
@@ -43,6 +44,15 @@ def known_unit(axis: str, unit: str | None) -> str:
     """
     spelt = ABBREVIATIONS.get(unit or "") or SYMBOLS.get(unit or "", unit or "")
     return spelt if spelt in UNITS.get(TYPES.get(axis, ""), ()) else ""
+
+
+def symbol_of(unit: str) -> str:
+    """Return the symbol of a unit that is spelt out; the unit itself where there is none.
+
+    >>> symbol_of("micrometer"), symbol_of("second"), symbol_of("pixel")
+    ('µm', 's', 'pixel')
+    """
+    return next((symbol for symbol, name in SYMBOLS.items() if name == unit), unit)
 
 
 def converted(value: float, unit: str, wanted: str) -> float:

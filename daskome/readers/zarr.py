@@ -25,6 +25,7 @@ from daskome.stores.groups import (
     find_array,
     find_group,
     list_members,
+    listed_labels,
     others_of,
     read_attributes,
 )
@@ -66,7 +67,7 @@ def _image(path: str, group: zarr.Group) -> Source:
     array = find_array(group.store_path / dataset.path)
     if array is None:
         raise FileNotFoundError(f"{path}: level {dataset.path} that its metadata name is missing")
-    source = _described(path, array, multiscale, dataset, attributes, _labels(group))
+    source = _described(path, array, multiscale, dataset, attributes, listed_labels(group.store_path))
     beside = _beside(group, attributes)
     return replace(source, left=(*source.left, f"also in its group: {', '.join(beside)}")) if beside else source
 
@@ -76,19 +77,13 @@ def _plain(array: Array) -> Source:
     return replace(as_source(array), dims=_dims(array), attributes=others_of(array.attrs.asdict()))
 
 
-def _labels(group: zarr.Group) -> list[str]:
-    """Return the label images of an image that are listed."""
-    listed_labels = ome_of(read_attributes(group.store_path / LABELS) or {}).get("labels")
-    return [str(name) for name in listed_labels] if isinstance(listed_labels, list) else []
-
-
 def _beside(group: zarr.Group, attributes: JSON) -> list[str]:
     """Return the names in the group of an image that are neither levels nor labels, if its store can list them."""
     names = list_names(group.store_path) if group.store.supports_listing else []
     images = list_objects(ome_of(attributes), "multiscales")
     paths = (str(dataset.get("path")) for image in images for dataset in list_objects(image, "datasets"))
     own = {"zarr.json", *(path.strip("/").partition("/")[0] for path in paths)}
-    own |= {LABELS} if _labels(group) else set()
+    own |= {LABELS} if listed_labels(group.store_path) else set()
     return sorted(name for name in names if name not in own and not name.startswith("."))
 
 

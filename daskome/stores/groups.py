@@ -16,6 +16,7 @@ from daskome.model.json_values import MALFORMED, shown_value
 from daskome.model.layout import ArrayFormat
 from daskome.model.paths import depth_of, join_paths, parents_of
 from daskome.ome.detect import OME_KEYS, ome_keys, ome_of
+from daskome.ome.image_label import LABELS
 from daskome.ome.versions import Version
 from daskome.stores.kinds import kind_of
 from daskome.stores.objects.damage import reason
@@ -37,6 +38,12 @@ def read_attributes(store_path: StorePath) -> dict[str, Any] | None:
     """Return the attributes of the group at a path, or None where there is no group."""
     group = find_group(store_path)
     return None if group is None else group.attrs.asdict()
+
+
+def listed_labels(store_path: StorePath) -> list[str]:
+    """Return the label images that an image lists."""
+    listed = ome_of(read_attributes(store_path / LABELS) or {}).get("labels")
+    return [str(name) for name in listed] if isinstance(listed, list) else []
 
 
 def find_group(store_path: StorePath, writable: bool = False, consolidated: bool | None = False) -> zarr.Group | None:

@@ -19,6 +19,8 @@ STOREYS = (
     ("transcoding",),
     ("writing",),
     ("calls",),
+    ("viewing",),
+    ("reading",),
     ("inspection",),
     ("execution",),
     ("readers",),
@@ -32,7 +34,7 @@ STOREYS = (
 )
 """From the top down. Who stands beside another does not import it."""
 ARITHMETIC = ("planning", "ome", "model", "kernels")
-DASK = ("cli", "writer", "scale", "transcoding", "writing", "inspection", "execution", "sources")
+DASK = ("cli", "writer", "scale", "transcoding", "writing", "inspection", "reading", "execution", "sources")
 DISTRIBUTED = ("cli/main.py", "execution/cluster.py", "execution/executors.py", "execution/schedulers.py")
 URLS = ("stores/location.py", "stores/s3.py", "stores/azure.py", "stores/clouds/options.py")
 WORLD = {"dask", "distributed", "fsspec", "s3fs", "zarr"}

@@ -78,6 +78,12 @@ daskome.validate("a.ome.zarr", "0.5")
 daskome.validate(3)  # type: ignore[arg-type]
 daskome.verify(Path("a.ome.zarr"), source=image, pixels=True)
 daskome.preview(group, Path("a.png"))
+assert_type(daskome.view("a.ome.zarr", port=8765).link, str)
+daskome.view(3)  # type: ignore[arg-type]
+daskome.open("a.ome.zarr", 1).dask.sum()
+daskome.open(Path("a.ome.zarr"), "s1", fs_options={"anon": True}).xarray.mean()
+daskome.open(group, scale={"z": 2})
+daskome.open(group, level=[0])  # type: ignore[arg-type]
 daskome.preview(group, 3)  # type: ignore[arg-type]
 daskome.convert_metadata("a.ome.zarr", 0.5, dry_run=True)
 daskome.run_part("a.ome.zarr", lazy, part=(0, 4), memory="2GB")

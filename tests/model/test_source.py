@@ -80,3 +80,25 @@ def test_a_described_volume_has_no_pixels() -> None:
 def test_bad_descriptions_are_refused(arguments: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Volume(*arguments)
+
+
+def test_a_source_says_what_it_knows(tmp_path: Path) -> None:
+    """Whatever it does not know is a dash."""
+    known = {
+        "axes": "czyx",
+        "scale": {"z": 2, "y": 0.5},
+        "axes_units": {"z": "micrometer"},
+        "channels": ["DAPI", "GFP"],
+        "name": "cells",
+    }
+    daskome.write_image(np.zeros((2, 4, 20, 30), "uint16"), tmp_path / "a.ome.zarr", None, **known)
+    (tmp_path / "a.ome.zarr" / "notes.txt").write_text("beside")
+    source = daskome.read(tmp_path / "a.ome.zarr")
+    lines = repr(source).splitlines()
+    assert lines[0] == "image cells: uint16, 9.4 KiB"
+    assert lines[3].split() == ["z", "4", "4", "2", "0", "micrometer"]
+    assert lines[6:8] == [f"from: {tmp_path}/a.ome.zarr", "channels: DAPI, GFP"]
+    assert lines[-1].startswith("not written: ")
+    assert source._repr_html_().count("<tr>") == 5
+    unknown = repr(as_source(np.zeros((3, 4), "uint8"))).splitlines()
+    assert [line.split() for line in unknown[2:]] == [["?", n, "1", "–", "–", "–"] for n in "34"]
