@@ -15,6 +15,7 @@ from zarr.storage import StorePath
 from daskome.execution import runner
 from daskome.execution.attempt import run_with_retries
 from daskome.execution.executors import check_sources
+from daskome.execution.memory.measured import with_measured
 from daskome.execution.publish import publish_plan
 from daskome.execution.runner import Part, Run
 from daskome.execution.unit_task import UnitTask, split_payload
@@ -134,6 +135,7 @@ class Write:
             run = self.init()
             runner.write_units(run, self.retries, progress)
             publish_plan(run)
+            return with_measured(self.plan, run.journal)
         return self.plan
 
     def later(self) -> "DelayedWrite":

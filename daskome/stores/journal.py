@@ -86,11 +86,14 @@ class Record:
         Of work.
     checksums : dict
         Of blocks of level 0 that it wrote, by their numbers.
+    measured : int
+        Bytes of memory that it took, if that was measured.
     """
 
     time: float
     seconds: float
     checksums: Mapping[int, str] = field(default_factory=dict)
+    measured: int = 0
 
 
 def new_journal(home: StorePath, plan: Plan, origins: Sequence[Origin]) -> Journal:
@@ -232,7 +235,7 @@ async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Any]:
 
 def _record(document: Any) -> Record:
     numbered = {int(number): one for number, one in document.get("checksums", {}).items()}
-    return Record(document["time"], document["seconds"], numbered)
+    return Record(document["time"], document["seconds"], numbered, document.get("measured", 0))
 
 
 def delete_journal(home: StorePath) -> None:
