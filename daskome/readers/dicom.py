@@ -27,7 +27,7 @@ MEASURED = ("PT", "NM")
 """Modalities whose planes are scaled each by a factor of its own, which may be 1: their values are no whole numbers."""
 AXIAL = (1, 0, 0, 0, 1, 0)
 """The directions of rows and columns along x and y."""
-PIXELS = {
+DESCRIBED_ATTRIBUTES = {
     "BitsAllocated", "BitsStored", "Columns", "FrameTime", "HighBit", "ImageOrientationPatient",
     "ImagePositionPatient", "LossyImageCompression", "NumberOfFrames", "PhotometricInterpretation",
     "PixelRepresentation", "PixelSpacing", "PlanarConfiguration", "RescaleIntercept", "RescaleSlope", "RescaleType",
@@ -297,7 +297,7 @@ def _left(header: Any) -> Iterator[str]:
         yield f"the orientation and position of its planes, for which OME-Zarr has no place before 0.9: {numbers}"
     if header.get("PhotometricInterpretation") == "MONOCHROME1":
         yield "that its small values are bright"
-    others = [element.keyword or "private ones" for element in header if element.keyword not in PIXELS]
+    others = [element.keyword or "private ones" for element in header if element.keyword not in DESCRIBED_ATTRIBUTES]
     if others:
         names = list(dict.fromkeys(others))
         yield f"{len(others)} attributes of its header, such as {', '.join(names[:3])}"

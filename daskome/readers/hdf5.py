@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 
 from daskome.model.source import Source
+from daskome.readers.datasets.grids import grid_in, joined_datasets
+from daskome.readers.datasets.imaris import imaris_image
 from daskome.readers.described import Described, described
-from daskome.readers.hdf5_grids import grid_in, joined_datasets
-from daskome.readers.imaris import imaris_image
 from daskome.readers.inputs import Input, listed
 from daskome.sources.adapt import as_source
 from daskome.sources.array_likes import open_hdf5

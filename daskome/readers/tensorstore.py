@@ -15,7 +15,7 @@ from daskome.readers.inputs import Input, listed
 from daskome.sources.adapt import as_source
 
 N5, PRECOMPUTED = "attributes.json", "info"
-SIZES = ("resolution", "pixelResolution", "voxelSize")
+N5_SIZES = ("resolution", "pixelResolution", "voxelSize")
 """What programs call the sizes of voxels in the attributes of N5, with the fastest axis first."""
 
 
@@ -65,10 +65,10 @@ def _n5(folder: Path, part: str) -> Source:
         path, around = path / "s0", attributes
         attributes = _json(path / N5)
     opened = _opened(path, {"driver": "n5"})
-    stated = next((said[key] for said in (attributes, around) for key in SIZES if key in said), None)
+    stated = next((said[key] for said in (attributes, around) for key in N5_SIZES if key in said), None)
     axes, units = (attributes.get(key) or around.get(key) for key in ("axes", "units"))
     names = "".join(str(axis).lower() for axis in axes) if axes else "xyzct"[: opened.ndim]
-    known = {"dimensions", "dataType", "blockSize", "compression", "n5", "axes", "units", "axisOrder", *SIZES}
+    known = {"dimensions", "dataType", "blockSize", "compression", "n5", "axes", "units", "axisOrder", *N5_SIZES}
     rest = sorted({*attributes, *around} - known - {"downsamplingFactors", "scales", "multiScale"})
     left = (f"attributes {', '.join(rest)}",) if rest else ()
     return described(_in_order(opened, names), Described(_sizes(stated, names, units), left=left))

@@ -141,6 +141,11 @@ def _document(plan: Plan, origins: Sequence[Origin]) -> dict[str, Any]:
     return {"images": [asdict(origin) for origin in origins], "plan": json.loads(plan.to_json())}
 
 
+def _origin(saved: Mapping[str, Any]) -> Origin:
+    """Return where an image comes from; older releases saved less of it."""
+    return from_json(Origin, asdict(Origin()) | dict(saved))
+
+
 def _digest(document: Mapping[str, Any]) -> str:
     """Return a hash of a plan and its images, by which a change of what was saved is seen."""
     kept = {key: document[key] for key in ("images", "plan")}
@@ -181,7 +186,7 @@ def find_run(home: StorePath, method: Method | None = None) -> SavedRun | None:
         if current not in (None, id_) or not id_.endswith(f"-{_digest(saved)}"):
             raise ValueError("its plan has been changed since it was saved")
         _check_marked(home, plan)
-        return SavedRun(Journal(home, id_), plan, tuple(from_json(Origin, image) for image in saved["images"]))
+        return SavedRun(Journal(home, id_), plan, tuple(map(_origin, saved["images"])))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{home}: the journal cannot be read ({error}); overwrite=True starts anew") from error
 

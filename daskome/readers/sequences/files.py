@@ -92,7 +92,8 @@ class ImageFile:
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         """Return a part of the image."""
-        source = _open_again(self.kind, self.path)
+        file = os.stat(self.path)
+        source = _open_again(self.kind, self.path, (file.st_size, file.st_mtime_ns))
         wanted = regions.shape_of(tuple(part.indices(n)[:2] for part, n in zip(index, self.shape, strict=True)))
         try:
             values = sync_codecs.read(source.array, index)
@@ -102,7 +103,8 @@ class ImageFile:
 
 
 @lru_cache(maxsize=KEPT_OPEN)
-def _open_again(kind: FileKind, path: str) -> Source:
+def _open_again(kind: FileKind, path: str, stamp: tuple[int, int]) -> Source:
+    """Return an open file; one that has changed since is another."""
     return kind.open(path)
 
 

@@ -171,7 +171,8 @@ def _several_numbers(names: Sequence[Sequence[str]]) -> str:
         axis = before if before in free else next((axis for axis in "tcz" if axis in free), "")
         free = [one for one in free if one != axis]
         suggested[i] = f"{{{axis}}}"
-    example = "".join(suggested).rpartition("/")[2]
+    path = "".join(suggested)
+    example = path[path.rfind("/", 0, path.index("{")) + 1 :]
     return (
         f"the names of {len(names):,} files such as {''.join(names[0])} differ in {len(varying)} numbers, of which none"
         f" tells all apart; give a pattern that says which axis each counts, as in {example!r}"

@@ -343,6 +343,15 @@ def test_a_file_that_is_wrong_is_named_when_it_is_read(tmp_path):
         daskome.write_image(read(tmp_path / "slices"), tmp_path / "two.zarr", retries=0)
 
 
+def test_a_file_that_is_written_anew_is_read_anew(tmp_path):
+    paths = cut(tmp_path / "slices", suffix=".npy")
+    source = read(tmp_path / "slices")
+    np.testing.assert_array_equal(pixels(source), VOLUME)
+    paths[3].unlink()
+    np.save(paths[3], VOLUME[3] + 1)
+    np.testing.assert_array_equal(pixels(source)[3], VOLUME[3] + 1)
+
+
 def test_a_plane_that_cannot_be_decoded_is_named(tmp_path):
     folder = tmp_path / "slices"
     folder.mkdir()

@@ -50,6 +50,7 @@ def test_an_empty_place_in_a_grid_is_named(data, shape):
         (["a.tif", "b.tif"], "a.tif and b.tif differ in more than a number.* pattern .*stack"),
         (["z1.tif", "z2.tif", "z2 (copy).tif"], "differ in more than a number"),
         ([f"d/t{t}_z{z}.tif" for t in (0, 1) for z in (0, 1)], r"differ in 2 numbers.*as in 't\{t\}_z\{z\}.tif'"),
+        ([f"d/t{t}/z{z}.tif" for t in (0, 1) for z in (0, 1)], r"as in 't\{t\}/z\{z\}.tif'"),
         ([f"{a}_{b}.tif" for a in (0, 1) for b in (0, 1)], r"as in '\{t\}_\{c\}.tif'"),
         (["z1.tif", "z3.tif", "z8.tif"], "no step in common|files are missing"),
         (["z1.tif", "z2.tif", "z5.tif"], "2 of 5 files are missing: z3.tif, z4.tif"),

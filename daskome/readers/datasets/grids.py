@@ -15,8 +15,8 @@ import numpy as np
 from daskome.model.chunks import chunks_within, regular_chunks
 from daskome.model.regions import Shape
 from daskome.model.source import Source
+from daskome.readers.datasets.imaris import INFO, imaris_channel, imaris_image, imaris_text
 from daskome.readers.described import Channels, Described, Quantities, described, numbers
-from daskome.readers.imaris import INFO, imaris_channel, imaris_image, imaris_text
 from daskome.readers.inputs import listed
 from daskome.sources.array_likes import open_hdf5
 from daskome.sources.joined import Joined
