@@ -5,7 +5,6 @@ own, or lies on a device, is turned into NumPy block by block.
 """
 
 import json
-import mmap
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,7 +22,7 @@ from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from daskome.sources.blocks import to_numpy
 from daskome.sources.computed import computed_array, computes_by_itself
 from daskome.sources.dask_graphs import ORIGINAL, materialize
-from daskome.sources.views import Converted, Mapped, Reopenable
+from daskome.sources.views import Converted, Mapped, Reopenable, mapped_whole
 from daskome.stores.kinds import anchor
 from daskome.stores.objects import sync_codecs
 
@@ -93,23 +92,27 @@ def _from_zarr(image: Any) -> Any:
 
 
 def _is_mapped(image: Any) -> bool:
-    return isinstance(image, np.memmap) and isinstance(image.base, mmap.mmap) and image.filename is not None
+    """Whether an array is a memory map of a file, or a part of one."""
+    return isinstance(image, np.ndarray) and mapped_whole(image) is not None
 
 
 def _from_memmap(image: Any) -> Any:
     """Return a memory map; one that is copied on write has changes that no other process would find in the file."""
-    if image.mode == "c":
+    whole = mapped_whole(image)
+    assert whole is not None
+    if whole.mode == "c":
         return np.asarray(image)
-    if image.mode != "r":
-        image.flush()
-    order: Any = "C" if image.flags.c_contiguous else "F"
-    path = os.path.abspath(image.filename)
-    return Mapped(partial(open_map, path, image.dtype, image.offset, image.shape, order), image, path)
+    if whole.mode != "r":
+        whole.flush()
+    path = os.path.abspath(str(whole.filename))
+    start = image.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+    where = (whole.offset, whole.nbytes, start, image.strides)
+    return Mapped(partial(open_map, path, image.dtype, image.shape, *where), image, path)
 
 
-def open_map(path: str, dtype: Any, offset: int, shape: tuple[int, ...], order: Any) -> Any:
-    """Return a file as a memory map, to be read."""
-    return np.memmap(path, dtype, "r", offset, shape, order)
+def open_map(path: str, dtype: Any, shape: Any, offset: int, nbytes: int, start: int, strides: Any) -> Any:
+    """Return a part of a file as a memory map, to be read: what lies there from a start, in strides of bytes."""
+    return np.ndarray(shape, dtype, np.memmap(path, np.uint8, "r", offset, (nbytes,)), start, strides)
 
 
 def _is_hdf5(image: Any) -> bool:

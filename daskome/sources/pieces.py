@@ -3,8 +3,9 @@
 from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, pairwise, product
 from typing import Any
+from uuid import uuid4
 
 import dask
 import dask.array as da
@@ -14,7 +15,7 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from daskome.model import regions
-from daskome.model.chunks import batches, chunks_within, consolidated, longest_chunk, split_bands
+from daskome.model.chunks import Chunks, batches, chunks_within, consolidated, longest_chunk, split_bands
 from daskome.model.regions import Region, Shape
 from daskome.model.source import READ_NBYTES, Source
 from daskome.sources.annotations import Annotations, annotations_of
@@ -46,13 +47,22 @@ def source_piece(source: Source, region: Region, read_chunks: Shape) -> da.Array
         bands = split_bands(own, chunks, BAND_NBYTES // dtype.itemsize)
         return part.rechunk(bands, method="tasks", block_size_limit=BAND_NBYTES)
     if isinstance(source.array, np.ndarray):
-        piece: Any = source.array[regions.slices(region)].astype(dtype, copy=False)
-    else:
-        longest = tuple(map(longest_chunk, source.chunks))
-        array = source.array.within(region) if isinstance(source.array, ComputedArray) else source.array
-        piece = RegionView(array, region, batches(own, longest, READ_NBYTES // dtype.itemsize))
+        return _in_views(source.array[regions.slices(region)].astype(dtype, copy=False), chunks)
+    longest = tuple(map(longest_chunk, source.chunks))
+    array = source.array.within(region) if isinstance(source.array, ComputedArray) else source.array
+    piece = RegionView(array, region, batches(own, longest, READ_NBYTES // dtype.itemsize))
     with dask.annotate(**_asked(piece)):
         return da.from_array(piece, chunks=chunks, name=False, meta=np.empty((0,) * len(region), dtype))
+
+
+def _in_views(array: "np.ndarray[Any, Any]", chunks: Chunks) -> da.Array:
+    """Return an array in memory as a Dask array of views; `da.from_array` would copy it, for each unit in line."""
+    name = f"array-{uuid4().hex}"
+    spans = [list(pairwise(accumulate(sizes, initial=0))) for sizes in chunks]
+    keys = product([name], *(range(len(sizes)) for sizes in chunks))
+    views = (array[regions.slices(region)] for region in product(*spans))
+    layer = MaterializedLayer({key: DataNode(key, view) for key, view in zip(keys, views, strict=True)})
+    return da.Array(HighLevelGraph({name: layer}, {name: set()}), name, chunks, meta=array[(slice(0, 0),) * array.ndim])
 
 
 def _asked(piece: Any) -> Annotations:

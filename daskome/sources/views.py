@@ -272,9 +272,18 @@ class Mapped(Reopenable):
 
     def _drop_pages(self) -> None:
         """Drop all pages: what was read of them is copied."""
-        pages = self.array.base
-        if sys.platform == "linux" and isinstance(pages, mmap.mmap):
-            pages.madvise(mmap.MADV_DONTNEED)
+        whole = mapped_whole(self.array)
+        if sys.platform == "linux" and whole is not None:
+            whole.base.madvise(mmap.MADV_DONTNEED)
+
+
+def mapped_whole(array: Any) -> Any:
+    """Return the whole memory map of a file of which an array is a part, or itself; None if it is in memory."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array.base, mmap.mmap):
+            return array if isinstance(array, np.memmap) and array.filename is not None else None
+        array = array.base
+    return None
 
 
 def _pieces(part: np.ndarray[Any, Any]) -> Iterator[tuple[slice, ...]]:

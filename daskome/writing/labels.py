@@ -230,7 +230,7 @@ def _values(piece: Any) -> list[int]:
     return [int(value) for value in np.unique(piece)]
 
 
-PIECE = 256
+PIECE = 128
 """Voxels along each axis of the piece that one task reads; more where source chunks are larger."""
 PIECES_AT_ONCE = 256
 """Pieces whose tasks are in one graph, so that the graph does not grow with the image."""
