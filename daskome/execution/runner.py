@@ -25,6 +25,7 @@ from zarr.storage import StorePath
 from daskome.execution.attempt import Attempt
 from daskome.execution.cluster import is_killed
 from daskome.execution.executors import Executor, open_executor
+from daskome.execution.memory.measured import room_of
 from daskome.execution.progress import Tally, hearing_of_blocks
 from daskome.execution.unit_task import UnitTask, WriteError
 from daskome.model.regions import Region, Shape
@@ -131,13 +132,15 @@ def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
         if pass_ is not current:
             current, below, written = pass_, _read_by(run, planned, pass_), _written_by(run, planned, pass_)
             flying = InFlight(plan.workers.in_flight, plan.in_flight_nbytes(pass_))
+            room = room_of(plan, pass_, run.journal)
         reads = plan.reads(unit)
         piece, asked, taken = None, Annotations(), None
         if image is not None and plan.takes_over(pass_):
             taken = sources[image].array
         elif image is not None:
             piece, asked = _piece_of(sources[image], reads, pass_.read_chunks)
-        yield UnitTask(unit, reads, piece, plan.pyramid(pass_), written, run.journal, below, flying, 0, asked, taken)
+        pyramid, journal = plan.pyramid(pass_), run.journal
+        yield UnitTask(unit, reads, piece, pyramid, written, journal, below, flying, 0, asked, taken, room)
 
 
 def _written_by(run: Run, planned: PlannedArrays, pass_: Pass) -> tuple[zarr.Array[Any], ...]:

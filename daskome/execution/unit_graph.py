@@ -22,7 +22,7 @@ from daskome.kernels.downsample import downsample
 from daskome.model import regions
 from daskome.model.chunks import Chunks, align_to_factor, block_sizes
 from daskome.model.pyramid import Pyramid
-from daskome.model.regions import Region
+from daskome.model.regions import Region, Shape
 from daskome.ome.fingerprint import checksum, parts_within
 from daskome.planning.plan import Unit
 from daskome.stores.arrays import as_stored, keeps_all
@@ -56,16 +56,26 @@ def stores(
     encoded : EncodedChunks, optional
         What the piece is read from, if the first level that is written takes its chunks over.
     """
-    work, blocks, written = unit.pass_, [], (*unit.regions, *unit.copied)
-    for k, (region, array) in enumerate(zip(written, arrays, strict=True), start=work.first):
-        if k > work.first or work.reads_below:
-            piece = coarsen(piece, pyramid, k, region)
-        write_chunks = pyramid.levels[k].write_chunks if k < work.stop else array.chunks
-        piece = piece.rechunk(block_sizes(region, write_chunks), method="tasks")
-        blocks.append(piece)
+    work, written = unit.pass_, (*unit.regions, *unit.copied)
+    blocks = level_blocks(unit, pyramid, piece, [array.chunks for array in arrays])
     noted = [checksums if k == 0 else None for k in range(work.first, work.first + len(blocks))]
     taken = [encoded, *[None] * len(blocks)][: len(blocks)]
     return [write_level(*each) for each in zip(blocks, written, arrays, noted, taken, strict=True)]
+
+
+def level_blocks(unit: Unit, pyramid: Pyramid, piece: da.Array, chunks: Sequence[Shape]) -> list[da.Array]:
+    """Return each level of a unit, a temporary copy too, as a lazy array of the blocks in which it is written.
+
+    Of levels, their `write_chunks` count; of a temporary copy, `chunks`: those in which each is stored.
+    """
+    work, blocks, written = unit.pass_, [], (*unit.regions, *unit.copied)
+    for k, (region, stored) in enumerate(zip(written, chunks, strict=True), start=work.first):
+        if k > work.first or work.reads_below:
+            piece = coarsen(piece, pyramid, k, region)
+        write_chunks = pyramid.levels[k].write_chunks if k < work.stop else stored
+        piece = piece.rechunk(block_sizes(region, write_chunks), method="tasks")
+        blocks.append(piece)
+    return blocks
 
 
 def write_level(

@@ -17,6 +17,7 @@ from dask.local import get_sync
 
 from daskome.execution import unit_graph
 from daskome.execution.allocator import tune_allocator
+from daskome.execution.memory.measured import Room, in_room
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
 from daskome.planning.plan import Unit
@@ -72,6 +73,8 @@ class UnitTask:
         What the image asks of a scheduler (`annotations_of`).
     taken : array-like, optional
         The image, a zarr array perhaps with axes put in, if its chunks are taken over (`EncodedChunks`); no `piece`.
+    room : Room, optional
+        The memory for which it waits, if its image is computed.
     """
 
     unit: Unit
@@ -85,6 +88,7 @@ class UnitTask:
     wait: float = 0
     annotations: Annotations = field(default_factory=dict)
     taken: Any = None
+    room: Room | None = None
 
     def __call__(self, slot: Slot | None = None) -> None:
         """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
@@ -94,7 +98,8 @@ class UnitTask:
                 f"{self.journal.home} is no longer being written: it was finished, or started anew elsewhere"
             )
         checksums: dict[int, str] = {}
-        with whole_objects(self.arrays[0].store, self.in_flight) as store, slot or nullcontext():
+        within = whole_objects(self.arrays[0].store, self.in_flight)
+        with within as store, in_room(self.room) as memory, slot or nullcontext():
             started = journals.now()
             encoded = None if self.taken is None else encoded_chunks_of(self.taken)
             arrays, piece = [through_store(array, store) for array in self.arrays], self._piece(encoded)
@@ -106,7 +111,8 @@ class UnitTask:
             if image is not None:
                 check_still_there(image)
         stored = inventory.notes(self.arrays, (*self.unit.regions, *self.unit.copied), store.keys)
-        journals.record(self.journal, self.unit, Record(journals.now(), seconds, checksums, stored))
+        done = Record(journals.now(), seconds, checksums, stored, memory.measured)
+        journals.record(self.journal, self.unit, done)
 
     def _piece(self, encoded: EncodedChunks | None) -> da.Array:
         """Return what the unit reads: of its image, of a temporary copy, or of the level below."""

@@ -16,6 +16,7 @@ from daskome.execution import runner
 from daskome.execution.attempt import run_with_retries
 from daskome.execution.executors import check_sources
 from daskome.execution.finished.lost import check_stored, redoing_lost
+from daskome.execution.memory.measured import with_measured
 from daskome.execution.publish import publish_plan
 from daskome.execution.runner import Part, Run
 from daskome.execution.unit_task import UnitTask, split_payload
@@ -137,6 +138,7 @@ class Write:
                 runner.write_units(run, self.retries, progress)
             check_stored(run)
             publish_plan(run)
+            return with_measured(self.plan, run.journal)
         return self.plan
 
     def later(self) -> "DelayedWrite":

@@ -138,14 +138,20 @@ def _staged(pyramid: Pyramid, source: SourceChunks, options: PlanOptions) -> Sta
     """Return the route by the best temporary copy; None if none fits in memory, or chunks are taken over."""
     if pyramid.levels[0].layout.verbatim:
         return None
-    routes = []
+    routes, arithmetic = [], replace(source, held=None)
     for chunks in _staged_chunks(pyramid, source, options.limits):
         with suppress(ValueError):
             copy = temporary_level(pyramid, 0, chunks)
-            write = replace(best_pass(copy, 0, 1, source, options), group=copy_path(0))
+            write = replace(best_pass(copy, 0, 1, arithmetic, options), group=copy_path(0))
             copied = SourceChunks(regular_chunks(pyramid.levels[0].shape, chunks), reads_copy=copy_path(0))
             routes.append(StagedRoute(copy, [write, *plan_passes(pyramid, copied, options, n_copies=1)]))
-    return min(routes, key=lambda route: route.rank(options.limits), default=None)
+    best = min(routes, key=lambda route: route.rank(options.limits), default=None)
+    if best is None or source.held is None:
+        return best
+    with suppress(ValueError):
+        write = replace(best_pass(best.copy, 0, 1, source, options), group=copy_path(0))
+        return replace(best, passes=[write, *best.passes[1:]])
+    return None
 
 
 def _staged_chunks(pyramid: Pyramid, source: SourceChunks, limits: Limits) -> list[Shape]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product, takewhile
 from math import inf, lcm, prod, sqrt
+from typing import Any
 
 from daskome.model import regions
 from daskome.model.chunks import Chunks, Sizes, longest_chunk, longest_consolidated, read_amplification
@@ -21,10 +22,12 @@ from daskome.model.limits import Limits
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
 from daskome.model.text import format_nbytes, pluralize
-from daskome.planning.memory import halo_of, pieces_ahead, steps_of, unit_memory
+from daskome.planning.memory import halo_of, held_memory, pieces_ahead, steps_of, unit_memory
 from daskome.planning.temporary_copies import copy_path, next_level_copy
 from daskome.planning.work import PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
 
+MOST_TOLD = 3
+"""How many passes of an image that is computed are looked at, at most, once one of them fits in memory."""
 READ_SHARE = 0.5
 """How much of a pass's time is spent on reading; the rest is spent on downsampling, compressing and writing."""
 
@@ -62,14 +65,32 @@ class PassCandidates:
             stop=stop,
             unit=unit,
             read_chunks=read,
-            amplification=prod(map(read_amplification, source.chunks, span, halo or (0,) * len(span))),
+            amplification=max(self._amplification(chunks, span, halo) for chunks in self._pieces),
             unit_memory=unit_memory(pyramid, first, levels, span, read, source, self.workers, ahead),
             reads_copy=source.reads_copy,
             shared=source.shared,
             repeated=source.repeated,
             ahead=ahead,
             offers_verbatim=source.offers_verbatim,
+            computed=source.held is not None,
         )
+
+    def told(self, pass_: Pass) -> Pass:
+        """Return a pass with the memory that the graph of one of its units holds, if the image is computed."""
+        source, copy = self.source, self.copies.get(pass_.stop) if pass_.writes_copy is not None else None
+        if source.held is None:
+            return pass_
+        levels = (*self.pyramid.levels[self.first : pass_.stop], *(copy.levels if copy else ()))
+        nbytes = held_memory(self.pyramid, pass_, levels, source.held, source, self.workers)
+        return replace(pass_, unit_memory=nbytes, abreast=_abreast(nbytes, self.workers))
+
+    @property
+    def _pieces(self) -> list[Chunks]:
+        """The pieces of what is read, and of what that is made of."""
+        return [self.source.chunks, *([] if self.source.made_in is None else [self.source.made_in])]
+
+    def _amplification(self, chunks: Chunks, span: Shape, halo: Shape) -> float:
+        return prod(map(read_amplification, chunks, span, halo or (0,) * len(span)))
 
     def _n_units(self, unit: Shape) -> int:
         return prod(regions.n_blocks(self.pyramid.levels[self.first].shape, unit))
@@ -98,10 +119,54 @@ def best_pass(
         finer = _unit_shapes(step, first + 1, limit, fine=True)
         candidates += [pass_ for unit in finer for pass_ in step.passes(first + 1, unit)]
     fitting = [pass_ for pass_ in candidates if pass_.unit_memory <= budget]
+
+    def cost(pass_: Pass) -> tuple[Any, ...]:
+        return _cost(step, pass_, limit, parallel)
+
+    if source.held is not None:
+        ranked = sorted(candidates, key=lambda pass_: (pass_.unit_memory > budget, cost(pass_)))
+        fitting, candidates = _told(step, ranked)
     if not fitting:
         raise ValueError(_refusal(pyramid, source, min(pass_.unit_memory for pass_ in candidates), workers))
-    best = min(fitting, key=lambda pass_: _cost(step, pass_, limit, parallel))
+    best = min(fitting, key=cost)
     return _extended(step, best, range(best.stop + 1, last + 1), budget)
+
+
+def _told(step: PassCandidates, ranked: Sequence[Pass]) -> tuple[list[Pass], list[Pass]]:
+    """Return those passes whose units fit in memory, and all that were looked at: few, since each graph takes its time.
+
+    The first that fits with a unit for each thread is the best. Where none does, those that fit with fewer at a time
+    count. What holds all of a unit that is too large is too large.
+    """
+    fitting: list[Pass] = []
+    seen: list[Pass] = []
+    for pass_ in ranked:
+        if any(_covers(pass_, large) for large in seen if large.unit_memory > _process_memory(step.workers)):
+            continue
+        told = step.told(pass_)
+        seen.append(told)
+        if told.unit_memory <= _process_memory(step.workers):
+            fitting.append(told)
+        if fitting and (not told.abreast or len(seen) >= MOST_TOLD):
+            break
+    return fitting, seen
+
+
+def _covers(pass_: Pass, other: Pass) -> bool:
+    """Whether units of a pass hold all that those of another hold."""
+    return pass_.stop >= other.stop and all(a >= b for a, b in zip(pass_.unit, other.unit, strict=True))
+
+
+def _process_memory(workers: Workers) -> float:
+    """Return the bytes that all units of a process may use together."""
+    return workers.threads * workers.thread_memory
+
+
+def _abreast(unit_memory: int, workers: Workers) -> int:
+    """Return how many units run at a time in a process that has not the memory for one of each thread; 0 if it has."""
+    if unit_memory <= workers.thread_memory:
+        return 0
+    return max(int(_process_memory(workers) // unit_memory), 1)
 
 
 def _extended(step: PassCandidates, pass_: Pass, stops: Iterable[int], budget: float) -> Pass:
@@ -113,7 +178,7 @@ def _extended(step: PassCandidates, pass_: Pass, stops: Iterable[int], budget: f
         top = step.pyramid.levels[stop - 1]
         copying = _holds_whole(step, pass_.unit, stop, top.write_chunks)
         passes = (more for more in step.passes(stop, pass_.unit) if copying or more.writes_copy is None)
-        further = next((more for more in passes if more.unit_memory <= budget), None)
+        further = next((more for more in map(step.told, passes) if more.unit_memory <= budget), None)
         if further is None or not _holds_whole(step, pass_.unit, stop, top.layout.objects):
             break
         pass_ = further
@@ -159,6 +224,7 @@ def _cost(step: PassCandidates, pass_: Pass, limit: int, parallel: int) -> tuple
     is_last = pass_.stop == len(pyramid.levels)
     again = 0 if is_last or pass_.writes_copy is not None else _nbytes_read(pyramid, pass_.stop)
     time = _time(pass_.amplification, read, total, parallel, limit, largest) + READ_SHARE * round(again / total)
+    time *= step.workers.threads / pass_.at_a_time(step.workers.threads)
     return round(time, 1), max(read, limit), -pass_.stop, pass_.writes_copy is None, pass_.unit_memory
 
 
@@ -195,7 +261,7 @@ def _unit_shapes(step: PassCandidates, stop: int, limit: int, fine: bool = False
     shape, steps = pyramid.levels[first].shape, steps_of(pyramid, first)
     root = _root(pyramid, first, stop, pyramid.levels[stop - 1].write_chunks)
     doublings = limits.fine_doublings if fine else limits.doublings
-    axes = zip(root, steps, step.source.chunks, shape, strict=True)
+    axes = zip(root, steps, step.source.made_in or step.source.chunks, shape, strict=True)
     lengths = [
         [root, n] if len(chunks) == 1 and not fine else _lengths(root, step, chunks, n, doublings)
         for root, step, chunks, n in axes

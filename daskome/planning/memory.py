@@ -19,7 +19,8 @@ from math import lcm, prod
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape, ceil_div
 from daskome.model.source import READ_NBYTES
-from daskome.planning.work import SourceChunks, Workers
+from daskome.planning.codec_memory import codec_memory
+from daskome.planning.work import HeldByUnit, Pass, SourceChunks, Workers
 
 HEAP = 1.25
 """How much more an allocator holds than is asked of it, because of gaps between chunks: measured up to 22 %."""
@@ -37,7 +38,9 @@ FETCHED = 64
 FLIGHT_COPIES = 3
 """What is on its way, as it is encoded, as the client holds it, and as it is sent. With two, a slow server left 4 %."""
 UNIT_MEM = 8 * 2**20
-"""The graph of a unit, and the working memory of kernels."""
+"""The graph of a unit, and the working memory of kernels and codecs."""
+CODEC_MEM = 4 * 2**20
+"""What codecs take of that; those that need more are few."""
 
 
 def steps_of(pyramid: Pyramid, first: int) -> Shape:
@@ -81,16 +84,31 @@ def unit_memory(
     reading = live + decoded + fetched + kept + sum(blocks[1:])
     writing = max(
         own
-        + max(live if k == 0 and consumed else own, _encoded(level, own, workers.at_once))
+        + max(live if k == 0 and consumed else own, _encoded(level, own, workers.at_once, pyramid.itemsize))
         + kept
         + sum(blocks[k + 1 :])
         for k, (level, own) in enumerate(zip(levels, blocks, strict=True))
     )
-    held = MAPPED if prod(source.longest) * pyramid.itemsize >= MAPPED_FROM_NBYTES else HEAP
+    held = _heap(pyramid, source)
     flying = FLIGHT_COPIES * flight_nbytes(pyramid, levels, workers)
     return int(
         held * (UNIT_MEM + max(reading, writing + fetched + (0 if consumed else live)) * pyramid.itemsize) + flying
     )
+
+
+def held_memory(
+    pyramid: Pyramid, pass_: Pass, levels: Sequence[Level], held: HeldByUnit, source: SourceChunks, workers: Workers
+) -> int:
+    """Return the peak memory of a unit of an image that is computed, in bytes, from what the graph of one holds."""
+    size = pyramid.itemsize
+    encoded = [_encoded(level, prod(level.write_chunks), workers.at_once, size) * size for level in levels]
+    flying = FLIGHT_COPIES * flight_nbytes(pyramid, levels, workers)
+    return int(_heap(pyramid, source) * (UNIT_MEM + held(pyramid, pass_, levels, encoded)) + flying)
+
+
+def _heap(pyramid: Pyramid, source: SourceChunks) -> float:
+    """Return how much more is held than is asked for."""
+    return MAPPED if prod(source.longest) * pyramid.itemsize >= MAPPED_FROM_NBYTES else HEAP
 
 
 def pieces_ahead(read: Shape, source: SourceChunks, itemsize: int, workers: Workers, n_units: int) -> int:
@@ -119,7 +137,11 @@ def flight_nbytes(pyramid: Pyramid, levels: Sequence[Level], workers: Workers) -
 def encoding_memory(pyramid: Pyramid, levels: Sequence[Level], workers: Workers, planned: Workers) -> int:
     """Return how much more a unit takes, at most, where other numbers of objects are encoded or sent than planned."""
     blocks = [(level, prod(level.write_chunks)) for level in levels]
-    more = (_encoded(level, own, workers.at_once) - _encoded(level, own, planned.at_once) for level, own in blocks)
+    more = (
+        _encoded(level, own, workers.at_once, pyramid.itemsize)
+        - _encoded(level, own, planned.at_once, pyramid.itemsize)
+        for level, own in blocks
+    )
     flying = flight_nbytes(pyramid, levels, workers) - flight_nbytes(pyramid, levels, planned)
     return int(HEAP * max(0, *more) * pyramid.itemsize) + max(0, FLIGHT_COPIES * flying)
 
@@ -140,16 +162,19 @@ def _decoded(read: Shape, span: Shape, longest: Shape, itemsize: int) -> int:
     return min(touched, max(READ_NBYTES // itemsize, prod(longest)))
 
 
-def _encoded(level: Level, block: int, at_once: int | None) -> int:
+def _encoded(level: Level, block: int, at_once: int | None, itemsize: int) -> int:
     """Return how many voxels the stored objects of a block take while they are encoded.
 
-    A chunk is copied into one buffer and compressed into another. Shards are written one at a time: a shard waits for
-    all its chunks, then they are joined; so it is if they are those of the source.
+    A chunk is copied into one buffer and compressed into another, with what its codec takes besides. Shards are written
+    one at a time: a shard waits for all its chunks, then they are joined; so it is if they are those of the source.
     """
     if level.layout.verbatim:
         return prod(level.layout.objects)
-    chunks = block if at_once is None else min(block, at_once * prod(level.layout.chunks))
-    return 2 * chunks if level.layout.shards is None else chunks + 2 * min(block, prod(level.layout.shards))
+    chunk = prod(level.layout.chunks)
+    chunks = block if at_once is None else min(block, at_once * chunk)
+    tables = codec_memory(level.layout.options, chunk * itemsize) * ceil_div(chunks, chunk)
+    more = max(tables - CODEC_MEM, 0) // itemsize
+    return more + (2 * chunks if level.layout.shards is None else chunks + 2 * min(block, prod(level.layout.shards)))
 
 
 def _cover(read: int, block: int) -> int:

@@ -32,7 +32,7 @@ from daskome.planning.report import plan_html, plan_text
 from daskome.planning.serialize import from_json, to_json
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
-FORMAT = 11
+FORMAT = 12
 """The format of a plan as JSON. A job that was begun with another format is refused, not finished differently."""
 Describe = Callable[[Pyramid], Metadata]
 
@@ -215,7 +215,8 @@ class Plan:
 
     def memory_of(self, threads: int) -> int:
         """Return the predicted peak of a process with this number of threads, in bytes."""
-        return PROCESS_MEM + threads * self.thread_memory
+        passes = (pass_ for stage in self.stages for pass_ in stage.passes)
+        return PROCESS_MEM + max((pass_.at_a_time(threads) * pass_.unit_memory for pass_ in passes), default=0)
 
     def memory_at(self, workers: Workers) -> int:
         """Return the predicted peak of one of other workers than those for which it was planned, in bytes, at most."""

@@ -75,6 +75,7 @@ def _totals(plan: "Plan", rate: float) -> list[str]:
         f"{pluralize(workers, 'worker')} of {pluralize(threads, 'thread')}: peak memory"
         f" {format_nbytes(plan.memory)} each ({format_nbytes(PROCESS_MEM)}, and"
         f" {format_nbytes(plan.thread_memory)} per thread)",
+        *_abreast(plan),
         *[f"up to {pluralize(flying, 'object')} of each worker on their way to the store at a time"] * (flying > 0),
         f"the source is read {plan.amplification:.2f} times" if plan.n_images else "the coarsest level is read",
         *map(str, plan.counted),
@@ -84,6 +85,22 @@ def _totals(plan: "Plan", rate: float) -> list[str]:
         f"takes {format_duration(cost.seconds(plan.loads, plan.workers.parallel, rate))}, if a thread reads,"
         f" downsamples and writes {rate / 1e6:.4g} MB/s of pixels",
     ]
+
+
+def _abreast(plan: "Plan") -> Iterator[str]:
+    """Yield how many units run at a time where that is not one for each thread, or not known before they have run."""
+    threads = plan.workers.threads
+    for pass_ in plan.image_passes:
+        if pass_.abreast and pass_.at_a_time(threads) < threads:
+            yield (
+                f"of {', '.join(plan.paths(pass_))} {pluralize(pass_.abreast, 'unit')} of"
+                f" {format_nbytes(pass_.unit_memory)} at a time in each worker: its memory holds no more"
+            )
+    if any(pass_.computed for pass_ in plan.image_passes):
+        yield (
+            "the image is computed: what its functions need besides their results is not known; where memory is short,"
+            " the first unit of each worker runs alone and is measured"
+        )
 
 
 def _verbatim(plan: "Plan") -> Iterator[str]:

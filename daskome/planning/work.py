@@ -1,10 +1,13 @@
 """The nouns of work: workers, options of a plan, the chunks of a source, and a pass over a pyramid."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import Protocol
 
 from daskome.model.chunks import Chunks, longest_chunk
 from daskome.model.limits import Limits, default_limits
+from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
 
 CHUNKS_AT_ONCE = 10
@@ -76,6 +79,14 @@ class PlanOptions:
     limits: Limits = field(default_factory=default_limits)
 
 
+class HeldByUnit(Protocol):
+    """Tells how many bytes a unit of a pass holds that writes `levels`, a block of which takes `encoded` to encode."""
+
+    def __call__(self, pyramid: Pyramid, pass_: "Pass", levels: Sequence[Level], encoded: Sequence[int]) -> int:
+        """Return them."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SourceChunks:
     """What a pass reads: an image, a temporary copy, or (neither) a stored level.
@@ -97,6 +108,10 @@ class SourceChunks:
         As in `Source`.
     offers_verbatim : bool
         As in `Pass`.
+    held : callable, optional
+        Of an image that is computed: tells what a unit of a pass holds, from the graph of one.
+    made_in : tuple of tuple of int, optional
+        Of an image that is computed: the pieces in which what it is made of is read, where they are other ones.
     longest : tuple of int
         The longest piece along each axis.
     """
@@ -110,6 +125,8 @@ class SourceChunks:
     of_level: bool = False
     far: bool = False
     offers_verbatim: bool = False
+    held: "HeldByUnit | None" = field(default=None, compare=False, repr=False)
+    made_in: Chunks | None = None
     longest: Shape = field(init=False)
 
     def __post_init__(self) -> None:
@@ -151,6 +168,10 @@ class Pass:
         How many pieces of what is far away are fetched before they are needed.
     offers_verbatim : bool
         Whether the chunks of the image could be taken over as they are, if the caller wanted that.
+    computed : bool
+        Whether the image is computed by functions, whose own memory is not known before they have run.
+    abreast : int
+        How many units run at a time in a process whose memory does not hold one for each thread; 0: one for each.
     """
 
     group: str
@@ -168,6 +189,12 @@ class Pass:
     repeated: tuple[int, ...] = ()
     ahead: int = 0
     offers_verbatim: bool = False
+    computed: bool = False
+    abreast: int = 0
+
+    def at_a_time(self, threads: int) -> int:
+        """Return how many units run at a time in a process with this number of threads."""
+        return min(self.abreast or threads, threads)
 
     @property
     def reads_below(self) -> bool:

@@ -63,7 +63,7 @@ def materialize(array: da.Array) -> da.Array:
         return array
     layers = {
         **graph.layers,
-        **{name: MaterializedLayer(dict(layer), layer.annotations) for name, layer in other.items()},
+        **{n: MaterializedLayer(dict(o), o.annotations, o.collection_annotations) for n, o in other.items()},
     }
     return da.Array(HighLevelGraph(layers, graph.dependencies), array.name, array.chunks, meta=array._meta)
 

@@ -88,12 +88,15 @@ class Record:
         Of blocks of level 0 that it wrote, by their numbers.
     stored : tuple of str, optional
         Which objects it stored (`daskome.stores.objects.inventory.notes`); older versions of daskome do not say it.
+    measured : int
+        Bytes of memory that it took, if that was measured.
     """
 
     time: float
     seconds: float
     checksums: Mapping[int, str] = field(default_factory=dict)
     stored: tuple[str, ...] | None = None
+    measured: int = 0
 
 
 def new_journal(home: StorePath, plan: Plan, origins: Sequence[Origin]) -> Journal:
@@ -236,7 +239,8 @@ async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Any]:
 def _record(document: Any) -> Record:
     numbered = {int(number): one for number, one in document.get("checksums", {}).items()}
     stored = document.get("stored")
-    return Record(document["time"], document["seconds"], numbered, None if stored is None else tuple(stored))
+    kept = None if stored is None else tuple(stored)
+    return Record(document["time"], document["seconds"], numbered, kept, document.get("measured", 0))
 
 
 def forget_units(journal: Journal, keys: Iterable[str]) -> None:

@@ -237,7 +237,17 @@ def source_chunks(source: Source, offers_verbatim: bool = False) -> SourceChunks
         repeated=source.repeated,
         offers_verbatim=offers_verbatim,
         far=source.far,
+        **_computed(source),
     )
+
+
+def _computed(source: Source) -> dict[str, Any]:
+    """Return what the planner must know of an image that Dask computes; others need neither Dask nor zarr."""
+    if not source.buffer_copies or not hasattr(source.array, "__dask_graph__"):
+        return {}
+    from daskome.execution.memory.unit import UnitMemory, made_in
+
+    return {"held": UnitMemory(source), "made_in": made_in(source)}
 
 
 def _with_codec_of_labels(options: LevelOptions, version: Version) -> LevelOptions:
