@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 QUESTIONS = [
-    "bounded", "cloud", "cluster", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule", "shards",
-    "start",
+    "awkward", "bounded", "cloud", "cluster", "codecs", "floor", "graph", "kernels", "memory", "peers", "schedule",
+    "shards", "start",
 ]  # fmt: skip
 
 

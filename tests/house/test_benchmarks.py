@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bounded, memory
+from benchmarks import awkward, bounded, memory
 from benchmarks.__main__ import QUESTIONS
 from benchmarks.schedule import WORLDS, World, simulated
 from daskome.execution.cluster import SPILL_FRACTION
@@ -16,7 +16,7 @@ LONG = ["2 GiB, planes 1×2048²", "2 GiB, planes 1×2048², dask", "2 GiB, gaus
 """Cases that are measured by hand, since others are like them."""
 
 
-STARTS = ["bounded", "cloud", "cluster", "floor", "graph", "memory", "peers", "shards", "start"]
+STARTS = ["awkward", "bounded", "cloud", "cluster", "floor", "graph", "memory", "peers", "shards", "start"]
 """Questions for which clusters, servers, other programs or many processes are started."""
 WORDS = {"floor": ["loop", "tensorstore"], "peers": ["daskome"], "cloud": ["S3"], "schedule": ["workers"]}
 
@@ -62,6 +62,13 @@ def test_memory_is_flat_with_size() -> None:
 def test_memory_is_within_the_prediction(case: memory.Case) -> None:
     cost = memory.run(case)
     assert cost.peak <= cost.result <= 2.5 * cost.peak
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", awkward.CASES, ids=lambda case: case.name)
+def test_awkward_images_hold_no_more_than_predicted_and_allowed(case: awkward.Case) -> None:
+    assert awkward.run(case).holds
 
 
 @pytest.mark.slow

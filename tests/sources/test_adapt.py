@@ -1,5 +1,6 @@
 """Images as callers have them: where they are stored, what they say of themselves, and what they may return."""
 
+import pickle
 import sys
 import time
 from collections.abc import Callable
@@ -266,3 +267,14 @@ def test_changes_of_a_memory_map_that_are_its_own_are_kept(tmp_path: Path) -> No
     for _ in range(2):
         found = source_piece(as_source(image), ((0, 8), (0, 8)), (4, 4)).compute(scheduler="sync")
         assert (found[0] == 7).all()
+
+
+@pytest.mark.parametrize("part", ["[1:]", "[::-1, ::2]", ".T", "[2:, 3:5].T"])
+def test_a_part_of_a_memory_map_is_read_as_a_map(tmp_path: Path, part: str) -> None:
+    values = np.arange(24 * 8, dtype="uint16").reshape(24, 8)
+    np.save(tmp_path / "a.npy", values)
+    mapped = eval(f"x{part}", {"x": np.load(tmp_path / "a.npy", mmap_mode="r")})
+    source = as_source(mapped)
+    assert type(source.array).__name__ == "Mapped"
+    opened = pickle.loads(pickle.dumps(source.array))
+    assert (opened[:, :] == eval(f"x{part}", {"x": values})).all()
