@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from itertools import takewhile
 from typing import Final
 
-from daskome.model.layout import FIXED_OPTIONS, OPTIONS
+from daskome.model.storage.layout import FIXED_OPTIONS, OPTIONS
 
 _MEANT: Final[Mapping[str, str]] = {
     "axes": "axis dims dimensions dim_names dimension_order dim_order axis_names axis_order axes_names",

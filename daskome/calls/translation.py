@@ -25,8 +25,8 @@ from daskome.calls.signatures import (
 )
 from daskome.model.axes import parse_axes
 from daskome.model.factors import factors_by_axis, list_factors, whole_factor
-from daskome.model.level_options import LevelOptions, parse_level_options
 from daskome.model.regions import ceil_div
+from daskome.model.storage.level_options import LevelOptions, parse_level_options
 from daskome.ome.versions import find_version
 from daskome.sources.dimension_names import axis_names
 

@@ -185,7 +185,7 @@ def _described(options: CommandOptions) -> Any:
 
 def _with_storage(options: CommandOptions) -> CommandOptions:
     """Return options with those of `STORAGE` in the storage options, where these say nothing else; None for none."""
-    from daskome.model.level_options import LevelOptions, parse_level_options
+    from daskome.model.storage.level_options import LevelOptions, parse_level_options
 
     flags = {key: options[key] for key in STORAGE if options[key] is not None}
     storage = parse_level_options(options["storage_options"]).over(LevelOptions((flags,))).plain

@@ -13,12 +13,12 @@ from daskome.kernels.methods import METHODS, Method, stored_method
 from daskome.model.axes import Axis
 from daskome.model.image import DTYPES
 from daskome.model.json_values import JSONObject
-from daskome.model.layout import Layout
 from daskome.model.limits import default_limits
 from daskome.model.paths import is_inside
 from daskome.model.problem import Problem
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.regions import ceil_div
+from daskome.model.storage.layout import Layout
 from daskome.ome.detect import ome_of, version_in
 from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero

@@ -11,12 +11,12 @@ from daskome.model import regions
 from daskome.model.axes import Axis
 from daskome.model.factors import Factors, ScaleFactors, level_scale, next_ratio, parse_factors
 from daskome.model.image import ITEMSIZES, Image, check_image
-from daskome.model.layout import ArrayFormat, Layout, options_per_level, parser
-from daskome.model.level_options import StorageOptions, parse_level_options
 from daskome.model.limits import Limits, default_limits
 from daskome.model.paths import LONGEST_NAME, has_short_names, is_inside
 from daskome.model.regions import Region, Shape, ceil_div, n_blocks
-from daskome.model.storage_values import check_fill_value
+from daskome.model.storage.layout import ArrayFormat, Layout, options_per_level, parser
+from daskome.model.storage.level_options import StorageOptions, parse_level_options
+from daskome.model.storage.storage_values import check_fill_value
 
 
 @dataclass(frozen=True, slots=True)

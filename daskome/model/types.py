@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union
 
 from daskome.model.axes import AxesLike as AxesLike
 from daskome.model.factors import ScaleFactors as ScaleFactors
-from daskome.model.level_options import StorageOptions as StorageOptions
 from daskome.model.source import Source
+from daskome.model.storage.level_options import StorageOptions as StorageOptions
 from daskome.model.text import Progress as Progress, ShowProgress as ShowProgress
 
 if TYPE_CHECKING:

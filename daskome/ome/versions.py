@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from daskome.model.axes import Axis, reject_unknown
 from daskome.model.json_values import JSONDict
-from daskome.model.layout import ZARR_V2, ZARR_V2_FLAT, ZARR_V3, ArrayFormat
+from daskome.model.storage.layout import ZARR_V2, ZARR_V2_FLAT, ZARR_V3, ArrayFormat
 from daskome.ome.axes_rule import check_axes
 from daskome.ome.detect import STATING, list_objects, ome_of
 from daskome.ome.metadata import TCZYX, Dataset, Multiscale

@@ -7,9 +7,9 @@ from itertools import count
 from daskome.kernels.methods import Method
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
-from daskome.model.level_options import StorageOptions
 from daskome.model.paths import common_path, join_paths
 from daskome.model.pyramid import Pyramid, given_pyramid, image_pyramid
+from daskome.model.storage.level_options import StorageOptions
 from daskome.ome.metadata import Metadata, image_metadata
 from daskome.ome.versions import Version
 from daskome.planning.cascade import choose_route, copies_written, copying_pass, plan_passes

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from daskome.model.axes import Axis
-from daskome.model.codecs import CODEC_OPTIONS, with_codecs
 from daskome.model.image import ITEMSIZES
 from daskome.model.json_values import JSONDict, JSONObject
-from daskome.model.layout import ZARR_V2, ZARR_V3, ArrayFormat, Layout, parse_edges, parse_layout
 from daskome.model.regions import Shape, ceil_div
+from daskome.model.storage.codecs import CODEC_OPTIONS, with_codecs
+from daskome.model.storage.layout import ZARR_V2, ZARR_V3, ArrayFormat, Layout, parse_edges, parse_layout
 from daskome.ome.missing_axes import put_in
 from daskome.planning.serialize import to_json
 

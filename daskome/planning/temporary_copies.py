@@ -7,10 +7,10 @@ from dataclasses import replace
 from math import prod
 
 from daskome.model.image import Image
-from daskome.model.layout import ZARR_V3
 from daskome.model.limits import Limits
 from daskome.model.pyramid import Pyramid, image_pyramid
 from daskome.model.regions import Shape, ceil_div
+from daskome.model.storage.layout import ZARR_V3
 
 STAGING = ".daskome/staging"
 """The folder of temporary copies: inside that of the journal."""

@@ -13,8 +13,8 @@ from zarr.storage import MemoryStore, StorePath
 
 from daskome._caller import warn
 from daskome.model.json_values import MALFORMED, shown_value
-from daskome.model.layout import ArrayFormat
 from daskome.model.paths import depth_of, join_paths, parents_of
+from daskome.model.storage.layout import ArrayFormat
 from daskome.ome.detect import OME_KEYS, ome_keys, ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.versions import Version

@@ -9,8 +9,8 @@ from zarr.storage import StorePath
 
 from daskome.calls.signatures import as_lists
 from daskome.execution.write import Write
-from daskome.model.level_options import parse_level_options
 from daskome.model.source import Source
+from daskome.model.storage.level_options import parse_level_options
 from daskome.model.types import (
     Compute,
     FileSystemOptions,

@@ -11,12 +11,12 @@ import zarr
 from daskome.kernels.methods import COPIED, METHODS, Method, find_method
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import DTYPES, Image
-from daskome.model.layout import Layout, options_per_level, parser
-from daskome.model.level_options import LevelOptions
 from daskome.model.limits import Limits
 from daskome.model.paths import join_paths
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.source import Source
+from daskome.model.storage.layout import Layout, options_per_level, parser
+from daskome.model.storage.level_options import LevelOptions
 from daskome.ome.checked import checked
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.metadata import TRANSFORMS, Metadata, Multiscale, PlacedDataset, image_metadata

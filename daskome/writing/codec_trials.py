@@ -11,10 +11,10 @@ import numpy as np
 from dask.local import get_sync
 
 from daskome.model import regions
-from daskome.model.codecs import parse_codec
-from daskome.model.level_options import LevelOptions
 from daskome.model.regions import Region, Shape
 from daskome.model.source import Source
+from daskome.model.storage.codecs import parse_codec
+from daskome.model.storage.level_options import LevelOptions
 from daskome.model.text import format_html_table, format_numbers, format_table, pluralize
 from daskome.model.types import AxesLike, ChunksLike, FormatLike, ImageLike
 from daskome.ome.versions import DEFAULT_VERSION, find_version

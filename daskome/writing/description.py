@@ -8,11 +8,11 @@ from typing import Any
 from daskome._caller import warn
 from daskome.kernels.methods import find_method
 from daskome.model.axes import Axis, names_axis, parse_axes, per_axis
-from daskome.model.codecs import parse_codec, with_codecs
 from daskome.model.image import Image, check_ndim
-from daskome.model.level_options import LEVEL_PATHS, NO_OPTIONS, LevelOptions, parse_level_options
 from daskome.model.regions import Shape
 from daskome.model.source import Source
+from daskome.model.storage.codecs import parse_codec, with_codecs
+from daskome.model.storage.level_options import LEVEL_PATHS, NO_OPTIONS, LevelOptions, parse_level_options
 from daskome.model.types import AxesLike, ChannelsLike, PerAxis, ScaleFactors, UnitsLike
 from daskome.ome.checked import checked
 from daskome.ome.image_label import ImageLabel

@@ -10,12 +10,12 @@ from zarr.storage import StorePath
 
 from daskome.inspection.stored_image import StoredImage, layout_of, pyramid_of, read_stored_image
 from daskome.kernels.methods import Method, find_method
-from daskome.model.codecs import with_codecs
 from daskome.model.factors import ScaleFactors, list_factors
 from daskome.model.image import Image
-from daskome.model.level_options import LevelOptions, StorageOptions, parse_level_options
 from daskome.model.problem import Problem
 from daskome.model.pyramid import image_pyramid
+from daskome.model.storage.codecs import with_codecs
+from daskome.model.storage.level_options import LevelOptions, StorageOptions, parse_level_options
 from daskome.ome.checked import with_more_levels
 from daskome.ome.detect import ome_keys
 from daskome.ome.read import read_metadata

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from daskome.model.axes import Axis
-from daskome.model.layout import options_per_level, parser
-from daskome.model.level_options import LevelOptions
 from daskome.model.source import Source, Volume
+from daskome.model.storage.layout import options_per_level, parser
+from daskome.model.storage.level_options import LevelOptions
 from daskome.ome.versions import Version
 
 

@@ -11,7 +11,7 @@ import pytest
 import daskome
 from daskome.calls.signatures import PUBLIC, calls_of
 from daskome.calls.slips import ARGUMENTS_OF_OTHERS, DESCRIPTIONS, OTHER_WAYS, SLIPS, meant, says_how
-from daskome.model.layout import FIXED_OPTIONS, OPTIONS
+from daskome.model.storage.layout import FIXED_OPTIONS, OPTIONS
 
 PLANE = np.zeros((64, 64), "u2")
 import_module("daskome.writer")  # Its functions are public once they are imported.

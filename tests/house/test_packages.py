@@ -171,7 +171,7 @@ def test_files_of_a_package_do_not_import_each_other_in_circles() -> None:
 def test_layouts_know_no_levels() -> None:
     """How an array is stored stands below pyramids: on axes, regions, codecs and options alone."""
     assert not {
-        name for name in imports("model/layout.py") if "pyramid" in name or "image" in name or "factors" in name
+        name for name in imports("model/storage/layout.py") if "pyramid" in name or "image" in name or "factors" in name
     }
 
 

@@ -12,7 +12,7 @@ import zarr
 import daskome
 from daskome.kernels.downsample import downsample
 from daskome.kernels.methods import METHODS
-from daskome.model.layout import LOSSLESS, Layout
+from daskome.model.storage.layout import LOSSLESS, Layout
 from tests.written import contents, levels
 
 pytestmark = pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3 specification")

@@ -17,9 +17,9 @@ from zarr.storage import MemoryStore, WrapperStore
 
 import daskome
 from daskome.cli import main
-from daskome.model.codecs import parse_codec
 from daskome.model.image import DTYPES
-from daskome.model.layout import ZARR_V2, ZARR_V3
+from daskome.model.storage.codecs import parse_codec
+from daskome.model.storage.layout import ZARR_V2, ZARR_V3
 from daskome.stores.objects.shards import sharding_of
 from tests.execution.test_resume import done
 from tests.laws.test_laws import random_image

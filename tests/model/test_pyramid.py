@@ -13,10 +13,10 @@ from daskome.kernels.methods import METHODS
 from daskome.model.axes import parse_axes
 from daskome.model.factors import parse_factors
 from daskome.model.image import DTYPES, ITEMSIZES, Image, check_image, check_ndim
-from daskome.model.layout import ZARR_V2, ZARR_V3
 from daskome.model.limits import Limits
 from daskome.model.pyramid import given_pyramid, image_pyramid, write_block
 from daskome.model.regions import Shape, ceil_div
+from daskome.model.storage.layout import ZARR_V2, ZARR_V3
 from tests.strategies import factors, images, law, methods, options, per
 
 CHUNKS = (64, 64, 64)

@@ -14,8 +14,8 @@ from daskome._version import __version__
 from daskome.kernels.methods import METHODS
 from daskome.model.axes import Axis, parse_axes
 from daskome.model.image import Image
-from daskome.model.layout import ZARR_V2, ZARR_V2_FLAT, ZARR_V3
 from daskome.model.pyramid import Pyramid, image_pyramid
+from daskome.model.storage.layout import ZARR_V2, ZARR_V2_FLAT, ZARR_V3
 from daskome.ome.detect import ome_keys, version_in
 from daskome.ome.image_label import ImageLabel, parse_image_label
 from daskome.ome.metadata import CoordinateSystem, Dataset, Metadata, Multiscale, image_metadata

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from daskome.model.codecs import parse_codec
-from daskome.model.layout import ZARR_V2, ZARR_V3
+from daskome.model.storage.codecs import parse_codec
+from daskome.model.storage.layout import ZARR_V2, ZARR_V3
 from daskome.planning.codec_memory import codec_memory
 
 MIB = 2**20

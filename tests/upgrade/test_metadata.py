@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from daskome.kernels.methods import METHODS
-from daskome.model.layout import ZARR_V3
 from daskome.model.pyramid import image_pyramid
+from daskome.model.storage.layout import ZARR_V3
 from daskome.ome.image_label import parse_image_label
 from daskome.ome.metadata import Metadata, Multiscale, image_metadata
 from daskome.ome.omero import Channel, Omero, read_omero

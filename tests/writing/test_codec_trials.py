@@ -6,8 +6,8 @@ from click.testing import CliRunner
 
 import daskome
 from daskome.cli.main import main
-from daskome.model.codecs import parse_codec
-from daskome.model.layout import ZARR_V2, ZARR_V3
+from daskome.model.storage.codecs import parse_codec
+from daskome.model.storage.layout import ZARR_V2, ZARR_V3
 from daskome.writing.codec_trials import CHUNKS, COMPRESSORS, _spread
 
 NOISE = np.random.default_rng(0).integers(0, 60000, (40, 64, 64), "uint16")

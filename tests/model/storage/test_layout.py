@@ -1,4 +1,4 @@
-"""Laws of `daskome.model.layout`: what it accepts is whole, JSON, and what zarr takes; what it refuses, it explains."""
+"""Laws of `daskome.model.storage.layout`: what it accepts is whole, JSON, and what zarr takes; what it refuses, it explains."""
 
 import enum
 import json
@@ -12,9 +12,10 @@ from hypothesis import given, strategies as st
 
 from daskome.kernels.methods import METHODS
 from daskome.model.axes import parse_axes
-from daskome.model.codecs import CODECS, parse_codec
 from daskome.model.image import DTYPES, Image
-from daskome.model.layout import (
+from daskome.model.regions import ceil_div
+from daskome.model.storage.codecs import CODECS, parse_codec
+from daskome.model.storage.layout import (
     CHUNK_VOXELS,
     FIXED_OPTIONS,
     OPTIONS,
@@ -26,7 +27,6 @@ from daskome.model.layout import (
     options_per_level,
     parse_layout,
 )
-from daskome.model.regions import ceil_div
 from daskome.ome.versions import VERSIONS
 from daskome.planning.build import plan_downsampled
 from daskome.planning.work import SourceChunks

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from daskome.model.level_options import LevelOptions, parse_level_options
+from daskome.model.storage.level_options import LevelOptions, parse_level_options
 
 SHARED, EACH = {"chunks": 8}, [{"chunks": 8}, {"chunks": 4}]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Union
 
 from daskome.model.regions import Shape
-from daskome.model.storage_values import check_values
+from daskome.model.storage.storage_values import check_values
 
 StorageOptions = Union[Mapping[str, Any], Sequence[Mapping[str, Any]], "LevelOptions", None]
 """As callers give them: one dict for all levels, a sequence of one dict per level, or nothing."""

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import zarr
 
-from daskome.model.level_options import parse_level_options
-from daskome.model.storage_values import OPTION_VALUES, check_fill_value
+from daskome.model.storage.level_options import parse_level_options
+from daskome.model.storage.storage_values import OPTION_VALUES, check_fill_value
 
 JUNK: list[Any] = [True, 0, -1, 1.5, "", b"x", {2}, [True], [None], [[2]], {"y": 2}, object(), len, 1j]
 TAKEN: dict[str, list[Any]] = {

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from daskome.model.axes import Axis, reject_unknown
-from daskome.model.level_options import StorageOptions, parse_level_options
 from daskome.model.regions import Shape, ceil_div
+from daskome.model.storage.level_options import StorageOptions, parse_level_options
 
 CHUNK_VOXELS = 2**21
 """A chunk holds at most this many voxels, unless the caller gives chunks: 128³, or 1024² with room to spare."""

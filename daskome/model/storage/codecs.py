@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from daskome.model.axes import reject_unknown
-from daskome.model.layout import ArrayFormat
+from daskome.model.storage.layout import ArrayFormat
 
 
 def parse_codec(text: str, stored_as: ArrayFormat) -> Any:
@@ -18,7 +18,7 @@ def parse_codec(text: str, stored_as: ArrayFormat) -> Any:
 
     Examples
     --------
-    >>> from daskome.model.layout import ZARR_V2, ZARR_V3
+    >>> from daskome.model.storage.layout import ZARR_V2, ZARR_V3
     >>> parse_codec("zstd:3", ZARR_V3)
     {'name': 'zstd', 'configuration': {'level': 3, 'checksum': False}}
     >>> parse_codec("blosc:lz4", ZARR_V2)
@@ -49,7 +49,7 @@ def with_codecs(options: Mapping[str, Any], stored_as: ArrayFormat) -> dict[str,
     They may be named as on the command line, or be those of the other zarr format: JSON, or objects of `numcodecs` or
     `zarr.codecs`.
 
-    >>> from daskome.model.layout import ZARR_V2, ZARR_V3
+    >>> from daskome.model.storage.layout import ZARR_V2, ZARR_V3
     >>> with_codecs({"chunks": 64, "compressors": "gzip:5"}, ZARR_V2)
     {'chunks': 64, 'compressors': {'id': 'gzip', 'level': 5}}
     >>> with_codecs({"filters": [{"id": "delta", "dtype": "<u2"}], "compressor": {"id": "zstd", "level": 2}}, ZARR_V3)
