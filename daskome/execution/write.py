@@ -16,7 +16,7 @@ from daskome.execution import runner
 from daskome.execution.attempt import run_with_retries
 from daskome.execution.executors import check_sources
 from daskome.execution.finished.lost import check_stored, redoing_lost
-from daskome.execution.publish import publish_plan
+from daskome.execution.publish import publish_lists, publish_plan
 from daskome.execution.runner import Part, Run
 from daskome.execution.unit_task import UnitTask, split_payload
 from daskome.model.source import Origin, Source
@@ -130,6 +130,7 @@ class Write:
         """Write, and publish."""
         if self.finished:
             log.warning("%s is finished already; nothing is left to do", self.home)
+            publish_lists(self.plan, self.target)
             journals.end_journal(self.home)
         else:
             run = self.init()
@@ -231,7 +232,9 @@ def _all_done(units: list[None]) -> None:
 
 
 def _finish(run: Run, finished: bool, after: None) -> Plan:
-    if not finished:
+    if finished:
+        publish_lists(run.plan, run.target)
+    else:
         check_stored(run)
         publish_plan(run)
     return run.plan
