@@ -211,3 +211,12 @@ def test_a_list_says_which_objects_are_stored(
     for slab, there in zip(slabs, inventory.listed_objects([(array, slab) for slab in slabs]), strict=True):
         found[slab] = there
     np.testing.assert_array_equal(found, values.astype(bool))
+
+
+def test_objects_on_another_disk_are_there(tmp_path: Path) -> None:
+    """Folders of them may be links."""
+    array = zarr.create_array(LocalStore(tmp_path / "a"), shape=(3, 2), chunks=(1, 1), dtype="uint8")
+    array[...] = 1
+    (tmp_path / "a/c/1").rename(tmp_path / "other")
+    (tmp_path / "a/c/1").symlink_to(tmp_path / "other")
+    assert inventory.listed_objects([(array, ())])[0].all()
