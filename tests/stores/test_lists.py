@@ -222,6 +222,7 @@ VISITS: dict[str, Any] = {
 """What comes to a group with a list, and ends with it; `write` writes a label or a well."""
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("visit", VISITS)
 @pytest.mark.parametrize("left", [(), ("1",)], ids=["none", "one"])
 @pytest.mark.parametrize("kind", ["labels", "wells"])
