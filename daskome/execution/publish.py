@@ -24,13 +24,13 @@ from daskome.ome.metadata import with_fingerprint
 from daskome.ome.omero import Channel
 from daskome.ome.read import with_levels
 from daskome.ome.versions import find_version
-from daskome.planning.plan import Group
+from daskome.planning.plan import Group, Plan
 from daskome.stores import journal as journals, publish
 from daskome.stores.arrays import open_levels
 from daskome.stores.documents import write_text
 from daskome.stores.groups import read_attributes, reconsolidate
 from daskome.stores.objects import sync_codecs
-from daskome.stores.remembered import for_each, remembered
+from daskome.stores.remembered import for_each, forgotten, remembered
 
 PERCENTILES = (0.1, 99.9)
 """What a window shows: outliers at both ends are cut off."""
@@ -101,6 +101,17 @@ def publish_plan(run: Run) -> None:
     journals.end_journal(run.journal.home)
 
 
+def publish_lists(plan: Plan, target: StorePath) -> None:
+    """Publish again the lists of a plan that was finished before: others may have overwritten them since."""
+    for group in plan.groups:
+        if group.metadata.labels is not None or group.metadata.plate is not None:
+            place = forgotten(target / group.path)
+            before = read_attributes(place)
+            publish.publish_group(place, find_version(plan.version), group.metadata)
+            if read_attributes(place) != before:
+                reconsolidate(place)
+
+
 def _publish(run: Run, target: StorePath, group: Group, fingerprint: Fingerprint | None) -> str | None:
     """Publish a group; return its path if it held consolidated metadata before its image was replaced."""
     place, metadata = target / group.path, with_fingerprint(group.metadata, fingerprint)
@@ -114,5 +125,5 @@ def _publish(run: Run, target: StorePath, group: Group, fingerprint: Fingerprint
     for path, text in group.documents.items():
         write_text(place / path, text)
     version = find_version(run.plan.version)
-    held = publish.publish_group(place, version, metadata, group.attributes, run.journal.home)
+    held = publish.publish_group(place, version, metadata, group.attributes)
     return group.path if held else None

@@ -17,7 +17,7 @@ from daskome.execution.attempt import run_with_retries
 from daskome.execution.executors import check_sources
 from daskome.execution.finished.lost import check_stored, redoing_lost
 from daskome.execution.memory.measured import with_measured
-from daskome.execution.publish import publish_plan
+from daskome.execution.publish import publish_lists, publish_plan
 from daskome.execution.runner import Part, Run
 from daskome.execution.unit_task import UnitTask, split_payload
 from daskome.model.problem import or_unfinished
@@ -134,6 +134,7 @@ class Write:
         """Write, and publish."""
         if self.finished:
             log.warning("%s is finished already; nothing is left to do", self.home)
+            publish_lists(self.plan, self.target)
             journals.end_journal(self.home)
         else:
             run = self.init()
@@ -237,7 +238,9 @@ def _all_done(units: list[None]) -> None:
 
 
 def _finish(run: Run, finished: bool, after: None) -> Plan:
-    if not finished:
+    if finished:
+        publish_lists(run.plan, run.target)
+    else:
         with or_unfinished(run.target, "could not be published"):
             check_stored(run)
             publish_plan(run)

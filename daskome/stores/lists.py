@@ -1,12 +1,12 @@
 """Lists that several processes extend: the labels of an image, the wells of a plate.
 
-What is listed lies below the list, in a group of its own that no two processes write: it is its own record. So whoever
-writes a list looks what has been finished there, and lists it, too; and looks again afterwards. A process that has read
-the list before we wrote ours, and writes it after, finds ours missing when it looks again, and adds it.
+What is listed lies below the list, in a group of its own that no two processes write: it is its own record. Whoever
+writes a list lists all that is whole there, and looks again once others see what was written, until nothing is missing.
+So the last to write lists what all others have finished. What a killed process has left unlisted, or has overwritten,
+is listed on the next visit.
 
-What lies there but was not listed before may be left out on purpose, as wells that failed are, and stays so. That is
-what is whole, and of which no process is at work any more, while the list has other entries. Where others see late what
-is written, nothing tells that apart from what is just being listed: there, all that is whole is listed.
+What was taken out of a list on purpose, but lies there whole, looks the same as what was lost, and is listed again on
+the next visit: to leave it out, delete its group.
 """
 
 from collections import Counter
@@ -16,14 +16,13 @@ from dataclasses import dataclass, replace
 
 from zarr.storage import StorePath
 
-from daskome.model.paths import join_paths, parents_of
+from daskome.model.paths import join_paths
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
 from daskome.ome.plate import Field, joined, natural, parse_plate
 from daskome.ome.read import merged, read_metadata
 from daskome.stores.documents import list_names
 from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes
-from daskome.stores.journal import has_run
 from daskome.stores.remembered import for_each
 
 
@@ -57,30 +56,13 @@ class ListKind:
     add: Callable[[Metadata, Sequence[Entry]], Metadata]
 
 
-def grown(target: StorePath, found: JSON, new: Metadata, left_out: Container[str]) -> Metadata:
-    """Return the metadata of a group with lists: what it has, what is added, and what others have finished there."""
+def grown(target: StorePath, found: JSON, new: Metadata) -> Metadata:
+    """Return the metadata of a group with lists: what it has, what is added, and all else that is whole there."""
     metadata = merged(found, new)
     for kind in _kinds_in(metadata):
-        entries = [e for e in _unlisted(target, kind, set(kind.listed(metadata) or ())) if e.path not in left_out]
+        entries = _unlisted(target, kind, set(kind.listed(metadata) or ()))
         metadata = kind.add(metadata, entries) if entries else metadata
     return metadata
-
-
-def left_out(target: StorePath, new: Metadata, home: StorePath | None) -> frozenset[str]:
-    """Return the paths of what is whole, but not listed, and is to stay so; `home` keeps the journal of our own run.
-
-    The list is read again after all else: what is at its end elsewhere is listed before its journal goes.
-    """
-    before = _listed_now(target, new)
-    entries = [entry for kind, listed in before if listed for entry in _unlisted(target, kind, listed)]
-    quiet = {entry.path for entry in entries if not _is_at_work(target, entry, home)}
-    return frozenset(quiet).difference(*(listed for _, listed in _listed_now(target, new))) if quiet else frozenset()
-
-
-def _listed_now(target: StorePath, new: Metadata) -> list[tuple[ListKind, set[str]]]:
-    """Return the kinds of list that are extended, each with what is listed now."""
-    stored = read_metadata(read_attributes(target) or {})
-    return [(kind, set(kind.listed(stored) or ())) for kind in _kinds_in(new)]
 
 
 def _kinds_in(metadata: Metadata) -> list[ListKind]:
@@ -114,13 +96,6 @@ def _read(target: StorePath, kind: ListKind, path: str) -> Entry | None:
     with suppress(ValueError):
         return kind.read(target, path)
     return None
-
-
-def _is_at_work(target: StorePath, entry: Entry, home: StorePath | None) -> bool:
-    """Whether a process may still be about to list an entry: a journal, not our own, is kept there."""
-    inside = (join_paths(entry.path, image.path) for image in entry.images)
-    homes = [target / path for path in (*parents_of(entry.path), entry.path, *inside)]
-    return any(has_run(place) for place in homes if home is None or place.path != home.path)
 
 
 def _is_image(target: StorePath) -> bool:

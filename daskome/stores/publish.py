@@ -2,12 +2,13 @@
 
 import os
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from zarr.storage import StorePath
 
+from daskome._caller import warn
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import Version
@@ -23,7 +24,7 @@ from daskome.stores.groups import (
     split_others,
 )
 from daskome.stores.kinds import LAG, kind_of
-from daskome.stores.lists import grown, left_out
+from daskome.stores.lists import grown
 from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.locking import HERE, held
 from daskome.stores.remembered import forget, forgotten
@@ -38,7 +39,6 @@ def publish_group(
     version: Version,
     metadata: Metadata,
     attributes: Mapping[str, Any] = NO_ATTRIBUTES,
-    home: StorePath | None = None,
 ) -> bool:
     """Turn what is finished into an image, a plate, …: the attributes of its group, in one write.
 
@@ -48,25 +48,31 @@ def publish_group(
     in what no other process can reach, one after the other does. Elsewhere, as on S3, we look again once others see
     what we wrote, until nothing is missing.
 
-    `attributes` are those of other programs, which go with it; `home` keeps the journal of the run that is published.
+    `attributes` are those of other programs, which go with it.
     """
     if metadata.labels is None and metadata.plate is None:
         return _publish(target, version, metadata, attributes)
     place = forgotten(target)
     with _alone(target) as alone:
-        skipped = left_out(place, metadata, home) if alone or not _lag(target) else frozenset[str]()
-        _extend(place, version, metadata, attributes, skipped)
-    for _ in range(0 if alone else MOST_LOOKS):
-        time.sleep(_lag(target))
-        with HERE:
-            if not _extend(place, version, metadata, attributes, skipped):
-                break
+        _extend(place, version, metadata, attributes)
+    if not alone:
+        _look_again(place, version, metadata, attributes)
     forget(target)
     return False
 
 
 MOST_LOOKS = 50
-"""How many times a list that others extend is looked at again, at most; whoever extends it later looks, too."""
+"""How many times a list that others extend is looked at again, at most."""
+
+
+def _look_again(target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any]) -> None:
+    """Extend lists until nothing is missing, once others see what was written, and we see what they have written."""
+    for _ in range(MOST_LOOKS):
+        time.sleep(_lag(target))
+        with HERE:
+            if not _extend(target, version, metadata, attributes):
+                return
+    warn(f"the list at {target} may lack what others were adding still; the next write there, or resume, adds it")
 
 
 def _lag(target: StorePath) -> float:
@@ -82,19 +88,11 @@ def _publish(target: StorePath, version: Version, metadata: Metadata, attributes
     return isinstance(mark, dict) and bool(mark.get(CONSOLIDATED))
 
 
-def _extend(
-    target: StorePath,
-    version: Version,
-    metadata: Metadata,
-    attributes: Mapping[str, Any],
-    skipped: Container[str],
-) -> bool:
+def _extend(target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any]) -> bool:
     """Write a list with what is added, and what others have finished; return whether anything was missing."""
     found = read_attributes(target) or {}
     check_ome(target, found)
-    return _write(
-        target, version, found, _published(found, version, grown(target, found, metadata, skipped), attributes)
-    )
+    return _write(target, version, found, _published(found, version, grown(target, found, metadata), attributes))
 
 
 def _write(target: StorePath, version: Version, found: JSON, whole: JSON) -> bool:

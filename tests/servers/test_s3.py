@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import dask
 import dask.array as da
@@ -67,6 +68,25 @@ def test_a_name_is_no_pattern(tmp_path: Path, s3: S3, name: str, other: str) -> 
     daskome.write_image(half, tmp_path / "a", **OPTIONS)
     assert s3.contents(here) == contents(tmp_path / "a")
     assert s3.contents(there) == before
+
+
+@pytest.mark.extended
+def test_an_object_that_is_gone_is_named_and_written_again(tmp_path: Path, s3: S3, proxy: Proxy) -> None:
+    """One list for each level is what finish asks for more, and no object; half the image is not stored."""
+    half, url, way = VALUES * (np.arange(48) >= 24), f"s3://{s3.bucket()}/a", s3.at(proxy.endpoint).options
+    daskome.write_image(half, tmp_path / "a", **OPTIONS)
+    for name in ("a", "b"):
+        daskome.write_image(half, f"{url}/{name}", fs_options=way, compute="init", **OPTIONS)
+        daskome.run_part(f"{url}/{name}", half, fs_options=way)
+    s3.filesystem().rm_file(f"{url.removeprefix('s3://')}/a/s1/c/0/1/1")
+    with pytest.raises(daskome.WriteError, match="s1/c/0/1/1"):
+        daskome.finish(f"{url}/a", fs_options=way)
+    daskome.write_image(half, f"{url}/a", fs_options=way, resume=True, **OPTIONS)
+    proxy.reset()
+    daskome.finish(f"{url}/b", fs_options=way)
+    lists = [parse_qs(urlsplit(target).query).get("prefix", [""])[0] for _, target in proxy.requests]
+    assert sorted(prefix.rstrip("/")[-6:] for prefix in lists if "/s" in prefix) == ["b/s0/c", "b/s1/c", "b/s2/c"]
+    assert s3.contents(f"{url}/a") == s3.contents(f"{url}/b") == contents(tmp_path / "a")
 
 
 @pytest.mark.extended
