@@ -28,6 +28,8 @@ from typing import Any
 import click.testing
 import dask
 import h5py
+import imagecodecs
+import mrcfile
 import nibabel
 import numpy as np
 import tifffile
@@ -212,6 +214,12 @@ def imaris(folder: Path) -> None:
         for i in range(3):
             about[f"ExtMin{i}"], about[f"ExtMax{i}"] = (np.frombuffer(v, "S1") for v in (b"0", b"20.5"))
         file.create_group("DataSetInfo/Channel 0").attrs["Color"] = np.frombuffer(b"1.0 0.5 0.0", "S1")
+
+
+def mrc(folder: Path) -> None:
+    with mrcfile.new(folder / "a.mrc") as file:
+        file.set_data(STACK)
+        file.voxel_size = 2.0
 
 
 def nifti(folder: Path, name: str) -> None:
@@ -452,6 +460,8 @@ KINDS: dict[str, Kind] = {
         "a.h5", anything, FILE_CALLS,
     ),
     "Imaris": Kind(imaris, "a.ims", anything, FILE_CALLS),
+    "PNG": Kind(lambda folder: imagecodecs.imwrite(folder / "a.png", STACK[0]), "a.png", anything, FILE_CALLS),
+    "MRC": Kind(mrc, "a.mrc", anything, FILE_CALLS),
     "NumPy": Kind(lambda folder: np.save(folder / "a.npy", STACK), "a.npy", anything, FILE_CALLS),
     **{f"image {v}": Kind(partial(image, v), "a.zarr", documents, STORE_CALLS) for v in ("0.4", "0.5", "0.6")},
     **{f"plate {v}": Kind(partial(plate, v), "a.zarr", documents, STORE_CALLS) for v in ("0.4", "0.5")},

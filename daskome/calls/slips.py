@@ -111,7 +111,8 @@ HOW: Final = frozenset(
     " copy core cores cpu cpus dask debug delayed dir directory driver dryrun dtype encoder endian engine executor"
     " folder format gpu job jobs key keys lazy lock log logger logging mem memory multiprocessing ncores njobs nproc"
     " nprocs nthreads nworkers overwrite parallel parallelism path paths persist pool process processes progress queue"
-    " ram rechunk region retries retry scratch serializer shard sharded sharding shards storage store streaming strict"
+    " ram rechunk region retries retry scratch serializer shard sharded sharding shards stack storage store streaming"
+    " strict check"
     " synchronous temp temporary thread threaded threading threads tile tiles timeout tmp tmpdir url verbose verbosity"
     " workdir worker workers write writer zarr".split()
 )

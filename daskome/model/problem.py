@@ -75,3 +75,7 @@ def or_unfinished(place: object, what: str, then: str = GO_ON) -> Iterator[None]
 def errors(problems: Iterable[Problem]) -> list[Problem]:
     """Return the problems that are not warnings."""
     return [problem for problem in problems if not problem.warning]
+
+
+class MissingObjectError(RuntimeError):
+    """An object that a finished unit has stored is gone."""

@@ -41,6 +41,8 @@ UNIT_MEM = 8 * 2**20
 """The graph of a unit, and the working memory of kernels and codecs."""
 CODEC_MEM = 4 * 2**20
 """What codecs take of that; those that need more are few."""
+CODECS_AT_ONCE = 3
+"""How many chunks of a unit are compressed at the same time at most: zarr hands those of all units to a few threads."""
 
 
 def steps_of(pyramid: Pyramid, first: int) -> Shape:
@@ -172,7 +174,7 @@ def _encoded(level: Level, block: int, at_once: int | None, itemsize: int) -> in
         return prod(level.layout.objects)
     chunk = prod(level.layout.chunks)
     chunks = block if at_once is None else min(block, at_once * chunk)
-    tables = codec_memory(level.layout.options, chunk * itemsize) * ceil_div(chunks, chunk)
+    tables = codec_memory(level.layout.options, chunk * itemsize) * min(ceil_div(chunks, chunk), CODECS_AT_ONCE)
     more = max(tables - CODEC_MEM, 0) // itemsize
     return more + (2 * chunks if level.layout.shards is None else chunks + 2 * min(block, prod(level.layout.shards)))
 

@@ -106,6 +106,8 @@ def reader_of_file(path: str) -> Reader | None:
 
 
 def _is_dicom(path: str) -> bool:
+    if not os.path.isfile(path):
+        return False
     with open(path, "rb") as file:
         return file.read(132)[128:] == b"DICM"
 

@@ -124,7 +124,7 @@ class ImageOptions:
         space = [axis for axis in axes if axis.spatial]
         known = by_axes(source, [axis.name for axis in axes]).scale
         unknown = [axis.name for axis in space if axis.name not in known and not names_axis(self.scale, axis)]
-        if not unknown or len(unknown) == len(space):
+        if not unknown or not known or not any(axis.name in known for axis in space):
             return source
         note = f"the voxel size along {', '.join(unknown)}, which it does not say, and is taken for 1 (see scale)"
         return replace(source, left=(*source.left, note))

@@ -449,7 +449,7 @@ def test_memory_is_that_of_as_many_chunks_at_once_as_zarr_is_set_to() -> None:
     predicted = [plan.thread_memory for plan in plans]
     assert predicted == sorted(set(predicted))
     for n, plan in zip((1, 10, 32, None), plans, strict=True):
-        assert plans[1].memory_at(Workers(at_once=n)) >= plan.memory
+        assert plans[1].memory_at(Workers(at_once=n)) >= plan.memory - 1  # Bytes are rounded.
     assert plans[1].memory_at(Workers(2, 3)) == plans[1].memory_of(3)
 
 

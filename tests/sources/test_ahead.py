@@ -53,7 +53,7 @@ def stored(store: MemoryStore, chunks: int = 4) -> zarr.Array[Any]:
 
 
 @given(st.integers(1, 6), st.tuples(*[st.integers(1, 12)] * 3), st.integers(0, 5))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_the_same_pixels_and_each_piece_once(n: int, read: tuple[int, int, int], first: int) -> None:
     store = Slow()
     piece = source_piece(as_source(stored(store)), ((first, 12), (0, 12), (4, 11)), read)

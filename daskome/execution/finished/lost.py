@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from daskome.execution.runner import Run
 from daskome.model.paths import join_paths
-from daskome.model.problem import WriteError
+from daskome.model.problem import MissingObjectError, WriteError
 from daskome.model.text import pluralize
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.work import Pass
@@ -28,7 +28,6 @@ from daskome.stores.arrays import PlannedArrays
 from daskome.stores.journal import Journal
 from daskome.stores.kinds import kind_of
 from daskome.stores.objects import inventory
-from daskome.stores.objects.complete import MissingObjectError
 
 log = logging.getLogger("daskome")
 NAMED = 10

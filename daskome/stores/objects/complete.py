@@ -6,11 +6,8 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import WrapperStore
 
+from daskome.model.problem import MissingObjectError
 from daskome.stores.kinds import waits_for_no_loop
-
-
-class MissingObjectError(RuntimeError):
-    """An object that a finished unit has stored is gone."""
 
 
 class CompleteStore(WrapperStore[Any]):

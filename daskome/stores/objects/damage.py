@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from daskome.model.problem import MissingObjectError
 from daskome.model.regions import Region, blocks_of
 
 OF_THE_MACHINE = (
@@ -17,8 +18,9 @@ OF_THE_MACHINE = (
     FileNotFoundError,
     FileExistsError,
     PermissionError,
+    MissingObjectError,
 )
-"""Errors of the machine, what is installed on it, its file system, or the network."""
+"""Errors of the machine, what is installed on it, its file system, or the network; and what says itself where it is."""
 
 
 def is_damage(error: Exception) -> bool:
