@@ -25,6 +25,7 @@ from daskome.cli.options import (
     QUIET,
     RESUME,
     RETRIES,
+    TAKE_OVER,
     THREADS,
     URL_OPTION,
     VERSION,
@@ -71,6 +72,7 @@ def main() -> None:
     CHECK,
     Row("--add-levels", "add_levels", bool, "Add coarser levels to the image at IN, which stays as it is."),
     RESUME,
+    TAKE_OVER,
     RETRIES,
     AS_JSON,
     QUIET,
@@ -148,7 +150,7 @@ def plan(source: str | None, target: str | None, rate: str, as_json: bool, try_c
 @main.command()
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
-@taking(*IMAGE_ROWS, AS_LABELS, QUIET)
+@taking(*IMAGE_ROWS, AS_LABELS, TAKE_OVER, QUIET)
 def init(source: str, target: str, quiet: bool, **options: Any) -> None:
     """Begin to write IN to OUT: make the empty arrays, for any number of `daskome run` to fill.
 
@@ -182,6 +184,7 @@ def init(source: str, target: str, quiet: bool, **options: Any) -> None:
     FS_OPTION,
     IN_OPTION,
     FUNCTION,
+    TAKE_OVER,
     RETRIES,
     AS_JSON,
     QUIET,
@@ -225,7 +228,7 @@ def status(target: str, labels: str | None, fs_options: dict[str, Any] | None, a
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@taking(OF_LABELS, FS_OPTION, CHECK, AS_JSON, QUIET)
+@taking(OF_LABELS, FS_OPTION, CHECK, TAKE_OVER, AS_JSON, QUIET)
 def finish(target: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Publish what `daskome run` has written to OUT; refuse, and list what is missing, while anything is."""
     with reporting_errors():

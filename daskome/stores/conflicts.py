@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import zarr
@@ -78,7 +79,7 @@ def _replaceable(target: StorePath, plan: Plan, group: Group, overwrite: bool) -
     attributes = read_attributes(target)
     if attributes is None:
         _check_nothing_else(target)
-        if not list_names(target):
+        if not {*list_names(target)} - {JOURNAL}:
             return []  # One request to a cloud, instead of some for every level.
     else:
         check_ome(target, attributes)
@@ -161,11 +162,16 @@ def _check_nothing_else(target: StorePath) -> None:
     """Raise for files in a folder that is not a zarr group, except for litter."""
     folder = folder_of(target)
     if folder is not None and folder.is_dir():
-        entries = {
-            entry.name for entry in folder.iterdir() if entry.suffix != ".partial" and not _is_litter(entry.name)
-        }
+        entries = {entry.name for entry in folder.iterdir() if _holds_something(entry)}
         if entries and entries.isdisjoint(("zarr.json", ".zgroup")):  # Another process may have just made the group.
             raise FileExistsError(f"{folder} holds files that are not a zarr group; give a new path")
+
+
+def _holds_something(path: Path) -> bool:
+    """Whether a file is no litter; whether such a file lies in a folder, apart from the claim of who writes there."""
+    if path.name == JOURNAL or _is_litter(path.name):
+        return False
+    return path.is_symlink() or not path.is_dir() or any(map(_holds_something, path.iterdir()))
 
 
 def _is_litter(name: str) -> bool:

@@ -11,13 +11,15 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
-from daskome.stores.kinds import kind_of
+from daskome.stores.kinds import kind_of, waits_for_no_loop
 
 
 def read_text(path: StorePath) -> str | None:
-    """Return a document, or None where there is none."""
-    found = sync(_fetch(path))
-    return None if found is None else found.decode()
+    """Return a document, or None where there is none; on any thread, if the store can do without an event loop."""
+    if not (hasattr(path.store, "get_sync") and waits_for_no_loop(path.store)):
+        return sync(fetch_text(path))
+    found = path.store.get_sync(path.path, prototype=default_buffer_prototype())
+    return None if found is None else found.to_bytes().decode()
 
 
 def read_json(path: StorePath) -> Any:
@@ -39,6 +41,12 @@ def write_text(path: StorePath, text: str) -> None:
 def list_names(folder: StorePath) -> list[str]:
     """Return the names in a folder, now; none where there is none."""
     return sync(fetch_names(folder))
+
+
+async def fetch_text(path: StorePath) -> str | None:
+    """As `read_text`."""
+    found = await _fetch(path)
+    return None if found is None else found.decode()
 
 
 async def fetch_json(path: StorePath) -> Any:
