@@ -30,7 +30,7 @@ from daskome.stores.arrays import open_levels
 from daskome.stores.documents import write_text
 from daskome.stores.groups import read_attributes, reconsolidate
 from daskome.stores.ownership.owned_store import owned
-from daskome.stores.remembered import for_each, remembered
+from daskome.stores.remembered import for_each, remembered, through
 
 PERCENTILES = (0.1, 99.9)
 """What a window shows: outliers at both ends are cut off."""
@@ -97,7 +97,7 @@ def publish_plan(run: Run) -> None:
         held = for_each(target, lambda group: _publish(run, target, group, fingerprints.get(group.path)), groups)
         consolidated += [path for path in held if path is not None]
     journals.end_journal(target / plan.home)
-    reconsolidate(remembered(run.target), consolidated)  # The claim has gone with the journal.
+    reconsolidate(through(target, run.target.store), consolidated)  # The claim has gone with the journal.
 
 
 def _publish(run: Run, target: StorePath, group: Group, fingerprint: Fingerprint | None) -> str | None:

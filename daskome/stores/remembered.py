@@ -155,6 +155,11 @@ def looked_at(target: StorePath) -> StorePath:
     return looking
 
 
+def through(target: StorePath, store: Store) -> StorePath:
+    """Return a target by another way to its store; what is remembered stays so."""
+    return StorePath(target.store._with_store(store) if isinstance(target.store, Remembered) else store, target.path)
+
+
 def forgotten(target: StorePath) -> StorePath:
     """Return a target as it was before it remembered anything."""
     store: Any = target.store

@@ -55,7 +55,7 @@ FAR = {
     ),
     "labels": (
         {**BEGINNING, "list other": 3, "get document": 35, "set document": 10},
-        {**ENDING, "list other": 5, "get document": 20, "set document": 2},
+        {**ENDING, "list other": 5, "get document": 24, "set document": 2},
     ),
     "plate": (
         {**BEGINNING, "list other": 3, "get document": 56, "set document": 33},

@@ -136,7 +136,7 @@ def test_one_elsewhere_lives_as_long_as_it_says_so(
 ) -> None:
     first = hanging(home, since=time.time() - ago)
     if seen is not None:
-        write_text(home / CLAIMS / f"{first.name}{claims.SEEN}", str(time.time() - seen))
+        write_text(home / CLAIMS / f"{first.name}{claims.LAST_SEEN}", str(time.time() - seen))
     if alive:
         with pytest.raises(FileExistsError, match=r"node7.*last seen \d s ago"), claimed(home, WHOLE_RUN):
             pass
@@ -149,7 +149,9 @@ def test_an_owner_says_that_it_lives(home: StorePath, monkeypatch: pytest.Monkey
     monkeypatch.setattr(taking, "SEEN_EVERY", 0.01)
     with claimed(home, WHOLE_RUN) as claim:
         deadline = time.monotonic() + 30
-        while not (said := read_text(home / CLAIMS / f"{claim.name}{claims.SEEN}")) and time.monotonic() < deadline:
+        while (
+            not (said := read_text(home / CLAIMS / f"{claim.name}{claims.LAST_SEEN}")) and time.monotonic() < deadline
+        ):
             time.sleep(0.01)
     assert said
     assert abs(float(said) - time.time()) < 60

@@ -20,7 +20,7 @@ CLAIMS = ".daskome/claims"
 """The folder of claims: inside that of the journal."""
 WHOLE_RUN = "run"
 """The slot of whoever writes or finishes a whole run: meanwhile, nobody else owns anything there."""
-SEEN = ".seen"
+LAST_SEEN = ".seen"
 """The suffix of what says when an owner was last alive."""
 LEASE = 2.0
 """Seconds for which it holds what a store has said of a claim."""
@@ -181,12 +181,12 @@ async def fetch_owner(home: StorePath, name: str) -> Owner | None:
 async def fetch_seen(home: StorePath, name: str) -> float:
     """Return when the owner of a claim last said that it is alive, in seconds since 1970."""
     with suppress(ValueError):
-        return float(await fetch_text(home / CLAIMS / f"{name}{SEEN}") or 0)
+        return float(await fetch_text(home / CLAIMS / f"{name}{LAST_SEEN}") or 0)
     return 0
 
 
 async def delete_claims(home: StorePath, names: Sequence[str]) -> None:
     """Delete claims by name; what cannot be deleted stays."""
-    for path in (home / CLAIMS / f"{name}{suffix}" for name in names for suffix in ("", SEEN)):
+    for path in (home / CLAIMS / f"{name}{suffix}" for name in names for suffix in ("", LAST_SEEN)):
         with suppress(Exception):
             await path.delete()

@@ -15,7 +15,7 @@ from daskome.stores.location import folder_of
 from daskome.stores.ownership.claims import (
     CLAIMS,
     LEASE,
-    SEEN,
+    LAST_SEEN,
     WHOLE_RUN,
     Claim,
     OwnershipLost,
@@ -155,7 +155,7 @@ def _say(claim: Claim, over: Event) -> None:
     home = owned(claim.home, claim)
     while not over.wait(SEEN_EVERY):
         try:
-            write_text(home / CLAIMS / f"{claim.name}{SEEN}", str(time.time()))
+            write_text(home / CLAIMS / f"{claim.name}{LAST_SEEN}", str(time.time()))
         except OwnershipLost:
             return
         except Exception:  # The store may answer the next time.
