@@ -14,8 +14,8 @@ from daskome.stores.kinds import in_flight_to
 from daskome.stores.location import folder_of
 from daskome.stores.ownership.claims import (
     CLAIMS,
-    LEASE,
     LAST_SEEN,
+    LEASE,
     WHOLE_RUN,
     Claim,
     OwnershipLost,
