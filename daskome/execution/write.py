@@ -33,8 +33,9 @@ from daskome.sources.pieces import with_shared_results
 from daskome.sources.provenance import stored_at
 from daskome.stores import journal as journals
 from daskome.stores.arrays import Documents
+from daskome.stores.documents import list_names
 from daskome.stores.groups import read_attributes
-from daskome.stores.journal import Journal
+from daskome.stores.journal import JOURNAL, Journal
 from daskome.stores.location import is_local_to_process, origin_of
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.remembered import forget, forgotten
@@ -154,7 +155,7 @@ class Write:
         """Write, and publish."""
         if self.finished:
             log.warning("%s is finished already; nothing is left to do", self.home)
-            journals.end_journal(self.home)
+            self._end_journal()
         else:
             with self.begun() as run, or_unfinished(self.home, "could not be written"):
                 with redoing_lost(run):
@@ -163,6 +164,12 @@ class Write:
                 publish_plan(run)
             return with_measured(self.plan, run.journal)
         return self.plan
+
+    def _end_journal(self) -> None:
+        """Delete what a process that was killed as it ended has left of a journal, unless another writes there now."""
+        if JOURNAL in list_names(self.home):
+            with owning(self._run(), take_over=self.take_over) as run:
+                journals.end_journal(owned(run.journal.home, run.journal.claim))
 
     def later(self) -> "DelayedWrite":
         """Return a graph that does the same: a task per unit, a barrier per stage.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore, StorePath
@@ -291,6 +291,7 @@ JSONS = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=30)
 @given(changes=st.dictionaries(st.sampled_from([*Owner.__dataclass_fields__, "other"]), JSONS), rest=JSONS)
 def test_claims_of_strangers_are_data(changes: dict[str, Any], rest: Any) -> None:
     """Whatever lies there is an owner that can be named and judged, or none."""
