@@ -38,6 +38,7 @@ from daskome.stores.groups import read_attributes
 from daskome.stores.journal import JOURNAL, Journal
 from daskome.stores.location import is_local_to_process, origin_of
 from daskome.stores.ownership.owned_store import owned
+from daskome.stores.ownership.taking import check_free
 from daskome.stores.remembered import forget, forgotten
 from daskome.stores.targets.conflicts import arrays_to_replace, check_no_overlap
 from daskome.stores.targets.create import array_documents, create_arrays
@@ -168,8 +169,8 @@ class Write:
     def _end_journal(self) -> None:
         """Delete what a process that was killed as it ended has left of a journal, unless another writes there now."""
         if JOURNAL in list_names(self.home):
-            with owning(self._run(), take_over=self.take_over) as run:
-                journals.end_journal(owned(run.journal.home, run.journal.claim))
+            check_free(self.home, self.take_over)
+            journals.end_journal(self.home)
 
     def later(self) -> "DelayedWrite":
         """Return a graph that does the same: a task per unit, a barrier per stage.

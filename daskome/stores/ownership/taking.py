@@ -106,6 +106,11 @@ def end(claim: Claim) -> None:
             empty.rmdir()
 
 
+def check_free(home: StorePath, take_over: bool) -> None:
+    """Raise a FileExistsError if a process that is alive owns anything there, and may not be taken over."""
+    _check_free(home, _rivals(home, WHOLE_RUN), take_over)
+
+
 def _rivals(home: StorePath, slot: str, but: str = "") -> dict[str, Owner | None]:
     """Return the owners of claims that exclude one of a slot, by the names of the claims, without one of these."""
     return {name: sync(fetch_owner(home, name)) for name in sync(fetch_rivals(home, slot)) if name != but}
