@@ -80,6 +80,7 @@ def write_image(
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
+    take_over: bool = False,
     retries: int = 2,
     progress: ShowProgress = None,
     compute: Compute = True,
@@ -171,6 +172,9 @@ def write_image(
         Continue an interrupted write: finished units are left out, and the bytes are those of an uninterrupted run. If
         that write had other settings or another image, the error says what differs. If there is none, begin; if the
         image is finished, log that and do nothing.
+    take_over : bool
+        Write even if another process that may be alive does: from now on, that writes nothing more. Needed for one that
+        hangs, or lives on a machine that has just died; one that has ended here is not waited for.
     retries : int
         How many times a failing unit of work is tried again.
     progress : bool or callable, optional
@@ -194,7 +198,8 @@ def write_image(
     ValueError, TypeError
         If an argument is invalid; nothing has been written.
     FileExistsError
-        If the target holds an image or other data, and `overwrite` does not allow to replace it.
+        If the target holds an image or other data, and `overwrite` does not allow to replace it; or if another process
+        writes there, with which and since when.
     WriteError
         If units still failed after all retries. The image is left unfinished; `resume` continues it.
 
@@ -307,6 +312,7 @@ def write_multiscale(
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
+    take_over: bool = False,
     retries: int = 2,
     progress: ShowProgress = None,
     compute: Compute = True,
@@ -323,7 +329,7 @@ def write_multiscale(
         methods the window's centre.
     group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`; scale and translation are those of the first level.
-    memory, check_source, in_flight, verbatim, overwrite, resume, retries, progress, compute, **metadata
+    memory, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute, **metadata
         As in `write_image`.
 
     Returns
@@ -372,6 +378,7 @@ def write_labels(
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
+    take_over: bool = False,
     retries: int = 2,
     progress: ShowProgress = None,
     compute: Compute = True,
@@ -401,7 +408,8 @@ def write_labels(
         ``{1: {"area": 7}}`` or ``[{"label-value": 1, "area": 7}]``.
     label_metadata : dict, optional
         ``colors``, ``properties``, ``source`` and further entries of ``image-label`` (section "labels") in one dict.
-    memory, staging, check_source, in_flight, verbatim, overwrite, resume, retries, progress, compute, **metadata
+    memory, staging, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute,
+    **metadata
         As in `write_image`; `overwrite` replaces the labels of this name only.
 
     Returns
@@ -450,6 +458,7 @@ def write_multiscale_labels(
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
+    take_over: bool = False,
     retries: int = 2,
     progress: ShowProgress = None,
     compute: Compute = True,
@@ -467,7 +476,7 @@ def write_multiscale_labels(
         How the levels were made, as in `write_multiscale`.
     fmt, axes, scale, translation, axes_units, storage_options, level_paths, fs_options
         As in `write_image`.
-    memory, check_source, in_flight, verbatim, overwrite, resume, retries, progress, compute, **metadata
+    memory, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute, **metadata
         As in `write_image`.
 
     Returns
@@ -518,6 +527,7 @@ def write_plate(
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
+    take_over: bool = False,
     retries: int = 2,
     progress: ShowProgress = None,
     compute: Compute = True,
@@ -544,7 +554,8 @@ def write_plate(
         Each with ``id`` and, optionally, ``name``, ``starttime`` and further entries (section "plate").
     fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`, for every image.
-    memory, staging, check_source, in_flight, verbatim, overwrite, resume, retries, progress, compute, **metadata
+    memory, staging, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute,
+    **metadata
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.
 
     Returns
@@ -582,6 +593,7 @@ def add_levels(
     memory: Nbytes | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    take_over: bool = False,
     retries: int = 2,
     progress: ShowProgress = None,
     compute: Compute = True,
@@ -603,7 +615,7 @@ def add_levels(
         For the new levels, as in `write_image`. Default: chunks, shards and compression of the coarsest stored level.
     overwrite : bool
         Replace arrays at the paths of new levels, such as those that a failed call has left; never levels of the image.
-    fs_options, memory, resume, retries, progress, compute
+    fs_options, memory, resume, take_over, retries, progress, compute
         As in `write_image`.
 
     Returns

@@ -37,6 +37,7 @@ from daskome.cli.options import (
     QUIET,
     RESUME,
     RETRIES,
+    TAKE_OVER,
     THREADS,
     UNSET,
     URL_OPTION,
@@ -87,6 +88,7 @@ def main() -> None:
     CHECK,
     Row("--add-levels", "add_levels", bool, "Add coarser levels to the image at IN, which stays as it is."),
     RESUME,
+    TAKE_OVER,
     RETRIES,
     AS_JSON,
     QUIET,
@@ -166,7 +168,7 @@ def plan(paths: tuple[str, ...], rate: str, as_json: bool, try_codecs: bool, **o
 
 @main.command()
 @click.argument("paths", metavar="IN... OUT", nargs=-1, required=True)
-@taking(*IMAGE_ROWS, *INPUT_ROWS, AS_LABELS, QUIET)
+@taking(*IMAGE_ROWS, *INPUT_ROWS, AS_LABELS, TAKE_OVER, QUIET)
 def init(paths: tuple[str, ...], quiet: bool, **options: Any) -> None:
     """Begin to write IN to OUT: make the empty arrays, for any number of `daskome run` to fill.
 
@@ -205,6 +207,7 @@ def init(paths: tuple[str, ...], quiet: bool, **options: Any) -> None:
     IMAGE_PLACE,
     IN_OPTION,
     FUNCTION,
+    TAKE_OVER,
     RETRIES,
     AS_JSON,
     QUIET,
@@ -248,7 +251,7 @@ def status(target: str, labels: str | None, fs_options: dict[str, Any] | None, a
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@taking(OF_LABELS, FS_OPTION, CHECK, AS_JSON, QUIET)
+@taking(OF_LABELS, FS_OPTION, CHECK, TAKE_OVER, AS_JSON, QUIET)
 def finish(target: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Publish what `daskome run` has written to OUT; refuse, and list what is missing, while anything is."""
     with reporting_errors():

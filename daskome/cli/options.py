@@ -157,6 +157,9 @@ AS_LABELS = Row(
     {"metavar": "NAME"},
 )
 RESUME = Row("--resume", "resume", bool, "Continue what was interrupted; begin where nothing was begun.")
+TAKE_OVER = Row(
+    "--take-over", "take_over", bool, "Go on although another process that may be alive writes there; it stops."
+)
 AS_JSON = Row("--json", "as_json", bool, "Print it as JSON.")
 VERSION = Row("--version", "version", None, _checked_versions)
 INPUT_ROWS = (

@@ -10,6 +10,8 @@ from daskome.execution.unit_task import UnitTask, run_with_payload
 from daskome.model.problem import WriteError
 from daskome.model.urls import cause_of, shown_error
 from daskome.stores import journal as journals
+from daskome.stores.journal import Journal
+from daskome.stores.ownership.claims import OwnershipLost
 
 log = logging.getLogger("daskome")
 BACK_OFF = 0.25
@@ -61,19 +63,23 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, CancelledError)
 
 
-def run_with_retries(task: UnitTask, keys: list[Any], name: str, retries: int, values: list[Any], after: None) -> None:
-    """Run a unit task as a task of a Dask graph, and again if it fails.
+def run_with_retries(
+    task: UnitTask, keys: list[Any], name: str, retries: int, values: list[Any], after: None, journal: Journal
+) -> None:
+    """Run a unit task as a task of a Dask graph, under the claim in a journal, and again if it fails.
 
     Raises
     ------
     WriteError
-        That names the unit, after its last attempt.
+        That names the unit, after its last attempt, or if another process is the owner now.
     """
-    attempt = Attempt(task)
+    attempt = Attempt(replace(task, journal=journal))
     while True:
         try:
             run_with_payload(attempt.task, keys, values)
             break
+        except OwnershipLost as error:
+            raise WriteError(str(error)) from error
         except Exception as error:
             following = attempt.after(error, name, retries)
             if following is None:

@@ -209,6 +209,11 @@ def check_sources(target: StorePath, plan: Plan, sources: Sequence[Source]) -> N
             check_travels(source)
 
 
+def writes_alone(target: StorePath) -> bool:
+    """Whether nobody but threads of this process would write to a target now."""
+    return isinstance(scheduler_for(target), Threads)
+
+
 @contextmanager
 def open_executor(target: StorePath, plan: Plan, journal: Journal) -> Iterator[Executor]:
     """Yield the executor for a target: that of the scheduler that Dask is set to, if it can reach it (`scheduler_for`).

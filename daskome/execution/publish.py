@@ -30,6 +30,7 @@ from daskome.stores.arrays import open_levels
 from daskome.stores.documents import write_text
 from daskome.stores.groups import read_attributes, reconsolidate
 from daskome.stores.objects import sync_codecs
+from daskome.stores.ownership.owned_store import owned
 from daskome.stores.remembered import for_each, forgotten, remembered
 
 PERCENTILES = (0.1, 99.9)
@@ -87,7 +88,8 @@ def publish_plan(run: Run) -> None:
 
     In a store that cannot rewrite, such as a zip file, the target comes first: zarr creates a group with its parents.
     """
-    plan, target = run.plan, remembered(run.target)
+    plan, target = run.plan, remembered(owned(run.target, run.journal.claim))
+    run.journal.check_owned()
     publish.delete_partial_files(target, plan)
     fingerprints = recorded_fingerprints(run)
     lasting, consolidated = [group for group in plan.groups if not group.temporary], set[str]()
@@ -98,7 +100,7 @@ def publish_plan(run: Run) -> None:
         held = for_each(target, lambda group: _publish(run, target, group, fingerprints.get(group.path)), groups)
         consolidated.update(path for path in held if path is not None)
     reconsolidate(target, consolidated)
-    journals.end_journal(run.journal.home)
+    journals.end_journal(target / plan.home)
 
 
 def publish_lists(plan: Plan, target: StorePath) -> None:

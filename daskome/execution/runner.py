@@ -42,6 +42,7 @@ from daskome.stores import journal as journals
 from daskome.stores.arrays import PlannedArrays, open_levels
 from daskome.stores.journal import Journal
 from daskome.stores.objects.in_flight import InFlight
+from daskome.stores.ownership.claims import OwnershipLost
 
 MAX_FAILURES_IN_A_ROW = 10
 """After this many failures for good without a success between them no further units are tried: the disk is full, …"""
@@ -176,7 +177,13 @@ def _piece_of(source: Source, region: Region, read_chunks: Shape) -> tuple[da.Ar
 
 
 def finished_units(run: Run, tasks: Iterator[UnitTask], executor: Executor, retries: int) -> Iterator[Unit]:
-    """Run unit tasks in a sliding window, and yield each unit as it is finished."""
+    """Run unit tasks in a sliding window, and yield each unit as it is finished.
+
+    Raises
+    ------
+    OwnershipLost
+        If another process is the owner now: nothing is tried again.
+    """
     ended: SimpleQueue[Future[None]] = SimpleQueue()
     running: dict[Future[None], Attempt] = {}
     again: deque[Attempt] = deque()
@@ -197,6 +204,8 @@ def finished_units(run: Run, tasks: Iterator[UnitTask], executor: Executor, retr
         if error is None:
             in_a_row = 0
             yield unit
+        elif isinstance(error, OwnershipLost):
+            raise error
         elif following := attempt.after(error, name, retries, hopeless=in_a_row >= MAX_FAILURES_IN_A_ROW):
             again.append(following)
         else:

@@ -18,7 +18,6 @@ from dask.local import get_sync
 from daskome.execution import unit_graph
 from daskome.execution.allocator import tune_allocator
 from daskome.execution.memory.measured import Room, in_room
-from daskome.model.problem import WriteError
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
 from daskome.planning.plan import Unit
@@ -36,6 +35,7 @@ from daskome.stores.objects import inventory
 from daskome.stores.objects.complete import CompleteStore
 from daskome.stores.objects.encoded import EncodedChunks
 from daskome.stores.objects.in_flight import InFlight, whole_objects
+from daskome.stores.ownership.owned_store import owned
 
 Slot = AbstractContextManager[Any]
 """What a task holds while it works, and no longer while it waits for its store."""
@@ -45,8 +45,8 @@ Slot = AbstractContextManager[Any]
 class UnitTask:
     """A unit with all it needs, so that it can travel to another process and run there on its own.
 
-    Of its store it asks for nothing else than whether it is still wanted, for what it reads, and for the objects and
-    the record that it writes: arrays travel with it.
+    Of its store it asks for nothing else than whether it is still wanted, before and after, for what it reads, and for
+    the objects and the record that it writes: arrays travel with it.
 
     Attributes
     ----------
@@ -87,14 +87,18 @@ class UnitTask:
     room: Room | None = None
 
     def __call__(self, slot: Slot | None = None) -> None:
-        """Write the unit, and note it in the journal; unless its image has been started anew meanwhile."""
+        """Write the unit, and note it in the journal.
+
+        Raises
+        ------
+        OwnershipLost
+            If another process is the owner now, or the run is over; what it wrote before is all that it writes.
+        """
         time.sleep(self.wait)
-        if not journals.is_current(self.journal):
-            raise WriteError(
-                f"{self.journal.home} is no longer being written: it was finished, or started anew elsewhere"
-            )
+        self.journal.check_owned()
         checksums: dict[int, str] = {}
-        within = whole_objects(self.arrays[0].store, self.in_flight)
+        place = owned(self.arrays[0].store_path, self.journal.claim)
+        within = whole_objects(place.store, self.in_flight)
         with within as store, in_room(self.room) as memory, slot or nullcontext():
             started = journals.now()
             encoded = None if self.taken is None else encoded_chunks_of(self.taken)
@@ -108,6 +112,7 @@ class UnitTask:
                 check_still_there(image)
         stored = inventory.notes(self.arrays, (*self.unit.regions, *self.unit.copied), store.keys)
         record = Record(journals.now(), seconds, checksums, stored, memory.measured)
+        self.journal.check_owned()
         journals.record(self.journal, self.unit, record)
 
     def _piece(self, encoded: EncodedChunks | None) -> da.Array:

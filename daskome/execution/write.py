@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from daskome.execution.attempt import run_with_retries
 from daskome.execution.executors import check_sources
 from daskome.execution.finished.lost import check_stored, redoing_lost
 from daskome.execution.memory.measured import with_measured
+from daskome.execution.owning import disown, naming_the_heir, own_graph, owning
 from daskome.execution.publish import publish_lists, publish_plan
 from daskome.execution.runner import Part, Run
 from daskome.execution.unit_task import UnitTask, split_payload
@@ -31,9 +33,12 @@ from daskome.sources.pieces import with_shared_results
 from daskome.sources.provenance import stored_at
 from daskome.stores import journal as journals
 from daskome.stores.arrays import Documents
+from daskome.stores.documents import list_names
 from daskome.stores.groups import read_attributes
-from daskome.stores.journal import Journal
+from daskome.stores.journal import JOURNAL, Journal
 from daskome.stores.location import is_local_to_process, origin_of
+from daskome.stores.ownership.owned_store import owned
+from daskome.stores.ownership.taking import check_free
 from daskome.stores.remembered import forget, forgotten
 from daskome.stores.targets.conflicts import arrays_to_replace, check_no_overlap
 from daskome.stores.targets.create import array_documents, create_arrays
@@ -58,6 +63,8 @@ class Write:
         Whether images there may be replaced.
     retries : int
         How many times a unit that fails is tried again.
+    take_over : bool
+        Whether another process that writes there loses its right to.
     journal : Journal, optional
         That of the run which it continues; None: it begins a new one.
     finished : bool
@@ -72,6 +79,7 @@ class Write:
     target: StorePath
     overwrite: bool = False
     retries: int = 2
+    take_over: bool = False
     journal: Journal | None = None
     finished: bool = False
     documents: Mapping[str, Documents] = field(default_factory=dict)
@@ -106,12 +114,26 @@ class Write:
                 merged(read_attributes(self.target / group.path) or {}, group.metadata)
         return replace(self, documents=documents)
 
-    def init(self) -> Run:
-        """Create the arrays, unless they exist, and return the run. What is there may have changed since `checked`."""
-        run = self._run()
-        if self.journal is None:
-            self.create(run.journal, self._origins())
-        return run
+    @contextmanager
+    def begun(self) -> Iterator[Run]:
+        """Yield the run, as its owner, with its arrays; they are created unless they exist.
+
+        Raises
+        ------
+        FileExistsError
+            If another process writes there; or something is there that was not when it was `checked`.
+        WriteError
+            If another process takes over.
+        """
+        with owning(self._run(), take_over=self.take_over) as run:
+            if self.journal is None:
+                self.create(run.journal, self._origins())
+            yield run
+
+    def init(self) -> Plan:
+        """Create the arrays, unless they exist: any number of processes may write them, one part each."""
+        with self.begun():
+            return self.plan
 
     def create(self, journal: Journal, origins: Sequence[Origin]) -> None:
         """Create the arrays, empty, and the journal.
@@ -122,7 +144,7 @@ class Write:
         if not self._remembers_what_is_there():
             forget(self.target)
         old = arrays_to_replace(self.target, self.plan, self.overwrite)
-        create_arrays(self.target, self.plan, self.documents, old, journal, origins)
+        create_arrays(owned(self.target, journal.claim), self.plan, self.documents, old, journal, origins)
 
     def _remembers_what_is_there(self) -> bool:
         """Whether what a target remembers is there still, as far as one look tells; near ones remember nothing."""
@@ -135,16 +157,21 @@ class Write:
         if self.finished:
             log.warning("%s is finished already; nothing is left to do", self.home)
             publish_lists(self.plan, self.target)
-            journals.end_journal(self.home)
+            self._end_journal()
         else:
-            run = self.init()
-            with or_unfinished(self.home, "could not be written"):
+            with self.begun() as run, or_unfinished(self.home, "could not be written"):
                 with redoing_lost(run):
                     runner.write_units(run, self.retries, progress)
                 check_stored(run)
                 publish_plan(run)
             return with_measured(self.plan, run.journal)
         return self.plan
+
+    def _end_journal(self) -> None:
+        """Delete what a process that was killed as it ended has left of a journal, unless another writes there now."""
+        if JOURNAL in list_names(self.home):
+            check_free(self.home, self.take_over)
+            journals.end_journal(self.home)
 
     def later(self) -> "DelayedWrite":
         """Return a graph that does the same: a task per unit, a barrier per stage.
@@ -158,12 +185,12 @@ class Write:
         run = self._run()
         run = replace(run, sources=[with_shared_results(source, as_delayed) for source in run.sources])
         create = partial(_create, replace(self, sources=(), target=run.target), run.journal, self._origins())
-        barrier = _delay("create", create, os.getpid())(None)
+        barrier = created = _delay("create", create, os.getpid())(None)
         for stage in () if self.finished else range(len(self.plan.stages)):
             missing = run.missing(stage) if self.journal else range(self.plan.count(stage))
-            units = [self._unit(task, barrier) for task in runner.unit_tasks(run, Part(stage, missing))]
+            units = [self._unit(task, barrier, created) for task in runner.unit_tasks(run, Part(stage, missing))]
             barrier = _delay("barrier", _all_done)(units)
-        done = _delay("finish", _finish, replace(run, sources=()), self.finished)(barrier)
+        done = _delay("finish", _finish, replace(run, sources=()), self.finished)(barrier, created)
         return DelayedWrite(done.key, done.dask)
 
     def _check_one_graph(self) -> None:
@@ -184,13 +211,13 @@ class Write:
     def _origins(self) -> list[Origin]:
         return [origin_of(source) for source in self.sources]
 
-    def _unit(self, task: UnitTask, barrier: Delayed) -> Delayed:
+    def _unit(self, task: UnitTask, barrier: Delayed, created: Delayed) -> Delayed:
         """Return a unit as a task of a Dask graph; its payload comes to it as arguments."""
         bare, keys, values = split_payload(task)
         name = f"from-{task.unit.pass_.reading}"
         unit = _delay(name, run_with_retries, bare, keys, self.plan.describe(task.unit), self.retries)
         with dask.annotate(**task.annotations):
-            return unit(values, barrier)
+            return unit(values, barrier, created)
 
 
 class DelayedWrite(Delayed):  # type: ignore[misc]
@@ -223,25 +250,32 @@ def _delay(name: str, function: Callable[..., Any], *args: Any) -> Callable[...,
     return partial(call, dask_key_name=f"daskome-{name}-{uuid4().hex}")
 
 
-def _create(write: Write, journal: Journal, origins: Sequence[Origin], builder: int, after: None) -> None:
+def _create(write: Write, journal: Journal, origins: Sequence[Origin], builder: int, after: None) -> Journal:
+    """Create the arrays, and return the journal with the claim under which the tasks of the graph write."""
     if is_local_to_process(write.target) and os.getpid() != builder:
         raise ValueError(
             f"{write.target} lives in the process that opened it, and other processes cannot write it; compute with"
             " threads, or give a path or URL"
         )
-    if write.journal is None and not write.finished:
-        write.create(journal, origins)
+    if write.finished:
+        return journal
+    claimed = own_graph(Run(write.plan, (), write.target, journal, is_new=write.journal is None), write.take_over)
+    if write.journal is None:
+        write.create(claimed, origins)
+    return claimed
 
 
 def _all_done(units: list[None]) -> None:
     return None
 
 
-def _finish(run: Run, finished: bool, after: None) -> Plan:
+def _finish(run: Run, finished: bool, after: None, journal: Journal) -> Plan:
     if finished:
         publish_lists(run.plan, run.target)
     else:
-        with or_unfinished(run.target, "could not be published"):
-            check_stored(run)
-            publish_plan(run)
+        with naming_the_heir(journal), or_unfinished(run.target, "could not be published"):
+            owned_run = replace(run, journal=journal)
+            check_stored(owned_run)
+            publish_plan(owned_run)
+        disown(journal)
     return run.plan

@@ -11,16 +11,20 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
-from daskome.stores.kinds import kind_of
+from daskome.stores.kinds import kind_of, waits_for_no_loop
 from daskome.stores.objects.damage import locating_damage
-from daskome.stores.opened.bounded import check_document
+from daskome.stores.opened.bounded import check_document, is_document
 
 
 def read_text(path: StorePath) -> str | None:
-    """Return a document, or None where there is none."""
-    found = sync(_fetch(path))
-    with locating_damage(lambda: str(path), "is not text"):
-        return None if found is None else found.decode()
+    """Return a document, or None where there is none; on any thread, if the store can do without an event loop.
+
+    Documents that a store bounds before it reads them are those of its loop alone.
+    """
+    if is_document(path.path) or not (hasattr(path.store, "get_sync") and waits_for_no_loop(path.store)):
+        return sync(fetch_text(path))
+    found = path.store.get_sync(path.path, prototype=default_buffer_prototype())
+    return _decoded(path, None if found is None else found.to_bytes())
 
 
 def read_json(path: StorePath) -> Any:
@@ -42,6 +46,16 @@ def write_text(path: StorePath, text: str) -> None:
 def list_names(folder: StorePath) -> list[str]:
     """Return the names in a folder, now; none where there is none."""
     return sync(fetch_names(folder))
+
+
+async def fetch_text(path: StorePath) -> str | None:
+    """As `read_text`."""
+    return _decoded(path, await _fetch(path))
+
+
+def _decoded(path: StorePath, found: bytes | None) -> str | None:
+    with locating_damage(lambda: str(path), "is not text"):
+        return None if found is None else found.decode()
 
 
 async def fetch_json(path: StorePath) -> Any:

@@ -7,10 +7,10 @@
     .daskome/<id>/plan.json          the plan, and where its images come from
     .daskome/<id>/<stage>/<index>    one small record per finished unit
     .daskome/<id>/failed/<unit>      why a unit failed for good
+    .daskome/claims/                 who may write now (`daskome.stores.ownership`)
 
-A plan that starts anew gets a new id, so records by processes of the old run count for nothing. Every unit checks that
-its run is current, so that is a small file, however long the plan is. It is written last and deleted first: whenever a
-process is killed, either a complete plan is current, or none.
+A plan that starts anew gets a new id, so records by processes of the old run count for nothing. What makes a run
+current is written last and deleted first: whenever a process is killed, either a complete plan is current, or none.
 
 Where nothing may be deleted, ``current`` is emptied at the end instead: then no run is current, either.
 
@@ -22,9 +22,10 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -40,6 +41,8 @@ from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
 from daskome.stores.documents import fetch_json, list_names, read_json, read_text, write_text
 from daskome.stores.groups import CONSOLIDATED, UNFINISHED_KEY, read_attributes
+from daskome.stores.ownership.claims import CLAIMS, Claim, OwnershipLost
+from daskome.stores.ownership.owned_store import owned
 from daskome.stores.remembered import for_each
 
 log = logging.getLogger("daskome")
@@ -48,6 +51,8 @@ CURRENT = "current"
 PLAN = "plan.json"
 FAILED = "failed"
 ANNOUNCED = "announced"
+KEPT = frozenset((CURRENT, PLAN, CLAIMS.rpartition("/")[2]))
+"""What is deleted on its own, or kept for the next run."""
 RECORDS_AT_ONCE = 64
 """How many records are read at a time."""
 SAMPLED_RECORDS = 64
@@ -56,15 +61,29 @@ SAMPLED_RECORDS = 64
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The journal of one run: the group that keeps it (`Plan.home`), and the id of the run."""
+    """The journal of one run: the group that keeps it (`Plan.home`), the id of the run, and the claim of who writes."""
 
     home: StorePath
     id: str
+    claim: Claim | None = None
 
     @property
     def keeps(self) -> bool:
         """Whether the store can keep a journal; zip files cannot delete."""
         return bool(self.home.store.supports_deletes)
+
+    def check_owned(self) -> None:
+        """Ask the store whether who has this journal may write.
+
+        Raises
+        ------
+        OwnershipLost
+            If another process may, or the run is over.
+        """
+        if self.claim is not None:
+            self.claim.check()
+        elif not is_current(self):
+            raise OwnershipLost(f"{self.home} is no longer being written: it was finished, or started anew elsewhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +174,7 @@ def _digest(document: Mapping[str, Any]) -> str:
 def begin(journal: Journal) -> None:
     """Begin a run whose plan is saved, and whose arrays exist: from now on its units can be written."""
     if journal.keeps:
-        write_text(journal.home / JOURNAL / CURRENT, journal.id)
+        write_text(owned(journal.home, journal.claim) / JOURNAL / CURRENT, journal.id)
 
 
 def find_run(home: StorePath, method: Method | None = None) -> SavedRun | None:
@@ -281,27 +300,59 @@ def forget_units(journal: Journal, keys: Iterable[str]) -> None:
 
 
 def delete_journal(home: StorePath, but_announced: bool = False) -> None:
-    """Delete the journal of a group; where nothing may be deleted, empty what makes a run current, and say so.
+    """Delete the journal of a group, but for claims; what cannot be deleted is made of no use, and logged.
 
     What is announced may stay, for what begins now.
     """
+    _delete(home, partial(_delete_all_but, home / JOURNAL, KEPT | ({ANNOUNCED} if but_announced else set())))
+
+
+def end_journal(home: StorePath) -> None:
+    """Delete the journal of a group that is published, with all claims, one's own too.
+
+    What hinders that makes it no less finished, so it is logged.
+    """
+    try:
+        _delete(home, partial(_delete_folder, home / JOURNAL))
+    except OwnershipLost:
+        raise
+    except Exception as error:
+        log.warning("%s is finished, but its journal, %s in it, says otherwise: %r", home, JOURNAL, error)
+
+
+def _delete(home: StorePath, others: Callable[[], None]) -> None:
+    """Delete a journal. What makes a run current goes first, or is emptied: other records alone count for nothing."""
     if not home.store.supports_deletes:
         return
     try:
-        _delete(home, but_announced)
+        for_each(home, _delete_document, [home / JOURNAL / name for name in (CURRENT, PLAN)])
+        others()
+    except OwnershipLost:
+        raise
     except Exception as error:
         if has_run(home):
             write_text(home / JOURNAL / CURRENT, "")
         log.warning("%s of %s is of no use any more, but cannot be deleted: %r", JOURNAL, home, error)
 
 
-def _delete(home: StorePath, but_announced: bool = False) -> None:
-    """Delete a journal. What makes a run current goes first: other records alone count for nothing."""
-    for_each(home, _delete_document, [home / JOURNAL / name for name in (CURRENT, PLAN)])
-    folders = [name for name in list_names(home / JOURNAL) if name != ANNOUNCED] if but_announced else [""]
-    for folder in folders:
-        with suppress(FileNotFoundError):
-            sync((home / JOURNAL / folder).delete_dir())
+def _delete_all_but(folder: StorePath, kept: Collection[str]) -> None:
+    for name in list_names(folder):
+        if name == ANNOUNCED and name not in kept:
+            _delete_document(folder / name)
+        elif name not in kept and "." not in name:
+            _delete_folder(folder / name)
+
+
+def _delete_folder(folder: StorePath, tries: int = 3) -> None:
+    """Delete a folder; again, if something was put into it meanwhile, as by an owner that says that it lives."""
+    try:
+        sync(folder.delete_dir())
+    except FileNotFoundError:
+        return
+    except OSError:
+        if tries == 1:
+            raise
+        _delete_folder(folder, tries - 1)
 
 
 def _delete_document(path: StorePath) -> None:
@@ -309,16 +360,8 @@ def _delete_document(path: StorePath) -> None:
         sync(path.delete())
 
 
-def end_journal(home: StorePath) -> None:
-    """Delete the journal of a group that is published: what hinders that makes it no less finished, so it is logged."""
-    try:
-        delete_journal(home)
-    except Exception as error:
-        log.warning("%s is finished, but its journal, %s in it, says otherwise: %r", home, JOURNAL, error)
-
-
 def _records(journal: Journal) -> StorePath:
-    return journal.home / JOURNAL / journal.id
+    return owned(journal.home, journal.claim) / JOURNAL / journal.id
 
 
 def now() -> float:

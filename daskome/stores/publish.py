@@ -26,7 +26,7 @@ from daskome.stores.groups import (
 from daskome.stores.kinds import LAG, kind_of
 from daskome.stores.lists import grown
 from daskome.stores.location import folder_of, is_local_to_process
-from daskome.stores.locking import HERE, held
+from daskome.stores.ownership.locking import HERE, held
 from daskome.stores.remembered import forget, forgotten
 
 NO_ATTRIBUTES: Mapping[str, Any] = {}

@@ -50,6 +50,7 @@ def transcode(
     verbatim: bool = False,
     overwrite: bool = False,
     resume: bool = False,
+    take_over: bool = False,
     retries: int = 2,
     progress: Progress | None = None,
     compute: Compute = True,
@@ -80,7 +81,7 @@ def transcode(
         How levels are made anew. Default: as the metadata of each image say, or mean. Labels have mode.
     in_options, fs_options : dict, optional
         For the file systems of the source's and the target's URLs. They are never stored.
-    memory, check_source, in_flight, retries, progress, compute
+    memory, check_source, in_flight, take_over, retries, progress, compute
         As in `daskome.write_image`.
     verbatim : bool
         As in `daskome.write_image`; of levels that are copied, all. They need nothing but the same chunks and codecs,

@@ -18,7 +18,7 @@ from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.stores.documents import read_text
 from daskome.stores.groups import UNFINISHED_KEY, others_of, reading
-from daskome.stores.journal import JOURNAL
+from daskome.stores.journal import JOURNAL, has_run
 from daskome.upgrade.documents import try_conversion
 from daskome.upgrade.groups import GroupChange, is_below, read_group, upwards
 from daskome.upgrade.tree import DOCUMENTS, DocumentNode, Tree
@@ -79,7 +79,7 @@ def stored_hierarchy(place: StorePath, tree: Tree, target: Version) -> StoredHie
         With all obstacles, one line each: what the version cannot hold, what is unfinished, or listed but not there.
     """
     refusals: list[Problem] = []
-    _check_whole(tree, refusals)
+    _check_whole(place, tree, refusals)
     read = (try_conversion(refusals, g.path, read_group, tree, g.path, target, True) for g in tree.groups)
     changes = [change for change in read if change is not None]
     if refusals:
@@ -101,12 +101,12 @@ def _stored_group(tree: Tree, change: GroupChange, documents: Mapping[str, str],
     return StoredGroup(change.path, metadata, others, documents, put_in)
 
 
-def _check_whole(tree: Tree, refusals: list[Problem]) -> None:
+def _check_whole(place: StorePath, tree: Tree, refusals: list[Problem]) -> None:
     """Add a problem for each group that is unfinished, and for each that is listed but not there."""
     there = {group.path for group in tree.groups}
     for group in tree.groups:
         attributes = tree.attributes(group.path)
-        if UNFINISHED_KEY in attributes or JOURNAL in group.names:
+        if UNFINISHED_KEY in attributes or (JOURNAL in group.names and has_run(place / group.path)):
             refusals.append(Problem(group.path or "root", "is unfinished: finish writing it first"))
         if "bioformats2raw.layout" in ome_keys(attributes) and not group.names and not _has_series(tree, group.path):
             refusals.append(Problem(group.path or "root", "its images cannot be found: the store lists nothing"))

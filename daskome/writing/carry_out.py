@@ -36,7 +36,7 @@ def carry_out(plan: Plan, sources: Sequence[Source], store_path: StorePath, argu
     for source in sources:
         check_has_pixels(source)
     options = chosen(WriteOptions, arguments)
-    task = Write(plan, sources, store_path, options.overwrite, options.retries)
+    task = Write(plan, sources, store_path, options.overwrite, options.retries, options.take_over)
     if options.resume:
         if options.overwrite:
             raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
@@ -45,6 +45,6 @@ def carry_out(plan: Plan, sources: Sequence[Source], store_path: StorePath, argu
     if not options.compute:
         return task.later()
     try:
-        return task.init().plan if options.compute == "init" else task.now(drawn(options.progress))
+        return task.init() if options.compute == "init" else task.now(drawn(options.progress))
     finally:
         reload_attributes(arguments["group"])

@@ -28,12 +28,13 @@ class WriteOptions:
 
     overwrite: bool
     resume: bool
+    take_over: bool
     retries: int
     progress: ShowProgress
     compute: Compute
 
     def __post_init__(self) -> None:
-        for name in ("overwrite", "resume"):
+        for name in ("overwrite", "resume", "take_over"):
             check_bool(name, getattr(self, name))
         drawn(self.progress)
         if not (isinstance(self.compute, bool | np.bool_) or self.compute == "init"):
@@ -68,9 +69,9 @@ def chosen(kind: type[Options], arguments: Arguments) -> Options:
 
     Examples
     --------
-    >>> chosen(WriteOptions, {"image": 1, "overwrite": True, "resume": False, "retries": 2, "progress": None,
-    ...                       "compute": "init"})
-    WriteOptions(overwrite=True, resume=False, retries=2, progress=None, compute='init')
+    >>> chosen(WriteOptions, {"image": 1, "overwrite": True, "resume": False, "take_over": False,
+    ...                       "retries": 2, "progress": None, "compute": "init"})
+    WriteOptions(overwrite=True, resume=False, take_over=False, retries=2, progress=None, compute='init')
     """
     names = {field.name for field in fields(kind)}
     return kind(**{name: value for name, value in arguments.items() if name in names})

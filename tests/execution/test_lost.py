@@ -15,8 +15,8 @@ from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 import daskome
 from daskome.execution.finished import lost
-from daskome.execution.unit_task import WriteError
 from daskome.model import limits
+from daskome.model.problem import WriteError
 from daskome.stores import kinds
 from daskome.stores.objects import inventory
 from tests.conftest import TINY

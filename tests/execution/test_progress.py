@@ -12,7 +12,7 @@ from zarr.storage import MemoryStore
 import daskome
 from daskome.execution import progress
 from daskome.execution.progress import Pace, TextBar
-from daskome.execution.unit_task import WriteError
+from daskome.model.problem import WriteError
 
 IMAGE = np.ones((64, 64), "uint8")
 

@@ -21,22 +21,24 @@ from tests.servers.distance import kind_of
 IMAGE = VALUES + 1
 """No chunk of it is all fill value, which would not be stored."""
 PLANE = IMAGE[0].astype("uint16")
-PER_UNIT = {"get run": 1, "set journal": 1}
-"""What a unit asks besides its objects, however many levels it writes: is it still wanted, and its record."""
+PER_UNIT = {"get claim": 2, "set journal": 1}
+"""What a unit asks besides its objects, however many levels it writes: may it write, before and after; its record."""
 PER_RECORD = 1
 """How often a record is read when all units are written, of those that read an image: they have checksums."""
 PER_IMAGE = {"get document": 39, "set document": 12, "list other": 3}
 """What each further image of a plate costs before and after its units: a list for each level, too."""
-ENDING = {"delete run": 1, "delete journal": 1, "delete other": 1}
+DELETED = {"delete run": 1, "delete journal": 1, "delete other": 1}
 """The journal goes; before a call begins, that of another."""
-BEGINNING = {"set run": 1, "set journal": 1, "list other": 2, **ENDING}
+ENDING = {"get claim": 1, "delete claim": 2, **DELETED}
+CLAIM = {"list claim": 2, "set claim": 1, "get claim": 1}
+BEGINNING = {"set run": 1, "set journal": 1, "list other": 3, **CLAIM, **DELETED}
 ONCE = {
     "image": (
         {**BEGINNING, "get document": 43, "set document": 6},
         {**ENDING, "list other": 4, "get document": 12, "set document": 1},
     ),
     "labels": (
-        {**BEGINNING, "get document": 117, "set document": 10},
+        {**BEGINNING, "get document": 121, "set document": 10},
         {**ENDING, "list other": 5, "get document": 28, "set document": 2},
     ),
     "plate": (
@@ -48,15 +50,15 @@ ONCE["image in shards"] = ONCE["image"]
 """What a call asks before the first of its units, and after the last: a list for each level, and of labels or wells."""
 FAR = {
     "image": (
-        {"set run": 1, "set journal": 1, "list other": 1, "get document": 9, "set document": 6},
+        {"set run": 1, "set journal": 1, "list other": 1, "get document": 9, "set document": 6, **CLAIM},
         {**ENDING, "list other": 4, "get document": 8, "set document": 1},
     ),
     "labels": (
-        {**BEGINNING, "list other": 2, "get document": 35, "set document": 10},
-        {**ENDING, "list other": 5, "get document": 20, "set document": 2},
+        {**BEGINNING, "list other": 3, "get document": 35, "set document": 10},
+        {**ENDING, "list other": 5, "get document": 24, "set document": 2},
     ),
     "plate": (
-        {**BEGINNING, "list other": 2, "get document": 56, "set document": 33},
+        {**BEGINNING, "list other": 3, "get document": 56, "set document": 33},
         {**ENDING, "list other": 11, "get document": 44, "set document": 7},
     ),
 }

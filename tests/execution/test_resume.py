@@ -23,6 +23,7 @@ from daskome.kernels.methods import METHODS, find_method
 from daskome.model.source import Volume
 from daskome.stores import journal as journals
 from daskome.stores.location import locate
+from daskome.stores.ownership.claims import OwnershipLost
 from tests.conftest import plan_as_if_large
 from tests.cuboid import OPTIONS, SHAPE, VALUES, image
 from tests.strategies import volume
@@ -254,7 +255,7 @@ def test_the_last_journal_counts_for_nothing_after_a_new_start(tmp_path: Path, t
         )
     )
     daskome.write_image(image(), tmp_path / "a", overwrite=True, compute="init", **OPTIONS)
-    with pytest.raises(daskome.WriteError, match="started anew"):
+    with pytest.raises(OwnershipLost, match="started anew"):
         stale()
     assert done(tmp_path / "a") == []
 

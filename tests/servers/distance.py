@@ -30,6 +30,7 @@ KINDS = {
     "document": r"/(zarr\.json|\.z\w+)$",
     "run": r"/\.daskome/current$",
     "copy": r"/\.daskome/staging/",
+    "claim": r"/\.daskome/claims(/|$)",
     "journal": r"/\.daskome/",
     "chunk": r"/c?(/?\d+)([./]\d+)*$|/c$",
 }

@@ -341,14 +341,14 @@ def test_what_another_process_finishes_before_arrays_are_created_is_not_replaced
         monkeypatch.setattr(kinds, "KINDS", tuple(kinds.replace(row, in_flight=8) for row in kinds.KINDS))
     store, plane = zarr.storage.MemoryStore(), np.ones((8, 8), "u1")
     daskome.write_plate({"A/1": plane}, store, axes="yx")
-    init = Write.init
+    begun = Write.begun
 
     def later(write: Write) -> Any:
-        monkeypatch.setattr(Write, "init", init)
+        monkeypatch.setattr(Write, "begun", begun)
         daskome.write_plate({"A/2": 7 * plane}, store, axes="yx")
-        return init(write)
+        return begun(write)
 
-    monkeypatch.setattr(Write, "init", later)
+    monkeypatch.setattr(Write, "begun", later)
     with pytest.raises(FileExistsError, match="holds an OME-Zarr image"):
         daskome.write_plate({"A/2": 3 * plane, "A/3": 3 * plane}, store, axes="yx")
     assert (zarr.open_array(store, path="A/2/0/s0", mode="r")[...] == 7).all()

@@ -15,6 +15,7 @@ from daskome.sources.adapt import as_source
 from daskome.stores import journal as journals
 from daskome.stores.journal import CURRENT, JOURNAL, PLAN
 from daskome.stores.location import locate, url_of
+from daskome.stores.ownership.claims import OwnershipLost
 from tests.written import contents
 
 VALUES = np.arange(48**2, dtype="uint16").reshape(48, 48)
@@ -143,7 +144,7 @@ def test_units_of_version_0_1_stop_once_their_image_is_started_anew() -> None:
         runner.unit_tasks(runner.Run(plan, [as_source(VALUES)], StorePath(store), begun.journal), runner.Part(0, [0]))
     )
     daskome.write_image(VALUES, store, overwrite=True, compute="init", **OPTIONS)
-    with pytest.raises(daskome.WriteError, match="started anew"):
+    with pytest.raises(OwnershipLost, match="started anew"):
         stale()
     group = zarr.open_group(store, mode="r")
     assert not np.asarray(group["s0"][...]).any()  # type: ignore[index]

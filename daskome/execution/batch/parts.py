@@ -14,6 +14,7 @@ from daskome.execution.batch.status import Status, status_of
 from daskome.execution.executors import available_workers, check_sources
 from daskome.execution.fingerprints import check_still_written
 from daskome.execution.finished.lost import check_stored, redoing_lost
+from daskome.execution.owning import owning
 from daskome.execution.progress import drawn
 from daskome.execution.publish import publish_plan
 from daskome.execution.resume import check_stamps, fitting
@@ -44,12 +45,14 @@ def run_part(
     fs_options: FileSystemOptions | None = None,
     in_options: FileSystemOptions | None = None,
     memory: Nbytes | None = None,
+    take_over: bool = False,
     retries: int = 2,
     progress: ShowProgress = None,
 ) -> Status:
     """Write one part of a run that was begun with ``compute="init"``; units that are finished are left out.
 
-    Parts share nothing but the store: run them in any order and at the same time, and again after a crash.
+    Parts share nothing but the store: run them in any order and at the same time, and again after a crash. Each part is
+    written by one process at a time.
 
     Parameters
     ----------
@@ -70,6 +73,8 @@ def run_part(
         The function by which it was begun, if that is not one of `METHODS`: nothing that a store names is imported.
     fs_options, in_options : dict, optional
         For the file systems of the target's and of the images' URLs, such as credentials.
+    take_over : bool
+        Write the part even if another process that may be alive does: from now on, that writes nothing more.
     memory, retries, progress
         As in `daskome.write_image`.
 
@@ -85,8 +90,10 @@ def run_part(
     ValueError
         For a stage or part that does not exist, a stage whose turn has not come, an image other than the one that
         was planned, changed since, or lies where the words of the call do not lead, or a function that was not given.
+    FileExistsError
+        If another process writes the part, or the whole run, and is alive.
     WriteError
-        If units failed for good. The others of the part are finished.
+        If units failed for good; the others of the part are finished. Or if another process has taken over.
 
     Examples
     --------
@@ -107,13 +114,28 @@ def run_part(
     run = Run(fitting(saved.plan, workers), sources, target_of(saved), saved.journal)
     _check_turn(run, parts[0].stage)
     check_sources(saved.journal.home, saved.plan, sources)
-    with redoing_lost(run):
-        write_units(run, retries, bar, parts)
+    with owning(run, _slot(stage, part), take_over) as owned_run, redoing_lost(owned_run):
+        write_units(owned_run, retries, bar, parts)
     return status_of(saved)
 
 
+def _slot(stage: int | None, part: tuple[int, int]) -> str:
+    """Return what the owner of a part owns.
+
+    >>> _slot(0, (3, 64))
+    'part-3-of-64-of-stage-0'
+    """
+    i, n = part
+    return f"part-{i}-of-{n}" if stage is None else f"part-{i}-of-{n}-of-stage-{stage}"
+
+
 def finish(
-    group: GroupLike, *, labels: str | None = None, fs_options: FileSystemOptions | None = None, check: bool = False
+    group: GroupLike,
+    *,
+    labels: str | None = None,
+    fs_options: FileSystemOptions | None = None,
+    check: bool = False,
+    take_over: bool = False,
 ) -> Plan:
     """Publish what `run_part` has written: only now it becomes an image.
 
@@ -124,6 +146,8 @@ def finish(
     check : bool
         Whether to look for every object that was stored even where lists are slow, as over sftp. Folders and clouds
         are always asked.
+    take_over : bool
+        Publish even if processes that may be alive write parts: from now on, they write nothing more.
 
     Returns
     -------
@@ -133,6 +157,8 @@ def finish(
     ------
     FileNotFoundError
         If nothing was begun there, or it is finished.
+    FileExistsError
+        If another process writes a part, or finishes, and is alive.
     WriteError
         That lists the units that are missing; or names objects that are gone, whose units then count as missing; or
         a block that is no longer what was written.
@@ -154,20 +180,27 @@ def finish(
     """
     saved = saved_run(locate(group, fs_options), labels)
     run = Run(saved.plan, [], target_of(saved), saved.journal)
-    missing = {stage: run.missing(stage) for stage in range(len(saved.plan.stages))}
+    _check_whole(run)
+    with owning(run, take_over=take_over) as owned_run:
+        _check_whole(owned_run)
+        check_stored(owned_run, check)
+        check_still_written(owned_run)
+        with or_unfinished(saved.journal.home, "could not be published", "once the cause is fixed, finish again"):
+            publish_plan(owned_run)
+    reload_attributes(group)
+    return saved.plan
+
+
+def _check_whole(run: Run) -> None:
+    """Raise a WriteError that lists the units that are missing."""
+    missing = {stage: run.missing(stage) for stage in range(len(run.plan.stages))}
     if any(missing.values()):
         named = [name_failures(stage, indices) for stage, indices in missing.items() if indices]
         raise WriteError(
             "\n".join(
-                [f"{saved.journal.home} cannot be finished, since units are missing:", *named, "run them, then finish"]
+                [f"{run.journal.home} cannot be finished, since units are missing:", *named, "run them, then finish"]
             )
         )
-    check_stored(run, check)
-    check_still_written(run)
-    with or_unfinished(saved.journal.home, "could not be published", "once the cause is fixed, finish again"):
-        publish_plan(run)
-    reload_attributes(group)
-    return saved.plan
 
 
 def _parts(plan: Plan, stage: int | None, part: tuple[int, int]) -> list[Part]:

@@ -39,6 +39,17 @@ class ExactPathStore(FsspecStore):
         with _naming(self._path_of(key)):
             await super().set(key, value, byte_range)
 
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """Store an object unless there is one: exclusively where the file system can, as those of clouds do."""
+        self._check_writable()
+        with _naming(path := self._path_of(key)):
+            try:
+                await self.fs._pipe_file(path, value.to_bytes(), mode="create")
+            except FileExistsError:
+                return
+            except (TypeError, NotImplementedError):  # It knows no such mode.
+                await super().set_if_not_exists(key, value)
+
     async def exists(self, key: str) -> bool:
         """Whether there is an object."""
         with _naming(self._path_of(key)):

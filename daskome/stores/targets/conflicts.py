@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import zarr
@@ -109,7 +110,7 @@ def _replaceable(target: StorePath, plan: Plan, group: Group, overwrite: bool, b
     attributes = read_attributes(target)
     if attributes is None:
         _check_nothing_else(target)
-        if not list_names(target):
+        if not {*list_names(target)} - {JOURNAL}:
             return []  # One request to a cloud, instead of some for every level.
     else:
         check_ome(target, attributes)
@@ -193,9 +194,7 @@ def _check_nothing_else(target: StorePath) -> None:
     """Raise for files in a folder that is not a zarr group, except for litter."""
     folder = folder_of(target)
     if folder is not None and folder.is_dir():
-        entries = {
-            entry.name for entry in folder.iterdir() if entry.suffix != ".partial" and not _is_litter(entry.name)
-        }
+        entries = {entry.name for entry in folder.iterdir() if _holds_something(entry)}
         entries -= {".zattrs"} if _is_our_beginning(target) else set()
         if entries and entries.isdisjoint(("zarr.json", ".zgroup")):  # Another process may have just made the group.
             raise FileExistsError(f"{folder} holds files that are not a zarr group; give a new path")
@@ -205,6 +204,13 @@ def _is_our_beginning(target: StorePath) -> bool:
     """Whether attributes of zarr v2 without a group are those with which one begins: a kill came between the two."""
     attributes = read_json(target / ".zattrs")
     return isinstance(attributes, Mapping) and set(attributes) <= {UNFINISHED_KEY}
+
+
+def _holds_something(path: Path) -> bool:
+    """Whether a file is no litter; whether such a file lies in a folder, apart from the claim of who writes there."""
+    if path.name == JOURNAL or _is_litter(path.name):
+        return False
+    return path.is_symlink() or not path.is_dir() or any(map(_holds_something, path.iterdir()))
 
 
 def _is_litter(name: str) -> bool:

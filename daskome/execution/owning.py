@@ -1,0 +1,81 @@
+"""Runs that this process owns: nobody else writes them, and it writes no more when another has taken over."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from daskome.execution.executors import writes_alone
+from daskome.execution.runner import Run
+from daskome.model.problem import WriteError
+from daskome.stores import journal as journals
+from daskome.stores.journal import Journal
+from daskome.stores.ownership.claims import WHOLE_RUN, OwnershipLost
+from daskome.stores.ownership.owned_store import delete_partial_documents
+from daskome.stores.ownership.owner import this_process
+from daskome.stores.ownership.taking import claimed, end, take
+
+
+@contextmanager
+def owning(run: Run, slot: str = WHOLE_RUN, take_over: bool = False) -> Iterator[Run]:
+    """Yield a run, or a part of it, as its owner writes it; in stores that cannot keep a journal, as it is.
+
+    Raises
+    ------
+    FileExistsError
+        If another process is the owner, and alive.
+    WriteError
+        If another has taken over meanwhile, or the run is over.
+    """
+    if not run.journal.keeps:
+        yield run
+        return
+    with claimed(run.journal.home, slot, take_over, writes_alone(run.target)) as claim:
+        journal = replace(run.journal, claim=claim)
+        with naming_the_heir(journal):
+            _check_begun(run)
+            if claim.took_over:
+                delete_partial_documents(run.target, [group.path for group in run.plan.groups])
+            yield replace(run, journal=journal)
+
+
+def _check_begun(run: Run) -> None:
+    """Raise if a run that was begun is over: another process may have been faster."""
+    if not (run.is_new or journals.is_current(run.journal)):
+        raise WriteError(
+            f"{run.journal.home} has just been finished, or started anew, by another process; nothing was written"
+        )
+
+
+@contextmanager
+def naming_the_heir(journal: Journal) -> Iterator[None]:
+    """Turn the loss of a claim into a WriteError that says who has it now."""
+    try:
+        yield
+    except OwnershipLost as error:
+        heir = None if journal.claim is None else journal.claim.heir()
+        why = "it was finished, or started anew elsewhere" if heir is None else f"it was taken over by {heir}"
+        raise WriteError(f"{error}: {why}") from error
+
+
+def own_graph(run: Run, take_over: bool) -> Journal:
+    """Return the journal of a run that the tasks of a Dask graph write, wherever they run, until `disown`.
+
+    No process knows whether all of them are still to come, or none; so another owner takes over without being told to.
+
+    Raises
+    ------
+    FileExistsError
+        If a process is the owner, and alive.
+    """
+    if not run.journal.keeps:
+        return run.journal
+    owner = this_process(alone=False, attended=False)
+    journal = replace(run.journal, claim=take(run.journal.home, WHOLE_RUN, owner, take_over))
+    _check_begun(run)
+    return journal
+
+
+def disown(journal: Journal) -> None:
+    """Give the claim of a journal back."""
+    if journal.claim is not None:
+        end(journal.claim)

@@ -1,0 +1,15 @@
+"""Who may write at a target: claims in its store, one process at a time, and stores that only their owner changes.
+
+An *owner* is a process, or a client whose workers write for it. A *claim* is its document in the store; each has a
+number that no claim of the same *slot* had before it, and is made exclusively where the store can do that. A claim
+that is taken over is deleted. So whoever asks for its own claim, and does not find it, is the owner no longer.
+
+::
+
+    .daskome/claims/run-1            the whole run: a write, a resume, finish
+    .daskome/claims/part-…-1         one part of a job array; many parts are owned at a time
+    .daskome/claims/run-1.seen       when its owner was last alive
+
+What an answer says holds for `LEASE` seconds, on clocks that go on while a process is stopped. Then it is asked for
+again, before the next object is written (`OwnedStore`). Who takes over waits so long before it changes anything.
+"""

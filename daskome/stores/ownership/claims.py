@@ -1,0 +1,192 @@
+"""Claims as documents in a store: what they say, and whether they stand."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
+
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+from zarr.storage import StorePath
+
+from daskome.planning.serialize import from_json
+from daskome.stores.documents import fetch_json, fetch_names, fetch_text, put_text, read_text
+from daskome.stores.ownership.owner import Owner
+
+CLAIMS = ".daskome/claims"
+"""The folder of claims: inside that of the journal."""
+WHOLE_RUN = "run"
+"""The slot of whoever writes or finishes a whole run: meanwhile, nobody else owns anything there."""
+LAST_SEEN = ".seen"
+"""The suffix of what says when an owner was last alive."""
+LEASE = 2.0
+"""Seconds for which it holds what a store has said of a claim."""
+
+
+class OwnershipLost(RuntimeError):
+    """Another process is the owner now, or all is finished: nothing more may be written."""
+
+
+Moment = tuple[float, float]
+
+
+def moment() -> Moment:
+    """Return the time on two clocks: both go on while a process is stopped, and one while its machine is."""
+    return _since_boot(), time.time()
+
+
+_since_boot = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+
+
+class _Lease:
+    """What this process knows of a claim: when it last asked with success, and who is asking."""
+
+    def __init__(self) -> None:
+        self.asked: Moment | None = None
+        self.turn = asyncio.Lock()
+
+    @property
+    def holds(self) -> bool:
+        """Whether the last answer still counts."""
+        return self.asked is not None and max(map(float.__sub__, moment(), self.asked)) < LEASE
+
+
+_LEASES: dict[str, _Lease] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to write at a target: it travels with what is written under it.
+
+    Attributes
+    ----------
+    home : StorePath
+        The group that keeps the journal.
+    name : str
+        That of its document: the slot and a number.
+    owner : Owner
+    took_over : bool
+        Whether an owner before it may have been alive.
+    """
+
+    home: StorePath
+    name: str
+    owner: Owner
+    took_over: bool = field(default=False, compare=False)
+
+    @property
+    def path(self) -> StorePath:
+        """Its document."""
+        return self.home / CLAIMS / self.name
+
+    def check(self) -> None:
+        """Ask the store whether it stands.
+
+        Raises
+        ------
+        OwnershipLost
+            If it does not.
+        """
+        asked = moment()
+        self._judge(read_text(self.path), asked)
+
+    def renew(self) -> None:
+        """Ask the store, if its last answer does not count any more; raises as `check`."""
+        if not self._lease.holds:
+            self.check()
+
+    async def renewed(self) -> None:
+        """As `renew`, on an event loop: one asks for all that wait."""
+        lease = self._lease
+        if not lease.holds:
+            async with lease.turn:
+                if not lease.holds:
+                    await self._check()
+
+    @property
+    def _lease(self) -> _Lease:
+        return _LEASES.setdefault(self.owner.token, _Lease())
+
+    async def _check(self) -> None:
+        asked = moment()
+        self._judge(await fetch_text(self.path), asked)
+
+    def _judge(self, found: str | None, asked: Moment) -> None:
+        self._lease.asked = asked if found == self._text else None
+        if found != self._text:
+            raise OwnershipLost(
+                f"process {self.owner.pid} on {self.owner.host} owns {self.home} no longer, and writes nothing more"
+            )
+
+    def heir(self) -> Owner | None:
+        """Return the owner that has taken over; None if it has ended already, or nobody has."""
+        slot, _ = split_name(self.name)
+        rivals = [sync(fetch_owner(self.home, name)) for name in reversed(sync(fetch_rivals(self.home, slot)))]
+        return next((owner for owner in rivals if owner is not None and owner.token != self.owner.token), None)
+
+    def make(self) -> bool:
+        """Make its document, unless there is one by this name; return whether it was made."""
+        return sync(self._make())
+
+    async def _make(self) -> bool:
+        """Make the document where the store can do that exclusively; elsewhere if there was none just before."""
+        _LEASES[self.owner.token] = lease = _Lease()
+        asked, document = moment(), default_buffer_prototype().buffer.from_bytes(self._text.encode())
+        try:
+            await self.path.store.set_if_not_exists(self.path.path, document)
+        except OSError:  # As of file systems without hard links. What else is wrong comes again.
+            if await fetch_text(self.path) is None:
+                await put_text(self.path, self._text)
+        made = await fetch_text(self.path) == self._text
+        lease.asked = asked if made else None
+        return made
+
+    def end(self) -> None:
+        """Delete its document, and forget it."""
+        _LEASES.pop(self.owner.token, None)
+        sync(delete_claims(self.home, [self.name]))
+
+    @property
+    def _text(self) -> str:
+        return json.dumps(asdict(self.owner))
+
+
+def split_name(name: str) -> tuple[str, int]:
+    """Return the slot and the number that the name of a claim is made of; number 0 is none.
+
+    >>> split_name("part-3-of-64-2"), split_name("run-1.seen")
+    (('part-3-of-64', 2), ('run', 0))
+    """
+    slot, _, number = name.rpartition("-")
+    return slot, int(number) if number.isdecimal() and len(number) < 10 else 0
+
+
+async def fetch_rivals(home: StorePath, slot: str) -> list[str]:
+    """Return the names of claims that exclude one of a slot, in the order in which those of each slot were made."""
+    named = sorted((*split_name(name), name) for name in await fetch_names(home / CLAIMS))
+    return [name for other, number, name in named if number and (WHOLE_RUN in (slot, other) or slot == other)]
+
+
+async def fetch_owner(home: StorePath, name: str) -> Owner | None:
+    """Return the owner of a claim; None if it has ended, or is no claim of ours."""
+    with suppress(ValueError, KeyError, TypeError):
+        document = await fetch_json(home / CLAIMS / name)
+        return None if document is None else from_json(Owner, document)
+    return None
+
+
+async def fetch_seen(home: StorePath, name: str) -> float:
+    """Return when the owner of a claim last said that it is alive, in seconds since 1970."""
+    with suppress(ValueError):
+        return float(await fetch_text(home / CLAIMS / f"{name}{LAST_SEEN}") or 0)
+    return 0
+
+
+async def delete_claims(home: StorePath, names: Sequence[str]) -> None:
+    """Delete claims by name; what cannot be deleted stays."""
+    for path in (home / CLAIMS / f"{name}{suffix}" for name in names for suffix in ("", LAST_SEEN)):
+        with suppress(Exception):
+            await path.delete()

@@ -1,0 +1,181 @@
+"""A store that only its owner changes: before each change, its claim must stand, as far as it was asked lately.
+
+In folders, nothing of a process that was stopped between asking and writing arrives afterwards, either: a file is
+written under another name, then the claim is looked at, then it gets its name; and who takes over deletes such files,
+with the folders of what it replaces. Folders are moved away before they are deleted, so that nobody goes on to delete
+in a folder that another has made since.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from zarr.abc.store import Store
+from zarr.core.buffer import Buffer
+from zarr.storage import LocalStore, StorePath, WrapperStore
+
+from daskome.stores.kinds import waits_for_no_loop
+from daskome.stores.location import folder_of
+from daskome.stores.opened.bounded import BoundedFolder
+from daskome.stores.ownership.claims import CLAIMS, Claim
+
+JOURNAL_FOLDER = CLAIMS.partition("/")[0]
+MOVED = "deleted"
+"""The folder, beside that of claims, into which folders are moved to be deleted."""
+PARTIAL_FILES = "*.partial"
+
+
+class OwnedStore(WrapperStore[Store]):
+    """A store that is changed under a claim.
+
+    Parameters
+    ----------
+    store : Store
+    claim : Claim
+    """
+
+    def __init__(self, store: Store, claim: Claim) -> None:
+        super().__init__(store)
+        self.claim = claim
+        self._root: Path | None = store.root if isinstance(store, LocalStore) and _moves(store) else None
+
+    def _with_store(self, store: Store) -> "OwnedStore":
+        return type(self)(store, self.claim)
+
+    def __str__(self) -> str:
+        return str(self._store)
+
+    @property
+    def waits_for_no_loop(self) -> bool:
+        """Whether requests never wait for an event loop."""
+        return waits_for_no_loop(self._store)
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Write an object."""
+        if self._root is not None:
+            await asyncio.to_thread(self._put, self._root, key, value)
+            return
+        await self.claim.renewed()
+        await self._store.set(key, value)
+
+    def set_sync(self, key: str, value: Buffer) -> None:
+        """Write an object, without an event loop."""
+        if self._root is not None:
+            self._put(self._root, key, value)
+            return
+        self.claim.renew()
+        self._any.set_sync(key, value)
+
+    async def _set_many(self, values: Iterable[tuple[str, Buffer]]) -> None:
+        await asyncio.gather(*(self.set(*each) for each in values))
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """Write an object unless there is one."""
+        await self.claim.renewed()
+        await self._store.set_if_not_exists(key, value)
+
+    async def delete(self, key: str) -> None:
+        """Delete an object."""
+        await self.claim.renewed()
+        await self._store.delete(key)
+
+    def delete_sync(self, key: str) -> None:
+        """Delete an object, without an event loop."""
+        self.claim.renew()
+        self._any.delete_sync(key)
+
+    async def delete_dir(self, prefix: str) -> None:
+        """Delete all below a path."""
+        if self._root is None or not await asyncio.to_thread(self._moved_and_deleted, self._root, prefix):
+            await self.claim.renewed()
+            await self._store.delete_dir(prefix)
+
+    async def clear(self) -> None:
+        """Delete everything."""
+        await self.claim.renewed()
+        await self._store.clear()
+
+    @property
+    def _any(self) -> Any:
+        return self._store
+
+    def _put(self, root: Path, key: str, value: Buffer) -> None:
+        """Write a file; it gets its name only if the claim stands."""
+        self._check_writable()
+        path = root / key
+        partial = path.with_suffix(f".{uuid4().hex}.partial")
+        self.claim.renew()
+        try:
+            _make_folder(path.parent)
+            with partial.open("wb") as file:
+                file.write(value.as_buffer_like())
+            self.claim.renew()
+            partial.replace(path)
+        except BaseException as error:
+            with suppress(OSError):
+                partial.unlink()
+            if isinstance(error, FileNotFoundError):  # Who has taken over has deleted it.
+                self.claim.check()
+            raise
+
+    def _moved_and_deleted(self, root: Path, prefix: str) -> bool:
+        """Move a folder away, and delete it there; return whether that could be done."""
+        folder, moved = root / prefix, self._journal(root) / MOVED / uuid4().hex
+        if not folder.is_dir() or folder.is_symlink() or folder in moved.parents:
+            return False
+        self.claim.renew()
+        try:
+            _make_folder(moved.parent)
+            folder.rename(moved)
+        except OSError:  # As of a file system that is mounted there.
+            return False
+        try:
+            self.claim.check()
+        except BaseException:
+            with suppress(OSError):
+                moved.rename(folder)
+            raise
+        shutil.rmtree(moved)
+        return True
+
+    def _journal(self, root: Path) -> Path:
+        return root / self.claim.home.path / JOURNAL_FOLDER
+
+
+def _moves(store: LocalStore) -> bool:
+    """Whether files get their names here; a class that is derived may do otherwise."""
+    return os.name == "posix" and type(store) in (LocalStore, BoundedFolder)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those that it lies in, but never that of the journal: where that is gone, nobody writes."""
+    with suppress(FileExistsError):
+        try:
+            _make_one(folder)
+        except FileNotFoundError:
+            _make_folder(folder.parent)
+            _make_one(folder)
+
+
+def _make_one(folder: Path) -> None:
+    if folder.name != JOURNAL_FOLDER:
+        folder.mkdir()
+    elif not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is gone")
+
+
+def owned(place: StorePath, claim: Claim | None) -> StorePath:
+    """Return a place as the owner of a claim writes there; as it is, where there are no claims."""
+    return place if claim is None else StorePath(OwnedStore(place.store, claim), place.path)
+
+
+def delete_partial_documents(target: StorePath, paths: Iterable[str]) -> None:
+    """Delete unfinished documents of groups, which processes that are owners no longer would give their names."""
+    for folder in (folder_of(target / path) for path in paths):
+        for partial in () if folder is None else folder.glob(PARTIAL_FILES):
+            partial.unlink(missing_ok=True)
