@@ -242,4 +242,4 @@ def test_few_requests_are_made_and_levels_ask_for_one_document_each(s3: S3, prox
         counts[levels] = Counter(method for method, _ in proxy.requests)
         assert counts[levels]["HEAD"] <= 4
     per_level = {method: (counts[5][method] - counts[2][method]) / 3 for method in ("GET", "HEAD", "PUT")}
-    assert per_level == {"GET": 0, "HEAD": 0, "PUT": 2}  # Its document and its one chunk are written.
+    assert per_level == {"GET": 1, "HEAD": 0, "PUT": 2}  # Its document and its one chunk are written, and it is listed.
