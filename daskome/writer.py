@@ -408,9 +408,10 @@ def write_labels(
         ``{1: {"area": 7}}`` or ``[{"label-value": 1, "area": 7}]``.
     label_metadata : dict, optional
         ``colors``, ``properties``, ``source`` and further entries of ``image-label`` (section "labels") in one dict.
-    memory, staging, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute,
-    **metadata
+    memory, staging, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress
         As in `write_image`; `overwrite` replaces the labels of this name only.
+    compute, **metadata
+        As in `write_image`.
 
     Returns
     -------
@@ -554,9 +555,10 @@ def write_plate(
         Each with ``id`` and, optionally, ``name``, ``starttime`` and further entries (section "plate").
     fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`, for every image.
-    memory, staging, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute,
-    **metadata
+    memory, staging, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.
+    compute, **metadata
+        As in `write_image`.
 
     Returns
     -------

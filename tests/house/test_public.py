@@ -144,7 +144,8 @@ def test_the_version() -> None:
 
 def test_planning_takes_what_writing_takes() -> None:
     write, plan = (inspect.signature(getattr(daskome, name)).parameters for name in ("write_image", "plan_image"))
-    only_writing, only_planning = {"resume", "retries", "progress", "compute"}, {"workers", "threads"}
+    only_writing = {"resume", "take_over", "retries", "progress", "compute"}
+    only_planning = {"workers", "threads"}
     shared = [name for name in plan if name not in only_planning]
     assert [name for name in write if name not in only_writing] == shared
     assert all(write[name].default == plan[name].default for name in shared if name != "group")
