@@ -366,7 +366,7 @@ OPERATIONS: dict[str, Operation] = {
         partial(an_image, consolidated=True, labels={"cells": CELLS}), partial(convert, version="0.6"), ways=AGAIN
     ),
     "transcode": Operation(nothing, partial(transcode, source=labelled, fmt="0.4")),
-    "transcode a plate": Operation(nothing, partial(transcode, source=a_plate)),
+    "transcode a plate": Operation(nothing, partial(transcode, source=a_plate), ends="holds plate"),
     "finish": Operation(begun_and_written, ended, ways=AGAIN, ends="is finished"),
 }
 
