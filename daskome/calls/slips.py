@@ -112,7 +112,7 @@ HOW: Final = frozenset(
     " folder format gpu job jobs key keys lazy lock log logger logging mem memory multiprocessing ncores njobs nproc"
     " nprocs nthreads nworkers overwrite parallel parallelism path paths persist pool process processes progress queue"
     " ram rechunk region retries retry scratch serializer shard sharded sharding shards stack storage store streaming"
-    " strict check"
+    " strict check pattern"
     " synchronous temp temporary thread threaded threading threads tile tiles timeout tmp tmpdir url verbose verbosity"
     " workdir worker workers write writer zarr".split()
 )
