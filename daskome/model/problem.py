@@ -69,7 +69,8 @@ def or_unfinished(place: object, what: str, then: str = GO_ON) -> Iterator[None]
     try:
         yield
     except REFUSALS as error:
-        raise WriteError(f"{place} {what}: {error!r}; {then}") from error
+        why = str(error) if isinstance(error, OSError) and error.filename else repr(error)
+        raise WriteError(f"{place} {what}: {why}; {then}") from error
 
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:

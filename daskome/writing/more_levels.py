@@ -74,7 +74,8 @@ def _whole_image(store_path: StorePath) -> tuple[StoredImage, Version]:
     if isinstance(image, Problem):
         raise ValueError(f"{store_path}: {image}")
     if image.version is None or image.problems or len(image.complete) != len(image.levels):
-        raise ValueError(f"{store_path}: some of the image cannot be read; `daskome validate` says why")
+        why = f": {image.problems[0]}" if image.problems else ""
+        raise ValueError(f"{store_path}: some of the image cannot be read{why}; `daskome validate` says more")
     return image, image.version
 
 
