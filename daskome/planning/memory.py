@@ -41,8 +41,6 @@ UNIT_MEM = 8 * 2**20
 """The graph of a unit, and the working memory of kernels and codecs."""
 CODEC_MEM = 4 * 2**20
 """What codecs take of that; those that need more are few."""
-CODECS_AT_ONCE = 3
-"""How many chunks of a unit are compressed at the same time at most: zarr hands those of all units to a few threads."""
 
 
 def steps_of(pyramid: Pyramid, first: int) -> Shape:
@@ -167,14 +165,15 @@ def _decoded(read: Shape, span: Shape, longest: Shape, itemsize: int) -> int:
 def _encoded(level: Level, block: int, at_once: int | None, itemsize: int) -> int:
     """Return how many voxels the stored objects of a block take while they are encoded.
 
-    A chunk is copied into one buffer and compressed into another, with what its codec takes besides. Shards are written
-    one at a time: a shard waits for all its chunks, then they are joined; so it is if they are those of the source.
+    A chunk is copied into one buffer and compressed into another, with what its codec takes besides, once: a unit
+    compresses one chunk after the other, and zarr those of all units in about as many threads. Shards are written one
+    at a time: a shard waits for all its chunks, then they are joined; so it is if they are those of the source.
     """
     if level.layout.verbatim:
         return prod(level.layout.objects)
     chunk = prod(level.layout.chunks)
     chunks = block if at_once is None else min(block, at_once * chunk)
-    tables = codec_memory(level.layout.options, chunk * itemsize) * min(ceil_div(chunks, chunk), CODECS_AT_ONCE)
+    tables = codec_memory(level.layout.options, chunk * itemsize)
     more = max(tables - CODEC_MEM, 0) // itemsize
     return more + (2 * chunks if level.layout.shards is None else chunks + 2 * min(block, prod(level.layout.shards)))
 
