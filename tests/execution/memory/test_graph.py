@@ -27,8 +27,9 @@ class Read:
 
     shape, dtype, ndim = SHAPE, np.dtype("uint16"), 3
 
-    def __getitem__(self, index: tuple[slice, ...]) -> Any:
-        return np.ones([len(range(*i.indices(n))) for i, n in zip(index, SHAPE, strict=True)], self.dtype)
+    def __getitem__(self, index: tuple[Any, ...]) -> Any:
+        spans = [(i, n) for i, n in zip(index, SHAPE, strict=True) if isinstance(i, slice)]
+        return np.ones([len(range(*i.indices(n))) for i, n in spans], self.dtype)
 
 
 def source(chunks: tuple[int, ...]) -> Any:
