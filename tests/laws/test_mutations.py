@@ -8,6 +8,8 @@ from tests.mutations import KINDS, TRIALS, attempt, wrong
 from tests.strategies import law
 
 SEEDS = st.integers(0, 2**32)
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""tifffile leaves files open whose headers it cannot read."""
 
 
 UNTRIED = {"DICOM", "N5", "precomputed", "bioio", "raw"}
