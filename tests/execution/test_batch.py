@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,9 @@ import daskome
 from daskome.cli.main import main
 from daskome.execution.batch.schedulers import SCHEDULERS, part_of_array
 from daskome.stores import journal as journals
+from daskome.stores.location import locate
+from daskome.stores.ownership.claims import Claim
+from daskome.stores.ownership.owner import Owner
 from tests.cuboid import OPTIONS, VALUES
 from tests.strategies import volume
 from tests.written import contents, is_image
@@ -232,6 +236,19 @@ def test_scripts_are_shell(begun: Path, name: str, row: Any) -> None:
     assert part_of_array({row.index: str(row.first + 2)}, 4) == (2, 4)
     with pytest.raises(ValueError, match="outside the 4 parts"):
         part_of_array({row.index: str(row.first + 4)}, 4)
+
+
+def test_a_part_that_a_scheduler_starts_again_takes_over_from_a_node_that_is_gone(begun: Path) -> None:
+    """Nobody there says any more that it lives, nor, for a while, that it does not: the scheduler knows."""
+    script = daskome.batch_script(begun, jobs=1, command=["daskome"])
+    words = shlex.split(next(line for line in script.splitlines() if line.startswith("daskome run")).rstrip("& "))
+    gone = Owner("t", "node7", "another machine", 7, "1", time.time())
+    assert Claim(locate(begun), "part-0-of-1-of-stage-0-1", gone).make()
+    asked = [word for word in words[1:] if word != "--take-over"]
+    refused = command(*asked)
+    assert (refused.exit_code, "process 7 on node7" in refused.output) == (2, True)
+    assert command(*words[1:]).exit_code == 0
+    assert daskome.status(begun).stages[0].missing == ()
 
 
 def test_no_job_array_says_which_part() -> None:

@@ -40,9 +40,12 @@ class Submission:
         return [*self.daskome, "finish", *self.target]
 
     def run(self, stage: int, part: str) -> list[str]:
-        """Return the words of a job that writes a part of a stage."""
+        """Return the words of a job that writes a part of a stage.
+
+        A scheduler that starts a part again has given up the job that ran it before, which may seem alive for a while.
+        """
         words = [*self.daskome, "run", *self.target, *self.given, "--stage", str(stage), "--part", part]
-        return [*words, "--threads", str(self.threads)]
+        return [*words, "--threads", str(self.threads), "--take-over"]
 
 
 def quoted(word: str) -> str:

@@ -61,16 +61,18 @@ def claimed(home: StorePath, slot: str, take_over: bool = False, alone: bool = T
     """
     owner = this_process(alone, attended=True)
     HELD.add(owner.token)
-    ended = alone
     try:
         claim = take(home, slot, owner, take_over)
-        with _saying_that_it_lives(claim):
-            yield claim
-        ended = True
+        try:
+            with _saying_that_it_lives(claim):
+                yield claim
+        except BaseException:
+            if alone:
+                end(claim)
+            raise
+        end(claim)
     finally:
         HELD.discard(owner.token)
-        if ended and "claim" in locals():
-            end(claim)
 
 
 def take(home: StorePath, slot: str, owner: Owner, take_over: bool) -> Claim:
