@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import bioio
-from bioio_base.exceptions import UnsupportedFileFormatError
-
 from daskome.model.source import Source
 from daskome.readers.inputs import Input, listed
 from daskome.sources.adapt import as_source
@@ -16,6 +13,9 @@ PLUGINS = {".czi": "bioio-czi", ".lif": "bioio-lif", ".nd2": "bioio-nd2", ".dv":
 
 def read(input_: Input) -> Source:
     """Return the scene that the input names, by its name or number, or the only one."""
+    import bioio  # Here, so that this file can be imported without it, as tests do.
+    from bioio_base.exceptions import UnsupportedFileFormatError
+
     try:
         image = bioio.BioImage(input_.path)
         scenes = [str(scene) for scene in image.scenes]
