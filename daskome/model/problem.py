@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from daskome.model.urls import shown_error
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -69,8 +71,7 @@ def or_unfinished(place: object, what: str, then: str = GO_ON) -> Iterator[None]
     try:
         yield
     except REFUSALS as error:
-        why = str(error) if isinstance(error, OSError) and error.filename else repr(error)
-        raise WriteError(f"{place} {what}: {why}; {then}") from error
+        raise WriteError(f"{place} {what}: {shown_error(error)}; {then}") from error
 
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:

@@ -32,8 +32,15 @@ def _without_login(found: re.Match[str]) -> str:
 
 
 def shown_error(error: BaseException) -> str:
-    """Return the repr of an error, without credentials in the URLs that it quotes."""
-    return without_credentials(repr(error))
+    """Return what an error says, with its type, and without credentials in the URLs that it quotes.
+
+    That is its repr; but for a file, whose name the repr leaves out.
+
+    >>> shown_error(FileNotFoundError(2, "No such file", "a.tif")), shown_error(KeyError("shape"))
+    ("FileNotFoundError: [Errno 2] No such file: 'a.tif'", "KeyError('shape')")
+    """
+    names_a_file = isinstance(error, OSError) and error.filename is not None
+    return without_credentials(f"{type(error).__name__}: {error}" if names_a_file else repr(error))
 
 
 def cause_of(error: BaseException) -> BaseException | None:
