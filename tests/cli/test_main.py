@@ -653,11 +653,6 @@ def test_what_can_not_be_planned_is_refused_with_the_way_out(npy: Path, options:
 PLANNED = """
 import json, resource, sys
 from daskome.cli.main import main
-from daskome.execution.batch.schedulers import SCHEDULERS
-from daskome.stores import journal
-from daskome.kernels.methods import METHODS
-from daskome.ome.versions import VERSIONS
-from daskome.planning.work import Workers
 try:
     main(sys.argv[1:])
 except SystemExit as done:

@@ -275,7 +275,8 @@ def test_sigterm_ends_after_the_unit_in_hand_with_a_status_of_its_own(large: Pat
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 75, errors.decode()
-    assert "stopped by SIGTERM; run it again" in errors.decode()
+    assert "stopped by SIGTERM" in errors.decode()
+    assert f"to go on: daskome run {large} --threads 1" in errors.decode()
     found = daskome.status(large)
     assert 0 < found.stages[0].done < found.stages[0].units
     daskome.run_part(large)

@@ -13,6 +13,8 @@ import pytest
 import zarr
 from click.testing import CliRunner
 from distributed import Client
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 
 import daskome
 from daskome.cli.main import main
@@ -53,6 +55,16 @@ def test_the_bytes_are_those_on_disk(tmp_path: Path, s3: S3, options: dict[str, 
     assert s3.contents(url) == contents(tmp_path / "a.ome.zarr")
     assert daskome.verify(url, pixels=True, source=VALUES, fs_options=s3.options) == []
     assert [p for p in daskome.validate(url, fs_options=s3.options) if not p.warning] == []
+
+
+def test_what_is_there_stays_where_it_is_made_unless_there(s3: S3) -> None:
+    """Whatever words a server refuses with: Ceph's do not say which condition has failed."""
+    document = locate(f"s3://{s3.bucket()}/a", s3.options) / "zarr.json"
+    for text in (b"first", b"second"):
+        sync(document.store.set_if_not_exists(document.path, default_buffer_prototype().buffer.from_bytes(text)))
+    found = sync(document.get())
+    assert found is not None
+    assert found.to_bytes() == b"first"
 
 
 @pytest.mark.parametrize(("name", "other"), [("st*r", "star"), ("q?m", "qum"), ("br[0-9]", "br5")])

@@ -49,6 +49,9 @@ class ExactPathStore(FsspecStore):
                 return
             except (TypeError, NotImplementedError):  # It knows no such mode.
                 await super().set_if_not_exists(key, value)
+            except OSError as error:
+                if not _is_there_already(error):
+                    raise
 
     async def exists(self, key: str) -> bool:
         """Whether there is an object."""
@@ -98,6 +101,15 @@ class ExactPathStore(FsspecStore):
 
     def _path_of(self, key: str) -> str:
         return "/".join(filter(None, (self.path.rstrip("/"), key)))
+
+
+def _is_there_already(error: OSError) -> bool:
+    """Whether S3 has refused to replace an object. s3fs tells it where the server adds which condition has failed.
+
+    Ceph and others answer with the code alone.
+    """
+    answer = getattr(error.__cause__, "response", None) or {}
+    return answer.get("Error", {}).get("Code") == "PreconditionFailed"
 
 
 @contextmanager
