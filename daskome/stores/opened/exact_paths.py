@@ -109,7 +109,7 @@ def _is_there_already(error: OSError) -> bool:
     Ceph and others answer with the code alone.
     """
     answer = getattr(error.__cause__, "response", None) or {}
-    return answer.get("Error", {}).get("Code") == "PreconditionFailed"
+    return bool(answer.get("Error", {}).get("Code") == "PreconditionFailed")
 
 
 @contextmanager
