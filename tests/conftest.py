@@ -12,7 +12,7 @@ from distributed import Client, LocalCluster
 import daskome
 from daskome.model import limits
 from daskome.stores import kinds
-from tests import cuboid
+from tests import cuboid, strategies
 from tests.servers import s3 as s3_server
 from tests.servers.proxy import Proxy, proxy as run_proxy
 from tests.servers.s3 import S3
@@ -20,6 +20,11 @@ from tests.written import contents
 
 collect_ignore = ["house/typed_calls.py"]
 """Only type checkers read it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let laws try all of their examples, if not only the default suite runs."""
+    strategies.SHARE = strategies.SHARE if "not extended" in config.option.markexpr else 1
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -86,6 +86,7 @@ def test_nothing_else_warns() -> None:
     assert found == ["_caller"]
 
 
+@pytest.mark.extended
 def test_the_command_says_a_warning_in_one_line(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", IMAGE)
     command = f"-m daskome write {tmp_path}/a.npy {tmp_path}/a.zarr --axes yx --scale 0.5,0.5 --fmt 0.2 -q"

@@ -30,6 +30,7 @@ def attributes(target: Any) -> dict[str, Any]:
 # -- images
 
 
+@pytest.mark.extended
 def test_every_kind_of_image_gives_the_same_bytes(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["data"] = CUBE
@@ -346,6 +347,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_explained_before_anything_is_written(tmp_path: Path, mistake: str) -> None:
     arguments, said = MISTAKES[mistake]
@@ -411,6 +413,7 @@ def test_one_graph_of_everything_is_refused_where_it_would_not_fit(tmp_path: Pat
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("scheduler", ["threads", "sync", "processes"])
 def test_compute_false_does_everything_later(tmp_path: Path, tiny_blocks: None, scheduler: str) -> None:
     lazy = daskome.write_image(

@@ -74,7 +74,7 @@ def old_image() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("call", "name"), ARGUMENTS)
-@pytest.mark.sampled(9)
+@pytest.mark.sampled(153)
 @law(max_examples=25)
 @given(value=VALUES, over=st.booleans())
 def test_any_value_works_or_is_refused_before_anything_is_written(call: str, name: str, value: Any, over: bool) -> None:
@@ -90,6 +90,7 @@ def test_any_value_works_or_is_refused_before_anything_is_written(call: str, nam
             assert contents(Path(folder)) == before
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("over", [True, False])
 @pytest.mark.parametrize(
     "arguments",

@@ -247,7 +247,7 @@ def test_validation_against_another_version_and_of_nothing(warned: Path) -> None
     assert (done.exit_code, "error: group: there is no zarr group" in done.output) == (1, True), done.output
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("fmt", ALL)
 @old_versions
 def test_all_versions_of_all_groups_validate_and_are_told(tmp_path: Path, fmt: str) -> None:
@@ -276,7 +276,7 @@ def test_all_versions_of_all_groups_validate_and_are_told(tmp_path: Path, fmt: s
             assert line.replace("SHAPE", shape).replace("N", "2" if fmt > "0.1" else "0") in told, told
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("fmt", ALL)
 @old_versions
 def test_the_tree_of_a_large_plate_is_short(tmp_path: Path, fmt: str) -> None:

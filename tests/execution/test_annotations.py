@@ -73,6 +73,7 @@ def test_annotations_are_combined_as_dask_combines_them(stated: list[dict[str, A
     }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("asked", [{"resources": {"GPU": 1}}, {"workers": "gpu"}, {"workers": ["gpu"]}])
 @pytest.mark.parametrize("compute", [True, False])
 def test_units_run_where_their_image_is_to_be_computed(

@@ -66,6 +66,7 @@ CALLS: dict[str, Callable[[Path, Any], Any]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_memory_is_read_alike_by_every_call(begun: Path, call: Callable[[Path, Any], Any]) -> None:
     before = contents(begun)
@@ -104,6 +105,7 @@ def test_write_with_resume_goes_on_with_what_init_began(begun: Path, image: Path
     assert contents(begun) == expected
 
 
+@pytest.mark.extended
 def test_a_dask_image_is_given_again(tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]) -> None:
     array = da.from_array(VALUES, chunks=20)
     daskome.write_image(array, tmp_path / "a", compute="init", name="image", **OPTIONS)
@@ -126,6 +128,7 @@ def test_axes_that_were_put_in_are_put_in_again(tmp_path: Path, image: Path) -> 
     assert contents(tmp_path / "a") == contents(tmp_path / "whole")
 
 
+@pytest.mark.extended
 def test_labels_are_parts_too(tmp_path: Path, tiny_blocks: None) -> None:
     cells = da.from_array(VALUES // 1000, chunks=20)
     for name in ("whole", "a"):
@@ -238,6 +241,7 @@ def test_scripts_are_shell(begun: Path, name: str, row: Any) -> None:
         part_of_array({row.index: str(row.first + 4)}, 4)
 
 
+@pytest.mark.extended
 def test_a_part_that_a_scheduler_starts_again_takes_over_from_a_node_that_is_gone(begun: Path) -> None:
     """Nobody there says any more that it lives, nor, for a while, that it does not: the scheduler knows."""
     script = daskome.batch_script(begun, jobs=1, command=["daskome"])
@@ -305,6 +309,7 @@ def test_parts_at_the_same_time_one_twice_and_some_killed(large: Path) -> None:
     assert contents(large) == contents(large.parent / "whole")
 
 
+@pytest.mark.extended
 def test_a_store_that_is_open_is_a_target_too(tiny_blocks: None) -> None:
     store = zarr.storage.MemoryStore()
     daskome.write_image(VALUES, store, axes="zyx", compute="init", **OPTIONS)
@@ -376,6 +381,7 @@ def test_jobs_get_the_function_that_their_script_was_given(tmp_path: Path) -> No
     assert f"--method {function}" in daskome.batch_script(tmp_path / "a", method=function)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "name", ["a\nJOB\ntouch pwned\n", "$(touch pwned)", "`touch pwned`", "a'b;touch pwned", "ä\tb"]
 )

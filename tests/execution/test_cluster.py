@@ -62,6 +62,7 @@ def test_units_use_what_a_limit_leaves_before_dask_spills() -> None:
         assert available_workers(memory=10**8).memory == 10**8
 
 
+@pytest.mark.extended
 def test_more_memory_than_workers_have_is_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, tiny_blocks: None
 ) -> None:
@@ -137,7 +138,7 @@ def test_units_have_names_and_a_span_and_leave_nothing(tmp_path: Path, client: C
     assert ("daskome", "heart") in spans
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(18)
 @pytest.mark.parametrize("kind", ["lazy", "numpy", "persisted"])
 def test_nothing_is_left_on_the_scheduler(
     tmp_path: Path, tiny_blocks: None, client: Client, expected: Any, kind: str

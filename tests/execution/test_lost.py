@@ -10,7 +10,7 @@ import dask
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 import daskome
@@ -21,6 +21,7 @@ from daskome.stores import kinds
 from daskome.stores.objects import inventory
 from tests.conftest import TINY
 from tests.cuboid import OPTIONS, VALUES
+from tests.strategies import law
 from tests.written import contents, lights_out
 
 HALF = VALUES * (np.arange(48) >= 24)
@@ -47,6 +48,7 @@ def objects(folder: Path) -> list[Path]:
     return [path for path in files if path.name[-1].isdecimal()]
 
 
+@pytest.mark.sampled(3)
 def test_an_object_that_is_gone_is_named_and_written_again(
     tmp_path: Path, layout: dict[str, Any], tiny_blocks: None
 ) -> None:
@@ -66,6 +68,7 @@ def test_an_object_that_is_gone_is_named_and_written_again(
     assert contents(tmp_path / "a") == contents(tmp_path / "whole")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.extended) for n in range(1, 20))])
 def test_whatever_is_gone_whenever_the_bytes_are_those_of_an_undisturbed_run(
     tmp_path: Path, tiny_blocks: None, seed: int
@@ -103,6 +106,7 @@ def test_levels_made_of_what_was_gone_are_made_again(
     assert contents(tmp_path / "a") == expected
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("staging", [True, False], ids=["of an image", "of a level"])
 def test_a_chunk_of_a_temporary_copy_that_is_gone_is_no_fill_value(
     tmp_path: Path, tiny_blocks: None, staging: bool
@@ -172,7 +176,7 @@ def test_where_lists_are_slow_all_is_looked_for_on_request(tiny_blocks: None, mo
 # ---- what is noted, and what is listed
 
 
-@settings(deadline=None)
+@law(derandomize=False)
 @given(st.data())
 def test_a_note_says_which_objects_are_stored(data: st.DataObject) -> None:
     shape = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple))

@@ -79,6 +79,7 @@ def test_a_plan_in_a_bucket_opens_neither_files_nor_other_buckets(path: str) -> 
     assert place_of("s3://bucket/b/c") == place_of("s3://bucket/a")
 
 
+@pytest.mark.extended
 def test_what_is_named_is_opened_and_jobs_are_told(tmp_path: Path, image: Path) -> None:
     """The image is on the web, the run among files: the script names the one, and its jobs write the other."""
     import zarr

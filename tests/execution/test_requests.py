@@ -187,6 +187,7 @@ def count(parts: Regions) -> int:
     return sum(prod(ceil_div(stop, n) - start // n for (start, stop), n in zip(*part, strict=True)) for part in parts)
 
 
+@pytest.mark.sampled(8)
 def test_a_unit_asks_for_its_objects_and_for_little_else(written: tuple[Counted, Plan]) -> None:
     store, plan = written
     units = [unit for stage in range(len(plan.stages)) for unit in plan.units(stage)]
@@ -203,6 +204,7 @@ def test_a_unit_asks_for_its_objects_and_for_little_else(written: tuple[Counted,
         assert asked == {kind: n for kind, n in expected.items() if n}, plan.describe(unit)
 
 
+@pytest.mark.sampled(8)
 def test_a_call_asks_little_before_and_after_its_units(written: tuple[Counted, Plan], name: str, distance: str) -> None:
     store, plan = written
     before, after = map(Counter, (ONCE if distance == "near" else FAR)[name])

@@ -118,6 +118,7 @@ def test_it_can_be_resumed_later(tmp_path: Path, tiny_blocks: None, expected: di
     assert contents(tmp_path / "a") == expected
 
 
+@pytest.mark.extended
 def test_a_plate_is_resumed_from_sources_in_other_chunks(tmp_path: Path, tiny_blocks: None) -> None:
     """What is written does not depend on the chunks of sources, so neither does whether it is the same."""
     options: dict[str, Any] = {"scale_factors": [2], "storage_options": {"chunks": 8}, "axes": "zyx"}
@@ -144,6 +145,7 @@ def _written_before(folder: Path) -> None:
     document.write_text(text.replace("daskome.scale.mean", "daskome.methods:mean"))
 
 
+@pytest.mark.extended
 def test_the_old_name_of_a_method_is_the_same_method(tmp_path: Path, tiny_blocks: None) -> None:
     daskome.write_image(image(), tmp_path / "a", **OPTIONS)
     _written_before(tmp_path / "a")
@@ -180,7 +182,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("finished", [False, True])
 @pytest.mark.parametrize(("change", "said"), CHANGES)
 def test_other_settings_are_refused_and_told(
@@ -260,7 +262,7 @@ def test_the_last_journal_counts_for_nothing_after_a_new_start(tmp_path: Path, t
     assert done(tmp_path / "a") == []
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("rubbish", [b"", bytes(50), b"PK"], ids=["empty", "zeros", "short"])
 def test_torn_shards_are_written_whole(tmp_path: Path, tiny_blocks: None, rubbish: bytes) -> None:
     values = da.from_array(VALUES[:20, :28, :44], chunks=16)  # The last shards reach beyond the edge: zarr reads them.
@@ -290,6 +292,7 @@ def test_killed_between_publishing_and_forgetting(tmp_path: Path, tiny_blocks: N
     assert contents(tmp_path / "a") == whole
 
 
+@pytest.mark.extended
 def test_labels_go_on(tmp_path: Path, tiny_blocks: None) -> None:
     cells = image() // np.uint32(1000)
     for name in ("whole", "a"):

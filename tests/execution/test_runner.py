@@ -96,6 +96,7 @@ def hiccup(tmp_path: Path, failures: int) -> da.Array:
     )
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("where", ["threads", "cluster"])
 def test_a_unit_that_fails_is_tried_again(
     tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes], where: str, request: pytest.FixtureRequest
@@ -128,6 +129,7 @@ def test_a_unit_that_fails_for_good_is_named_and_nothing_is_published(
         daskome.write_image(image(), tmp_path / "a", **OPTIONS)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("compute", [True, False])
 def test_a_failure_is_noted_and_retries_wait(tmp_path: Path, tiny_blocks: None, compute: bool) -> None:
     """One rule, whether units are written now or as tasks of a graph."""
@@ -180,7 +182,7 @@ daskome.write_image(image, sys.argv[1], [2, 4, 8], storage_options={"chunks": 8}
 """
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("when", [0.0, 0.1, 0.3, 0.5])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_at_any_point_it_is_no_image_and_can_be_written_again(
@@ -236,6 +238,7 @@ class Asked(zarr.storage.MemoryStore):
         return await super().get(key, *args, **options)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("n_levels", [3, 6])
 def test_a_unit_opens_no_array(n_levels: int, tiny_blocks: None) -> None:
     """However many levels there are, a unit asks whether it is still wanted, and for the chunks that it reads."""

@@ -136,7 +136,7 @@ def single(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
         yield local
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(30)
 @pytest.mark.parametrize("task", [*HERE, *ON_THE_CLUSTER, with_a_cluster_of_its_own])
 def test_a_call_in_a_task_of_a_cluster_of_one_thread_returns(
     tmp_path: Path, single: LocalCluster, task: Callable[[Path], int]
@@ -155,6 +155,7 @@ def test_a_call_on_the_event_loop_of_a_worker_or_the_scheduler_is_refused(tmp_pa
             assert is_image(path) if error is None else "asyncio.to_thread" in str(error)
 
 
+@pytest.mark.extended
 def test_a_task_has_its_share_of_its_worker() -> None:
     with (
         LocalCluster(

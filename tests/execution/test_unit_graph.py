@@ -69,6 +69,7 @@ def objects(store: MemoryStore) -> dict[str, bytes]:
     return {key: value.to_bytes() for key, value in store._store_dict.items() if "/c/" in f"/{key}"}
 
 
+@pytest.mark.extended
 @pytest.mark.filterwarnings("error")
 @law(max_examples=100)
 @given(grids(), CHUNK_SIZES)
@@ -85,6 +86,7 @@ def test_what_is_written_are_the_blocks_of_the_unit(grid: Any, chunk_size: Any) 
     assert objects(ours) == objects(plain)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.usefixtures("tiny_blocks")
 @pytest.mark.parametrize("storage", [{"chunks": 8}, {"chunks": 4, "shards": 16}])
 def test_to_zarr_writes_every_level_of_every_unit(storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:

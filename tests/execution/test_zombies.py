@@ -16,6 +16,7 @@ IN_THE_MIDDLE = 0.1
 """Seconds after which a process is stopped that takes some tenths of a second."""
 
 
+@pytest.mark.extended
 def test_one_of_each_kind_wakes_and_changes_nothing(tmp_path: Path) -> None:
     expected = {kind: published(tmp_path / f"{kind} alone", KINDS[kind].published) for kind in DEFAULT}
     with ThreadPoolExecutor(len(DEFAULT)) as threads:
@@ -35,7 +36,7 @@ def test_zombies_change_nothing(tmp_path: Path, kind: str) -> None:
         assert each.changed == each.wrong == (), each
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("kind", LIVE)
 def test_of_two_at_once_one_is_refused_and_no_image_is_a_mixture(tmp_path: Path, kind: str) -> None:
     whole = [published(tmp_path / "one", VALUES), published(tmp_path / "other", OTHER)]

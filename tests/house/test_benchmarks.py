@@ -23,6 +23,7 @@ STARTS = ["awkward", "bounded", "cloud", "cluster", "floor", "graph", "memory", 
 WORDS = {"floor": ["loop", "tensorstore"], "peers": ["daskome"], "cloud": ["S3"], "schedule": ["workers"]}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("question", [pytest.param(q, marks=[pytest.mark.slow] * (q in STARTS)) for q in QUESTIONS])
 def test_every_question_is_answered_tiny(question: str) -> None:
     done = subprocess.run(

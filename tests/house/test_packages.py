@@ -239,6 +239,7 @@ def test_the_command_waits_for_nothing_it_does_not_need() -> None:
     assert loaded_after("import daskome.cli") == set()
 
 
+@pytest.mark.extended
 def test_all_there_is_works_without_optional_packages() -> None:
     files = [file for file in FILES if "__main__" not in file and not file.startswith("readers/")]
     modules = (file.removesuffix(".py").replace("/", ".") for file in files)
@@ -246,5 +247,6 @@ def test_all_there_is_works_without_optional_packages() -> None:
     assert loaded_after(f"import {names}") & OPTIONAL <= {"s3fs", "xarray"}  # fsspec and Dask may load these
 
 
+@pytest.mark.extended
 def test_the_check_sees_dask_and_zarr() -> None:
     assert {"dask", "zarr"} <= loaded_after("from daskome import write_image")

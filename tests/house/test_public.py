@@ -82,6 +82,7 @@ def test_no_module_has_a_public_name() -> None:
     assert not set(NAMES) & {module.name for module in pkgutil.iter_modules(daskome.__path__)}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("before", ["daskome.{name}", "import daskome.inspection.verify, daskome.readers"])
 def test_a_name_means_the_same_whatever_was_imported_before(before: str) -> None:
     """A module with the name of a public function must not take the function's place in the package."""

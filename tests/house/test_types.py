@@ -14,6 +14,7 @@ IMPRECISE = {"metadata"}
 """Parameters of any type: further keywords."""
 
 
+@pytest.mark.extended
 def test_users_calls_are_type_checked() -> None:
     pytest.importorskip("mypy")
     command = [sys.executable, "-m", "mypy", "--strict", "--warn-unused-ignores", "--follow-imports=silent"]

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, strategies as st
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
@@ -53,6 +54,7 @@ def broken(document: Any, place: tuple[Any, ...], odd: Any) -> Any:
     return document
 
 
+@pytest.mark.extended
 @law()
 @given(st.data(), st.sampled_from(["0.4", "0.5", "0.6"]), st.sampled_from(sorted(CALLS)))
 def test_one_error_says_where_and_why(data: st.DataObject, version: str, call: str) -> None:

@@ -45,6 +45,7 @@ LINKS = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_the_place_of_a_system_in_the_list_means_nothing(order: tuple[int, ...]) -> None:
     """Axes, labels, added levels and conversion are those of the system that the levels end in."""

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from zarr.storage import MemoryStore
 
 import daskome
 from daskome.cli.main import main
 from daskome.ome.fingerprint import MOST_BLOCKS, checksum, parse_fingerprint, sampled
+from tests.strategies import law
 
 PLANE = np.arange(1, 100 * 120 + 1, dtype="uint16").reshape(100, 120)
 OPTIONS: dict[str, Any] = {"axes": "yx", "storage_options": {"chunks": (32, 32)}}
@@ -59,7 +60,8 @@ def test_whatever_the_codecs_it_is_what_is_read(options: dict[str, Any]) -> None
     assert daskome.verify(store, pixels=True) == []
 
 
-@settings(max_examples=30, deadline=None)
+@pytest.mark.extended
+@law(max_examples=30, derandomize=False)
 @given(data=st.data())
 def test_one_voxel_of_a_small_image_is_seen(data: st.DataObject) -> None:
     store = MemoryStore()
@@ -71,6 +73,7 @@ def test_one_voxel_of_a_small_image_is_seen(data: st.DataObject) -> None:
     assert problem.where == f"s0 y {y0}:{min(y0 + 32, 100)}, x {x0}:{min(x0 + 32, 120)}"
 
 
+@pytest.mark.extended
 def test_it_does_not_depend_on_who_writes(tmp_path: Path, tiny_blocks: None) -> None:
     found = []
     for i, image in enumerate((PLANE, da.from_array(PLANE, chunks=(7, 50)), zarr.array(PLANE, chunks=(100, 10)))):

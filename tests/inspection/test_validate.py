@@ -442,7 +442,7 @@ def test_the_table_is_long_enough() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("version", ALL)
 @pytest.mark.parametrize("kind", ["image", "plate", "layout"])
 def test_what_daskome_writes_has_no_problem(kind: str, version: str) -> None:
@@ -457,7 +457,7 @@ def test_what_daskome_writes_has_no_problem(kind: str, version: str) -> None:
     assert validate(store.store()) == []
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(16)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_what_is_broken_is_found(part: int) -> None:
     wrong = {f"{row.name}, {version}": odd for row, version in CASES[part::PARTS] if (odd := missed(row, version))}
@@ -516,7 +516,7 @@ OTHERS: dict[str, tuple[Iterable[str], Callable[[Path, str], Any]]] = {
 }
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(16)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_what_others_reject_we_reject(part: int, tmp_path: Path) -> None:
     cases = [(row, version) for row, version in CASES[part::PARTS] if row.kind != "layout"]
@@ -636,6 +636,7 @@ def replaced(value: Any, path: tuple[Any, ...], other: Any) -> Any:
     return copy
 
 
+@pytest.mark.extended
 @law(max_examples=40)
 @given(st.data(), st.sampled_from(["image", "plate", "layout"]), st.sampled_from(SINCE_4 + UNTIL_3))
 def test_random_damage_never_raises(data: st.DataObject, kind: str, version: str) -> None:

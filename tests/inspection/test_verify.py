@@ -60,7 +60,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- what is right
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize(
     ("axes", "fmt"),
     [("yx", "0.4"), ("zyx", "0.5"), ("zyx", "0.4"), ("czyx", "0.5"), ("tczyx", "0.5"), ("tczyx", "0.4")],
@@ -317,6 +317,7 @@ def test_the_copy_is_clean(copy: Path) -> None:
     assert not [path for path in copy.parent.iterdir() if path != copy]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_of_metadata_are_found_where_they_are(copy: Path, fault: str) -> None:
     change, addresses = FAULTS[fault]
@@ -356,6 +357,7 @@ def test_what_is_only_advised_against_is_no_fault(copy: Path) -> None:
     assert verify(copy) == []
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("fmt", ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6"])
 @pytest.mark.filterwarnings("ignore:OME-Zarr 0:UserWarning")
 def test_labels_and_plates_are_verified_whole(fmt: str) -> None:
@@ -372,6 +374,7 @@ def test_labels_and_plates_are_verified_whole(fmt: str) -> None:
     assert where(verify(plate, source=image)) == ["pixels"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fmt", ["0.4", "0.5"])
 def test_no_document_however_strange_makes_it_raise(fmt: str) -> None:
     """Each node of all metadata in turn is left out, or replaced by what should not be there."""
@@ -404,6 +407,7 @@ def strange(value: Any) -> Iterator[Any]:
             yield variant
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("node", ["zarr.json", "s1/zarr.json"])
 def test_strange_documents_of_nodes(tmp_path: Path, node: str) -> None:
     path = tmp_path / "image.zarr"
@@ -463,6 +467,7 @@ PIXEL_FAULTS: dict[str, tuple[Change, list[str] | None]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("fault", PIXEL_FAULTS)
 def test_faults_of_pixels_are_found_where_they_are(copy: Path, fault: str) -> None:
     change, addresses = PIXEL_FAULTS[fault]

@@ -297,7 +297,7 @@ def nodes_of(path: str) -> list[Any]:
     return list(reader.Reader(io.parse_url(path))())
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(14)
 @pytest.mark.parametrize("example", [*IMAGES, *LABELS])
 def test_an_example_is_a_valid_image(example: Example, tmp_path: Path) -> None:
     path = str(tmp_path / "a.ome.zarr")
@@ -305,6 +305,7 @@ def test_an_example_is_a_valid_image(example: Example, tmp_path: Path) -> None:
     assert not verify(path)
 
 
+@pytest.mark.sampled(15)
 @pytest.mark.parametrize("example", IMAGES)
 def test_ome_zarr_reads_what_an_example_wrote(example: Example, tmp_path: Path) -> None:
     path = str(tmp_path / "a.ome.zarr")
@@ -342,6 +343,7 @@ def test_a_scaler_takes_planes(tmp_path: Path) -> None:
     assert level_0(path).chunks == (1, 64, 64)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("method", Methods)
 def test_every_method_of_ome_zarr(method: Methods, tmp_path: Path) -> None:
     for name, given in (("enum", method), ("value", method.value)):
@@ -372,6 +374,7 @@ def test_labels(example: Example, tmp_path: Path) -> None:
         assert described["properties"] == PROPERTIES
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("example", PLATES)
 def test_plates(example: Example, tmp_path: Path) -> None:
     path = str(tmp_path / "a.zarr")

@@ -85,6 +85,7 @@ def test_ours_finds_both_valid(written: Any) -> None:
     assert [str(problem) for problem in daskome.validate(written[0]) if not problem.warning] == []
 
 
+@pytest.mark.sampled(4)
 def test_ours_finds_plates_valid(plate: Any) -> None:
     assert [str(problem) for problem in daskome.verify(plate[0], pixels=True)] == []
     assert [str(problem) for problem in daskome.validate(plate[0]) if not problem.warning] == []

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 from scipy import ndimage
 from skimage.transform import pyramid_laplacian, resize
 
 from daskome.kernels import downsample as downsampling
 from daskome.kernels.downsample import SLAB_NBYTES, downsample
 from daskome.kernels.methods import METHODS, Method, find_method
+from tests.strategies import law
 
 NAMES = ["resize", "zoom", "laplacian"]
 DTYPES = ["u1", "u2", "i2", "f4", "f8", "i8", "?"]
@@ -51,9 +52,10 @@ def in_pieces(image: np.ndarray, factors: tuple[int, ...], method: Method, windo
     return result
 
 
+@pytest.mark.sampled(4)
 @names
 @pytest.mark.parametrize("slab", [SLAB_NBYTES, 64])
-@settings(deadline=None, derandomize=True, max_examples=60)
+@law(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 60), st.integers(1, 25)),
     factors=st.tuples(st.integers(1, 4), st.integers(1, 4)),

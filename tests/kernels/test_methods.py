@@ -5,7 +5,6 @@ import pickle
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import partial
 from itertools import product
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorstore as ts
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from daskome.kernels import downsample as downsampling
 from daskome.kernels.downsample import SLAB_NBYTES, downsample
 from daskome.kernels.methods import METHODS, Method, find_method
 from daskome.kernels.rank import _ordered
+from tests.strategies import law
 
 DTYPES = [*"?bBhHefd", "i4", "u4", "i8", "u8"]
 INTEGERS = [c for c in DTYPES if np.dtype(c).kind in "iu"]
@@ -28,7 +28,6 @@ WINDOWED = [name for name in METHODS if name not in FILTERS]
 KEEPING = [name for name in METHODS if name != "laplacian"]
 ORDERED = ["median", "mode", "min", "max"]
 
-law = partial(settings, deadline=None, derandomize=True)
 in_any_slabs = pytest.mark.usefixtures("slabs")
 
 
@@ -96,6 +95,7 @@ def in_blocks(image: np.ndarray, factors: tuple[int, ...], method: Method, windo
 # ---- TensorStore
 
 
+@pytest.mark.sampled(10)
 @in_any_slabs
 @pytest.mark.parametrize("name", WINDOWED)
 @law(max_examples=120)
@@ -114,6 +114,7 @@ def test_equals_tensorstore_for_big_windows(name: str, case: SimpleNamespace) ->
     np.testing.assert_array_equal(got, tensorstore(case.image, case.factors, name), strict=True)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", WINDOWED)
 def test_equals_tensorstore_for_every_dtype(name: str) -> None:
     every_factors = [(2, 2, 2), (1, 2, 2), (2, 1, 1), (3, 5, 7), (16, 16, 16)]
@@ -144,6 +145,7 @@ def test_mean_is_exact_at_the_extremes(dtype: str, seed: int, factors: tuple[int
     np.testing.assert_array_equal(downsample(image, factors, METHODS["mean"]), exact.astype(dtype))
 
 
+@pytest.mark.sampled(4)
 @in_any_slabs
 @pytest.mark.parametrize("name", KEEPING)
 def test_a_constant_stays(name: str) -> None:
@@ -236,7 +238,7 @@ def test_floats_have_one_nan_and_one_zero() -> None:
 # ---- cuts
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(10)
 @in_any_slabs
 @pytest.mark.parametrize("name", METHODS)
 @law(max_examples=60)
@@ -256,6 +258,7 @@ def test_more_halo_than_wanted_is_ignored() -> None:
         np.testing.assert_array_equal(inner, whole[5:15, 3:8])
 
 
+@pytest.mark.sampled(4)
 @in_any_slabs
 @pytest.mark.parametrize("name", METHODS)
 @law(max_examples=15)
@@ -271,6 +274,7 @@ def test_a_chain_of_levels(name: str, case: SimpleNamespace) -> None:
 # ---- arrays of all sorts
 
 
+@pytest.mark.sampled(5)
 @in_any_slabs
 @pytest.mark.parametrize("name", METHODS)
 def test_layout_and_byte_order_do_not_matter(name: str) -> None:

@@ -34,6 +34,7 @@ def written(target: Path, way: str, chunks: int = 16) -> Path:
     return target
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("way", WAYS)
 def test_each_level_is_made_of_the_one_below_as_it_is_stored(
     way: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -51,6 +52,7 @@ def test_each_level_is_made_of_the_one_below_as_it_is_stored(
     assert daskome.verify(whole, pixels=True, source=VALUES) == []
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_voxel_that_is_none_of_theirs_is_found(way: str, tmp_path: Path) -> None:
     target = written(tmp_path / "a", way)

@@ -109,7 +109,7 @@ def undisturbed(kind: str, call: str) -> tuple[Any, dict[str, bytes]] | None:
         return None
 
 
-@pytest.mark.sampled(19)
+@pytest.mark.sampled(57)
 @pytest.mark.parametrize(("kind", "call", "key"), CASES)
 def test_what_cannot_be_read_has_no_default(kind: str, call: str, key: str) -> None:
     expected = undisturbed(kind, call)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 from numcodecs import LZ4, BitRound, Delta, get_codec
 from zarr.storage import MemoryStore, WrapperStore
 
@@ -23,9 +23,10 @@ from daskome.model.storage.layout import ZARR_V2, ZARR_V3
 from daskome.stores.objects.shards import sharding_of
 from tests.execution.test_resume import done
 from tests.laws.test_laws import random_image
+from tests.strategies import law
 from tests.written import contents, levels, lights_out
 
-RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck))
+SLOW_TO_DRAW = list(HealthCheck)
 CODECS = (
     (None, None),
     ("blosc:lz4:5:bitshuffle", "blosc:zstd:9:shuffle"),
@@ -130,7 +131,7 @@ def _codec(name: str, v2: bool) -> Any:
 
 
 @pytest.mark.usefixtures("tiny_blocks")
-@settings(RELAXED, max_examples=12)
+@law(max_examples=24, derandomize=False, suppress_health_check=SLOW_TO_DRAW)
 @given(sources())
 def test_values_bytes_and_other_levels(case: dict[str, Any]) -> None:
     check(case)
@@ -138,7 +139,7 @@ def test_values_bytes_and_other_levels(case: dict[str, Any]) -> None:
 
 @pytest.mark.extended
 @pytest.mark.usefixtures("block_size")
-@settings(RELAXED, max_examples=150)
+@law(max_examples=150, derandomize=False, suppress_health_check=SLOW_TO_DRAW)
 @given(sources())
 def test_many_values_bytes_and_other_levels(case: dict[str, Any]) -> None:
     check(case)
@@ -203,6 +204,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("wanted", "stored", "message"), REFUSED)
 def test_what_cannot_be_taken_over_is_refused_early(
     tmp_path: Path, wanted: dict[str, Any], stored: dict[str, Any], message: str
@@ -294,6 +296,7 @@ def test_each_object_is_asked_for_once(tmp_path: Path, shards: Any) -> None:
     assert contents(tmp_path / "new" / "s0" / "c") == contents(tmp_path / "old.zarr" / "c")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.usefixtures("tiny_blocks")
 @pytest.mark.parametrize("storage", [{}, {"shards": 16}])
 def test_an_interrupted_write_goes_on(tmp_path: Path, storage: dict[str, Any]) -> None:
@@ -340,6 +343,7 @@ def test_a_part_takes_only_the_chunks_that_were_planned(tmp_path: Path) -> None:
     assert daskome.verify(tmp_path / "new", source=source) == []
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("old", "new"), [*product(["0.1", "0.4", "0.5"], ["0.4", "0.5"])])
 @pytest.mark.filterwarnings("ignore:OME-Zarr 0.1", "ignore:.*OME-Zarr 0.1 has no", "ignore:.*0.1")
 def test_hierarchies(tmp_path: Path, old: str, new: str) -> None:

@@ -364,6 +364,7 @@ def said(draw: st.DrawFn) -> tuple[str, Metadata]:
     )
 
 
+@pytest.mark.extended
 @law(max_examples=300)
 @given(drawn=said())
 def test_nouns_come_back_from_every_version_as_they_were(drawn: tuple[str, Metadata]) -> None:
@@ -378,6 +379,7 @@ def test_nouns_come_back_from_every_version_as_they_were(drawn: tuple[str, Metad
     assert read_metadata(found) == nouns
 
 
+@pytest.mark.extended
 @law(max_examples=300)
 @given(drawn=said(), data=st.data())
 def test_documents_come_back_whatever_they_leave_out(drawn: tuple[str, Metadata], data: st.DataObject) -> None:

@@ -669,6 +669,7 @@ anything = st.recursive(
 )
 
 
+@pytest.mark.extended
 @law(max_examples=250)
 @given(anything, st.sampled_from(KNOWN), st.booleans())
 def test_no_json_raises(value: Any, version: str, label: bool) -> None:
@@ -686,7 +687,7 @@ def test_no_replaced_node_raises(case: tuple[str, str], data: st.DataObject) -> 
     assert all(isinstance(str(p), str) for p in find_problems(attributes, case[1]))
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize(("kind", "version"), VALID)
 def test_no_odd_value_raises(kind: str, version: str) -> None:
     attributes = document(kind, version)
@@ -703,6 +704,7 @@ def nodes(value: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
             yield from nodes(value[key], f"/{at}" if at else "")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "wrap", [lambda v: [v], lambda v: {"a": v}, lambda v: {"type": "sequence", "transformations": [v]}]
 )

@@ -42,6 +42,7 @@ for change, problem in [
 """
 
 
+@pytest.mark.extended
 def test_a_row_makes_a_version() -> None:
     """In a process of its own, as the tables of rules are made when they are imported."""
     made = subprocess.run([sys.executable, "-c", PRIVATE], capture_output=True, text=True, check=False)

@@ -390,6 +390,7 @@ def test_memory_is_positive_and_grows_with_threads(case: Case, threads: list[int
     assert replace(plan, workers=Workers(99, 2)).memory == replace(plan, workers=Workers(1, 2)).memory
 
 
+@pytest.mark.extended
 @law(max_examples=80)
 @given(case=cases(), spare=st.integers(-100, 200_000), threads=st.integers(1, 4))
 def test_a_memory_budget_is_kept_or_refused(case: Case, spare: int, threads: int) -> None:
@@ -668,6 +669,7 @@ def test_a_petabyte_is_planned_with_little_work(source: tuple[int, ...], monkeyp
     assert Counted.looks < 8_000_000  # a second
 
 
+@pytest.mark.extended
 @law(max_examples=100)
 @given(cases(), st.data())
 def test_the_bytes_of_units_are_the_sum_of_theirs(case: Case, data: Any) -> None:

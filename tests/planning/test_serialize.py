@@ -67,6 +67,7 @@ def types(value: Any) -> Any:
     return tuple(map(types, value)) if isinstance(value, tuple) else type(value)
 
 
+@pytest.mark.extended
 @law(max_examples=150)
 @given(tree=trees)
 def test_there_and_back(tree: Tree) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, reject, settings, strategies as st
+from hypothesis import HealthCheck, given, reject, strategies as st
 
 import daskome
 from daskome.cli.main import main
@@ -24,6 +24,7 @@ from daskome.planning.plan import Plan
 from daskome.planning.work import PROCESS_MEM
 from daskome.stores import journal as journals
 from tests.execution.test_resume import done
+from tests.strategies import law
 from tests.written import Counting, contents, is_image, lights_out
 
 VALUES = np.random.default_rng(0).integers(0, 2**16, (48, 48, 48)).astype("uint16")
@@ -85,7 +86,7 @@ def is_staged(image: Any, options: dict[str, Any], memory: int) -> bool:
 
 @pytest.mark.extended
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@law(max_examples=20, derandomize=False, suppress_health_check=list(HealthCheck))
 @given(case=awkward())
 def test_the_bytes_are_those_of_an_image_that_was_not_copied(
     case: Any, tmp_path_factory: pytest.TempPathFactory
@@ -104,6 +105,7 @@ def test_the_bytes_are_those_of_an_image_that_was_not_copied(
     assert (image.reads * sizes).sum() / values.size == pytest.approx(plan.amplification)
 
 
+@pytest.mark.extended
 def test_what_would_be_read_often_is_read_once(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     image = Counting(VALUES, PLANES)
     plan = daskome.write_image(image, tmp_path / "a", **TIGHT, staging=True)
@@ -112,7 +114,7 @@ def test_what_would_be_read_often_is_read_once(tmp_path: Path, undisturbed: dict
     assert contents(tmp_path / "a") == undisturbed
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(18)
 @pytest.mark.parametrize("fmt", ["0.2", "0.4", "0.6"])
 @pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 cannot store")
 def test_every_version_of_a_target(tmp_path: Path, fmt: str) -> None:
@@ -121,11 +123,13 @@ def test_every_version_of_a_target(tmp_path: Path, fmt: str) -> None:
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+@pytest.mark.extended
 def test_it_can_be_done_later(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     daskome.write_image(planes(), tmp_path / "a", **TIGHT, staging=True, compute=False).compute(scheduler="threads")
     assert contents(tmp_path / "a") == undisturbed
 
 
+@pytest.mark.extended
 def test_an_image_is_replaced(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     daskome.write_image(VALUES[:8], tmp_path / "a", **OPTIONS)
     daskome.write_image(planes(), tmp_path / "a", **TIGHT, staging=True, overwrite=True)
@@ -154,6 +158,7 @@ def test_no_reader_takes_the_copy_for_an_image(tmp_path: Path) -> None:
     assert "staging" not in CliRunner().invoke(main, ["info", str(tmp_path / "a")]).output
 
 
+@pytest.mark.extended
 def test_parts_go_by_way_of_it_too(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     plan = begun(tmp_path / "a")
     assert daskome.status(tmp_path / "a").stages[0].nbytes == VALUES.nbytes
@@ -171,7 +176,7 @@ def test_a_store_that_deletes_nothing_is_refused(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("name", ["labels", "plate"])
 def test_labels_and_plates_have_copies_of_their_own(tmp_path: Path, name: str) -> None:
     def write(folder: Path, **options: Any) -> Any:
@@ -190,7 +195,7 @@ def test_labels_and_plates_have_copies_of_their_own(tmp_path: Path, name: str) -
 # ---- resume
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("after", [9, 24 + 9], ids=["copying", "reading the copy"])
 @pytest.mark.parametrize("again", [{"staging": True, **TIGHT}, OPTIONS], ids=["with", "without"])
 def test_a_resumed_image_has_the_bytes_of_an_undisturbed_one(
@@ -212,6 +217,7 @@ def test_an_image_that_changed_meanwhile_is_refused(tmp_path: Path) -> None:
         daskome.write_image(other, tmp_path / "a", **TIGHT, staging=True, resume=True)
 
 
+@pytest.mark.extended
 def test_a_finished_image_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     daskome.write_image(planes(), tmp_path / "a", **TIGHT, staging=True)
     before = contents(tmp_path / "a")
@@ -257,6 +263,7 @@ def test_what_fits_is_not_copied(image: Any) -> None:
     assert "staging" not in repr(daskome.plan_image(image, **TIGHT))
 
 
+@pytest.mark.extended
 def test_what_does_not_fit_is_refused_and_a_copy_offered_where_it_would_help() -> None:
     image = planes() + 1  # computed: some planes at a time
     with pytest.raises(ValueError, match=r"needs 72.8 KiB of memory, but a thread has 34.2 KiB; give memory="):
@@ -268,7 +275,7 @@ def test_what_does_not_fit_is_refused_and_a_copy_offered_where_it_would_help() -
         daskome.plan_image(planes(), **OPTIONS, memory=PROCESS_MEM + 2000, staging=True)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("computed", [False, True])
 def test_what_an_error_or_a_plan_offers_can_be_had(computed: bool) -> None:
     image, offers = planes() + 1 if computed else planes(), 0
@@ -283,6 +290,7 @@ def test_what_an_error_or_a_plan_offers_can_be_had(computed: bool) -> None:
     assert offers
 
 
+@pytest.mark.extended
 def test_the_command_knows_it(tmp_path: Path) -> None:
     zarr.create_array(tmp_path / "in.zarr", data=VALUES, chunks=PLANES)
     options = ["--chunks", "8", "--scale-factors", "2,4", "--memory", str(PROCESS_MEM + 200_000), "--threads", "2"]

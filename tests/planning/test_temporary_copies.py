@@ -10,14 +10,14 @@ import dask
 import numpy as np
 import pytest
 import zarr
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 import daskome
 from daskome.model import limits
 from daskome.planning.plan import Plan
 from daskome.planning.work import PROCESS_MEM, Workers
 from daskome.stores import journal as journals
-from tests.strategies import volume
+from tests.strategies import law, volume
 from tests.written import contents, is_image, lights_out
 
 VALUES = np.random.default_rng(0).integers(0, 2**16, (32, 16, 16)).astype("uint16")
@@ -78,8 +78,9 @@ def images(draw: st.DrawFn) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
     return values.astype(dtype), {"scale_factors": factors, "method": method, "storage_options": options}
 
 
+@pytest.mark.extended
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@law(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(image=images())
 def test_the_bytes_are_those_without(
     image: tuple[np.ndarray[Any, Any], dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
@@ -99,7 +100,7 @@ def test_no_level_is_read_again(tmp_path: Path, expected: dict[str, bytes]) -> N
     assert contents(tmp_path / "a") == expected
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(18)
 @pytest.mark.parametrize("fmt", ["0.2", "0.4", "0.6"])
 @pytest.mark.filterwarnings("ignore:OME-Zarr 0.2 cannot store")
 def test_every_version_of_a_target(tmp_path: Path, fmt: str) -> None:
@@ -153,6 +154,7 @@ def test_it_can_be_done_later(tmp_path: Path, expected: dict[str, bytes]) -> Non
     assert contents(tmp_path / "a") == expected
 
 
+@pytest.mark.extended
 def test_a_plate_has_copies_for_each_image(tmp_path: Path) -> None:
     wells = {"A/1": VALUES, "B/2": VALUES + 1}
     plan = daskome.write_plate(wells, tmp_path / "a", **OPTIONS)
@@ -163,6 +165,7 @@ def test_a_plate_has_copies_for_each_image(tmp_path: Path) -> None:
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+@pytest.mark.extended
 def test_levels_are_added_by_way_of_it(tmp_path: Path) -> None:
     chunks: dict[str, Any] = {"storage_options": {"chunks": 4}}
     daskome.write_image(VALUES, tmp_path / "a", [2], **chunks)
@@ -178,6 +181,7 @@ def test_a_zip_file_can_delete_nothing_and_has_none(tmp_path: Path) -> None:
         assert not [name for name in file.namelist() if "staging" in name]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("after", [4, 17], ids=["leaving", "reading"])
 def test_a_resumed_image_has_the_bytes_of_an_undisturbed_one(
     tmp_path: Path, expected: dict[str, bytes], after: int

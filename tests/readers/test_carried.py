@@ -330,6 +330,7 @@ def test_imaris(tmp_path):
 SHOWN = [{"label": "DAPI", "color": "00FF00", "window": (0, 255, 3, 77)}, {"label": "GFP", "color": "FF00FF"}]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("old", "new"), [*product(("0.2", "0.4", "0.6"), ("0.1", "0.4", "0.5"))])
 def test_an_image_written_again_in_any_version(tmp_path, old, new):
     daskome.write_image(CZYX[:, 0], tmp_path / "a.zarr", [2], "kidney", axes="cyx", channels=SHOWN, fmt=old)
@@ -422,6 +423,7 @@ def test_axes_types_are_those_of_names():
     assert set(TYPES.values()) == {"time", "channel", "space"}
 
 
+@pytest.mark.extended
 def test_many_images_that_lack_the_same_are_named_once(tmp_path):
     for i in range(5):
         daskome.write_image(CZYX[0, 0], tmp_path / f"{i}.zarr", None, axes="yx", labels={"cells": CZYX[0, 0]})

@@ -537,6 +537,7 @@ def test_nifti(tmp_path, suffix, dtype, kind):
     check(source, array.T)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32", "float64"])
 @pytest.mark.parametrize("scaling", [(0.5, 0), (1, -1024), (2.5, 3), (np.nan, np.nan), (1, 0)])
@@ -698,6 +699,7 @@ def test_threads(files):
             np.testing.assert_array_equal(part, VOLUME[tuple(slice(*span) for span in region)])
 
 
+@pytest.mark.extended
 def test_processes(files):
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         for found in process.map(pixels, files):

@@ -71,6 +71,7 @@ def test_a_server_with_two_slots_loses_nothing(ceph: S3, at_once: int) -> None:
     assert set(stored.values()) == {data}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("faults", [Faults(errors=0.3), Faults(drops=0.3), Faults(hangs=0.1)], ids=str)
 def test_trouble_in_passing_is_outlasted(s3: S3, proxy: Proxy, faults: Faults) -> None:
     way = {**s3.at(proxy.endpoint).options, "config_kwargs": {"read_timeout": 0.25}}
@@ -136,6 +137,7 @@ def test_huge_objects_are_sent_in_parts(s3: S3, proxy: Proxy, monkeypatch: pytes
     assert got(store, "c") == data
 
 
+@pytest.mark.extended
 def test_what_is_below_a_path_is_deleted_with_one_request(s3: S3, proxy: Proxy) -> None:
     store = opened(f"s3://{s3.bucket()}/a", s3.at(proxy.endpoint).options)
     put(store, [*(f"c/{n}" for n in range(30)), "cc", "d/e"], b"1")
@@ -183,6 +185,7 @@ def test_nobody_signs_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, s3: S3
         daskome.write_image(VALUES, "s3://bucket/a", fs_options={"endpoint_url": s3.endpoint}, **OPTIONS)
 
 
+@pytest.mark.extended
 def test_credentials_of_the_environment_and_of_a_profile(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ceph: S3
 ) -> None:
@@ -230,6 +233,7 @@ def users_store(s3: S3, bucket: str, prefix: str | None) -> ObjectStore[Any]:
     return ObjectStore(of_obstore)
 
 
+@pytest.mark.extended
 def test_stores_of_obstore_are_written(tmp_path: Path, s3: S3) -> None:
     bucket = s3.bucket()
     daskome.write_image(VALUES, tmp_path / "a", **OPTIONS)
@@ -249,6 +253,7 @@ def test_stores_of_obstore_are_written(tmp_path: Path, s3: S3) -> None:
     assert s3.contents(f"s3://{bucket}/a") == contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+@pytest.mark.extended
 def test_a_target_inside_its_source_is_refused_whoever_opens_which(s3: S3) -> None:
     bucket = s3.bucket()
     url = f"s3://{bucket}/a"
@@ -302,6 +307,7 @@ def test_a_forked_process_is_told_and_opens_anew_without(s3: S3) -> None:
     assert answers.get() == "ExactPathStore"
 
 
+@pytest.mark.extended
 def test_little_is_imported_and_only_for_a_bucket() -> None:
     code = "import sys, daskome; from daskome.stores.location import locate; locate('/tmp/a'); print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -39,7 +39,7 @@ def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield server
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(32)
 @pytest.mark.parametrize("case", CASES)
 def test_the_bytes_are_those_on_disk(
     tmp_path: Path, cloud: Cloud, case: str, tiny_blocks: None, opened_by: str
@@ -57,6 +57,7 @@ def test_the_bytes_are_those_on_disk(
     assert daskome.verify(url, pixels=True, source=VALUES, fs_options=cloud.options) == []
 
 
+@pytest.mark.extended
 def test_a_failed_image_is_resumed_there_and_says_no_secret(
     tmp_path: Path, cloud: Cloud, tiny_blocks: None, opened_by: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_failed_image_is_resumed_there_and_says_no_secret(
     assert cloud.contents(url) == contents(tmp_path / "a.ome.zarr")
 
 
+@pytest.mark.extended
 def test_a_program_ends_without_a_word(cloud: Cloud) -> None:
     write = f"daskome.write_image(numpy.ones((8, 8)), {cloud.url()!r} + '/a', [2], fs_options={cloud.options!r})"
     ended = subprocess.run([sys.executable, "-c", f"import daskome, numpy; {write}"], capture_output=True, text=True)

@@ -104,6 +104,7 @@ def words_of(options: dict[str, Any]) -> list[str]:
     return [f"--in-option={key}={json.dumps(value)}" for key, value in options.items()]
 
 
+@pytest.mark.sampled(2)
 def test_no_step_of_a_batch_tells(
     tmp_path: Path, web: Web, way: Way, tiny_blocks: None, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -28,6 +28,7 @@ def far(_far: Distance) -> Distance:
     return _far
 
 
+@pytest.mark.extended
 def test_it_changes_nothing(s3: S3, far: Distance) -> None:
     fs, bucket, data = s3.at(far.endpoint).filesystem(), s3.bucket(), os.urandom(3 * 2**20)
     for key in ("a b/c+d=%", "s0/c/0/0/0", "s0/zarr.json", ".daskome/current"):

@@ -33,7 +33,7 @@ def image() -> da.Array:
     return da.from_array(VALUES, chunks=16)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     "options",
     [
@@ -67,6 +67,7 @@ def test_what_is_there_stays_where_it_is_made_unless_there(s3: S3) -> None:
     assert found.to_bytes() == b"first"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("name", "other"), [("st*r", "star"), ("q?m", "qum"), ("br[0-9]", "br5")])
 def test_a_name_is_no_pattern(tmp_path: Path, s3: S3, name: str, other: str) -> None:
     """What is deleted lies at the path, and not at others that it would match."""
@@ -111,6 +112,7 @@ def test_a_plate_and_its_upgrade(tmp_path: Path, s3: S3) -> None:
     assert s3.contents(url) == contents(tmp_path / "p")
 
 
+@pytest.mark.extended
 def test_a_store_that_the_caller_opened(tmp_path: Path, s3: S3) -> None:
     url = f"s3://{s3.bucket()}/a"
     daskome.write_image(image(), tmp_path / "a", **OPTIONS)
@@ -147,6 +149,7 @@ def test_parts_there_with_options_of_their_own(tmp_path: Path, s3: S3, tiny_bloc
     assert s3.contents(url) == contents(tmp_path / "a")
 
 
+@pytest.mark.extended
 def test_a_plan_there_opens_no_file_here_unless_it_is_named(tmp_path: Path, s3: S3) -> None:
     np.save(tmp_path / "source.npy", VALUES)
     url, other = f"s3://{s3.bucket()}/a", f"s3://{s3.bucket()}/source"
@@ -180,6 +183,7 @@ def test_a_wrong_secret_is_an_early_error(ceph: S3) -> None:
     assert ceph.contents(url) == {}
 
 
+@pytest.mark.extended
 def test_secrets_are_nowhere(s3: S3, proxy: Proxy, tiny_blocks: None, caplog: pytest.LogCaptureFixture) -> None:
     url = f"s3://{s3.bucket()}/a"
     way = s3.at(proxy.endpoint)
@@ -195,6 +199,7 @@ def test_secrets_are_nowhere(s3: S3, proxy: Proxy, tiny_blocks: None, caplog: py
     assert not [path for path, data in stored.items() if s3.secret.encode() in data or s3.key.encode() in data]
 
 
+@pytest.mark.extended
 def test_a_permanent_fault_names_the_unit_and_resume_completes_once_it_is_lifted(
     tmp_path: Path, s3: S3, proxy: Proxy, tiny_blocks: None
 ) -> None:
@@ -245,6 +250,7 @@ def test_patience_is_a_default_that_the_caller_changes_by_the_key(monkeypatch: p
     assert told["retries"]["total_max_attempts"] > 1
 
 
+@pytest.mark.extended
 def test_few_requests_are_made_and_levels_ask_for_one_document_each(s3: S3, proxy: Proxy) -> None:
     way, counts = s3.at(proxy.endpoint), {}
     for levels in (2, 5):

@@ -62,6 +62,7 @@ def in_closure(stored: Any) -> da.Array:
 # ---- where they are stored
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "make",
     [
@@ -114,6 +115,7 @@ def test_other_images_are_stored_nowhere(image: Any) -> None:
     assert stored_at(as_source(image)) == []
 
 
+@pytest.mark.extended
 def test_a_graph_of_a_million_tasks_is_not_walked() -> None:
     task = [[("other", i, j) for i in range(300)] for j in range(300)]
     graph = {("x", i, 0): (np.block, task) for i in range(10**6)}
@@ -246,6 +248,7 @@ def mapped_nbytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssFile"))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is asked of Linux")
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_a_memory_map_does_not_fill_memory(tmp_path: Path, order: Any) -> None:

@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from zarr.storage import MemoryStore
 
 import daskome
@@ -19,6 +19,7 @@ from daskome.sources import ahead
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
 from daskome.stores import kinds
+from tests.strategies import law
 
 VALUES = np.arange(12**3, dtype="uint16").reshape(12, 12, 12)
 
@@ -52,8 +53,9 @@ def stored(store: MemoryStore, chunks: int = 4) -> zarr.Array[Any]:
     return array
 
 
+@pytest.mark.extended
 @given(st.integers(1, 6), st.tuples(*[st.integers(1, 12)] * 3), st.integers(0, 5))
-@settings(max_examples=25, deadline=None)
+@law(max_examples=25, derandomize=False)
 def test_the_same_pixels_and_each_piece_once(n: int, read: tuple[int, int, int], first: int) -> None:
     store = Slow()
     piece = source_piece(as_source(stored(store)), ((first, 12), (0, 12), (4, 11)), read)
@@ -88,6 +90,7 @@ def test_an_image_and_its_levels_are_fetched_ahead(far: None, tiny_blocks: None,
     assert store.most > 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("shape", "chunks", "written", "method"),
     [

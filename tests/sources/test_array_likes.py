@@ -101,6 +101,7 @@ KINDS: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("axes", ["yx", "tczyx"])
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 def test_it_is_written(make: Callable[[], Any], axes: str) -> None:

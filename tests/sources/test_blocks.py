@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import zarr
 from dask.highlevelgraph import HighLevelGraph
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from zarr.storage import MemoryStore
 
 import daskome
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
 from daskome.sources.presence import check_travels
+from tests.strategies import law
 
 PLANE = np.arange(1, 33, dtype="uint16").reshape(4, 8)
 
@@ -103,6 +104,7 @@ WRONG: dict[str, Any] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("block", WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("rows", [(0, 8), (4, 8), (5, 7)], ids=["all", "a block", "a part of a block"])
@@ -127,7 +129,7 @@ def test_the_block_and_its_key_are_named() -> None:
         source_piece(as_source(graph(PLANE[:1])), ((4, 8), (0, 8)), (4, 8)).compute(scheduler="sync")
 
 
-@settings(max_examples=50, deadline=None)
+@law(max_examples=50, derandomize=False)
 @given(data=st.data())
 def test_pieces_of_any_dask_image_are_its_parts(data: st.DataObject) -> None:
     shape = data.draw(st.tuples(*[st.integers(1, 12)] * 3))
@@ -171,6 +173,7 @@ def extended(*cases: Any) -> list[Any]:
     return [pytest.param(case, marks=pytest.mark.extended) for case in cases]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", [*DECLARED[:3], *extended(*DECLARED[3:])])
 @pytest.mark.parametrize("later", list(LATER))
 def test_blocks_are_checked_before_they_are_cut(kind: Callable[[Any], Any], later: str) -> None:
@@ -196,6 +199,7 @@ HIDING: dict[str, Callable[[da.Array], da.Array]] = {
 }
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("kind", [*DECLARED, cut, cut_inline])
 @pytest.mark.parametrize("block", ["one row", *extended("a scalar", "one dimension", "floats", "None")])
 @pytest.mark.parametrize("later", list(HIDING))
@@ -271,6 +275,7 @@ def assigned(image: da.Array, _: da.Array) -> da.Array:
     return copy
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", list(honest()))
 def test_graphs_whose_blocks_are_what_dask_says_are_written(kind: str) -> None:
     """Dask says of some arrays inside its graphs what is not true of their blocks."""

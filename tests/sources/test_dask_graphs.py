@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import zarr
 from dask.core import get_dependencies
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 import daskome
 from daskome.sources.adapt import as_source
 from daskome.sources.dask_graphs import compute_shared, materialize, restrict, shared_keys, subgraph
 from daskome.sources.views import expand_axes
+from tests.strategies import law
 from tests.written import contents
 
 CHUNKS = (8, 16, 16)
@@ -51,8 +52,9 @@ IMAGES = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", IMAGES)
-@settings(deadline=None, max_examples=10)
+@law(max_examples=10, derandomize=False)
 @given(data=st.data())
 def test_a_cone_is_closed_and_has_the_same_values(name: str, data: Any) -> None:
     array = IMAGES[name]()
@@ -125,6 +127,7 @@ def test_what_all_units_need_is_computed_once(tmp_path: Path, way: str, request:
     assert contents(tmp_path / "a.zarr") == contents(tmp_path / "b.zarr")
 
 
+@pytest.mark.extended
 def test_a_plan_says_what_its_units_share() -> None:
     chunks = {"storage_options": {"chunks": CHUNKS}}
     assert "1 result that all units need: computed once, before them" in str(

@@ -6,12 +6,13 @@ from itertools import accumulate, pairwise, product
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 import daskome
 from daskome.sources.adapt import as_source
 from daskome.sources.joined import Joined
 from daskome.sources.provenance import stored_at
+from tests.strategies import law
 
 LENGTHS = st.lists(st.integers(1, 3), min_size=1, max_size=4)
 
@@ -28,7 +29,7 @@ def joined(draw):
     return whole, Joined(parts, blocks, whole.dtype, added)
 
 
-@settings(deadline=None)
+@law(derandomize=False)
 @given(data=st.data(), pair=joined())
 def test_any_region_is_that_of_the_whole(data, pair):
     whole, array = pair

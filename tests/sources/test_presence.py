@@ -66,6 +66,7 @@ RELATIVE: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("make", RELATIVE.values(), ids=RELATIVE)
 def test_a_relative_path_means_what_it_meant_when_it_was_given(
     here: Path, make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
@@ -84,6 +85,7 @@ def test_so_does_a_relative_target(here: Path, monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(zarr.open_array(here / "out.zarr/s0")[...], VALUES)
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("make", RELATIVE.values(), ids=RELATIVE)
 def test_workers_in_another_folder_read_it(here: Path, make: Callable[[], Any], client: Client) -> None:
     before = client.run(os.getcwd)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 import daskome
 from daskome.cli.main import main
@@ -17,11 +17,13 @@ from daskome.model.source import StoredChunks
 from daskome.planning.plan import Plan
 from daskome.sources.adapt import as_source
 from daskome.sources.stored_chunks import count_chunks
+from tests.strategies import law
 
 ONES = np.ones((40, 50), "uint8")
 
 
-@settings(max_examples=15, deadline=None)
+@pytest.mark.extended
+@law(max_examples=15, derandomize=False)
 @given(data=st.data(), zarr_format=st.sampled_from([2, 3]), path=st.sampled_from(["", "a", "a/b"]))
 def test_every_chunk_that_is_stored_is_counted(data: st.DataObject, zarr_format: Any, path: str) -> None:
     store = zarr.storage.MemoryStore()

@@ -51,6 +51,7 @@ def test_a_source_that_is_a_level_of_the_image_to_be_replaced_is_kept(tmp_path: 
     assert contents(tmp_path / "a") == before
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fmt", ["0.4", "0.5"])
 def test_a_source_in_the_target_that_is_not_touched_stays(tmp_path: Path, fmt: str) -> None:
     group = zarr.create_group(tmp_path / "a", zarr_format=2 if fmt == "0.4" else 3)
@@ -163,6 +164,7 @@ def plate(target: Any, factors: list[int], overwrite: bool = False) -> None:
     daskome.write_plate({"A/1": [CUBE, CUBE]}, target, factors, axes="zyx", overwrite=overwrite)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("write", [with_labels, plate])
 def test_levels_in_groups_below_go_too_after_a_kill(tmp_path: Path, write: Callable[..., None]) -> None:
     """Each group's mark lists its own levels, by their paths in it, whatever groups lie below or beside it."""
@@ -197,6 +199,7 @@ class Dark(WrapperStore[LocalStore]):
         self.left -= 1
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("write", [with_labels, plate])
 def test_killed_among_the_first_documents_it_is_written_anew(tmp_path: Path, write: Callable[..., None]) -> None:
     """A folder with groups in it has a group of its own: else it would be taken for somebody else's."""
@@ -210,6 +213,7 @@ def test_killed_among_the_first_documents_it_is_written_anew(tmp_path: Path, wri
         assert contents(folder) == contents(tmp_path / "calm"), documents
 
 
+@pytest.mark.extended
 def test_what_came_between_planning_and_computing_is_seen(tmp_path: Path) -> None:
     first = daskome.write_image(CUBE, tmp_path / "a", [2], compute=False)
     second = daskome.write_image(CUBE + 1, tmp_path / "a", [2], compute=False)
@@ -220,6 +224,7 @@ def test_what_came_between_planning_and_computing_is_seen(tmp_path: Path) -> Non
     np.testing.assert_array_equal(levels(tmp_path / "a")[0], CUBE)
 
 
+@pytest.mark.extended
 def test_a_delayed_tries_again_and_names_what_fails(tmp_path: Path) -> None:
     tries: list[int] = []
 
@@ -235,6 +240,7 @@ def test_a_delayed_tries_again_and_names_what_fails(tmp_path: Path) -> None:
     assert not is_image(tmp_path / "a")
 
 
+@pytest.mark.extended
 def test_a_delayed_of_a_persisted_image_and_stores_in_memory(tmp_path: Path, client: Client) -> None:
     image = da.from_array(CUBE, chunks=10).persist()
     daskome.write_image(image, tmp_path / "a", [2], compute=False).compute()

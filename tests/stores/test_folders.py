@@ -59,7 +59,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(15)
 @pytest.mark.parametrize("wrapped", [LocalStore, lambda folder: LoggingStore(LocalStore(folder))], ids=["", "logging"])
 @pytest.mark.parametrize(
     ("call", "linked"),

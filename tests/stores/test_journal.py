@@ -83,6 +83,7 @@ def test_what_a_unit_reads_to_see_whether_it_is_wanted_does_not_grow_with_the_pl
     assert store.nbytes == len(begun.journal.id)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("old", [False, True], ids=["this version", "version 0.1"])
 def test_killed_at_any_change_either_a_whole_run_is_current_or_none(old: bool) -> None:
     """Law: whoever asks the journal is told the same as every unit, and an old run is never current again."""

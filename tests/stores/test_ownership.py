@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore, StorePath
@@ -24,6 +24,7 @@ from daskome.stores.ownership.owned_store import JOURNAL_FOLDER, delete_partial_
 from daskome.stores.ownership.owner import DEAD_AFTER, Owner, this_process
 from daskome.stores.ownership.taking import claimed, take
 from tests.cuboid import OPTIONS, VALUES
+from tests.strategies import law
 
 DATA = default_buffer_prototype().buffer.from_bytes(b"voxels")
 
@@ -291,7 +292,7 @@ JSONS = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=30)
+@law(max_examples=30, derandomize=False)
 @given(changes=st.dictionaries(st.sampled_from([*Owner.__dataclass_fields__, "other"]), JSONS), rest=JSONS)
 def test_claims_of_strangers_are_data(changes: dict[str, Any], rest: Any) -> None:
     """Whatever lies there is an owner that can be named and judged, or none."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import given, strategies as st
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
@@ -35,6 +36,7 @@ def ask(store: Any, verb: str, key: str, number: int = 0) -> Any:
     return sync(getattr(store, verb)(key))
 
 
+@pytest.mark.extended
 @given(st.lists(WAYS, max_size=30))
 def test_it_gives_what_the_store_gives(asked: list[tuple[str, str]]) -> None:
     plain, inner = MemoryStore(), MemoryStore()

@@ -120,6 +120,7 @@ def check_valid(folder: Path, version: str, models: dict[str, str]) -> None:
             yaozarrs.validate_zarr_store(str(folder / path))
 
 
+@pytest.mark.extended
 def test_a_plate_goes_to_shards_and_back(tmp_path: Path) -> None:
     old, new, back = make_plate(tmp_path / "old.zarr"), tmp_path / "new.zarr", tmp_path / "back.zarr"
     daskome.transcode(old, new, fmt="0.5", storage_options={"chunks": 16, "shards": 32})
@@ -138,7 +139,7 @@ def test_a_plate_goes_to_shards_and_back(tmp_path: Path) -> None:
 # ---- any version
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(40)
 @pytest.mark.parametrize(("old", "new"), [*product(VERSIONS, VERSIONS)])
 def test_any_version_to_any_other_and_back(old: str, new: str) -> None:
     """What newer versions alone have a place for is kept, and restored; only version numbers and axes differ."""
@@ -228,6 +229,7 @@ def test_levels_of_others_stay_as_they_are(tmp_path: Path) -> None:
     assert daskome.read(new).scale == daskome.read(old).scale == {"c": 1, "y": 0.5, "x": 0.5}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fmt", ["0.4", "0.5"])
 def test_levels_can_be_made_anew(tmp_path: Path, fmt: str) -> None:
     old, new, direct = make_image(tmp_path / "old.zarr"), tmp_path / "new.zarr", tmp_path / "direct.zarr"
@@ -248,6 +250,7 @@ def test_labels_follow_levels_that_are_made_anew(tmp_path: Path) -> None:
     assert len(levels(new)) == len(levels(new / "labels/cells")) > 2
 
 
+@pytest.mark.extended
 def test_chunks_shards_and_codecs(tmp_path: Path) -> None:
     old = make_image(tmp_path / "old.zarr", "0.5")
     daskome.transcode(old, tmp_path / "a.zarr", storage_options={"shards": 32, "compressors": "zstd:5"})
@@ -266,6 +269,7 @@ def test_chunks_shards_and_codecs(tmp_path: Path) -> None:
 # ---- collections
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("series", [("0", "1"), None])
 def test_a_collection_of_bioformats2raw(tmp_path: Path, series: tuple[str, ...] | None) -> None:
     old, new = make_collection(tmp_path / "old.zarr", series=series), tmp_path / "new.zarr"
@@ -295,6 +299,7 @@ def test_a_collection_says_that_it_is_unfinished(tmp_path: Path) -> None:
 # ---- like any plan
 
 
+@pytest.mark.extended
 def test_resume_leaves_the_same_bytes(tmp_path: Path) -> None:
     old, whole, new = make_plate(tmp_path / "old.zarr"), tmp_path / "whole.zarr", tmp_path / "new.zarr"
     daskome.transcode(old, whole)
@@ -304,6 +309,7 @@ def test_resume_leaves_the_same_bytes(tmp_path: Path) -> None:
     assert contents(whole) == contents(new)
 
 
+@pytest.mark.extended
 def test_parts_of_a_batch(tmp_path: Path) -> None:
     old, whole, new = make_plate(tmp_path / "old.zarr"), tmp_path / "whole.zarr", tmp_path / "new.zarr"
     daskome.transcode(old, whole)
@@ -333,6 +339,7 @@ def test_later(tmp_path: Path) -> None:
     check_same(old, new)
 
 
+@pytest.mark.extended
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     old, new = make_plate(tmp_path / "old.zarr"), tmp_path / "new.zarr"
     plan = daskome.transcode(old, new, dry_run=True)
@@ -360,6 +367,7 @@ def test_memory_is_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "new.zarr").exists()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("make", [make_image, make_plate])
 def test_into_a_zip_file(tmp_path: Path, make: Any) -> None:
     old = make(tmp_path / "old.zarr")
@@ -422,7 +430,7 @@ def test_what_is_left_behind_is_named(tmp_path: Path) -> None:
     assert "tables" not in attributes_of(new)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("path", "message"),
     [
@@ -453,6 +461,7 @@ def test_an_unfinished_source(tmp_path: Path) -> None:
         daskome.transcode(tmp_path / "old.zarr", tmp_path / "new.zarr")
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -470,6 +479,7 @@ def test_arguments_that_cannot_be(tmp_path: Path, arguments: dict[str, Any], mes
     assert not (tmp_path / "new.zarr").exists()
 
 
+@pytest.mark.extended
 def test_targets_that_cannot_be(tmp_path: Path) -> None:
     image, plate = make_image(tmp_path / "image.zarr"), make_plate(tmp_path / "plate.zarr")
     before = contents(tmp_path)
@@ -501,6 +511,7 @@ def run(*arguments: Any) -> Any:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
+@pytest.mark.extended
 def test_the_command_writes_all_of_it(tmp_path: Path) -> None:
     old, new = make_plate(tmp_path / "old.zarr"), tmp_path / "new.zarr"
     planned = run("plan", old, new, "--shards", 32)
@@ -536,6 +547,7 @@ def test_the_command_writes_the_image_alone(tmp_path: Path) -> None:
     assert daskome.read(new).scale == {"c": 1, "y": 0.5, "x": 7}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -129,7 +129,7 @@ def read_by_others(folder: Path, version: str) -> None:
 WRITERS = {"image": write_cells, "plate": write_plate}
 
 
-@pytest.mark.sampled(9)
+@pytest.mark.sampled(45)
 @pytest.mark.parametrize("kind", WRITERS)
 @pairs
 def test_pixels_and_chunk_files_stay_and_everybody_finds_it_valid(
@@ -149,7 +149,7 @@ def test_pixels_and_chunk_files_stay_and_everybody_finds_it_valid(
     assert old != any(folder.rglob("zarr.json"))
 
 
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(28)
 @pairs
 def test_it_is_what_would_have_been_written(tmp_path: Path, source: str, target: str) -> None:
     """All attributes of all groups, and the pixel sizes that older versions only keep."""
@@ -162,7 +162,7 @@ def test_it_is_what_would_have_been_written(tmp_path: Path, source: str, target:
     assert read_multiscale(attributes(tmp_path / "a")).placed[0].scale == sizes[0]
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(15)
 @pytest.mark.parametrize("axes", ["yx", "zyx", "czyx"])
 @pytest.mark.parametrize(("source", "target"), [("0.3", "0.5"), ("0.4", "0.3"), ("0.4", "0.6"), ("0.5", "0.6")])
 def test_fewer_axes(tmp_path: Path, axes: str, source: str, target: str) -> None:
@@ -288,6 +288,7 @@ def test_no_group_is_new_before_its_levels_and_the_root_is_last() -> None:
     assert work.deletes[:2] == ((".zgroup",), (".zattrs",))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_readers_of_one_format_see_it_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, zarr_format: int) -> None:
     monkeypatch.setattr(tree, "REQUESTS_AT_ONCE", 1)
@@ -326,7 +327,7 @@ def test_a_half_done_conversion_to_v3_is_not_turned_into_another_of_v2(monkeypat
 # ---- others' things
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(24)
 @pairs
 def test_attributes_of_others_stay(tmp_path: Path, source: str, target: str) -> None:
     write_cells(tmp_path / "a", source)
@@ -362,7 +363,7 @@ def test_groups_and_arrays_of_others_come_along_or_stay_as_they_are(tmp_path: Pa
     assert not (tmp_path / "a/tables/zarr.json").exists()
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("source", "target"), [("0.2", "0.4"), ("0.4", "0.3"), ("0.5", "0.6"), ("0.6", "0.5")])
 def test_consolidated_metadata_follow(tmp_path: Path, source: str, target: str) -> None:
     write_cells(tmp_path / "a", source)
@@ -385,6 +386,7 @@ def test_consolidated_metadata_of_v2_go_with_it(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob(".z*"))
 
 
+@pytest.mark.extended
 def test_a_bioformats2raw_layout(tmp_path: Path) -> None:
     root = zarr.create_group(tmp_path / "a", zarr_format=2, attributes={"bioformats2raw.layout": 3})
     root.create_group("OME", attributes={"series": ["0", "1"]})
@@ -428,6 +430,7 @@ def test_a_hierarchy_of_several_versions_becomes_one(tmp_path: Path) -> None:
     validate(tmp_path / "a", "0.4", "image")
 
 
+@pytest.mark.extended
 def test_names_of_axes_are_put_on_arrays(tmp_path: Path) -> None:
     write_cells(tmp_path / "a", "0.4", "zyx")
     for document in (tmp_path / "a").glob("s?/.zattrs"):
@@ -527,7 +530,7 @@ REFUSALS: list[tuple[Any, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize(("write", "target", "message"), REFUSALS)
 def test_refused_before_anything_is_written(tmp_path: Path, write: Any, target: str, message: str) -> None:
     write(tmp_path / "a")
@@ -542,6 +545,7 @@ def test_nothing_there(tmp_path: Path) -> None:
         daskome.convert_metadata(tmp_path / "a", "0.5")
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("path", ["labels/nuclei", "labels"])
 @pytest.mark.parametrize("store", ["path", "store", "url"])
 def test_a_part_of_a_hierarchy_is_refused_and_the_root_named(tmp_path: Path, path: str, store: str) -> None:
@@ -577,7 +581,7 @@ def test_read_only_stores_are_refused(tmp_path: Path) -> None:
     assert daskome.convert_metadata(LocalStore(tmp_path / "a", read_only=True), "0.5", dry_run=True)
 
 
-@pytest.mark.sampled(9)
+@pytest.mark.sampled(45)
 @pytest.mark.parametrize("kind", WRITERS)
 @pairs
 def test_a_dry_run_tells_the_same_and_changes_nothing(tmp_path: Path, kind: str, source: str, target: str) -> None:
@@ -588,6 +592,7 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(tmp_path: Path, kind: str,
     assert daskome.convert_metadata(tmp_path / "a", target) == told
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("target", ["0.3", "0.5"])
 def test_stores_in_memory_and_open_groups(tmp_path: Path, target: str) -> None:
     url = f"memory://{tmp_path.name}/b.ome.zarr"

@@ -310,6 +310,7 @@ def through(metadata: Metadata, shapes: Shapes, versions: list[str]) -> tuple[Me
     return found, told
 
 
+@pytest.mark.extended
 @law(max_examples=60)
 @given(wholes(st.just("tczyx")), st.lists(st.sampled_from(NAMES), min_size=1, max_size=6))
 def test_five_axes_come_back_from_any_versions(whole: Any, versions: list[str]) -> None:
@@ -318,6 +319,7 @@ def test_five_axes_come_back_from_any_versions(whole: Any, versions: list[str]) 
     assert (found, told) == (stored("0.6", metadata), [])
 
 
+@pytest.mark.extended
 @law(max_examples=60)
 @given(wholes(), st.lists(st.sampled_from(["0.3", "0.4", "0.5", "0.6"]), min_size=1, max_size=6))
 def test_any_axes_come_back_from_versions_that_have_them(whole: Any, versions: list[str]) -> None:

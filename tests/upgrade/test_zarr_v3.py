@@ -147,7 +147,7 @@ def of_v2(**changes: Any) -> dict[str, Any]:
 # ---- laws
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(16)
 @pytest.mark.parametrize("compressor", COMPRESSORS)
 @pytest.mark.parametrize("dtype", STORED_AS)
 def test_values_stay_for_every_dtype_and_codec(dtype: str, compressor: str, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_it_serves_until_it_is_interrupted(image: Path, number: signal.Signals) 
         urlopen(f"{url}zarr.json", timeout=10)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("options", "environment", "opens"),
     [
@@ -69,6 +70,7 @@ def test_the_link_is_opened_where_there_is_a_screen(
     assert all(link in done.output for link in opened)
 
 
+@pytest.mark.extended
 def test_mistakes_are_refused_with_what_to_do(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "napari", None)
     for arguments, said in (

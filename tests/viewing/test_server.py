@@ -157,6 +157,7 @@ def test_a_store_that_fails_is_not_taken_for_an_empty_one() -> None:
         served.close()
 
 
+@pytest.mark.extended
 def test_buckets_are_read_with_the_caller_s_credentials(s3: S3) -> None:
     url, image = f"s3://{s3.bucket()}/viewed", np.arange(64 * 64, dtype="uint16").reshape(64, 64)
     options = {"chunks": (16, 16), "shards": (32, 32)}

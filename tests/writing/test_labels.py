@@ -138,6 +138,7 @@ class Sizes(Callback):  # type: ignore[misc]
         self.found.append(len(dsk))
 
 
+@pytest.mark.extended
 def test_values_are_found_in_graphs_that_do_not_grow() -> None:
     """A petabyte has 60 million blocks of 256³."""
     largest = []
@@ -178,6 +179,7 @@ def test_a_failed_write_leaves_the_image_whole_and_nothing_listed(image: Path) -
     assert daskome.verify(image, pixels=True) == []
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("version", ALL)
 def test_an_image_is_valid_while_its_first_labels_are_made(version: str, tmp_path: Path) -> None:
     models = pytest.importorskip("ome_zarr_models") if version in ("0.4", "0.5", "0.6") else None
@@ -228,6 +230,7 @@ def _list(path: Path, start: Any, names: list[str]) -> None:
         publish.publish_group(StorePath(LocalStore(path)), VERSIONS["0.5"], Metadata(labels=(name,)))
 
 
+@pytest.mark.extended
 def test_processes_add_many_to_a_list(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     start, names = context.Barrier(3), [[f"{who}{k}" for k in range(20)] for who in "abc"]
@@ -240,6 +243,7 @@ def test_processes_add_many_to_a_list(tmp_path: Path) -> None:
     assert sorted(ome(tmp_path / "a")["labels"]) == sorted(name for own in names for name in own)
 
 
+@pytest.mark.extended
 def test_two_processes_add_labels_at_the_same_time(image: Path) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2)
@@ -338,6 +342,7 @@ def rounded_down(image: np.ndarray[Any, Any], n: int) -> list[np.ndarray[Any, An
     return levels
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("shape", [(37, 41), (100, 100), (9, 101, 64), (33, 34, 35)])
 @pytest.mark.parametrize("factors", ["auto", [2, 4, 8]])
 def test_labels_of_an_image_whose_levels_are_rounded_down(shape: tuple[int, ...], factors: Any) -> None:
@@ -385,6 +390,7 @@ def test_labels_written_as_an_image_are_like_labels() -> None:
 # ---- what labels must be
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [

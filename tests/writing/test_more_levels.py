@@ -21,7 +21,7 @@ def ome(target: Any) -> dict[str, Any]:
     return dict(found.get("ome", found))
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(40)
 @pytest.mark.filterwarnings("ignore:OME-Zarr 0.[123] cannot store:UserWarning")
 @pytest.mark.parametrize("version", ALL)
 @pytest.mark.parametrize("method", ["mean", "mode", "nearest", "gaussian"])

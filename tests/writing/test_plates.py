@@ -121,6 +121,7 @@ def test_results_that_all_units_of_an_image_need_are_computed_once_for_each(tmp_
         assert (zarr.open_array(tmp_path / "a" / f"A/{well}/0/s0", mode="r")[...] == well).all()
 
 
+@pytest.mark.extended
 def test_thousands_of_images_are_bounded_work(tmp_path: Path) -> None:
     """Plans of like images are shared, units are one per image, the graph of one is all that is in flight."""
     field = da.zeros((8, 8), dtype="uint8", chunks=8)
@@ -213,6 +214,7 @@ def _write_well(path: Path, well: str, start: Any) -> None:
     daskome.write_plate({well: [FIELD, FIELD]}, path, axes="cyx")
 
 
+@pytest.mark.extended
 def test_processes_write_wells_of_one_plate_at_the_same_time(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     wells = ["A/1", "A/2", "B/1"]
@@ -333,6 +335,7 @@ def test_plates_and_labels_in_zip_files(tmp_path: Path) -> None:
 # ---- plates that are resumed
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_a_finished_plate_is_left_as_it_is(tmp_path: Path, version: str, caplog: pytest.LogCaptureFixture) -> None:
     wells = {"A/1": {0: [FIELD], 1: [FIELD + 1]}, "B/2": {0: [FIELD + 2], 1: []}}

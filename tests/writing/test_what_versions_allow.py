@@ -31,6 +31,7 @@ def empty(version: str, shape: tuple[int, ...] = (5, 12, 9)) -> MemoryStore:
     return store
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.filterwarnings(ORDER)
 @pytest.mark.parametrize(("axes", "version"), [("xyz", "0.5"), ("tcxy", "0.6"), ("zxy", "0.4"), ("cyxz", "0.5")])
 def test_any_order_of_space(axes: str, version: str) -> None:

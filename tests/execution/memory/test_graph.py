@@ -12,10 +12,11 @@ import pytest
 from dask._task_spec import Task, TaskRef
 from dask.array.optimization import optimize
 from dask.core import flatten
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from daskome.execution.memory.graph import TASK_NBYTES, held_by, known_blocks
 from daskome.sources.adapt import as_source
+from tests.strategies import law
 
 SHAPE = (64, 256, 256)
 FIRST_NBYTES = 2**20
@@ -85,6 +86,7 @@ IMAGES: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize(
     "chunks",
@@ -98,8 +100,9 @@ def test_a_graph_holds_what_is_told_of_it(name: str, chunks: tuple[int, ...]) ->
     assert told_ <= 2 * measured_ + FIRST_NBYTES
 
 
+@pytest.mark.extended
 @given(st.tuples(*(st.integers(1, n) for n in (8, 16, 16))), st.tuples(*(st.integers(1, n) for n in (8, 16, 16))))
-@settings(max_examples=15, deadline=None)
+@law(max_examples=15, derandomize=False)
 def test_rechunking_holds_no_less_than_a_block_and_no_more_than_both_images(first: Any, then: Any) -> None:
     x = da.from_array(Read(), chunks=first)[:8, :16, :16] + 1
     image = x.rechunk(then)

@@ -12,11 +12,12 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 import daskome
 from daskome.execution.memory.measured import Room, _Gate
 from daskome.planning.work import PROCESS_MEM
+from tests.strategies import law
 
 MIB = 2**20
 
@@ -43,7 +44,7 @@ def run_all(gate: Any, rooms: Sequence[Room]) -> list[tuple[int, int]]:
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=12), st.integers(1, 200))
-@settings(max_examples=25, deadline=None)
+@law(max_examples=25, derandomize=False)
 def test_units_take_no_more_together_than_there_is_unless_one_does_alone(sizes: list[int], limit: int) -> None:
     for nbytes, n in run_all(_Gate(), [Room(i, size, limit, 1) for i, size in enumerate(sizes)]):
         assert nbytes <= limit or n == 1
@@ -80,6 +81,7 @@ def hungry(block: Any) -> Any:
     return block + taken[0]
 
 
+@pytest.mark.extended
 def test_what_functions_need_is_measured_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     image = da.zeros((64, 64, 64), chunks=16, dtype="uint8").map_blocks(hungry, dtype="uint8")
     memory = PROCESS_MEM + 100 * MIB
@@ -94,6 +96,7 @@ def test_what_functions_need_is_measured_and_said(tmp_path: Path, caplog: pytest
     assert "1 unit of 4 run at a time" in caplog.text
 
 
+@pytest.mark.extended
 def test_the_journal_keeps_what_was_measured(tmp_path: Path) -> None:
     image = da.zeros((64, 64, 64), chunks=16, dtype="uint8").map_blocks(hungry, dtype="uint8")
     memory = PROCESS_MEM + 100 * MIB

@@ -101,6 +101,7 @@ def test_one_setup_of_bigdataviewer(tmp_path):
     check(read(f"{path}::s01"), IMAGE[:, 1])
 
 
+@pytest.mark.extended
 def test_bigdataviewer_without_xml(tmp_path):
     check(read(bdv(tmp_path / "a.h5", IMAGE[:, :1], xml=False)), IMAGE[:, 0])
     with pytest.raises(ValueError, match="has 2 setups"):

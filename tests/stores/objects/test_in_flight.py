@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore
 
 from daskome.stores.arrays import through_store
 from daskome.stores.objects.in_flight import ROOM, InFlight, WholeObjects, whole_objects
+from tests.strategies import law
 
 LIMIT = InFlight(4, 1000)
 
@@ -51,7 +52,7 @@ def sizes(store: MemoryStore) -> dict[str, int]:
 
 
 @given(st.lists(st.integers(1, 1500), max_size=25), st.integers(1, 3))
-@settings(max_examples=25)
+@law(max_examples=25, derandomize=False)
 def test_all_are_stored_and_never_more_than_the_limit_is_on_its_way(nbytes: list[int], n_threads: int) -> None:
     store = Far()
 

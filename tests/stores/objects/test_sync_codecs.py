@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from zarr.buffer.cpu import NDBuffer
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, LoggingStore, MemoryStore, StorePath, WrapperStore, ZipStore
@@ -17,6 +17,7 @@ import daskome
 from daskome.planning.work import CHUNKS_AT_ONCE
 from daskome.stores.arrays import open_levels
 from daskome.stores.objects import sync_codecs
+from tests.strategies import law
 from tests.written import contents
 
 fused = pytest.mark.skipif(sync_codecs.FusedCodecPipeline is None, reason="zarr has no pipeline without an event loop")
@@ -78,7 +79,7 @@ def _options(kind: str) -> dict[str, Any]:
     return {"shape": VALUES.shape, "dtype": "uint16", **options}
 
 
-@settings(deadline=None, max_examples=30)
+@law(max_examples=30, derandomize=False)
 @given(kind=st.sampled_from(sorted(KINDS)), data=st.data())
 def test_any_part_reads_as_with_zarr(kind: str, data: Any) -> None:
     array = created(MemoryStore(), kind)
@@ -228,6 +229,7 @@ class Crowded(WrapperStore[MemoryStore]):
         await super().set(key, value)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("limit", [None, 4, 64])
 def test_what_is_planned_is_what_zarr_encodes_at_once(limit: int | None) -> None:
     """zarr's own setting decides how many chunks of a block are in memory beside each other where stores are far away."""
@@ -248,6 +250,7 @@ def test_files_and_memory_are_planned_for_whatever_zarr_is_set_to(tmp_path: Path
     assert zarr.config.get("async.concurrency") == CHUNKS_AT_ONCE
 
 
+@pytest.mark.extended
 def test_going_on_where_zarr_encodes_more_at_once_needs_the_memory_for_it() -> None:
     values = np.zeros((4096, 4096), "uint16")
     options: dict[str, Any] = {"scale_factors": [2, 6], "storage_options": {"chunks": 64}}
