@@ -168,7 +168,7 @@ def plan(paths: tuple[str, ...], rate: str, as_json: bool, try_codecs: bool, **o
 
 @main.command()
 @click.argument("paths", metavar="IN... OUT", nargs=-1, required=True)
-@taking(*IMAGE_ROWS, *INPUT_ROWS, AS_LABELS, TAKE_OVER, QUIET)
+@taking(*IMAGE_ROWS, *INPUT_ROWS, AS_LABELS, RESUME, TAKE_OVER, QUIET)
 def init(paths: tuple[str, ...], quiet: bool, **options: Any) -> None:
     """Begin to write IN to OUT: make the empty arrays, for any number of `daskome run` to fill.
 

@@ -451,6 +451,18 @@ def test_machines_may_ask(npy: Path, tmp_path: Path) -> None:
     assert json.loads(daskome_("finish", tmp_path / "b", "--json").stdout)["version"] == "0.5"
 
 
+def test_what_was_begun_is_begun_again_without_harm(npy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    line = ("init", npy, out, "--chunks", "8", "--scale-factors", "2", "--resume", "-q")
+    assert daskome_(*line).exit_code == 0
+    assert daskome_("run", out, "--stage", "0", "-q").exit_code == 0
+    assert daskome_(*line).exit_code == 0
+    assert json.loads(daskome_("status", out, "--json").stdout)["stages"][0]["missing"] == []
+    other = daskome_("init", npy, out, "--chunks", "16", "--scale-factors", "2", "--resume")
+    assert (other.exit_code, "begun with other settings" in other.output) == (2, True)
+    assert daskome_("init", npy, out, "--chunks", "8", "--scale-factors", "2").exit_code == 2
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes_its_words(shell: str) -> None:
     assert "_DASKOME_COMPLETE" in daskome_("completion", shell).output
