@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "notebooks/workflows/README.md")
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
 CONTRIBUTING = TEXTS["CONTRIBUTING.md"]
 NOTEBOOKS = {
     path.name: "\n".join("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
     for path in (ROOT / "notebooks").glob("*.ipynb")
 }
-MADE = {".peers/", ".venv-3.11", "demo/brain.png", "/dev/shm"}
+MADE = {".peers/", ".venv-3.11", "demo/brain.png", "/dev/shm", "steps/"}
 """What commands make, and what is outside the repository."""
 GONE = {"daskome.methods"}
 """What the changelog says that something was called before."""

@@ -60,5 +60,12 @@ def test_a_notebook_was_run_as_a_whole(path: Path) -> None:
     assert notebook.cells[0].source.startswith("# ")
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_files_that_a_notebook_links_are_there(path: Path) -> None:
+    prose = "\n".join(cell.source for cell in notebooks.read(path).cells if cell.cell_type == "markdown")
+    links = re.findall(r"\]\(([^)#\s]+)", prose)
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
 def test_the_stories_that_people_expect_are_told() -> None:
     assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]

@@ -59,7 +59,9 @@ def check(images: Path, pyramids: Path) -> None:
     found = sorted(path.name for path in pyramids.iterdir())
     assert found == ["a.1.ome.zarr", "large.ome.zarr", "my cells.ome.zarr"]
     for image, pyramid in zip(["a.1.npy", "large.npy", "my cells.ome.tif"], found, strict=True):
-        daskome.write_image(daskome.read(images / image), pyramids.parent / "plain" / pyramid, storage_options={"chunks": 32})
+        daskome.write_image(
+            daskome.read(images / image), pyramids.parent / "plain" / pyramid, storage_options={"chunks": 32}
+        )
         assert contents(pyramids / pyramid) == contents(pyramids.parent / "plain" / pyramid)
 
 
