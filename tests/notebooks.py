@@ -35,7 +35,7 @@ def run(path: Path) -> NotebookNode:
     at_hand = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with TemporaryDirectory() as folder:
         where: dict[str, Any] = {"resources": {"metadata": {"path": folder}}, "kernel_name": "python3"}
-        NotebookClient(notebook, timeout=SECONDS, record_timing=False, **where).execute(
+        NotebookClient(notebook, timeout=SECONDS, record_timing=False, coalesce_streams=True, **where).execute(
             env={**os.environ, "PYTHONPATH": at_hand, "TMPDIR": folder}
         )
     return notebook
