@@ -8,6 +8,7 @@ from operator import index
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.regions import Shape
@@ -115,6 +116,14 @@ class Source:
         Attributes of other programs; those of a group of OME-Zarr under ``ome``.
     left : tuple of str
         What its file or store holds besides, and what of that has no place in OME-Zarr, in words: it is not written.
+
+    Examples
+    --------
+    It is read where it is sliced, and whole by `numpy.asarray`; `dask.array.from_array` makes it lazy.
+
+    >>> image = Source(np.arange(6).reshape(2, 3), chunks=((2,), (3,)))
+    >>> image[1], np.asarray(image).shape
+    (array([3, 4, 5]), (2, 3))
     """
 
     array: Any
@@ -144,6 +153,21 @@ class Source:
     def dtype(self) -> str:
         """The name of the dtype, whatever its byte order."""
         return str(np.dtype(self.array.dtype).newbyteorder("=").name)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, region: Any) -> Any:
+        """Read a region, as of the array."""
+        return self.array[region]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all of it: NumPy would else make an array of one object."""
+        if copy is False:
+            raise ValueError("pixels that are read are copied; leave copy out")
+        return np.asarray(self.array[...], dtype)
 
     def __repr__(self) -> str:
         return "\n".join([format_table(self._title, SOURCE_HEAD, self._rows), *self._lines])
