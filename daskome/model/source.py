@@ -119,7 +119,7 @@ class Source:
 
     Examples
     --------
-    It is read where it is sliced, and whole by `numpy.asarray`; `dask.array.from_array` makes it lazy.
+    It is read where it is sliced, and whole by `numpy.asarray`; Dask takes its `array`.
 
     >>> image = Source(np.arange(6).reshape(2, 3), chunks=((2,), (3,)))
     >>> image[1], np.asarray(image).shape
