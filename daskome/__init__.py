@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.execution.batch.parts import finish as finish, run_part as run_part
     from daskome.execution.batch.script import batch_script as batch_script
     from daskome.execution.batch.status import status as status
+    from daskome.inspection.manifest import manifest as manifest
     from daskome.inspection.validate import validate as validate
     from daskome.inspection.verify import verify as verify
     from daskome.kernels.methods import METHODS as METHODS
@@ -50,6 +51,7 @@ _HOMES = {
     "convert_metadata": "upgrade.convert",
     "finish": "execution.batch.parts",
     "label_values": "writing.labels",
+    "manifest": "inspection.manifest",
     "open": "reading.opening",
     "plan_image": "writer",
     "preview": "viewing.preview",

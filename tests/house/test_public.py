@@ -26,6 +26,7 @@ NAMES = [
     "convert_metadata",
     "finish",
     "label_values",
+    "manifest",
     "open",
     "plan_image",
     "preview",
