@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from daskome._version import __version__ as __version__
 
 if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type checkers; a test compares them.
+    from daskome.cleaning.remove import remove as remove
     from daskome.execution.batch.parts import finish as finish, run_part as run_part
     from daskome.execution.batch.script import batch_script as batch_script
     from daskome.execution.batch.status import status as status
@@ -56,6 +57,7 @@ _HOMES = {
     "plan_image": "writer",
     "preview": "viewing.preview",
     "read": "readers",
+    "remove": "cleaning.remove",
     "run_part": "execution.batch.parts",
     "status": "execution.batch.status",
     "transcode": "transcoding.call",

@@ -21,6 +21,7 @@ STOREYS = (
     ("calls",),
     ("viewing",),
     ("reading",),
+    ("cleaning",),
     ("inspection",),
     ("execution",),
     ("readers",),

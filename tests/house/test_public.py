@@ -31,6 +31,7 @@ NAMES = [
     "plan_image",
     "preview",
     "read",
+    "remove",
     "run_part",
     "status",
     "transcode",

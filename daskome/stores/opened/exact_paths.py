@@ -5,7 +5,7 @@ too, and ``a[1]/s0`` stays, since it matches ``a1/s0`` alone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from zarr.abc.store import ByteRequest
@@ -94,6 +94,16 @@ class ExactPathStore(FsspecStore):
 
         with suppress(*self.allowed_exceptions):
             await asyncio.gather(*map(remove, await self.fs._find(path, withdirs=False, detail=False)))
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Delete objects, many with each request where the file system can."""
+        self._check_writable()
+        paths = list(map(self._path_of, keys))
+        plain = [path for path in paths if PATTERNS.isdisjoint(path)]
+        with suppress(*self.allowed_exceptions):
+            if plain:
+                await self.fs._rm(plain)
+        await asyncio.gather(*(self._remove(path) for path in paths if path not in set(plain)))
 
     async def _remove(self, path: str) -> None:
         with suppress(*self.allowed_exceptions):

@@ -1,12 +1,12 @@
-"""Lists of what is stored below a path, with sizes: page by page and in the order of keys, store by store.
+"""Many objects at a time: lists of what is stored below a path, with sizes, store by store; and their deletion.
 
-Keys are relative to the path. A folder is walked, and a bucket is listed by pages of a thousand, so neither is ever
-held as a whole; fsspec hands over a list only when it has all of it.
+Lists come page by page, in the order of keys, which are relative to the path. A folder is walked, and a bucket is
+listed by pages of a thousand, so neither is held as a whole; fsspec hands over a list only when it has all of it.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ _T = TypeVar("_T")
 
 PAGE_LENGTH = 1000
 """How many objects a page has at most: as many as clouds put into an answer."""
+DELETED_AT_ONCE = 32
+"""How many objects are deleted at a time, where each takes a request of its own."""
 Sized = tuple[str, int]
 """A key, and the bytes of its object."""
 Pages = AsyncIterator[list[Sized]]
@@ -93,3 +95,20 @@ async def unordered_pages(client: Any, path: str) -> Pages:
 def _in_pages(items: list[_T]) -> Iterator[list[_T]]:
     for start in range(0, len(items), PAGE_LENGTH):
         yield items[start : start + PAGE_LENGTH]
+
+
+async def delete_keys(store: Any, keys: Sequence[str]) -> None:
+    """Delete objects of a store: many with each request if it can, else some at a time."""
+    many = getattr(store, "delete_many", None)
+    for some in _in_pages(list(keys)):
+        if many is not None:
+            await many(some)
+        else:
+            turns = asyncio.Semaphore(DELETED_AT_ONCE)
+            await asyncio.gather(*(_delete(store, key, turns) for key in some))
+
+
+async def _delete(store: Store, key: str, turns: asyncio.Semaphore) -> None:
+    async with turns:
+        with suppress(FileNotFoundError):
+            await store.delete(key)

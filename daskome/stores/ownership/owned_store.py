@@ -9,7 +9,7 @@ in a folder that another has made since.
 import asyncio
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from zarr.storage import LocalStore, StorePath, WrapperStore
 from daskome.stores.kinds import waits_for_no_loop
 from daskome.stores.location import folder_of
 from daskome.stores.opened.bounded import BoundedFolder
+from daskome.stores.opened.pages import delete_keys
 from daskome.stores.ownership.claims import CLAIMS, Claim
 
 JOURNAL_FOLDER = CLAIMS.partition("/")[0]
@@ -94,6 +95,11 @@ class OwnedStore(WrapperStore[Store]):
         if self._root is None or not await asyncio.to_thread(self._moved_and_deleted, self._root, prefix):
             await self.claim.renewed()
             await self._store.delete_dir(prefix)
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Delete objects, many with each request where the store can."""
+        await self.claim.renewed()
+        await delete_keys(self._store, keys)
 
     async def clear(self) -> None:
         """Delete everything."""
