@@ -1,6 +1,7 @@
 """The commands that look after what is stored: is it whole, is it right, has it changed, may it go."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -8,15 +9,15 @@ from typing import Any
 import click
 
 from daskome.cli.arguments import CommandOptions, arguments_of, read_sources
-from daskome.cli.console import FAILED, limited_threads, progress_bar, reporting_errors
+from daskome.cli.console import FAILED, limited_threads, progress_bar, reporting_errors, stopping
 from daskome.cli.options import (
     AS_JSON,
-    FS_OPTION,
     FUNCTION,
     IN_OPTION,
     INPUT_ROWS,
     OF_LABELS,
     QUIET,
+    TAKE_OVER,
     THREADS,
     URL_OPTION,
     Row,
@@ -28,15 +29,69 @@ from daskome.model.urls import without_credentials
 
 
 @click.command("status")
-@click.argument("target", metavar="OUT")
-@taking(OF_LABELS, FS_OPTION, AS_JSON)
-def status_command(target: str, labels: str | None, fs_options: dict[str, Any] | None, as_json: bool) -> None:
-    """Show the progress of what was begun at OUT: units, bytes, failures, time left."""
+@click.argument("url")
+@taking(OF_LABELS, URL_OPTION, AS_JSON)
+def status_command(url: str, labels: str | None, fs_options: dict[str, Any] | None, as_json: bool) -> None:
+    """Say what is at URL: an image and whether it is whole, how far a run is, something else, or nothing.
+
+    Of what is unfinished: units, bytes, failures, time left, who writes it, how to go on, and how to give it up.
+    The exit status is 1 if there is nothing.
+    """
     with reporting_errors():
         import daskome
+        from daskome.keeping.place import NOTHING
 
-        state = daskome.status(target, labels=labels, fs_options=fs_options)
-        click.echo(json.dumps(asdict(state), indent=2) if as_json else repr(state))
+        state = daskome.status(url, labels=labels, fs_options=fs_options)
+        click.echo(json.dumps(asdict(state), indent=2) if as_json else without_credentials(repr(state)))
+        if state.kind == NOTHING:
+            raise SystemExit(FAILED)
+
+
+@click.command("remove")
+@click.argument("url")
+@taking(
+    OF_LABELS,
+    Row("-y --yes", "yes", bool, "Remove it without asking; needed where nobody can be asked."),
+    Row("--dry-run", "dry_run", bool, "Remove nothing; list what would go."),
+    TAKE_OVER,
+    URL_OPTION,
+    AS_JSON,
+    QUIET,
+)
+def remove_command(url: str, yes: bool, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Remove the image, labels, plate or well at URL, finished or not, or what a kill has left there.
+
+    It lists what goes, then asks. Readers see no image from the first change on; after a kill, run it again.
+
+    \b
+    daskome remove brain.ome.zarr
+    daskome remove brain.ome.zarr --labels cells
+    daskome remove s3://bucket/plate.ome.zarr/A/1 --yes
+    daskome remove brain.ome.zarr/.daskome                # gives up the run, or the levels that were being added
+    """
+    with reporting_errors(url), stopping():
+        import daskome
+
+        removal = daskome.remove(url, dry_run=True, **options)
+        if as_json:
+            click.echo(json.dumps(removal.to_dict(), indent=2))
+        elif not quiet or not yes:
+            click.echo(without_credentials(repr(removal)))
+        if dry_run:
+            return
+        if not yes:
+            _ask(url)
+        daskome.remove(url, **options)
+        if not quiet and not as_json:
+            click.echo(without_credentials(f"{removal.where}: removed"))
+
+
+def _ask(url: str) -> None:
+    """Ask whether to remove what was listed; raise a ValueError if the answer is no, or nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise ValueError("nothing was removed: there is no terminal on which to ask; --yes removes it without asking")
+    if not click.confirm(without_credentials(f"remove all of it from {url}?")):
+        raise ValueError("nothing was removed")
 
 
 @click.command("verify")
@@ -170,4 +225,4 @@ def _checked(pixels: bool | int, source: str) -> str:
     return f"{amount}, {first}" if first else amount
 
 
-COMMANDS = (status_command, verify_command, manifest_command)
+COMMANDS = (status_command, verify_command, manifest_command, remove_command)

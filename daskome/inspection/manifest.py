@@ -29,7 +29,9 @@ from daskome.stores.groups import UNFINISHED_KEY, find_array, read_attributes
 from daskome.stores.location import folder_of, locate
 from daskome.stores.objects.checksums import stored_checksums, stored_sizes
 
-HEAD = "# MD5 of each object of a zarr hierarchy; checked by md5sum -c in its folder, and by daskome verify --manifest"
+MANIFEST_HEAD = (
+    "# MD5 of each object of a zarr hierarchy, checked by md5sum -c in its folder or daskome verify --manifest"
+)
 """The first line of a manifest. There is nothing in it of where the hierarchy lies: that of a copy is the same."""
 OF_ALL = "# zarr checksum: "
 """How the last line begins; DANDI's checksum of all follows."""
@@ -84,15 +86,15 @@ def manifest(
     >>> store = zarr.storage.MemoryStore()
     >>> array = zarr.create_array(store, data=np.arange(4, dtype="uint8"), compressors=None)
     >>> manifest(store)
-    'XX'
+    '...-2--...'
     """
     bar, place = drawn(progress, "objects"), locate(target, fs_options, read_only=True)
-    check_whole(place)
+    check_written(place)
     if path is not None:
         check_manifest_path(path, place)
     tree, total = TreeChecksum(), sum(1 for _ in stored_sizes(place)) if bar else 0
     with _replacing(path) as file:
-        _write_line(file, HEAD)
+        _write_line(file, MANIFEST_HEAD)
         for item in _added(tree, stored_checksums(place), total, bar):
             _write_line(file, manifest_line(item))
         of_all = tree.end()
@@ -100,7 +102,7 @@ def manifest(
     return of_all
 
 
-def check_whole(place: StorePath) -> None:
+def check_written(place: StorePath) -> None:
     """Raise unless there is a zarr group or array, and it is finished."""
     attributes = read_attributes(place)
     if attributes is None and find_array(place) is None:
@@ -126,7 +128,7 @@ def check_manifest_path(path: PathLike, place: StorePath) -> None:
 
 def _is_ours(file: Path) -> bool:
     with suppress(OSError), file.open("rb") as opened:
-        return opened.read(len(HEAD)) == HEAD.encode()
+        return opened.read(len(MANIFEST_HEAD)) == MANIFEST_HEAD.encode()
     return False
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import md5
 from json import dumps
 
-LINE = re.compile(r"(?P<escaped>\\?)(?P<md5>[0-9a-f]{32}) [ *](?P<path>.+)", re.DOTALL)
+MD5SUM_LINE = re.compile(r"(?P<escaped>\\?)(?P<md5>[0-9a-f]{32}) [ *](?P<path>.+)", re.DOTALL)
 """A line of `md5sum`; it begins with a backslash if characters of the path are escaped."""
 ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r"}
 """What stands in a manifest for characters that would end its lines."""
@@ -109,7 +109,7 @@ def parse_manifest_line(line: str) -> ObjectChecksum | None:
     >>> parse_manifest_line("\\0cc175b9c0f1b6a831c399e269772661 *./a\\nb").key
     'a\nb'
     """
-    found = LINE.fullmatch(line)
+    found = MD5SUM_LINE.fullmatch(line)
     if found is None:
         return None
     letters = {escape[1]: letter for letter, escape in ESCAPES.items()}

@@ -60,12 +60,16 @@ def list_objects(parent: Mapping[str, Any], key: str) -> Iterator[Mapping[str, A
     yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Mapping))
 
 
-LISTS: Mapping[str, tuple[str, ...]] = {"labels": ("labels",), "plate": ("plate", "wells"), "well": ("well", "images")}
+ENTRY_LISTS: Mapping[str, tuple[str, ...]] = {
+    "labels": ("labels",),
+    "plate": ("plate", "wells"),
+    "well": ("well", "images"),
+}
 """Where each kind of group lists what lies below it."""
 
 
 def without_entry(attributes: Mapping[str, Any], kind: str, path: str) -> dict[str, Any]:
-    """Return the attributes of a group without one entry of its list (`LISTS`).
+    """Return the attributes of a group without one entry of its list (`ENTRY_LISTS`).
 
     >>> without_entry({"ome": {"version": "0.5", "labels": ["a", "b"]}}, "labels", "a")
     {'ome': {'version': '0.5', 'labels': ['b']}}
@@ -73,7 +77,7 @@ def without_entry(attributes: Mapping[str, Any], kind: str, path: str) -> dict[s
     {'well': {'images': [{'path': '1'}]}}
     """
     under = "ome" in attributes
-    shorter = _without(ome_of(attributes), LISTS[kind], path)
+    shorter = _without(ome_of(attributes), ENTRY_LISTS[kind], path)
     return {**attributes, "ome": shorter} if under else dict(shorter)
 
 

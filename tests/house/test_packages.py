@@ -21,7 +21,7 @@ STOREYS = (
     ("calls",),
     ("viewing",),
     ("reading",),
-    ("cleaning",),
+    ("keeping",),
     ("inspection",),
     ("execution",),
     ("readers",),

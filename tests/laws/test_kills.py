@@ -113,10 +113,11 @@ def is_removed(name: str, path: str) -> bool:
 
 
 def is_said_to_go(store: MemoryStore, after: dict[str, Any], path: str) -> bool:
-    """Whether a group that was an image is marked, or one around it is; or nothing of it is left but claims."""
+    """Whether a group that was an image is marked, or one around it is; or nothing but claims and a mark is left."""
     marked = any(UNFINISHED_KEY in after.get(each, {}) for each in (path, *parents_of(path)))
     prefix = f"{path}/" if path else ""
-    return marked or not [key for key in store._store_dict if key.startswith(prefix) and JOURNAL not in key]
+    left = {key for key in store._store_dict if key.startswith(prefix) and JOURNAL not in key}
+    return marked or left <= {f"{prefix}.zattrs"}
 
 
 def check_goes_on(name: str, store: MemoryStore, place: Any) -> None:

@@ -1,6 +1,6 @@
 """MD5 checksums of what is stored, read in pieces: many objects at a time, in the order of their keys.
 
-Nothing is kept but what is on its way: at most `READ_AT_ONCE` pieces of `PIECE` bytes, however large the objects are.
+Nothing is kept but what is on its way: at most `READ_AT_ONCE` pieces of `READ_PIECE` bytes, however large objects are.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from daskome.stores.opened.pages import Sized
 
 READ_AT_ONCE = 32
 """How many objects are read at a time; waiting for one of them, so many more may be done."""
-PIECE = 4 * 2**20
+READ_PIECE = 4 * 2**20
 """Bytes that are asked for at a time."""
 _T = TypeVar("_T")
 
@@ -97,7 +97,7 @@ async def _checksum(place: StorePath, key: str, nbytes: int, turns: asyncio.Sema
         if folder is not None:
             return ObjectChecksum(key, await asyncio.to_thread(_of_file, folder / key), nbytes)
         found = md5(usedforsecurity=False)
-        for start in range(0, max(nbytes, 1), PIECE):
+        for start in range(0, max(nbytes, 1), READ_PIECE):
             await asyncio.to_thread(found.update, await _piece(place, key, nbytes, start))
         return ObjectChecksum(key, found.hexdigest(), nbytes)
 
@@ -109,7 +109,7 @@ def _of_file(path: Path) -> str:
 
 async def _piece(place: StorePath, key: str, nbytes: int, start: int) -> bytes:
     """Return a piece of an object; one that is a piece by itself is asked for as a whole."""
-    wanted = None if nbytes <= PIECE else RangeByteRequest(start, min(start + PIECE, nbytes))
+    wanted = None if nbytes <= READ_PIECE else RangeByteRequest(start, min(start + READ_PIECE, nbytes))
     path = join_paths(place.path, key)
     found = await place.store.get(path, default_buffer_prototype(), wanted)
     if found is None:

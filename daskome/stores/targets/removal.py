@@ -38,7 +38,7 @@ LAST_DOCUMENTS = (".zmetadata", "zarr.json", ".zgroup", ".zattrs")
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
-    """What a group lists: the group's path and kind (`daskome.ome.detect.LISTS`), and the path that is listed."""
+    """What a group lists: the group's path and kind (`daskome.ome.detect.ENTRY_LISTS`), and the path that is listed."""
 
     group: str
     kind: str

@@ -59,7 +59,7 @@ STORES: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", STORES)
 def test_every_object_in_the_order_of_keys(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checksums, "PIECE", 16)
+    monkeypatch.setattr(checksums, "READ_PIECE", 16)
     place = STORES[kind](tmp_path)
     for key, value in OBJECTS.items():
         path = "/".join(filter(None, (place.path, key)))

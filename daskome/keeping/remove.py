@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from zarr.storage import StorePath
 
-from daskome.cleaning.contents import Contents, contents_of
-from daskome.cleaning.targets import Target, asked_kind, removal_target
+from daskome.keeping.contents import Contents, contents_of
+from daskome.keeping.targets import RemovalTarget, asked_kind, removal_target
 from daskome.model.paths import join_paths, parents_of
 from daskome.model.problem import WriteError, or_unfinished
 from daskome.model.text import format_nbytes, format_table, pluralize
@@ -69,6 +70,11 @@ class Removal:
     def is_journal(self) -> bool:
         """Whether the journal of a run goes, and not what it is of."""
         return self.doomed.path.rpartition("/")[2] == JOURNAL
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON takes it."""
+        names = ("where", "kind", "levels", "amounts", "objects", "nbytes", "listed")
+        return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
         shown = list(self.amounts.items())[:ROWS_SHOWN]
@@ -163,10 +169,12 @@ def _located(target: GroupLike, labels: str | None, fs_options: FileSystemOption
 
 def _planned(place: StorePath, take_over: bool) -> Removal:
     """Return what goes; raises where it may not."""
-    check_writable(place)
+    if is_whole_store(place):
+        raise ValueError(f"{place} is a whole bucket or file system; give the path of what is to be removed in it")
     if not place.store.supports_deletes:
         raise ValueError(f"{place} is in a store that cannot delete, such as a zip file: delete that as a whole")
     target = removal_target(place)
+    check_writable(place)
     there = target.place.store_path
     _check_folder(there)
     contents = contents_of(stored_sizes(there))
@@ -182,9 +190,7 @@ def _planned(place: StorePath, take_over: bool) -> Removal:
 
 
 def _check_folder(place: StorePath) -> None:
-    """Raise for a place that is more than what OME-Zarr makes, or lies elsewhere."""
-    if is_whole_store(place):
-        raise ValueError(f"{place} is a whole bucket or file system; give the path of what is to be removed in it")
+    """Raise for a folder that cannot go, or parts of which lie elsewhere."""
     folder, root = folder_of(place), StorePath(place.store)
     if folder is None:
         return
@@ -212,7 +218,7 @@ def _links(root: StorePath, path: str, folder: Path) -> Iterator[str]:
                 yield f"{one} is a link to {one.readlink()}"
 
 
-def _removal(target: Target, contents: Contents) -> Removal:
+def _removal(target: RemovalTarget, contents: Contents) -> Removal:
     there, entry = target.place.store_path, target.entry
     levels = tuple(levels_there(there, target.place.attributes or {})) if target.place.attributes else ()
     doomed = Doomed(
@@ -226,7 +232,9 @@ def _removal(target: Target, contents: Contents) -> Removal:
         target.place.attributes is not None,
     )
     amounts = {name: (one.objects, one.nbytes) for name, one in contents.amounts.items()}
-    listed = "" if entry is None else f"{entry.kind} at {StorePath(there.store, entry.group)}"
+    listed = (
+        "" if entry is None or entry.group == there.path else f"{entry.kind} at {StorePath(there.store, entry.group)}"
+    )
     where, total = str(StorePath(there.store, target.asked)), contents.total
     homes = tuple(dict.fromkeys(_homes(there, contents)))
     return Removal(where, asked_kind(target), levels, amounts, total.objects, total.nbytes, listed, doomed, homes)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from zarr.storage import StorePath
 
 from daskome.inspection.hierarchy import Node, children_of, opened_node
-from daskome.inspection.place import NOTHING, OURS, Place, place_at
+from daskome.keeping.place import NOTHING, OURS, Place, place_at
 from daskome.model.paths import parents_of
 from daskome.ome.image_label import LABELS
 from daskome.stores.documents import list_names
@@ -22,7 +22,7 @@ MEMBERS_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RemovalTarget:
     """What a removal is of.
 
     Attributes
@@ -43,7 +43,7 @@ class Target:
     entry: ListEntry | None = None
 
 
-def removal_target(store_path: StorePath) -> Target:
+def removal_target(store_path: StorePath) -> RemovalTarget:
     """Return what goes, if what lies at a place is to be removed.
 
     Raises
@@ -57,13 +57,13 @@ def removal_target(store_path: StorePath) -> Target:
     place, entry = place_at(store_path), _entry(root=StorePath(store_path.store), path=path)
     parent = path.rpartition("/")[0]
     if path and _is_being_removed(root / parent):
-        return Target(place_at(root / parent), path, place_at(root / parent).kind, entry)
+        return RemovalTarget(place_at(root / parent), path, place_at(root / parent).kind, entry)
     if place.kind == NOTHING and entry is None:
         raise FileNotFoundError(f"there is nothing at {store_path}")
     if place.kind not in (*OURS, NOTHING):
         raise ValueError(_refusal(place))
     alone = entry is not None and _is_alone(root, path, entry)
-    return Target(place_at(root / parent) if alone else place, path, place.kind, entry)
+    return RemovalTarget(place_at(root / parent) if alone else place, path, place.kind, entry)
 
 
 def _is_being_removed(place: StorePath) -> bool:
@@ -118,7 +118,7 @@ def _refusal(place: Place) -> str:
     return f"{path} is {what}; only what is OME-Zarr, or was begun as that, is removed"
 
 
-def asked_kind(target: Target) -> str:
+def asked_kind(target: RemovalTarget) -> str:
     """Return the kind of what was asked for, and that the group around it goes, too, if it does."""
     around = target.place.store_path.path
     return (
