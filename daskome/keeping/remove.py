@@ -27,7 +27,6 @@ from daskome.stores.targets.folders import links_to, locked_folders
 from daskome.stores.targets.removal import (
     Doomed,
     delete_all_but_claims,
-    delete_claims_left,
     delete_empty_folders,
     delete_journal_alone,
 )
@@ -263,6 +262,5 @@ def _carry_out(removal: Removal, take_over: bool) -> None:
                 delete_all_but_claims(doomed, claims[0])
     except OwnershipLost as error:
         raise WriteError(f"{removal.where} could not be removed as a whole: {error}; {AGAIN}") from error
-    delete_claims_left(claims[0].home)
     if not removal.is_journal:
         delete_empty_folders(doomed.place)

@@ -19,7 +19,8 @@ from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore, StorePath, WrapperStore
 
-from daskome.stores.kinds import waits_for_no_loop
+from daskome.model.paths import join_paths
+from daskome.stores.kinds import kind_of, waits_for_no_loop
 from daskome.stores.location import folder_of
 from daskome.stores.opened.bounded import BoundedFolder
 from daskome.stores.opened.pages import delete_keys
@@ -92,9 +93,15 @@ class OwnedStore(WrapperStore[Store]):
 
     async def delete_dir(self, prefix: str) -> None:
         """Delete all below a path."""
-        if self._root is None or not await asyncio.to_thread(self._moved_and_deleted, self._root, prefix):
-            await self.claim.renewed()
-            await self._store.delete_dir(prefix)
+        if self._root is not None and await asyncio.to_thread(self._moved_and_deleted, self._root, prefix):
+            return
+        kind, store = kind_of(StorePath(self._store))
+        if kind.shared and kind.in_flight:  # That takes its time, in which another may take over, and write there.
+            async for page in kind.pages(store, prefix.rstrip("/")):
+                await self.delete_many([join_paths(prefix.rstrip("/"), key) for key, _ in page])
+            return
+        await self.claim.renewed()
+        await self._store.delete_dir(prefix)
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         """Delete objects, many with each request where the store can."""

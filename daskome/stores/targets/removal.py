@@ -13,6 +13,7 @@ from zarr.storage import StorePath
 from daskome.model.paths import depth_of, join_paths, paths_inside
 from daskome.ome.detect import without_entry
 from daskome.stores import journal as journals
+from daskome.stores.documents import list_names
 from daskome.stores.groups import (
     JSON,
     REMOVING_KEY,
@@ -25,12 +26,13 @@ from daskome.stores.groups import (
 )
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import folder_of
+from daskome.stores.objects.checksums import stored_sizes
 from daskome.stores.opened.pages import delete_keys
-from daskome.stores.ownership.claims import Claim
+from daskome.stores.ownership.claims import CLAIMS, Claim, is_claim
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.publish import unlist
 from daskome.stores.remembered import for_each
-from daskome.stores.targets.conflicts import is_litter, levels_there
+from daskome.stores.targets.conflicts import levels_there
 
 LAST_DOCUMENTS = (".zmetadata", "zarr.json", ".zgroup", ".zattrs")
 """The documents of a group in the order in which they go: in zarr v2, the mark stands in the last one."""
@@ -98,6 +100,7 @@ def delete_all_but_claims(doomed: Doomed, claim: Claim) -> None:
         sync(delete_keys(place.store, [join_paths(place.path, key) for key in documents]))
     for_each(place, lambda name: sync((place / name).delete_dir()), [n for n in doomed.names if n != JOURNAL])
     sync(delete_keys(place.store, [join_paths(place.path, n) for n in doomed.files if n not in LAST_DOCUMENTS]))
+    _delete_rest_of_journal(place)
     for name in LAST_DOCUMENTS if doomed.is_group or doomed.files else ():
         if sync((place / name).exists()):
             sync((place / name).delete())
@@ -110,7 +113,7 @@ def delete_journal_alone(claim: Claim) -> None:
     arrays = list(_announced_arrays(claim.home))
     journals.delete_journal(home, but_announced=True)
     for_each(home, lambda path: sync((home / path).delete_dir()), arrays)
-    journals.delete_journal(home)
+    _delete_rest_of_journal(home)
 
 
 def _announced_arrays(home: StorePath) -> Iterator[str]:
@@ -122,20 +125,22 @@ def _announced_arrays(home: StorePath) -> Iterator[str]:
         yield from (join_paths(path, level) for level in begun if level not in kept)
 
 
-def delete_claims_left(home: StorePath) -> None:
-    """Delete what is left of the journal of a group."""
-    sync((home / JOURNAL).delete_dir())
-
-
 def delete_empty_folders(place: StorePath) -> None:
-    """Delete folders that hold nothing any more, with what desktops and file servers have put there."""
+    """Delete folders that hold nothing any more."""
     folder = folder_of(place)
-    for parent, _, files in os.walk(folder, topdown=False) if folder is not None else ():
-        for name in files:
-            if is_litter(name):
-                Path(parent, name).unlink(missing_ok=True)
+    for parent, _, _ in os.walk(folder, topdown=False) if folder is not None else ():
         with suppress(OSError):
             Path(parent).rmdir()
+
+
+def _delete_rest_of_journal(home: StorePath) -> None:
+    """Delete what lies in a journal, but for claims, with which their owners end themselves."""
+    keys = [key for key, _ in stored_sizes(home / JOURNAL)]
+    claims, here = f"{CLAIMS.rpartition('/')[2]}/", join_paths(home.path, JOURNAL)
+    gone = [key for key in keys if not (key.startswith(claims) and is_claim(key.removeprefix(claims)))]
+    sync(delete_keys(home.store, [join_paths(here, key) for key in gone]))
+    for name in (name for name in list_names(home / JOURNAL) if f"{name}/" != claims):
+        sync((home / JOURNAL / name).delete_dir())
 
 
 def _mark_for_removal(place: StorePath, levels: Iterable[str]) -> None:
