@@ -8,9 +8,11 @@ from daskome._version import __version__ as __version__
 if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type checkers; a test compares them.
     from daskome.execution.batch.parts import finish as finish, run_part as run_part
     from daskome.execution.batch.script import batch_script as batch_script
-    from daskome.execution.batch.status import status as status
+    from daskome.inspection.manifest import manifest as manifest
     from daskome.inspection.validate import validate as validate
     from daskome.inspection.verify import verify as verify
+    from daskome.keeping.remove import remove as remove
+    from daskome.keeping.state import status as status
     from daskome.kernels.methods import METHODS as METHODS
     from daskome.model.problem import Problem as Problem, WriteError as WriteError
     from daskome.model.source import Volume as Volume
@@ -50,12 +52,14 @@ _HOMES = {
     "convert_metadata": "upgrade.convert",
     "finish": "execution.batch.parts",
     "label_values": "writing.labels",
+    "manifest": "inspection.manifest",
     "open": "reading.opening",
     "plan_image": "writer",
     "preview": "viewing.preview",
     "read": "readers",
+    "remove": "keeping.remove",
     "run_part": "execution.batch.parts",
-    "status": "execution.batch.status",
+    "status": "keeping.state",
     "transcode": "transcoding.call",
     "try_codecs": "writing.codec_trials",
     "validate": "inspection.validate",

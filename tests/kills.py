@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
-from zarr.storage import LocalStore, MemoryStore, WrapperStore
+from zarr.storage import LocalStore, MemoryStore, StorePath, WrapperStore
 
 import daskome
 from daskome.ome.detect import ome_of
@@ -298,6 +298,8 @@ class Operation:
         Options of calls that go on, by name.
     ends : str
         What a call says that is not needed any more, as all has been done already.
+    removes : str, optional
+        The path of what it removes, with all below it.
     """
 
     before: Callable[[MemoryStore], None]
@@ -307,9 +309,24 @@ class Operation:
         default_factory=lambda: {"resume": {"resume": True}, "overwrite": {"overwrite": True}}
     )
     ends: str = "never"
+    removes: str | None = None
+
+
+def removed(store: Store, path: str = "", **options: Any) -> None:
+    daskome.remove(StorePath(store, path), **options)
+
+
+def untagged(store: MemoryStore) -> None:
+    daskome.write_image(PLANE, store, [2], **IMAGE, labels={"cells": CELLS})
+
+
+def levels_begun(store: MemoryStore) -> None:
+    an_image(store, factors=())
+    levels(store, factors=(2,), compute="init")
 
 
 AGAIN: Mapping[str, Mapping[str, Any]] = {"again": {}}
+GONE = "there is nothing at"
 NO_MORE = "scale factors are relative to level 0"
 OVER = {"overwrite": True}
 WITH_LABELS = {"labels": {"cells": CELLS, "more": CELLS}}
@@ -368,7 +385,28 @@ OPERATIONS: dict[str, Operation] = {
     "transcode": Operation(nothing, partial(transcode, source=labelled, fmt="0.4")),
     "transcode a plate": Operation(nothing, partial(transcode, source=a_plate), ends="holds plate"),
     "finish": Operation(begun_and_written, ended, ways=AGAIN, ends="is finished"),
+    **{
+        f"remove {name}": Operation(before, partial(removed, path=path), ways=AGAIN, ends=GONE, removes=path)
+        for name, before, path in (
+            ("an image", partial(an_image, labels={"cells": CELLS}), ""),
+            ("an image 0.4", partial(an_image, fmt="0.4", labels={"cells": CELLS}, consolidated=True), ""),
+            ("an image, consolidated", partial(an_image, consolidated=True), ""),
+            ("what was begun", partial(image, factors=(2, 4), compute="init"), ""),
+            ("labels", partial(an_image, labels={"cells": CELLS, "more": CELLS}), "labels/cells"),
+            ("labels 0.4", partial(an_image, fmt="0.4", labels={"cells": CELLS}, consolidated=True), "labels/cells"),
+            ("labels, consolidated", partial(an_image, labels={"cells": CELLS}, consolidated=True), "labels/cells"),
+            ("the last labels", untagged, "labels"),
+            ("a plate", partial(a_plate, wells=("A/1", "B/1")), ""),
+            ("a plate 0.4", partial(a_plate, fmt="0.4", consolidated=True), ""),
+            ("a well", partial(a_plate, wells=("A/1", "A/2"), consolidated=True), "A/1"),
+            ("an image of a well", a_plate, "A/1/0"),
+            ("a journal", levels_begun, ".daskome"),
+        )
+    },
 }
+OPERATIONS["remove the last labels"] = replace(
+    OPERATIONS["remove the last labels"], call=partial(removed, path="labels/cells")
+)
 
 
 def exit_at(name: str, folder: str, at: int) -> None:

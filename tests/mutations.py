@@ -396,6 +396,8 @@ STORE_CALLS: dict[str, Call] = {
     "$ write": lambda path, out: of_size(path, lambda: command("write IN OUT -q --retries 0", path, out)),
     "$ add levels": lambda path, out: of_size(path, lambda: command("write IN --add-levels -q --factors 4", path, out)),
     "$ status": partial(command, "status IN"),
+    "remove": lambda path, out: daskome.remove(path),
+    "manifest": lambda path, out: daskome.manifest(path, f"{out}.md5"),
 }
 RUN_CALLS: dict[str, Call] = {
     **{

@@ -81,7 +81,7 @@ OTHER_WAYS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """Arguments of others that have no counterpart here, and what to do."""
 ARGUMENTS_OF_OTHERS: Final[Mapping[str, str]] = {
-    "daskome": "compressors dry_run in_options jobs options path pixels scheduler target url wells",
+    "daskome": "compressors dry_run in_options jobs manifest options path pixels scheduler target url wells",
     "ome_zarr": "copy_metadata in_place labeled method mode order dry_run force port output_dir zarr_directory",
     "ngff-zarr": (
         "axis_order cache chunk_store chunks_per_shard consolidate_metadata metadata_only multiscales orientation"

@@ -47,7 +47,7 @@ def written(sources: Sources, target: str, options: CommandOptions) -> Callable[
     name = options["labels"]
     if name is None and _is_whole(sources, options):
         return partial(daskome.transcode, sources[0], target, **_transcoding(sources[0], options))
-    image, options = _read(sources, options), _with_storage(options)
+    image, options = read_sources(sources, options), _with_storage(options)
     if name is None:
         options = {**options, "labels": None}
         return partial(daskome.write_image, image, target, **arguments_of(daskome.write_image, options))
@@ -82,7 +82,7 @@ def planned(sources: Sources, target: str | None, options: CommandOptions) -> An
 
         for_whom = {key: options[key] for key in ("workers", "threads")}
         return planned_transcode(sources[0], target, {**_transcoding(sources[0], options), **for_whom})
-    options = {**options, "image": _read(sources, options)}
+    options = {**options, "image": read_sources(sources, options)}
     return daskome.plan_image(**arguments_of(daskome.plan_image, options))
 
 
@@ -139,7 +139,7 @@ def tried_codecs(sources: Sources, options: CommandOptions) -> Any:
     import daskome
 
     chosen = arguments_of(daskome.try_codecs, {key: value for key, value in options.items() if key != "compressors"})
-    return daskome.try_codecs(_read(sources, options), **chosen)
+    return daskome.try_codecs(read_sources(sources, options), **chosen)
 
 
 def added_levels(url: str, options: CommandOptions) -> Callable[..., Any]:
@@ -151,6 +151,24 @@ def added_levels(url: str, options: CommandOptions) -> Callable[..., Any]:
     _reject_said(options, "--add-levels", reason)
     options = {**_with_storage(options), "fs_options": options["fs_options"] or options["in_options"]}
     return partial(daskome.add_levels, url, **arguments_of(daskome.add_levels, options))
+
+
+def manifest_of(target: str, path: str | None, fs_options: dict[str, Any] | None) -> Callable[[], str] | None:
+    """Return the call that writes a manifest of a target, once that is written; None if none is wanted.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the manifest cannot be written to its file.
+    """
+    if path is None:
+        return None
+    import daskome
+    from daskome.inspection.manifest import check_manifest_path
+    from daskome.stores.location import locate
+
+    check_manifest_path(path, locate(target, fs_options))
+    return partial(daskome.manifest, target, path, fs_options=fs_options)
 
 
 def run_arguments(part: tuple[int | None, int | None], one_based: bool) -> tuple[int, int]:
@@ -166,7 +184,8 @@ def run_arguments(part: tuple[int | None, int | None], one_based: bool) -> tuple
     return i - one_based, n
 
 
-def _read(sources: Sources, options: CommandOptions) -> Any:
+def read_sources(sources: Sources, options: CommandOptions) -> Any:
+    """Return the image that is in one input, or in several."""
     import daskome
 
     said = {name: options[name] for name in SAID}

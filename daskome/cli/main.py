@@ -1,14 +1,23 @@
 """The ``daskome`` command. It imports Dask and zarr only when there is work to do."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import click
 
 from daskome._version import __version__
-from daskome.cli.arguments import added_levels, lack_of_room, parted, planned, run_arguments, tried_codecs, written
+from daskome.cli.arguments import (
+    added_levels,
+    lack_of_room,
+    manifest_of,
+    parted,
+    planned,
+    run_arguments,
+    tried_codecs,
+    written,
+)
+from daskome.cli.caring import COMMANDS, show_manifest
 from daskome.cli.console import (
     FAILED,
     Command,
@@ -32,6 +41,7 @@ from daskome.cli.options import (
     IN_OPTION,
     INPUT_ROWS,
     JOBS,
+    MANIFEST,
     MEMORY,
     OF_LABELS,
     QUIET,
@@ -45,9 +55,8 @@ from daskome.cli.options import (
     Row,
     taking,
 )
-from daskome.cli.params import BlocksParam, PairsParam, PartParam, ValuesParam
+from daskome.cli.params import PartParam, ValuesParam
 from daskome.execution.batch.schedulers import JOB_ARRAYS, PART_ITSELF
-from daskome.model.problem import errors
 from daskome.model.text import parse_nbytes, pluralize
 from daskome.model.urls import place_of, without_credentials
 
@@ -90,10 +99,13 @@ def main() -> None:
     RESUME,
     TAKE_OVER,
     RETRIES,
+    MANIFEST,
     AS_JSON,
     QUIET,
 )
-def write(paths: tuple[str, ...], add_levels: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def write(
+    paths: tuple[str, ...], add_levels: bool, manifest: str | None, as_json: bool, quiet: bool, **options: Any
+) -> None:
     """Write IN as an OME-Zarr pyramid to OUT, or as labels of the image there; or add levels to the image at IN.
 
     If IN is a group of OME-Zarr (an image, a plate, …), all that is below goes along, its levels as they are.
@@ -112,6 +124,7 @@ def write(paths: tuple[str, ...], add_levels: bool, as_json: bool, quiet: bool, 
     with reporting_errors(paths[-1]), stopping():
         sources, target = parted(paths, needs_target=True)
         call = added_levels(paths[0], options) if target is None else written(sources, target, options)
+        list_objects = manifest_of(paths[-1], manifest, options["fs_options"])
         watch, bar = Stopwatch.started(), progress_bar(f"writing {paths[-1]}", quiet)
         with limited_threads(options["threads"]):
             plan = call(progress=bar)
@@ -119,6 +132,7 @@ def write(paths: tuple[str, ...], add_levels: bool, as_json: bool, quiet: bool, 
             found = watch.measured(plan, bar.written)
             text = without_credentials(f"{paths[-1]}: {found.text()}")
             click.echo(json.dumps(asdict(found)) if as_json else text)
+        show_manifest(list_objects, manifest, quiet or as_json)
 
 
 @main.command()
@@ -239,27 +253,17 @@ def run(
 
 @main.command()
 @click.argument("target", metavar="OUT")
-@taking(OF_LABELS, FS_OPTION, AS_JSON)
-def status(target: str, labels: str | None, fs_options: dict[str, Any] | None, as_json: bool) -> None:
-    """Show the progress of what was begun at OUT: units, bytes, failures, time left."""
-    with reporting_errors():
-        import daskome
-
-        state = daskome.status(target, labels=labels, fs_options=fs_options)
-        click.echo(json.dumps(asdict(state), indent=2) if as_json else repr(state))
-
-
-@main.command()
-@click.argument("target", metavar="OUT")
-@taking(OF_LABELS, FS_OPTION, CHECK, TAKE_OVER, AS_JSON, QUIET)
-def finish(target: str, as_json: bool, quiet: bool, **options: Any) -> None:
+@taking(OF_LABELS, FS_OPTION, CHECK, TAKE_OVER, MANIFEST, AS_JSON, QUIET)
+def finish(target: str, manifest: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """Publish what `daskome run` has written to OUT; refuse, and list what is missing, while anything is."""
     with reporting_errors():
         import daskome
 
+        list_objects = manifest_of(target, manifest, options["fs_options"])
         plan = daskome.finish(target, **options)
         if not quiet:
             click.echo(plan.to_json() if as_json else repr(plan))
+        show_manifest(list_objects, manifest, quiet or as_json)
 
 
 @main.command()
@@ -320,50 +324,6 @@ def validate(
             click.echo(f"{without_credentials(url)}: {_counted([problem.warning for problem in problems])}")
         if wrong:
             raise SystemExit(FAILED)
-
-
-@main.command()
-@click.argument("url")
-@taking(
-    Row(
-        "--pixels",
-        "pixels",
-        BlocksParam(),
-        "Recompute levels and compare: all blocks, or --pixels=N blocks per level.",
-        {"default": False, "is_flag": False, "flag_value": "all"},
-    ),
-    Row("--source", "source", None, "Compare the first level with this image, too."),
-    FUNCTION,
-    THREADS,
-    URL_OPTION,
-    Row("--in-option", "in_options", PairsParam(), "Option of the file system of --source; repeatable."),
-    Row("--json", "as_json", bool, "Print all problems as JSON."),
-    Row("-q --quiet", "quiet", bool, "Print nothing but problems."),
-)
-def verify(
-    url: str, source: str | None, threads: int | None, in_options: Any, as_json: bool, quiet: bool, **options: Any
-) -> None:
-    """Check the OME-Zarr image at URL: its metadata against its arrays and, on request, its pixels."""
-    with reporting_errors():
-        import daskome
-
-        if in_options and not source:
-            raise ValueError("--in-option is for --source, which is not given")
-        image, pixels = daskome.read(source, in_options) if source else None, options["pixels"]
-        bar = progress_bar(f"verifying {url}", quiet or not (pixels or source), "blocks")
-        with limited_threads(threads):
-            problems = daskome.verify(url, source=image, progress=bar, **options)
-        if as_json:
-            click.echo(json.dumps([asdict(problem) for problem in problems], indent=2))
-        for problem in () if as_json else problems:
-            click.echo(f"{'warning: ' * problem.warning}{problem.where}: {problem.message}", err=True)
-        if errors(problems):
-            raise SystemExit(FAILED)
-        if not quiet and not as_json:
-            found = "no error" if problems else "no problem"
-            click.echo(without_credentials(f"{url}: {found} found; checked: metadata, {_checked(pixels, source)}"))
-            for line in _not_compared(url, options["fs_options"]) if pixels and not source else ():
-                click.echo(line)
 
 
 @main.command()
@@ -462,19 +422,6 @@ def completion(shell: str) -> None:
     click.echo(completing(main, {}, "daskome", "_DASKOME_COMPLETE").source())
 
 
-def _not_compared(url: str, fs_options: dict[str, Any] | None) -> Iterator[str]:
-    """Yield which images hold no checksums of their first level, in one line if there are any."""
-    from daskome.inspection.verify import unrecorded
-
-    paths = unrecorded(url, fs_options)
-    if paths:
-        more = [f"and {len(paths) - 10} more"] * (len(paths) > 10)
-        yield (
-            f"not compared: the first level of {', '.join([*paths[:10], *more])}, of which no checksums were recorded;"
-            " --source compares it with an image"
-        )
-
-
 def _counted(warnings: list[bool]) -> str:
     """Return how many problems there are, of those that are warnings and those that are not.
 
@@ -485,14 +432,5 @@ def _counted(warnings: list[bool]) -> str:
     return f"{pluralize(len(warnings) - n_warnings, 'error')}, {pluralize(n_warnings, 'warning')}"
 
 
-def _checked(pixels: bool | int, source: str | None) -> str:
-    """Return which pixels were compared.
-
-    >>> _checked(False, "a.npy")
-    'the first level against a.npy, not the others (see --pixels)'
-    """
-    first = f"the first level against {without_credentials(source)}" if source else ""
-    if pixels is False:
-        return f"{first}, not the others (see --pixels)" if first else "not its pixels (see --pixels)"
-    amount = "all pixels" if pixels is True else f"{pixels} blocks a level"
-    return f"{amount}, {first}" if first else amount
+for _command in COMMANDS:
+    main.add_command(_command)

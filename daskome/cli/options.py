@@ -160,6 +160,13 @@ RESUME = Row("--resume", "resume", bool, "Continue what was interrupted; begin w
 TAKE_OVER = Row(
     "--take-over", "take_over", bool, "Go on although another process that may be alive writes there; it stops."
 )
+MANIFEST = Row(
+    "--manifest",
+    "manifest",
+    None,
+    "Write the MD5 of every object at OUT to this file in the end, for `verify --manifest`; all is read once for it.",
+    {"metavar": "FILE"},
+)
 AS_JSON = Row("--json", "as_json", bool, "Print it as JSON.")
 VERSION = Row("--version", "version", None, _checked_versions)
 INPUT_ROWS = (

@@ -95,7 +95,7 @@ def nodes(store_path: StorePath) -> Iterator[Node]:
     >>> [(node.path, node.kinds) for node in nodes(StorePath(store))]
     [('', ('image',)), ('labels', ('labels',)), ('labels/nuclei', ('image', 'image-label'))]
     """
-    todo = [_opened(Node("", store_path))]
+    todo = [opened_node(Node("", store_path))]
     while todo:
         node = todo.pop()
         yield node
@@ -105,13 +105,13 @@ def nodes(store_path: StorePath) -> Iterator[Node]:
 def _below(node: Node) -> list[Node]:
     """Return the nodes below a group; one that says why, if they cannot be found for an error in reading."""
     try:
-        return [_opened(child) for child in _children(node)]
+        return [opened_node(child) for child in children_of(node)]
     except Exception as error:  # Each kind of file system has errors of its own.
         trouble = f"what is below {node.path or 'the group'} cannot be read: {reason(error)}"
         return [Node(join_paths(node.path, "*"), node.store_path / "*", parent=node, trouble=trouble)]
 
 
-def _opened(node: Node) -> Node:
+def opened_node(node: Node) -> Node:
     """Return a node with the attributes of its group."""
     try:
         with warnings.catch_warnings():
@@ -125,7 +125,7 @@ def _opened(node: Node) -> Node:
     return replace(node, zarr_format=zarr_format_and_attributes[0], attributes=zarr_format_and_attributes[1])
 
 
-def _children(node: Node) -> Iterator[Node]:
+def children_of(node: Node) -> Iterator[Node]:
     """Yield the nodes below a group; which links are followed depends on its role, so that loops of links end."""
     if node.attributes is None or UNFINISHED_KEY in node.attributes:
         return
@@ -160,7 +160,7 @@ def _listed_labels(labels: Node) -> Children:
     yield from ((path, f"labels/{i}") for i, path in enumerate(paths) if isinstance(path, str))
     for name in _names(labels.store_path):
         child = Node(name, labels.store_path / name) if not any(_is_in(path, name) for path in paths) else None
-        if child and "image" in _opened(child).kinds:
+        if child and "image" in opened_node(child).kinds:
             yield name, ""
 
 
@@ -191,7 +191,7 @@ def _series(layout: Node) -> Children:
     """Yield the images of a bioformats2raw layout: those that the group ``OME`` lists, or 0, 1, 2 and so on."""
     if "plate" in layout.kinds or LAYOUT not in layout.ome:
         return
-    series = _opened(Node(OME, layout.store_path / OME)).ome.get("series")
+    series = opened_node(Node(OME, layout.store_path / OME)).ome.get("series")
     if isinstance(series, list):
         yield from ((path, f"{OME} series/{i}") for i, path in enumerate(series) if isinstance(path, str))
         return
@@ -202,7 +202,7 @@ def _series(layout: Node) -> Children:
 
 
 def _ome_group(layout: Node) -> Children:
-    if LAYOUT in layout.ome and "series" in _opened(Node(OME, layout.store_path / OME)).ome:
+    if LAYOUT in layout.ome and "series" in opened_node(Node(OME, layout.store_path / OME)).ome:
         yield OME, ""
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import misplaced_levels
 from daskome.inspection.compare import Compared, compare, comparisons, recorded
+from daskome.inspection.manifest import differences_from_manifest, read_manifest
 from daskome.inspection.validate import Inspected, findings, inspected
 from daskome.kernels.methods import Method, find_method
 from daskome.model.problem import Problem, below, errors
-from daskome.model.types import FileSystemOptions, FunctionLike, GroupLike, ImageLike, ShowProgress
+from daskome.model.types import FileSystemOptions, FunctionLike, GroupLike, ImageLike, PathLike, ShowProgress
 from daskome.stores.location import locate
 
 
@@ -26,6 +27,7 @@ def verify(
     *,
     pixels: bool | int = False,
     source: ImageLike | None = None,
+    manifest: PathLike | None = None,
     method: FunctionLike | None = None,
     fs_options: FileSystemOptions | None = None,
     progress: ShowProgress = None,
@@ -46,23 +48,28 @@ def verify(
     source : array-like, optional
         What level 0 of the target, an image, should equal, voxel by voxel: all blocks of it, or as many
         as `pixels` says.
+    manifest : str or path, optional
+        A file that `daskome.manifest`, or ``md5sum``, has written of the target or of what it is a copy of, or a
+        checksum of all that `daskome.manifest` has returned. All stored objects are read; those that are missing, have
+        changed or are not in it are named.
     method : str or callable, optional
         The function by which levels were made, if that is not one of `METHODS`: nothing that a store names is imported.
     fs_options : dict, optional
         For the file system of a URL.
     progress : bool or callable, optional
-        True: a bar on stderr. A function is called with blocks done and blocks in all after every block.
+        True: a bar on stderr. A function is called with blocks done and blocks in all after every block; before that,
+        with objects done and objects in all, if there is a manifest.
 
     Returns
     -------
     list of Problem
         The errors of `daskome.validate`, then, as its warnings, levels that do not lie where their method takes
-        samples, then what is wrong with pixels, from fine to coarse.
+        samples, then objects that differ from the manifest, then what is wrong with pixels, from fine to coarse.
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is invalid; never for what is wrong with the image.
+    TypeError, ValueError, FileNotFoundError
+        If an argument is invalid, or there is no such manifest; never for what is wrong with the image.
 
     Examples
     --------
@@ -84,12 +91,14 @@ def verify(
     wanted = None if isinstance(pixels, bool | np.bool_) else pixels
     if wanted is not None and (not isinstance(wanted, Integral) or wanted < 1):
         raise ValueError(f"pixels={pixels!r}: give True, False, or at least 1 block per level")
-    groups = inspected(locate(target, fs_options, read_only=True))
+    place, listed = locate(target, fs_options, read_only=True), None if manifest is None else read_manifest(manifest)
+    groups = inspected(place)
     given = None if method is None else find_method(method)
     parts = list(_parts(groups, pixels is not False, source, given))
     return [
         *errors(findings(groups)),
         *(part for part in parts if isinstance(part, Problem)),
+        *(() if listed is None else differences_from_manifest(place, listed, bar)),
         *compare([part for part in parts if not isinstance(part, Problem)], wanted, bar),
     ]
 

@@ -58,3 +58,32 @@ def list_objects(parent: Mapping[str, Any], key: str) -> Iterator[Mapping[str, A
     """Yield the objects under a key: itself, or those in a list."""
     value = parent.get(key)
     yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Mapping))
+
+
+ENTRY_LISTS: Mapping[str, tuple[str, ...]] = {
+    "labels": ("labels",),
+    "plate": ("plate", "wells"),
+    "well": ("well", "images"),
+}
+"""Where each kind of group lists what lies below it."""
+
+
+def without_entry(attributes: Mapping[str, Any], kind: str, path: str) -> dict[str, Any]:
+    """Return the attributes of a group without one entry of its list (`ENTRY_LISTS`).
+
+    >>> without_entry({"ome": {"version": "0.5", "labels": ["a", "b"]}}, "labels", "a")
+    {'ome': {'version': '0.5', 'labels': ['b']}}
+    >>> without_entry({"well": {"images": [{"path": "0"}, {"path": "1"}]}}, "well", "0")
+    {'well': {'images': [{'path': '1'}]}}
+    """
+    under = "ome" in attributes
+    shorter = _without(ome_of(attributes), ENTRY_LISTS[kind], path)
+    return {**attributes, "ome": shorter} if under else dict(shorter)
+
+
+def _without(value: Any, keys: tuple[str, ...], path: str) -> Any:
+    if keys and isinstance(value, Mapping) and keys[0] in value:
+        return {**value, keys[0]: _without(value[keys[0]], keys[1:], path)}
+    if keys or not isinstance(value, list):
+        return value
+    return [item for item in value if (item.get("path") if isinstance(item, Mapping) else item) != path]

@@ -23,6 +23,8 @@ from daskome.stores.objects.damage import reason
 
 JSON = dict[str, Any]
 UNFINISHED_KEY = "daskome"
+REMOVING_KEY = "removing"
+"""The entry of the mark of a group that says that it, and all in it, is being removed."""
 CONSOLIDATED = "consolidated"
 """The entry of the mark of an unfinished image that says that its group held consolidated metadata."""
 BOTH_FORMATS = "both_formats"

@@ -17,6 +17,7 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, Stor
 from daskome.model.urls import without_credentials
 from daskome.stores.opened.bounded import BoundedFolder
 from daskome.stores.opened.exact_paths import ExactPathStore
+from daskome.stores.opened.pages import Pages, any_pages, folder_pages, fsspec_pages, obstore_pages, unordered_pages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,8 @@ class StoreKind:
         Classes, not counting those derived from them, whose requests never wait for an event loop.
     opens_to_write : bool
         Whether groups in a store that is open for writing can only be opened for writing, too.
+    pages : callable
+        Yields what is stored below a path, page by page, in the order of keys (`daskome.stores.opened.pages`).
     folder : callable
         Returns where a path lies as a folder of this machine, in which files are written under other names first.
     address : callable
@@ -83,6 +86,7 @@ class StoreKind:
     remembers: bool = False
     sync_classes: tuple[type[Store], ...] = ()
     opens_to_write: bool = False
+    pages: Callable[[Any, str], Pages] = any_pages
     folder: Callable[[Any, str], Path | None] = lambda store, path: None
     address: Callable[[Any, str], tuple[str, ...]] = lambda store, path: (str(id(store)), *_names(path))
     url: Callable[[Any, str], str] = lambda store, path: ""
@@ -227,6 +231,11 @@ def _obstore_parent(store: ObjectStore[Any]) -> Store | None:
     return ObjectStore(type(store.store)(*args, **{**settings, "prefix": above or None}), read_only=True)
 
 
+def _obstore_pages(store: ObjectStore[Any], path: str) -> Pages:
+    """Return what a bucket lists; our own store puts its errors into Python's words."""
+    return store.pages(path) if hasattr(store, "pages") else obstore_pages(store.store, path)
+
+
 def _obstore_files(store: ObjectStore[Any], path: str = "") -> Path:
     return Path(_obstore_prefix(store) or "/", path).resolve()
 
@@ -274,6 +283,7 @@ FSSPEC = StoreKind(
     lists=False,
     lag=LAG,
     includes=lambda store: isinstance(store, FsspecStore),
+    pages=fsspec_pages,
     in_flight=IN_FLIGHT,
     address=_fsspec_address,
     url=_fsspec_url,
@@ -288,6 +298,7 @@ BUCKETS = {"S3Store": ("s3", "bucket"), "GCSStore": ("gs", "bucket"), "AzureStor
 OBSTORE = StoreKind(
     name="obstore",
     includes=_is_obstore(*BUCKETS, "HTTPStore"),
+    pages=_obstore_pages,
     in_flight=IN_FLIGHT,
     address=_obstore_address,
     url=_obstore_url,
@@ -300,6 +311,7 @@ KINDS = (
         near=True,
         includes=lambda store: isinstance(store, LocalStore),
         sync_classes=(LocalStore, BoundedFolder),
+        pages=folder_pages,
         folder=lambda store, path: store.root / path,
         address=lambda store, path: (store.root / path).resolve().parts,
         url=lambda store, path: (store.root / path).absolute().as_posix(),
@@ -317,12 +329,14 @@ KINDS = (
         name="memory of obstore",
         includes=_is_obstore("MemoryStore"),
         shared=False,
+        pages=lambda store, path: unordered_pages(store.store, path),
         address=lambda store, path: (str(id(store.store)), *_names(path)),
     ),
     StoreKind(
         name="files of obstore",
         near=True,
         includes=_is_obstore("LocalStore"),
+        pages=lambda store, path: unordered_pages(store.store, path),
         address=lambda store, path: _obstore_files(store, path).parts,
         url=lambda store, path: _obstore_files(store, path).as_posix(),
         parent=_obstore_parent_folder,

@@ -12,8 +12,10 @@ from urllib.parse import parse_qsl, unquote
 
 import zarr
 from zarr.abc.store import Store
+from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome.model.paths import join_paths
 from daskome.model.source import Origin, Source
 from daskome.model.urls import NO_LOGINS, QUERY, SIGNED, URL_LOGIN, WEB, without_credentials
 from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
@@ -126,6 +128,36 @@ def parent_of(path: StorePath) -> StorePath | None:
     kind, store = kind_of(path)
     parent = kind.parent(store)
     return None if parent is None else StorePath(parent)
+
+
+def rooted(place: StorePath) -> StorePath:
+    """Return a place as a path in the outermost zarr group around it: so what lists it can be reached, and changed."""
+    top, inner = place, ""
+    while (above := parent_of(top)) is not None and _is_group(above):
+        folder = folder_of(top)
+        name = top.path.rpartition("/")[2] or (address_of(top)[-1] if folder is None else folder.name)
+        if name == "..":
+            break
+        top, inner = above, join_paths(name, inner)
+    if top.store is place.store:
+        return place
+    store = top.store if top.store.read_only == place.read_only else top.store.with_read_only(place.read_only)
+    return exact(StorePath(store, join_paths(top.path, inner)))
+
+
+def _is_group(place: StorePath) -> bool:
+    with suppress(OSError):
+        return any(sync((place / name).exists()) for name in ("zarr.json", ".zgroup"))
+    return False
+
+
+def is_whole_store(place: StorePath) -> bool:
+    """Whether a place is all that there is: a bucket, or the root of a file system."""
+    kind, _ = kind_of(place)
+    address = address_of(place)
+    return (
+        len(address) < 2 if folder_of(place) is not None else bool(kind.shared and kind.in_flight) and len(address) <= 2
+    )
 
 
 def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> StorePath:

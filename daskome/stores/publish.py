@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from daskome.stores.groups import (
     JSON,
     UNFINISHED_KEY,
     check_ome,
+    find_group,
     read_attributes,
     set_attributes,
     split_others,
@@ -59,6 +60,27 @@ def publish_group(
         _look_again(place, version, metadata, attributes)
     forget(target)
     return False
+
+
+def unlist(target: StorePath, without: Callable[[JSON], JSON]) -> None:
+    """Take something from the lists of a group, which others may be extending; what goes must be marked before."""
+    with _alone(target) as alone:
+        _shorten(target, without)
+    for _ in range(0 if alone else MOST_LOOKS):
+        time.sleep(_lag(target))
+        with HERE:
+            if not _shorten(target, without):
+                return
+
+
+def _shorten(target: StorePath, without: Callable[[JSON], JSON]) -> bool:
+    """Write the attributes of a group without something; return whether they had it."""
+    group = find_group(target, writable=True)
+    found = {} if group is None else group.attrs.asdict()
+    shorter = without(found)
+    if group is not None and shorter != found:
+        group.attrs.put(shorter)
+    return shorter != found
 
 
 MOST_LOOKS = 50

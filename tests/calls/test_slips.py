@@ -78,7 +78,10 @@ def test_what_a_call_does_not_take_is_not_metadata(tmp_path: Path) -> None:
         daskome.write_multiscale([PLANE], tmp_path / "a", axes="yx", n_levels=2)
 
 
-OURS = ["read", "transcode", "verify", "validate", "preview", "run_part", "finish", "status", "convert_metadata"]
+OURS = [
+    *["read", "transcode", "verify", "validate", "preview", "run_part", "finish", "status", "convert_metadata"],
+    *["manifest", "remove"],
+]
 IN_BOTH = {"source", "stage", "part", "version", "jobs"}
 """Arguments of other calls that also describe an image."""
 WRITERS = [word for words in ARGUMENTS_OF_OTHERS.values() for word in words.split()]

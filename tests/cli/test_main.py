@@ -346,6 +346,45 @@ def test_verify_says_what_it_compared(tmp_path: Path, npy: Path, options: list[s
     assert done.output.rstrip().endswith(said.replace("IN", str(npy)) + (" (see --pixels)" if "others" in said else ""))
 
 
+SOURCES = [
+    ["a.npy", "b.npy", "--stack", "c"],
+    ["planes"],
+    ["planes/*.npy"],
+    ["planes/z{z}.npy"],
+    ["planes", "--pattern", "z{z}.npy"],
+    ["a.raw", "--shape", "20,30,40", "--dtype", ">u2", "--offset", "3"],
+]
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("words", SOURCES, ids=" ".join)
+def test_verify_compares_with_whatever_write_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("planes").mkdir()
+    for z, plane in enumerate(CUBE):
+        np.save(f"planes/z{z}.npy", plane)
+    np.save("a.npy", CUBE)
+    np.save("b.npy", CUBE + 1)
+    Path("a.raw").write_bytes(b"abc" + CUBE.astype(">u2").tobytes())
+    paths = [word for word in words if "/" in word or word.startswith(("a.", "b.", "planes"))]
+    said = words[len(paths) :]
+    assert daskome_("write", *paths, "out", *said, "--chunks", 16).exit_code == 0
+    sources = [word for path in paths for word in ("--source", path)]
+    assert daskome_("verify", "out", *sources, *said).exit_code == 0
+    zarr.open_group("out")["s0"][..., 19, 3, 5] = 7  # type: ignore[index]
+    done = daskome_("verify", "out", *sources, *said, "-q")
+    assert (done.exit_code, "but" in done.output, "in the source" in done.output) == (1, True, True)
+
+
+@pytest.mark.parametrize("option", ["--stack=c", "--pattern={z}.npy", "--dtype=u1", "--offset=0"])
+def test_words_about_a_source_that_is_not_given_are_refused(tmp_path: Path, npy: Path, option: str) -> None:
+    daskome_("write", npy, tmp_path / "a")
+    done = daskome_("verify", tmp_path / "a", option)
+    assert (done.exit_code, f"{option.partition('=')[0]} is for --source" in done.output) == (2, True)
+
+
 def test_options_of_a_file_system_that_is_not_asked_are_refused(tmp_path: Path, npy: Path) -> None:
     daskome_("write", npy, tmp_path / "a")
     done = daskome_("verify", tmp_path / "a", "--in-option", "anon=true")

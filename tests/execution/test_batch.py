@@ -135,10 +135,11 @@ def test_labels_are_parts_too(tmp_path: Path, tiny_blocks: None) -> None:
         daskome.write_image(VALUES, tmp_path / name, axes="zyx", **OPTIONS)
     daskome.write_labels(cells, tmp_path / "whole", "cells")
     daskome.write_labels(cells, tmp_path / "a", "cells", compute="init")
-    with pytest.raises(FileNotFoundError, match="is finished"):
-        daskome.status(tmp_path / "a")
+    assert daskome.status(tmp_path / "a").troubles == ()
+    for path, labels in ((tmp_path / "a", "cells"), (tmp_path / "a" / "labels" / "cells", None)):
+        assert daskome.status(path, labels=labels).missing
     with pytest.raises(ValueError, match="labels of an image; give the image, and the name"):
-        daskome.status(tmp_path / "a" / "labels" / "cells")
+        daskome.finish(tmp_path / "a" / "labels" / "cells")
     assert daskome.run_part(tmp_path / "a", cells, labels="cells").missing == ()
     daskome.finish(tmp_path / "a", labels="cells")
     assert contents(tmp_path / "a") == contents(tmp_path / "whole")
@@ -214,7 +215,7 @@ def test_the_commands(tmp_path: Path, image: Path, expected: dict[str, bytes]) -
     assert [stage["missing"] for stage in found["stages"]] == [[]] * len(found["stages"])
     assert "every unit is done" in command("status", out).output
     assert command("finish", out).exit_code == 0
-    assert command("status", out).exit_code == 2
+    assert "OME-Zarr 0.5 image, whole" in command("status", out).output
     assert contents(out) == expected
 
 
@@ -434,9 +435,7 @@ def test_a_plate_is_searched_for_runs_and_nothing_else_is(tmp_path: Path, monkey
     asked: list[str] = []
     find = journals.find_run
     monkeypatch.setattr(journals, "find_run", lambda home, method=None: asked.append(home.path) or find(home, method))
-    for path in ("plate", "others"):
-        with pytest.raises(FileNotFoundError, match="has no run"):
-            daskome.status(tmp_path / path)
+    assert [daskome.status(tmp_path / path).kind for path in ("plate", "others")] == ["plate", "other files"]
     assert asked == ["", "A", "A/1", "A/1/0", ""]
 
 
@@ -445,6 +444,7 @@ def test_several_runs_of_a_plate_are_named(tmp_path: Path) -> None:
         daskome.write_plate({well: np.zeros((64, 64), "u1")}, tmp_path / "p", axes="yx", compute="init")
     with pytest.raises(ValueError, match="has several runs, at A/1/0, B/2/0; give the zarr group"):
         daskome.finish(tmp_path / "p")
+    assert "being written: A/1/0, B/2/0" in repr(daskome.status(tmp_path / "p"))
     group = zarr.open_group(tmp_path / "p")["A/1/0"]
     daskome.run_part(group, np.zeros((64, 64), "u1"))  # type: ignore[arg-type]
     daskome.finish(group)  # type: ignore[arg-type]

@@ -116,6 +116,15 @@ KINDS = {
         lambda t: write_part(t, VALUES, finish=True, take_over=True),
         VALUES,
     ),
+    "remove": Kind(
+        nothing, lambda t: write(t, VALUES), lambda t: (daskome.remove(t, take_over=True), write(t, OTHER))[1], OTHER
+    ),
+    "overwrite what is being removed": Kind(
+        image_there,
+        lambda t: daskome.remove(t) and None,
+        lambda t: write(t, OTHER, overwrite=True, take_over=True),
+        OTHER,
+    ),
     "finish beside a part": Kind(begin, lambda t: write_part(t, VALUES), lambda t: write_halves(t, VALUES), VALUES),
 }
 

@@ -21,6 +21,7 @@ STOREYS = (
     ("calls",),
     ("viewing",),
     ("reading",),
+    ("keeping",),
     ("inspection",),
     ("execution",),
     ("readers",),

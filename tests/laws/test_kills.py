@@ -18,6 +18,7 @@ import pytest
 from zarr.storage import MemoryStore
 
 import daskome
+from daskome.model.paths import parents_of
 from daskome.model.problem import REFUSALS
 from daskome.stores.groups import UNFINISHED_KEY
 from daskome.stores.journal import JOURNAL
@@ -98,9 +99,25 @@ def check_readers(name: str, store: MemoryStore) -> None:
         mixed = [path for path, image in now.items() if image not in (old.get(path), new.get(path))]
         assert not mixed, f"{reader} sees a mixture"
     before, after, images = attributes(first), attributes(store), seen(store)
-    assert [path for path in before if "mine" in before[path] and "mine" not in after.get(path, {})] == []
+    stay = [path for path in before if not is_removed(name, path)]
+    assert [path for path in stay if "mine" in before[path] and "mine" not in after.get(path, {})] == []
     gone = [path for path in seen(first) if path not in images]
-    assert [path for path in gone if UNFINISHED_KEY not in after[path]] == []
+    assert [path for path in gone if path in stay and UNFINISHED_KEY not in after[path]] == []
+    assert [path for path in gone if path not in stay and not is_said_to_go(store, after, path)] == []
+
+
+def is_removed(name: str, path: str) -> bool:
+    """Whether an operation removes a group."""
+    removes = OPERATIONS[name].removes
+    return removes is not None and f"{path}/".startswith(f"{removes}/" if removes else "")
+
+
+def is_said_to_go(store: MemoryStore, after: dict[str, Any], path: str) -> bool:
+    """Whether a group that was an image is marked, or one around it is; or nothing but claims and a mark is left."""
+    marked = any(UNFINISHED_KEY in after.get(each, {}) for each in (path, *parents_of(path)))
+    prefix = f"{path}/" if path else ""
+    left = {key for key in store._store_dict if key.startswith(prefix) and JOURNAL not in key}
+    return marked or left <= {f"{prefix}.zattrs"}
 
 
 def check_goes_on(name: str, store: MemoryStore, place: Any) -> None:
@@ -171,7 +188,10 @@ def without_ids(store: MemoryStore) -> dict[str, Any]:
     }
 
 
-IN_FOLDERS = ["image with labels 0.4", "plate", "levels with labels", "overwrite 0.4 with 0.5, consolidated", "labels"]
+IN_FOLDERS = [
+    *["image with labels 0.4", "plate", "levels with labels", "overwrite 0.4 with 0.5, consolidated", "labels"],
+    *["remove an image 0.4", "remove labels, consolidated", "remove a well", "remove the last labels"],
+]
 
 
 @pytest.mark.extended

@@ -49,7 +49,7 @@ def _run_of_plate(target: StorePath, method: Method | None) -> SavedRun | None:
     ValueError
         If there are several.
     """
-    runs = _runs_below(target, method)
+    runs = runs_below(target, method)
     if len(runs) > 1:
         places = ", ".join(run.plan.home for run in runs[:MAX_LISTED])
         raise ValueError(f"{target} has several runs, at {places}; give the zarr group of one of them")
@@ -60,7 +60,7 @@ WELL_DEPTH = 3
 """Row, column and field: so deep below a plate lies what a run may write alone."""
 
 
-def _runs_below(plate: StorePath, method: Method | None) -> list[SavedRun]:
+def runs_below(plate: StorePath, method: Method | None = None) -> list[SavedRun]:
     """Return the runs in a plate: of its wells, or of images in these where a well has none."""
     runs, folders = [], [plate]
     for _ in range(WELL_DEPTH):

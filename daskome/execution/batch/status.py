@@ -4,14 +4,12 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from daskome.execution.batch.saved import MAX_LISTED, saved_run, target_of
+from daskome.execution.batch.saved import MAX_LISTED, target_of
 from daskome.execution.runner import Run
 from daskome.model.text import format_duration, format_nbytes, format_table
-from daskome.model.types import FileSystemOptions, GroupLike
 from daskome.planning.plan import Plan
 from daskome.stores import journal as journals
 from daskome.stores.journal import SavedRun
-from daskome.stores.location import locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,47 +48,23 @@ class Status:
         return tuple(f"{k}/{index}" for k, stage in enumerate(self.stages) for index in stage.missing)
 
     def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """Return it as lines of text, of which the first is where it is."""
         rows = [[str(k), *_row(stage)] for k, stage in enumerate(self.stages)]
-        lines = [format_table(self.where, ["stage", "units", "done", "missing", "failed", "bytes done", "of"], rows)]
+        head = ["stage", "units", "done", "missing", "failed", "bytes done", "of"]
+        lines = format_table(self.where, head, rows).split("\n")
         lines += [f"  unit {key} failed: {reason}" for key, reason in list(self.failures.items())[:MAX_LISTED]]
         if self.missing:
             left = "unknown" if self.seconds_left is None else format_duration(self.seconds_left)
-            return "\n".join([*lines, f"time left, at the rate so far: {left}"])
-        return "\n".join([*lines, "every unit is done; `daskome finish` publishes it"])
+            return [*lines, f"time left, at the rate so far: {left}"]
+        return [*lines, "every unit is done; `daskome finish` publishes it"]
 
 
 def _row(stage: StageStatus) -> list[str]:
     numbers = (stage.units, stage.done, len(stage.missing), stage.failed)
     return [*(f"{n:,}" for n in numbers), format_nbytes(stage.nbytes_done), format_nbytes(stage.nbytes)]
-
-
-def status(group: GroupLike, *, labels: str | None = None, fs_options: FileSystemOptions | None = None) -> Status:
-    """Return how far a run is that was begun with ``compute="init"``, or was interrupted. Print it.
-
-    Parameters
-    ----------
-    group, labels, fs_options
-        As in `run_part`.
-
-    Returns
-    -------
-    Status
-
-    Raises
-    ------
-    FileNotFoundError
-        If nothing was begun there, or it is finished.
-
-    Examples
-    --------
-    >>> import numpy as np, zarr
-    >>> from daskome import status, write_image
-    >>> store = zarr.storage.MemoryStore()
-    >>> plan = write_image(np.zeros((64, 64), "uint8"), store, [2], axes="yx", compute="init")
-    >>> status(store).missing
-    ('0/0',)
-    """
-    return status_of(saved_run(locate(group, fs_options), labels))
 
 
 def status_of(saved: SavedRun) -> Status:

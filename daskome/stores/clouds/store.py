@@ -9,7 +9,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,8 +19,10 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import ObjectStore
 
+from daskome.model.paths import join_paths
 from daskome.planning.cost import LARGEST_PUT, PART_NBYTES
 from daskome.stores.opened.bounded import check_document, is_document
+from daskome.stores.opened.pages import Pages, obstore_pages
 
 ANSWERED_WITHIN = 40.0
 """Seconds until a request that is not answered, or an answer that does not go on, is given up and tried again."""
@@ -196,14 +198,24 @@ class CloudStore(ObjectStore[Any]):
             await super().delete(key)
 
     async def delete_dir(self, prefix: str) -> None:
-        """Delete all objects below a path, many with each request."""
+        """Delete all objects below a path: page by page as they are listed, many with each request."""
+        path = prefix.rstrip("/")
+        async for page in self.pages(path):
+            await self.delete_many([join_paths(path, key) for key, _ in page])
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Delete objects, as many with each request as the cloud takes."""
         import obstore
 
         self._check_writable()
-        with _PlainErrors(self, prefix):
-            found = await obstore.list(self.store, f"{prefix.rstrip('/')}/" if prefix else None).collect_async()
-            if found:
-                await obstore.delete_async(self.store, [str(each["path"]) for each in found])
+        with _PlainErrors(self):
+            await obstore.delete_async(self.store, list(keys))
+
+    async def pages(self, path: str) -> Pages:
+        """Yield the objects below a path, in the order of their keys."""
+        with _PlainErrors(self, path):
+            async for page in obstore_pages(self.store, path):
+                yield page
 
     async def list(self) -> AsyncIterator[str]:  # type: ignore[override]
         """Yield all keys."""

@@ -5,7 +5,7 @@ too, and ``a[1]/s0`` stays, since it matches ``a1/s0`` alone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from zarr.abc.store import ByteRequest
@@ -19,6 +19,8 @@ PATTERNS = frozenset("*?[")
 """Characters by which fsspec takes a path for a pattern."""
 AT_ONCE = 32
 """How many objects are deleted at a time, each with a request of its own."""
+BULK = 1000
+"""How many objects S3 deletes with one request."""
 NOT_SIGNED = (401, 403)
 """What a web server answers to those whom it does not know."""
 
@@ -86,14 +88,32 @@ class ExactPathStore(FsspecStore):
             await super().delete_dir(prefix)
             return
         self._check_writable()
-        at_once = asyncio.Semaphore(AT_ONCE)
-
-        async def remove(found: str) -> None:
-            async with at_once:
-                await self._remove(found)
-
         with suppress(*self.allowed_exceptions):
-            await asyncio.gather(*map(remove, await self.fs._find(path, withdirs=False, detail=False)))
+            await self._remove_all(await self.fs._find(path, withdirs=False, detail=False))
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Delete objects, many with each request where the file system can."""
+        self._check_writable()
+        paths = list(map(self._path_of, keys))
+        plain = [path for path in paths if PATTERNS.isdisjoint(path)]
+        with suppress(*self.allowed_exceptions):
+            if plain:
+                await self.fs._rm(plain)
+        await self._remove_all([path for path in paths if not PATTERNS.isdisjoint(path)])
+
+    async def _remove_all(self, paths: Sequence[str]) -> None:
+        """Delete objects whose paths would be taken for patterns: many at a time with s3fs, which takes them so."""
+        bulk, at_once = getattr(self.fs, "_bulk_delete", None), asyncio.Semaphore(AT_ONCE)
+
+        async def remove(path: str) -> None:
+            async with at_once:
+                await self._remove(path)
+
+        if bulk is None:
+            await asyncio.gather(*map(remove, paths))
+            return
+        for start in range(0, len(paths), BULK):
+            await bulk(list(paths[start : start + BULK]))
 
     async def _remove(self, path: str) -> None:
         with suppress(*self.allowed_exceptions):

@@ -164,6 +164,15 @@ def split_name(name: str) -> tuple[str, int]:
     return slot, int(number) if number.isdecimal() and len(number) < 10 else 0
 
 
+def is_claim(name: str) -> bool:
+    """Whether a document beside claims is one, or says when the owner of one was last alive.
+
+    >>> is_claim("run-1"), is_claim("run-1.seen"), is_claim("run-1.0123.partial")
+    (True, True, False)
+    """
+    return split_name(name.removesuffix(LAST_SEEN))[1] > 0
+
+
 async def fetch_rivals(home: StorePath, slot: str) -> list[str]:
     """Return the names of claims that exclude one of a slot, in the order in which those of each slot were made."""
     named = sorted((*split_name(name), name) for name in await fetch_names(home / CLAIMS))

@@ -9,7 +9,7 @@ in a folder that another has made since.
 import asyncio
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore, StorePath, WrapperStore
 
-from daskome.stores.kinds import waits_for_no_loop
+from daskome.model.paths import join_paths
+from daskome.stores.kinds import kind_of, waits_for_no_loop
 from daskome.stores.location import folder_of
 from daskome.stores.opened.bounded import BoundedFolder
+from daskome.stores.opened.pages import delete_keys
 from daskome.stores.ownership.claims import CLAIMS, Claim
 
 JOURNAL_FOLDER = CLAIMS.partition("/")[0]
@@ -91,9 +93,20 @@ class OwnedStore(WrapperStore[Store]):
 
     async def delete_dir(self, prefix: str) -> None:
         """Delete all below a path."""
-        if self._root is None or not await asyncio.to_thread(self._moved_and_deleted, self._root, prefix):
-            await self.claim.renewed()
-            await self._store.delete_dir(prefix)
+        if self._root is not None and await asyncio.to_thread(self._moved_and_deleted, self._root, prefix):
+            return
+        kind, store = kind_of(StorePath(self._store))
+        if kind.shared and kind.in_flight:  # That takes its time, in which another may take over, and write there.
+            async for page in kind.pages(store, prefix.rstrip("/")):
+                await self.delete_many([join_paths(prefix.rstrip("/"), key) for key, _ in page])
+            return
+        await self.claim.renewed()
+        await self._store.delete_dir(prefix)
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Delete objects, many with each request where the store can."""
+        await self.claim.renewed()
+        await delete_keys(self._store, keys)
 
     async def clear(self) -> None:
         """Delete everything."""

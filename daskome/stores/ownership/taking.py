@@ -113,6 +113,12 @@ def check_free(home: StorePath, take_over: bool) -> None:
     _check_free(home, _rivals(home, WHOLE_RUN), take_over)
 
 
+def owners_at(home: StorePath) -> list[tuple[Owner, bool]]:
+    """Return who writes at a group, or did when it was killed, and whether each may still be alive."""
+    owners = _rivals(home, WHOLE_RUN).items()
+    return [(owner, owner.is_alive(sync(fetch_seen(home, name)))) for name, owner in owners if owner is not None]
+
+
 def _rivals(home: StorePath, slot: str, but: str = "") -> dict[str, Owner | None]:
     """Return the owners of claims that exclude one of a slot, by the names of the claims, without one of these."""
     return {name: sync(fetch_owner(home, name)) for name in sync(fetch_rivals(home, slot)) if name != but}

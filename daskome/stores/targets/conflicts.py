@@ -51,7 +51,7 @@ def arrays_to_replace(target: StorePath, plan: Plan, overwrite: bool) -> list[st
         If the plan needs a temporary copy, which the store cannot delete; or the target lies in a group of another
         zarr format.
     """
-    _check_writable(target)
+    check_writable(target)
     check_parents(target, find_version(plan.version))
     if plan.temporary and not target.store.supports_deletes:
         raise ValueError(f"{target} is in a store that cannot delete a temporary copy of the image; leave staging out")
@@ -176,7 +176,8 @@ def _dicts(values: Any) -> Sequence[Mapping[str, Any]]:
     return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
 
 
-def _check_writable(target: StorePath) -> None:
+def check_writable(target: StorePath) -> None:
+    """Raise if a target is open for reading only, is a cache, or lies where this process may not write."""
     if target.read_only:
         raise PermissionError(f"{target} is open for reading only; open it for writing")
     if kind_of(target)[0].remembers:
@@ -208,12 +209,12 @@ def _is_our_beginning(target: StorePath) -> bool:
 
 def _holds_something(path: Path) -> bool:
     """Whether a file is no litter; whether such a file lies in a folder, apart from the claim of who writes there."""
-    if path.name == JOURNAL or _is_litter(path.name):
+    if path.name == JOURNAL or is_litter(path.name):
         return False
     return path.is_symlink() or not path.is_dir() or any(map(_holds_something, path.iterdir()))
 
 
-def _is_litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
     """Whether desktops and file servers leave files of this name in any folder, or zarr, when it is killed."""
     return name in LITTER or name.startswith(("._", ".nfs")) or name.endswith(".partial")
 
