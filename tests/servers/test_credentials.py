@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -206,3 +209,16 @@ def test_a_login_that_would_be_of_no_use_is_refused_with_where_it_goes(url: str)
             call(url)
         check_none(str(failure.value), "an error")
     command("info", url, status=2)
+
+
+@pytest.mark.extended
+def test_a_program_without_credentials_ends_with_its_message(tmp_path: Path) -> None:
+    """Other requests may still look for them, on threads that would abort the process."""
+    pytest.importorskip("obstore")
+    outside = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")} | {"HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "daskome", "info", "s3://bucket/a.ome.zarr"]
+    ended = subprocess.run(command, env=outside, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "Error: s3://bucket/a.ome.zarr/zarr.json: no credentials found; give key and secret, or anon=True for what is public"
+    ]

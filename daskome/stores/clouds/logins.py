@@ -4,6 +4,7 @@ obstore knows neither ``~/.aws`` nor profiles. Imported only where a bucket is o
 """
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ FRESH = timedelta(minutes=5)
 """How long credentials of the environment are used until they are looked up again; botocore renews those that expire
 earlier than this."""
 
+LOOKING_UP = threading.Lock()
+"""Held by the thread of obstore that looks credentials up, which may take seconds, and by a process that ends."""
 CERTIFICATES = "AWS_CA_BUNDLE"
 VARIABLES = ("region", "ca_bundle", "use_fips_endpoint", "use_dualstack_endpoint")
 
@@ -39,10 +42,11 @@ class FoundLogin:
 
     def __call__(self) -> dict[str, Any]:
         """Return them as obstore wants them."""
-        found = _session(self.profile).get_credentials()
-        if found is None:
-            raise PermissionError("no credentials found; give key and secret, or anon=True for what is public")
-        now = found.get_frozen_credentials()
+        with LOOKING_UP:
+            found = _session(self.profile).get_credentials()
+            if found is None:
+                raise PermissionError("no credentials found; give key and secret, or anon=True for what is public")
+            now = found.get_frozen_credentials()
         return _credential(now.access_key, now.secret_key, now.token, datetime.now(UTC) + FRESH)
 
 

@@ -21,6 +21,7 @@ from zarr.storage import ObjectStore
 
 from daskome.model.paths import join_paths
 from daskome.planning.cost import LARGEST_PUT, PART_NBYTES
+from daskome.stores.clouds.logins import LOOKING_UP
 from daskome.stores.opened.bounded import check_document, is_document
 from daskome.stores.opened.pages import Pages, obstore_pages
 
@@ -37,6 +38,8 @@ GIVE_UP = 170.0
 """Seconds after which a request is not tried again. Its signature ages."""
 CLIENTS = 64
 """How many clients, with their connections, one process keeps."""
+LOOKED_UP_WITHIN = 30
+"""Seconds that a process waits at its end for credentials that are just looked up."""
 SETTLING = 0.05
 """Seconds that a process waits at its end until obstore's threads have let go of Python, which they would abort."""
 _FORKED = threading.Event()
@@ -92,8 +95,14 @@ def is_forked() -> bool:
 @cache
 def _begin() -> None:
     """Prepare for the end of this process, and for copies of it."""
-    atexit.register(time.sleep, SETTLING)
+    atexit.register(_settle)
     os.register_at_fork(after_in_child=_FORKED.set)
+
+
+def _settle() -> None:
+    """Wait for threads that are in Python, and keep others out: they would abort a process that ends."""
+    LOOKING_UP.acquire(timeout=LOOKED_UP_WITHIN)
+    time.sleep(SETTLING)
 
 
 @lru_cache(CLIENTS)
