@@ -22,7 +22,7 @@ from daskome.stores.ownership import claims, owner as owners, taking
 from daskome.stores.ownership.claims import CLAIMS, WHOLE_RUN, Claim, OwnershipLost, fetch_owner
 from daskome.stores.ownership.owned_store import JOURNAL_FOLDER, delete_partial_documents, owned
 from daskome.stores.ownership.owner import DEAD_AFTER, Owner, this_process
-from daskome.stores.ownership.taking import claimed, take
+from daskome.stores.ownership.taking import claimed, end, take
 from tests.cuboid import OPTIONS, VALUES
 from tests.strategies import law
 
@@ -94,6 +94,19 @@ def test_who_takes_over_stays_and_who_was_the_owner_is_told(home: StorePath) -> 
             first.check()
         assert first.heir() == second.owner
         second.check()
+    assert list_names(home / CLAIMS) == []
+
+
+@pytest.mark.usefixtures("at_once")
+def test_who_wakes_late_ends_no_claim_but_its_own(home: StorePath) -> None:
+    """Names come again: the third has that of the first."""
+    first = hanging(home)
+    with claimed(home, WHOLE_RUN, take_over=True):
+        pass
+    with claimed(home, WHOLE_RUN) as third:
+        assert third.name == first.name
+        end(first)
+        third.check()
     assert list_names(home / CLAIMS) == []
 
 
@@ -260,6 +273,21 @@ def test_documents_that_were_opened_before_another_took_over_get_no_name(
 
     stopped_while_it_puts(home, "zarr.json", published)
     assert read_text(home / "zarr.json") == "new"
+
+
+@pytest.mark.parametrize("compute", [True, False, "init"])
+@pytest.mark.usefixtures("at_once")
+def test_every_call_that_takes_over_lets_no_older_document_get_its_name(tmp_path: Path, compute: Any) -> None:
+    """Nor the one that makes a run current: it would be that of the process that wakes."""
+    daskome.write_image(VALUES, tmp_path / "a", compute="init", **OPTIONS)
+    hanging(StorePath(LocalStore(tmp_path / "a")))
+    late = [tmp_path / "a" / path for path in ("zarr.0.partial", f"{JOURNAL_FOLDER}/current.0.partial")]
+    for path in late:
+        path.write_text("late")
+    call = daskome.write_image(VALUES, tmp_path / "a", overwrite=True, take_over=True, compute=compute, **OPTIONS)
+    if compute is False:
+        call.compute(scheduler="sync")
+    assert not any(path.exists() for path in late)
 
 
 @pytest.mark.usefixtures("at_once")

@@ -91,7 +91,7 @@ def take(home: StorePath, slot: str, owner: Owner, take_over: bool) -> Claim:
         if claim.make():
             after = _rivals(home, slot, but=claim.name)  # Names come again: one may be another's by now.
             if all(rival in (None, before.get(name)) for name, rival in after.items()):
-                sync(delete_claims(home, [*before]))
+                sync(delete_claims(home, before))
                 _let_land(claim)
                 return claim
             claim.end()
