@@ -159,6 +159,34 @@ def test_a_record_that_was_changed_is_said_to_be_unreadable(tmp_path: Path, tiny
         daskome.finish(tmp_path / "a")
 
 
+@pytest.mark.parametrize(
+    "text", ['{"time": 1.0, "sec', *(pytest.param(text, marks=pytest.mark.extended) for text in ("", "[]", "{}"))]
+)
+def test_a_unit_whose_record_was_cut_short_is_written_again(
+    tmp_path: Path, tiny_blocks: None, text: str, expected: dict[str, bytes]
+) -> None:
+    begun(tmp_path / "a", VALUES, **OPTIONS)
+    record = next((tmp_path / "a").glob(".daskome/*-*/0/1"))
+    record.write_text(text)
+    daskome.status(tmp_path / "a")
+    with pytest.raises(WriteError, match=r"record.* cannot be read, such as 0/1; .* missing again"):
+        daskome.finish(tmp_path / "a")
+    assert daskome.status(tmp_path / "a").missing == ("0/1",)
+    daskome.run_part(tmp_path / "a", VALUES)
+    daskome.finish(tmp_path / "a")
+    assert contents(tmp_path / "a") == expected
+
+
+def test_what_a_record_that_was_cut_short_does_not_say_counts_as_stored(
+    tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]
+) -> None:
+    begun(tmp_path / "a", VALUES, **OPTIONS)
+    next((tmp_path / "a").glob(".daskome/*-*/0/0")).write_text("")
+    objects(tmp_path / "a")[0].unlink()
+    daskome.write_image(VALUES, tmp_path / "a", axes="zyx", **OPTIONS, resume=True)
+    assert contents(tmp_path / "a") == expected
+
+
 def test_where_lists_are_slow_all_is_looked_for_on_request(tiny_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     store = WrapperStore(MemoryStore())
     monkeypatch.setattr(lost, "kind_of", lambda target: (kinds.KINDS[-1], target.store))

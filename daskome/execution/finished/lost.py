@@ -213,12 +213,12 @@ class _Recorded:
         self.notes: dict[str, Notes | None] = {}
 
     def of(self, keys: Sequence[str]) -> Iterator[Notes | None]:
-        """Yield the notes of units by their keys; None for units that are not finished, or do not say."""
+        """Yield the notes of units by their keys; None for units that do not say. Where there is no record, all counts."""
         if len(self.notes) > KEPT_RECORDS:
             self.notes.clear()
         new = [key for key in keys if key not in self.notes]
         found = journals.records_of(self.journal, new)
-        self.notes.update({key: found[key].stored if key in found else None for key in new})
+        self.notes.update({key: found.get(key, journals.UNREADABLE).stored for key in new})
         yield from map(self.notes.__getitem__, keys)
 
 
