@@ -38,7 +38,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> StorePath:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody believes what a store has said, nor waits until another has noticed."""
     monkeypatch.setattr(claims, "LEASE", 0)
-    for name in ("LEASE", "LANDING", "FAR_LANDING"):
+    for name in ("LEASE", "LANDING", "FAR_LANDING", "WATCHED"):
         monkeypatch.setattr(taking, name, 0)
 
 
@@ -157,6 +157,30 @@ def test_one_elsewhere_lives_as_long_as_it_says_so(
     else:
         with claimed(home, WHOLE_RUN) as claim:
             assert claim.took_over
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+@pytest.mark.usefixtures("at_once")
+def test_one_whose_clock_is_wrong_lives_as_long_as_it_says_so(
+    home: StorePath, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    monkeypatch.setattr(taking, "WATCHED", 0.1)
+    first, over = hanging(home, since=time.time() + ahead), threading.Event()
+
+    def say() -> None:
+        while not over.wait(0.01):
+            write_text(home / CLAIMS / f"{first.name}{claims.LAST_SEEN}", str(time.time() + ahead))
+
+    thread = threading.Thread(target=say)
+    thread.start()
+    try:
+        with pytest.raises(FileExistsError, match=r"node7.*last seen 0 s ago"), claimed(home, WHOLE_RUN):
+            pass
+    finally:
+        over.set()
+        thread.join()
+    with claimed(home, WHOLE_RUN) as claim:
+        assert claim.took_over
 
 
 def test_an_owner_says_that_it_lives(home: StorePath, monkeypatch: pytest.MonkeyPatch) -> None:
