@@ -48,6 +48,9 @@ def resumed(write: Write) -> Write:
     ValueError
         If something else was begun or written there, or the images have changed, with what differs; or if the units
         in which it was begun need more memory than there is now.
+    FileExistsError
+        If some of the images are there, and were not begun together; or if units are to be written again, and another
+        process that is alive writes there.
     """
     saved = journals.find_run(write.home, write.plan.function)
     if saved:
@@ -55,7 +58,7 @@ def resumed(write: Write) -> Write:
         plan = fitting(saved.plan, write.plan.workers)
         check_stamps(saved, write.sources)
         run = Run(plan, write.sources, write.target, saved.journal)
-        redo_lost(run)
+        redo_lost(run, write.take_over)
         _check_pixels(run, _finished_units(plan, saved.journal))
         return replace(write, plan=plan, journal=saved.journal)
     found = _attributes_there(write)

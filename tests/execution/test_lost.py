@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 from hypothesis import given, strategies as st
-from zarr.storage import LocalStore, MemoryStore, WrapperStore
+from zarr.storage import LocalStore, MemoryStore, StorePath, WrapperStore
 
 import daskome
 from daskome.execution.finished import lost
@@ -19,6 +19,8 @@ from daskome.model import limits
 from daskome.model.problem import WriteError
 from daskome.stores import kinds
 from daskome.stores.objects import inventory
+from daskome.stores.ownership.claims import WHOLE_RUN
+from daskome.stores.ownership.taking import claimed
 from tests.conftest import TINY
 from tests.cuboid import OPTIONS, VALUES
 from tests.strategies import law
@@ -138,6 +140,19 @@ def test_a_call_that_goes_on_says_what_it_writes_again(
     with caplog.at_level(logging.WARNING, "daskome"):
         daskome.write_image(VALUES, tmp_path / "a", axes="zyx", **OPTIONS, resume=True)
     assert "s0/c/0/0/0 of" in caplog.text
+
+
+def test_a_call_that_is_refused_lets_no_unit_of_another_count_as_missing(
+    tmp_path: Path, tiny_blocks: None
+) -> None:
+    begun(tmp_path / "a", VALUES, **OPTIONS)
+    objects(tmp_path / "a")[0].unlink()
+    with (
+        claimed(StorePath(LocalStore(tmp_path / "a")), WHOLE_RUN),
+        pytest.raises(FileExistsError, match="is being written by process"),
+    ):
+        daskome.write_image(VALUES, tmp_path / "a", axes="zyx", **OPTIONS, resume=True)
+    assert daskome.status(tmp_path / "a").missing == ()
 
 
 def change_records(folder: Path, stored: str) -> None:
