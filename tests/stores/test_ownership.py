@@ -314,6 +314,24 @@ def test_every_call_that_takes_over_lets_no_older_document_get_its_name(tmp_path
     assert not any(path.exists() for path in late)
 
 
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.usefixtures("at_once")
+def test_who_was_stopped_before_it_deletes_deletes_nothing_of_another(tmp_path: Path, ended: bool) -> None:
+    home = StorePath(LocalStore(tmp_path), "image")
+    first = hanging(home)
+    with claimed(home, WHOLE_RUN, take_over=True) as second:
+        write_text(owned(home, second) / "s0" / "c" / "0", "new")
+        if ended:
+            sync((home / JOURNAL_FOLDER).delete_dir())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(claims, "LEASE", 1e6)
+            claims._LEASES[first.owner.token].asked = claims.moment()
+            with pytest.raises(OwnershipLost):
+                sync((owned(home, first) / "s0" / "c" / "0").delete())
+    assert read_text(home / "s0" / "c" / "0") == "new"
+    assert not list(tmp_path.rglob("deleted/*"))
+
+
 @pytest.mark.usefixtures("at_once")
 def test_nobody_makes_the_folder_of_a_journal_again(tmp_path: Path) -> None:
     home = StorePath(LocalStore(tmp_path), "image")
