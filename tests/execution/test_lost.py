@@ -142,9 +142,7 @@ def test_a_call_that_goes_on_says_what_it_writes_again(
     assert "s0/c/0/0/0 of" in caplog.text
 
 
-def test_a_call_that_is_refused_lets_no_unit_of_another_count_as_missing(
-    tmp_path: Path, tiny_blocks: None
-) -> None:
+def test_a_call_that_is_refused_lets_no_unit_of_another_count_as_missing(tmp_path: Path, tiny_blocks: None) -> None:
     begun(tmp_path / "a", VALUES, **OPTIONS)
     objects(tmp_path / "a")[0].unlink()
     with (

@@ -224,7 +224,7 @@ class _Recorded:
         self.notes: dict[str, Notes | None] = {}
 
     def of(self, keys: Sequence[str]) -> Iterator[Notes | None]:
-        """Yield the notes of units by their keys; None for units that do not say. Where there is no record, all counts."""
+        """Yield the notes of units by their keys; None for units that do not say. Without a record, all counts."""
         if len(self.notes) > KEPT_RECORDS:
             self.notes.clear()
         new = [key for key in keys if key not in self.notes]
