@@ -1,6 +1,6 @@
 """The fingerprints of the images of a run, from the records of the units that wrote the blocks in them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import prod
 from typing import Any, NamedTuple
 
@@ -12,13 +12,11 @@ from daskome.model.paths import join_paths
 from daskome.model.problem import WriteError
 from daskome.model.pyramid import Level
 from daskome.model.regions import Region, format_region, slices, spread
-from daskome.model.text import pluralize
 from daskome.ome.fingerprint import MOST_BLOCKS, Fingerprint, block_region, checksum, sampled
 from daskome.planning.plan import Plan
 from daskome.planning.work import Pass
 from daskome.stores import journal as journals
 from daskome.stores.arrays import open_levels
-from daskome.stores.journal import UNREADABLE, Record
 from daskome.stores.objects import sync_codecs
 
 
@@ -34,17 +32,13 @@ def recorded_fingerprints(run: Run) -> dict[str, Fingerprint]:
     """Return the fingerprints of images by the paths of their groups.
 
     An image of which a record lacks a checksum, as one whose store keeps no journal, has none.
-
-    Raises
-    ------
-    WriteError
-        If records cannot be read, or are gone; their units count as missing from now on.
     """
     plan = run.plan
     finest = {one.pass_.group: one for one in _finest(plan)}
     images = [group.path for group, _ in plan.images if group.path in finest and not group.kept]
     wanted = {path: _keys(plan, finest[path]) for path in images}
-    found = _records(run, list(dict.fromkeys(key for keys in wanted.values() for key in keys.values())))
+    keys = dict.fromkeys(key for each in wanted.values() for key in each.values())
+    found = journals.readable_records(run.journal, list(keys))
     fingerprints = {}
     for path, keys in wanted.items():
         level = plan.pyramid_at(path).levels[0]
@@ -52,19 +46,6 @@ def recorded_fingerprints(run: Run) -> dict[str, Fingerprint]:
         if all(crc32):
             fingerprints[path] = Fingerprint(level.shape, level.layout.chunks, tuple(crc32))
     return fingerprints
-
-
-def _records(run: Run, keys: Sequence[str]) -> dict[str, Record]:
-    """Return the records of units that are finished, as far as the store keeps any; raise unless all can be read."""
-    found = journals.records_of(run.journal, keys)
-    lost = [key for key in keys if run.journal.keeps and found.get(key, UNREADABLE) == UNREADABLE]
-    if lost:
-        journals.forget_units(run.journal, lost)
-        raise WriteError(
-            f"{run.target} cannot be finished: the records of {pluralize(len(lost), 'unit')} cannot be read, such as"
-            f" {lost[0]}; these units count as missing again: resume=True, or daskome run, writes them; then finish"
-        )
-    return found
 
 
 def check_still_written(run: Run) -> None:

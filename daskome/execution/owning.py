@@ -74,17 +74,11 @@ def own_graph(run: Run, take_over: bool) -> Journal:
     ------
     FileExistsError
         If a process is the owner, and alive.
-    WriteError
-        If the run is over.
     """
     if not run.journal.keeps:
         return run.journal
     claim = take(run.journal.home, WHOLE_RUN, this_process(alone=False, attended=False), take_over)
-    try:
-        _begin_as_owner(run, claim)
-    except BaseException:
-        end(claim)
-        raise
+    _begin_as_owner(run, claim)
     return replace(run.journal, claim=claim)
 
 

@@ -48,9 +48,6 @@ def resumed(write: Write) -> Write:
     ValueError
         If something else was begun or written there, or the images have changed, with what differs; or if the units
         in which it was begun need more memory than there is now.
-    FileExistsError
-        If some of the images are there, and were not begun together; or if units are to be written again, and another
-        process that is alive writes there.
     """
     saved = journals.find_run(write.home, write.plan.function)
     if saved:

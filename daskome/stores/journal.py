@@ -36,8 +36,10 @@ from zarr.storage import StorePath
 from daskome.kernels.methods import Method
 from daskome.model.json_values import MALFORMED
 from daskome.model.paths import check_inside, is_inside
+from daskome.model.problem import WriteError
 from daskome.model.regions import spread
 from daskome.model.source import Origin
+from daskome.model.text import pluralize
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
 from daskome.stores.documents import fetch_json, list_names, read_json, read_text, write_text
@@ -284,6 +286,25 @@ def records_of(journal: Journal, keys: Collection[str]) -> dict[str, Record]:
         return {}
     found = sync(_fetch_records(journal, keys))
     return {key: one for key, one in zip(keys, found, strict=True) if one is not None}
+
+
+def readable_records(journal: Journal, keys: Sequence[str]) -> dict[str, Record]:
+    """Return the records of finished units, by the keys of the units; nothing where the store keeps none.
+
+    Raises
+    ------
+    WriteError
+        If some cannot be read, or are gone; their units count as missing from now on.
+    """
+    found = records_of(journal, keys)
+    lost = [key for key in keys if journal.keeps and found.get(key, UNREADABLE) == UNREADABLE]
+    if lost:
+        forget_units(journal, lost)
+        raise WriteError(
+            f"{journal.home} cannot be finished: the records of {pluralize(len(lost), 'unit')} cannot be read, such as"
+            f" {lost[0]}; these units count as missing again: resume=True, or daskome run, writes them; then finish"
+        )
+    return found
 
 
 async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Record | None]:

@@ -140,13 +140,7 @@ def check_stored(run: Run, thorough: bool = False) -> None:
 
 
 def redo_lost(run: Run, take_over: bool = False) -> None:
-    """Let units of which objects are gone, and those that have read them, count as missing.
-
-    Raises
-    ------
-    FileExistsError
-        If nobody owns the run here, and a process that is alive does elsewhere.
-    """
+    """Let units of which objects are gone, and those that have read them, count as missing, as their owner."""
     finished = {stage: journals.finished_indices(run.journal, stage) for stage in range(len(run.plan.stages))}
     lost = _lost_for_good(run, finished)
     if lost:
