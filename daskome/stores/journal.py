@@ -34,13 +34,17 @@ from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.kernels.methods import Method
+from daskome.model.json_values import MALFORMED
 from daskome.model.paths import check_inside, is_inside
+from daskome.model.problem import WriteError
 from daskome.model.regions import spread
 from daskome.model.source import Origin
+from daskome.model.text import pluralize
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
 from daskome.stores.documents import fetch_json, list_names, read_json, read_text, write_text
 from daskome.stores.groups import CONSOLIDATED, UNFINISHED_KEY, read_attributes
+from daskome.stores.objects.inventory import ALL
 from daskome.stores.ownership.claims import CLAIMS, Claim, OwnershipLost
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.remembered import for_each
@@ -118,6 +122,10 @@ class Record:
     checksums: Mapping[int, str] = field(default_factory=dict)
     stored: tuple[str, ...] | None = None
     measured: int = 0
+
+
+UNREADABLE = Record(0, 0, stored=ALL)
+"""What stands for a record that is there, but is none: what its unit was to store counts as stored."""
 
 
 def new_journal(home: StorePath, plan: Plan, origins: Sequence[Origin]) -> Journal:
@@ -262,36 +270,66 @@ def failures(journal: Journal) -> dict[str, str]:
 
 
 def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Record]:
-    """Yield some records of a stage, evenly spread over `indices`."""
+    """Yield some records of a stage, evenly spread over `indices`; those that cannot be read are left out."""
     for i in spread(len(indices), SAMPLED_RECORDS):
-        record = read_json(_records(journal) / f"{stage}/{indices[i]}")
-        if record is not None:
-            yield _record(record)
+        record = sync(_fetch_record(_records(journal) / f"{stage}/{indices[i]}"))
+        if record not in (None, UNREADABLE):
+            yield record
 
 
 def records_of(journal: Journal, keys: Collection[str]) -> dict[str, Record]:
-    """Return the records of units, by the keys of the units; those that are missing are left out."""
+    """Return the records of units, by the keys of the units; those that are missing are left out.
+
+    One that cannot be read, as of a machine that lost power, is `UNREADABLE`.
+    """
     if not journal.keeps:
         return {}
     found = sync(_fetch_records(journal, keys))
-    return {key: _record(one) for key, one in zip(keys, found, strict=True) if one is not None}
+    return {key: one for key, one in zip(keys, found, strict=True) if one is not None}
 
 
-async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Any]:
+def readable_records(journal: Journal, keys: Sequence[str]) -> dict[str, Record]:
+    """Return the records of finished units, by the keys of the units; nothing where the store keeps none.
+
+    Raises
+    ------
+    WriteError
+        If some cannot be read, or are gone; their units count as missing from now on.
+    """
+    found = records_of(journal, keys)
+    lost = [key for key in keys if journal.keeps and found.get(key, UNREADABLE) == UNREADABLE]
+    if lost:
+        forget_units(journal, lost)
+        raise WriteError(
+            f"{journal.home} cannot be finished: the records of {pluralize(len(lost), 'unit')} cannot be read, such as"
+            f" {lost[0]}; these units count as missing again: resume=True, or daskome run, writes them; then finish"
+        )
+    return found
+
+
+async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Record | None]:
     at_once = asyncio.Semaphore(RECORDS_AT_ONCE)
 
-    async def fetch(key: str) -> Any:
+    async def fetch(key: str) -> Record | None:
         async with at_once:
-            return await fetch_json(_records(journal) / key)
+            return await _fetch_record(_records(journal) / key)
 
     return await asyncio.gather(*map(fetch, keys))
 
 
+async def _fetch_record(path: StorePath) -> Record | None:
+    try:
+        document = await fetch_json(path)
+        return None if document is None else _record(document)
+    except MALFORMED:
+        return UNREADABLE
+
+
 def _record(document: Any) -> Record:
-    numbered = {int(number): one for number, one in document.get("checksums", {}).items()}
-    stored, measured = document.get("stored"), document.get("measured", 0)
-    noted = None if stored is None else tuple(stored)
-    return Record(document["time"], document["seconds"], numbered, noted, measured)
+    numbered = {int(number): str(one) for number, one in document.get("checksums", {}).items()}
+    stored, measured = document.get("stored"), int(document.get("measured", 0))
+    noted = None if stored is None else tuple(map(str, stored))
+    return Record(float(document["time"]), float(document["seconds"]), numbered, noted, measured)
 
 
 def forget_units(journal: Journal, keys: Iterable[str]) -> None:
