@@ -432,7 +432,7 @@ def write_labels(
     >>> zarr.open_group(store, path="labels", mode="r").attrs["ome"]["labels"]
     ['cells']
     """
-    return write(planned_labels, locals())
+    return write(planned_labels, locals(), whole=False)
 
 
 @accepts_ome_zarr_calls
@@ -497,7 +497,7 @@ def write_multiscale_labels(
     >>> write_multiscale_labels(levels, zarr.storage.MemoryStore(), "cells", axes="yx").groups[0].path
     'labels/cells'
     """
-    return write(planned_multiscale_labels, locals())
+    return write(planned_multiscale_labels, locals(), whole=False)
 
 
 @accepts_ome_zarr_calls

@@ -26,6 +26,8 @@ from daskome.stores.opened.exact_paths import ExactPathStore, exact
 
 WORKING = ".partial"
 """What the name of a working store has behind that of the file into which it is packed."""
+BEGINNINGS = ("zarr.json", ".zgroup", ".zattrs", ".daskome/current")
+"""With one of these, a working store has begun."""
 
 
 def locate(
@@ -241,8 +243,9 @@ def _locate_any(path: str, fs_options: dict[str, Any], read_only: bool, replaces
 
 
 def _is_begun(working: StorePath) -> bool:
-    """Whether there is something in a working store."""
-    return not sync(StorePath(working.store).is_empty())
+    """Whether there is a group, or a journal, in a working store."""
+    root = StorePath(working.store)
+    return any(sync((root / name).exists()) for name in BEGINNINGS)
 
 
 def _local(path: str) -> Path:

@@ -125,14 +125,15 @@ def transcode(
         return planned_transcode(source, target, arguments)
     if target is None:
         raise ValueError("without a target there is nothing to write; give one, or dry_run=True")
-    place = locate(target, fs_options)
+    place = locate(target, fs_options, replaces=overwrite is True)
     plan, sources = _planned(locate(source, in_options, read_only=True), place, arguments)
     return carry_out(plan, sources, place, {**arguments, "group": target})
 
 
 def planned_transcode(source: GroupLike, target: GroupLike | None, arguments: Arguments) -> Plan:
     """Return the plan of a transcode; with a target, check that it can be written there."""
-    place = None if target is None else locate(target, arguments["fs_options"])
+    replaces = arguments["overwrite"] is True
+    place = None if target is None else locate(target, arguments["fs_options"], replaces=replaces)
     plan, sources = _planned(locate(source, arguments["in_options"], read_only=True), place, arguments)
     if place is not None:
         Write(plan, sources, place, arguments["overwrite"]).checked()

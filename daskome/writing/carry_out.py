@@ -24,9 +24,10 @@ Planner = Callable[[Arguments, StorePath, Version, PlanOptions], Planned]
 """Makes a plan from the arguments of a call by name, the target, the version and the options of the planner."""
 
 
-def write(planner: Planner, arguments: Arguments) -> Plan | Delayed:
-    """Plan a call (`plan_call`), and carry the plan out."""
-    store_path = looked_at(locate(arguments["group"], arguments["fs_options"]))
+def write(planner: Planner, arguments: Arguments, whole: bool = True) -> Plan | Delayed:
+    """Plan a call (`plan_call`), and carry the plan out; one that writes the whole of a target may replace its file."""
+    replaces = whole and arguments["overwrite"] is True
+    store_path = looked_at(locate(arguments["group"], arguments["fs_options"], replaces=replaces))
     plan, sources = plan_call(planner, arguments, store_path)
     return carry_out(plan, sources, store_path, arguments)
 

@@ -30,4 +30,4 @@ def _located(arguments: Arguments) -> "StorePath | None":
         return None
     from daskome.stores.location import locate
 
-    return locate(arguments["group"], arguments["fs_options"])
+    return locate(arguments["group"], arguments["fs_options"], replaces=arguments["overwrite"] is True)

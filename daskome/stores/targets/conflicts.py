@@ -32,6 +32,7 @@ from daskome.stores.journal import JOURNAL
 from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of
 from daskome.stores.remembered import for_each
+from daskome.stores.targets.single_files import check_single_file
 from daskome.stores.targets.folders import links_to, locked_folders
 
 LITTER = frozenset((".DS_Store", ".localized", ".directory", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir"))
@@ -52,6 +53,8 @@ def arrays_to_replace(target: StorePath, plan: Plan, overwrite: bool) -> list[st
         zarr format.
     """
     check_writable(target)
+    check_single_file(target, plan.version)
+    _check_writable(target)
     check_parents(target, find_version(plan.version))
     if plan.temporary and not target.store.supports_deletes:
         raise ValueError(f"{target} is in a store that cannot delete a temporary copy of the image; leave staging out")
