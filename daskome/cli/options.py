@@ -115,6 +115,7 @@ FS_OPTION = Row(
     "Option of the file system of OUT's URL, as s3fs, gcsfs or adlfs call it, such as endpoint_url=https://…;"
     " repeatable. Never stored.",
 )
+FILE_OPTION = Row("--fs-option", "fs_options", PairsParam(), "Option of the file system of FILE's URL; repeatable.")
 URL_OPTION = Row("--fs-option", "fs_options", PairsParam(), "Option of the file system of the URL; repeatable.")
 IN_OPTION = Row("--in-option", "in_options", PairsParam(), "Option of the file system of IN's URL; repeatable.")
 RETRIES = Row(

@@ -15,7 +15,7 @@ import zarr
 from zarr.storage import StorePath
 
 from daskome.execution.fingerprints import recorded_fingerprints
-from daskome.execution.packed import pack_published
+from daskome.execution.finished.packed import pack_published
 from daskome.execution.runner import Run
 from daskome.model import regions
 from daskome.model.pyramid import Pyramid

@@ -12,7 +12,7 @@ from daskome.model.paths import depth_of
 OZX = ".ozx"
 SINGLE_FILES = (OZX, ".zip")
 """The endings of the names of files that hold a hierarchy."""
-SECTION = "Single-file OME-Zarr"
+RFC9_SECTION = "Single-file OME-Zarr"
 """Of RFC-9."""
 ROOT_DOCUMENT = "zarr.json"
 DOCUMENT_NAMES = frozenset((ROOT_DOCUMENT, ".zgroup", ".zattrs", ".zmetadata", ".zarray"))

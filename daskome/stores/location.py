@@ -24,7 +24,7 @@ from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
 from daskome.stores.opened.bounded import BoundedFolder
 from daskome.stores.opened.exact_paths import ExactPathStore, exact
 
-WORKING = ".partial"
+WORKING_SUFFIX = ".partial"
 """What the name of a working store has behind that of the file into which it is packed."""
 BEGINNINGS = ("zarr.json", ".zgroup", ".zattrs", ".daskome/current")
 """With one of these, a working store has begun."""
@@ -220,8 +220,8 @@ def single_file_of(target: StorePath) -> StorePath | None:
     """Return the place of the file into which what is written at a target is packed; None where nothing is."""
     kind, store = kind_of(target)
     root = (kind.url(store, "") or str(getattr(store, "path", ""))).rstrip("/")
-    name = root.rpartition("/")[2].removesuffix(WORKING)
-    if not (root.endswith(f"{name}{WORKING}") and is_single_file(name)):
+    name = root.rpartition("/")[2].removesuffix(WORKING_SUFFIX)
+    if not (root.endswith(f"{name}{WORKING_SUFFIX}") and is_single_file(name)):
         return None
     around = kind.parent(store)
     return None if around is None else StorePath(around, name)
@@ -235,7 +235,7 @@ def _locate_any(path: str, fs_options: dict[str, Any], read_only: bool, replaces
     if found is None or (is_local(path) and _local(found[0]).is_dir()):
         return _locate_path(path, fs_options, read_only)
     file, inside = found
-    working = None if read_only else _locate_path(f"{file}{WORKING}", fs_options, read_only) / inside
+    working = None if read_only else _locate_path(f"{file}{WORKING_SUFFIX}", fs_options, read_only) / inside
     if working is not None and (replaces or _is_begun(working)):
         return working
     archive = archive_at(file_place(file, fs_options))

@@ -157,9 +157,7 @@ class ImagePlanner:
     def _storage(self, metadata: Metadata, first: StoredArray) -> LevelOptions:
         """Return the storage options that the caller gives; labels have the codec that suits them."""
         label = None if metadata.image_label is None else ImageLabel()
-        return replace(self.choices, image_label=label).stored_with(
-            self.version, first.positions, self.options.sharded
-        )
+        return replace(self.choices, image_label=label).stored_with(self.version, first.positions, self.options.sharded)
 
     def _taking(self, storage: LevelOptions, arrays: list[StoredArray]) -> LevelOptions:
         """Return storage options with which levels take the chunks of these arrays over, if the caller wants that."""

@@ -22,10 +22,10 @@ from daskome.stores.archives.directory import Directory, check_directory, direct
 from daskome.stores.archives.zip_records import (
     DEFLATED,
     ENCRYPTED,
-    HEADER,
+    LOCAL_HEADER,
     LONGEST_END,
     STORED,
-    End,
+    ArchiveEnd,
     Member,
     data_offset,
     read_end,
@@ -85,7 +85,7 @@ class ArchiveStore(Store):
 
     def __getstate__(self) -> dict[str, Any]:
         travels = self._directory is not None and len(self._directory.members) <= TRAVELLING_MEMBERS
-        kept = {"_open_file": None, "_data": {}, "_directory": self._directory if travels else None}
+        kept: dict[str, Any] = {"_open_file": None, "_data": {}, "_directory": self._directory if travels else None}
         return {**self.__dict__, **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -182,7 +182,7 @@ class ArchiveStore(Store):
             self._directory = self._parsed(end, listed[: end.nbytes])
         return self._directory
 
-    def _end(self, tail: bytes, length: int) -> End:
+    def _end(self, tail: bytes, length: int) -> ArchiveEnd:
         try:
             end = read_end(tail, length)
             check_directory(end)
@@ -190,7 +190,7 @@ class ArchiveStore(Store):
             raise ValueError(f"{self} {error}") from error
         return end
 
-    def _parsed(self, end: End, listed: bytes) -> Directory:
+    def _parsed(self, end: ArchiveEnd, listed: bytes) -> Directory:
         try:
             return directory_of(end, read_members(listed, end))
         except ValueError as error:
@@ -209,7 +209,7 @@ class ArchiveStore(Store):
         read, buffer = self._bytes().read, (prototype or default_buffer_prototype()).buffer
         if member.method == STORED and byte_range is not None:
             if key not in self._data:
-                self._place(key, member, read(member.offset, member.offset + HEADER.size))
+                self._place(key, member, read(member.offset, member.offset + LOCAL_HEADER.size))
             return buffer.from_bytes(self._all(*self._part(read, key, member, byte_range)))
         span = read(*self._span(member))
         start = self._place(key, member, span)
@@ -229,7 +229,7 @@ class ArchiveStore(Store):
         buffer = (prototype or default_buffer_prototype()).buffer
         if member.method == STORED and byte_range is not None:
             if key not in self._data:
-                self._place(key, member, await self._range(member.offset, member.offset + HEADER.size))
+                self._place(key, member, await self._range(member.offset, member.offset + LOCAL_HEADER.size))
             first, last = _bounds(byte_range, member.nbytes)
             at = self._data[key]
             return buffer.from_bytes(await self._range(at + first, at + last) if last > first else b"")
@@ -260,7 +260,7 @@ class ArchiveStore(Store):
     def _span(self, member: Member) -> tuple[int, int]:
         """Return the bytes that hold a member with its header, unless that is long; the directory comes after all."""
         assert self._directory is not None
-        longest = HEADER.size + len(member.name.encode()) + HEADER_SLACK + member.stored
+        longest = LOCAL_HEADER.size + len(member.name.encode()) + HEADER_SLACK + member.stored
         return member.offset, min(member.offset + longest, self._directory.end.offset)
 
     def _place(self, key: str, member: Member, header: bytes) -> int:

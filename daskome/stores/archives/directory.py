@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from daskome.model.paths import is_inside, parents_of
 from daskome.model.text import format_nbytes
-from daskome.stores.archives.zip_records import End, Member
+from daskome.stores.archives.zip_records import ArchiveEnd, Member
 
 DIRECTORY_NBYTES = 2**29
 """The longest directory that is read: that of some million members."""
@@ -19,7 +19,7 @@ class Directory:
 
     Attributes
     ----------
-    end : End
+    end : ArchiveEnd
     members : mapping of str to Member
         By the keys of a store; of members of one name the last counts, as everywhere.
     order : tuple of str
@@ -28,7 +28,7 @@ class Directory:
         Names that are no key, as they lead out of the archive.
     """
 
-    end: End
+    end: ArchiveEnd
     members: Mapping[str, Member]
     order: tuple[str, ...]
     outside: tuple[str, ...]
@@ -66,7 +66,7 @@ class Directory:
             yield keys[n]
 
 
-def directory_of(end: End, listed: Iterable[Member]) -> Directory:
+def directory_of(end: ArchiveEnd, listed: Iterable[Member]) -> Directory:
     """Return the directory of an archive from its members."""
     found: dict[str, Member] = {}
     order: list[str] = []
@@ -82,7 +82,7 @@ def directory_of(end: End, listed: Iterable[Member]) -> Directory:
     return Directory(end, dict(sorted(found.items())), tuple(order), tuple(outside))
 
 
-def check_directory(end: End) -> None:
+def check_directory(end: ArchiveEnd) -> None:
     """Raise a ValueError for a directory that is too long to be read."""
     if end.nbytes > DIRECTORY_NBYTES:
         raise ValueError(

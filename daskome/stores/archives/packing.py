@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
@@ -22,7 +23,7 @@ from daskome.stores.location import folder_of
 from daskome.stores.publish import PARTIAL
 from daskome.stores.targets.conflicts import is_litter
 
-PIECE = 2**25
+PIECE_NBYTES = 2**25
 """Larger files of this machine are read in pieces of so many bytes, twice: their checksum stands before them."""
 FAR_AHEAD = 16
 """How many objects of a far store are read at a time."""
@@ -54,7 +55,9 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _raise_error(error: OSError) -> None:
-    raise error
+    """Let a folder that cannot be listed be an error, but for one that is not there."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 async def _listed(place: StorePath) -> list[str]:
@@ -124,7 +127,7 @@ class _Long:
 
     def pieces(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
-            while piece := file.read(PIECE):
+            while piece := file.read(PIECE_NBYTES):
                 yield piece
 
 
@@ -158,7 +161,13 @@ def _read_ahead(source: StorePath, keys: Sequence[str]) -> Iterator[tuple[str, b
 def _data(place: StorePath) -> bytes | _Long:
     """Return an object; a large file of this machine as one that is read in pieces."""
     path = folder_of(place)
-    return object_bytes(place) if path is None or path.stat().st_size <= PIECE else _Long(path)
+    return object_bytes(place) if path is None or path.stat().st_size <= PIECE_NBYTES else _Long(path)
+
+
+def put_object(target: StorePath, source: StorePath) -> None:
+    """Copy an object as it is."""
+    found = object_bytes(source)
+    sync(target.set(default_buffer_prototype().buffer.from_bytes(found)))
 
 
 def object_bytes(place: StorePath) -> bytes:

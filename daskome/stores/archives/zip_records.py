@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-HEADER = struct.Struct("<4s5H3L2H")
-ENTRY = struct.Struct("<4s6H3L5H2L")
-END = struct.Struct("<4s4H2LH")
+LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+CENTRAL_HEADER = struct.Struct("<4s6H3L5H2L")
+END_RECORD = struct.Struct("<4s4H2LH")
 END64 = struct.Struct("<4sQ2H2L4Q")
 LOCATOR = struct.Struct("<4sLQL")
 EXTRA64 = struct.Struct("<2H")
 HEADER_MARK, ENTRY_MARK, END_MARK = b"PK\3\4", b"PK\1\2", b"PK\5\6"
 END64_MARK, LOCATOR_MARK = b"PK\6\6", b"PK\6\7"
 LONGEST_COMMENT = 2**16 - 1
-LONGEST_END = END64.size + LOCATOR.size + END.size + LONGEST_COMMENT
+LONGEST_END = END64.size + LOCATOR.size + END_RECORD.size + LONGEST_COMMENT
 FULL16, FULL32 = 2**16 - 1, 2**32 - 1
 """What a number is that stands in the part of a record for ZIP64 instead."""
 STORED, DEFLATED = 0, 8
@@ -61,7 +61,7 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class ArchiveEnd:
     """What the end of an archive says: where its directory lies, of how many members, and the comment."""
 
     offset: int
@@ -71,7 +71,7 @@ class End:
     is_zip64: bool
 
 
-def read_end(tail: bytes, length: int) -> End:
+def read_end(tail: bytes, length: int) -> ArchiveEnd:
     """Return what the last bytes of a file say, of `LONGEST_END` or of all of it.
 
     Raises
@@ -82,8 +82,8 @@ def read_end(tail: bytes, length: int) -> End:
     at = _find_end(tail)
     if at < 0:
         raise ValueError("has no directory at its end: it is cut, or no ZIP archive")
-    _, disk, first, here, members, nbytes, offset, _ = END.unpack_from(tail, at)
-    comment, is_zip64 = tail[at + END.size :], False
+    _, disk, first, here, members, nbytes, offset, _ = END_RECORD.unpack_from(tail, at)
+    comment, is_zip64 = tail[at + END_RECORD.size :], False
     before = length - len(tail) + at
     if at >= LOCATOR.size and tail[at - LOCATOR.size : at].startswith(LOCATOR_MARK):
         _, disk, before, _ = LOCATOR.unpack_from(tail, at - LOCATOR.size)
@@ -95,22 +95,24 @@ def read_end(tail: bytes, length: int) -> End:
         raise ValueError("is one of several parts of an archive; join them first")
     if offset + nbytes != before:
         raise ValueError("does not have its directory where its end says: it is cut, or something was put before it")
-    if members * ENTRY.size > nbytes:
+    if members * CENTRAL_HEADER.size > nbytes:
         raise ValueError(f"has no room for the {members:,} members that its end states")
-    return End(offset, nbytes, members, comment, is_zip64)
+    return ArchiveEnd(offset, nbytes, members, comment, is_zip64)
 
 
 def _find_end(tail: bytes) -> int:
     """Return where the end of an archive begins whose comment fills the rest; -1 if there is none."""
     at = tail.rfind(END_MARK)
     while at >= 0:
-        if at + END.size <= len(tail) and at + END.size + END.unpack_from(tail, at)[-1] == len(tail):
+        if at + END_RECORD.size <= len(tail) and at + END_RECORD.size + END_RECORD.unpack_from(tail, at)[-1] == len(
+            tail
+        ):
             return at
         at = tail.rfind(END_MARK, 0, at)
     return -1
 
 
-def read_members(directory: bytes, end: End) -> Iterator[Member]:
+def read_members(directory: bytes, end: ArchiveEnd) -> Iterator[Member]:
     """Yield the members that a directory lists.
 
     Raises
@@ -120,19 +122,19 @@ def read_members(directory: bytes, end: End) -> Iterator[Member]:
     """
     at = 0
     for _ in range(end.members):
-        if at + ENTRY.size > len(directory) or not directory.startswith(ENTRY_MARK, at):
+        if at + CENTRAL_HEADER.size > len(directory) or not directory.startswith(ENTRY_MARK, at):
             raise ValueError(f"has a damaged directory, at its byte {at:,}")
         _, _, _, flags, method, _, _, crc, stored, nbytes, n_name, n_extra, n_comment, _, _, _, offset = (
-            ENTRY.unpack_from(directory, at)
+            CENTRAL_HEADER.unpack_from(directory, at)
         )
-        at += ENTRY.size
+        at += CENTRAL_HEADER.size
         name, extra = directory[at : at + n_name], directory[at + n_name : at + n_name + n_extra]
         at += n_name + n_extra + n_comment
         if at > len(directory):
             raise ValueError("has a damaged directory: its last member is cut")
         if FULL32 in (stored, nbytes, offset):
             nbytes, stored, offset = _wide(extra, (nbytes, stored, offset))
-        if offset + HEADER.size + n_name + stored > end.offset:
+        if offset + LOCAL_HEADER.size + n_name + stored > end.offset:
             raise ValueError(f"lists {_decoded(name, flags)!r} where there are no such bytes: it is cut or damaged")
         yield Member(_decoded(name, flags), offset, stored, nbytes, crc, method, flags)
 
@@ -158,17 +160,19 @@ def _decoded(name: bytes, flags: int) -> str:
 
 
 def data_offset(header: bytes, member: Member) -> int:
-    """Return where the bytes of a member begin, from the header before them, or at least `HEADER.size` bytes of it.
+    """Return where the bytes of a member begin, from the header before them, or at least `LOCAL_HEADER.size` bytes of it.
 
     Raises
     ------
     ValueError
         If that is not the header of this member.
     """
-    if len(header) < HEADER.size or not header.startswith(HEADER_MARK):
-        raise ValueError(f"has no member where {member.name!r} is listed: it was changed since it was opened, or damaged")
-    n_name, n_extra = HEADER.unpack_from(header)[-2:]
-    return member.offset + HEADER.size + n_name + n_extra
+    if len(header) < LOCAL_HEADER.size or not header.startswith(HEADER_MARK):
+        raise ValueError(
+            f"has no member where {member.name!r} is listed: it was changed since it was opened, or damaged"
+        )
+    n_name, n_extra = map(int, LOCAL_HEADER.unpack_from(header)[-2:])
+    return member.offset + LOCAL_HEADER.size + n_name + n_extra
 
 
 def header_of(member: Member) -> bytes:
@@ -176,7 +180,7 @@ def header_of(member: Member) -> bytes:
     name = member.name.encode()
     fixed = (HEADER_MARK, ZIP64_VERSION, member.flags, member.method, *EPOCH, member.crc, FULL32, FULL32)
     sizes = struct.pack("<2H2Q", 1, 16, member.nbytes, member.stored)
-    return HEADER.pack(*fixed, len(name), len(sizes)) + name + sizes
+    return LOCAL_HEADER.pack(*fixed, len(name), len(sizes)) + name + sizes
 
 
 def entry_of(member: Member) -> bytes:
@@ -187,7 +191,7 @@ def entry_of(member: Member) -> bytes:
     nbytes, stored, offset = (min(number, FULL32) for number in numbers)
     versions = (MADE_BY_UNIX | ZIP64_VERSION, ZIP64_VERSION)
     fixed = (ENTRY_MARK, *versions, member.flags, member.method, *EPOCH, member.crc, stored, nbytes)
-    return ENTRY.pack(*fixed, len(name), len(extra), 0, 0, 0, FILE_MODE, offset) + name + extra
+    return CENTRAL_HEADER.pack(*fixed, len(name), len(extra), 0, 0, 0, FILE_MODE, offset) + name + extra
 
 
 def end_of(offset: int, nbytes: int, members: int, comment: bytes) -> bytes:
@@ -196,4 +200,4 @@ def end_of(offset: int, nbytes: int, members: int, comment: bytes) -> bytes:
     end64 = END64.pack(END64_MARK, END64.size - 12, *versions, 0, 0, members, members, nbytes, offset)
     locator = LOCATOR.pack(LOCATOR_MARK, 0, offset + nbytes, 1)
     count, size, place = min(members, FULL16), min(nbytes, FULL32), min(offset, FULL32)
-    return end64 + locator + END.pack(END_MARK, 0, 0, count, count, size, place, len(comment)) + comment
+    return end64 + locator + END_RECORD.pack(END_MARK, 0, 0, count, count, size, place, len(comment)) + comment

@@ -32,8 +32,8 @@ from daskome.stores.journal import JOURNAL
 from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of
 from daskome.stores.remembered import for_each
-from daskome.stores.targets.single_files import check_single_file
 from daskome.stores.targets.folders import links_to, locked_folders
+from daskome.stores.targets.single_files import check_single_file
 
 LITTER = frozenset((".DS_Store", ".localized", ".directory", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir"))
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")

@@ -60,6 +60,5 @@ def check_version_in_file(file: StorePath, version: str) -> None:
 def check_not_embedded(file: StorePath) -> None:
     """Raise a ValueError for an ``.ozx`` in the folder of a group or an array (RFC-9: SHALL NOT)."""
     around = parent_of(file) if is_ozx(str(file)) else None
-    for name in DOCUMENT_NAMES if around is not None else ():
-        if sync((around / name).exists()):
-            raise ValueError(f"{file} would lie inside the zarr hierarchy at {around}, where an .ozx must not be")
+    if around is not None and any(sync((around / name).exists()) for name in DOCUMENT_NAMES):
+        raise ValueError(f"{file} would lie inside the zarr hierarchy at {around}, where an .ozx must not be")
