@@ -309,7 +309,7 @@ class ArchiveStore(Store):
 
     async def list(self) -> AsyncIterator[str]:
         """Yield all keys."""
-        for key in (await self._list_far()).members:
+        for key in (await self._list_far()).keys:
             yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:

@@ -22,6 +22,8 @@ class Directory:
     end : ArchiveEnd
     members : mapping of str to Member
         By the keys of a store; of members of one name the last counts, as everywhere.
+    keys : tuple of str
+        Sorted.
     order : tuple of str
         The names of all members but folders, as listed.
     outside : tuple of str
@@ -30,6 +32,7 @@ class Directory:
 
     end: ArchiveEnd
     members: Mapping[str, Member]
+    keys: tuple[str, ...]
     order: tuple[str, ...]
     outside: tuple[str, ...]
     _names: dict[str, dict[str, None]] = field(default_factory=dict, repr=False, compare=False)
@@ -43,7 +46,7 @@ class Directory:
         """Return the names at a path."""
         if not self._names:
             self._names[""] = {}
-            for key in self.members:
+            for key in self.keys:
                 self._add(key)
         return self._names.get(folder, {})
 
@@ -59,11 +62,10 @@ class Directory:
 
     def keys_below(self, prefix: str) -> Iterator[str]:
         """Yield the keys that begin with a prefix."""
-        keys = list(self.members)  # They are sorted.
-        for n in range(bisect_left(keys, prefix), len(keys)):
-            if not keys[n].startswith(prefix):
+        for n in range(bisect_left(self.keys, prefix), len(self.keys)):
+            if not self.keys[n].startswith(prefix):
                 return
-            yield keys[n]
+            yield self.keys[n]
 
 
 def directory_of(end: ArchiveEnd, listed: Iterable[Member]) -> Directory:
@@ -79,7 +81,7 @@ def directory_of(end: ArchiveEnd, listed: Iterable[Member]) -> Directory:
             outside.append(member.name)
         else:
             found["/".join(filter(None, member.name.split("/")))] = member
-    return Directory(end, dict(sorted(found.items())), tuple(order), tuple(outside))
+    return Directory(end, found, tuple(sorted(found)), tuple(order), tuple(outside))
 
 
 def check_directory(end: ArchiveEnd) -> None:

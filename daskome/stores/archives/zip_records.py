@@ -49,6 +49,8 @@ class Member(NamedTuple):
     method : int
         `STORED`, `DEFLATED`, or what is not read.
     flags : int
+    needs : int
+        The version of ZIP that who reads it must know, times ten.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Member(NamedTuple):
     crc: int
     method: int = STORED
     flags: int = UTF8
+    needs: int = ZIP64_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +125,26 @@ def read_members(directory: bytes, end: ArchiveEnd) -> Iterator[Member]:
     """
     at = 0
     for _ in range(end.members):
-        if at + CENTRAL_HEADER.size > len(directory) or not directory.startswith(ENTRY_MARK, at):
-            raise ValueError(f"has a damaged directory, at its byte {at:,}")
-        _, _, _, flags, method, _, _, crc, stored, nbytes, n_name, n_extra, n_comment, _, _, _, offset = (
-            CENTRAL_HEADER.unpack_from(directory, at)
-        )
-        at += CENTRAL_HEADER.size
-        name, extra = directory[at : at + n_name], directory[at + n_name : at + n_name + n_extra]
-        at += n_name + n_extra + n_comment
-        if at > len(directory):
-            raise ValueError("has a damaged directory: its last member is cut")
-        if FULL32 in (stored, nbytes, offset):
-            nbytes, stored, offset = _wide(extra, (nbytes, stored, offset))
-        if offset + LOCAL_HEADER.size + n_name + stored > end.offset:
-            raise ValueError(f"lists {_decoded(name, flags)!r} where there are no such bytes: it is cut or damaged")
-        yield Member(_decoded(name, flags), offset, stored, nbytes, crc, method, flags)
+        member, at = _read_member(directory, at, end)
+        yield member
+
+
+def _read_member(directory: bytes, at: int, end: ArchiveEnd) -> tuple[Member, int]:
+    """Return the member that is listed at a byte of a directory, and where the next one is."""
+    if at + CENTRAL_HEADER.size > len(directory) or not directory.startswith(ENTRY_MARK, at):
+        raise ValueError(f"has a damaged directory, at its byte {at:,}")
+    fields = CENTRAL_HEADER.unpack_from(directory, at)
+    _, _, needs, flags, method, _, _, crc, stored, nbytes, n_name, n_extra, n_comment, *_, offset = fields
+    at += CENTRAL_HEADER.size
+    name, extra = _decoded(directory[at : at + n_name], flags), directory[at + n_name : at + n_name + n_extra]
+    at += n_name + n_extra + n_comment
+    if at > len(directory):
+        raise ValueError("has a damaged directory: its last member is cut")
+    if FULL32 in (stored, nbytes, offset):
+        nbytes, stored, offset = _wide(extra, (nbytes, stored, offset))
+    if offset + LOCAL_HEADER.size + n_name + stored > end.offset:
+        raise ValueError(f"lists {name!r} where there are no such bytes: it is cut or damaged")
+    return Member(name, offset, stored, nbytes, crc, method, flags, needs & 0xFF), at
 
 
 def _wide(extra: bytes, numbers: tuple[int, ...]) -> tuple[int, ...]:
@@ -160,7 +168,7 @@ def _decoded(name: bytes, flags: int) -> str:
 
 
 def data_offset(header: bytes, member: Member) -> int:
-    """Return where the bytes of a member begin, from the header before them, or at least `LOCAL_HEADER.size` bytes of it.
+    """Return where the bytes of a member begin, from the header before them, or `LOCAL_HEADER.size` bytes of it.
 
     Raises
     ------
