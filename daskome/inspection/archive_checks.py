@@ -85,9 +85,8 @@ def _roots(directory: Directory) -> _Found:
         if len(tops) == 1:
             yield _problem(ROOT_DOCUMENT, f"is missing; the hierarchy lies in {tops[0]!r} instead of at the root")
         else:
-            yield _problem(
-                "", f"holds {len(tops)} hierarchies, {tops[0]!r} and {tops[1]!r}; it must be one, at the root"
-            )
+            some = f"such as {tops[0]!r} and {tops[1]!r}"
+            yield _problem("", f"holds {len(tops)} hierarchies, {some}; it must be one, at the root")
     for group in sorted(groups - {""}):
         parent = group.rpartition("/")[0]
         if "" in groups and parent not in groups:
@@ -100,7 +99,7 @@ def _roots(directory: Directory) -> _Found:
 def _of_ozx(store: ArchiveStore, directory: Directory) -> _Found:
     if ROOT_DOCUMENT not in directory.members and ".zgroup" in directory.members:
         yield _problem(
-            ROOT_DOCUMENT, "is missing: this is zarr v2, but an .ozx holds zarr v3; name it .zip, or upgrade it"
+            ROOT_DOCUMENT, "is missing: this is zarr v2, but an .ozx holds zarr v3; call it .zip, or upgrade it"
         )
     for key in directory.keys:
         if is_single_file(key.rpartition("/")[2]):
@@ -108,9 +107,7 @@ def _of_ozx(store: ArchiveStore, directory: Directory) -> _Found:
     deflated = [key for key, member in directory.members.items() if member.method != STORED]
     if deflated:
         count = pluralize(len(deflated), "member")
-        yield _problem(
-            deflated[0], f"is compressed by ZIP, as are {count} in all; they should be stored as they are", True
-        )
+        yield _problem(deflated[0], f"is compressed by ZIP, as {count} are in all; they should be stored as is", True)
     if not directory.end.is_zip64 and all(member.needs < ZIP64_VERSION for member in directory.members.values()):
         yield _problem("", "is not in the form of ZIP64; it should be, whatever its size", True)
     yield from _comment(store, directory)
@@ -137,9 +134,7 @@ def _order(directory: Directory, json_first: bool) -> _Found:
         says = ", though the comment says so (jsonFirst)" if json_first else f"; {ROOT_DOCUMENT} should be the first"
         yield _problem("", f"does not list its documents first, breadth-first{says}", not json_first)
     if not _is_in_order(sorted(keys, key=lambda key: members[key].offset)):
-        yield _problem(
-            "", f"does not hold its documents first, breadth-first: {ROOT_DOCUMENT}, then others", True
-        )
+        yield _problem("", f"does not hold its documents first, breadth-first: {ROOT_DOCUMENT}, then others", True)
 
 
 def _is_in_order(keys: list[str]) -> bool:

@@ -95,7 +95,11 @@ def test_shards_are_the_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda f: image(f / "b.ozx", fmt="0.4"), ValueError, "an .ozx holds zarr v3, and OME-Zarr 0.4 is stored in v2"),
+        (
+            lambda f: image(f / "b.ozx", fmt="0.4"),
+            ValueError,
+            "an .ozx holds zarr v3, and OME-Zarr 0.4 is stored in v2",
+        ),
         (lambda f: image(f / "b.ozx" / "0"), ValueError, "is written as a whole, not at '0' in it"),
         (lambda f: image(f / "z" / "b.ozx"), ValueError, "would lie inside the zarr hierarchy"),
         (lambda f: image(f / "a.ozx"), FileExistsError, "cannot be changed: unpack it"),

@@ -108,7 +108,7 @@ def test_what_takes_the_name_of_an_open_file_is_not_read(tmp_path: Path) -> None
 
 
 def test_the_requests_for_a_far_archive_are_few(tmp_path: Path) -> None:
-    path = zipped(tmp_path / "a.zip", {key: data for key, data in image_folder(tmp_path / "a").items()})
+    path = zipped(tmp_path / "a.zip", image_folder(tmp_path / "a"))
     asked: list[Any] = []
 
     class Counted(MemoryStore):
