@@ -99,7 +99,10 @@ def write_image(
         A NumPy, Dask, zarr, xarray or HDF5 array, or anything with shape, dtype and slicing: 2 to 5 dimensions of
         bool, integers or floats of up to 64 bits. It is read in pieces, never as a whole.
     group : str, path, zarr.Group or zarr store
-        The target: a path, a URL that fsspec knows, an open group or a store.
+        The target: a path, a URL that fsspec knows, an open group or a store. What ends in ``.ozx`` (RFC-9, for "0.5"
+        and newer) or ``.zip`` becomes a single file. It is written as a folder beside it, ``NAME.ozx.partial``, in a
+        bucket as objects there. When that is published it is packed in one pass, and removed. The file appears in one
+        step: it is renamed; in a bucket its parts are sent as they are read, and put together at the end.
     scale_factors : "auto", sequence of int, dict or sequence, or None
         One entry per level below the first, relative to level 0 and a multiple of the entry before: an int for all
         axes of space, a dict by axis name, or one int per axis. ``"auto"`` first makes voxels isotropic, then halves
@@ -139,7 +142,8 @@ def write_image(
         one time point and channel and up to 128³ voxels, as near a cube as the shape allows. The default compressor is
         Blosc (zstd-1, bit shuffle), for single bytes and labels zstd-1; in zarr v2 it is Blosc (zstd-1, byte shuffle;
         for labels no shuffle). Compressors may be named as in `try_codecs`, which compares them on the image:
-        ``"zstd:3"``.
+        ``"zstd:3"``. In a single file of "0.5" or newer, levels are in shards unless ``shards`` says otherwise: up to
+        four chunks along each axis of space, and 2²⁴ voxels (256³, 4096²).
     level_paths : str, optional
         The paths of the levels, with ``{}`` for their number. Default: ``"s{}"``; ``"{}"`` in calls with `scaler`,
         `chunks` or `byte_order`, as ``ome_zarr`` had them until 0.11.
@@ -167,7 +171,8 @@ def write_image(
         shards may be given that are made of whole chunks, or of whole shards. Chunks that are not stored stay so if the
         fill value is the same.
     overwrite : bool
-        Replace an existing image. Its labels, and other groups and attributes beside it, are kept.
+        Replace an existing image. Its labels, and other groups and attributes beside it, are kept. A single file is
+        replaced as a whole, and stays as it is until the new one is complete.
     resume : bool
         Continue an interrupted write: finished units are left out, and the bytes are those of an uninterrupted run. If
         that write had other settings or another image, the error says what differs. If there is none, begin; if the

@@ -13,7 +13,7 @@ import daskome
 from daskome.stores.archives import file_output, packing
 from tests.servers import web
 from tests.servers.s3 import S3
-from tests.stores.archives.archived import CHUNKS, IMAGE, LABELS, PIXELS, image_folder, zipped
+from tests.stores.archives.archived import CHUNKS, IMAGE, LABELS, PIXELS, image_folder
 from tests.written import contents
 
 OPTIONS: dict[str, Any] = {"scale_factors": [2], **IMAGE, **CHUNKS, **LABELS}
@@ -40,17 +40,19 @@ def test_it_is_read_from_the_web(file: Path) -> None:
     with web.serve(file.parent, login="me:secret", ranges=True) as server:
         check_reads(server.url("a.ozx").replace("://", "://me:secret@"))
     with web.serve(file.parent, query="sig=abc", ranges=True) as server:
-        check_reads(f"{server.url('a.ozx')}/?sig=abc" if False else server.url("a.ozx"), params={"sig": "abc"})
+        check_reads(server.url("a.ozx"), params={"sig": "abc"})
 
 
+@pytest.mark.extended
 def test_a_web_server_without_ranges_is_no_garbage(file: Path) -> None:
     with web.serve(file.parent) as server:
         (problem,) = daskome.validate(server.url("a.ozx"))
         assert "does not answer ranges" in problem.message
-        with pytest.raises((FileNotFoundError, ValueError), match="nothing.ozx"):
+        with pytest.raises((FileNotFoundError, ValueError), match=r"nothing\.ozx"):
             daskome.open(server.url("nothing.ozx"))
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("opened_by")
 def test_it_is_written_and_read_in_a_bucket(s3: S3, file: Path, tmp_path: Path) -> None:
     """The bytes are those of one on a disk; there is nothing else in the bucket; refusals and resume are the same."""
@@ -74,6 +76,7 @@ def test_it_is_written_and_read_in_a_bucket(s3: S3, file: Path, tmp_path: Path) 
         daskome.pack(f"s3://{bucket}/b.ome.zarr", f"s3://{bucket}/c.ozx", **options)
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("opened_by")
 def test_what_fails_while_it_is_sent_leaves_no_object(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where parts of it have been sent; then resume sends it again."""
@@ -100,6 +103,7 @@ def test_what_fails_while_it_is_sent_leaves_no_object(s3: S3, tmp_path: Path, mo
     np.testing.assert_array_equal(daskome.open(url, fs_options=s3.options).dask.compute(), image)
 
 
+@pytest.mark.extended
 def test_workers_write_one_and_read_one(client: Client, s3: S3, tmp_path: Path) -> None:
     for target, options in ((str(tmp_path / "a.ozx"), {}), (f"s3://{s3.bucket()}/a.ozx", {"fs_options": s3.options})):
         daskome.write_image(PIXELS, target, **OPTIONS, **options)
@@ -108,10 +112,10 @@ def test_workers_write_one_and_read_one(client: Client, s3: S3, tmp_path: Path) 
         assert daskome.verify(tmp_path / f"{len(options)}.zip", pixels=True) == []
 
 
+@pytest.mark.extended
 def test_a_folder_of_that_name_in_a_bucket_is_a_folder(s3: S3, tmp_path: Path) -> None:
     """As older releases have written them."""
     url = f"s3://{s3.bucket()}/a.ozx"
     for name, data in image_folder(tmp_path / "a").items():
         s3.filesystem().pipe_file(f"{url.removeprefix('s3://')}/{name}", data)
     np.testing.assert_array_equal(daskome.open(url, fs_options=s3.options).dask.compute(), PIXELS)
-    assert zipped(tmp_path / "b.zip", image_folder(tmp_path / "b")).exists()

@@ -43,7 +43,7 @@ def listed(found: Any) -> list[str]:
     return sorted(sync(collect()))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(files=files, method=methods, comment=st.binary(max_size=30), zip64=st.booleans(), first=numbers, last=numbers)
 def test_all_is_read_as_zipfile_has_written_it(
     tmp_path_factory: pytest.TempPathFactory,
@@ -140,7 +140,7 @@ def test_a_server_without_ranges_is_no_garbage(tmp_path: Path) -> None:
         _ = store.directory
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(cut=st.integers(0, 10**6), data=st.data())
 def test_a_cut_archive_is_an_error_that_names_it(
     tmp_path_factory: pytest.TempPathFactory, cut: int, data: st.DataObject
@@ -172,7 +172,7 @@ def test_a_damaged_end_is_an_error(case: str, tmp_path: Path) -> None:
         _ = both(path)[0].directory
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(at=st.integers(0, 10**6), bit=st.integers(0, 7), method=methods)
 def test_one_bit_that_is_another_is_an_error_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, at: int, bit: int, method: int

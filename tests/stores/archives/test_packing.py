@@ -36,7 +36,7 @@ def packed(folder: Path, objects: dict[str, bytes], comment: bytes = b"") -> Pat
     return folder / "a.zip"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(files=files, comment=st.binary(max_size=30))
 def test_zipfile_reads_what_is_packed(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], comment: bytes
@@ -57,7 +57,7 @@ def test_unzip_reads_what_is_packed(tmp_path: Path) -> None:
     assert subprocess.run(["unzip", "-tq", str(path)], capture_output=True).returncode == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)), min_size=1, max_size=4), st.integers(0, 2**40))
 def test_records_of_any_size_are_read_as_they_were_made(sizes: list[tuple[int, int]], offset: int) -> None:
     """More than 4 GiB, and more than 65,535 members, without the bytes; by zipfile, too."""
@@ -176,6 +176,7 @@ def test_no_file_is_replaced_unasked(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.extended
 def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
     place = StorePath(LocalStore(tmp_path), "a.zip")
     code = f"""
