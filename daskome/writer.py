@@ -26,6 +26,7 @@ from daskome.model.types import (
     LabelsLike,
     MethodLike,
     Nbytes,
+    PathLike,
     PerAxis,
     PropertiesLike,
     ScaleFactors,
@@ -78,6 +79,7 @@ def write_image(
     check_source: bool = False,
     in_flight: int | None = None,
     verbatim: bool = False,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     resume: bool = False,
     take_over: bool = False,
@@ -170,6 +172,9 @@ def write_image(
         `da.from_zarr` of one. Its chunks, shards and codecs are then the default of level 0, and others an error;
         shards may be given that are made of whole chunks, or of whole shards. Chunks that are not stored stay so if the
         fill value is the same.
+    temporary : str or path, optional
+        The folder in which a single file on this machine is written before it is packed, such as a fast or large disk;
+        ``NAME.ozx.partial`` is then a link. Default: beside the file.
     overwrite : bool
         Replace an existing image. Its labels, and other groups and attributes beside it, are kept. A single file is
         replaced as a whole, and stays as it is until the new one is complete.
@@ -246,6 +251,7 @@ def plan_image(
     verbatim: bool = False,
     workers: int | None = None,
     threads: int | None = None,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     **metadata: Any,
 ) -> Plan:
@@ -268,7 +274,7 @@ def plan_image(
     workers, threads : int, optional
         Plan for this many worker processes of `threads` threads (default 1) and `memory` each (default: not bounded),
         instead of those that would write now. `threads` alone changes only the number of threads.
-    overwrite, **metadata
+    temporary, overwrite, **metadata
         As in `write_image`.
 
     Returns
@@ -315,6 +321,7 @@ def write_multiscale(
     check_source: bool = False,
     in_flight: int | None = None,
     verbatim: bool = False,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     resume: bool = False,
     take_over: bool = False,
@@ -334,7 +341,9 @@ def write_multiscale(
         methods the window's centre.
     group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`; scale and translation are those of the first level.
-    memory, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute, **metadata
+    memory, check_source, in_flight, verbatim, temporary, overwrite, resume, take_over, retries, progress
+        As in `write_image`.
+    compute, **metadata
         As in `write_image`.
 
     Returns
@@ -531,6 +540,7 @@ def write_plate(
     check_source: bool = False,
     in_flight: int | None = None,
     verbatim: bool = False,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     resume: bool = False,
     take_over: bool = False,
@@ -562,7 +572,7 @@ def write_plate(
         As in `write_image`, for every image.
     memory, staging, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.
-    compute, **metadata
+    temporary, compute, **metadata
         As in `write_image`.
 
     Returns

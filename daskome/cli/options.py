@@ -97,6 +97,7 @@ def _schedulers() -> Iterator[Row]:
     yield Row("--kubernetes", "scheduler", None, "For Kubernetes: an indexed Job.", {"flag_value": "kubernetes"})
 
 
+AS_FOLDER: Mapping[str, Any] = {"metavar": "FOLDER"}
 UNSET: Mapping[str, Any] = {"default": None}
 """Settings of a flag of which it counts whether it was given."""
 ADDRESS = Row(
@@ -222,6 +223,7 @@ IMAGE_ROWS = (
     THREADS,
     FS_OPTION,
     IN_OPTION,
+    Row("--temporary", "temporary", None, "Folder in which a single file is written before it is packed.", AS_FOLDER),
     Row("--overwrite", "overwrite", bool, "Replace an existing image."),
     Row(
         "--only-image",

@@ -13,6 +13,7 @@ from daskome.ome.versions import Version
 from daskome.planning.plan import Plan
 from daskome.planning.work import PlanOptions
 from daskome.sources.views import check_has_pixels
+from daskome.stores.archives.working import begin_elsewhere, check_temporary
 from daskome.stores.groups import reload_attributes
 from daskome.stores.location import locate
 from daskome.stores.remembered import looked_at
@@ -37,12 +38,16 @@ def carry_out(plan: Plan, sources: Sequence[Source], store_path: StorePath, argu
     for source in sources:
         check_has_pixels(source)
     options = chosen(WriteOptions, arguments)
+    if options.temporary is not None:
+        check_temporary(store_path, options.temporary)
     task = Write(plan, sources, store_path, options.overwrite, options.retries, options.take_over)
     if options.resume:
         if options.overwrite:
             raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
         task = resumed(task)
     task = task.checked()
+    if options.temporary is not None:
+        begin_elsewhere(store_path, options.temporary)
     if not options.compute:
         return task.later()
     try:

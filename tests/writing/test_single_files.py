@@ -183,6 +183,27 @@ def test_a_single_file_is_transcoded_into_another(version: str, tmp_path: Path) 
 # ---- killed
 
 
+def test_what_fails_while_it_packs_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither under the final name nor beside it; then resume packs it again."""
+    read, calls = packing.object_bytes, iter(range(99))
+
+    def broken(place: Any) -> bytes:
+        if next(calls) == 4:
+            raise OSError(28, "No space left on device")
+        return read(place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "object_bytes", broken)
+        with pytest.raises(daskome.WriteError, match=r"No space left on device.*resume=True goes on"):
+            image(tmp_path / "a.ozx")
+    assert os.listdir(tmp_path) == ["a.ozx.partial"]
+    with pytest.raises(FileNotFoundError):
+        daskome.open(tmp_path / "a.ozx")
+    image(tmp_path / "a.ozx", resume=True)
+    assert os.listdir(tmp_path) == ["a.ozx"]
+    assert daskome.verify(tmp_path / "a.ozx", pixels=True, source=PIXELS) == []
+
+
 def kill(call: str, folder: Path) -> int:
     """Run a call in a process of its own that ends where the call says; return its status."""
     code = f"""
@@ -208,10 +229,9 @@ packed.remove_working = lambda *_: os._exit(9)""",
 }
 
 
-@pytest.mark.parametrize(
-    "where", [pytest.param(w, marks=[pytest.mark.extended] * (k != 1)) for k, w in enumerate(ENDS)]
-)
-@pytest.mark.parametrize("over", [False, pytest.param(True, marks=pytest.mark.extended)])
+@pytest.mark.extended
+@pytest.mark.parametrize("where", ENDS)
+@pytest.mark.parametrize("over", [False, True])
 def test_killed_while_it_packs(where: str, over: bool, tmp_path: Path) -> None:
     """There is no file under the final name, or the one that was there, or all of the new one; then resume ends it."""
     image(tmp_path / "whole.ozx")
@@ -274,3 +294,52 @@ def test_the_commands(tmp_path: Path) -> None:
     run("plan", a, tmp_path / "g.ozx")
     with daskome.view(a) as viewing:
         assert viewing.link
+
+
+# ---- elsewhere
+
+
+def test_it_is_written_in_another_folder_first(tmp_path: Path) -> None:
+    """To which a link leads as long as it lasts; nothing is left of either."""
+    for name in ("scratch", "out"):
+        (tmp_path / name).mkdir()
+    target, options = tmp_path / "out" / "a.ozx", {"temporary": tmp_path / "scratch"}
+    image(target, compute="init", **options)
+    (folder,) = (tmp_path / "scratch").iterdir()
+    assert (tmp_path / "out" / "a.ozx.partial").readlink() == folder
+    assert (folder / "zarr.json").exists()
+    daskome.run_part(target, PIXELS)
+    image(target, resume=True)
+    assert os.listdir(tmp_path / "out") == ["a.ozx"]
+    assert os.listdir(tmp_path / "scratch") == []
+    image(tmp_path / "b.ozx")
+    assert target.read_bytes() == (tmp_path / "b.ozx").read_bytes()
+    daskome.transcode(target, tmp_path / "out" / "c.ozx", **options)
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.ozx", "c.ozx"]
+
+
+def test_a_link_to_a_folder_that_is_gone_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.ozx.partial").symlink_to(tmp_path / "gone")
+    (tmp_path / "scratch").mkdir()
+    image(tmp_path / "a.ozx", temporary=tmp_path / "scratch")
+    assert sorted(os.listdir(tmp_path)) == ["a.ozx", "scratch"]
+
+
+@pytest.mark.parametrize(
+    ("target", "temporary", "message"),
+    [
+        ("a.ome.zarr", ".", "is for single files, .ozx or .zip, on this machine"),
+        ("memory://x/a.ozx", ".", "is for single files"),
+        ("a.ozx", "nowhere", "is no folder; make it first"),
+        ("a.ozx", 3, "must be the path of a folder"),
+    ],
+)
+def test_a_temporary_folder_that_has_no_effect_is_an_error(
+    target: str, temporary: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for call in (image, daskome.plan_image) if temporary != 3 else (image,):
+        arguments = (target,) if call is image else (PIXELS, target)
+        with pytest.raises((ValueError, NotADirectoryError), match=message):
+            call(*arguments, temporary=temporary)  # type: ignore[operator]
+    assert os.listdir(tmp_path) == []
