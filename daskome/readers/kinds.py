@@ -81,7 +81,7 @@ READERS = (
 )
 HINTS: Mapping[str, str] = {
     ".npz": "is an archive, which cannot be read in pieces; save the array in it with numpy.save as .npy",
-    ".zarr": "is a file, but a zarr store is a folder; if it is a ZIP archive, call it .zip",
+    ".zarr": "is a file, but a zarr store is a folder; if it is an archive, call it .zip, or unpack it",
 }
 """What to do with files that are not read."""
 
