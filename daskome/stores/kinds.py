@@ -128,8 +128,9 @@ def waits_for_no_loop(store: Store) -> bool:
 
 
 def in_flight_to(target: StorePath) -> int:
-    """Return how many objects may be on their way to the store of a target at a time, from one process."""
-    return kind_of(target)[0].in_flight
+    """Return how many objects may be on their way to the store of a target at a time, or to that of its archive."""
+    kind, store = kind_of(target)
+    return in_flight_to(store.place) if isinstance(store, ArchiveStore) else kind.in_flight
 
 
 def _names(path: str) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ def check_reads(url: str, **options: Any) -> None:
     opened = daskome.open(url, **given)
     np.testing.assert_array_equal(opened.dask.compute(), PIXELS)
     np.testing.assert_array_equal(daskome.read(f"{url}/s0", **given).array[...], PIXELS)
+    assert daskome.read(url, **given).far
     assert daskome.validate(url, **given) == []
     assert daskome.verify(url, pixels=True, **given) == []
 
