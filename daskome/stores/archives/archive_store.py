@@ -207,14 +207,15 @@ class ArchiveStore(Store):
             return None
         self._check(key, member)
         read, buffer = self._bytes().read, (prototype or default_buffer_prototype()).buffer
+        if key not in self._data:
+            self._place(key, member, read(member.offset, member.offset + LOCAL_HEADER.size))
+        start = self._data[key]
         if member.method == STORED and byte_range is not None:
-            if key not in self._data:
-                self._place(key, member, read(member.offset, member.offset + LOCAL_HEADER.size))
-            return buffer.from_bytes(self._all(*self._part(read, key, member, byte_range)))
-        span = read(*self._span(member))
-        start = self._place(key, member, span)
-        whole = self._whole(key, member, _within(span, start, member) or read(start, start + member.stored))
-        return buffer.from_bytes(whole[slice(*_bounds(byte_range, len(whole)))])
+            first, last = _bounds(byte_range, member.nbytes)
+            first, last = start + first, start + max(first, last)
+            return buffer.from_bytes(self._all(read(first, last), first, last))
+        whole = self._whole(key, member, read(start, start + member.stored))
+        return buffer.from_bytes(whole if byte_range is None else whole[slice(*_bounds(byte_range, len(whole)))])
 
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
@@ -238,11 +239,6 @@ class ArchiveStore(Store):
         stored = _within(span, start, member) or await self._range(start, start + member.stored)
         whole = self._whole(key, member, stored)
         return buffer.from_bytes(whole[slice(*_bounds(byte_range, len(whole)))])
-
-    def _part(self, read: Any, key: str, member: Member, byte_range: ByteRequest) -> tuple[bytes, int, int]:
-        first, last = _bounds(byte_range, member.nbytes)
-        start, stop = self._data[key] + first, self._data[key] + max(last, first)
-        return read(start, stop), start, stop
 
     def _check(self, key: str, member: Member) -> None:
         """Raise a ValueError for a member that cannot be read, or is too long to be what it is."""
