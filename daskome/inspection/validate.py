@@ -14,9 +14,9 @@ from typing import Any
 from zarr.storage import StorePath
 
 from daskome.execution.progress import drawn
-from daskome.inspection.archive_checks import archive_problems, is_unreadable
 from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import Node, nodes
+from daskome.inspection.single_files.archive_checks import archive_problems, is_unreadable
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
 from daskome.model.json_values import JSONObject
 from daskome.model.paths import join_paths

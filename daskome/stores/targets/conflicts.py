@@ -52,9 +52,8 @@ def arrays_to_replace(target: StorePath, plan: Plan, overwrite: bool) -> list[st
         If the plan needs a temporary copy, which the store cannot delete; or the target lies in a group of another
         zarr format.
     """
-    check_writable(target)
     check_single_file(target, plan.version)
-    _check_writable(target)
+    check_writable(target)
     check_parents(target, find_version(plan.version))
     if plan.temporary and not target.store.supports_deletes:
         raise ValueError(f"{target} is in a store that cannot delete a temporary copy of the image; leave staging out")
