@@ -157,6 +157,7 @@ def test_a_zip_is_only_asked_for_what_a_reader_needs(files: Files, tmp_path: Pat
     assert any("is zarr v2" in str(problem) for problem in errors(daskome.validate(tmp_path / "b.ozx")))
 
 
+@pytest.mark.extended
 def test_ours_are_as_they_should_be(tmp_path: Path) -> None:
     daskome.write_image(PIXELS, tmp_path / "a.ozx", [2], **IMAGE, **CHUNKS, **LABELS)
     assert daskome.validate(tmp_path / "a.ozx") == []

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "a.ome.zarr"
 
 
-@pytest.mark.parametrize("fmt", ["0.4", "0.6"])
+@pytest.mark.parametrize("fmt", ["0.4", pytest.param("0.6", marks=pytest.mark.extended)])
 def test_what_is_packed_is_unpacked_as_it_was(fmt: str, tmp_path: Path) -> None:
     """From a folder, a store or another archive, into a folder or a store."""
     options = {"storage_options": {"chunks": 8}, "fmt": fmt}
@@ -92,6 +92,7 @@ def array(target: Path) -> Path:
     return target
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("make", "file", "message"),
     [

@@ -48,7 +48,9 @@ WRITES: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.extended] * (n != "plate")) for n in WRITES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.extended] * (n != "image with labels")) for n in WRITES]
+)
 @pytest.mark.parametrize("fmt", ["0.5", pytest.param("0.6", marks=pytest.mark.extended)])
 def test_it_is_one_file_that_holds_what_a_folder_would(name: str, fmt: str, tmp_path: Path) -> None:
     """Of the same bytes, in the order of RFC-9, and valid."""
@@ -138,6 +140,7 @@ def test_overwrite_replaces_the_whole_file_at_the_end(tmp_path: Path, monkeypatc
     assert os.listdir(tmp_path) == ["a.ozx"]
 
 
+@pytest.mark.extended
 def test_a_finished_file_is_left_alone_by_resume(tmp_path: Path) -> None:
     image(tmp_path / "a.ozx")
     before = state(tmp_path)
@@ -318,6 +321,7 @@ def test_it_is_written_in_another_folder_first(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "out")) == ["a.ozx", "c.ozx"]
 
 
+@pytest.mark.extended
 def test_a_link_to_a_folder_that_is_gone_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "a.ozx.partial").symlink_to(tmp_path / "gone")
     (tmp_path / "scratch").mkdir()
