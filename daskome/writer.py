@@ -26,6 +26,7 @@ from daskome.model.types import (
     LabelsLike,
     MethodLike,
     Nbytes,
+    PathLike,
     PerAxis,
     PropertiesLike,
     ScaleFactors,
@@ -78,6 +79,7 @@ def write_image(
     check_source: bool = False,
     in_flight: int | None = None,
     verbatim: bool = False,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     resume: bool = False,
     take_over: bool = False,
@@ -99,7 +101,10 @@ def write_image(
         A NumPy, Dask, zarr, xarray or HDF5 array, or anything with shape, dtype and slicing: 2 to 5 dimensions of
         bool, integers or floats of up to 64 bits. It is read in pieces, never as a whole.
     group : str, path, zarr.Group or zarr store
-        The target: a path, a URL that fsspec knows, an open group or a store.
+        The target: a path, a URL that fsspec knows, an open group or a store. What ends in ``.ozx`` (RFC-9, for "0.5"
+        and newer) or ``.zip`` becomes a single file. It is written as a folder beside it, ``NAME.ozx.partial``, in a
+        bucket as objects there. When that is published it is packed in one pass, and removed. The file appears in one
+        step: it is renamed; in a bucket its parts are sent as they are read, and put together at the end.
     scale_factors : "auto", sequence of int, dict or sequence, or None
         One entry per level below the first, relative to level 0 and a multiple of the entry before: an int for all
         axes of space, a dict by axis name, or one int per axis. ``"auto"`` first makes voxels isotropic, then halves
@@ -139,7 +144,8 @@ def write_image(
         one time point and channel and up to 128³ voxels, as near a cube as the shape allows. The default compressor is
         Blosc (zstd-1, bit shuffle), for single bytes and labels zstd-1; in zarr v2 it is Blosc (zstd-1, byte shuffle;
         for labels no shuffle). Compressors may be named as in `try_codecs`, which compares them on the image:
-        ``"zstd:3"``.
+        ``"zstd:3"``. In a single file of "0.5" or newer, levels are in shards unless ``shards`` says otherwise: up to
+        four chunks along each axis of space, and 2²⁴ voxels (256³, 4096²).
     level_paths : str, optional
         The paths of the levels, with ``{}`` for their number. Default: ``"s{}"``; ``"{}"`` in calls with `scaler`,
         `chunks` or `byte_order`, as ``ome_zarr`` had them until 0.11.
@@ -166,8 +172,12 @@ def write_image(
         `da.from_zarr` of one. Its chunks, shards and codecs are then the default of level 0, and others an error;
         shards may be given that are made of whole chunks, or of whole shards. Chunks that are not stored stay so if the
         fill value is the same.
+    temporary : str or path, optional
+        The folder in which a single file on this machine is written before it is packed, such as a fast or large disk;
+        ``NAME.ozx.partial`` is then a link. Default: beside the file.
     overwrite : bool
-        Replace an existing image. Its labels, and other groups and attributes beside it, are kept.
+        Replace an existing image. Its labels, and other groups and attributes beside it, are kept. A single file is
+        replaced as a whole, and stays as it is until the new one is complete.
     resume : bool
         Continue an interrupted write: finished units are left out, and the bytes are those of an uninterrupted run. If
         that write had other settings or another image, the error says what differs. If there is none, begin; if the
@@ -241,6 +251,7 @@ def plan_image(
     verbatim: bool = False,
     workers: int | None = None,
     threads: int | None = None,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     **metadata: Any,
 ) -> Plan:
@@ -263,7 +274,7 @@ def plan_image(
     workers, threads : int, optional
         Plan for this many worker processes of `threads` threads (default 1) and `memory` each (default: not bounded),
         instead of those that would write now. `threads` alone changes only the number of threads.
-    overwrite, **metadata
+    temporary, overwrite, **metadata
         As in `write_image`.
 
     Returns
@@ -310,6 +321,7 @@ def write_multiscale(
     check_source: bool = False,
     in_flight: int | None = None,
     verbatim: bool = False,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     resume: bool = False,
     take_over: bool = False,
@@ -329,7 +341,9 @@ def write_multiscale(
         methods the window's centre.
     group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`; scale and translation are those of the first level.
-    memory, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute, **metadata
+    memory, check_source, in_flight, verbatim, temporary, overwrite, resume, take_over, retries, progress
+        As in `write_image`.
+    compute, **metadata
         As in `write_image`.
 
     Returns
@@ -432,7 +446,7 @@ def write_labels(
     >>> zarr.open_group(store, path="labels", mode="r").attrs["ome"]["labels"]
     ['cells']
     """
-    return write(planned_labels, locals())
+    return write(planned_labels, locals(), whole=False)
 
 
 @accepts_ome_zarr_calls
@@ -497,7 +511,7 @@ def write_multiscale_labels(
     >>> write_multiscale_labels(levels, zarr.storage.MemoryStore(), "cells", axes="yx").groups[0].path
     'labels/cells'
     """
-    return write(planned_multiscale_labels, locals())
+    return write(planned_multiscale_labels, locals(), whole=False)
 
 
 @accepts_ome_zarr_calls
@@ -526,6 +540,7 @@ def write_plate(
     check_source: bool = False,
     in_flight: int | None = None,
     verbatim: bool = False,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     resume: bool = False,
     take_over: bool = False,
@@ -557,7 +572,7 @@ def write_plate(
         As in `write_image`, for every image.
     memory, staging, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.
-    compute, **metadata
+    temporary, compute, **metadata
         As in `write_image`.
 
     Returns

@@ -51,6 +51,7 @@ _MEANT: Final[Mapping[str, str]] = {
         " blocksize tile_size tile_shape chunks_per_shard array_kwargs zarr_kwargs zarr_array_kwargs zarr_options"
         " compression_level compression_opts"
     ),
+    "temporary": "tmp_dir temp_dir tmpdir temporary_directory temporary_folder scratch_dir",
     "translation": "origin offset translate stage_position origins offsets",
 }
 SLIPS: Final[Mapping[str, str]] = {word: name for name, words in _MEANT.items() for word in words.split()}
@@ -74,7 +75,6 @@ OTHER_WAYS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("attrs", "zattrs"), "those of arrays are storage_options={'attributes': …}; write those of the"
                     " group when the call has returned"),
     **dict.fromkeys(("endian", "endianness", "byteorder"), "convert the image first, as with image.astype('>u2')"),
-    **dict.fromkeys(("tmp_dir", "temp_dir", "tmpdir", "temporary_directory"), "temporary copies lie in the target"),
     "image_label": "give label_metadata to write_labels",
     "mode": "give overwrite or resume",
     **dict.fromkeys(("n_workers", "num_workers", "max_workers"), "open a distributed.Client with so many workers"),

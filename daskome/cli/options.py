@@ -97,6 +97,7 @@ def _schedulers() -> Iterator[Row]:
     yield Row("--kubernetes", "scheduler", None, "For Kubernetes: an indexed Job.", {"flag_value": "kubernetes"})
 
 
+AS_FOLDER: Mapping[str, Any] = {"metavar": "FOLDER"}
 UNSET: Mapping[str, Any] = {"default": None}
 """Settings of a flag of which it counts whether it was given."""
 ADDRESS = Row(
@@ -115,6 +116,7 @@ FS_OPTION = Row(
     "Option of the file system of OUT's URL, as s3fs, gcsfs or adlfs call it, such as endpoint_url=https://…;"
     " repeatable. Never stored.",
 )
+FILE_OPTION = Row("--fs-option", "fs_options", PairsParam(), "Option of the file system of FILE's URL; repeatable.")
 URL_OPTION = Row("--fs-option", "fs_options", PairsParam(), "Option of the file system of the URL; repeatable.")
 IN_OPTION = Row("--in-option", "in_options", PairsParam(), "Option of the file system of IN's URL; repeatable.")
 RETRIES = Row(
@@ -221,6 +223,7 @@ IMAGE_ROWS = (
     THREADS,
     FS_OPTION,
     IN_OPTION,
+    Row("--temporary", "temporary", None, "Folder in which a single file is written before it is packed.", AS_FOLDER),
     Row("--overwrite", "overwrite", bool, "Replace an existing image."),
     Row(
         "--only-image",

@@ -15,6 +15,7 @@ import zarr
 from zarr.storage import StorePath
 
 from daskome.execution.fingerprints import recorded_fingerprints
+from daskome.execution.finished.packed import pack_published
 from daskome.execution.runner import Run
 from daskome.model import regions
 from daskome.model.pyramid import Pyramid
@@ -100,6 +101,7 @@ def publish_plan(run: Run) -> None:
         held = for_each(target, lambda group: _publish(run, target, group, fingerprints.get(group.path)), groups)
         consolidated.update(path for path in held if path is not None)
     reconsolidate(target, consolidated)
+    pack_published(run)
     journals.end_journal(target / plan.home)
 
 

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import PurePosixPath
 
 from daskome.model.source import Source
+from daskome.ome.single_file import split_single_file
 from daskome.readers.inputs import Input
 from daskome.stores.objects.damage import locating_damage
 
@@ -58,7 +59,8 @@ class Reader:
         return last[: len(last) - len(suffix)] or last
 
 
-ZARR = Reader("zarr", "zarr", (".ome.zarr", ".zarr"), marks=("zarr.json", ".zarray", ".zgroup"))
+ARCHIVED_ZARR = (".ome.zarr.zip", ".zarr.zip", ".zip")
+ZARR = Reader("zarr", "zarr", (".ome.zarr", ".zarr", ".ozx", *ARCHIVED_ZARR), marks=("zarr.json", ".zarray", ".zgroup"))
 TIFF = (".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf8", ".tif", ".tiff", ".btf", ".tf8")
 DICOM = Reader("DICOM", "dicom", (".dcm", ".dicom", ".ima"), "pydicom", "series", series=True)
 RAW = Reader("raw", "raw", (".raw", ".bin", ".dat"), words=("shape", "dtype", "offset", "order"))
@@ -79,8 +81,7 @@ READERS = (
 )
 HINTS: Mapping[str, str] = {
     ".npz": "is an archive, which cannot be read in pieces; save the array in it with numpy.save as .npy",
-    ".zarr": "is a file, but a zarr store is a folder; unpack it if it is an archive",
-    ".zip": "is an archive; unpack it",
+    ".zarr": "is a file, but a zarr store is a folder; if it is an archive, call it .zip, or unpack it",
 }
 """What to do with files that are not read."""
 
@@ -89,7 +90,7 @@ def known() -> str:
     """Return the inputs that can be read, as text.
 
     >>> known()[:26]
-    'zarr (.ome.zarr .zarr), Nu'
+    'zarr (.ome.zarr .zarr .ozx'
     """
     return ", ".join(f"{reader.name} ({' '.join(reader.suffixes)})" for reader in READERS)
 
@@ -128,6 +129,8 @@ def find_reader(input_: Input) -> Reader:
         if reader not in (ZARR, None):
             raise ValueError(f"{input_.path} is not zarr, and of URLs only zarr is read; copy the file to a local path")
         return ZARR
+    if _is_archived(input_.path):
+        return ZARR
     if not os.path.exists(input_.path):
         raise FileNotFoundError(f"{input_.path} does not exist")
     if os.path.isdir(input_.path):
@@ -137,6 +140,12 @@ def find_reader(input_: Input) -> Reader:
         hint = HINTS.get(PurePosixPath(input_.path).suffix.lower(), "is a file of unknown kind")
         raise ValueError(f"{input_.path} {hint}. Known: {known()}")
     return reader
+
+
+def _is_archived(path: str) -> bool:
+    """Whether a path is that of a single file, or leads into one."""
+    found = split_single_file(path)
+    return found is not None and os.path.isfile(found[0])
 
 
 def reader_of_folder(path: str) -> Reader | None:

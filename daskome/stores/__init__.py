@@ -5,6 +5,7 @@ A *location* is a zarr `StorePath`, made from a path, URL, group or store; one t
 *created* empty, in a group that is marked as unfinished. The *journal* lies beside them, with one small record per
 finished unit. *Publishing* writes the OME attributes, last, in one write; then the journal is deleted.
 
+`archives` are single files: a store that reads one, and how one is made.
 `objects` are what is stored of arrays: encoded, on their way, or taken over from another array.
 `targets` are what is there before, what of it goes, and how what is planned begins.
 """

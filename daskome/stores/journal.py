@@ -44,6 +44,7 @@ from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
 from daskome.stores.documents import fetch_json, list_names, read_json, read_text, write_text
 from daskome.stores.groups import CONSOLIDATED, UNFINISHED_KEY, read_attributes
+from daskome.stores.location import archive_at, single_file_of
 from daskome.stores.objects.inventory import ALL
 from daskome.stores.ownership.claims import CLAIMS, Claim, OwnershipLost
 from daskome.stores.ownership.owned_store import owned
@@ -54,6 +55,8 @@ JOURNAL = ".daskome"
 CURRENT = "current"
 PLAN = "plan.json"
 FAILED = "failed"
+REPLACES = "replaces_file"
+"""The entry of a saved plan that says whether a single file is to be replaced."""
 ANNOUNCED = "announced"
 KEPT = frozenset((CURRENT, PLAN, CLAIMS.rpartition("/")[2]))
 """What is deleted on its own, or kept for the next run."""
@@ -134,9 +137,14 @@ def new_journal(home: StorePath, plan: Plan, origins: Sequence[Origin]) -> Journ
 
 
 def save_plan(journal: Journal, plan: Plan, origins: Sequence[Origin], consolidated: Sequence[str] = ()) -> None:
-    """Save a plan, and where its images come from, for a run that has not begun; and which groups held copies."""
+    """Save a plan, and where its images come from, for a run that has not begun; and which groups held copies.
+
+    Of a single file it is noted whether it is there, as it may only then be replaced at the end.
+    """
     if journal.keeps:
         saved = {"id": journal.id, CONSOLIDATED: list(consolidated), **_document(plan, origins)}
+        file = single_file_of(journal.home)
+        saved |= {} if file is None else {REPLACES: archive_at(file) is not None}
         write_text(_records(journal) / PLAN, json.dumps(saved))
 
 
@@ -145,6 +153,12 @@ def consolidated_groups(journal: Journal) -> list[str]:
     saved = read_json(_records(journal) / PLAN) if journal.keeps else None
     listed = saved.get(CONSOLIDATED) if isinstance(saved, dict) else None
     return [path for path in listed if path == "" or is_inside(path)] if isinstance(listed, list) else []
+
+
+def may_replace_file(journal: Journal) -> bool:
+    """Whether the single file that a run ends in was there when the run began."""
+    saved = read_json(_records(journal) / PLAN)
+    return isinstance(saved, dict) and saved.get(REPLACES) is True
 
 
 def copies_taken(home: StorePath) -> list[str]:

@@ -15,7 +15,7 @@ from daskome.model.limits import Limits
 from daskome.model.paths import join_paths
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.source import Source
-from daskome.model.storage.layout import Layout, options_per_level, parser
+from daskome.model.storage.layout import SINGLE_FILE, Layout, options_per_level, parser
 from daskome.model.storage.level_options import LevelOptions
 from daskome.ome.checked import checked
 from daskome.ome.image_label import ImageLabel
@@ -157,7 +157,7 @@ class ImagePlanner:
     def _storage(self, metadata: Metadata, first: StoredArray) -> LevelOptions:
         """Return the storage options that the caller gives; labels have the codec that suits them."""
         label = None if metadata.image_label is None else ImageLabel()
-        return replace(self.choices, image_label=label).stored_with(self.version, first.positions)
+        return replace(self.choices, image_label=label).stored_with(self.version, first.positions, self.options.sharded)
 
     def _taking(self, storage: LevelOptions, arrays: list[StoredArray]) -> LevelOptions:
         """Return storage options with which levels take the chunks of these arrays over, if the caller wants that."""
@@ -170,12 +170,14 @@ class ImagePlanner:
 
     def _over_own(self, one: StoredArray, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Return storage options over those that an array has: its chunks and shards if neither is given."""
-        own = one.kept
-        given = chosen.get("chunks") is not None or chosen.get("shards") is not None
+        own, shards = one.kept, one.array.shards if self.version.arrays.zarr_format == 3 else None
+        if shards is not None and chosen.get("shards") == SINGLE_FILE:
+            chosen = {key: value for key, value in chosen.items() if key != "shards"}
+        given = chosen.get("chunks") is not None or chosen.get("shards") not in (None, SINGLE_FILE)
         if not given and not self.choices.verbatim:
             own["chunks"] = one.expanded(one.array.chunks)
-            if one.array.shards is not None and self.version.arrays.zarr_format == 3:
-                own["shards"] = one.expanded(one.array.shards)
+            if shards is not None:
+                own["shards"] = one.expanded(shards)
         attributes = {**own.get("attributes", {}), **(chosen.get("attributes") or {})}
         return {**own, **chosen, **({"attributes": attributes} if attributes else {})}
 

@@ -12,6 +12,7 @@ from daskome.model.image import Image, check_ndim
 from daskome.model.regions import Shape
 from daskome.model.source import Source
 from daskome.model.storage.codecs import parse_codec, with_codecs
+from daskome.model.storage.layout import SINGLE_FILE
 from daskome.model.storage.level_options import LEVEL_PATHS, NO_OPTIONS, LevelOptions, parse_level_options
 from daskome.model.types import AxesLike, ChannelsLike, PerAxis, ScaleFactors, UnitsLike
 from daskome.ome.checked import checked
@@ -74,7 +75,7 @@ class ImageOptions:
         source = self.reading(self._writable(self._with_unknown_sizes(source, described.axes)))
         positions = missing_axes(described, version.every_axis)
         image, source = with_missing_axes(described, positions, version.every_axis), _with_axes(source, positions)
-        storage = self.stored_with(version, positions)
+        storage = self.stored_with(version, positions, options.sharded)
         offers = not self.verbatim and could_take(storage, source, image.axes, version)
         plan = plan_downsampled(
             image,
@@ -101,7 +102,7 @@ class ImageOptions:
         described = [self.image(source) for source in sources]
         sources = [self.reading(self._writable(source)) for source in sources]
         positions = missing_axes(described[0], version.every_axis)
-        storage = self.stored_with(version, positions)
+        storage = self.stored_with(version, positions, options.sharded)
         levels = [with_missing_axes(level, positions, version.every_axis) for level in described]
         expanded = [_with_axes(source, positions) for source in sources]
         plan = build.plan_levels(
@@ -137,8 +138,11 @@ class ImageOptions:
             return replace(source, omero=None, left=(*source.left, "how its channels are shown"))
         return source
 
-    def stored_with(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
-        """Return the storage options for a version, and for an image with axes put in; those of labels suit labels."""
+    def stored_with(self, version: Version, positions: tuple[int, ...], sharded: bool = False) -> LevelOptions:
+        """Return the storage options for a version, and for an image with axes put in; those of labels suit labels.
+
+        `sharded` has levels stored in shards where the options say nothing of them, if the version has any.
+        """
         like = [put_in(shape, positions, (1,) * (len(shape) + len(positions))) for shape in self.like]
         options = replace(
             self.storage_options, paths=LEVEL_PATHS if self.level_paths is None else self.level_paths, like=like
@@ -146,6 +150,8 @@ class ImageOptions:
         options = options.map(partial(with_codecs, stored_as=version.arrays))
         if self.image_label is not None:
             options = _with_codec_of_labels(options, version)
+        if sharded and version.arrays.zarr_format == 3:
+            options = replace(options, fallback={**options.fallback, "shards": SINGLE_FILE})
         return options.map(partial(_padded, positions=positions)) if positions else options
 
     def image(self, source: Source) -> Image:

@@ -33,6 +33,7 @@ from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of
 from daskome.stores.remembered import for_each
 from daskome.stores.targets.folders import links_to, locked_folders
+from daskome.stores.targets.single_files import check_single_file
 
 LITTER = frozenset((".DS_Store", ".localized", ".directory", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir"))
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
@@ -51,6 +52,7 @@ def arrays_to_replace(target: StorePath, plan: Plan, overwrite: bool) -> list[st
         If the plan needs a temporary copy, which the store cannot delete; or the target lies in a group of another
         zarr format.
     """
+    check_single_file(target, plan.version)
     check_writable(target)
     check_parents(target, find_version(plan.version))
     if plan.temporary and not target.store.supports_deletes:
