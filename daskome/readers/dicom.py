@@ -125,7 +125,12 @@ def _open_frames(path: str) -> DicomFrames:
 def _header(path: str, tags: Any) -> Any:
     try:
         return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
-    except (InvalidDicomError, EOFError) as error:
+    except InvalidDicomError as error:
+        raise ValueError(
+            f"{path} cannot be read as DICOM: it does not begin as such files do. If it is one without its header, save"
+            " it anew: pydicom.dcmread(path, force=True).save_as(other, enforce_file_format=True)"
+        ) from error
+    except EOFError as error:
         raise ValueError(f"{path} cannot be read as DICOM: {error}") from error
 
 

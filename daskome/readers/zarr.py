@@ -15,6 +15,7 @@ from daskome.ome.metadata import TRANSFORMS, Multiscale, PlacedDataset
 from daskome.ome.read import read_multiscale
 from daskome.readers.described import shown
 from daskome.readers.inputs import Input, listed
+from daskome.readers.sequences.listing import without_images
 from daskome.readers.units import known_unit
 from daskome.sources.adapt import as_source
 from daskome.sources.dimension_names import known_dims
@@ -47,7 +48,7 @@ def read(input_: Input) -> Source:
         return _image(input_.path, group)
     if input_.is_url:
         raise FileNotFoundError(f"{input_.path}: there is no zarr array or group")
-    raise ValueError(f"{input_.path} is a folder, but not a zarr array or group, the only folders that are read")
+    raise ValueError(without_images(input_.path))
 
 
 def _image(path: str, group: zarr.Group) -> Source:
