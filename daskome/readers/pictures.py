@@ -134,7 +134,8 @@ def _turned(exif: bytes) -> str:
     """
     order: Literal["little", "big"] = "little" if exif.startswith(b"II") else "big"
     start = int.from_bytes(exif[4:8], order) + 2
-    entries = (exif[i : i + 12] for i in range(start, len(exif) - 11, 12))
+    n = int.from_bytes(exif[start - 2 : start], order)
+    entries = (exif[i : i + 12] for i in range(start, min(start + 12 * n, len(exif)), 12))
     tags = {int.from_bytes(entry[:2], order): int.from_bytes(entry[8:10], order) for entry in entries}
     value = tags.get(ORIENTATION, 1)
     return f", by which it is to be shown turned or mirrored (orientation {value})" if 1 < value < 9 else ""
