@@ -127,11 +127,7 @@ def _jpeg(path: str, file: BinaryIO) -> Header:
 
 
 def _turned(exif: bytes) -> str:
-    """Return, in words, that a picture is to be turned, if its EXIF says so.
-
-    >>> _turned(b"MM\\0*\\0\\0\\0\\x08\\0\\x01\\x01\\x12\\0\\x03\\0\\0\\0\\x01\\0\\x06\\0\\0"), _turned(b"")
-    (', by which it is to be shown turned or mirrored (orientation 6)', '')
-    """
+    """Return, in words, that a picture is to be turned, if its EXIF says so."""
     order: Literal["little", "big"] = "little" if exif.startswith(b"II") else "big"
     start = int.from_bytes(exif[4:8], order) + 2
     n = int.from_bytes(exif[start - 2 : start], order)

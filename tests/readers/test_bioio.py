@@ -51,6 +51,15 @@ def test_a_scene_of_czi(czi, part):
         read(f"{path}::7")
 
 
+def test_an_image_without_sizes_of_voxels(tmp_path):
+    """The plugin for CZI says that they are 0 then, and all coordinates with them."""
+    bioio = pytest.importorskip("bioio")
+    image = bioio.BioImage(CZYX, dim_order="CZYX", physical_pixel_sizes=bioio.PhysicalPixelSizes(0.0, 0.0, 0.0))
+    source = as_source(image)
+    assert (dict(source.scale), dict(source.translation)) == ({}, {})
+    check(source, CZYX)
+
+
 def test_one_of_several_scenes_is_chosen_by_name_or_number():
     pytest.importorskip("bioio")
     from daskome.readers.bioio import chosen_scene

@@ -117,8 +117,8 @@ def image_of_files(listing: Listing, words: Mapping[str, Any], axis: str | None)
     words : dict
         What is said of each file.
     axis : str, optional
-        Along which files without a pattern follow each other: by default the first of z, t, c that they do not have,
-        or along which they have one step.
+        Along which files without a pattern follow each other: by default the first of z, t, c that they do not have, or
+        of which they have one step.
 
     Raises
     ------
@@ -251,10 +251,10 @@ def _grid(listing: Listing, axis: str | None, first: Source) -> Grid:
             raise ValueError(f"the pattern {listing.pattern} says along which axes files follow; leave stack out")
         return by_pattern(listing.paths, listing.pattern)
     lengths = dict(zip(first.dims or (), first.shape, strict=True))
-    free = [name for name in "ztc" if name not in lengths] + [name for name in "ztc" if lengths.get(name) == 1]
-    if axis is None and not free:
+    chosen = axis or next((name for name in "ztc" if lengths.get(name, 1) == 1), None)
+    if chosen is None:
         raise ValueError(f"{listing.paths[0]} has axes t, c and z; give stack, the axis along which it goes on")
-    return by_number(listing.paths, axis or free[0])
+    return by_number(listing.paths, chosen)
 
 
 def _chunks_of(source: Source) -> Chunks:
