@@ -99,6 +99,8 @@ class ImageFile:
             values = sync_codecs.read(source.array, index)
             return np.asarray(as_declared(values, self.dtype, wanted, partial(str, self.path)))
         except Exception as error:
+            if isinstance(error, ValueError) and self.path in str(error):
+                raise
             raise ValueError(f"{self.path} cannot be read as {self.kind.reader.name}: {error}") from error
 
 
