@@ -15,7 +15,7 @@ PLACES: Mapping[str, str] = {axis: r"(?P<c>[^/]+?)" if axis == "c" else rf"(?P<{
 """What stands in a name for each axis: a number; of channels, any word."""
 MOST_NAMED_FILES = 10
 DIGITS = re.compile(r"(\d+)")
-SEPARATORS = re.compile(r"([-_. /]+)")
+BETWEEN_WORDS = re.compile(r"([-_. /]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def _suggested(names: Sequence[Sequence[str]]) -> str:
     >>> _suggested([["a/t", "0", "_DAPI.tif"], ["a/t", "0", "_GFP.tif"], ["a/t", "1", "_GFP.tif"]])
     't{t}_{c}.tif'
     """
-    tokens = [SEPARATORS.split("".join(parts)) for parts in names]
+    tokens = [BETWEEN_WORDS.split("".join(parts)) for parts in names]
     free = list(TYPES)
     columns = zip(*tokens, strict=True) if len({*map(len, tokens)}) == 1 else ()
     path = "".join(_common(column, free) for column in columns)
@@ -173,9 +173,10 @@ def _common(tokens: Sequence[str], free: list[str]) -> str:
     if len({*tokens}) == 1:
         return tokens[0]
     matches = [re.fullmatch(r"(\D*)\d+(\D*)", token) for token in tokens]
-    around = {match and match.groups() for match in matches}
-    before, after = next(iter(around)) or ("", "") if len(around) == 1 else ("", "")
-    axis = _axis_of(before, free, "tz") if len(around) == 1 and None not in around else "c" if "c" in free else ""
+    around = {match.groups() for match in matches if match}
+    counted = len(around) == 1 and all(matches)
+    before, after = around.pop() if counted else ("", "")
+    axis = _axis_of(before, free, "tz") if counted else "".join({"c"} & set(free))
     free[:] = [one for one in free if one != axis]
     return f"{before}{{{axis}}}{after}"
 
