@@ -17,7 +17,7 @@ from daskome.ome.detect import ome_keys, version_in
 from daskome.ome.image_label import LABELS
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.omero import Channel
-from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members
+from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, no_group
 from daskome.stores.location import locate
 
 INFO_HEAD = ["level", "shape", "dtype", "chunks", "shards", "scale", "translation", "bytes", "codecs"]
@@ -67,7 +67,7 @@ def describe(url: Any, fs_options: Mapping[str, Any] | None = None, as_json: boo
     group = find_group(store_path)
     node = find_array(store_path) if group is None else group
     if node is None:
-        raise FileNotFoundError(f"{store_path} is neither a zarr group nor an array")
+        raise FileNotFoundError(f"{no_group(store_path)}, and no array")
     if as_json:
         return json.dumps(node.attrs.asdict(), indent=2)
     if isinstance(node, zarr.Array):

@@ -25,7 +25,7 @@ from daskome.ome.omero import Channel, read_omero
 from daskome.ome.read import read_level, read_without_levels
 from daskome.ome.versions import Version, likely_version, stated_version, version_of
 from daskome.stores.documents import read_json
-from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group
+from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, no_group
 from daskome.stores.location import locate
 from daskome.stores.objects.damage import reason
 
@@ -167,7 +167,7 @@ def read_stored_image(store_path: StorePath) -> StoredImage | Problem:
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         return Problem("group", f"cannot be read: {reason(error)}")
     if group is None:
-        return Problem("group", f"there is no zarr group at {store_path}")
+        return Problem("group", no_group(store_path))
     if UNFINISHED_KEY in group.attrs:
         return Problem("group", "the image is unfinished: writing it was not completed")
     return stored_image_of(store_path, group.metadata.zarr_format, group.attrs.asdict())

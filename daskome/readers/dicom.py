@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,10 +15,12 @@ from pydicom.pixels.utils import pixel_array
 
 from daskome.model.regions import Shape
 from daskome.model.source import Source
+from daskome.model.text import pluralize
 from daskome.readers.axes import ordered
 from daskome.readers.described import Described, Quantities, described
 from daskome.readers.inputs import Input, listed
 from daskome.sources.views import Reopenable
+from daskome.stores.objects.damage import locating_damage
 
 PLACED = (
     "SeriesInstanceUID SeriesDescription Modality ImagePositionPatient ImageOrientationPatient InstanceNumber".split()
@@ -110,7 +113,7 @@ def series_of(paths: Sequence[str], part: str) -> Series:
     if any("ImagePositionPatient" not in header for header in chosen.values()):
         return _by_instance(chosen)
     normal = _normal(chosen)
-    places = {path: np.array(header.ImagePositionPatient, float) for path, header in chosen.items()}
+    places = {path: _numbers(path, header, "ImagePositionPatient", 3) for path, header in chosen.items()}
     along = {path: float(place @ normal) for path, place in places.items()}
     ordered_paths = tuple(sorted(along, key=along.__getitem__))
     _check_tilt(ordered_paths, places, normal)
@@ -122,11 +125,31 @@ def _open_frames(path: str) -> DicomFrames:
     return DicomFrames(path, _header(path, None))
 
 
-def _header(path: str, tags: Any) -> Any:
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
-    except (InvalidDicomError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as DICOM: {error}") from error
+def _header(path: str, tags: Sequence[str] | None) -> Any:
+    """Return a header, or these of its attributes, whose values are parsed now: a damaged one is that of this file."""
+    with locating_damage(lambda: path, "cannot be read as DICOM; it may be damaged"):
+        try:
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=None if tags is None else list(tags))
+        except InvalidDicomError as error:
+            raise ValueError(
+                f"{path} cannot be read as DICOM: it does not begin as such files do. If it is one without its header,"
+                " save it anew: pydicom.dcmread(path, force=True).save_as(other, enforce_file_format=True)"
+            ) from error
+        for name in tags or ():
+            header.get(name)
+        return header
+
+
+def _numbers(path: str, header: Any, name: str, n: int, default: Any = None) -> np.ndarray[Any, Any]:
+    """Return so many numbers of a header, which may be damaged: pydicom leaves what is no number as text."""
+    said = header.get(name)
+    with suppress(TypeError, ValueError):
+        found = np.ravel(np.array(default if said in (None, "") else said, float))
+        if len(found) == n and np.isfinite(found).all():
+            return found
+    raise ValueError(
+        f"{path} cannot be read as DICOM; it may be damaged: its {name} is {said}, not {pluralize(n, 'number')}"
+    )
 
 
 def _said(path: str, header: Any, sequence: str, name: str) -> Any:
@@ -195,9 +218,7 @@ def _chosen(headers: Mapping[str, Any], part: str) -> dict[str, Any]:
 
 def _normal(headers: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     """Return the direction across the planes, which must be the same for all."""
-    directions = {
-        path: np.array(header.get("ImageOrientationPatient", AXIAL), float) for path, header in headers.items()
-    }
+    directions = {path: _numbers(path, header, "ImageOrientationPatient", 6, AXIAL) for path, header in headers.items()}
     first, own = next(iter(directions.items()))
     other = next((path for path, one in directions.items() if not np.allclose(one, own, atol=1e-3)), None)
     if other is not None:
@@ -239,7 +260,7 @@ def _step(paths: Sequence[str], along: Sequence[float]) -> float | None:
 
 def _by_instance(headers: Mapping[str, Any]) -> Series:
     """Return files without positions in the order of their numbers."""
-    numbers = {path: int(header.get("InstanceNumber") or 0) for path, header in headers.items()}
+    numbers = {path: int(_numbers(path, header, "InstanceNumber", 1, 0)[0]) for path, header in headers.items()}
     ordered_paths = tuple(sorted(numbers, key=numbers.__getitem__))
     found = [numbers[path] for path in ordered_paths]
     if found != list(range(found[0], found[0] + len(found))):

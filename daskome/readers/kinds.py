@@ -79,9 +79,17 @@ READERS = (
     BIOIO,
     RAW,
 )
+DICOM_INDEX = "DICOMDIR"
+"""A file with this name lists the others of a disk, and has no pixels."""
 HINTS: Mapping[str, str] = {
     ".npz": "is an archive, which cannot be read in pieces; save the array in it with numpy.save as .npy",
     ".zarr": "is a file, but a zarr store is a folder; if it is an archive, call it .zip, or unpack it",
+    ".gz": "is compressed, and cannot be read in pieces; unpack it with gunzip",
+    ".bz2": "is compressed, and cannot be read in pieces; unpack it with bunzip2",
+    ".xml": "has no pixels; give the file that it describes, such as the .h5 of BigDataViewer",
+    ".gif": "is GIF, which is not read; save it as PNG or TIFF",
+    ".bmp": "is BMP, which is not read; save it as PNG or TIFF",
+    ".jp2": "is JPEG 2000, which is read in TIFF and DICOM alone; save it as TIFF",
 }
 """What to do with files that are not read."""
 
@@ -107,7 +115,7 @@ def reader_of_file(path: str) -> Reader | None:
 
 
 def _is_dicom(path: str) -> bool:
-    if not os.path.isfile(path):
+    if not os.path.isfile(path) or PurePosixPath(path).name == DICOM_INDEX:
         return False
     with open(path, "rb") as file:
         return file.read(132)[128:] == b"DICM"

@@ -16,6 +16,7 @@ from daskome.ome.read import read_multiscale
 from daskome.readers.described import shown
 from daskome.readers.inputs import Input, listed
 from daskome.readers.kinds import ZARR
+from daskome.readers.sequences.listing import without_images
 from daskome.readers.units import known_unit
 from daskome.sources.adapt import as_source
 from daskome.sources.dimension_names import known_dims
@@ -52,7 +53,7 @@ def read(input_: Input) -> Source:
         raise FileNotFoundError(f"{input_.path}: there is no zarr array or group")
     if isinstance(unwrap_store(location.store), ArchiveStore):
         raise ValueError(f"{input_.path} is an archive, but not of a zarr array or group{_begins_with(location)}")
-    raise ValueError(f"{input_.path} is a folder, but not a zarr array or group, the only folders that are read")
+    raise ValueError(without_images(input_.path))
 
 
 def _begins_with(location: StorePath) -> str:

@@ -18,7 +18,7 @@ from daskome.ome.read import read_metadata
 from daskome.reading.images import OpenGroup, OpenImage, OpenPlate
 from daskome.reading.levels import Choice, OpenLevel
 from daskome.reading.members import Members
-from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, listed_labels
+from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, listed_labels, no_group
 from daskome.stores.location import locate
 
 
@@ -91,7 +91,7 @@ def _attributes(store_path: StorePath) -> tuple[JSONObject, int]:
     if group is None and find_array(store_path) is not None:
         raise ValueError(f"{store_path} is an array: open the image that it is a level of, and choose it with level=")
     if group is None:
-        raise FileNotFoundError(f"there is no zarr group at {store_path}")
+        raise FileNotFoundError(no_group(store_path))
     attributes = group.attrs.asdict()
     if UNFINISHED_KEY in attributes:
         raise ValueError(

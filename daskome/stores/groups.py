@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import zarr
@@ -65,6 +66,14 @@ def find_group(store_path: StorePath, writable: bool = False, consolidated: bool
         if not isinstance(group.metadata.attributes, Mapping):
             raise ValueError(f"attributes are {shown_value(group.metadata.attributes)}; they must be an object")
         return group
+
+
+def no_group(store_path: StorePath) -> str:
+    """Return, in words, that there is no group; a file may be an image, but is not OME-Zarr yet."""
+    root = getattr(store_path.store, "root", None)
+    is_file = isinstance(root, Path) and (root / store_path.path).is_file()
+    hint = " (it is a file; if daskome.read reads it, daskome write, or daskome.write_image, makes OME-Zarr of it)"
+    return f"there is no zarr group at {store_path}{hint if is_file else ''}"
 
 
 def list_members(group: zarr.Group, max_depth: int | None = 0) -> list[tuple[str, Any]]:

@@ -64,11 +64,6 @@ def napari_layers(image: OpenImage) -> list[NapariLayer]:
     return [*layers, *(_labels_layer(name, labels) for name, labels in image.labels.readable()[0].items())]
 
 
-def _channel_of(axis: int | None, k: int) -> tuple[Any, ...]:
-    """Return the region of a channel; all where there is no axis of channels."""
-    return () if axis is None else (*[slice(None)] * axis, k)
-
-
 def _labels_layer(name: str, labels: OpenImage) -> NapariLayer:
     return NapariLayer([level.dask for level in labels.levels], {**_placing(labels, None), "name": name}, "labels")
 

@@ -152,3 +152,31 @@ def test_stack_says_nothing_that_positions_do_not(tmp_path):
     series(tmp_path / "ct")
     with pytest.raises(ValueError, match="leave stack out"):
         read(os.fspath(tmp_path / "ct"), stack="t")
+
+
+def test_the_index_of_a_disk_is_no_image(tmp_path):
+    paths = series(tmp_path / "a", suffix="")
+    (tmp_path / "a" / "DICOMDIR").write_bytes(paths[0].read_bytes()[:400])
+    source = read(tmp_path / "a")
+    assert "also in its folder: DICOMDIR" in source.left
+    np.testing.assert_array_equal(pixels(source), VOLUME)
+
+
+def test_a_file_without_its_header_says_how_it_gets_one(tmp_path):
+    path = tmp_path / "a.dcm"
+    path.write_bytes((FILES / "MR_small_implicit.dcm").read_bytes()[132:])
+    with pytest.raises(ValueError, match=r"a.dcm cannot be read as DICOM: it does not begin .* save it anew: pydicom"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ImagePositionPatient", [1, 2]), ("ImagePositionPatient", [1, 2, "nan"]), ("ImageOrientationPatient", [1, 0, 0])],
+)
+def test_a_damaged_place_is_that_of_its_file(tmp_path, name, value):
+    paths = series(tmp_path / "a")
+    file = pydicom.dcmread(paths[2])
+    setattr(file, name, value)
+    file.save_as(paths[2])
+    with pytest.raises(ValueError, match=f"{paths[2].name} cannot be read as DICOM; it may be damaged: its {name} is"):
+        read(tmp_path / "a")
