@@ -26,6 +26,7 @@ from daskome.model.types import (
     LabelsLike,
     MethodLike,
     Nbytes,
+    OrientationLike,
     PathLike,
     PerAxis,
     PropertiesLike,
@@ -68,6 +69,7 @@ def write_image(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     labels: Mapping[str, LabelsLike] | None = None,
@@ -128,6 +130,11 @@ def write_image(
         Position of the centre of the first voxel in `axes_units`. Default: the first xarray coordinate, or 0.
     axes_units : str or dict by axis name, optional
         UDUNITS-2 names such as "micrometer", or common abbreviations; a str is for all axes of space.
+    orientation : str, dict by axis name, or False, optional
+        From where to where in a body coordinates rise along each axis of space: "RAS" says that x leads to the right, y to
+        the front (anterior) and z to the head (superior), whatever the order of the axes; a dict has letters or the 24
+        values of RFC-4, such as ``{"z": "dorsal-to-ventral"}``. Default: what the file or store of the image says;
+        False leaves that out. The specification has it from 0.9.dev1 on; 0.4 to 0.6 hold it as a further key of the axis.
     channels : True, sequence of names, dicts or `Channel`, optional
         Adds ``omero`` metadata, one entry per channel: label, color (RRGGBB), window (min, max, start, end). Windows
         that are not given are measured on the coarsest level. Default: what the file or store of the image says of
@@ -238,6 +245,7 @@ def plan_image(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     labels: Mapping[str, LabelsLike] | None = None,
@@ -267,7 +275,9 @@ def plan_image(
         As in `write_image`.
     group : optional
         The target. If it is given, the plan follows its version, and what it holds is checked too.
-    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, level_paths, fs_options, memory
+    fmt, axes, scale, translation, axes_units, orientation, channels, omero, labels, storage_options, level_paths
+        As in `write_image`.
+    fs_options, memory
         As in `write_image`.
     staging, check_source, in_flight, verbatim
         As in `write_image`.
@@ -311,6 +321,7 @@ def write_multiscale(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     method: MethodLike = "mean",
@@ -339,7 +350,9 @@ def write_multiscale(
     method : str or callable
         How the levels were made. It decides their translation: "nearest" takes the first voxel of a window, all other
         methods the window's centre.
-    group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
+    group, name, fmt, axes, scale, translation, axes_units, orientation, channels, omero
+        As in `write_image`.
+    storage_options, level_paths, fs_options
         As in `write_image`; scale and translation are those of the first level.
     memory, check_source, in_flight, verbatim, temporary, overwrite, resume, take_over, retries, progress
         As in `write_image`.
@@ -379,6 +392,7 @@ def write_labels(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     colors: ColorsLike | None = None,
     properties: PropertiesLike | None = None,
     label_metadata: Mapping[str, Any] | None = None,
@@ -413,7 +427,7 @@ def write_labels(
         Name of the label image, without slashes.
     scale_factors, method
         As in `write_image`. Default: the factors of the image, and mode, the most frequent value of a window.
-    fmt, axes, scale, translation, axes_units, storage_options, level_paths, fs_options
+    fmt, axes, scale, translation, axes_units, orientation, storage_options, level_paths, fs_options
         As in `write_image`.
     colors : dict of label value to RGBA, sequence of dict, or True, optional
         ``{1: (255, 0, 0, 255)}`` or ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}]``. True chooses a color for
@@ -460,6 +474,7 @@ def write_multiscale_labels(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     method: MethodLike = "mode",
     colors: ColorsLike | None = None,
     properties: PropertiesLike | None = None,
@@ -489,7 +504,7 @@ def write_multiscale_labels(
         As in `write_labels`.
     method : str or callable
         How the levels were made, as in `write_multiscale`.
-    fmt, axes, scale, translation, axes_units, storage_options, level_paths, fs_options
+    fmt, axes, scale, translation, axes_units, orientation, storage_options, level_paths, fs_options
         As in `write_image`.
     memory, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute, **metadata
         As in `write_image`.
@@ -530,6 +545,7 @@ def write_plate(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
@@ -568,7 +584,7 @@ def write_plate(
         All names of the plate, such as ``"ABCDEFGH"`` and ``range(1, 13)``. Default: those that have wells.
     acquisitions : sequence of dict, optional
         Each with ``id`` and, optionally, ``name``, ``starttime`` and further entries (section "plate").
-    fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
+    fmt, axes, scale, translation, axes_units, orientation, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`, for every image.
     memory, staging, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.

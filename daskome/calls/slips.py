@@ -34,6 +34,10 @@ _MEANT: Final[Mapping[str, str]] = {
         " scaler_method"
     ),
     "name": "image_name title",
+    "orientation": (
+        "orientations axes_orientation axes_orientations axis_orientation anatomical_orientation anatomical_orientations"
+        " add_anatomical_orientation axcodes"
+    ),
     "overwrite": "exist_ok force delete_existing",
     "progress": "verbose show_progress progress_bar progressbar tqdm",
     "scale": (
@@ -66,8 +70,6 @@ OTHER_WAYS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("client", "scheduler", "parallel", "executor", "distributed"), _SCHEDULER),
     **dict.fromkeys(("affine", "transform", "transforms", "transformation", "transformations"), _PLACED),
     **dict.fromkeys(("coordinate_transforms", "coordinateTransformations", "root_transform"), _PLACED),
-    **dict.fromkeys(("orientation", "orientations"), "OME-Zarr has no place for it before 0.9; to"
-                    " note it, give metadata={'orientation': …}"),
     **dict.fromkeys(("component", "path", "key", "subpath", "group_path", "zarr_path", "url", "uri", "target"), _PATH),
     **dict.fromkeys(("label_name", "labels_name", "label_names"), _LABELS),
     **dict.fromkeys(("region", "append", "append_dim", "slices", "crop"), _WHOLE),
@@ -84,7 +86,7 @@ ARGUMENTS_OF_OTHERS: Final[Mapping[str, str]] = {
     "daskome": "compressors dry_run in_options jobs manifest options path pixels scheduler target url wells",
     "ome_zarr": "copy_metadata in_place labeled method mode order dry_run force port output_dir zarr_directory",
     "ngff-zarr": (
-        "axis_order cache chunk_store chunks_per_shard consolidate_metadata metadata_only multiscales orientation"
+        "axis_order cache chunk_store chunks_per_shard consolidate_metadata metadata_only multiscales"
         " output_scale scale_strategy start_level use_tensorstore validate"
     ),
     "zarr": (

@@ -193,6 +193,12 @@ IMAGE_ROWS = (
     Row("--scale", "scale", ValuesParam(float), "Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),
     Row("--translation", "translation", ValuesParam(float), "Position of the centre of the first voxel."),
     Row("--unit", "axes_units", ValuesParam(str), "Unit of the axes of space: micrometer; or by name: z=nm."),
+    Row(
+        "--orientation",
+        "orientation",
+        ValuesParam(str),
+        "Where x, y and z lead to in the body: RAS; or by name: z=inferior-to-superior.",
+    ),
     Row("--name", "name", None, "Name of the image."),
     Row("--method", "method", None, _methods),
     Row(

@@ -229,7 +229,7 @@ def _image_lines(image: StoredImage) -> Iterator[str]:
 
 
 def _axis(axis: Axis) -> str:
-    return " ".join(str(word) for word in (axis.name, axis.type, axis.unit) if word)
+    return " ".join(str(word) for word in (axis.name, axis.type, axis.unit, axis.orientation) if word)
 
 
 def _level(level: StoredLevel) -> list[str]:

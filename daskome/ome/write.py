@@ -62,7 +62,8 @@ def _dataset(version: Version, dataset: Dataset, system: str) -> JSONDict:
 
 def _metadata(version: Version, multiscale: Multiscale) -> Mapping[str, Any] | None:
     """Return the ``metadata``, which keep axes and scales for versions that have no other place for them."""
-    states_more = any(d.scale for d in multiscale.datasets) or any(a.type or a.unit for a in multiscale.system.axes)
+    described = any(a.type or a.unit or a.orientation for a in multiscale.system.axes)
+    states_more = described or any(d.scale for d in multiscale.datasets)
     if version.transforms is not None or not states_more:
         return multiscale.metadata
     kept = axis_dicts(multiscale)

@@ -166,6 +166,7 @@ def _described(
         scale=dict(zip(names, dataset.scale, strict=True)),
         translation=dict(zip(names, dataset.translation, strict=True)),
         units={name: unit for name, unit in units.items() if unit},
+        orientations={axis.name: axis.orientation for axis in multiscale.axes if axis.orientation},
         name=(multiscale.name or "").strip("/") or ZARR.stem(path),
         omero=omero,
         image_label=label if isinstance(label, Mapping) else None,

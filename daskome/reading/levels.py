@@ -110,7 +110,8 @@ class OpenLevel:
         if axis.type == "channel":
             return (axis.name, np.array(self.channels), {}) if self.channels else None
         positions = self.translation[i] + self.scale[i] * np.arange(n)
-        return axis.name, positions, {"units": axis.unit} if axis.unit else {}
+        said = {"units": axis.unit, "orientation": axis.orientation}
+        return axis.name, positions, {key: value for key, value in said.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def check_neuroglancer(image: OpenImage) -> None:
 def description(image: OpenImage, path: str = "") -> tuple[str, str]:
     """Return the path and the text of the document that tells Neuroglancer of an image at a path below the root."""
     version, name = READS[image.zarr_format]
-    axes = tuple(replace(axis, unit=_unit(axis) or None, rest={}) for axis in image.axes)
+    axes = tuple(replace(axis, unit=_unit(axis) or None, rest={}, orientation=None) for axis in image.axes)
     datasets = tuple(Dataset(level.path, *_placed(level)) for level in image.levels)
     multiscale = Multiscale(datasets, (CoordinateSystem(DEFAULT_SYSTEM, axes),), image.name)
     attributes = to_attributes(VERSIONS[version], Metadata((multiscale,)))

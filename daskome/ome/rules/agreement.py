@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from daskome.model.axes import UNITS
 from daskome.model.json_values import JSONObject, is_integer, is_list, is_number, shown_value
+from daskome.model.orientations import OrientedAxis, orientation_faults
 from daskome.model.problem import Problem
-from daskome.ome.axes_rule import FIXED_AXES, AxesFault, fixed_axes_fault, image_axes_fault
+from daskome.ome.axes_rule import FIXED_AXES, AxesFault, fixed_axes_fault, free_axes_fault, image_axes_fault
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.addresses import items_of, key_address, objects_of, texts_of, type_of
 from daskome.ome.rules.objects import OF_LEVELS
@@ -26,7 +27,7 @@ from daskome.ome.rules.systems import (
     scene_connected,
     vectors_in,
 )
-from daskome.ome.rules.values import INDEX, SIZE
+from daskome.ome.rules.values import INDEX, ORIENTATION, SIZE
 from daskome.ome.rules.versions import EVERY, Versions, only, since
 from daskome.ome.versions import Version
 
@@ -121,8 +122,10 @@ def _image_axes(value: JSONObject, where: str, version: Version) -> Findings:
     axes = [(axis.get("name"), type_of(axis)) for _, axis in objects_of(value, "axes")]
     kinds = [kind for _, kind in axes]
     of_arrays = version.array_axes and kinds.count("array") >= 2
-    if of_arrays and 2 <= kinds.count("space") <= 3:
+    if of_arrays and 2 <= kinds.count("space") <= 3 and not version.free_axes:
         yield from _of_axes(where, AxesFault("are of type 'array' and 'space'; an image has one or the other"))
+    elif version.free_axes:
+        yield from _of_axes(where, free_axes_fault(axes))
     elif axes and not of_arrays:
         yield from _of_axes(where, image_axes_fault(axes))
 
@@ -130,6 +133,20 @@ def _image_axes(value: JSONObject, where: str, version: Version) -> Findings:
 def _of_axes(where: str, fault: AxesFault | None) -> Findings:
     if fault:
         yield Problem(key_address(where, "axes"), fault.message, fault.is_advice, "axes")
+
+
+def _oriented(value: JSONObject, where: str, version: Version) -> Findings:
+    """Only axes of space have an orientation, and each direction is that of one; older versions do not say so."""
+    found = objects_of(value, "axes", where)
+    axes = [OrientedAxis(str(axis.get("name")), axis.get("type"), _orientation(axis)) for _, axis in found]
+    for index, message in orientation_faults(axes):
+        yield Problem(f"{found[index][0]}/orientation", message, not version.oriented, "axes")
+
+
+def _orientation(axis: JSONObject) -> str | None:
+    stated = axis.get("orientation")
+    value = stated.get("value") if isinstance(stated, Mapping) else None
+    return value if ORIENTATION.holds(value) else None
 
 
 def _unit(axis: JSONObject, where: str, version: Version) -> Findings:
@@ -238,6 +255,7 @@ AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
         (EVERY, _unique("multiscale")),
         (only("0.3"), _fixed_axes),
         (OF_LEVELS, _image_axes),
+        (OF_LEVELS, _oriented),
         (OF_LEVELS, _ONE_SCALE),
         (OF_LEVELS, _lengths),
         (since("0.4"), _fine_to_coarse),
@@ -250,7 +268,7 @@ AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
     ),
     "dataset": ((OF_LEVELS, _ONE_SCALE), (since("0.6"), level_input)),
     "axis": ((EVERY, _unit),),
-    "coordinateSystem": ((EVERY, _unique("coordinateSystem")), (EVERY, _image_axes)),
+    "coordinateSystem": ((EVERY, _unique("coordinateSystem")), (EVERY, _image_axes), (EVERY, _oriented)),
     "level transformation": ((EVERY, _pair),),
     "scene": (
         (EVERY, _unique("scene")),
@@ -258,7 +276,7 @@ AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
         (EVERY, link_dimensions),
         (EVERY, scene_connected),
     ),
-    "scene system": ((EVERY, _unique("coordinateSystem")),),
+    "scene system": ((EVERY, _unique("coordinateSystem")), (EVERY, _oriented)),
     "link": ((EVERY, either),),
     "any": ((EVERY, either),),
     "image-label": ((EVERY, _unique("image-label")),),

@@ -8,7 +8,7 @@ from daskome.model.json_values import JSONObject, is_integer, is_list, is_number
 from daskome.model.problem import Problem
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.addresses import objects_of, type_of
-from daskome.ome.rules.objects import PARAMETERS
+from daskome.ome.rules.objects import PARAMETERS, Rule
 
 DEEPEST = 16
 """How deep transformations inside transformations are looked into."""
@@ -65,12 +65,14 @@ def _through(step: Step) -> Walk:
 
 def _is_whole(transform: JSONObject) -> bool:
     """Whether the parameters are what their rules ask for; these report what is not."""
-    rules = PARAMETERS["any"].get(type_of(transform), ())
-    return all(
-        rule.kind.holds(transform[rule.key]) if rule.key in transform else not rule.must
-        for rule in rules
-        if not rule.lax
-    )
+    rules = [rule for rule in PARAMETERS["any"].get(type_of(transform), ()) if not rule.lax]
+    return all(_fits_some(transform, [rule for rule in rules if rule.key == key]) for key in {r.key for r in rules})
+
+
+def _fits_some(transform: JSONObject, rules: Sequence[Rule]) -> bool:
+    """Whether a key fits one of its rules, of which there is one for each range of versions."""
+    key = rules[0].key
+    return any(rule.kind.holds(transform[key]) if key in transform else not rule.must for rule in rules)
 
 
 def _same(step: Step) -> Walk:
@@ -155,11 +157,13 @@ def _is_rotation(rows: Sequence[Sequence[float]]) -> bool:
 
 
 def _determinant(rows: Sequence[Sequence[float]]) -> float:
-    """Return the determinant of a small matrix, by its first row."""
-    total = float(not rows)
-    for i, value in enumerate(rows[0] if rows else ()):
-        minor = [[*row[:i], *row[i + 1 :]] for row in rows[1:]]
-        total += value * _determinant(minor) * (-1 if i % 2 else 1)
+    """Return the determinant of a matrix whose rows are orthonormal, by elimination."""
+    rest, total = [list(row) for row in rows], 1.0
+    while rest:
+        k = max(range(len(rest)), key=lambda i: abs(rest[i][0]))
+        pivot = rest.pop(k)
+        total *= pivot[0] * (-1 if k % 2 else 1)
+        rest = [[b - a * row[0] / pivot[0] for a, b in zip(pivot[1:], row[1:], strict=True)] for row in rest]
     return total
 
 
