@@ -131,10 +131,10 @@ def write_image(
     axes_units : str or dict by axis name, optional
         UDUNITS-2 names such as "micrometer", or common abbreviations; a str is for all axes of space.
     orientation : str, dict by axis name, or False, optional
-        From where to where in a body coordinates rise along each axis of space: "RAS" says that x leads to the right, y to
-        the front (anterior) and z to the head (superior), whatever the order of the axes; a dict has letters or the 24
-        values of RFC-4, such as ``{"z": "dorsal-to-ventral"}``. Default: what the file or store of the image says;
-        False leaves that out. The specification has it from 0.9.dev1 on; 0.4 to 0.6 hold it as a further key of the axis.
+        Where in a body the axes of space lead to: "RAS" says that x leads to the right, y to the front (anterior) and z
+        to the head (superior), whatever the order of the axes; a dict has letters or the 24 values of RFC-4, such as
+        ``{"z": "dorsal-to-ventral"}``. Default: what the file or store of the image says; False leaves that out. The
+        specification has it since 0.9.dev1; 0.4 to 0.6 hold it as a further key of the axis.
     channels : True, sequence of names, dicts or `Channel`, optional
         Adds ``omero`` metadata, one entry per channel: label, color (RRGGBB), window (min, max, start, end). Windows
         that are not given are measured on the coarsest level. Default: what the file or store of the image says of

@@ -35,8 +35,8 @@ _MEANT: Final[Mapping[str, str]] = {
     ),
     "name": "image_name title",
     "orientation": (
-        "orientations axes_orientation axes_orientations axis_orientation anatomical_orientation anatomical_orientations"
-        " add_anatomical_orientation axcodes"
+        "orientations axes_orientation axes_orientations axis_orientation anatomical_orientation"
+        " anatomical_orientations add_anatomical_orientation axcodes"
     ),
     "overwrite": "exist_ok force delete_existing",
     "progress": "verbose show_progress progress_bar progressbar tqdm",

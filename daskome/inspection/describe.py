@@ -10,7 +10,6 @@ from zarr.storage import StorePath
 
 from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, StoredLevel, layout_of, read_stored_image
-from daskome.model.axes import Axis
 from daskome.model.problem import Problem
 from daskome.model.text import format_nbytes, format_numbers, format_table, pluralize
 from daskome.ome.detect import ome_keys, version_in
@@ -162,7 +161,7 @@ def _first(images: Nodes) -> Iterator[str]:
     if isinstance(image, StoredImage):
         sizes = [f"{format_numbers(array.shape)} {array.dtype}" for _, array in image.stored[:1]]
         levels = pluralize(len(image.levels), "level")
-        yield f"first image: {', '.join([*sizes, levels])}; axes: {', '.join(map(_axis, image.axes))}"
+        yield f"first image: {', '.join([*sizes, levels])}; axes: {', '.join(map(str, image.axes))}"
 
 
 def _label(nodes_below: Nodes) -> Iterator[str]:
@@ -218,7 +217,7 @@ WORDS: Mapping[str, Callable[[Nodes], Iterator[str]]] = {
 
 def _image_lines(image: StoredImage) -> Iterator[str]:
     yield f"OME-Zarr {image.stated} image {image.multiscale.name!r}"
-    yield f"axes: {', '.join(map(_axis, image.axes))}"
+    yield f"axes: {', '.join(map(str, image.axes))}"
     yield f"downsampled by: {image.multiscale.method or 'not stated'}"
     yield format_table("levels:", INFO_HEAD, [_level(level) for level in image.levels])
     yield from map(str, image.problems)
@@ -226,10 +225,6 @@ def _image_lines(image: StoredImage) -> Iterator[str]:
         yield from map(_channel, image.channels)
     except ValueError as error:
         yield f"omero/channels: {error}"
-
-
-def _axis(axis: Axis) -> str:
-    return " ".join(str(word) for word in (axis.name, axis.type, axis.unit, axis.orientation) if word)
 
 
 def _level(level: StoredLevel) -> list[str]:

@@ -69,6 +69,9 @@ class Axis:
         oriented = f", orientation={self.orientation!r}" if self.orientation else ""
         return f"Axis(name={self.name!r}, type={self.type!r}, unit={self.unit!r}{oriented})"
 
+    def __str__(self) -> str:
+        return " ".join(str(word) for word in (self.name, self.type, self.unit, self.orientation) if word)
+
     @property
     def spatial(self) -> bool:
         """Whether it is an axis of space; only these are downsampled."""

@@ -33,9 +33,9 @@ class OrientedAxis(NamedTuple):
 
 
 class OrientationFault(NamedTuple):
-    """What is wrong with the orientation of an axis, and the index of that axis."""
+    """What is wrong with the orientation of an axis, and which axis that is."""
 
-    index: int
+    position: int
     message: str
 
 

@@ -46,7 +46,7 @@ def check_axes(axes: Sequence[Axis], *, fixed: bool = False, free: bool = False)
     if fault and not fault.is_advice:
         raise ValueError(f"axes {names} {fault.message} (section 'axes')")
     for wrong in orientation_faults(OrientedAxis(axis.name, axis.type, axis.orientation) for axis in axes):
-        raise ValueError(f"orientation of axis {names[wrong.index]!r} {wrong.message} (section 'axes')")
+        raise ValueError(f"orientation of axis {names[wrong.position]!r} {wrong.message} (section 'axes')")
     if fault:
         warn(f"axes {names} {fault.message}, or leave them so where it is meant (section 'axes')")
 

@@ -58,7 +58,7 @@ class Version:
     axes : AxesForm
         How a multiscale states its axes.
     oriented : bool
-        Whether it defines the orientation of an axis; others that describe axes by objects may hold it as a further key.
+        Whether it defines the orientation of an axis (RFC-4); in other objects that describe axes, it is a further key.
     named_systems : bool
         Whether axes belong to coordinate systems with a name, of which an image may have several.
     array_axes : bool
@@ -240,8 +240,8 @@ SYSTEMS = AxesForm(_systems, lambda stored: "coordinateSystems" in stored)
 
 _05 = Version(
     name="0.5", preferred=True, arrays=ZARR_V3, root="ome", stated=("image-label", "plate", "well"),
-    every_axis=(), fixed_axes=False, free_axes=False, axes=AXIS_OBJECTS, oriented=False, named_systems=False, array_axes=False,
-    named_arrays=True, one_dtype=False, integer_labels=True, transforms=scale_then_translation, beside=_nothing,
+    every_axis=(), fixed_axes=False, free_axes=False, axes=AXIS_OBJECTS, oriented=False, named_systems=False,
+    array_axes=False, named_arrays=True, one_dtype=False, integer_labels=True, transforms=scale_then_translation, beside=_nothing,
     whole_channels=False, indexed=True, named_acquisitions=True,
 )  # fmt: skip
 _04 = replace(

@@ -125,8 +125,7 @@ class OpenImage:
 
     @property
     def _title(self) -> str:
-        axes = ", ".join(" ".join(filter(None, (axis.name, axis.type, axis.unit, axis.orientation))) for axis in self.axes)
-        return f"OME-Zarr {self.version} image {self.name!r}; axes: {axes}"
+        return f"OME-Zarr {self.version} image {self.name!r}; axes: {', '.join(map(str, self.axes))}"
 
     @property
     def _rows(self) -> list[list[str]]:

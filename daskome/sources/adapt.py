@@ -15,9 +15,9 @@ import dask.array as da
 import numpy as np
 
 from daskome.model.axes import TYPES
-from daskome.model.orientations import ORIENTATIONS
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.json_values import to_plain_json
+from daskome.model.orientations import ORIENTATIONS
 from daskome.model.source import Source
 from daskome.model.urls import without_credentials
 from daskome.sources.array_likes import adapted

@@ -139,8 +139,8 @@ def _oriented(value: JSONObject, where: str, version: Version) -> Findings:
     """Only axes of space have an orientation, and each direction is that of one; older versions do not say so."""
     found = objects_of(value, "axes", where)
     axes = [OrientedAxis(str(axis.get("name")), axis.get("type"), _orientation(axis)) for _, axis in found]
-    for index, message in orientation_faults(axes):
-        yield Problem(f"{found[index][0]}/orientation", message, not version.oriented, "axes")
+    for i, message in orientation_faults(axes):
+        yield Problem(f"{found[i][0]}/orientation", message, not version.oriented, "axes")
 
 
 def _orientation(axis: JSONObject) -> str | None:
