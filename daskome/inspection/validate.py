@@ -391,7 +391,7 @@ def _linked_systems(holder: Inspected, groups: Whole) -> Findings:
                     message = f"{end.name!r} is not a coordinate system of {end.path!r}"
                     yield Problem(f"{where}/{link.where}/{side}/name", message, section="coordinateTransformations")
             if any(end.path is not None for _, end in link.ends):
-                yield from checked_dimensions(link.transform, f"{where}/{link.where}", *ndims)
+                yield from checked_dimensions(link.transform, f"{where}/{link.where}", *ndims, holder.version.name)
 
 
 def _systems_of(path: str, groups: Whole) -> Mapping[str, int] | None:

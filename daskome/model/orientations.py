@@ -1,7 +1,9 @@
 """Orientations: from where to where in a body the coordinates along an axis of space rise (RFC-4)."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from daskome.model.json_values import shown_value
 
 ANATOMICAL = "anatomical"
 """The only type of orientation."""
@@ -27,8 +29,8 @@ LETTERS = {
 class OrientedAxis(NamedTuple):
     """An axis as far as its orientation goes; None for no orientation."""
 
-    name: str
-    type: str | None
+    name: Any
+    type: Any
     orientation: str | None
 
 
@@ -53,13 +55,9 @@ def orientation_faults(axes: Iterable[OrientedAxis]) -> Iterator[OrientationFaul
         if axis.orientation is None:
             continue
         if axis.type != "space":
-            yield OrientationFault(i, f"is that of an axis of type {axis.type!r}; only axes of space have one")
+            yield OrientationFault(i, f"is of an axis of type {shown_value(axis.type)}; only axes of space have one")
             continue
-        direction = frozenset(axis.orientation.split("-to-"))
-        other = seen.setdefault(direction, axis)
+        other = seen.setdefault(frozenset(axis.orientation.split("-to-")), axis)
         if other is not axis:
-            yield OrientationFault(
-                i,
-                f"is {axis.orientation!r}, but axis {other.name!r} is {other.orientation!r} already; each direction is"
-                " that of one axis",
-            )
+            there = f"axis {shown_value(other.name)} is {other.orientation!r} already"
+            yield OrientationFault(i, f"is {axis.orientation!r}, but {there}; each direction is that of one axis")

@@ -41,6 +41,8 @@ class Version:
         As it stands in the metadata.
     drafts : bool
         Whether stores may state one of its drafts, such as "0.6rc0", instead.
+    unreleased : bool
+        Whether it is on the way to a release: only what states it is taken for it.
     preferred : bool
         Whether daskome chooses it where only the zarr format is known: the newest version that viewers read.
     arrays : ArrayFormat
@@ -83,6 +85,7 @@ class Version:
 
     name: str
     drafts: bool = False
+    unreleased: bool = False
     preferred: bool = False
     arrays: ArrayFormat
     root: str | None
@@ -151,7 +154,8 @@ def version_of(zarr_format: int) -> Version:
 def likely_version(attributes: Mapping[str, Any]) -> Version:
     """Return the version that a group's attributes look like, where they state none."""
     multiscale: Mapping[str, Any] = next(list_objects(ome_of(attributes), "multiscales"), {})
-    candidates = [version for version in _newest_first() if (version.root is not None) == ("ome" in attributes)]
+    released = [version for version in _newest_first() if not version.unreleased]
+    candidates = [version for version in released if (version.root is not None) == ("ome" in attributes)]
     alike = (version for version in candidates if version.axes.matches(multiscale))
     return next(alike, None) or next(version for version in candidates if version.preferred)
 
@@ -241,8 +245,8 @@ SYSTEMS = AxesForm(_systems, lambda stored: "coordinateSystems" in stored)
 _05 = Version(
     name="0.5", preferred=True, arrays=ZARR_V3, root="ome", stated=("image-label", "plate", "well"),
     every_axis=(), fixed_axes=False, free_axes=False, axes=AXIS_OBJECTS, oriented=False, named_systems=False,
-    array_axes=False, named_arrays=True, one_dtype=False, integer_labels=True, transforms=scale_then_translation, beside=_nothing,
-    whole_channels=False, indexed=True, named_acquisitions=True,
+    array_axes=False, named_arrays=True, one_dtype=False, integer_labels=True, transforms=scale_then_translation,
+    beside=_nothing, whole_channels=False, indexed=True, named_acquisitions=True,
 )  # fmt: skip
 _04 = replace(
     _05, name="0.4", arrays=ZARR_V2, root=None, stated=STATING, named_arrays=False, integer_labels=False,
@@ -258,7 +262,7 @@ _06 = replace(
     _05, name="0.6", drafts=True, preferred=False, stated=(), axes=SYSTEMS, named_systems=True, array_axes=True,
     named_arrays=False, one_dtype=True, transforms=_one_transform,
 )  # fmt: skip
-_09_DEV1 = replace(_06, name="0.9.dev1", drafts=False, free_axes=True, oriented=True)
+_09_DEV1 = replace(_06, name="0.9.dev1", drafts=False, unreleased=True, free_axes=True, oriented=True)
 VERSIONS: Mapping[str, Version] = {version.name: version for version in (_01, _02, _03, _04, _05, _06, _09_DEV1)}
 """Specification: https://ngff.openmicroscopy.org/. Each row is made from a neighbour by what changed between them.
 

@@ -23,11 +23,12 @@ from daskome.ome.rules.systems import (
     level_lengths,
     link_dimensions,
     link_ends,
+    links_of,
     of_length,
     scene_connected,
     vectors_in,
 )
-from daskome.ome.rules.values import INDEX, ORIENTATION, SIZE
+from daskome.ome.rules.values import INDEX, NAME, ORIENTATION, SIZE
 from daskome.ome.rules.versions import EVERY, Versions, only, since
 from daskome.ome.versions import Version
 
@@ -118,16 +119,25 @@ def _fixed_axes(multiscale: JSONObject, where: str, version: Version) -> Finding
 
 
 def _image_axes(value: JSONObject, where: str, version: Version) -> Findings:
-    """Axes are those of an image, in number and order; axes of arrays are free (0.6)."""
+    """Axes are those of an image, in number and order; axes of arrays are free (0.6), and then all are (0.9.dev1)."""
+    if version.free_axes:
+        return
     axes = [(axis.get("name"), type_of(axis)) for _, axis in objects_of(value, "axes")]
     kinds = [kind for _, kind in axes]
     of_arrays = version.array_axes and kinds.count("array") >= 2
-    if of_arrays and 2 <= kinds.count("space") <= 3 and not version.free_axes:
+    if of_arrays and 2 <= kinds.count("space") <= 3:
         yield from _of_axes(where, AxesFault("are of type 'array' and 'space'; an image has one or the other"))
-    elif version.free_axes:
-        yield from _of_axes(where, free_axes_fault(axes))
     elif axes and not of_arrays:
         yield from _of_axes(where, image_axes_fault(axes))
+
+
+def _usual_axes(multiscale: JSONObject, where: str, version: Version) -> Findings:
+    """Axes of space and time that most images have should have their usual names (0.9.dev1)."""
+    ends = {link.output.name for _, dataset in objects_of(multiscale, "datasets") for link in links_of(dataset)}
+    for at, system in objects_of(multiscale, "coordinateSystems", where):
+        axes = [(axis.get("name"), type_of(axis)) for _, axis in objects_of(system, "axes")]
+        if system.get("name") in ends and all(NAME.holds(name) for name, _ in axes):
+            yield from _of_axes(at, free_axes_fault(axes))
 
 
 def _of_axes(where: str, fault: AxesFault | None) -> Findings:
@@ -138,7 +148,7 @@ def _of_axes(where: str, fault: AxesFault | None) -> Findings:
 def _oriented(value: JSONObject, where: str, version: Version) -> Findings:
     """Only axes of space have an orientation, and each direction is that of one; older versions do not say so."""
     found = objects_of(value, "axes", where)
-    axes = [OrientedAxis(str(axis.get("name")), axis.get("type"), _orientation(axis)) for _, axis in found]
+    axes = [OrientedAxis(axis.get("name"), type_of(axis), _orientation(axis)) for _, axis in found]
     for i, message in orientation_faults(axes):
         yield Problem(f"{found[i][0]}/orientation", message, not version.oriented, "axes")
 
@@ -259,6 +269,7 @@ AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
         (OF_LEVELS, _ONE_SCALE),
         (OF_LEVELS, _lengths),
         (since("0.4"), _fine_to_coarse),
+        (since("0.9.dev1"), _usual_axes),
         (since("0.6"), level_ends),
         (since("0.6"), level_lengths),
         (since("0.6"), link_ends("the image")),
