@@ -378,7 +378,7 @@ def _paths_below(holder: Inspected, groups: Whole) -> Iterator[str]:
 
 def _linked_systems(holder: Inspected, groups: Whole) -> Findings:
     """Transformations to images below lead to coordinate systems of theirs, and fit the axes of these (0.6)."""
-    scene = holder.node.ome.get("scene")
+    scene, version = holder.node.ome.get("scene"), holder.version.name
     owners = [*objects_of(holder.node.ome, "multiscales"), *([("scene", scene)] if isinstance(scene, Mapping) else [])]
     for where, owner in owners if holder.version.named_systems else ():
         own = ndims_of(owner)
@@ -391,7 +391,7 @@ def _linked_systems(holder: Inspected, groups: Whole) -> Findings:
                     message = f"{end.name!r} is not a coordinate system of {end.path!r}"
                     yield Problem(f"{where}/{link.where}/{side}/name", message, section="coordinateTransformations")
             if any(end.path is not None for _, end in link.ends):
-                yield from checked_dimensions(link.transform, f"{where}/{link.where}", *ndims, holder.version.name)
+                yield from checked_dimensions(link.transform, f"{where}/{link.where}", ndims[0], ndims[1], version)
 
 
 def _systems_of(path: str, groups: Whole) -> Mapping[str, int] | None:
