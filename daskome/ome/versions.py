@@ -31,6 +31,21 @@ class AxesForm(NamedTuple):
     matches: Callable[[Mapping[str, Any]], bool]
 
 
+class DocumentForm(NamedTuple):
+    """What a version makes of the whole object under `root`, where it says it otherwise than all versions so far.
+
+    Attributes
+    ----------
+    write : callable
+        From the object as 0.6 has it, with its own version, to that of the version.
+    read : callable
+        Back. It is given whatever is stored, and raises nothing: what it does not know, it leaves out.
+    """
+
+    write: Callable[[JSONDict], JSONDict]
+    read: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """A row of `VERSIONS`: where one version of OME-Zarr differs from the others.
@@ -49,6 +64,8 @@ class Version:
         The zarr format, and how chunks are named.
     root : str or None
         The attribute under which everything stands; None for the top level.
+    document : DocumentForm
+        What it makes of all that stands under `root`.
     stated : tuple of str
         The objects that state the version, besides `root`.
     every_axis : tuple of Axis
@@ -89,6 +106,7 @@ class Version:
     preferred: bool = False
     arrays: ArrayFormat
     root: str | None
+    document: DocumentForm
     stated: tuple[str, ...]
     every_axis: tuple[Axis, ...]
     fixed_axes: bool
@@ -237,16 +255,18 @@ def _one_transform(dataset: Dataset, system: str) -> list[JSONDict]:
     return [{**transform, "input": {"path": dataset.path}, "output": {"name": system}}]
 
 
+AS_ALL = DocumentForm(dict, lambda stored: stored)
+"""The form of all versions so far."""
 NO_AXES = AxesForm(_nothing, lambda stored: bool(stored) and not isinstance(stored.get("axes"), list))
 AXIS_NAMES = AxesForm(_axis_names, _lists_names)
 AXIS_OBJECTS = AxesForm(axis_dicts, lambda stored: isinstance(stored.get("axes"), list) and not _lists_names(stored))
 SYSTEMS = AxesForm(_systems, lambda stored: "coordinateSystems" in stored)
 
 _05 = Version(
-    name="0.5", preferred=True, arrays=ZARR_V3, root="ome", stated=("image-label", "plate", "well"),
-    every_axis=(), fixed_axes=False, free_axes=False, axes=AXIS_OBJECTS, oriented=False, named_systems=False,
-    array_axes=False, named_arrays=True, one_dtype=False, integer_labels=True, transforms=scale_then_translation,
-    beside=_nothing, whole_channels=False, indexed=True, named_acquisitions=True,
+    name="0.5", preferred=True, arrays=ZARR_V3, root="ome", document=AS_ALL,
+    stated=("image-label", "plate", "well"), every_axis=(), fixed_axes=False, free_axes=False, axes=AXIS_OBJECTS,
+    oriented=False, named_systems=False, array_axes=False, named_arrays=True, one_dtype=False, integer_labels=True,
+    transforms=scale_then_translation, beside=_nothing, whole_channels=False, indexed=True, named_acquisitions=True,
 )  # fmt: skip
 _04 = replace(
     _05, name="0.4", arrays=ZARR_V2, root=None, stated=STATING, named_arrays=False, integer_labels=False,

@@ -19,7 +19,9 @@ def to_attributes(version: Version, metadata: Metadata) -> JSONDict:
     """
     ome = _ome(version, metadata)
     beside = {key: value for m in metadata.multiscales[:1] for key, value in version.beside(m).items()}
-    return {**beside, **(ome if version.root is None else {version.root: {"version": version.name, **ome}})}
+    if version.root is None:
+        return {**beside, **ome}
+    return {**beside, version.root: version.document.write({"version": version.name, **ome})}
 
 
 # ---- what is written

@@ -213,5 +213,4 @@ def _members(group: zarr.Group) -> str:
 def _member(path: str, member: zarr.Group | Array) -> str:
     if isinstance(member, zarr.Array):
         return f"{path} {member.shape} {member.dtype}"
-    ome = member.attrs.get("ome", member.attrs)
-    return f"{path} (an OME-Zarr image)" if isinstance(ome, Mapping) and "multiscales" in ome else ""
+    return f"{path} (an OME-Zarr image)" if "multiscales" in ome_of(member.attrs.asdict()) else ""

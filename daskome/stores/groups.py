@@ -16,7 +16,7 @@ from daskome._caller import warn
 from daskome.model.json_values import MALFORMED, shown_value
 from daskome.model.paths import depth_of, join_paths, parents_of
 from daskome.model.storage.layout import ArrayFormat
-from daskome.ome.detect import OME_KEYS, ome_keys, ome_of
+from daskome.ome.detect import OME_KEYS, as_of_all, ome_keys, ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.versions import Version
 from daskome.stores.kinds import kind_of
@@ -201,7 +201,7 @@ def attributes_of_others(attributes: Mapping[str, Any] | None) -> dict[str, Any]
     kept = {key: value for key, value in (attributes or {}).items() if key not in (UNFINISHED_KEY, *image)}
     ome = kept.pop("ome", None)
     if isinstance(ome, Mapping):
-        others = {key: value for key, value in ome.items() if key not in ("version", *image)}
+        others = {key: value for key, value in as_of_all(ome).items() if key not in ("version", *image)}
         kept |= {"ome": others} if others else {}
     return kept
 

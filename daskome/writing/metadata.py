@@ -347,7 +347,8 @@ def _check_kind(store_path: StorePath, metadata: Metadata) -> None:
 
 
 def _under(attributes: Mapping[str, Any], version: Version, new: Mapping[str, Any]) -> dict[str, Any]:
-    return {**attributes, "ome": {"version": version.name, **ome_of({"ome": {}, **attributes}), **new}}
+    usual = {"version": version.name, **ome_of({"ome": {}, **attributes}), **new}
+    return {**attributes, "ome": version.document.write(usual)}
 
 
 def _without_omero(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
