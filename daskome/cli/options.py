@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from daskome.cli.params import ChannelsParam, FactorsParam, PairsParam, ValuesParam
+from daskome.cli.params import AxesParam, ChannelsParam, FactorsParam, PairsParam, ValuesParam
 from daskome.execution.batch.schedulers import SCHEDULERS
 
 
@@ -189,7 +189,7 @@ INPUT_ROWS = (
 )
 """What is said of an IN that does not say it: how many files are one, and what raw numbers are."""
 IMAGE_ROWS = (
-    Row("--axes", "axes", None, "Names of the axes, such as tczyx, if the input has none.", {"metavar": "AXES"}),
+    Row("--axes", "axes", AxesParam(), "Names of the axes, if the input has none: tczyx; or angle:other,t,z,y,x."),
     Row("--scale", "scale", ValuesParam(float), "Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),
     Row("--translation", "translation", ValuesParam(float), "Position of the centre of the first voxel."),
     Row("--unit", "axes_units", ValuesParam(str), "Unit of the axes of space: micrometer; or by name: z=nm."),

@@ -18,6 +18,7 @@ from daskome.execution.fingerprints import recorded_fingerprints
 from daskome.execution.finished.packed import pack_published
 from daskome.execution.runner import Run
 from daskome.model import regions
+from daskome.model.axes import channel_axis
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
 from daskome.ome.fingerprint import Fingerprint
@@ -74,10 +75,8 @@ def _window(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> tuple[flo
 
 def _sample(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> np.ndarray[Any, Any]:
     """Return finite values of a channel, from blocks spread evenly over the array."""
-    region: Region = tuple(
-        (channel, channel + 1) if axis.type == "channel" else (0, n)
-        for axis, n in zip(pyramid.axes, array.shape, strict=True)
-    )
+    of_channels = channel_axis(pyramid.axes)
+    region: Region = tuple((channel, channel + 1) if i == of_channels else (0, n) for i, n in enumerate(array.shape))
     blocks = list(regions.blocks_of(region, pyramid.levels[-1].write_chunks))
     sample = (blocks[i] for i in regions.spread(len(blocks), SAMPLE_BLOCKS))
     values = np.concatenate([np.ravel(sync_codecs.read(array, regions.slices(block))) for block in sample])

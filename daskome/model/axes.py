@@ -212,6 +212,15 @@ def typed(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     return tuple(axis if axis.type else replace(axis, type=TYPES.get(axis.name)) for axis in axes)
 
 
+def channel_axis(axes: Sequence[Axis]) -> int | None:
+    """Return the index of the axis of channels, of several the first; None if there is none.
+
+    >>> channel_axis(parse_axes("tczyx", 5)), channel_axis(parse_axes("yx", 2))
+    (1, None)
+    """
+    return next((i for i, axis in enumerate(axes) if axis.type == "channel"), None)
+
+
 def names_axis(values: Any, axis: Axis) -> bool:
     """Return whether values by axis, as `per_axis` takes them, say something of an axis."""
     if isinstance(values, Mapping):

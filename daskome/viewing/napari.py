@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from daskome.model.axes import channel_axis
 from daskome.model.types import FileSystemOptions, GroupLike
 from daskome.reading.images import OpenImage
 from daskome.viewing.planes import shown_channels
@@ -42,7 +43,7 @@ def add_layers(viewer: Any, image: OpenImage) -> None:
 
 def napari_layers(image: OpenImage) -> list[NapariLayer]:
     """Return the layers that show an image: one for each channel, then one for each label image."""
-    axis = next((i for i, axis in enumerate(image.axes) if axis.type == "channel"), None)
+    axis = channel_axis(image.axes)
     layers = [
         NapariLayer(
             [
