@@ -100,8 +100,8 @@ def write_image(
     Parameters
     ----------
     image : array-like
-        A NumPy, Dask, zarr, xarray or HDF5 array, or anything with shape, dtype and slicing: 2 to 5 dimensions of
-        bool, integers or floats of up to 64 bits. It is read in pieces, never as a whole.
+        A NumPy, Dask, zarr, xarray or HDF5 array, or anything with shape, dtype and slicing: 2 to 5 dimensions, in
+        0.9.dev1 any number, of bool, integers or floats of up to 64 bits. It is read in pieces, never as a whole.
     group : str, path, zarr.Group or zarr store
         The target: a path, a URL that fsspec knows, an open group or a store. What ends in ``.ozx`` (RFC-9, for "0.5"
         and newer) or ``.zip`` becomes a single file. It is written as a folder beside it, ``NAME.ozx.partial``, in a
@@ -118,11 +118,12 @@ def write_image(
         resize, zoom, laplacian), ``"module:function"``, or a function ``(windows, axis) -> values`` such as
         `numpy.max`. Default: mean; mode if the target lies among the labels of an image.
     fmt : str or object with a version, optional
-        OME-Zarr version: "0.1" to "0.4" (zarr v2), "0.5" or "0.6" (zarr v3). Default: the version of the group, or
-        "0.5" if there is none. Versions before 0.4 cannot store voxel sizes where readers find them; a warning says so.
+        OME-Zarr version: "0.1" to "0.4" (zarr v2), "0.5", "0.6" or "0.9.dev1" (zarr v3). Default: the version of the
+        group, or "0.5" if there is none. Versions before 0.4 cannot store voxel sizes where readers find them; a warning
+        says so.
     axes : str or sequence of names or dicts, optional
-        Such as "tczyx", one per dimension. Default: the dims of an xarray; else yx, zyx or tczyx for 2, 3 or 5
-        dimensions.
+        Such as "tczyx", one per dimension; others than these say their type, as in ``[{"name": "angle", "type":
+        "angle"}, "y", "x"]``. Default: the dims of an xarray; else yx, zyx or tczyx for 2, 3 or 5 dimensions.
     scale : number, sequence or dict by axis name, optional
         Voxel size in `axes_units`; a number is for all axes of space. Default: the step of regular xarray coordinates,
         or 1.
