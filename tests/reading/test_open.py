@@ -26,7 +26,7 @@ OPTIONS: dict[str, Any] = {
     "channels": ["DAPI", "GFP"],
     "name": "cells",
 }
-VERSIONS = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6")
+VERSIONS = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.9.dev1")
 sizes = st.floats(0.01, 100)
 
 

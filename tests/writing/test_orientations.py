@@ -66,7 +66,10 @@ def test_versions_without_a_place_keep_it_and_warn() -> None:
     ("options", "message"),
     [
         ({"orientation": {"c": "R"}}, "orientation of axis 'c' is of an axis of type 'channel'; only axes of space"),
-        ({"orientation": {"z": "L", "x": "R"}}, "orientation of axis 'x' is 'left-to-right', but axis 'z' is 'right-to"),
+        (
+            {"orientation": {"z": "L", "x": "R"}},
+            "orientation of axis 'x' is 'left-to-right', but axis 'z' is 'right-to",
+        ),
         ({"orientation": "RLS"}, "each direction is that of one axis"),
         ({"orientation": "ras"}, "give capital letters"),
         (
