@@ -119,8 +119,8 @@ def write_image(
         `numpy.max`. Default: mean; mode if the target lies among the labels of an image.
     fmt : str or object with a version, optional
         OME-Zarr version: "0.1" to "0.4" (zarr v2), "0.5", "0.6" or "0.9.dev1" (zarr v3). Default: the version of the
-        group, or "0.5" if there is none. Versions before 0.4 cannot store voxel sizes where readers find them; a warning
-        says so.
+        group, or "0.5" if there is none. Versions before 0.4 cannot store voxel sizes where readers find them; a
+        warning says so.
     axes : str or sequence of names or dicts, optional
         Such as "tczyx", one per dimension; others than these say their type, as in ``[{"name": "angle", "type":
         "angle"}, "y", "x"]``. Default: the dims of an xarray; else yx, zyx or tczyx for 2, 3 or 5 dimensions.
