@@ -125,7 +125,9 @@ def parse_axes(
         raise ValueError(f"axes {axes!r}: give names, as in 'zyx', or a list of names or dicts")
     parsed = tuple(_parse_axis(axis) for axis in axes)
     if len(parsed) != ndim:
-        raise ValueError(f"axes {''.join(_names(parsed))!r} are {len(parsed)}, but the image has {ndim} dimensions")
+        raise ValueError(
+            f"axes {joined_names(_names(parsed))!r} are {len(parsed)}, but the image has {ndim} dimensions"
+        )
     repeated = sorted({name for name in _names(parsed) if _names(parsed).count(name) > 1})
     if repeated:
         raise ValueError(
@@ -212,6 +214,15 @@ def typed(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     return tuple(axis if axis.type else replace(axis, type=TYPES.get(axis.name)) for axis in axes)
 
 
+def joined_names(names: Sequence[str]) -> str:
+    """Return names of axes as one word, with spaces between those of several letters.
+
+    >>> joined_names("zyx"), joined_names(["angle", "y", "x"])
+    ('zyx', 'angle y x')
+    """
+    return ("" if all(len(name) == 1 for name in names) else " ").join(names)
+
+
 def channel_axis(axes: Sequence[Axis]) -> int | None:
     """Return the index of the axis of channels, of several the first; None if there is none.
 
@@ -250,7 +261,7 @@ def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float | Mapp
         raise ValueError(f"{what} {values!r}: give one number, one for every axis in their order, or a dict by name")
     numbers = tuple(_number(value, what) for value in values)
     if len(numbers) != len(axes):
-        raise ValueError(f"{what} has {len(numbers)} values, but the axes are {''.join(_names(axes))!r}")
+        raise ValueError(f"{what} has {len(numbers)} values, but the axes are {joined_names(_names(axes))!r}")
     for axis, number in zip(axes, numbers, strict=True):
         if not abs(number) < float("inf"):
             raise ValueError(f"{what} of axis {axis.name!r} is {number}; it must be a finite number")

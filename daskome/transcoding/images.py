@@ -9,6 +9,7 @@ from typing import Any
 import zarr
 
 from daskome.kernels.methods import COPIED, METHODS, Method, find_method
+from daskome.model.axes import joined_names
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import DTYPES, Image
 from daskome.model.limits import Limits
@@ -243,7 +244,7 @@ def _check_alike(path: str, levels: list[StoredArray]) -> None:
         if dtype not in DTYPES:
             raise ValueError(f"{where}: level {level.dataset.path} has dtype {dtype}, which no image has")
         if len(shape) != len(axes):
-            names = "".join(axis.name for axis in axes)
+            names = joined_names([axis.name for axis in axes])
             raise ValueError(f"{where}: level {level.dataset.path} has shape {shape}, but the axes are {names!r}")
     if len({level.source.dtype for level in levels}) > 1 or len({level.multiscale.axes for level in levels}) > 1:
         raise ValueError(f"{where}: its levels differ in dtype or axes; write each with daskome.write_image")

@@ -11,6 +11,7 @@ from zarr.storage import MemoryStore
 import daskome
 from daskome.model.problem import errors
 from daskome.ome.versions import VERSIONS
+from daskome.viewing.planes import plane
 
 IMAGE = np.random.default_rng(0).integers(0, 99, (2, 5, 12, 9)).astype("uint16")
 RAS = {"z": "inferior-to-superior", "y": "posterior-to-anterior", "x": "left-to-right"}
@@ -147,3 +148,16 @@ def test_free_axes(axes: Any, shape: tuple[int, ...]) -> None:
     assert opened.labels["l"].dims == opened.dims == tuple(axis.partition(":")[0] for axis in axes)
     with pytest.raises(ValueError, match=r"section 'axes'"):
         daskome.convert_metadata(store, "0.6")
+
+
+def test_of_several_axes_of_channels_the_first_is_counted() -> None:
+    store, pixels = MemoryStore(), np.random.default_rng(0).integers(0, 99, (3, 2, 20, 21)).astype("uint8")
+    axes = ["c", {"name": "d", "type": "channel"}, "y", "x"]
+    daskome.write_image(pixels, store, None, axes=axes, fmt="0.9.dev1", channels=["a", "b", "e"])
+    opened = daskome.open(store)
+    assert opened.xarray.coords["c"].values.tolist() == ["a", "b", "e"]
+    assert opened.xarray.coords["d"].values.tolist() == [0, 1]
+    assert np.array_equal(plane(opened.level, 2), pixels[2, 0])
+    alone = daskome.open(store).channels[2].window
+    assert alone is not None
+    assert alone[2:] == pytest.approx(np.percentile(pixels[2], (0.1, 99.9)))

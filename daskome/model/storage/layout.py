@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from daskome.model.axes import Axis, reject_unknown
+from daskome.model.axes import Axis, joined_names, reject_unknown
 from daskome.model.regions import Shape, ceil_div
 from daskome.model.storage.level_options import StorageOptions, parse_level_options
 
@@ -254,7 +254,7 @@ def parse_edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> 
             f"{what} {value!r} must be whole numbers: an int, a sequence, or a dict by axis name"
         ) from error
     if len(edges) != len(names):
-        raise ValueError(f"{what} {edges} has {len(edges)} values, but the axes are {''.join(names)!r}")
+        raise ValueError(f"{what} {edges} has {len(edges)} values, but the axes are {joined_names(names)!r}")
     if min(edges) < 1:
         raise ValueError(f"{what} {edges} must be positive")
     return edges
