@@ -13,12 +13,12 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 
+from daskome.model.directions import are_along, orientations_of, said_directions
 from daskome.model.regions import Shape
 from daskome.model.source import Source
 from daskome.model.text import pluralize
 from daskome.readers.axes import ordered
 from daskome.readers.described import Described, Quantities, described
-from daskome.readers.directions import are_along, orientations_of, said_directions
 from daskome.readers.inputs import Input, listed
 from daskome.sources.views import Reopenable
 from daskome.stores.objects.damage import locating_damage

@@ -6,11 +6,11 @@ from typing import Any
 import nibabel
 import numpy as np
 
+from daskome.model.directions import are_along, orientations_of, said_directions
 from daskome.model.source import Source
 from daskome.model.text import pluralize
 from daskome.readers.axes import ordered
 from daskome.readers.described import Channels, Described, Quantities, described
-from daskome.readers.directions import are_along, orientations_of, said_directions
 from daskome.readers.inputs import Input
 from daskome.sources.adapt import as_source
 from daskome.sources.views import Scaled

@@ -13,9 +13,9 @@ from hypothesis import assume, given, strategies as st
 
 import daskome
 from daskome.model.axes import TYPES, UNITS
+from daskome.model.directions import orientations_of
 from daskome.model.orientations import LETTERS
 from daskome.readers import read
-from daskome.readers.directions import orientations_of
 from daskome.readers.units import BASES, OTHERS, PREFIXES, SYMBOLS, converted, known_unit
 from tests.strategies import law
 

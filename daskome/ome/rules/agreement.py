@@ -28,7 +28,7 @@ from daskome.ome.rules.systems import (
     scene_connected,
     vectors_in,
 )
-from daskome.ome.rules.values import INDEX, NAME, ORIENTATION, SIZE
+from daskome.ome.rules.values import INDEX, KNOWN_ORIENTATION, NAME, SIZE
 from daskome.ome.rules.versions import EVERY, Versions, only, since
 from daskome.ome.versions import Version
 
@@ -156,7 +156,7 @@ def _oriented(value: JSONObject, where: str, version: Version) -> Findings:
 def _orientation(axis: JSONObject) -> str | None:
     stated = axis.get("orientation")
     value = stated.get("value") if isinstance(stated, Mapping) else None
-    return value if ORIENTATION.holds(value) else None
+    return value if KNOWN_ORIENTATION.holds(value) else None
 
 
 def _unit(axis: JSONObject, where: str, version: Version) -> Findings:

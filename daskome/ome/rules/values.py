@@ -137,6 +137,8 @@ NUMBERS = list_of("numbers", NUMBER)
 SCALE = list_of("numbers", SIZE)
 AXIS_NAME = one_of(*"tczyx")
 INTERPOLATION = one_of("nearest", "linear", "cubic", "bspline-cubic")
-ORIENTATION = Kind(f"one of the {len(ORIENTATIONS)} of RFC-4, such as 'left-to-right'", one_of(*ORIENTATIONS).holds)
+KNOWN_ORIENTATION = Kind(
+    f"one of the {len(ORIENTATIONS)} of RFC-4, such as 'left-to-right'", one_of(*ORIENTATIONS).holds
+)
 INDICES = list_of("integers from 0", INDEX)
 INPUT_OUTPUT = "only the outermost transformation has input and output"
