@@ -9,6 +9,7 @@ from daskome.model.problem import Problem
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.addresses import objects_of, type_of
 from daskome.ome.rules.objects import PARAMETERS
+from daskome.ome.transforms import is_singular
 
 DEEPEST = 16
 """How deep transformations inside transformations are looked into."""
@@ -29,9 +30,9 @@ class Step(NamedTuple):
         """Return a step for a transformation that is a part of this one."""
         return Step(transform, f"{self.where}/{key}", before, after, self.depth + 1)
 
-    def problem(self, key: str, message: str) -> Problem:
+    def problem(self, key: str, message: str, warning: bool = False) -> Problem:
         """Return a problem of a key of the transformation, or of itself for ""."""
-        return Problem(f"{self.where}/{key}".rstrip("/"), message, section=TRANSFORMS)
+        return Problem(f"{self.where}/{key}".rstrip("/"), message, warning, TRANSFORMS)
 
 
 Walk = Generator[Problem, None, int | None]
@@ -133,6 +134,8 @@ def _matrix(step: Step) -> Walk:
     wanted = len(rows[0]) if step.before is None else step.before + 1
     if lengths != {wanted}:
         yield step.problem("affine", f"has rows of {min(lengths - {wanted})} numbers; they must have {wanted}")
+    elif len(rows) == wanted - 1 and all(_is_finite(n) for row in rows for n in row) and is_singular(rows):
+        yield step.problem("affine", "is singular: it takes several points to one, so nothing leads back", True)
     return len(rows)
 
 
