@@ -66,6 +66,10 @@ LabelsLike = ImageLike | Mapping[str, Any]
 """A label image, or a dict of ``labels`` and arguments of `daskome.write_labels`."""
 ColorsLike = bool | Mapping[int, Sequence[int]] | Sequence[Mapping[str, Any]]
 PropertiesLike = Mapping[int, Mapping[str, Any]] | Sequence[Mapping[str, Any]]
+SystemsLike = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""Coordinate systems by name, each with a matrix or a transformation; or as the specification lists them."""
+TransformationsLike = Sequence[Any]
+"""Transformations as the specification lists them; or as ``ome_zarr`` takes them, a list for each level."""
 FieldsLike = ImageLike | Sequence[ImageLike]
 WellLike = FieldsLike | Mapping[int, FieldsLike]
 WellsLike = Mapping[Any, WellLike]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskome.model.json_values import JSONDict, JSONObject
-from daskome.ome.rules.addresses import items_of, type_of
+from daskome.ome.rules.addresses import items_of, objects_of, type_of
 
 Matrix: TypeAlias = NDArray[np.float64]
 SINGULAR = 1e-12
@@ -47,6 +47,19 @@ def matrix_of(transform: JSONObject, before: int) -> Matrix:
     if make is None or "path" in transform:
         raise ValueError(f"{type_of(transform) or 'a transformation'} has no matrix: its values lie in an array")
     return make(transform, before)
+
+
+def is_closed(transform: JSONObject) -> bool:
+    """Whether a transformation has a matrix, and all of it stands in the metadata.
+
+    >>> is_closed({"type": "identity"}), is_closed({"type": "affine", "path": "matrix"})
+    (True, False)
+    """
+    kind = type_of(transform)
+    parts = [part for _, part in objects_of(transform, "transformations")]
+    inner = [part.get("transformation", {}) for part in parts] if kind == "byDimension" else parts
+    inner += [transform.get(key, {}) for key in ("forward", "inverse") if kind == "bijection"]
+    return kind in MATRICES and "path" not in transform and all(map(is_closed, inner))
 
 
 def simplest(matrix: Matrix, tolerance: float = 1e-6) -> JSONDict:
