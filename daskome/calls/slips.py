@@ -23,7 +23,7 @@ _MEANT: Final[Mapping[str, str]] = {
     "channels": "channel_colors channel_colours channel_labels channel_color color colour contrast_limits",
     "coordinate_systems": (
         "affine transform transforms transformation transformations coordinateSystems coordinate_system systems"
-        " coordinate_spaces rotation affine_matrix root_transform"
+        " coordinate_spaces affine_matrix root_transform"
     ),
     "coordinate_transformations": "coordinate_transforms coordinateTransformations",
     "fmt": "format ome_version ome_zarr_version ngff_version zarr_version ome_format",

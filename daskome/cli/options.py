@@ -193,6 +193,13 @@ IMAGE_ROWS = (
     Row("--scale", "scale", ValuesParam(float), "Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),
     Row("--translation", "translation", ValuesParam(float), "Position of the centre of the first voxel."),
     Row("--unit", "axes_units", ValuesParam(str), "Unit of the axes of space: micrometer; or by name: z=nm."),
+    Row(
+        "--coordinate-systems",
+        "coordinate_systems",
+        ValuesParam(str),
+        "Further coordinate systems (0.6), each with an affine matrix: '{\"stage\": [[1, 0, 5], [0, 1, 7]]}'.",
+        {"metavar": "JSON"},
+    ),
     Row("--name", "name", None, "Name of the image."),
     Row("--method", "method", None, _methods),
     Row(

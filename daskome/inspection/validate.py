@@ -18,6 +18,7 @@ from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.single_files.archive_checks import archive_problems, is_unreadable
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
+from daskome.inspection.transform_arrays import array_findings
 from daskome.model.json_values import JSONObject
 from daskome.model.paths import join_paths
 from daskome.model.problem import Problem, below, errors
@@ -377,7 +378,7 @@ def _paths_below(holder: Inspected, groups: Whole) -> Iterator[str]:
 
 
 def _linked_systems(holder: Inspected, groups: Whole) -> Findings:
-    """Transformations to images below lead to coordinate systems of theirs, and fit the axes of these (0.6)."""
+    """Transformations lead to systems that are there, and fit their axes; so do the arrays that they name (0.6)."""
     scene = holder.node.ome.get("scene")
     owners = [*objects_of(holder.node.ome, "multiscales"), *([("scene", scene)] if isinstance(scene, Mapping) else [])]
     for where, owner in owners if holder.version.named_systems else ():
@@ -390,6 +391,7 @@ def _linked_systems(holder: Inspected, groups: Whole) -> Findings:
                 if end.path is not None and systems is not None and end.name not in systems:
                     message = f"{end.name!r} is not a coordinate system of {end.path!r}"
                     yield Problem(f"{where}/{link.where}/{side}/name", message, section="coordinateTransformations")
+            yield from array_findings(link.transform, f"{where}/{link.where}", holder.node.store_path, *ndims)
             if any(end.path is not None for _, end in link.ends):
                 yield from checked_dimensions(link.transform, f"{where}/{link.where}", *ndims)
 

@@ -20,6 +20,8 @@ from daskome.ome.rules.systems import Link, circles, link_dimensions, links_of
 from daskome.ome.transforms import Matrix, is_closed, is_singular, matrix_of, placing, simplest
 
 SECTION = "(section 'coordinateSystems')"
+USUAL = (DEFAULT_SYSTEM, "intrinsic")
+"""What the specification calls the system of the levels in its examples."""
 WITH_AXES = ("axes", "transformation")
 """Keys of a system that has axes of its own."""
 
@@ -182,13 +184,16 @@ def _said(axes: Sequence[Axis]) -> list[str]:
 def _intrinsic_of(
     systems: Sequence[CoordinateSystem], links: Sequence[JSONDict], axes: Sequence[Axis]
 ) -> CoordinateSystem | None:
-    """Return which of the listed systems is that of the levels: an end of every link; None if it is not listed."""
-    ends = [_ends(link) for link in links]
-    if any(DEFAULT_SYSTEM in one for one in ends) or any(system.name == DEFAULT_SYSTEM for system in systems):
+    """Return which of the listed systems is that of the levels; None if it is not listed.
+
+    It has the axes of the image and is an end of every link. Of several, it is one with a usual name, or the first.
+    """
+    ends, named = [_ends(link) for link in links], [axis.name for axis in axes]
+    if any(DEFAULT_SYSTEM in one for one in ends):
         return next((system for system in systems if system.name == DEFAULT_SYSTEM), None)
-    named = [axis.name for axis in axes]
     shared = [s for s in systems if all(s.name in one for one in ends) and [a.name for a in s.axes] == named]
-    return next(iter(shared), None)
+    usual = [system for system in shared if system.name in USUAL]
+    return next(iter([*usual, *shared]), None) if links or usual else None
 
 
 def _ends(link: Mapping[str, Any]) -> set[str]:

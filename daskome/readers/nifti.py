@@ -1,6 +1,7 @@
 """NIfTI: an image on a grid of voxels, mapped into memory, or read into it if it is compressed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import nibabel
@@ -11,6 +12,7 @@ from daskome.model.text import pluralize
 from daskome.readers.axes import ordered
 from daskome.readers.described import Channels, Described, Quantities, described
 from daskome.readers.inputs import Input
+from daskome.readers.nifti_systems import notes_of_forms, systems_of_nifti
 from daskome.sources.adapt import as_source
 from daskome.sources.views import Scaled
 
@@ -26,7 +28,8 @@ def read(input_: Input) -> Source:
         )
     names = NIFTI_AXES[: len(image.shape)]
     pixels = ordered(as_source(_pixels(input_.path, image.dataobj)), names[::-1])
-    return described(pixels, _described(image))
+    systems = systems_of_nifti(image, next(_directions(image), ""))
+    return replace(described(pixels, _described(image)), systems=systems)
 
 
 def _open(path: str) -> Any:
@@ -53,7 +56,7 @@ def _pixels(path: str, stored: Any) -> Any:
 
 
 def _described(image: Any) -> Described:
-    """Return sizes and origin of an image, and in words its directions unless they are those of its axes.
+    """Return sizes and origin of an image, and in words what else its header says.
 
     Where neither the qform nor the sform has a code, nibabel makes an origin up. Units of time may be frequencies,
     which no unit of time fits.
@@ -65,9 +68,8 @@ def _described(image: Any) -> Described:
     origin = dict(zip("xyz", map(_shortest, image.affine[:3, 3]), strict=True)) if has_origin else {}
     positions: Quantities = {axis: (value, space) for axis, value in origin.items()}
     positions = {**positions, "t": (_shortest(header["toffset"]), time)}
-    left = (*(_directions(image.affine) if has_origin else ()), *_notes(image))
     known = {axis: (_shortest(size), unit) for axis, size, unit in sizes}
-    return Described(known, positions, _shown_range(image), left)
+    return Described(known, positions, _shown_range(image), tuple(_notes(image)))
 
 
 def _shown_range(image: Any) -> Channels:
@@ -77,8 +79,11 @@ def _shown_range(image: Any) -> Channels:
     return [{"window": {"start": start, "end": end}} for _ in range(n)] if start < end else []
 
 
-def _directions(affine: Any) -> Iterator[str]:
+def _directions(image: Any) -> Iterator[str]:
     """Yield the directions of the axes of voxels, unless they are those of x, y and z."""
+    affine = image.affine
+    if not np.isfinite(affine).all() or not affine[:3, :3].any(axis=0).all():
+        return
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     if not np.allclose(directions, np.eye(3), atol=1e-6):
         columns = (
@@ -87,7 +92,7 @@ def _directions(affine: Any) -> Iterator[str]:
         )
         codes: Any = nibabel.orientations.aff2axcodes(affine)  # type: ignore[no-untyped-call]
         name = "".join(code or "?" for code in codes)
-        yield f"the orientation {name}, for which OME-Zarr has no place before 0.9: {', '.join(columns)}"
+        yield f"the orientation {name}, which OME-Zarr stores since 0.6: {', '.join(columns)}"
 
 
 def _notes(image: Any) -> Iterator[str]:
@@ -99,6 +104,7 @@ def _notes(image: Any) -> Iterator[str]:
         yield f"its intent {image.header.get_intent()[0]!r}"
     if len(image.header.extensions):
         yield f"{pluralize(len(image.header.extensions), 'extension')} of its header"
+    yield from notes_of_forms(image.header)
 
 
 def _shortest(number: Any) -> float:

@@ -18,6 +18,7 @@ from daskome.ome.read import read_metadata
 from daskome.reading.images import OpenGroup, OpenImage, OpenPlate
 from daskome.reading.levels import Choice, OpenLevel
 from daskome.reading.members import Members
+from daskome.reading.systems import systems_of
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, listed_labels, no_group
 from daskome.stores.location import locate
 
@@ -47,8 +48,8 @@ def open(
     Returns
     -------
     OpenImage, OpenPlate or OpenGroup
-        An image has `dask` and `xarray`, `levels`, `labels` and `channels`; a plate has `wells`, and a well, as any
-        other group of images, has `images`. Documents are read now, pixels when arrays are computed.
+        An image has `dask` and `xarray`, `levels`, `labels`, `channels` and `systems`; a plate has `wells`, and a well,
+        as any other group of images, has `images`. Documents are read now, pixels when arrays are computed.
 
     Raises
     ------
@@ -134,6 +135,7 @@ def _image(
         _object(image.ome, "image-label"),
         names,
         (*image.problems, *problems),
+        systems_of(image.multiscale, level.scale, level.translation),
     )
 
 
