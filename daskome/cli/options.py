@@ -233,6 +233,12 @@ IMAGE_ROWS = (
     Row("--temporary", "temporary", None, "Folder in which a single file is written before it is packed.", AS_FOLDER),
     Row("--overwrite", "overwrite", bool, "Replace an existing image."),
     Row(
+        "--all-series",
+        "all_series",
+        bool,
+        "Write all images of IN, such as the series of a TIFF, as one collection (bioformats2raw.layout).",
+    ),
+    Row(
         "--only-image",
         "only_image",
         bool,

@@ -117,6 +117,10 @@ class Source:
         Attributes of other programs; those of a group of OME-Zarr under ``ome``.
     systems : tuple of VoxelSystem
         Coordinate systems that its file knows by name.
+    ome_xml : str
+        The OME-XML of its file, all of it; empty if it has none.
+    ome_image : int
+        Which of the images that it describes this is.
     left : tuple of str
         What its file or store holds besides, and what of that has no place in OME-Zarr, in words: it is not written.
 
@@ -146,6 +150,8 @@ class Source:
     image_label: Mapping[str, Any] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     systems: tuple[VoxelSystem, ...] = ()
+    ome_xml: str = field(default="", hash=False)
+    ome_image: int = 0
     left: tuple[str, ...] = ()
 
     @property

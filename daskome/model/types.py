@@ -74,6 +74,8 @@ FieldsLike = ImageLike | Sequence[ImageLike]
 WellLike = FieldsLike | Mapping[int, FieldsLike]
 WellsLike = Mapping[Any, WellLike]
 """Keys are "A/1" or ("A", 1); a union of their types would refuse dicts of one, as `Mapping` is invariant in them."""
+SeriesLike: TypeAlias = PathLike | Sequence[PathLike | ImageLike]
+"""A file with images, or a list of images and of such files."""
 FileSystemOptions = Mapping[str, Any]
 Nbytes = int | str
 """Bytes, or text such as "2GB"."""
