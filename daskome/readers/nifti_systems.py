@@ -8,7 +8,7 @@ import numpy as np
 
 from daskome.model.axes import Axis
 from daskome.model.voxel_system import VoxelSystem
-from daskome.ome.transforms import is_singular
+from daskome.ome.coordinates.transforms import is_singular
 from daskome.readers.units import known_unit
 
 DIRECTIONS = {"z": "inferior to superior", "y": "posterior to anterior", "x": "left to right"}

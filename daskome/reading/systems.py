@@ -8,9 +8,9 @@ import numpy as np
 
 from daskome.model.axes import Axis
 from daskome.model.json_values import MALFORMED, JSONObject
+from daskome.ome.coordinates.transforms import Matrix, matrix_of, placing
 from daskome.ome.metadata import Multiscale
 from daskome.ome.rules.systems import links_of
-from daskome.ome.transforms import Matrix, matrix_of, placing
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -24,17 +24,17 @@ from daskome.model.types import (
     UnitsLike,
 )
 from daskome.ome.checked import checked
-from daskome.ome.image_label import ImageLabel
-from daskome.ome.metadata import ONE_SYSTEM, Metadata, Multiscale, Systems, image_metadata
-from daskome.ome.missing_axes import missing_axes, put_in, with_missing_axes
-from daskome.ome.omero import parse_omero
-from daskome.ome.systems import (
+from daskome.ome.coordinates.systems import (
     fits_voxels,
     parse_systems,
     systems_like,
     systems_of_voxels,
     with_more_systems,
 )
+from daskome.ome.image_label import ImageLabel
+from daskome.ome.metadata import ONE_SYSTEM, Metadata, Multiscale, Systems, image_metadata
+from daskome.ome.missing_axes import missing_axes, put_in, with_missing_axes
+from daskome.ome.omero import parse_omero
 from daskome.ome.versions import Version, unsupported
 from daskome.planning import build
 from daskome.planning.build import plan_downsampled

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, TypeGuard
 
 from daskome.model.json_values import JSONObject, is_integer, is_list, is_number, shown_value
 from daskome.model.problem import Problem
+from daskome.ome.coordinates.transforms import is_singular
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.addresses import objects_of, type_of
 from daskome.ome.rules.objects import PARAMETERS
-from daskome.ome.transforms import is_singular
 
 DEEPEST = 16
 """How deep transformations inside transformations are looked into."""

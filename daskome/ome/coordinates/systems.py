@@ -15,9 +15,9 @@ from daskome.model.image import Image
 from daskome.model.json_values import JSONDict, to_plain_json
 from daskome.model.types import SystemsLike, TransformationsLike
 from daskome.model.voxel_system import VoxelSystem
+from daskome.ome.coordinates.transforms import Matrix, is_closed, is_singular, matrix_of, placing, simplest
 from daskome.ome.metadata import DEFAULT_SYSTEM, ONE_SYSTEM, TRANSFORMS, CoordinateSystem, Multiscale, Systems
 from daskome.ome.rules.systems import Link, circles, link_dimensions, links_of
-from daskome.ome.transforms import Matrix, is_closed, is_singular, matrix_of, placing, simplest
 
 SECTION = "(section 'coordinateSystems')"
 USUAL = (DEFAULT_SYSTEM, "intrinsic")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from daskome.ome.transforms import is_singular, matrix_of, placing, simplest
+from daskome.ome.coordinates.transforms import is_singular, matrix_of, placing, simplest
 from tests.strategies import law
 
 NUMBERS = st.floats(-9, 9).map(lambda number: round(number, 3))
