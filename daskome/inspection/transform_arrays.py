@@ -47,10 +47,10 @@ def array_findings(
             todo += [(part, key, *sizes, depth + 1) for part, key, sizes in _parts(one, at, (n, m))]
 
 
-Sizes = tuple[int | None, int | None]
+_Sizes = tuple[int | None, int | None]
 
 
-def _parts(transform: JSONObject, where: str, sizes: Sizes) -> Iterator[tuple[JSONObject, str, Sizes]]:
+def _parts(transform: JSONObject, where: str, sizes: _Sizes) -> Iterator[tuple[JSONObject, str, _Sizes]]:
     for at, part in objects_of(transform, "transformations", where):
         inner = part.get("transformation") if type_of(transform) == "byDimension" else part
         if isinstance(inner, Mapping):

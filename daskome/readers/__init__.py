@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from daskome.model.source import Origin, Source
 from daskome.ome.single_file import split_single_file
 from daskome.readers.inputs import Input, parse
-from daskome.readers.kinds import READERS as READERS, Reader, find_reader, opened, parts_of
+from daskome.readers.kinds import READERS as READERS, Reader, find_reader, opened, parts_of_file
 
 if TYPE_CHECKING:
     from daskome.readers.sequences.listing import Listing
@@ -114,7 +114,7 @@ def read_series(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | No
     """
     input_ = parse(os.fspath(path), fs_options or {})
     reader = None if input_.part or os.path.isdir(input_.path) or has_magic(input_.path) else find_reader(input_)
-    numbers = parts_of(reader, input_) if reader is not None else []
+    numbers = parts_of_file(reader, input_) if reader is not None else []
     if reader is None or len(numbers) < 2:
         return [read(path, fs_options)]
     return [_opened_part(reader, replace(input_, part=part, whole=True)) for part in numbers]

@@ -186,7 +186,7 @@ def opened(reader: Reader, input_: Input) -> Source:
         return source
 
 
-def parts_of(reader: Reader, input_: Input) -> list[str]:
+def parts_of_file(reader: Reader, input_: Input) -> list[str]:
     """Return what stands after ``::`` for each image of a file; empty where a file is one image."""
     require(reader)
     module = import_module(f"daskome.readers.{reader.module}")

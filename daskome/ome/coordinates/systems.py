@@ -19,7 +19,7 @@ from daskome.ome.coordinates.transforms import Matrix, is_closed, is_singular, m
 from daskome.ome.metadata import DEFAULT_SYSTEM, ONE_SYSTEM, TRANSFORMS, CoordinateSystem, Multiscale, Systems
 from daskome.ome.rules.systems import Link, circles, link_dimensions, links_of
 
-SECTION = "(section 'coordinateSystems')"
+OF_SYSTEMS = "(section 'coordinateSystems')"
 USUAL = (DEFAULT_SYSTEM, "intrinsic")
 """What the specification calls the system of the levels in its examples."""
 WITH_AXES = ("axes", "transformation")
@@ -65,14 +65,14 @@ def _parsed(systems: SystemsLike | None, transformations: TransformationsLike | 
         if transformations is not None:
             raise ValueError(
                 f"coordinate_systems is a dict, which says what leads to each; leave coordinate_transformations out"
-                f" {SECTION}"
+                f" {OF_SYSTEMS}"
             )
         pairs = [_named(name, value, axes) for name, value in systems.items()]
         return Systems(tuple(system for system, _ in pairs), tuple(link for _, link in pairs))
     if not _are_objects(systems or ()) or not _are_objects(transformations or ()):
         raise ValueError(
             "coordinate_systems and coordinate_transformations must be lists of dicts, as the specification has them,"
-            f" or the first a dict from names to matrices or transformations {SECTION}"
+            f" or the first a dict from names to matrices or transformations {OF_SYSTEMS}"
         )
     return _listed(list(systems or ()), list(transformations or ()), axes)
 
@@ -97,7 +97,9 @@ def _named(name: Any, value: Any, axes: Sequence[Axis]) -> tuple[CoordinateSyste
     """Return a system by its name and what leads to it from the system of the levels."""
     if not isinstance(name, str) or not name or name == DEFAULT_SYSTEM:
         why = "that of the levels" if name == DEFAULT_SYSTEM else "not a name"
-        raise ValueError(f"coordinate_systems: {name!r} is {why}; give others, as in {{'scanner': matrix}} {SECTION}")
+        raise ValueError(
+            f"coordinate_systems: {name!r} is {why}; give others, as in {{'scanner': matrix}} {OF_SYSTEMS}"
+        )
     where, own, transform = f"coordinate_systems[{name!r}]", tuple(axes), value
     if isinstance(value, Mapping) and "type" not in value:
         reject_unknown(value, WITH_AXES, f"key of {where}")
@@ -160,14 +162,14 @@ def _listed(systems: list[Any], links: list[Any], axes: Sequence[Axis]) -> Syste
     plain_links = [to_plain_json(one, f"coordinate_transformations[{i}]") for i, one in enumerate(links)]
     for i, one in enumerate(plain_systems):
         if not one.get("name") or not isinstance(one["name"], str) or not isinstance(one.get("axes"), list):
-            raise ValueError(f"coordinate_systems[{i}] must have a name and a list of axes {SECTION}")
+            raise ValueError(f"coordinate_systems[{i}] must have a name and a list of axes {OF_SYSTEMS}")
     parsed = [CoordinateSystem(s["name"], _axes(s["axes"]), _rest(s)) for s in plain_systems]
     own = _intrinsic_of(parsed, plain_links, axes)
     if own is not None and own.axes != tuple(axes):
         given, taken = (", ".join(map(str, _said(one))) for one in (own.axes, axes))
         raise ValueError(
             f"coordinate system {own.name!r} is that of the levels and has axes {given}, but the image has {taken};"
-            f" give these as axes and axes_units {SECTION}"
+            f" give these as axes and axes_units {OF_SYSTEMS}"
         )
     others = tuple(system for system in parsed if own is None or system.name != own.name)
     return Systems(others, tuple(plain_links), DEFAULT_SYSTEM if own is None else own.name)
