@@ -12,6 +12,8 @@ from xml.etree.ElementTree import Element, SubElement
 from daskome.model.image import Image
 from daskome.ome.omero import Omero
 
+COLLECTION_XML = "METADATA.ome.xml"
+"""The name of the document in the group ``OME``."""
 NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation"
 LOCATION = f"{NAMESPACE} {NAMESPACE}/ome.xsd"

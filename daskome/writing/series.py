@@ -28,7 +28,7 @@ from daskome.model.types import (
     UnitsLike,
 )
 from daskome.ome.checked import checked
-from daskome.ome.collection_xml import DescribedImage, collection_xml, lacks_pixel_type, metadata_only
+from daskome.ome.collection_xml import COLLECTION_XML, DescribedImage, collection_xml, lacks_pixel_type, metadata_only
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import Version
@@ -45,7 +45,6 @@ from daskome.writing.description import ImageOptions, Planned, image_options, wa
 from daskome.writing.options import Arguments, check_bool
 from daskome.writing.target import plan_call
 
-METADATA_XML = "METADATA.ome.xml"
 LAYOUT_NUMBER = 3
 """The value of ``bioformats2raw.layout``."""
 
@@ -201,12 +200,12 @@ def _documents_of(
     images = [_described_image(plan, source, options) for (_, plan), source in zip(parts, sources, strict=True)]
     lacking = lacks_pixel_type(images)
     if lacking:
-        warn_together([(f"{OME}/{METADATA_XML}", f"not written: OME-XML has no pixels of {', '.join(lacking)}")])
+        warn_together([(f"{OME}/{COLLECTION_XML}", f"not written: OME-XML has no pixels of {', '.join(lacking)}")])
         return {}
     own = {source.ome_xml for source in sources}
     if len(own) == 1 and "" not in own:
-        return {METADATA_XML: metadata_only(own.pop(), [source.ome_image for source in sources], images)}
-    return {METADATA_XML: collection_xml(images)}
+        return {COLLECTION_XML: metadata_only(own.pop(), [source.ome_image for source in sources], images)}
+    return {COLLECTION_XML: collection_xml(images)}
 
 
 def _described_image(plan: Plan, source: Source, options: ImageOptions) -> DescribedImage:
