@@ -212,7 +212,8 @@ def _well(store_path: StorePath, attributes: JSONObject, choice: Choice) -> Open
 
 def _others(kind: str, store_path: StorePath, _: JSONObject, choice: Choice) -> OpenGroup:
     """Return the images that a layout of bioformats2raw, a scene or a group of labels lists."""
-    paths = (node.path for node in nodes(store_path) if node.role in ("image", "label"))
+    role = "label" if kind == LABELS else "image"
+    paths = (node.path for node in nodes(store_path) if node.role == role)
     return OpenGroup(store_path, kind, _members(store_path, tuple(paths), choice))
 
 

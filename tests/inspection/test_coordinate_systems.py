@@ -9,7 +9,8 @@ import pytest
 import zarr
 from zarr.storage import MemoryStore
 
-from daskome import add_levels, convert_metadata, validate, write_image, write_labels, write_plate
+import daskome
+from daskome import add_levels, convert_metadata, transcode, validate, write_image, write_labels, write_plate
 from daskome.inspection.describe import describe
 from daskome.inspection.stored_image import read_pyramid
 from daskome.inspection.verify import verify
@@ -250,3 +251,12 @@ def test_arrays_that_transformations_name_are_there_and_fit(transform: dict[str,
     where = f"multiscales/0/coordinateTransformations/0/{inner}path"
     assert [problem.where for problem in found] == ([where] if message else [])
     assert message in "".join(problem.message for problem in found)
+
+
+def test_a_scene_is_written_anew_whole_and_opened() -> None:
+    store, new = scene(), MemoryStore()
+    transcode(store, new, storage_options={"chunks": 16})
+    assert errors(validate(new)) == []
+    assert zarr.open_group(new).attrs["ome"] == zarr.open_group(store).attrs["ome"]
+    assert list(daskome.open(new).images) == ["tiles/a", "b"]  # type: ignore[union-attr]
+    assert list(daskome.open(new).images["b"].labels) == ["bright"]  # type: ignore[union-attr]

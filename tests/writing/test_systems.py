@@ -239,3 +239,22 @@ def test_others_find_it_valid() -> None:
     found = daskome.open(store).systems  # type: ignore[union-attr]
     for link in multiscale(store)["coordinateTransformations"]:
         assert np.allclose(found[link["output"]["name"]].positions([3, 5]), applied(link, [3, 5]))
+
+
+def test_systems_of_a_stored_image_go_with_its_pixels(tmp_path: Path) -> None:
+    """With one level of it alone, too; what cannot go is named."""
+    path, second, third = tmp_path / "a.ome.zarr", MemoryStore(), MemoryStore()
+    image, folder = np.zeros((2, 16, 16), "uint8"), {"axes": "cyx", "fmt": "0.6", "axes_units": "um"}
+    systems = {"stage": [[0, -2, 5], [3, 0, 1]], "mixed": {"type": "mapAxis", "mapAxis": [0, 2, 1]}}
+    systems["odd"] = {"type": "affine", "affine": [[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0]]}
+    daskome.write_image(image, path, [2], scale=(1, 0.5, 0.5), coordinate_systems=systems, **folder)
+    with pytest.warns(UserWarning, match="not written: coordinate systems 'odd', and transformations to them"):
+        source = daskome.read(path)
+        daskome.write_image(source, second, [2], fmt="0.6")
+    before, after = (daskome.open(store).systems for store in (path, second))  # type: ignore[union-attr]
+    assert sorted(after) == ["mixed", "physical", "stage"]
+    for name, system in after.items():
+        assert np.allclose(system.positions([1, 3, 4]), before[name].positions([1, 3, 4]))
+        assert system.axes == before[name].axes
+    with pytest.warns(UserWarning, match="coordinate system 'stage', and the transformation to it"):
+        daskome.write_image(source, third, [2], fmt="0.5")

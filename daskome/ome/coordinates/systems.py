@@ -10,13 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from daskome.model.axes import Axis, parse_axes, reject_unknown
+from daskome.model.axes import Axis, parse_axes, reject_unknown, typed
 from daskome.model.image import Image
 from daskome.model.json_values import JSONDict, to_plain_json
 from daskome.model.types import SystemsLike, TransformationsLike
 from daskome.model.voxel_system import VoxelSystem
 from daskome.ome.coordinates.transforms import Matrix, is_closed, is_singular, matrix_of, placing, simplest
-from daskome.ome.metadata import DEFAULT_SYSTEM, ONE_SYSTEM, TRANSFORMS, CoordinateSystem, Multiscale, Systems
+from daskome.ome.metadata import (
+    DEFAULT_SYSTEM,
+    ONE_SYSTEM,
+    TRANSFORMS,
+    CoordinateSystem,
+    Multiscale,
+    PlacedDataset,
+    Systems,
+)
 from daskome.ome.rules.systems import Link, circles, link_dimensions, links_of
 
 OF_SYSTEMS = "(section 'coordinateSystems')"
@@ -236,6 +244,44 @@ def _of_voxels(system: VoxelSystem, image: Image) -> tuple[CoordinateSystem, JSO
     return CoordinateSystem(system.name, axes), _linked(link, DEFAULT_SYSTEM, system.name)
 
 
+def voxel_systems_of(image: Multiscale, level: PlacedDataset) -> tuple[VoxelSystem, ...]:
+    """Return the systems of a stored image that any other image of its voxels could have: affine, and of space alone."""
+    links = [
+        link for link in links_of(image.rest) if link.input.here and link.output.here and is_closed(link.transform)
+    ]
+    found = [_of_space(image, link, placing(level.scale, level.translation)) for link in links]
+    return tuple({system.name: system for system in found if system is not None}.values())
+
+
+def _of_space(image: Multiscale, link: Link, to_levels: Matrix) -> VoxelSystem | None:
+    """Return a system by its matrix from voxels; None if it is not connected to the levels, or not so simple."""
+    ends, n = [link.input.name, link.output.name], len(image.axes)
+    other = next((s for s in image.systems if s.name in ends and s is not image.system), None)
+    if other is None or image.system.name not in ends or len(other.axes) != n or other.rest:
+        return None
+    matrix = matrix_of(link.transform, n)
+    if ends[1] == image.system.name:
+        if is_singular(matrix[:-1].tolist()):
+            return None
+        matrix = np.linalg.inv(matrix)
+    space = [i for i, axis in enumerate(image.axes) if axis.spatial]
+    rest = [i for i in range(n) if i not in space]
+    if [axis.spatial for axis in typed(other.axes)] != [axis.spatial for axis in image.axes] or _mixed(
+        matrix, space, rest
+    ):
+        return None
+    rows = (matrix @ to_levels)[np.ix_(space, [*space, n])]
+    names, axes = (tuple(image.axes[i].name for i in space), tuple(other.axes[i] for i in space))
+    note = f"coordinate system {other.name!r}, and the transformation to it"
+    return VoxelSystem(other.name, axes, names, tuple(map(tuple, rows.tolist())), note)
+
+
+def _mixed(matrix: Matrix, some: list[int], rest: list[int]) -> bool:
+    """Whether a matrix does anything to some axes that depends on the rest, or anything at all to the rest."""
+    apart = matrix[np.ix_(rest, [*some, len(matrix) - 1])].any() or matrix[np.ix_(some, rest)].any()
+    return bool(apart) or not np.array_equal(matrix[np.ix_(rest, rest)], np.eye(len(rest)))
+
+
 # ---- of labels
 
 
@@ -277,8 +323,7 @@ def _with_fewer_axes(
     if len(system.axes) != n:
         return None
     matrix = matrix_of(transform, n)
-    apart = matrix[np.ix_(rest, positions)].any() or matrix[np.ix_(positions, rest)].any()
-    if apart or not np.array_equal(matrix[np.ix_(rest, rest)], np.eye(len(rest))):
+    if _mixed(matrix, positions, rest):
         return None
     chosen = matrix[np.ix_([*positions, n], [*positions, n])]
     axes = tuple(system.axes[i] for i in positions)
