@@ -249,12 +249,11 @@ def test_systems_of_a_stored_image_go_with_its_pixels(tmp_path: Path) -> None:
     systems["odd"] = {"type": "affine", "affine": [[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0]]}
     daskome.write_image(image, path, [2], scale=(1, 0.5, 0.5), coordinate_systems=systems, **folder)
     with pytest.warns(UserWarning, match="not written: coordinate systems 'odd', and transformations to them"):
-        source = daskome.read(path)
-        daskome.write_image(source, second, [2], fmt="0.6")
+        daskome.write_image(daskome.read(path), second, [2], fmt="0.6")
     before, after = (daskome.open(store).systems for store in (path, second))  # type: ignore[union-attr]
     assert sorted(after) == ["mixed", "physical", "stage"]
     for name, system in after.items():
         assert np.allclose(system.positions([1, 3, 4]), before[name].positions([1, 3, 4]))
         assert system.axes == before[name].axes
     with pytest.warns(UserWarning, match="coordinate system 'stage', and the transformation to it"):
-        daskome.write_image(source, third, [2], fmt="0.5")
+        daskome.write_image(daskome.read(path), third, [2], fmt="0.5")

@@ -12,7 +12,7 @@ import numpy as np
 
 from daskome.model.axes import Axis, parse_axes, reject_unknown, typed
 from daskome.model.image import Image
-from daskome.model.json_values import JSONDict, to_plain_json
+from daskome.model.json_values import MALFORMED, JSONDict, to_plain_json
 from daskome.model.types import SystemsLike, TransformationsLike
 from daskome.model.voxel_system import VoxelSystem
 from daskome.ome.coordinates.transforms import Matrix, is_closed, is_singular, matrix_of, placing, simplest
@@ -245,7 +245,7 @@ def _of_voxels(system: VoxelSystem, image: Image) -> tuple[CoordinateSystem, JSO
 
 
 def voxel_systems_of(image: Multiscale, level: PlacedDataset) -> tuple[VoxelSystem, ...]:
-    """Return the systems of a stored image that any other image of its voxels could have: affine, and of space alone."""
+    """Return the systems of a stored image that another of the same voxels could have: affine, and of space alone."""
     links = [
         link for link in links_of(image.rest) if link.input.here and link.output.here and is_closed(link.transform)
     ]
@@ -259,21 +259,28 @@ def _of_space(image: Multiscale, link: Link, to_levels: Matrix) -> VoxelSystem |
     other = next((s for s in image.systems if s.name in ends and s is not image.system), None)
     if other is None or image.system.name not in ends or len(other.axes) != n or other.rest:
         return None
-    matrix = matrix_of(link.transform, n)
-    if ends[1] == image.system.name:
-        if is_singular(matrix[:-1].tolist()):
-            return None
-        matrix = np.linalg.inv(matrix)
+    matrix = _square(link.transform, n)
+    if matrix is None or is_singular(matrix[:-1].tolist()):
+        return None
+    matrix = np.linalg.inv(matrix) if ends[1] == image.system.name else matrix
     space = [i for i, axis in enumerate(image.axes) if axis.spatial]
     rest = [i for i in range(n) if i not in space]
-    if [axis.spatial for axis in typed(other.axes)] != [axis.spatial for axis in image.axes] or _mixed(
-        matrix, space, rest
-    ):
+    alike = [axis.spatial for axis in typed(other.axes)] == [axis.spatial for axis in image.axes]
+    if not alike or _mixed(matrix, space, rest):
         return None
     rows = (matrix @ to_levels)[np.ix_(space, [*space, n])]
     names, axes = (tuple(image.axes[i].name for i in space), tuple(other.axes[i] for i in space))
     note = f"coordinate system {other.name!r}, and the transformation to it"
     return VoxelSystem(other.name, axes, names, tuple(map(tuple, rows.tolist())), note)
+
+
+def _square(transform: Mapping[str, Any], n: int) -> Matrix | None:
+    """Return the matrix of a stored transformation between systems of n axes; None if it does not fit them."""
+    try:
+        matrix = matrix_of(transform, n)
+    except MALFORMED:
+        return None
+    return matrix if matrix.shape == (n + 1, n + 1) and np.isfinite(matrix).all() else None
 
 
 def _mixed(matrix: Matrix, some: list[int], rest: list[int]) -> bool:
@@ -322,8 +329,8 @@ def _with_fewer_axes(
     n, rest = len(image.system.axes), [i for i in range(len(image.system.axes)) if i not in positions]
     if len(system.axes) != n:
         return None
-    matrix = matrix_of(transform, n)
-    if _mixed(matrix, positions, rest):
+    matrix = _square(transform, n)
+    if matrix is None or _mixed(matrix, positions, rest):
         return None
     chosen = matrix[np.ix_([*positions, n], [*positions, n])]
     axes = tuple(system.axes[i] for i in positions)
