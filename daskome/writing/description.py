@@ -255,7 +255,7 @@ class ImageOptions:
                     " 'coordinateSystems'); write it with fmt='0.6', or leave coordinate_systems out"
                 )
             return ONE_SYSTEM
-        own = parse_systems(self.coordinate_systems, self.coordinate_transformations, image.axes)
+        own = parse_systems(self.coordinate_systems, self.coordinate_transformations, image.axes, version)
         known = systems_of_voxels(by_axes(source, [axis.name for axis in image.axes]).systems, image)
         labelled = ONE_SYSTEM if self.labelled is None else systems_like(self.labelled, image.axes)
         return with_more_systems(with_more_systems(own, known), labelled)

@@ -26,6 +26,7 @@ from daskome.ome.metadata import (
     Systems,
 )
 from daskome.ome.rules.systems import Link, circles, link_dimensions, links_of
+from daskome.ome.versions import Version
 
 OF_SYSTEMS = "(section 'coordinateSystems')"
 USUAL = (DEFAULT_SYSTEM, "intrinsic")
@@ -35,7 +36,7 @@ WITH_AXES = ("axes", "transformation")
 
 
 def parse_systems(
-    systems: SystemsLike | None, transformations: TransformationsLike | None, axes: Sequence[Axis]
+    systems: SystemsLike | None, transformations: TransformationsLike | None, axes: Sequence[Axis], version: Version
 ) -> Systems:
     """Return the coordinate systems that a caller gives to an image with these axes.
 
@@ -45,6 +46,8 @@ def parse_systems(
         As in `daskome.write_image`: ``coordinate_systems`` and ``coordinate_transformations``.
     axes : sequence of Axis
         Of the image.
+    version : Version
+        Of OME-Zarr, one that has such systems.
 
     Raises
     ------
@@ -53,8 +56,9 @@ def parse_systems(
 
     Examples
     --------
-    >>> axes = parse_axes("zyx", 3)
-    >>> parse_systems({"stage": [[1, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 0]]}, None, axes).links[0]["output"]
+    >>> from daskome.ome.versions import VERSIONS
+    >>> stage = {"stage": [[1, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 0]]}
+    >>> parse_systems(stage, None, parse_axes("zyx", 3), VERSIONS["0.6"]).links[0]["output"]
     {'name': 'stage'}
     """
     parsed = _parsed(systems, transformations, axes)
@@ -62,7 +66,8 @@ def parse_systems(
     sizes = [{"name": system.name, "axes": [axis.name for axis in system.axes]} for system in every]
     stored = {"coordinateSystems": sizes, TRANSFORMS: parsed.links}
     # What is wrong beyond doubt is found with the rest of the metadata; here, what a reader could live with.
-    doubtful = [problem for check in (circles, link_dimensions) for problem in check(stored) if problem.warning]
+    checks = (circles, link_dimensions)
+    doubtful = [problem for check in checks for problem in check(stored, "", version) if problem.warning]
     if doubtful:
         raise ValueError("\n".join(map(str, doubtful)))
     return parsed

@@ -133,7 +133,7 @@ def link_ends(owner: str) -> Callable[[JSONObject, str, Version], Findings]:
     return check
 
 
-def link_dimensions(value: JSONObject, where: str = "", version: Version | None = None) -> Findings:
+def link_dimensions(value: JSONObject, where: str, version: Version) -> Findings:
     """Transformations fit the axes of the coordinate systems that they lead from and to."""
     ndims = ndims_of(value)
     for link in links_of(value):
@@ -208,7 +208,7 @@ def _reached(start: set[End], edges: Sequence[tuple[End, End]]) -> set[End]:
     return reached
 
 
-def circles(value: JSONObject, where: str = "", version: Version | None = None) -> Findings:
+def circles(value: JSONObject, where: str, version: Version) -> Findings:
     """No transformation connects what is connected already, unless it leads back: there would be two ways."""
     edges: list[tuple[End, End]] = []
     for link in links_of(value):
