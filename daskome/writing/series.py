@@ -20,6 +20,7 @@ from daskome.model.types import (
     GroupLike,
     MethodLike,
     Nbytes,
+    PathLike,
     PerAxis,
     ScaleFactors,
     SeriesLike,
@@ -68,6 +69,7 @@ def write_series(
     staging: bool = False,
     check_source: bool = False,
     in_flight: int | None = None,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     resume: bool = False,
     take_over: bool = False,
@@ -93,7 +95,7 @@ def write_series(
         As in `daskome.write_image`, for every image.
     in_options, fs_options : dict, optional
         For the file systems of the URLs of images, and of the target's. They are never stored.
-    memory, staging, check_source, in_flight, take_over, retries, progress, compute
+    memory, staging, check_source, in_flight, temporary, take_over, retries, progress, compute
         As in `daskome.write_image`.
     overwrite : bool
         Begin anew what was begun and not finished; a collection that is finished is not replaced.
