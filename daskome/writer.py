@@ -33,6 +33,8 @@ from daskome.model.types import (
     ScaleFactors,
     ShowProgress,
     StorageOptions,
+    SystemsLike,
+    TransformationsLike,
     UnitsLike,
     WellsLike,
 )
@@ -70,6 +72,8 @@ def write_image(
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
     orientation: OrientationLike | None = None,
+    coordinate_systems: SystemsLike | None = None,
+    coordinate_transformations: TransformationsLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     labels: Mapping[str, LabelsLike] | None = None,
@@ -136,6 +140,18 @@ def write_image(
         to the head (superior), whatever the order of the axes; a dict has letters or the 24 values of RFC-4, such as
         ``{"z": "dorsal-to-ventral"}``. Default: what the file or store of the image says; False leaves that out. The
         specification has it since 0.9.dev1; 0.4 to 0.6 hold it as a further key of the axis.
+    coordinate_systems : dict by name, or sequence of dict, optional
+        Coordinate systems besides that of the image itself, which is called "physical" (OME-Zarr 0.6 alone has them).
+        ``{"stage": matrix}`` gives the affine matrix from the image's own coordinates, in its units and in the order of
+        its axes, to those of the stage: a row for each axis, or for each axis of space alone, and in it a number for
+        each of these, and the shift. If neither scale nor translation is given, its own coordinates are the indices of
+        voxels. Instead of a matrix there may be a transformation, ``{"type": "rotation", "rotation": …}``, or a dict of
+        ``axes``, if they are not those of the image, and ``transformation``. A list of ``{"name": …, "axes": …}`` goes
+        with `coordinate_transformations`, both as the specification has them. Default: those that a file knows, such as
+        the "scanner" of NIfTI; labels have those of their image.
+    coordinate_transformations : sequence of dict, optional
+        Transformations between the systems that `coordinate_systems` lists, each with ``input`` and ``output`` (section
+        "coordinateTransformations"); or a list of dicts for each level, which is taken as ``ome_zarr`` takes it.
     channels : True, sequence of names, dicts or `Channel`, optional
         Adds ``omero`` metadata, one entry per channel: label, color (RRGGBB), window (min, max, start, end). Windows
         that are not given are measured on the coarsest level. Default: what the file or store of the image says of
@@ -229,6 +245,10 @@ def write_image(
     >>> plan = write_image(np.zeros((64, 64), "uint8"), store, [2, 4], axes="yx", scale=(0.5, 0.5))
     >>> [array.shape for _, array in sorted(zarr.open_group(store, mode="r").arrays())]
     [(64, 64), (32, 32), (16, 16)]
+    >>> turned = {"stage": [[0, -1, 100], [1, 0, 50]]}  # y of the stage is 100 - x, its x is 50 + y
+    >>> plan = write_image(np.zeros((64, 64)), zarr.storage.MemoryStore(), coordinate_systems=turned, fmt="0.6")
+    >>> [system.name for system in plan.groups[0].metadata.multiscales[0].systems]
+    ['physical', 'stage']
     """
     return write(planned_image, locals())
 
@@ -247,6 +267,8 @@ def plan_image(
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
     orientation: OrientationLike | None = None,
+    coordinate_systems: SystemsLike | None = None,
+    coordinate_transformations: TransformationsLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     labels: Mapping[str, LabelsLike] | None = None,
@@ -276,9 +298,9 @@ def plan_image(
         As in `write_image`.
     group : optional
         The target. If it is given, the plan follows its version, and what it holds is checked too.
-    fmt, axes, scale, translation, axes_units, orientation, channels, omero, labels, storage_options, level_paths
+    fmt, axes, scale, translation, axes_units, orientation, coordinate_systems, coordinate_transformations
         As in `write_image`.
-    fs_options, memory
+    channels, omero, labels, storage_options, level_paths, fs_options, memory
         As in `write_image`.
     staging, check_source, in_flight, verbatim
         As in `write_image`.
@@ -323,6 +345,8 @@ def write_multiscale(
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
     orientation: OrientationLike | None = None,
+    coordinate_systems: SystemsLike | None = None,
+    coordinate_transformations: TransformationsLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     method: MethodLike = "mean",
@@ -351,10 +375,10 @@ def write_multiscale(
     method : str or callable
         How the levels were made. It decides their translation: "nearest" takes the first voxel of a window, all other
         methods the window's centre.
-    group, name, fmt, axes, scale, translation, axes_units, orientation, channels, omero
-        As in `write_image`.
-    storage_options, level_paths, fs_options
+    group, name, fmt, axes, scale, translation, axes_units, orientation, coordinate_systems
         As in `write_image`; scale and translation are those of the first level.
+    coordinate_transformations, channels, omero, storage_options, level_paths, fs_options
+        As in `write_image`.
     memory, check_source, in_flight, verbatim, temporary, overwrite, resume, take_over, retries, progress
         As in `write_image`.
     compute, **metadata
@@ -394,6 +418,8 @@ def write_labels(
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
     orientation: OrientationLike | None = None,
+    coordinate_systems: SystemsLike | None = None,
+    coordinate_transformations: TransformationsLike | None = None,
     colors: ColorsLike | None = None,
     properties: PropertiesLike | None = None,
     label_metadata: Mapping[str, Any] | None = None,
@@ -428,7 +454,9 @@ def write_labels(
         Name of the label image, without slashes.
     scale_factors, method
         As in `write_image`. Default: the factors of the image, and mode, the most frequent value of a window.
-    fmt, axes, scale, translation, axes_units, orientation, storage_options, level_paths, fs_options
+    fmt, axes, scale, translation, axes_units, orientation, coordinate_systems, coordinate_transformations
+        As in `write_image`.
+    storage_options, level_paths, fs_options
         As in `write_image`.
     colors : dict of label value to RGBA, sequence of dict, or True, optional
         ``{1: (255, 0, 0, 255)}`` or ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}]``. True chooses a color for
@@ -476,6 +504,8 @@ def write_multiscale_labels(
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
     orientation: OrientationLike | None = None,
+    coordinate_systems: SystemsLike | None = None,
+    coordinate_transformations: TransformationsLike | None = None,
     method: MethodLike = "mode",
     colors: ColorsLike | None = None,
     properties: PropertiesLike | None = None,
@@ -505,7 +535,9 @@ def write_multiscale_labels(
         As in `write_labels`.
     method : str or callable
         How the levels were made, as in `write_multiscale`.
-    fmt, axes, scale, translation, axes_units, orientation, storage_options, level_paths, fs_options
+    fmt, axes, scale, translation, axes_units, orientation, coordinate_systems, coordinate_transformations
+        As in `write_image`.
+    storage_options, level_paths, fs_options
         As in `write_image`.
     memory, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute, **metadata
         As in `write_image`.
@@ -547,6 +579,8 @@ def write_plate(
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
     orientation: OrientationLike | None = None,
+    coordinate_systems: SystemsLike | None = None,
+    coordinate_transformations: TransformationsLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
@@ -585,7 +619,9 @@ def write_plate(
         All names of the plate, such as ``"ABCDEFGH"`` and ``range(1, 13)``. Default: those that have wells.
     acquisitions : sequence of dict, optional
         Each with ``id`` and, optionally, ``name``, ``starttime`` and further entries (section "plate").
-    fmt, axes, scale, translation, axes_units, orientation, channels, omero, storage_options, level_paths, fs_options
+    fmt, axes, scale, translation, axes_units, orientation, coordinate_systems, coordinate_transformations
+        As in `write_image`, for every image.
+    channels, omero, storage_options, level_paths, fs_options
         As in `write_image`, for every image.
     memory, staging, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.

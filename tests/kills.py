@@ -250,6 +250,11 @@ def plate(store: Store, wells: Any = ("A/1", "B/1"), **options: Any) -> None:
     daskome.write_plate(fields, store, [2], retries=0, **{**IMAGE, **options})
 
 
+def collection(store: Store, **options: Any) -> None:
+    fields = {"axes": "yx", "storage_options": {"chunks": 8}, **options}
+    daskome.write_series([PLANE, PLANE[::-1]], store, [2], retries=0, **fields)
+
+
 def levels(store: Store, factors: Any = (2, 4), **options: Any) -> None:
     daskome.add_levels(store, list(factors), retries=0, **options)
 
@@ -369,6 +374,7 @@ OPERATIONS: dict[str, Operation] = {
     "wells 0.4": Operation(partial(a_plate, fmt="0.4"), partial(plate, wells=("A/2", "B/1"))),
     "wells, consolidated": Operation(partial(a_plate, consolidated=True), partial(plate, wells=("A/2",))),
     "wells replaced": Operation(partial(a_plate, wells=("A/1", "A/2")), partial(plate, wells=("A/2",)), OVER),
+    "a collection": Operation(nothing, collection, ends="holds bioformats2raw.layout"),
     "levels": Operation(partial(an_image, factors=()), levels, ends=NO_MORE),
     "levels 0.4": Operation(partial(an_image, fmt="0.4", factors=()), levels, ends=NO_MORE),
     "levels with labels": Operation(partial(an_image, factors=(), labels={"cells": CELLS}), levels, ends=NO_MORE),

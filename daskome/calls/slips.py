@@ -21,6 +21,11 @@ _MEANT: Final[Mapping[str, str]] = {
     "axes": "axis dims dimensions dim_names dimension_order dim_order axis_names axis_order axes_names",
     "axes_units": "unit units axis_unit axis_units axes_unit pixel_unit spatial_unit space_unit physical_unit",
     "channels": "channel_colors channel_colours channel_labels channel_color color colour contrast_limits",
+    "coordinate_systems": (
+        "affine transform transforms transformation transformations coordinateSystems coordinate_system systems"
+        " coordinate_spaces affine_matrix root_transform"
+    ),
+    "coordinate_transformations": "coordinate_transforms coordinateTransformations",
     "fmt": "format ome_version ome_zarr_version ngff_version zarr_version ome_format",
     "fs_options": (
         "anon endpoint_url client_kwargs config_kwargs token account_name account_key connection_string credentials"
@@ -63,13 +68,10 @@ SLIPS: Final[Mapping[str, str]] = {word: name for name, words in _MEANT.items() 
 _SCHEDULER = "open a distributed.Client, which writes while it is active, or set the scheduler of Dask"
 _PATH = "give the path to the group, as in 'a.zarr/path'"
 _WHOLE = "an image is written as a whole; to write a part of it, slice it"
-_PLACED = "only scale and translation are written; give these, or coordinate_transformations"
 _FIRST = "do that to the image first; Dask does it lazily"
 _LABELS = "give labels={'name': array}, or call write_labels"
 OTHER_WAYS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("client", "scheduler", "parallel", "executor", "distributed"), _SCHEDULER),
-    **dict.fromkeys(("affine", "transform", "transforms", "transformation", "transformations"), _PLACED),
-    **dict.fromkeys(("coordinate_transforms", "coordinateTransformations", "root_transform"), _PLACED),
     **dict.fromkeys(("component", "path", "key", "subpath", "group_path", "zarr_path", "url", "uri", "target"), _PATH),
     **dict.fromkeys(("label_name", "labels_name", "label_names"), _LABELS),
     **dict.fromkeys(("region", "append", "append_dim", "slices", "crop"), _WHOLE),

@@ -221,8 +221,13 @@ def plane_factors(shape: Sequence[int], downscale: int, max_layer: int) -> list[
 
 
 def _transformations(calls: Calls, arguments: CallArguments) -> None:
-    """Scale and translation of the first level, if the version stores them or they can be those of the image."""
-    levels, version = arguments.pop("coordinate_transformations", None), arguments.get("fmt")
+    """Scale and translation of the first level, if the version stores them or they can be those of the image.
+
+    Transformations between coordinate systems are daskome's own argument of that name.
+    """
+    if _are_links(arguments["coordinate_transformations"]):
+        return
+    levels, version = arguments.pop("coordinate_transformations"), arguments.get("fmt")
     if not levels:
         return
     try:
@@ -233,6 +238,11 @@ def _transformations(calls: Calls, arguments: CallArguments) -> None:
         warn(f"coordinate_transformations are ignored: OME-Zarr {version} stores none, and {error}")
     else:
         _place(arguments, levels)
+
+
+def _are_links(value: Any) -> bool:
+    """Whether transformations are dicts with an input or an output, as between coordinate systems (0.6)."""
+    return bool(value) and all_are(lambda one: is_dict(one) and not {"input", "output"}.isdisjoint(one), value)
 
 
 def _fit(levels: Any, arguments: CallArguments) -> None:

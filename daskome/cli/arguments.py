@@ -45,6 +45,8 @@ def written(sources: Sources, target: str, options: CommandOptions) -> Callable[
     import daskome
 
     name = options["labels"]
+    if options["all_series"]:
+        return partial(daskome.write_series, sources, target, **_collecting(sources, options))
     if name is None and _is_whole(sources, options):
         return partial(daskome.transcode, sources[0], target, **_transcoding(sources[0], options))
     image, options = read_sources(sources, options), _with_storage(options)
@@ -77,6 +79,11 @@ def planned(sources: Sources, target: str | None, options: CommandOptions) -> An
         return dry_run({**options, "image": _described(options), "labels": None, "workers": options["workers"] or 1})
     import daskome
 
+    if options["all_series"]:
+        from daskome.writing.series import planned_collection
+
+        for_whom = {key: options[key] for key in ("workers", "threads")}
+        return planned_collection({"series": sources, **_collecting(sources, options), "group": target, **for_whom})
     if _is_whole(sources, options):
         from daskome.transcoding.call import planned_transcode
 
@@ -130,6 +137,17 @@ def _transcoding(source: str, options: CommandOptions) -> dict[str, Any]:
     if chosen["scale_factors"] == "auto":
         del chosen["scale_factors"]
     return chosen
+
+
+def _collecting(sources: Sources, options: CommandOptions) -> dict[str, Any]:
+    """Return the arguments of `daskome.write_series`."""
+    import daskome
+
+    why = "each image of a collection is described by its file, and axes and sizes by what is given for all"
+    rows = tuple(row for row in (*IMAGE_ROWS, AS_LABELS) if row.name in options and row.name != "all_series")
+    _reject_unused(daskome.write_series, options, rows, "--all-series", why)
+    _reject_said(options, "--all-series", "it reads each IN by itself")
+    return arguments_of(daskome.write_series, _with_storage(options))
 
 
 def tried_codecs(sources: Sources, options: CommandOptions) -> Any:

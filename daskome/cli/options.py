@@ -194,6 +194,13 @@ IMAGE_ROWS = (
     Row("--translation", "translation", ValuesParam(float), "Position of the centre of the first voxel."),
     Row("--unit", "axes_units", ValuesParam(str), "Unit of the axes of space: micrometer; or by name: z=nm."),
     Row(
+        "--coordinate-systems",
+        "coordinate_systems",
+        ValuesParam(str),
+        "Further coordinate systems (0.6), each with an affine matrix: '{\"stage\": [[1, 0, 5], [0, 1, 7]]}'.",
+        {"metavar": "JSON"},
+    ),
+    Row(
         "--orientation",
         "orientation",
         ValuesParam(str),
@@ -231,6 +238,12 @@ IMAGE_ROWS = (
     IN_OPTION,
     Row("--temporary", "temporary", None, "Folder in which a single file is written before it is packed.", AS_FOLDER),
     Row("--overwrite", "overwrite", bool, "Replace an existing image."),
+    Row(
+        "--all-series",
+        "all_series",
+        bool,
+        "Write all images of IN, such as the series of a TIFF, as one collection (bioformats2raw.layout).",
+    ),
     Row(
         "--only-image",
         "only_image",

@@ -14,7 +14,7 @@ from daskome.model.problem import Problem
 from daskome.model.text import format_nbytes, format_numbers, format_table, pluralize
 from daskome.ome.detect import ome_keys, version_in
 from daskome.ome.image_label import LABELS
-from daskome.ome.metadata import TRANSFORMS
+from daskome.ome.metadata import TRANSFORMS, CoordinateSystem
 from daskome.ome.omero import Channel
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, no_group
 from daskome.stores.location import locate
@@ -218,6 +218,7 @@ WORDS: Mapping[str, Callable[[Nodes], Iterator[str]]] = {
 def _image_lines(image: StoredImage) -> Iterator[str]:
     yield f"OME-Zarr {image.stated} image {image.multiscale.name!r}"
     yield f"axes: {', '.join(map(str, image.axes))}"
+    yield from (_system(system) for system in image.multiscale.systems if system is not image.multiscale.system)
     yield f"downsampled by: {image.multiscale.method or 'not stated'}"
     yield format_table("levels:", INFO_HEAD, [_level(level) for level in image.levels])
     yield from map(str, image.problems)
@@ -225,6 +226,10 @@ def _image_lines(image: StoredImage) -> Iterator[str]:
         yield from map(_channel, image.channels)
     except ValueError as error:
         yield f"omero/channels: {error}"
+
+
+def _system(system: CoordinateSystem) -> str:
+    return f"coordinate system {system.name!r}: {', '.join(map(str, system.axes))}"
 
 
 def _level(level: StoredLevel) -> list[str]:

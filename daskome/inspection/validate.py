@@ -15,14 +15,16 @@ from zarr.storage import StorePath
 
 from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import array_problems, wrong_format
-from daskome.inspection.hierarchy import Node, nodes
+from daskome.inspection.hierarchy import LAYOUT, OME, Node, nodes
 from daskome.inspection.single_files.archive_checks import archive_problems, is_unreadable
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
+from daskome.inspection.transform_arrays import array_findings
 from daskome.model.json_values import JSONObject
 from daskome.model.paths import join_paths
 from daskome.model.problem import Problem, below, errors
-from daskome.model.text import Progress
+from daskome.model.text import Progress, pluralize
 from daskome.model.types import FileSystemOptions, FormatLike, GroupLike, ShowProgress
+from daskome.ome.collection_xml import COLLECTION_XML, images_in, places_pixels
 from daskome.ome.detect import ome_of, version_in
 from daskome.ome.rules.addresses import objects_of
 from daskome.ome.rules.dimensions import checked_dimensions
@@ -30,6 +32,7 @@ from daskome.ome.rules.systems import links_of, ndims_of
 from daskome.ome.rules.values import COUNT
 from daskome.ome.rules.walk import find_problems
 from daskome.ome.versions import Version, find_version, likely_version, stated_version, version_of
+from daskome.stores.documents import read_text
 from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
 from daskome.stores.location import locate
 from daskome.stores.objects.damage import reason
@@ -377,7 +380,7 @@ def _paths_below(holder: Inspected, groups: Whole) -> Iterator[str]:
 
 
 def _linked_systems(holder: Inspected, groups: Whole) -> Findings:
-    """Transformations to images below lead to coordinate systems of theirs, and fit the axes of these (0.6)."""
+    """Transformations lead to systems that are there, and fit their axes; so do the arrays that they name (0.6)."""
     scene, version = holder.node.ome.get("scene"), holder.version.name
     owners = [*objects_of(holder.node.ome, "multiscales"), *([("scene", scene)] if isinstance(scene, Mapping) else [])]
     for where, owner in owners if holder.version.named_systems else ():
@@ -390,6 +393,7 @@ def _linked_systems(holder: Inspected, groups: Whole) -> Findings:
                 if end.path is not None and systems is not None and end.name not in systems:
                     message = f"{end.name!r} is not a coordinate system of {end.path!r}"
                     yield Problem(f"{where}/{link.where}/{side}/name", message, section="coordinateTransformations")
+            yield from array_findings(link.transform, f"{where}/{link.where}", holder.node.store_path, *ndims)
             if any(end.path is not None for _, end in link.ends):
                 yield from checked_dimensions(link.transform, f"{where}/{link.where}", ndims[0], ndims[1], version)
 
@@ -402,6 +406,25 @@ def _systems_of(path: str, groups: Whole) -> Mapping[str, int] | None:
     return {name: n for _, one in objects_of(image.node.ome, "multiscales") for name, n in ndims_of(one).items()}
 
 
+def _collection(layout: Inspected, groups: Whole) -> Findings:
+    """OME-XML of a collection describes as many images as there are, and not where pixels are (section "bf2raw")."""
+    where = f"{OME}/{COLLECTION_XML}"
+    xml = read_text(layout.node.store_path / where) if LAYOUT in layout.node.ome else None
+    if xml is None:
+        return
+    listed = [one for one in groups.values() if one.node.parent is layout.node and one.node.role == "image"]
+    try:
+        n_described = images_in(xml)
+    except ValueError as error:
+        yield Problem(where, str(error), section="bf2raw")
+        return
+    if listed and n_described != len(listed):
+        message = f"describes {pluralize(n_described, 'image')}, but there are {len(listed)}; each must be one of them"
+        yield Problem(where, message, section="bf2raw")
+    for tag in places_pixels(xml):
+        yield Problem(where, f"has {tag}, which says where pixels are; it must be MetadataOnly", section="bf2raw")
+
+
 LINKS: tuple[Callable[[Inspected, Whole], Findings], ...] = (
     _like_image,
     _bare_between,
@@ -409,6 +432,7 @@ LINKS: tuple[Callable[[Inspected, Whole], Findings], ...] = (
     _acquisitions,
     _field_counts,
     _linked_systems,
+    _collection,
     _stale,
 )
 """The rules that relate a group to the others."""

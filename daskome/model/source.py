@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.regions import Shape
 from daskome.model.text import format_html_table, format_nbytes, format_table
+from daskome.model.voxel_system import VoxelSystem
 
 READ_NBYTES = 16 * 2**20
 """Of chunks of an array-like, so many bytes are read and decoded at a time, however many zarr would decode at once."""
@@ -115,6 +116,12 @@ class Source:
         What it says of label values (section "image-label").
     attributes : dict
         Attributes of other programs; those of a group of OME-Zarr under ``ome``.
+    systems : tuple of VoxelSystem
+        Coordinate systems that its file knows by name.
+    ome_xml : str
+        The OME-XML of its file, all of it; empty if it has none.
+    ome_image : int
+        Which of the images that it describes this is.
     left : tuple of str
         What its file or store holds besides, and what of that has no place in OME-Zarr, in words: it is not written.
 
@@ -144,6 +151,9 @@ class Source:
     omero: Mapping[str, Any] | None = None
     image_label: Mapping[str, Any] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    systems: tuple[VoxelSystem, ...] = ()
+    ome_xml: str = field(default="", hash=False)
+    ome_image: int = 0
     left: tuple[str, ...] = ()
 
     @property
@@ -206,6 +216,7 @@ class Source:
             *[f"orientation: {', '.join(oriented)}"] * bool(oriented),
             *[f"channels: {', '.join(named)}"] * bool(named),
             *[f"attributes: {', '.join(map(str, self.attributes))}"] * bool(self.attributes),
+            *[f"coordinate systems: {', '.join(one.name for one in self.systems)}"] * bool(self.systems),
             *(f"not written: {what}" for what in self.left),
         ]
 

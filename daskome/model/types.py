@@ -66,10 +66,16 @@ LabelsLike = ImageLike | Mapping[str, Any]
 """A label image, or a dict of ``labels`` and arguments of `daskome.write_labels`."""
 ColorsLike = bool | Mapping[int, Sequence[int]] | Sequence[Mapping[str, Any]]
 PropertiesLike = Mapping[int, Mapping[str, Any]] | Sequence[Mapping[str, Any]]
+SystemsLike = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""Coordinate systems by name, each with a matrix or a transformation; or as the specification lists them."""
+TransformationsLike = Sequence[Any]
+"""Transformations as the specification lists them; or as ``ome_zarr`` takes them, a list for each level."""
 FieldsLike = ImageLike | Sequence[ImageLike]
 WellLike = FieldsLike | Mapping[int, FieldsLike]
 WellsLike = Mapping[Any, WellLike]
 """Keys are "A/1" or ("A", 1); a union of their types would refuse dicts of one, as `Mapping` is invariant in them."""
+SeriesLike: TypeAlias = PathLike | Sequence[PathLike | ImageLike]
+"""A file with images, or a list of images and of such files."""
 FileSystemOptions = Mapping[str, Any]
 Nbytes = int | str
 """Bytes, or text such as "2GB"."""

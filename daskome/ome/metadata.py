@@ -51,6 +51,28 @@ class CoordinateSystem:
 
 
 @dataclass(frozen=True, slots=True)
+class Systems:
+    """Coordinate systems besides that of the levels, and transformations between them and it (0.6).
+
+    Attributes
+    ----------
+    others : tuple of CoordinateSystem
+    links : tuple of dict
+        As they are stored, each with an input and an output.
+    intrinsic : str
+        The name of the system that the levels lie in.
+    """
+
+    others: tuple[CoordinateSystem, ...] = ()
+    links: tuple[JSONDict, ...] = ()
+    intrinsic: str = DEFAULT_SYSTEM
+
+
+ONE_SYSTEM = Systems()
+"""That of the levels alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Multiscale:
     """One multiscale image as the metadata describe it, whatever their version.
 
@@ -147,6 +169,7 @@ def image_metadata(
     name: str | None = None,
     how: Mapping[str, Any] | None = None,
     rest: Mapping[str, Any] | None = None,
+    systems: Systems = ONE_SYSTEM,
 ) -> Metadata:
     """Return the metadata of the group of an image.
 
@@ -162,14 +185,17 @@ def image_metadata(
         Entries that the caller adds to the ``metadata`` of the multiscale.
     rest : dict, optional
         All other keys of the multiscale.
+    systems : Systems
+        Further coordinate systems.
     """
+    links = {TRANSFORMS: list(systems.links)} if systems.links else {}
     multiscale = Multiscale(
         tuple(Dataset(level.path, level.scale, _unless_zero(level.translation)) for level in pyramid.levels),
-        (CoordinateSystem(DEFAULT_SYSTEM, pyramid.axes),),
+        (CoordinateSystem(systems.intrinsic, pyramid.axes), *systems.others),
         name or pyramid.name,
         pyramid.method.name,
         {**_how(pyramid), **(how or {})},
-        rest=rest or {},
+        rest={**(rest or {}), **links},
     )
     return Metadata((multiscale,), omero, image_label)
 

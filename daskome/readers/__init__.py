@@ -8,12 +8,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from glob import has_magic
 from typing import TYPE_CHECKING, Any
 
 from daskome.model.source import Origin, Source
 from daskome.ome.single_file import split_single_file
 from daskome.readers.inputs import Input, parse
-from daskome.readers.kinds import READERS as READERS, find_reader, opened
+from daskome.readers.kinds import READERS as READERS, Reader, find_reader, opened, parts_of_file
 
 if TYPE_CHECKING:
     from daskome.readers.sequences.listing import Listing
@@ -99,6 +100,30 @@ def read(
         return _stacked(paths, options, said)
     listing = _listing(paths, pattern, options)
     return _of_one(paths[0], options, said) if listing is None else _of_files(listing, said)
+
+
+def read_series(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | None = None) -> list[Source]:
+    """Return all images of a file: the series of a TIFF, the datasets of an HDF5 file, the scenes of a microscope's.
+
+    Other files, and a path that names one of the images after ``::``, are one image.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, ImportError
+        As `read`.
+    """
+    input_ = parse(os.fspath(path), fs_options or {})
+    reader = None if input_.part or os.path.isdir(input_.path) or has_magic(input_.path) else find_reader(input_)
+    numbers = parts_of_file(reader, input_) if reader is not None else []
+    if reader is None or len(numbers) < 2:
+        return [read(path, fs_options)]
+    return [_opened_part(reader, replace(input_, part=part, whole=True)) for part in numbers]
+
+
+def _opened_part(reader: Reader, input_: Input) -> Source:
+    source = opened(reader, input_)
+    name = source.name or f"{reader.stem(input_.path)} {input_.part}"
+    return replace(source, name=name, origin=_origin(input_, {}))
 
 
 def read_again(origin: Origin, fs_options: Mapping[str, Any] | None = None) -> Source:

@@ -28,6 +28,13 @@ def read(input_: Input) -> Source:
     return as_source(image)
 
 
+def parts(input_: Input) -> list[str]:
+    """Return the numbers of the scenes of a file."""
+    import bioio
+
+    return [str(number) for number in range(len(bioio.BioImage(input_.path).scenes))]
+
+
 def chosen_scene(input_: Input, scenes: Sequence[str]) -> str:
     """Return the scene that an input names, by its name or number, or the only one.
 

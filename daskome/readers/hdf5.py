@@ -39,6 +39,12 @@ def read(input_: Input) -> Source:
     return described(source if stored is None else stored.cropped(source), said)
 
 
+def parts(input_: Input) -> list[str]:
+    """Return the datasets of a file that may be images; "" where they make up one, as those of Imaris do."""
+    with h5py.File(input_.path, "r") as file:
+        return [""] if grid_in(file, input_.path, "") is not None else list(_images(file))
+
+
 def _images(file: Any) -> dict[str, Any]:
     """Return the datasets that may be images, by path."""
     inside: dict[str, Any] = {}

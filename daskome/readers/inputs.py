@@ -25,6 +25,8 @@ class Input:
         What a caller says besides, such as the shape of a file that does not.
     member : bool
         Whether it is one of several files that are put together, so it must hold what it describes.
+    whole : bool
+        Whether all other images of the file are read, too, so that all it says goes along.
     """
 
     path: str
@@ -32,6 +34,7 @@ class Input:
     part: str = ""
     words: Mapping[str, Any] = field(default_factory=dict)
     member: bool = False
+    whole: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}::{self.part}" if self.part else self.path

@@ -3,7 +3,8 @@
 The module of a row has ``read(input_: Input) -> Source``. It opens only what describes the pixels; several threads may
 slice what it returns at once, and other processes open it for themselves. An `Input` has the path, the part after
 ``::``, and the words that a caller says besides, of which a row lists those that it takes. What a reader cannot read is
-a ValueError that names the file.
+a ValueError that names the file. Where files hold several images, ``parts(input_: Input) -> list[str]`` tells what
+stands after ``::`` for each.
 """
 
 import os
@@ -183,6 +184,15 @@ def opened(reader: Reader, input_: Input) -> Source:
         if 0 in source.shape:
             raise ValueError(f"it has no pixels: its shape is {source.shape}")
         return source
+
+
+def parts_of_file(reader: Reader, input_: Input) -> list[str]:
+    """Return what stands after ``::`` for each image of a file; empty where a file is one image."""
+    require(reader)
+    module = import_module(f"daskome.readers.{reader.module}")
+    with locating_damage(lambda: input_.path, f"cannot be read as {reader.name}; it may be damaged"):
+        found: list[str] = module.parts(input_) if hasattr(module, "parts") else []
+        return found
 
 
 def require(reader: Reader) -> None:

@@ -1,6 +1,7 @@
 """NIfTI: an image on a grid of voxels, mapped into memory, or read into it if it is compressed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import nibabel
@@ -12,6 +13,7 @@ from daskome.model.text import pluralize
 from daskome.readers.axes import ordered
 from daskome.readers.described import Channels, Described, Quantities, described
 from daskome.readers.inputs import Input
+from daskome.readers.nifti_systems import notes_of_forms, systems_of_nifti
 from daskome.sources.adapt import as_source
 from daskome.sources.views import Scaled
 
@@ -27,7 +29,8 @@ def read(input_: Input) -> Source:
         )
     names = NIFTI_AXES[: len(image.shape)]
     pixels = ordered(as_source(_pixels(input_.path, image.dataobj)), names[::-1])
-    return described(pixels, _described(image))
+    systems = systems_of_nifti(image, _oblique(image))
+    return replace(described(pixels, _described(image)), systems=systems)
 
 
 def _open(path: str) -> Any:
@@ -54,7 +57,7 @@ def _pixels(path: str, stored: Any) -> Any:
 
 
 def _described(image: Any) -> Described:
-    """Return sizes, origin and orientation of an image, and in words directions that are oblique.
+    """Return sizes, origin and orientation of an image, and in words what else its header says.
 
     Where neither the qform nor the sform has a code, nibabel makes an affine up. Units of time may be frequencies,
     which no unit of time fits.
@@ -67,10 +70,16 @@ def _described(image: Any) -> Described:
     positions: Quantities = {axis: (value, space) for axis, value in origin.items()}
     positions = {**positions, "t": (_shortest(header["toffset"]), time)}
     oriented = orientations_of(directions, "RAS")
-    near = [f"the exact directions of its axes, {said_directions(directions)}, near {' '.join(oriented.values())}"]
-    left = (*([] if are_along(directions) else near), *_notes(image))
     known = {axis: (_shortest(size), unit) for axis, size, unit in sizes}
-    return Described(known, positions, _shown_range(image), left, oriented)
+    return Described(known, positions, _shown_range(image), tuple(_notes(image)), oriented)
+
+
+def _oblique(image: Any) -> str:
+    """Return, in words, what orientations leave out of the directions of axes; empty where they are those."""
+    directions = _directions(image)
+    oriented = " ".join(orientations_of(directions, "RAS").values())
+    said = f"the exact directions of its axes, {said_directions(directions)}, near {oriented}"
+    return "" if are_along(directions) else said
 
 
 def _directions(image: Any) -> dict[str, Any]:
@@ -101,6 +110,7 @@ def _notes(image: Any) -> Iterator[str]:
         yield f"its intent {image.header.get_intent()[0]!r}"
     if len(image.header.extensions):
         yield f"{pluralize(len(image.header.extensions), 'extension')} of its header"
+    yield from notes_of_forms(image.header)
 
 
 def _shortest(number: Any) -> float:

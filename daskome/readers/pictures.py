@@ -15,7 +15,7 @@ from daskome.model.source import Source
 from daskome.readers.axes import ordered
 from daskome.readers.described import Described, Quantities, described
 from daskome.readers.inputs import Input
-from daskome.readers.tiff_metadata import PAPER
+from daskome.readers.tiffs.metadata import PAPER
 from daskome.sources.views import Reopenable
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -17,8 +17,8 @@ from daskome.model.source import Source
 from daskome.readers.axes import ordered
 from daskome.readers.described import described
 from daskome.readers.inputs import Input, listed
-from daskome.readers.tiff_complete import check_complete, check_planes
-from daskome.readers.tiff_metadata import described_series, name_of_series
+from daskome.readers.tiffs.complete import check_complete, check_planes
+from daskome.readers.tiffs.metadata import described_series, name_of_series, ome_xml_of
 from daskome.sources.adapt import as_source
 from daskome.sources.views import Reopenable
 
@@ -39,7 +39,17 @@ def read(input_: Input) -> Source:
     check_complete(input_.path, chunks.file, chunks.series)
     source, names = _pixels(chunks), tiff_dims(input_.path, chunks.series.axes, chunks.series.shape)
     source = replace(ordered(source, names) if names else source, name=name_of_series(chunks.file, chunks.number))
-    return described(source, described_series(chunks.file, chunks.number))
+    source = described(source, described_series(chunks.file, chunks.number, input_.whole))
+    if not input_.whole:
+        return source
+    xml, image = ome_xml_of(chunks.file, chunks.number)
+    return replace(source, ome_xml=xml, ome_image=image)
+
+
+def parts(input_: Input) -> list[str]:
+    """Return the numbers of the series of a file."""
+    with _open(input_.path) as file:
+        return [str(number) for number in range(len(file.series))]
 
 
 class TiffChunks:

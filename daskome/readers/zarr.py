@@ -1,6 +1,6 @@
 """zarr: an OME-Zarr image, of which level 0 is taken, one of its levels, or any other array."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from zarr.storage import StorePath
 
 from daskome.model.source import Source
 from daskome.model.text import pluralize
+from daskome.ome.coordinates.systems import voxel_systems_of
 from daskome.ome.detect import list_objects, ome_keys, ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.metadata import TRANSFORMS, Multiscale, PlacedDataset
@@ -160,6 +161,7 @@ def _described(
     ome = ome_of(attributes)
     omero, unshown = shown(replace(as_source(array), dims=names), ome.get("omero"))
     label = ome.get("image-label")
+    systems = voxel_systems_of(multiscale, dataset)
     return replace(
         as_source(array),
         dims=names,
@@ -171,11 +173,12 @@ def _described(
         omero=omero,
         image_label=label if isinstance(label, Mapping) else None,
         attributes=others_of(attributes),
-        left=(*unshown, *_left(array, multiscale, ome, labels)),
+        systems=systems,
+        left=(*unshown, *_left(array, multiscale, ome, labels, {system.name for system in systems})),
     )
 
 
-def _left(array: Array, multiscale: Multiscale, ome: JSON, labels: Sequence[str]) -> Iterator[str]:
+def _left(array: Array, multiscale: Multiscale, ome: JSON, labels: Sequence[str], known: Set[str]) -> Iterator[str]:
     """Yield, in words, what an image holds besides one level of it, and what that says that is not written."""
     if labels:
         yield f"labels {', '.join(labels)} (daskome.transcode writes them too)"
@@ -185,9 +188,9 @@ def _left(array: Array, multiscale: Multiscale, ome: JSON, labels: Sequence[str]
     rest = [key for key in multiscale.rest if key not in ("version", TRANSFORMS)]
     if rest:
         yield f"of its multiscale: {', '.join(rest)}"
-    others = [repr(system.name) for system in multiscale.systems if system is not multiscale.system]
+    others = {system.name for system in multiscale.systems if system is not multiscale.system} - known
     if others:
-        yield f"coordinate systems {', '.join(others)}, and transformations to them"
+        yield f"coordinate systems {', '.join(map(repr, sorted(others)))}, and transformations to them"
     axes = [f"{key} of axis {axis.name}" for axis in multiscale.axes for key in axis.rest]
     units = [f"unit {a.unit!r} of axis {a.name}" for a in multiscale.axes if a.unit and not known_unit(a.name, a.unit)]
     if axes or units:

@@ -16,6 +16,7 @@ from daskome.model.text import format_html_table, format_nbytes, format_numbers,
 from daskome.ome.omero import Channel
 from daskome.reading.levels import OpenLevel
 from daskome.reading.members import Members
+from daskome.reading.systems import OpenSystem
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -52,6 +53,8 @@ class OpenImage:
         The names of all images of the group, most often one.
     problems : tuple of Problem
         What of its metadata or levels cannot be read.
+    systems : dict of str to OpenSystem
+        Its coordinate systems by name, its own first; each tells where voxels of the chosen level lie in it.
     """
 
     store_path: StorePath
@@ -65,6 +68,7 @@ class OpenImage:
     image_label: JSONObject
     multiscales: tuple[str, ...] = ("",)
     problems: tuple[Problem, ...] = ()
+    systems: Mapping[str, OpenSystem] = field(default_factory=dict, hash=False)
 
     @property
     def dask(self) -> "da.Array":
@@ -140,6 +144,7 @@ class OpenImage:
             f"chosen: {self.level.path}",
             *[f"channels: {channels}"] * bool(channels),
             *[f"labels: {', '.join(self.labels)}"] * bool(self.labels),
+            *[f"coordinate systems: {', '.join(self.systems)}"] * (len(self.systems) > 1),
             *[f"{pluralize(others, 'further multiscale')}: multiscale=1"] * bool(others),
             *map(str, self.problems),
         ]

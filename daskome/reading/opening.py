@@ -19,6 +19,7 @@ from daskome.ome.read import read_metadata
 from daskome.reading.images import OpenGroup, OpenImage, OpenPlate
 from daskome.reading.levels import Choice, OpenLevel
 from daskome.reading.members import Members
+from daskome.reading.systems import systems_of
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, listed_labels, no_group
 from daskome.stores.location import locate
 
@@ -48,8 +49,8 @@ def open(
     Returns
     -------
     OpenImage, OpenPlate or OpenGroup
-        An image has `dask` and `xarray`, `levels`, `labels` and `channels`; a plate has `wells`, and a well, as any
-        other group of images, has `images`. Documents are read now, pixels when arrays are computed.
+        An image has `dask` and `xarray`, `levels`, `labels`, `channels` and `systems`; a plate has `wells`, and a well,
+        as any other group of images, has `images`. Documents are read now, pixels when arrays are computed.
 
     Raises
     ------
@@ -135,6 +136,7 @@ def _image(
         _object(image.ome, "image-label"),
         names,
         (*image.problems, *problems),
+        systems_of(image.multiscale, level.scale, level.translation),
     )
 
 
@@ -210,7 +212,8 @@ def _well(store_path: StorePath, attributes: JSONObject, choice: Choice) -> Open
 
 def _others(kind: str, store_path: StorePath, _: JSONObject, choice: Choice) -> OpenGroup:
     """Return the images that a layout of bioformats2raw, a scene or a group of labels lists."""
-    paths = (node.path for node in nodes(store_path) if node.role in ("image", "label"))
+    role = "label" if kind == LABELS else "image"
+    paths = (node.path for node in nodes(store_path) if node.role == role)
     return OpenGroup(store_path, kind, _members(store_path, tuple(paths), choice))
 
 

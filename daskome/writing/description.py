@@ -14,10 +14,26 @@ from daskome.model.source import Source
 from daskome.model.storage.codecs import parse_codec, with_codecs
 from daskome.model.storage.layout import SINGLE_FILE
 from daskome.model.storage.level_options import LEVEL_PATHS, NO_OPTIONS, LevelOptions, parse_level_options
-from daskome.model.types import AxesLike, ChannelsLike, OrientationLike, PerAxis, ScaleFactors, UnitsLike
+from daskome.model.types import (
+    AxesLike,
+    ChannelsLike,
+    OrientationLike,
+    PerAxis,
+    ScaleFactors,
+    SystemsLike,
+    TransformationsLike,
+    UnitsLike,
+)
 from daskome.ome.checked import checked
+from daskome.ome.coordinates.systems import (
+    fits_voxels,
+    parse_systems,
+    systems_like,
+    systems_of_voxels,
+    with_more_systems,
+)
 from daskome.ome.image_label import ImageLabel
-from daskome.ome.metadata import Metadata, image_metadata
+from daskome.ome.metadata import ONE_SYSTEM, Metadata, Multiscale, Systems, image_metadata
 from daskome.ome.missing_axes import missing_axes, put_in, with_missing_axes
 from daskome.ome.omero import parse_omero
 from daskome.ome.versions import Version, unsupported
@@ -38,8 +54,8 @@ RESERVED = ("axes", "coordinateSystems", "coordinateTransformations", "datasets"
 class ImageOptions:
     """What a caller says of an image besides its pixels; None where the image itself decides.
 
-    Attributes are the arguments of `daskome.write_image` of the same names; `metadata` holds all further keywords, and
-    `like` the shapes of levels that those of the image should have.
+    Attributes are the arguments of `daskome.write_image` of the same names; `metadata` holds all further keywords,
+    `like` the shapes of levels that those of the image should have; `labelled` is the image that labels are of.
     """
 
     name: str | None = None
@@ -48,6 +64,8 @@ class ImageOptions:
     translation: PerAxis | None = None
     axes_units: UnitsLike | None = None
     orientation: OrientationLike | None = None
+    coordinate_systems: SystemsLike | None = None
+    coordinate_transformations: TransformationsLike | None = None
     channels: ChannelsLike | None = None
     omero: Mapping[str, Any] | None = None
     image_label: ImageLabel | None = None
@@ -56,6 +74,7 @@ class ImageOptions:
     storage_options: LevelOptions = NO_OPTIONS
     level_paths: str | None = None
     like: Sequence[Shape] = ()
+    labelled: Multiscale | None = None
     metadata: Mapping[str, Any] | None = None
     verbatim: bool = False
 
@@ -74,7 +93,8 @@ class ImageOptions:
         """
         version.check_ndim(len(source.shape))
         described = self.image(source)
-        source = self.reading(self._writable(self._with_unknown_sizes(source, described.axes)))
+        source = self._with_unknown_sizes(source, described.axes)
+        source = self.reading(self._writable(source, version, described))
         positions = missing_axes(described, version.every_axis)
         image, source = with_missing_axes(described, positions, version.every_axis), _with_axes(source, positions)
         storage = self.stored_with(version, positions, options.sharded)
@@ -103,7 +123,7 @@ class ImageOptions:
             raise ValueError("the pyramid has no levels")
         version.check_ndim(len(sources[0].shape))
         described = [self.image(source) for source in sources]
-        sources = [self.reading(self._writable(source)) for source in sources]
+        sources = [self.reading(self._writable(source, version, described[0])) for source in sources]
         positions = missing_axes(described[0], version.every_axis)
         storage = self.stored_with(version, positions, options.sharded)
         levels = [with_missing_axes(level, positions, version.every_axis) for level in described]
@@ -133,8 +153,9 @@ class ImageOptions:
         note = f"the voxel size along {', '.join(unknown)}, which it does not say, and is taken for 1 (see scale)"
         return replace(source, left=(*source.left, note))
 
-    def _writable(self, source: Source) -> Source:
+    def _writable(self, source: Source, version: Version, image: Image) -> Source:
         """Return a source with only what can be written of it; images have no `image_label`, labels no channels."""
+        source = _with_systems_of(source, version, image)
         if self.image_label is None and source.image_label is not None:
             return replace(source, image_label=None, left=(*source.left, "colors and properties of labels"))
         if self.image_label is not None and source.omero is not None:
@@ -216,8 +237,47 @@ class ImageOptions:
             if key in RESERVED:
                 raise ValueError(f"metadata cannot set {key!r}: it follows from the image and the other arguments")
         omero = parse_omero(self.omero, self.channels, image.axes, image.shape, image.name, source.omero)
-        made = partial(image_metadata, omero=omero, image_label=self.image_label, name=self.name, how=how, rest=entries)
+        systems = self.systems(version, image, source)
+        made = partial(
+            image_metadata,
+            omero=omero,
+            image_label=self.image_label,
+            name=self.name,
+            how=how,
+            rest=entries,
+            systems=systems,
+        )
         return lambda pyramid: checked(version, made(pyramid))
+
+    def systems(self, version: Version, image: Image, source: Source) -> Systems:
+        """Return the coordinate systems besides that of the levels: the caller's, then those that the source knows.
+
+        Raises
+        ------
+        ValueError
+            If the version has no others, or the caller's have no form that can be read.
+        """
+        given = self.coordinate_systems is not None or self.coordinate_transformations is not None
+        if not version.named_systems:
+            if given:
+                raise ValueError(
+                    f"OME-Zarr {version.name} has no coordinate systems besides that of the levels (section"
+                    " 'coordinateSystems'); write it with fmt='0.6', or leave coordinate_systems out"
+                )
+            return ONE_SYSTEM
+        own = parse_systems(self.coordinate_systems, self.coordinate_transformations, image.axes, version)
+        known = systems_of_voxels(by_axes(source, [axis.name for axis in image.axes]).systems, image)
+        labelled = ONE_SYSTEM if self.labelled is None else systems_like(self.labelled, image.axes)
+        return with_more_systems(with_more_systems(own, known), labelled)
+
+
+def _with_systems_of(source: Source, version: Version, image: Image) -> Source:
+    """Return a source without the coordinate systems that cannot be written, which it names."""
+    named = by_axes(source, [axis.name for axis in image.axes]).systems
+    kept = [version.named_systems and fits_voxels(system, image.axes) for system in named]
+    lost = tuple(s.note for s, keep in zip(source.systems, kept, strict=True) if s.note and not keep)
+    systems = tuple(s for s, keep in zip(source.systems, kept, strict=True) if keep)
+    return replace(source, systems=systems, left=(*source.left, *lost)) if source.systems else source
 
 
 def by_axes(source: Source, names: Sequence[str]) -> Source:
@@ -231,6 +291,7 @@ def by_axes(source: Source, names: Sequence[str]) -> Source:
         units={to[name]: unit for name, unit in source.units.items() if name in to},
         orientations={to[name]: value for name, value in source.orientations.items() if name in to},
         irregular=tuple(to[name] for name in source.irregular if name in to),
+        systems=tuple(system.renamed(to) for system in source.systems),
     )
 
 

@@ -1,6 +1,7 @@
 """Labels of an image: ``labels/<name>`` in its group, planned like any image, and listed in ``labels``."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate, islice, pairwise, product
 from typing import Any
@@ -24,7 +25,8 @@ from daskome.model.source import Source
 from daskome.model.types import ColorsLike, ImageLike, PropertiesLike
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS, ImageLabel, colored, parse_image_label
-from daskome.ome.metadata import Metadata
+from daskome.ome.metadata import Metadata, Multiscale
+from daskome.ome.read import read_multiscale
 from daskome.ome.versions import Version
 from daskome.planning.build import together
 from daskome.planning.plan import Group, Plan
@@ -38,7 +40,7 @@ from daskome.writing.description import ImageOptions, Planned, by_axes, image_op
 from daskome.writing.options import Arguments, chosen
 from daskome.writing.target import check_same_version
 
-NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "like", "metadata")
+NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "like", "labelled", "metadata")
 """Fields of `ImageOptions` that have no meaning for labels that come with an image."""
 LABEL_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
@@ -80,7 +82,7 @@ LABEL_ARGUMENTS = ("labels", *(name for name in _FIELDS if name not in NOT_FOR_L
 def planned_labels(arguments: Arguments, store_path: StorePath, version: Version, options: PlanOptions) -> Planned:
     """Return the plan of `daskome.write_labels`, and the images that it reads."""
     source = as_source(arguments["labels"])
-    labels = label_options(arguments, source)
+    labels = replace(label_options(arguments, source), labelled=_multiscale_at(store_path))
     check_same_version(store_path, version)
     return _listed(labels, plan_labels(labels, source, image_at(store_path), version, options))
 
@@ -92,7 +94,7 @@ def planned_multiscale_labels(
     sources = [as_source(level) for level in arguments["pyramid"]]
     if not sources:
         raise ValueError("the pyramid has no levels")
-    labels = label_options(arguments, sources[0])
+    labels = replace(label_options(arguments, sources[0]), labelled=_multiscale_at(store_path))
     check_same_version(store_path, version)
     return _listed(labels, plan_label_levels(labels, sources, image_at(store_path), version, options))
 
@@ -113,7 +115,8 @@ def with_labels(
     for name, value in labels.items():
         arguments = _label_arguments(name, value)
         read = as_source(arguments["labels"])
-        part, (read,) = plan_labels(label_options(arguments, read), read, plan.pyramids[0], version, options)
+        named = replace(label_options(arguments, read), labelled=plan.groups[0].metadata.multiscales[0])
+        part, (read,) = plan_labels(named, read, plan.pyramids[0], version, options)
         parts.append((f"{LABELS}/{name}", part))
         sources.append(read)
     return together(parts, label_list_groups(list(labels))[:1]), sources
@@ -265,6 +268,14 @@ def image_at(store_path: StorePath) -> Pyramid | None:
             " validate` says more"
         )
     return pyramid_of(image)
+
+
+def _multiscale_at(store_path: StorePath) -> Multiscale | None:
+    """Return the metadata of a stored image; None if there is none, or they cannot be read."""
+    attributes = read_attributes(store_path) or {}
+    with suppress(ValueError):
+        return read_multiscale(attributes) if "multiscales" in ome_keys(attributes) else None
+    return None
 
 
 def stored_labels(store_path: StorePath) -> Iterator[tuple[str, StoredImage]]:

@@ -93,7 +93,7 @@ def plan_plate(
     for one in images:
         described = image.image(one.source)
         source = image.reading(one.source)
-        said = repr((source.omero, source.attributes, image.verbatim and encoding_in(source)))
+        said = repr((source.omero, source.attributes, source.systems, image.verbatim and encoding_in(source)))
         key = (replace(described, name=""), source.chunks, source.buffer_copies, said)
         if key not in plans:
             plans[key], _ = image.plan(source, version, options)

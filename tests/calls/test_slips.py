@@ -56,7 +56,7 @@ def test_every_slip_leads_to_an_argument(name: str) -> None:
         ({"parallel": True}, "set the scheduler of Dask"),
         ({"region": None}, "slice it"),
         ({"attrs": {}}, "'attributes'"),
-        ({"transform": None}, "only scale and translation"),
+        ({"transform": None}, "did you mean 'coordinate_systems'"),
         ({"anatomical_orientation": "RAS"}, "did you mean 'orientation'"),
         ({"label_name": "cells"}, "labels="),
         ({"interval": 2}, "did you mean 'scale'"),

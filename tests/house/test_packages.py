@@ -178,8 +178,8 @@ def test_layouts_know_no_levels() -> None:
 
 ALIKE = {"Array", "Findings", "JSON", "Numbers", "Span", "log"}
 """Names of types and of the logger that are defined in several files, with one meaning."""
-VERBS = {"read", "write"}
-"""Readers have a verb each, the codecs one for regions, and the package `writing` one for calls."""
+VERBS = {"parts", "read", "write"}
+"""Readers have a verb each, and tell the parts of a file; the codecs one for regions, and the package `writing` one for calls."""
 
 
 def defined(tree: ast.Module) -> Iterator[str]:

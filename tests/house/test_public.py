@@ -49,6 +49,7 @@ NAMES = [
     "write_multiscales_metadata",
     "write_plate",
     "write_plate_metadata",
+    "write_series",
     "write_well_metadata",
 ]
 CLASSES = ["Channel", "Plan", "Problem", "Volume", "WriteError"]

@@ -9,7 +9,8 @@ import pytest
 import zarr
 from zarr.storage import MemoryStore
 
-from daskome import add_levels, convert_metadata, validate, write_image, write_labels, write_plate
+import daskome
+from daskome import add_levels, convert_metadata, transcode, validate, write_image, write_labels, write_plate
 from daskome.inspection.describe import describe
 from daskome.inspection.stored_image import read_pyramid
 from daskome.inspection.verify import verify
@@ -201,3 +202,61 @@ def test_translations_are_left_to_the_writer() -> None:
 
     edit(store, only_scales)
     assert errors(validate(store)) == []
+
+
+# Arrays of values
+
+
+def warped(transform: dict[str, Any]) -> MemoryStore:
+    """Return an image with a transformation whose values lie in an array, and arrays that may be that."""
+    store = written()
+    link = {**transform, "input": {"name": "physical"}, "output": {"name": "turned"}}
+
+    def linked(ome: Any) -> None:
+        image = ome["multiscales"][0]
+        image |= {"coordinateSystems": [*image["coordinateSystems"], TURNED], "coordinateTransformations": [link]}
+
+    edit(store, linked)
+    group = zarr.open_group(store, mode="r+").create_group("coordinateTransformations")
+    for name, shape in (("matrix", (3, 4)), ("square", (3, 3)), ("cube", (3, 3, 3))):
+        group.create_array(name, data=np.zeros(shape))
+    axes = [{"name": "d", "type": "displacement", "discrete": True}, *space("zyx")]
+    for name, n in (("field", 3), ("short", 2)):
+        image = np.zeros((n, 4, 5, 6), "float32")
+        write_image(image, group.create_group(name), None, axes=axes, fmt="0.6", axes_units="micrometer")
+    return store
+
+
+AT = "coordinateTransformations"
+WARPS = [
+    ({"type": "affine", "path": f"{AT}/matrix"}, ""),
+    ({"type": "rotation", "path": f"{AT}/square"}, ""),
+    ({"type": "displacements", "path": f"{AT}/field"}, ""),
+    ({"type": "affine", "path": f"{AT}/square"}, "has shape (3, 3); a matrix of 3×4 is needed"),
+    ({"type": "affine", "path": f"{AT}/cube"}, "has shape (3, 3, 3)"),
+    ({"type": "affine", "path": "moon"}, "there is no zarr array"),
+    ({"type": "rotation", "path": "../elsewhere"}, "a path inside the group"),
+    ({"type": "displacements", "path": f"{AT}/short"}, "is 2 long along its displacement axis; it must be 3"),
+    ({"type": "coordinates", "path": f"{AT}/field"}, "one of them must be 'coordinate'"),
+    ({"type": "displacements", "path": f"{AT}/matrix"}, "there is no multiscale image of displacements"),
+    ({"type": "sequence", "transformations": [{"type": "affine", "path": "moon"}]}, "there is no zarr array"),
+]
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(("transform", "message"), WARPS)
+def test_arrays_that_transformations_name_are_there_and_fit(transform: dict[str, Any], message: str) -> None:
+    found = errors(validate(warped(transform)))
+    inner = "transformations/0/" if "transformations" in transform else ""
+    where = f"multiscales/0/coordinateTransformations/0/{inner}path"
+    assert [problem.where for problem in found] == ([where] if message else [])
+    assert message in "".join(problem.message for problem in found)
+
+
+def test_a_scene_is_written_anew_whole_and_opened() -> None:
+    store, new = scene(), MemoryStore()
+    transcode(store, new, storage_options={"chunks": 16})
+    assert errors(validate(new)) == []
+    assert zarr.open_group(new).attrs["ome"] == zarr.open_group(store).attrs["ome"]
+    assert list(daskome.open(new).images) == ["tiles/a", "b"]  # type: ignore[union-attr]
+    assert list(daskome.open(new).images["b"].labels) == ["bright"]  # type: ignore[union-attr]

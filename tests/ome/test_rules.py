@@ -263,7 +263,7 @@ LEFT, RIGHT = ({"type": "anatomical", "value": value} for value in ("right-to-le
 NINE = "0.9.dev1"
 TIME = {"name": "t", "type": "time", "unit": "second"}
 IDENTITY = {"type": "identity"}
-PHYSICAL = ends("physical", "physical")
+PHYSICAL = ends("grid", "physical")
 CHANNEL = "omero/channels/1"
 
 # fmt: off
@@ -427,15 +427,18 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("link: byDimension", "linked", SIX, put(f"{ALL_LEVELS}/4/type", "byDimension"), f"{ALL_LEVELS}/4/transformations", E, "is missing"),
     ("link: displacements", "linked", SIX, put(f"{ALL_LEVELS}/4/type", "displacements"), f"{ALL_LEVELS}/4/path", E, "is missing"),
     ("link: coordinates", "linked", SIX, put(f"{ALL_LEVELS}/4/type", "coordinates"), f"{ALL_LEVELS}/4/path", E, "is missing"),
-    ("link: neither", "linked", SIX, put(f"{ALL_LEVELS}/3/input/name", "world"), f"{ALL_LEVELS}/3", E, "neither input nor output is 'physical'"),
+    ("link: neither", "linked", SIX, both(*(put(f"{ALL_LEVELS}/{i}/input/name", "world") for i in (3, 4))), f"{ALL_LEVELS}/3", E, "neither input nor output is 'physical'"),
     ("link: elsewhere", "linked", SIX, add(ALL_LEVELS, {**IDENTITY, "input": {"name": "physical"}, "output": {"name": "a", "path": "nuclei"}}), f"{ALL_LEVELS}/5/output/path", E, "not a label image below"),
     ("link: labels turned", "linked", SIX, put(f"{ALL_LEVELS}/3/output/path", "labels/nuclei"), f"{ALL_LEVELS}/3/type", E, "to labels it must be one of"),
-    ("link: another ndim", "linked", SIX, both(put(f"{SYSTEMS}/3/axes", [SPACE, {**SPACE, "name": "x"}]), put(f"{ALL_LEVELS}/4", {**IDENTITY, **PHYSICAL})), f"{ALL_LEVELS}/3", E, "leads to 4 axes, but there are 2"),
+    ("link: another ndim", "linked", SIX, both(put(f"{SYSTEMS}/3/axes", [SPACE, {**SPACE, "name": "x"}]), put(f"{ALL_LEVELS}/4", {**IDENTITY, **ends("world", "physical")})), f"{ALL_LEVELS}/3", E, "leads to 4 axes, but there are 2"),
     ("link: mapAxis short", "linked", SIX, put(f"{ALL_LEVELS}/3/mapAxis", [1, 0]), f"{ALL_LEVELS}/3/mapAxis", E, "has 2 values"),
     ("link: mapAxis beyond", "linked", SIX, put(f"{ALL_LEVELS}/3/mapAxis", [0, 1, 2, 4]), f"{ALL_LEVELS}/3/mapAxis", E, "each of 0 to 3 once"),
     ("link: affine ragged", "linked", SIX, put(f"{ALL_LEVELS}/1/affine/3", [1, 0]), f"{ALL_LEVELS}/1/affine", E, "rows of 2 numbers; they must have 5"),
     ("link: affine short", "linked", SIX, put(f"{ALL_LEVELS}/1/affine", [[1, 0, 0, 0, 0]]), f"{ALL_LEVELS}/1", E, "leads to 1 axes"),
     ("link: dropped beyond", "linked", SIX, put(f"{ALL_LEVELS}/4", {"type": "projectAxis", "droppedInputs": [4], "createdOutputs": [0], **PHYSICAL}), f"{ALL_LEVELS}/4/droppedInputs", E, "names axis 4"),
+    ("link: singular", "linked", SIX, put(f"{ALL_LEVELS}/1/affine/0/0", 0), f"{ALL_LEVELS}/1/affine", W, "is singular"),
+    ("link: a circle", "linked", SIX, both(put(f"{ALL_LEVELS}/4/output/name", "grid"), put(f"{ALL_LEVELS}/4/input/name", "physical")), f"{ALL_LEVELS}/4", W, "closes a circle: 'physical' and 'grid'"),
+    ("link: to itself", "linked", SIX, put(f"{ALL_LEVELS}/4/input/name", "physical"), f"{ALL_LEVELS}/4", W, "closes a circle: 'physical' and 'physical'"),
     ("inner: stretched", "linked", SIX, put(f"{INNER}/1/transformations/0/transformation/rotation", [[1, 0], [0, 2]]), f"{INNER}/1/transformations/0/transformation/rotation", E, "orthonormal"),
     ("inner: mirrored", "linked", SIX, put(f"{INNER}/1/transformations/0/transformation/rotation", [[1, 0], [0, -1]]), f"{INNER}/1/transformations/0/transformation/rotation", E, "the determinant 1"),
     ("inner: axis made twice", "linked", SIX, put(f"{INNER}/1/transformations/1", {"inputAxes": [1, 2, 3], "outputAxes": [1, 2, 3], "transformation": {"type": "scale", "scale": [1, 1, 1]}}), f"{INNER}/1/transformations/1/outputAxes", E, "makes axis 1 again"),
@@ -450,6 +453,7 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("scene: unknown", "scene", SIX, put(f"{SCENE}/0/output/name", "moon"), f"{SCENE}/0/output/name", E, "not a coordinate system of the scene"),
     ("scene: island", "scene", SIX, add("scene/coordinateSystems", {"name": "island", "axes": [SPACE]}), "scene/coordinateSystems/1", E, "connect 'island'"),
     ("scene: images apart", "scene", SIX, put(f"{SCENE}/2/output/path", "c"), f"{SCENE}/2/input", E, "connect 'stack'"),
+    ("scene: a circle", "scene", SIX, add(SCENE, {"type": "scale", "scale": [2, 2], **across("tiles/1", "tiles/0")}), f"{SCENE}/3", W, "closes a circle: 'tiles/1' and 'tiles/0'"),
     ("scene: twice", "scene", SIX, add("scene/coordinateSystems", {"name": "world", "axes": [SPACE]}), "scene/coordinateSystems/1/name", E, "already"),
     ("scene: short", "scene", SIX, put(f"{SCENE}/0/translation", [1]), f"{SCENE}/0/translation", E, "there are 2 axes"),
     ("inner: no type", "linked", SIX, drop(f"{INNER}/0/type"), f"{INNER}/0/type", E, "is missing"),

@@ -15,6 +15,7 @@ from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.addresses import items_of, key_address, objects_of, texts_of, type_of
 from daskome.ome.rules.objects import OF_LEVELS
 from daskome.ome.rules.systems import (
+    circles,
     connected,
     either,
     from_intrinsic,
@@ -276,6 +277,7 @@ AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
         (since("0.6"), from_intrinsic),
         (since("0.6"), link_dimensions),
         (since("0.6"), connected),
+        (since("0.6"), circles),
     ),
     "dataset": ((OF_LEVELS, _ONE_SCALE), (since("0.6"), level_input)),
     "axis": ((EVERY, _unit),),
@@ -286,6 +288,7 @@ AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
         (EVERY, link_ends("the scene")),
         (EVERY, link_dimensions),
         (EVERY, scene_connected),
+        (EVERY, circles),
     ),
     "scene system": ((EVERY, _unique("coordinateSystem")), (EVERY, _oriented)),
     "link": ((EVERY, either),),

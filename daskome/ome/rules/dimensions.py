@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from daskome.model.json_values import JSONObject, is_integer, is_list, is_number, shown_value
 from daskome.model.problem import Problem
+from daskome.ome.coordinates.transforms import is_singular
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.addresses import objects_of, type_of
 from daskome.ome.rules.objects import PARAMETERS
@@ -30,9 +31,9 @@ class Step(NamedTuple):
         """Return a step for a transformation that is a part of this one."""
         return Step(transform, f"{self.where}/{key}", before, after, self.version, self.depth + 1)
 
-    def problem(self, key: str, message: str) -> Problem:
+    def problem(self, key: str, message: str, warning: bool = False) -> Problem:
         """Return a problem of a key of the transformation, or of itself for ""."""
-        return Problem(f"{self.where}/{key}".rstrip("/"), message, section=TRANSFORMS)
+        return Problem(f"{self.where}/{key}".rstrip("/"), message, warning, TRANSFORMS)
 
 
 Walk = Generator[Problem, None, int | None]
@@ -136,6 +137,8 @@ def _matrix(step: Step) -> Walk:
     wanted = len(rows[0]) if step.before is None else step.before + 1
     if lengths != {wanted}:
         yield step.problem("affine", f"has rows of {min(lengths - {wanted})} numbers; they must have {wanted}")
+    elif len(rows) == wanted - 1 and all(_is_finite(n) for row in rows for n in row) and is_singular(rows):
+        yield step.problem("affine", "is singular: it takes several points to one, so nothing leads back", True)
     return len(rows)
 
 

@@ -208,6 +208,18 @@ def _reached(start: set[End], edges: Sequence[tuple[End, End]]) -> set[End]:
     return reached
 
 
+def circles(value: JSONObject, where: str, version: Version) -> Findings:
+    """No transformation connects what is connected already, unless it leads back: there would be two ways."""
+    edges: list[tuple[End, End]] = []
+    for link in links_of(value):
+        edge = (_node(link.input), _node(link.output))
+        if edge[::-1] not in edges and edge[1] in _reached({edge[0]}, edges):
+            start, end = (shown_value(end.path or end.name) for end in (link.input, link.output))
+            message = f"closes a circle: {start} and {end} are connected without it, and readers may take either way"
+            yield Problem(key_address(where, link.where), message, True, TRANSFORMS)
+        edges.append(edge)
+
+
 def either(transformation: JSONObject, where: str, version: Version) -> Findings:
     """Transformations whose parameters have several forms have one of them."""
     most, keys = EITHER.get(type_of(transformation), (0, ()))

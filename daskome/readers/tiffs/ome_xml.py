@@ -32,6 +32,11 @@ PIXEL_ELEMENTS = {"Pixels", "TiffData", "BinData", "MetadataOnly"}
 """Elements that describe how pixels are stored."""
 
 
+def list_images(xml: str) -> list[Element]:
+    """Return the elements of all images."""
+    return ElementTree.fromstring(xml).findall("{*}Image")
+
+
 def image_of_series(xml: str, series: Sequence[Any], number: int) -> Element | None:
     """Return the element of a series; images without pixels, or whose pixels are not in the file, have no series."""
     images = [image for image in ElementTree.fromstring(xml).iterfind("{*}Image") if _has_pixels(image)]

@@ -7,7 +7,7 @@ import numpy as np
 
 from daskome.model.text import pluralize
 from daskome.readers.described import Channels, Described, Quantities, numbers
-from daskome.readers.ome_xml import describe_ome, image_of_series
+from daskome.readers.tiffs.ome_xml import describe_ome, image_of_series, list_images
 from daskome.readers.units import known_unit
 
 MICROMETERS = {"inch": 25_400.0, "cm": 10_000.0}
@@ -33,13 +33,14 @@ PLAIN = {"imagej", "mdgel", "ome", "shaped", "uniform"}
 """Kinds of files, as tifffile tells them apart, whose notes are known here, or that have none."""
 
 
-def described_series(file: Any, number: int) -> Described:
-    """Return what an open TIFF file says of one of its series, and that there are others."""
+def described_series(file: Any, number: int, whole: bool = False) -> Described:
+    """Return what an open TIFF file says of one of its series, and what else there is, unless all of it is read."""
     series = file.series[number]
     said = next(filter(None, (reader(file, number) for reader in (_ome, _imagej))), Described())
     sizes = said.sizes or _tags(series.keyframe)
-    others = tuple(_others(file, number, series))
-    return Described(sizes, said.positions, said.channels, (*others, *said.left))
+    others = [] if whole else _other_series(file, number)
+    left = () if whole and series.kind == "ome" else said.left
+    return Described(sizes, said.positions, said.channels, (*others, *_others(file, number, series), *left))
 
 
 def _ome(file: Any, number: int) -> Described | None:
@@ -47,6 +48,15 @@ def _ome(file: Any, number: int) -> Described | None:
         return None
     image = image_of_series(file.ome_metadata, file.series, number)
     return None if image is None else describe_ome(file.ome_metadata, image)
+
+
+def ome_xml_of(file: Any, number: int) -> tuple[str, int]:
+    """Return the OME-XML of an open file, and which of its images a series is; empty if it is none of them."""
+    if not file.ome_metadata or file.series[number].kind != "ome":
+        return "", 0
+    images = list_images(file.ome_metadata)
+    found = image_of_series(file.ome_metadata, file.series, number)
+    return ("", 0) if found is None else (file.ome_metadata, [one.get("ID") for one in images].index(found.get("ID")))
 
 
 def name_of_series(file: Any, number: int) -> str | None:
@@ -58,13 +68,17 @@ def name_of_series(file: Any, number: int) -> str | None:
     return name if name.lower().replace("image", "").strip(": _0123456789") else None
 
 
-def _others(file: Any, number: int, series: Any) -> Iterator[str]:
-    """Yield, in words, what a file holds besides a series, and says besides what is written."""
+def _other_series(file: Any, number: int) -> Iterator[str]:
+    """Yield, in words, that a file holds other series."""
     others = [i for i in range(len(file.series)) if i != number]
     if others:
         run = others[-1] - others[0] < len(others)
         which = f"::{others[0]}{f' to ::{others[-1]}' * (len(others) > 1)}" if run else f"all but ::{number}"
         yield f"{len(others)} other series ({which})"
+
+
+def _others(file: Any, number: int, series: Any) -> Iterator[str]:
+    """Yield, in words, what a file holds of a series besides its pixels, and says besides what is written."""
     if len(series.levels) > 1:
         yield f"{pluralize(len(series.levels) - 1, 'smaller resolution')}, made anew from the largest"
     yield from _meaning(series.keyframe)

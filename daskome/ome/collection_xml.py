@@ -1,0 +1,202 @@
+"""``METADATA.ome.xml`` of a collection of images: what a file says in OME-XML, or made from what is known.
+
+Either way its images are those that are written, in their order, with the sizes that are written, and their pixels lie
+elsewhere (``MetadataOnly``; section "bf2raw").
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from daskome.model.image import Image
+from daskome.ome.omero import Omero
+
+COLLECTION_XML = "METADATA.ome.xml"
+"""The name of the document in the group ``OME``."""
+NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation"
+LOCATION = f"{NAMESPACE} {NAMESPACE}/ome.xsd"
+PIXEL_TYPES: Mapping[str, str] = {
+    **{name: name for name in ("int8", "int16", "int32", "uint8", "uint16", "uint32")},
+    "float32": "float",
+    "float64": "double",
+    "bool": "bit",
+}
+"""What OME-XML calls dtypes; it has no others."""
+UNITS_OF_XML: Mapping[str, str] = {
+    "micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "meter": "m", "centimeter": "cm", "angstrom": "Å",
+    "picometer": "pm", "inch": "in", "foot": "ft", "second": "s", "millisecond": "ms", "microsecond": "µs",
+    "minute": "min", "hour": "h", "day": "d",
+}  # fmt: skip
+STORED_ELSEWHERE = ("BinData", "TiffData", "BinaryOnly", "MetadataOnly")
+"""Elements that say where pixels are."""
+BEFORE_PLANES = ("Channel",)
+"""What stands before ``MetadataOnly`` in the schema."""
+OF_STORAGE = ("BigEndian", "Interleaved")
+"""Attributes that say how pixels were stored."""
+
+
+class DescribedImage(NamedTuple):
+    """An image as it is written, and its channels, if they are known."""
+
+    image: Image
+    omero: Omero | None
+
+
+def lacks_pixel_type(images: Sequence[DescribedImage]) -> list[str]:
+    """Return the dtypes of images that OME-XML does not have."""
+    return sorted({one.image.dtype for one in images} - set(PIXEL_TYPES))
+
+
+def collection_xml(images: Sequence[DescribedImage]) -> str:
+    """Return OME-XML that says what is known of images.
+
+    Parameters
+    ----------
+    images : sequence of DescribedImage
+        Of dtypes that it has (`lacks_pixel_type`).
+
+    Examples
+    --------
+    >>> from daskome.model.axes import parse_axes
+    >>> image = Image((2, 3), "uint8", parse_axes("yx", 2, "um"), (0.5, 0.5), (0.0, 0.0), "cells")
+    >>> print(collection_xml([DescribedImage(image, None)]))  # doctest: +ELLIPSIS
+    <?xml version="1.0" encoding="UTF-8"?>
+    <OME ...>
+      <Image ID="Image:0" Name="cells">
+        <Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="3" SizeY="2" SizeZ="1" SizeC="1" SizeT="1" ...>
+          <Channel ID="Channel:0:0" SamplesPerPixel="1" />
+          <MetadataOnly />
+        </Pixels>
+      </Image>
+    </OME>
+    """
+    root = Element("OME", {"xmlns": NAMESPACE, SCHEMA: LOCATION})
+    for i, (image, omero) in enumerate(images):
+        element = SubElement(root, "Image", {"ID": f"Image:{i}", "Name": image.name})
+        pixels = SubElement(element, "Pixels", {"ID": f"Pixels:{i}", **_sizes(image), **_physical(image)})
+        for c in range(int(_sizes(image)["SizeC"])):
+            SubElement(pixels, "Channel", {"ID": f"Channel:{i}:{c}", **_channel(omero, c)})
+        SubElement(pixels, "MetadataOnly")
+    ElementTree.indent(root)
+    return _as_text(root)
+
+
+def metadata_only(xml: str, numbers: Sequence[int], images: Sequence[DescribedImage]) -> str:
+    """Return the OME-XML of a file for a collection of its images: all that it says, but where pixels are.
+
+    Parameters
+    ----------
+    xml : str
+    numbers : sequence of int
+        For each image of the collection, which of the ``Image`` elements is of it. Others are left out.
+    images : sequence of DescribedImage
+        As they are written.
+    """
+    root = ElementTree.fromstring(xml)
+    namespace = root.tag.rpartition("}")[0].lstrip("{")
+    own = f"{{{namespace}}}" if namespace else ""
+    elements = root.findall(f"{own}Image")
+    kept = [elements[number] for number in numbers]
+    first = list(root).index(elements[0])
+    gone = {one.get("ID") for one in elements if one not in kept}
+    for one in elements:
+        root.remove(one)
+    for element, described in zip(kept, images, strict=True):
+        _place_elsewhere(element, own, described.image)
+    root[first:first] = kept
+    for parent in list(root.iter()):
+        for child in [c for c in parent if c.tag == f"{own}ImageRef" and c.get("ID") in gone]:
+            parent.remove(child)
+    return _as_text(_in_namespace(root, namespace))
+
+
+def images_in(xml: str) -> int:
+    """Return how many images OME-XML describes.
+
+    Raises
+    ------
+    ValueError
+        If it is no OME-XML.
+    """
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"cannot be read as XML: {error}") from error
+    if root.tag.rpartition("}")[2] != "OME":
+        raise ValueError(f"is {root.tag.rpartition('}')[2]!r}, not OME-XML")
+    return len(root.findall("{*}Image"))
+
+
+def places_pixels(xml: str) -> list[str]:
+    """Return the elements of OME-XML that say that pixels lie in it, or in files: a collection has none of them."""
+    tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(xml).iter()}
+    return [tag for tag in STORED_ELSEWHERE if tag in tags and tag != "MetadataOnly"]
+
+
+# ---- what is known of an image
+
+
+def _sizes(image: Image) -> dict[str, str]:
+    """Return how its pixels are written: in the order of OME-Zarr, the last axis first."""
+    lengths = {axis.name: n for axis, n in zip(image.axes, image.shape, strict=True)}
+    sizes = {f"Size{name.upper()}": str(lengths.get(name, 1)) for name in "xyzct"}
+    return {"DimensionOrder": "XYZCT", "Type": PIXEL_TYPES[image.dtype], **sizes}
+
+
+def _physical(image: Image) -> dict[str, str]:
+    """Return the sizes of voxels that have a unit which OME-XML has."""
+    known: dict[str, str] = {}
+    for axis, size in zip(image.axes, image.scale, strict=True):
+        unit = UNITS_OF_XML.get(axis.unit or "")
+        key = {"t": "TimeIncrement", **{name: f"PhysicalSize{name.upper()}" for name in "xyz"}}.get(axis.name)
+        if unit and key:
+            known |= {key: repr(float(size)), f"{key}Unit": unit}
+    return known
+
+
+def _channel(omero: Omero | None, number: int) -> dict[str, str]:
+    """Return what is known of a channel; a colour is RGBA as a signed number."""
+    channels = (omero.channels if omero else None) or ()
+    one = channels[number] if number < len(channels) else None
+    said = {"Name": one.label} if one and one.label else {}
+    if one and one.color:
+        rgba = int(f"{one.color}FF", 16)
+        said["Color"] = str(rgba - 2**32 if rgba >= 2**31 else rgba)
+    return {**said, "SamplesPerPixel": "1"}
+
+
+def _place_elsewhere(element: Element, own: str, image: Image) -> None:
+    """Change the element of an image: its sizes are those that are written, and its pixels lie elsewhere."""
+    pixels = element.find(f"{own}Pixels")
+    assert pixels is not None
+    for child in [child for child in pixels if child.tag.rpartition("}")[2] in STORED_ELSEWHERE]:
+        pixels.remove(child)
+    for key in OF_STORAGE:
+        pixels.attrib.pop(key, None)
+    pixels.attrib.update(_sizes(image))
+    n_before = sum(child.tag.rpartition("}")[2] in BEFORE_PLANES for child in pixels)
+    pixels.insert(n_before, Element(f"{own}MetadataOnly"))
+
+
+def _in_namespace(root: Element, namespace: str) -> Element:
+    """Return a tree whose elements of a namespace need no prefix; those of none say so."""
+    for element, parent in list(_with_parents(root)):
+        if namespace and element.tag.startswith(f"{{{namespace}}}"):
+            element.tag = element.tag.rpartition("}")[2]
+        elif namespace and not element.tag.startswith("{") and (parent is None or parent.get("xmlns") != ""):
+            element.set("xmlns", "")
+    if namespace:
+        root.set("xmlns", namespace)
+    return root
+
+
+def _with_parents(root: Element) -> Iterator[tuple[Element, Element | None]]:
+    yield root, None
+    for parent in root.iter():
+        yield from ((child, parent) for child in parent if isinstance(child.tag, str))
+
+
+def _as_text(root: Element) -> str:
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode")

@@ -1,0 +1,342 @@
+"""Coordinate systems besides that of the levels: as a caller gives them, or a file knows them (0.6).
+
+They come in two forms: a dict from names to what leads there, or lists as the specification has them. Both become
+`Systems`, which are checked with the rest of the metadata.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from daskome.model.axes import Axis, parse_axes, reject_unknown, typed
+from daskome.model.image import Image
+from daskome.model.json_values import MALFORMED, JSONDict, to_plain_json
+from daskome.model.types import SystemsLike, TransformationsLike
+from daskome.model.voxel_system import VoxelSystem
+from daskome.ome.coordinates.transforms import Matrix, is_closed, is_singular, matrix_of, placing, simplest
+from daskome.ome.metadata import (
+    DEFAULT_SYSTEM,
+    ONE_SYSTEM,
+    TRANSFORMS,
+    CoordinateSystem,
+    Multiscale,
+    PlacedDataset,
+    Systems,
+)
+from daskome.ome.rules.systems import Link, circles, link_dimensions, links_of
+from daskome.ome.versions import Version
+
+OF_SYSTEMS = "(section 'coordinateSystems')"
+USUAL = (DEFAULT_SYSTEM, "intrinsic")
+"""What the specification calls the system of the levels in its examples."""
+WITH_AXES = ("axes", "transformation")
+"""Keys of a system that has axes of its own."""
+
+
+def parse_systems(
+    systems: SystemsLike | None, transformations: TransformationsLike | None, axes: Sequence[Axis], version: Version
+) -> Systems:
+    """Return the coordinate systems that a caller gives to an image with these axes.
+
+    Parameters
+    ----------
+    systems, transformations
+        As in `daskome.write_image`: ``coordinate_systems`` and ``coordinate_transformations``.
+    axes : sequence of Axis
+        Of the image.
+    version : Version
+        Of OME-Zarr, one that has such systems.
+
+    Raises
+    ------
+    ValueError
+        If they have another form, a matrix does not fit the axes or cannot be inverted, or two ways lead to one system.
+
+    Examples
+    --------
+    >>> from daskome.ome.versions import VERSIONS
+    >>> stage = {"stage": [[1, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 0]]}
+    >>> parse_systems(stage, None, parse_axes("zyx", 3), VERSIONS["0.6"]).links[0]["output"]
+    {'name': 'stage'}
+    """
+    parsed = _parsed(systems, transformations, axes)
+    every = (CoordinateSystem(parsed.intrinsic, tuple(axes)), *parsed.others)
+    sizes = [{"name": system.name, "axes": [axis.name for axis in system.axes]} for system in every]
+    stored = {"coordinateSystems": sizes, TRANSFORMS: parsed.links}
+    # What is wrong beyond doubt is found with the rest of the metadata; here, what a reader could live with.
+    checks = (circles, link_dimensions)
+    doubtful = [problem for check in checks for problem in check(stored, "", version) if problem.warning]
+    if doubtful:
+        raise ValueError("\n".join(map(str, doubtful)))
+    return parsed
+
+
+def _parsed(systems: SystemsLike | None, transformations: TransformationsLike | None, axes: Sequence[Axis]) -> Systems:
+    if isinstance(systems, Mapping):
+        if transformations is not None:
+            raise ValueError(
+                f"coordinate_systems is a dict, which says what leads to each; leave coordinate_transformations out"
+                f" {OF_SYSTEMS}"
+            )
+        pairs = [_named(name, value, axes) for name, value in systems.items()]
+        return Systems(tuple(system for system, _ in pairs), tuple(link for _, link in pairs))
+    if not _are_objects(systems or ()) or not _are_objects(transformations or ()):
+        raise ValueError(
+            "coordinate_systems and coordinate_transformations must be lists of dicts, as the specification has them,"
+            f" or the first a dict from names to matrices or transformations {OF_SYSTEMS}"
+        )
+    return _listed(list(systems or ()), list(transformations or ()), axes)
+
+
+def _are_objects(value: Any) -> bool:
+    return not isinstance(value, str) and isinstance(value, Iterable) and all(isinstance(i, Mapping) for i in value)
+
+
+def with_more_systems(systems: Systems, more: Systems) -> Systems:
+    """Return systems and others, without those that have the name of one of the first."""
+    known = {systems.intrinsic, *(system.name for system in systems.others)}
+    new = tuple(system for system in more.others if system.name not in known)
+    names = {system.name for system in new}
+    links = [_from(systems.intrinsic, more.intrinsic, link) for link in more.links if names & _ends(link)]
+    return replace(systems, others=(*systems.others, *new), links=(*systems.links, *links))
+
+
+# ---- as a dict
+
+
+def _named(name: Any, value: Any, axes: Sequence[Axis]) -> tuple[CoordinateSystem, JSONDict]:
+    """Return a system by its name and what leads to it from the system of the levels."""
+    if not isinstance(name, str) or not name or name == DEFAULT_SYSTEM:
+        why = "that of the levels" if name == DEFAULT_SYSTEM else "not a name"
+        raise ValueError(
+            f"coordinate_systems: {name!r} is {why}; give others, as in {{'scanner': matrix}} {OF_SYSTEMS}"
+        )
+    where, own, transform = f"coordinate_systems[{name!r}]", tuple(axes), value
+    if isinstance(value, Mapping) and "type" not in value:
+        reject_unknown(value, WITH_AXES, f"key of {where}")
+        transform = value.get("transformation", {"type": "identity"})
+        own = _axes(value["axes"]) if "axes" in value else own
+    spelt = transform if isinstance(transform, Mapping) else _affine(transform, axes, where)
+    return CoordinateSystem(name, own), _linked(to_plain_json(spelt, where), DEFAULT_SYSTEM, name)
+
+
+def _axes(given: Any) -> tuple[Axis, ...]:
+    listed = list(given)
+    return parse_axes(listed, len(listed))
+
+
+def _linked(transform: JSONDict, start: str, end: str) -> JSONDict:
+    return {**transform, "input": {"name": start}, "output": {"name": end}}
+
+
+def _affine(value: Any, axes: Sequence[Axis], where: str) -> JSONDict:
+    """Return a matrix as a transformation; one for the axes of space leaves the others as they are."""
+    n, n_space = len(axes), sum(axis.spatial for axis in axes)
+    rows = _rows(value, where)
+    if rows.shape[1] - 1 not in (n, n_space) or rows.shape[0] != rows.shape[1] - 1:
+        wanted = " or ".join(f"{k} rows of {k + 1} numbers" for k in dict.fromkeys((n, n_space)))
+        raise ValueError(
+            f"{where} has {rows.shape[0]} rows of {rows.shape[1]} numbers; an affine matrix has {wanted} for axes"
+            f" {''.join(axis.name for axis in axes)!r}, and may have a last row of zeros and a one (section 'affine')"
+        )
+    if is_singular(rows.tolist()):
+        raise ValueError(f"{where} is singular: it takes several points to one; give a matrix that can be inverted")
+    return {"type": "affine", "affine": _in_all_axes(rows, axes)[:-1].tolist()}
+
+
+def _rows(value: Any, where: str) -> Matrix:
+    """Return the rows of a matrix, without the last one of zeros and a one."""
+    try:
+        matrix = np.array(value, float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where} is neither a matrix nor a transformation with a type: {error}") from error
+    if matrix.ndim != 2 or not matrix.size or not np.isfinite(matrix).all():
+        raise ValueError(f"{where} must be a matrix of finite numbers, or a transformation with a type")
+    homogeneous = matrix.shape[0] == matrix.shape[1] and (matrix[-1] == np.eye(len(matrix))[-1]).all()
+    return matrix[:-1] if homogeneous else matrix
+
+
+def _in_all_axes(rows: Matrix, axes: Sequence[Axis]) -> Matrix:
+    """Return the rows of a matrix of some axes, all or those of space, as one of all that keeps the others."""
+    some = [i for i, axis in enumerate(axes) if axis.spatial or len(rows) == len(axes)]
+    matrix = np.eye(len(axes) + 1)
+    matrix[np.ix_(some, [*some, len(axes)])] = rows
+    return matrix
+
+
+# ---- as lists
+
+
+def _listed(systems: list[Any], links: list[Any], axes: Sequence[Axis]) -> Systems:
+    """Return systems as the specification lists them; the one of the levels may be among them, under any name."""
+    plain_systems = [to_plain_json(one, f"coordinate_systems[{i}]") for i, one in enumerate(systems)]
+    plain_links = [to_plain_json(one, f"coordinate_transformations[{i}]") for i, one in enumerate(links)]
+    for i, one in enumerate(plain_systems):
+        if not one.get("name") or not isinstance(one["name"], str) or not isinstance(one.get("axes"), list):
+            raise ValueError(f"coordinate_systems[{i}] must have a name and a list of axes {OF_SYSTEMS}")
+    parsed = [CoordinateSystem(s["name"], _axes(s["axes"]), _rest(s)) for s in plain_systems]
+    own = _intrinsic_of(parsed, plain_links, axes)
+    if own is not None and own.axes != tuple(axes):
+        given, taken = (", ".join(map(str, _said(one))) for one in (own.axes, axes))
+        raise ValueError(
+            f"coordinate system {own.name!r} is that of the levels and has axes {given}, but the image has {taken};"
+            f" give these as axes and axes_units {OF_SYSTEMS}"
+        )
+    others = tuple(system for system in parsed if own is None or system.name != own.name)
+    return Systems(others, tuple(plain_links), DEFAULT_SYSTEM if own is None else own.name)
+
+
+def _rest(stored: Mapping[str, Any]) -> JSONDict:
+    return {key: value for key, value in stored.items() if key not in ("name", "axes")}
+
+
+def _said(axes: Sequence[Axis]) -> list[str]:
+    return [" ".join(filter(None, (axis.name, axis.type, axis.unit))) for axis in axes]
+
+
+def _intrinsic_of(
+    systems: Sequence[CoordinateSystem], links: Sequence[JSONDict], axes: Sequence[Axis]
+) -> CoordinateSystem | None:
+    """Return which of the listed systems is that of the levels; None if it is not listed.
+
+    It has the axes of the image and is an end of every link. Of several, it is one with a usual name, or the first.
+    """
+    ends, named = [_ends(link) for link in links], [axis.name for axis in axes]
+    if any(DEFAULT_SYSTEM in one for one in ends):
+        return next((system for system in systems if system.name == DEFAULT_SYSTEM), None)
+    shared = [s for s in systems if all(s.name in one for one in ends) and [a.name for a in s.axes] == named]
+    usual = [system for system in shared if system.name in USUAL]
+    return next(iter([*usual, *shared]), None) if links or usual else None
+
+
+def _ends(link: Mapping[str, Any]) -> set[str]:
+    ends = (link.get(side) for side in ("input", "output"))
+    return {str(end.get("name")) for end in ends if isinstance(end, Mapping) and not end.get("path")}
+
+
+def _from(new: str, old: str, link: JSONDict) -> JSONDict:
+    """Return a link whose end in the system of the levels has that system's new name."""
+    sides = {side: link[side] for side in ("input", "output")}
+    return {**link, **{side: {"name": new} if end.get("name") == old else end for side, end in sides.items()}}
+
+
+# ---- of files
+
+
+def fits_voxels(system: VoxelSystem, axes: Sequence[Axis]) -> bool:
+    """Whether a system of a file can be one of an image with these axes: it is of the same axes of space."""
+    space = [axis.name for axis in axes if axis.spatial]
+    return len(system.axes) == len(space) and sorted(system.inputs) == sorted(space)
+
+
+def systems_of_voxels(systems: Sequence[VoxelSystem], image: Image) -> Systems:
+    """Return the systems that a file knows, connected to that of the levels; all of them fit its axes."""
+    pairs = [_of_voxels(system, image) for system in systems]
+    return Systems(tuple(system for system, _ in pairs), tuple(link for _, link in pairs))
+
+
+def _of_voxels(system: VoxelSystem, image: Image) -> tuple[CoordinateSystem, JSONDict]:
+    space = [axis.name for axis in image.axes if axis.spatial]
+    columns = [*(system.inputs.index(name) for name in space), len(space)]
+    to_system = _in_all_axes(np.array(system.matrix, float)[:, columns], image.axes)
+    others = [not axis.spatial for axis in image.axes]
+    to_levels = placing(np.where(others, 1.0, image.scale).tolist(), np.where(others, 0.0, image.translation).tolist())
+    own = iter(system.axes)
+    axes = tuple(next(own) if axis.spatial else axis for axis in image.axes)
+    link = simplest(to_system @ np.linalg.inv(to_levels))
+    return CoordinateSystem(system.name, axes), _linked(link, DEFAULT_SYSTEM, system.name)
+
+
+def voxel_systems_of(image: Multiscale, level: PlacedDataset) -> tuple[VoxelSystem, ...]:
+    """Return the systems of a stored image that another of the same voxels could have: affine, and of space alone."""
+    links = [
+        link for link in links_of(image.rest) if link.input.here and link.output.here and is_closed(link.transform)
+    ]
+    found = [_of_space(image, link, placing(level.scale, level.translation)) for link in links]
+    return tuple({system.name: system for system in found if system is not None}.values())
+
+
+def _of_space(image: Multiscale, link: Link, to_levels: Matrix) -> VoxelSystem | None:
+    """Return a system by its matrix from voxels; None if it is not connected to the levels, or not so simple."""
+    ends, n = [link.input.name, link.output.name], len(image.axes)
+    other = next((s for s in image.systems if s.name in ends and s is not image.system), None)
+    if other is None or image.system.name not in ends or len(other.axes) != n or other.rest:
+        return None
+    matrix = _square(link.transform, n)
+    if matrix is None or is_singular(matrix[:-1].tolist()):
+        return None
+    matrix = np.linalg.inv(matrix) if ends[1] == image.system.name else matrix
+    space = [i for i, axis in enumerate(image.axes) if axis.spatial]
+    rest = [i for i in range(n) if i not in space]
+    alike = [axis.spatial for axis in typed(other.axes)] == [axis.spatial for axis in image.axes]
+    if not alike or _mixed(matrix, space, rest):
+        return None
+    rows = (matrix @ to_levels)[np.ix_(space, [*space, n])]
+    names, axes = (tuple(image.axes[i].name for i in space), tuple(other.axes[i] for i in space))
+    note = f"coordinate system {other.name!r}, and the transformation to it"
+    return VoxelSystem(other.name, axes, names, tuple(map(tuple, rows.tolist())), note)
+
+
+def _square(transform: Mapping[str, Any], n: int) -> Matrix | None:
+    """Return the matrix of a stored transformation between systems of n axes; None if it does not fit them."""
+    try:
+        matrix = matrix_of(transform, n)
+    except MALFORMED:
+        return None
+    return matrix if matrix.shape == (n + 1, n + 1) and np.isfinite(matrix).all() else None
+
+
+def _mixed(matrix: Matrix, some: list[int], rest: list[int]) -> bool:
+    """Whether a matrix does anything to some axes that depends on the rest, or anything at all to the rest."""
+    apart = matrix[np.ix_(rest, [*some, len(matrix) - 1])].any() or matrix[np.ix_(some, rest)].any()
+    return bool(apart) or not np.array_equal(matrix[np.ix_(rest, rest)], np.eye(len(rest)))
+
+
+# ---- of labels
+
+
+def systems_like(image: Multiscale, axes: Sequence[Axis]) -> Systems:
+    """Return the systems of an image for labels of it, which may lack some of its axes.
+
+    What cannot be said without those, or leads to arrays of the image, is of the image alone.
+    """
+    names, kept = [axis.name for axis in image.system.axes], [axis.name for axis in axes]
+    if [name for name in names if name in kept] != kept:
+        return ONE_SYSTEM
+    links = [link for link in links_of(image.rest) if link.input.here and link.output.here]
+    pairs = [_like(image, link, [names.index(name) for name in kept]) for link in links]
+    found = [pair for pair in pairs if pair is not None]
+    return Systems(tuple(system for system, _ in found), tuple(link for _, link in found))
+
+
+def _like(image: Multiscale, link: Link, positions: list[int]) -> tuple[CoordinateSystem, JSONDict] | None:
+    """Return a system and the link to it, for labels with some of the axes of their image."""
+    ends = [link.input.name, link.output.name]
+    system = next((s for s in image.systems if s.name in ends and s is not image.system), None)
+    if system is None or image.system.name not in ends:
+        return None
+    forward = ends[0] == image.system.name
+    plain = {key: value for key, value in link.transform.items() if key not in ("input", "output")}
+    start, end = (DEFAULT_SYSTEM, system.name) if forward else (system.name, DEFAULT_SYSTEM)
+    if not is_closed(plain):
+        return None
+    if len(positions) == len(image.system.axes):
+        return system, _linked(plain, start, end)
+    return _with_fewer_axes(image, system, plain, positions, (start, end))
+
+
+def _with_fewer_axes(
+    image: Multiscale, system: CoordinateSystem, transform: JSONDict, positions: list[int], ends: tuple[str, str]
+) -> tuple[CoordinateSystem, JSONDict] | None:
+    """Return a system without the axes that labels lack, if the transformation leaves these as they are."""
+    n, rest = len(image.system.axes), [i for i in range(len(image.system.axes)) if i not in positions]
+    if len(system.axes) != n:
+        return None
+    matrix = _square(transform, n)
+    if matrix is None or _mixed(matrix, positions, rest):
+        return None
+    chosen = matrix[np.ix_([*positions, n], [*positions, n])]
+    axes = tuple(system.axes[i] for i in positions)
+    return CoordinateSystem(system.name, axes, system.rest), _linked(simplest(chosen), *ends)

@@ -1,0 +1,216 @@
+"""Several images as one collection: a bioformats2raw layout, with its list of series and its OME-XML, as one plan."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dask.delayed import Delayed
+from zarr.storage import StorePath
+
+from daskome.calls.signatures import as_lists
+from daskome.execution.write import Write
+from daskome.inspection.hierarchy import OME
+from daskome.model.source import Source
+from daskome.model.types import (
+    AxesLike,
+    Compute,
+    FileSystemOptions,
+    FormatLike,
+    GroupLike,
+    MethodLike,
+    Nbytes,
+    PathLike,
+    PerAxis,
+    ScaleFactors,
+    SeriesLike,
+    ShowProgress,
+    StorageOptions,
+    UnitsLike,
+)
+from daskome.ome.checked import checked
+from daskome.ome.collection_xml import COLLECTION_XML, DescribedImage, collection_xml, lacks_pixel_type, metadata_only
+from daskome.ome.detect import ome_keys
+from daskome.ome.metadata import Metadata
+from daskome.ome.versions import Version
+from daskome.planning.build import together
+from daskome.planning.plan import Group, Plan
+from daskome.planning.work import PlanOptions
+from daskome.readers import read_series
+from daskome.sources.adapt import as_source
+from daskome.stores.groups import UNFINISHED_KEY, read_attributes
+from daskome.stores.location import locate
+from daskome.stores.remembered import looked_at
+from daskome.writing.carry_out import carry_out
+from daskome.writing.description import ImageOptions, Planned, image_options, warn_together
+from daskome.writing.options import Arguments, check_bool
+from daskome.writing.target import plan_call
+
+LAYOUT_NUMBER = 3
+"""The value of ``bioformats2raw.layout``."""
+
+
+def write_series(
+    series: SeriesLike,
+    group: GroupLike | None,
+    scale_factors: ScaleFactors = "auto",
+    method: MethodLike | None = None,
+    *,
+    fmt: FormatLike | None = None,
+    axes: AxesLike | None = None,
+    scale: PerAxis | None = None,
+    translation: PerAxis | None = None,
+    axes_units: UnitsLike | None = None,
+    storage_options: StorageOptions = None,
+    level_paths: str | None = None,
+    in_options: FileSystemOptions | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
+    staging: bool = False,
+    check_source: bool = False,
+    in_flight: int | None = None,
+    temporary: PathLike | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    take_over: bool = False,
+    retries: int = 2,
+    progress: ShowProgress = None,
+    compute: Compute = True,
+    dry_run: bool = False,
+) -> Plan | Delayed:
+    """Write several images, such as all of a file, as one collection: a bioformats2raw layout.
+
+    The images are the groups ``0``, ``1``, … in their order, which ``OME`` lists; ``OME/METADATA.ome.xml`` holds what
+    the file says in OME-XML, with the sizes that are written, or what is known of the images if it says nothing so. It
+    is one plan, so it resumes, keeps within memory, and runs on clusters and in parts like every other.
+
+    Parameters
+    ----------
+    series : str, path, or sequence of str, path or array-like
+        A file, all of whose images are written: the series of a TIFF, the datasets of an HDF5 file, the scenes of what
+        bioio reads. Or images, and files with images, in the order of the collection.
+    group : str, path, zarr.Group or zarr store, or None
+        A new place; None if it is a dry run for a place that is not known yet.
+    scale_factors, method, fmt, axes, scale, translation, axes_units, storage_options, level_paths
+        As in `daskome.write_image`, for every image.
+    in_options, fs_options : dict, optional
+        For the file systems of the URLs of images, and of the target's. They are never stored.
+    memory, staging, check_source, in_flight, temporary, take_over, retries, progress, compute
+        As in `daskome.write_image`.
+    overwrite : bool
+        Begin anew what was begun and not finished; a collection that is finished is not replaced.
+    resume : bool
+        Continue what was interrupted; begin where nothing was begun.
+    dry_run : bool
+        Write nothing; return the plan.
+
+    Returns
+    -------
+    Plan or dask.delayed.Delayed
+        As `daskome.write_image` returns it.
+
+    Raises
+    ------
+    ValueError, TypeError, WriteError
+        As `daskome.write_image` and `daskome.read`, and if there is no image.
+    FileExistsError
+        If there is an image, a plate or a collection at the target.
+
+    Examples
+    --------
+    >>> import daskome, numpy as np, zarr
+    >>> store = zarr.storage.MemoryStore()
+    >>> plan = daskome.write_series([np.zeros((64, 64), "uint8"), np.ones((9, 32, 32), "uint16")], store, [2])
+    >>> zarr.open_group(store, path="OME", mode="r").attrs["ome"]["series"]
+    ['0', '1']
+    >>> list(daskome.open(store).images)
+    ['0', '1']
+    """
+    arguments = {name: value if name in ("series", "group") else as_lists(value) for name, value in locals().items()}
+    check_bool("dry_run", dry_run)
+    if group is None and not dry_run:
+        raise ValueError("without a target there is nothing to write; give one, or dry_run=True")
+    if dry_run or group is None:
+        return planned_collection(arguments)
+    place = looked_at(locate(group, fs_options))
+    plan, sources = plan_call(_planned_series, arguments, place)
+    return carry_out(plan, sources, place, arguments)
+
+
+def planned_collection(arguments: Arguments) -> Plan:
+    """Return the plan of a collection; with a target, check that it can be written there."""
+    group = arguments["group"]
+    place = None if group is None else looked_at(locate(group, arguments["fs_options"]))
+    plan, sources = plan_call(_planned_series, arguments, place)
+    if place is not None:
+        Write(plan, sources, place, arguments["overwrite"]).checked()
+    return plan
+
+
+def _planned_series(
+    arguments: Arguments, store_path: StorePath | None, version: Version, options: PlanOptions
+) -> Planned:
+    """Return the plan of a collection, and the images that it reads."""
+    sources = _sources(arguments["series"], arguments["in_options"])
+    if store_path is not None and not arguments.get("resume"):
+        _check_new(store_path)
+    image, options = image_options({**arguments, "name": None}), replace(options, images=len(sources))
+    planned = [image.plan(source, version, options) for source in sources]
+    parts = [(str(i), _named_series(plan, i)) for i, (plan, _) in enumerate(planned)]
+    return together(parts, _around(parts, sources, image, version), keeper=""), [read for _, read in planned]
+
+
+def _sources(series: SeriesLike, in_options: FileSystemOptions | None) -> list[Source]:
+    """Return all images, of which files may hold several."""
+    given = [series] if isinstance(series, str | os.PathLike) else list(series)
+    found: list[Source] = []
+    for one in given:
+        found += read_series(one, in_options) if isinstance(one, str | os.PathLike) else [as_source(one)]
+    if not found:
+        raise ValueError("a collection needs an image at least; give a file, or a list of images")
+    return found
+
+
+def _check_new(store_path: StorePath) -> None:
+    """Raise a FileExistsError for a target that holds something; what was begun there is looked at with its images."""
+    attributes = read_attributes(store_path) or {}
+    there = ome_keys(attributes)
+    if there and UNFINISHED_KEY not in attributes:
+        raise FileExistsError(f"{store_path} holds {', '.join(there)}; a collection is written to a new path")
+
+
+def _named_series(plan: Plan, number: int) -> Plan:
+    """Return the plan of an image that is named by its number if it has no name."""
+    group, *others = plan.groups
+    multiscales = tuple(m if m.name != "image" else replace(m, name=str(number)) for m in group.metadata.multiscales)
+    return replace(plan, groups=(replace(group, metadata=replace(group.metadata, multiscales=multiscales)), *others))
+
+
+def _around(
+    parts: Sequence[tuple[str, Plan]], sources: Sequence[Source], options: ImageOptions, version: Version
+) -> list[Group]:
+    """Return the group that lists the images, and the one that all lie in."""
+    listed = checked(version, Metadata(series=tuple(path for path, _ in parts)))
+    top = checked(version, Metadata(layout=LAYOUT_NUMBER))
+    return [Group(OME, listed, documents=_documents_of(parts, sources, options)), Group("", top)]
+
+
+def _documents_of(
+    parts: Sequence[tuple[str, Plan]], sources: Sequence[Source], options: ImageOptions
+) -> Mapping[str, str]:
+    """Return the OME-XML of a collection: that of the file that all images are of, or made from what is known."""
+    images = [_described_image(plan, source, options) for (_, plan), source in zip(parts, sources, strict=True)]
+    lacking = lacks_pixel_type(images)
+    if lacking:
+        warn_together([(f"{OME}/{COLLECTION_XML}", f"not written: OME-XML has no pixels of {', '.join(lacking)}")])
+        return {}
+    own = {source.ome_xml for source in sources}
+    if len(own) == 1 and "" not in own:
+        return {COLLECTION_XML: metadata_only(own.pop(), [source.ome_image for source in sources], images)}
+    return {COLLECTION_XML: collection_xml(images)}
+
+
+def _described_image(plan: Plan, source: Source, options: ImageOptions) -> DescribedImage:
+    metadata: Any = plan.groups[0].metadata
+    image = options.image(source)
+    return DescribedImage(replace(image, name=metadata.multiscales[0].name or image.name), metadata.omero)

@@ -1,0 +1,260 @@
+"""Coordinate systems of the caller's and of files: positions in them are those of others, and mistakes cost nothing."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, strategies as st
+from zarr.storage import MemoryStore
+
+import daskome
+from daskome.model.problem import errors
+from tests.strategies import law
+
+IMAGE = np.random.default_rng(0).integers(0, 99, (6, 7, 8)).astype("int16")
+SIZES = st.lists(st.floats(0.2, 5), min_size=3, max_size=3)
+SHIFT = st.lists(st.floats(-99, 99), min_size=3, max_size=3)
+YX = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+PLANE = np.zeros((16, 16), "uint8")
+
+
+def multiscale(store: Any, path: str = "") -> Any:
+    return zarr.open_group(store, path=path, mode="r").attrs["ome"]["multiscales"][0]
+
+
+def applied(transform: dict[str, Any], point: Any) -> Any:
+    """Apply a transformation of ours as it is stored, with ome-zarr-models where it is there."""
+    if sys.version_info < (3, 12):
+        pytest.skip("ome-zarr-models needs Python 3.12")
+    from ome_zarr_models.v06.coordinate_transforms import AnyTransform
+    from pydantic import TypeAdapter
+
+    ends = {"input": {"name": "a"}, "output": {"name": "b"}}
+    return TypeAdapter(AnyTransform).validate_python({**transform, **ends}).transform_point(point)
+
+
+def affines() -> st.SearchStrategy[Any]:
+    """Return a strategy for affines of any direction, oblique, mirrored and sheared, that can be undone."""
+    angles = st.lists(st.floats(-3, 3), min_size=3, max_size=3)
+
+    def affine(angles: list[float], sizes: list[float], shift: list[float], mirrored: bool, shear: float) -> Any:
+        turned = nibabel.eulerangles.euler2mat(*angles) @ np.diag([sizes[0] * (-1 if mirrored else 1), *sizes[1:]])
+        return nibabel.affines.from_matvec(turned @ np.array([[1, shear, 0], [0, 1, 0], [0, 0, 1]]), shift)
+
+    return st.builds(affine, angles, SIZES, SHIFT, st.booleans(), st.sampled_from([0.0, 0.0, 0.5]))
+
+
+def saved(path: Path, affine: Any, codes: tuple[int, int] = (1, 0), other: Any = None, image: Any = IMAGE) -> Path:
+    nifti = nibabel.Nifti1Image(image.T, None)
+    nifti.set_sform(affine, codes[0])
+    nifti.set_qform(other, codes[1])
+    nifti.header.set_xyzt_units("mm", "sec")
+    nibabel.save(nifti, path)
+    return path
+
+
+@law(24)
+@given(affine=affines(), series=st.booleans(), scale=st.sampled_from([None, {"x": 3.0}]))
+def test_voxels_lie_where_nibabel_says(
+    tmp_path_factory: pytest.TempPathFactory, affine: Any, series: bool, scale: Any
+) -> None:
+    """From the file to the stored document, whose transformations another program applies; every level follows."""
+    image = np.stack([IMAGE, IMAGE]) if series else IMAGE
+    path = saved(tmp_path_factory.mktemp("nifti") / "a.nii", affine, image=image)
+    store = MemoryStore()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*not written: position", UserWarning)
+        daskome.write_image(daskome.read(path), store, [2], fmt="0.6", scale=scale)
+    assert errors(daskome.validate(store)) == []
+    stored, affine = multiscale(store), nibabel.load(path).affine
+    (link,) = stored["coordinateTransformations"]
+    assert (link["input"], link["output"]) == ({"name": "physical"}, {"name": "scanner"})
+    for dataset, factor in zip(stored["datasets"], (1, 2), strict=True):
+        for index in ((0, 0, 0), (2, 1, 3)):
+            voxel = [0.0] * series + [float(i) for i in index]
+            point = applied(link, applied(dataset["coordinateTransformations"][0], voxel))
+            finest = [i * factor + (factor - 1) / 2 for i in index[::-1]]
+            want = nibabel.affines.apply_affine(affine, finest)[::-1]
+            assert np.allclose(point[series:], want, rtol=0, atol=2e-4)
+            system = daskome.open(store, level=dataset["path"]).systems["scanner"]  # type: ignore[union-attr]
+            assert np.allclose(system.positions(voxel), point, rtol=0, atol=1e-9)
+    axes = stored["coordinateSystems"][1]["axes"][series:]
+    assert [axis["longName"] for axis in axes] == ["inferior to superior", "posterior to anterior", "left to right"]
+    assert {axis["unit"] for axis in axes} == {"millimeter"}
+
+
+@pytest.mark.parametrize(
+    ("codes", "other", "names"),
+    [
+        ((1, 0), None, ["scanner"]),
+        ((4, 1), np.diag([2, 2, 2, 1]), ["mni", "scanner"]),
+        ((0, 2), np.diag([2, 2, 2, 1]), ["aligned"]),
+        ((3, 3), np.diag([1, 2, 3, 1]), ["talairach"]),
+        ((3, 3), np.diag([2, 2, 2, 1]), ["talairach", "talairach (qform)"]),
+        ((0, 0), None, []),
+    ],
+)
+def test_systems_have_the_names_of_nifti(tmp_path: Path, codes: Any, other: Any, names: list[str]) -> None:
+    source = daskome.read(saved(tmp_path / "a.nii", np.diag([1, 2, 3, 1]), codes, other))
+    assert [system.name for system in source.systems] == names
+
+
+def test_what_a_version_cannot_say_is_named(tmp_path: Path) -> None:
+    oblique = nibabel.affines.from_matvec(nibabel.eulerangles.euler2mat(0.1, 0.2, 0.3), [1, 2, 3])
+    source = daskome.read(saved(tmp_path / "a.nii", oblique))
+    with pytest.warns(UserWarning, match=r"not written: the (exact directions|orientation) .*x \("):
+        daskome.write_image(source, MemoryStore(), fmt="0.5")
+    daskome.write_image(source, MemoryStore(), fmt="0.6")
+
+
+def test_the_singular_affine_of_a_file_is_none_of_its_systems(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.nii", np.eye(4))
+    header = bytearray(path.read_bytes())
+    header[280:296] = bytes(16)  # srow_x
+    path.write_bytes(header)
+    source = daskome.read(path)
+    assert source.systems == ()
+    assert source.left == ("its sform, a matrix that is singular or not finite",)
+
+
+# The caller's
+
+
+def test_a_matrix_of_space_leaves_the_other_axes_alone() -> None:
+    store, image = MemoryStore(), np.zeros((2, 3, 4, 5), "uint8")
+    matrix = np.array([[0, 0, 2, 5], [0, 3, 0, 6], [4, 0, 0, 7.0]])
+    options = {"axes": "czyx", "scale": (1, 2, 0.5, 0.5), "axes_units": "um", "fmt": "0.6"}
+    labels = {"cells": {"labels": image[0], "coordinate_systems": {"own": np.eye(4)}}}
+    daskome.write_image(image, store, None, coordinate_systems={"stage": matrix}, labels=labels, **options)
+    (link,) = multiscale(store)["coordinateTransformations"]
+    assert applied(link, [1, 1, 1, 1]) == (1, 7, 9, 11)
+    stage = daskome.open(store).systems["stage"]  # type: ignore[union-attr]
+    assert stage.positions([1, 1, 1, 1]).tolist() == [1, 6, 7.5, 15]
+    own, inherited = multiscale(store, "labels/cells")["coordinateTransformations"]
+    assert (own["output"], inherited["output"]) == ({"name": "own"}, {"name": "stage"})
+    assert applied(inherited, [1, 1, 1]) == (7, 9, 11)
+    daskome.write_labels(image[:1], store, "later")
+    assert multiscale(store, "labels/later")["coordinateTransformations"] == [link]
+    daskome.write_labels(image[0], store, "flat", axes="zyx")
+    assert multiscale(store, "labels/flat")["coordinateTransformations"] == [inherited]
+    assert errors(daskome.validate(store)) == []
+
+
+def listed(name: str = "intrinsic", **link: Any) -> dict[str, Any]:
+    step = {"type": "rotation", "rotation": [[0, -1], [1, 0]], "input": {"name": name}, "output": {"name": "stage"}}
+    systems = [{"name": "stage", "axes": YX}, {"name": "intrinsic", "axes": YX}]
+    return {"coordinate_systems": systems, "coordinate_transformations": [{**step, **link}]}
+
+
+def test_json_of_the_specification_is_taken_as_it_is() -> None:
+    store, given_ = MemoryStore(), listed()
+    daskome.write_image(PLANE, store, [2], axes_units="micrometer", fmt="0.6", **given_)
+    stored = multiscale(store)
+    assert stored["coordinateSystems"] == given_["coordinate_systems"][::-1]
+    assert stored["coordinateTransformations"] == given_["coordinate_transformations"]
+    assert {d["coordinateTransformations"][0]["output"]["name"] for d in stored["datasets"]} == {"intrinsic"}
+    back = listed("stage", output={"name": "intrinsic"})
+    daskome.write_image(PLANE, store, [2], axes_units="micrometer", overwrite=True, **back)
+    found = daskome.open(store).systems  # type: ignore[union-attr]
+    assert list(found) == ["intrinsic", "stage"]
+    assert np.allclose(found["stage"].positions([1, 2]), [2, -1])
+
+
+LINK = {"type": "identity", "input": {"name": "physical"}, "output": {"name": "a"}}
+DOUBTFUL: list[tuple[dict[str, Any], str]] = [
+    ({"coordinate_systems": {"a": [[1, 1, 0], [1, 1, 0]]}}, r"coordinate_systems\['a'\] is singular"),
+    ({"coordinate_systems": {"a": {"type": "affine", "affine": [[1, 1, 0], [1, 1, 0]]}}}, "affine: is singular"),
+    ({"coordinate_systems": {"a": np.eye(4)}}, r"\['a'\] has 3 rows of 4 numbers; an affine matrix has 2 rows of 3"),
+    ({"coordinate_systems": {"a": [[1, 0, np.nan], [0, 1, 0]]}}, "finite numbers"),
+    ({"coordinate_systems": {"a": "turned"}}, "neither a matrix nor a transformation"),
+    ({"coordinate_systems": {"a": {"affine": [[1, 0, 0], [0, 1, 0]]}}}, "unknown key .* 'affine'"),
+    ({"coordinate_systems": {"a": {"type": "warp"}}}, "coordinateTransformations/0/type: is 'warp'"),
+    ({"coordinate_systems": {"a": {"type": "scale", "scale": [1]}}}, "0/scale: has 1 values, but there are 2 axes"),
+    ({"coordinate_systems": {"a": {"type": "rotation", "rotation": [[2, 0], [0, 1]]}}}, "orthonormal"),
+    ({"coordinate_systems": {"physical": np.eye(3)}}, "'physical' is that of the levels"),
+    ({"coordinate_systems": {1: np.eye(3)}}, "1 is not a name"),
+    ({"coordinate_systems": ["a"]}, "must be lists of dicts"),
+    ({"coordinate_systems": [{"name": "a"}]}, r"coordinate_systems\[0\] must have a name and a list of axes"),
+    ({"coordinate_systems": [{"name": "a", "axes": YX}]}, "no coordinateTransformations connect 'a'"),
+    ({"coordinate_transformations": [LINK]}, "0/output/name: 'a' is not a coordinate system"),
+    ({"coordinate_systems": {"a": np.eye(3)}, "coordinate_transformations": [LINK]}, "leave coordinate_trans"),
+    ({"coordinate_systems": [{"name": "a", "axes": YX}], "coordinate_transformations": [LINK, {**LINK, "name": "b"}]},
+     "coordinateTransformations/1: closes a circle"),
+    ({"coordinate_systems": [{"name": "a", "axes": YX}], "coordinate_transformations": [
+        LINK, {**LINK, "output": {"name": "physical"}}]}, "coordinateTransformations/1: closes a circle"),
+    ({**listed(), "axes_units": "nm"}, "'intrinsic' is that of the levels and has axes y space micrometer"),
+    ({"coordinate_systems": {"a": np.eye(3)}, "fmt": "0.5"}, "OME-Zarr 0.5 has no coordinate systems besides"),
+    ({"coordinate_systems": {"a": np.eye(3)}, "fmt": None}, "write it with fmt='0.6'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wrong", "message"), DOUBTFUL)
+def test_a_mistake_is_an_error_before_anything_is_written(tmp_path: Path, wrong: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        daskome.write_image(PLANE, tmp_path / "a.zarr", **{"axes": "yx", "fmt": "0.6", **wrong})
+    assert not (tmp_path / "a.zarr").exists()
+
+
+def test_what_is_lost_on_the_way_down_is_said_and_the_rest_comes_back() -> None:
+    store = MemoryStore()
+    daskome.write_image(PLANE, store, [2], axes_units="um", fmt="0.6", coordinate_systems={"stage": np.eye(3)})
+    before = multiscale(store)
+    lines = daskome.convert_metadata(store, "0.5")
+    assert [line.partition("lost: ")[2] for line in lines if "lost" in line] == [
+        "0.5 has no coordinate systems besides that of the levels, as 'stage'",
+        "0.5 has no transformations between coordinate systems, 1 of them",
+    ]
+    assert errors(daskome.validate(store)) == []
+    daskome.convert_metadata(store, "0.6")
+    after = multiscale(store)
+    assert before.pop("coordinateTransformations")
+    assert before.pop("coordinateSystems")[:1] == after.pop("coordinateSystems")
+    assert before == after
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="ome-zarr-models needs Python 3.12")
+def test_others_find_it_valid() -> None:
+    import ome_zarr_models
+    from ngff_zarr.validate import validate
+
+    store = MemoryStore()
+    steps = [{"type": "translation", "translation": [1, 2]}, {"type": "scale", "scale": [2, 3]}]
+    by = [
+        {"inputAxes": [0], "outputAxes": [1], "transformation": {"type": "scale", "scale": [2]}},
+        {"inputAxes": [1], "outputAxes": [0], "transformation": {"type": "translation", "translation": [4]}},
+    ]
+    systems = {
+        "affine": [[1, 2, 3], [4, 5, 6]],
+        "turned": {"type": "rotation", "rotation": [[0, -1], [1, 0]]},
+        "steps": {"axes": YX, "transformation": {"type": "sequence", "transformations": steps}},
+        "by axis": {"type": "byDimension", "transformations": by},
+    }
+    daskome.write_image(PLANE, store, [2], axes_units="um", fmt="0.6", coordinate_systems=systems)
+    validate(zarr.open_group(store).attrs.asdict(), version="0.6", model="image", strict=True)
+    assert ome_zarr_models.open_ome_zarr(zarr.open_group(store, mode="r"), version="0.6") is not None
+    found = daskome.open(store).systems  # type: ignore[union-attr]
+    for link in multiscale(store)["coordinateTransformations"]:
+        assert np.allclose(found[link["output"]["name"]].positions([3, 5]), applied(link, [3, 5]))
+
+
+def test_systems_of_a_stored_image_go_with_its_pixels(tmp_path: Path) -> None:
+    """With one level of it alone, too; what cannot go is named."""
+    path, second, third = tmp_path / "a.ome.zarr", MemoryStore(), MemoryStore()
+    image, folder = np.zeros((2, 16, 16), "uint8"), {"axes": "cyx", "fmt": "0.6", "axes_units": "um"}
+    systems = {"stage": [[0, -2, 5], [3, 0, 1]], "mixed": {"type": "mapAxis", "mapAxis": [0, 2, 1]}}
+    systems["odd"] = {"type": "affine", "affine": [[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0]]}
+    daskome.write_image(image, path, [2], scale=(1, 0.5, 0.5), coordinate_systems=systems, **folder)
+    with pytest.warns(UserWarning, match="not written: coordinate systems 'odd', and transformations to them"):
+        daskome.write_image(daskome.read(path), second, [2], fmt="0.6")
+    before, after = (daskome.open(store).systems for store in (path, second))  # type: ignore[union-attr]
+    assert sorted(after) == ["mixed", "physical", "stage"]
+    for name, system in after.items():
+        assert np.allclose(system.positions([1, 3, 4]), before[name].positions([1, 3, 4]))
+        assert system.axes == before[name].axes
+    with pytest.warns(UserWarning, match="coordinate system 'stage', and the transformation to it"):
+        daskome.write_image(daskome.read(path), third, [2], fmt="0.5")
