@@ -75,7 +75,8 @@ def chosen(kind: type[Options], arguments: Arguments) -> Options:
     --------
     >>> chosen(WriteOptions, {"image": 1, "overwrite": True, "resume": False, "take_over": False,
     ...                       "retries": 2, "progress": None, "compute": "init"})
-    WriteOptions(overwrite=True, resume=False, take_over=False, retries=2, progress=None, compute='init')
+    WriteOptions(overwrite=True, resume=False, take_over=False, retries=2, progress=None, compute='init',
+                 temporary=None)
     """
     names = {field.name for field in fields(kind)}
     return kind(**{name: value for name, value in arguments.items() if name in names})
