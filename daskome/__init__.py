@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.writer import (
         add_levels as add_levels,
         plan_image as plan_image,
+        update as update,
         write_image as write_image,
         write_label_metadata as write_label_metadata,
         write_labels as write_labels,
@@ -62,6 +63,7 @@ _HOMES = {
     "status": "keeping.state",
     "transcode": "transcoding.call",
     "try_codecs": "writing.codec_trials",
+    "update": "writer",
     "validate": "inspection.validate",
     "verify": "inspection.verify",
     "view": "viewing.view",

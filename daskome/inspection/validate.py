@@ -16,7 +16,7 @@ from zarr.storage import StorePath
 from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import Node, nodes
-from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
+from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of, unfinished
 from daskome.model.json_values import JSONObject
 from daskome.model.paths import join_paths
 from daskome.model.problem import Problem, below, errors
@@ -164,8 +164,7 @@ def _inspected(node: Node, version: Version, above: Version | None) -> Inspected
     if node.attributes is None:
         return Inspected(node, version, (), tuple(_missing(node)))
     if UNFINISHED_KEY in node.attributes:
-        unfinished = Problem("group", "the image is unfinished: writing it was not completed")
-        return Inspected(node, version, (), tuple(below(node.path, [unfinished])))
+        return Inspected(node, version, (), tuple(below(node.path, [unfinished(node.attributes)])))
     of_attributes = list(find_problems(node.attributes, version.name, label=node.role == "label"))
     images, unread = _images(node, version, of_attributes)
     alone = [*of_attributes, *_readable(_of_group(node, version)), *_in_hierarchy(node, above), *unread]

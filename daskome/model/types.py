@@ -7,6 +7,7 @@ that planning does not wait for it; so is what lies above.
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from os import PathLike as AnyPathLike
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union
 
 from daskome.model.axes import AxesLike as AxesLike
@@ -71,6 +72,9 @@ WellLike = FieldsLike | Mapping[int, FieldsLike]
 WellsLike = Mapping[Any, WellLike]
 """Keys are "A/1" or ("A", 1); a union of their types would refuse dicts of one, as `Mapping` is invariant in them."""
 FileSystemOptions = Mapping[str, Any]
+SpanLike: TypeAlias = Union[int, slice, Sequence[int | None], "EllipsisType"]
+RegionLike = SpanLike | Mapping[str, SpanLike] | Sequence[SpanLike]
+"""A part of an image: by axis name, or as NumPy is indexed, with (start, stop) pairs, too."""
 Nbytes = int | str
 """Bytes, or text such as "2GB"."""
 Compute = bool | Literal["init"]

@@ -27,7 +27,8 @@ from daskome.ome.image_label import LABELS, ImageLabel, colored, parse_image_lab
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import Version
 from daskome.planning.build import together
-from daskome.planning.plan import Group, Plan
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan
 from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.dask_graphs import compute_shared
