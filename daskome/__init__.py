@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.viewing.view import view as view
     from daskome.writer import (
         add_levels as add_levels,
+        append as append,
         plan_image as plan_image,
         update as update,
         write_image as write_image,
@@ -49,6 +50,7 @@ _HOMES = {
     "Volume": "model.source",
     "WriteError": "model.problem",
     "add_levels": "writer",
+    "append": "writer",
     "batch_script": "execution.batch.script",
     "convert_metadata": "upgrade.convert",
     "finish": "execution.batch.parts",

@@ -38,6 +38,7 @@ from daskome.model.types import (
 )
 from daskome.planning.plan import Plan
 from daskome.scale import Methods
+from daskome.writing.append import write_append
 from daskome.writing.carry_out import write
 from daskome.writing.dry_run import dry_run
 from daskome.writing.images import planned_image, planned_multiscale
@@ -724,6 +725,87 @@ def update(
     return write_update(locals())
 
 
+def append(
+    group: GroupLike,
+    image: ImageLike | PathLike | float,
+    axis: str = "t",
+    *,
+    start: int | None = None,
+    channels: ChannelsLike | None = None,
+    method: MethodLike | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
+    in_flight: int | None = None,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    resume: bool = False,
+    take_over: bool = False,
+    retries: int = 2,
+    progress: ShowProgress = None,
+    compute: Compute = True,
+) -> Plan | Delayed:
+    """Make a stored image longer along one of its axes, such as by time points, channels or planes of z.
+
+    The cost is that of what is new. The bytes are those of the longer image written at once, with as many levels as
+    there are: none is added. Chunks or shards that hold both old and new voxels are written again, and so are windows
+    that the end of the image cut, along an axis that is downsampled.
+
+    Where no old voxel changes, at any level, as along t and c, readers see the image as it was until the end, when it
+    is longer; otherwise it says meanwhile that it is unfinished. After a failure or a kill, the same call with
+    ``resume=True`` goes on.
+
+    Labels are images of their own, and do not get longer with their image: append to them, too.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+        The group of an OME-Zarr image or label image, no matter what program wrote it.
+    image : array-like, path or number
+        What comes after the image: an array as in `write_image`, or what `daskome.read` opens, with the same axes and
+        dtype, as long as the image but for `axis`, which may be missing where one index is appended.
+    axis : str
+        Its name.
+    start : int, optional
+        Where along the axis the new part begins: an error unless the image ends there. With it, a call with
+        ``resume=True`` that is repeated when all is done knows that it is. Without it, such a call does nothing if the
+        image ends with these pixels already.
+    channels : sequence of names, dicts or `Channel`, optional
+        As in `write_image`, of new channels alone, for an image that has ``omero`` metadata. Default: what the file or
+        store of `image` says, or their numbers.
+    method, dry_run, overwrite
+        As in `update`.
+    fs_options, memory, in_flight, resume, take_over, retries, progress, compute
+        As in `write_image`.
+
+    Returns
+    -------
+    Plan or dask.delayed.Delayed
+        As `write_image` returns.
+
+    Raises
+    ------
+    ValueError
+        If the image has no such axis; if what is to be appended has other axes, lengths, channels, or another dtype; or
+        if there is no image, or its levels cannot be made again. Nothing has been written.
+    FileExistsError
+        If another process writes there.
+    WriteError
+        If units still failed after all retries; `resume` goes on.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import append, write_image
+    >>> store, frame = zarr.storage.MemoryStore(), np.zeros((64, 64), "uint16")
+    >>> plan = write_image(frame[None], store, [2], axes="tyx")
+    >>> for t in range(1, 3):
+    ...     plan = append(store, frame, start=t)
+    >>> [array.shape for _, array in sorted(zarr.open_group(store, mode="r").arrays())]
+    [(3, 64, 64), (3, 32, 32)]
+    """
+    return write_append(locals())
+
+
 def check_group_fmt(group: GroupLike, fmt: FormatLike | None = None, mode: str = "a") -> tuple[zarr.Group, Format]:
     """Return a group, created if necessary, and the version that is written to it.
 
@@ -782,7 +864,7 @@ def check_format(group: GroupLike, fmt: FormatLike | None = None) -> Format:
 
 
 __all__ = [
-    "Methods", "add_levels", "add_metadata", "check_format", "check_group_fmt", "get_metadata", "plan_image",
+    "Methods", "add_levels", "add_metadata", "append", "check_format", "check_group_fmt", "get_metadata", "plan_image",
     "update", "write_image", "write_label_metadata", "write_labels", "write_multiscale", "write_multiscale_labels",
     "write_multiscales_metadata", "write_plate", "write_plate_metadata", "write_well_metadata",
 ]  # fmt: skip
