@@ -117,8 +117,10 @@ def check_update(data: st.DataObject, as_written: bool) -> None:
         assert {key for key in depending(store, region) if key in store._store_dict} <= watched.touched
 
 
-FEW = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
-MANY = settings(FEW, max_examples=300)
+FEW = settings(
+    max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+)
+MANY = settings(FEW, max_examples=60)
 
 
 @pytest.mark.parametrize("as_written", [False, True])

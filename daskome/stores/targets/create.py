@@ -116,7 +116,8 @@ def create_arrays(
     lasting, fingerprint = [group for group in plan.groups if not group.temporary], plan.fingerprint
     replaced = _by_group(old, {group.path for group in lasting})
     marks = {group.path: _mark(group, replaced.get(group.path, ()), fingerprint) for group in lasting}
-    for path in journals.copies_taken(target / plan.home) if old else ():  # By a run that was killed as it ended.
+    again = old or any(group.change for group in lasting)
+    for path in journals.copies_taken(target / plan.home) if again else ():  # By a run that was killed as it ended.
         marks.get(path, {})[CONSOLIDATED] = True
     made = for_each(target, lambda group: _beginning(target, plan, group, marks[group.path]), lasting)
     if old:
