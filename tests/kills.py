@@ -411,7 +411,7 @@ OPERATIONS: dict[str, Operation] = {
     "update 0.2, consolidated": Operation(partial(an_image, fmt="0.2", consolidated=True), updated),
     "update as written": Operation(written_over, partial(updated, as_written=True)),
     "update labels": Operation(partial(an_image, labels={"cells": CELLS[::-1]}), partial(updated, path="labels/cells")),
-    "update shards": Operation(partial(an_image, storage_options={"chunks": 2, "shards": 4}), updated),
+    "update shards": Operation(partial(an_image, storage_options={"chunks": 4, "shards": 8}), updated),
     "append y": Operation(an_image, appended, ends=LONGER),
     "append y 0.4, consolidated": Operation(partial(an_image, fmt="0.4", consolidated=True), appended, ends=LONGER),
     "append t": Operation(frames, partial(appended, axis="t"), ends=LONGER),

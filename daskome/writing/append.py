@@ -45,7 +45,7 @@ def write_append(arguments: Arguments) -> Plan | Delayed:
     end = old[axis] - source.shape[axis] if finished else old[axis]
     pyramid = longer(found.pyramid, axis, end + source.shape[axis], options.limits)
     given = tuple((end if i == axis else 0, n) for i, n in enumerate(pyramid.levels[0].shape))
-    region = given if found.left is None else regions.around(given, found.left)
+    region = found.with_left(given, arguments["resume"])
     added = _channels(found, axis, source, arguments["channels"])
     changing = Changing(region, given, found.shapes, found.exact, added)
     objects = regions.widened(given, pyramid.levels[0].layout.objects, pyramid.levels[0].shape)

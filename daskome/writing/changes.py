@@ -22,7 +22,7 @@ from daskome.inspection.stored_image import (
 )
 from daskome.kernels.methods import METHODS, Method, find_method
 from daskome.model.pyramid import Pyramid
-from daskome.model.regions import Region, Shape
+from daskome.model.regions import Region, Shape, around
 from daskome.model.source import Source
 from daskome.ome.detect import ome_keys
 from daskome.ome.image_label import LABELS
@@ -70,6 +70,18 @@ class Changeable:
         """Whether each of its levels keeps all of a value."""
         return tuple(keeps_all(array) for _, array in self.image.complete)
 
+    def with_left(self, region: Region, resume: bool) -> Region:
+        """Return the region whose dependents are made again: with what an interrupted change has left, if any.
+
+        A call that goes on has the region of that change. Of what was to be appended, the voxels that it would have
+        joined count.
+        """
+        if self.left is None or resume:
+            return self.left or region
+        shape = self.pyramid.levels[0].shape
+        within = tuple((min(a, n - 1), min(b, n)) for (a, b), n in zip(self.left, shape, strict=True))
+        return around(region, within)
+
     @property
     def names(self) -> list[str]:
         """The names of its axes."""
@@ -98,7 +110,7 @@ def changeable(store_path: StorePath, arguments: Arguments) -> Changeable:
     if change is not None:
         image = with_shapes(image, change.shapes)
     pyramid = _remade(store_path, image, arguments["method"])
-    left = None if noted is None else _region_left(store_path, noted["region"], pyramid.levels[0].shape)
+    left = None if noted is None else _region_left(store_path, noted["region"], len(image.axes))
     return Changeable(image, pyramid, version, left, bool(before or change))
 
 
@@ -106,10 +118,13 @@ def _given_function(method: Any) -> Method | None:
     return None if method is None else find_method(method)
 
 
-def _region_left(store_path: StorePath, region: Any, shape: Shape) -> Region:
-    """Return the region that a mark notes, within the shape before: of what was appended, the voxels it joins."""
+def _region_left(store_path: StorePath, stored: Any, ndim: int) -> Region:
+    """Return the region that a mark notes."""
     try:
-        return tuple((min(int(a), n - 1), min(int(b), n)) for (a, b), n in zip(region, shape, strict=True))
+        region = tuple((int(a), int(b)) for a, b in stored)
+        if len(region) != ndim or any(not 0 <= a < b for a, b in region):
+            raise ValueError(f"{stored!r} is no region of it")
+        return region
     except (TypeError, ValueError) as error:
         raise ValueError(f"{store_path}: what it says of the change that was not completed cannot be read") from error
 

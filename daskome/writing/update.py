@@ -3,7 +3,7 @@
 from dask.delayed import Delayed
 
 from daskome.execution.write import Write
-from daskome.model.regions import around, widened
+from daskome.model.regions import widened
 from daskome.model.selection import parse_selection
 from daskome.planning.groups.passes import Changing, plan_change
 from daskome.planning.plan import Plan
@@ -25,7 +25,7 @@ def write_update(arguments: Arguments) -> Plan | Delayed:
     data = arguments["data"]
     source = None if data is None else given_source(data, found, lengths, single, "data")
     given = None if source is None else region
-    changed = region if found.left is None else around(region, found.left)
+    changed = found.with_left(region, arguments["resume"])
     objects = widened(region, base.layout.objects, base.shape)
     chunks = None if source is None else chunks_around(source, region, objects)
     changing = Changing(changed, given, found.shapes, found.exact)
