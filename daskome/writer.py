@@ -38,10 +38,11 @@ from daskome.model.types import (
 )
 from daskome.planning.plan import Plan
 from daskome.scale import Methods
-from daskome.writing.append import write_append
 from daskome.writing.carry_out import write
 from daskome.writing.dry_run import dry_run
 from daskome.writing.images import planned_image, planned_multiscale
+from daskome.writing.in_place.append import write_append
+from daskome.writing.in_place.update import write_update
 from daskome.writing.labels import planned_labels, planned_multiscale_labels
 from daskome.writing.metadata import (
     add_metadata,
@@ -55,7 +56,6 @@ from daskome.writing.metadata import (
 )
 from daskome.writing.more_levels import write_more_levels
 from daskome.writing.plates import planned_plate
-from daskome.writing.update import write_update
 
 
 @accepts_ome_zarr_calls

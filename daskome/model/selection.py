@@ -35,7 +35,7 @@ def parse_selection(given: Any, names: Sequence[str], shape: Shape) -> Selection
     (((0, 100), (10, 20), (79, 80)), (2,))
     >>> parse_selection({"z": (90, 110)}, "zyx", (100, 80, 80))
     Traceback (most recent call last):
-    ValueError: region (90, 110) of axis 'z' is not within the image, which is 100 long there
+    ValueError: region 90:110 of axis 'z' is not within the image, which is 100 long there
     """
     parts = _by_axis(given, names)
     spans = (_span(part, name, n) for part, name, n in zip(parts, names, shape, strict=True))
@@ -67,9 +67,9 @@ def _span(part: Any, name: str, n: int) -> tuple[int, int]:
     if isinstance(part, Integral):
         first, last = (first, first + 1)
     if not 0 <= first <= n or not 0 <= last <= n:
-        raise ValueError(f"region {part!r} of axis {name!r} is not within the image, which is {n} long there")
+        raise ValueError(f"region {_shown(part)} of axis {name!r} is not within the image, which is {n} long there")
     if first >= last:
-        raise ValueError(f"region {part!r} of axis {name!r} is empty: it ends where it begins, or before")
+        raise ValueError(f"region {_shown(part)} of axis {name!r} is empty: it ends where it begins, or before")
     return first, last
 
 
@@ -79,12 +79,20 @@ def _edges(part: Any, name: str) -> tuple[int | None, int | None]:
         return int(part), int(part)
     edges = (part.start, part.stop) if isinstance(part, slice) else part
     if isinstance(part, slice) and part.step not in (None, 1):
-        raise ValueError(f"region {part!r} of axis {name!r} leaves voxels out; only steps of 1 can be written")
+        raise ValueError(f"region {_shown(part)} of axis {name!r} leaves voxels out; only steps of 1 can be written")
     whole = isinstance(edges, list | tuple) and len(edges) == 2
     if not whole or not all(edge is None or _is_whole_number(edge) for edge in edges):
         raise ValueError(f"region {part!r} of axis {name!r} must be a slice, a (start, stop) pair, or an index")
     start, stop = edges
     return (None if start is None else int(start)), (None if stop is None else int(stop))
+
+
+def _shown(part: Any) -> str:
+    """Return a part as it is written between brackets."""
+    if isinstance(part, Integral):
+        return str(part)
+    edges = [part.start, part.stop, *([] if part.step is None else [part.step])] if isinstance(part, slice) else part
+    return ":".join("" if edge is None else str(edge) for edge in edges)
 
 
 def _is_whole_number(value: Any) -> bool:

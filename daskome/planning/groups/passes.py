@@ -29,7 +29,7 @@ AROUND_COPIES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ChangedPart:
     """What changes in a level: the voxels that are others, and the whole stored objects that hold them."""
 
     k: int
@@ -81,7 +81,7 @@ def plan_change(
     ValueError
         If it cannot be done within the memory of a worker.
     """
-    parts = list(parts_of(pyramid, changing))
+    parts = list(changed_parts(pyramid, changing))
     passes = [
         changing_pass(pyramid, part, options, *((source, changing.given) if part.k == 0 else ())) for part in parts
     ]
@@ -91,7 +91,7 @@ def plan_change(
     return Plan(version.name, (group,), tuple(Stage((pass_,)) for pass_ in passes), options.workers)
 
 
-def parts_of(pyramid: Pyramid, changing: Changing) -> Iterator[Part]:
+def changed_parts(pyramid: Pyramid, changing: Changing) -> Iterator[ChangedPart]:
     """Yield what changes in each level, as far as anything does: what is given of level 0, and what depends on it.
 
     Examples
@@ -104,7 +104,7 @@ def parts_of(pyramid: Pyramid, changing: Changing) -> Iterator[Part]:
     >>> image = Image((64, 64), "uint8", parse_axes("yx", 2), (1.0, 1.0), (0.0, 0.0))
     >>> pyramid = image_pyramid(image, METHODS["mean"], [2], {"chunks": 8}, VERSIONS["0.5"].arrays)
     >>> region, shapes = ((3, 17), (60, 61)), ((64, 64), (32, 32))
-    >>> [part.objects for part in parts_of(pyramid, Changing(region, region, shapes, [True, True]))]
+    >>> [part.objects for part in changed_parts(pyramid, Changing(region, region, shapes, [True, True]))]
     [((0, 24), (56, 64)), ((0, 16), (24, 32))]
     """
     changed, levels = changing.region, pyramid.levels
@@ -112,14 +112,14 @@ def parts_of(pyramid: Pyramid, changing: Changing) -> Iterator[Part]:
         objects = regions.widened(changing.given, levels[0].layout.objects, levels[0].shape)
         own = changing.given if changing.exact[0] else objects
         changed = regions.around(changed, own)
-        yield Part(0, own, objects)
+        yield ChangedPart(0, own, objects)
     for k, level in enumerate(levels[1:], start=1):
         changed = pyramid.depends(k, changed)
         if regions.is_empty(changed):
             return
         objects = regions.widened(changed, level.layout.objects, level.shape)
         changed = changed if changing.exact[k] else objects
-        yield Part(k, changed, objects)
+        yield ChangedPart(k, changed, objects)
 
 
 def _is_beyond(region: Region, shape: Shape) -> bool:
@@ -128,7 +128,11 @@ def _is_beyond(region: Region, shape: Shape) -> bool:
 
 
 def changing_pass(
-    pyramid: Pyramid, part: Part, options: PlanOptions, source: SourceChunks | None = None, given: Region | None = None
+    pyramid: Pyramid,
+    part: ChangedPart,
+    options: PlanOptions,
+    source: SourceChunks | None = None,
+    given: Region | None = None,
 ) -> Pass:
     """Return the pass that writes a part of a level: from an image, `given` of it, or the level below.
 

@@ -23,7 +23,7 @@ from daskome.sources.pieces import source_piece
 from daskome.stores.location import locate
 from daskome.stores.objects import sync_codecs
 from daskome.writing.carry_out import carry_out
-from daskome.writing.changes import Changeable, changeable, chunks_around, given_source
+from daskome.writing.in_place.changes import Changeable, changeable, chunks_around, given_source
 from daskome.writing.options import Arguments, check_bool, check_whole, chosen
 from daskome.writing.target import PlanRequest, plan_options
 
