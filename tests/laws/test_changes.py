@@ -1,9 +1,13 @@
 """What changes in place: the bytes of the whole image written anew, and no object touched that does not depend on it."""
 
+import random
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -19,9 +23,11 @@ from daskome.kernels.methods import METHODS
 from daskome.model.regions import Region, slices
 from daskome.stores.remembered import LOOKED_FOR
 from tests.conftest import plan_as_if_large
+from tests.execution.test_resume import killed, slowly
 from tests.kills import digest
 from tests.laws.test_laws import random_image
 from tests.strategies import Case, cases
+from tests.written import contents
 
 Array = np.ndarray[Any, Any]
 Keys = set[str]
@@ -172,3 +178,40 @@ def test_to_append_leaves_what_writing_the_whole_would(data: st.DataObject) -> N
 @given(data=st.data())
 def test_to_append_anything_leaves_what_writing_the_whole_would(data: st.DataObject) -> None:
     check_append(data)
+
+
+VALUES = random_image((24, 16, 16), "uint16")
+ANOTHER = random_image((19, 16, 16), "uint16", 1)
+KEPT: Any = {"axes": "zyx", "scale_factors": [2, 4], "storage_options": {"chunks": 8}}
+
+
+def update_slowly(target: Path, log: Path) -> None:
+    with as_if_large():
+        daskome.update(target, {"z": (3, 22)}, slowly(ANOTHER, 8, log), resume=True)
+
+
+def append_slowly(target: Path, log: Path) -> None:
+    with as_if_large():
+        daskome.append(target, slowly(ANOTHER, 8, log), "z", start=21, resume=True)
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("change", [update_slowly, append_slowly])
+def test_killed_at_30_moments_it_ends_with_the_same_bytes(tmp_path: Path, change: Any) -> None:
+    """By SIGKILL, for real; `killed` sees to it that nobody takes it for an image meanwhile."""
+    first = VALUES[: 24 if change is update_slowly else 21]
+    both = np.concatenate([VALUES[:3], ANOTHER, VALUES[22:]]) if change is update_slowly else [*first, *ANOTHER]
+    with as_if_large():
+        daskome.write_image(first, tmp_path / "first", **KEPT)
+        stored = [{"chunks": one.layout.chunks} for one in read_pyramid(tmp_path / "first").levels]
+        daskome.write_image(np.asarray(both), tmp_path / "whole", **{**KEPT, "storage_options": stored})
+    draw, kills, target, started = random.Random(1), 0, tmp_path / "a", time.monotonic()
+    shutil.copytree(tmp_path / "first", target)
+    assert killed(change, target, tmp_path / "log", 300)
+    takes = time.monotonic() - started
+    while kills < 30:
+        shutil.rmtree(target)
+        shutil.copytree(tmp_path / "first", target)
+        while not killed(change, target, tmp_path / "log", draw.uniform(0.0, takes * 0.7)):
+            kills += 1
+        assert contents(target) == contents(tmp_path / "whole")
