@@ -103,6 +103,9 @@ def append_command(url: str, paths: tuple[str, ...], quiet: bool, threads: int |
         _change(url, quiet, threads, lambda bar: daskome.append(url, image, progress=bar, **options))
 
 
+CHANGING = (update_command, append_command)
+
+
 def _change(url: str, quiet: bool, threads: int | None, call: Callable[[Any], Any]) -> None:
     """Change an image, and say how long it took; or print the plan, if that is all that is wanted."""
     dry = bool(click.get_current_context().params["dry_run"])
