@@ -55,9 +55,10 @@ class Watched(WrapperStore[Any]):
 
 
 @contextmanager
-def as_if_large() -> Iterator[None]:
+def as_if_large(large: bool = True) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, dask.config.set(scheduler="sync"):
-        plan_as_if_large(patch)
+        if large:
+            plan_as_if_large(patch)
         yield
 
 
@@ -104,11 +105,11 @@ def regions_of(draw: st.DrawFn, shape: tuple[int, ...]) -> Region:
     return tuple((a, max(b, a + 1)) for a, b in edges)
 
 
-def check_update(data: st.DataObject, as_written: bool) -> None:
+def check_update(data: st.DataObject, as_written: bool, large: bool) -> None:
     case = data.draw(cases(st.sampled_from(list(METHODS))))
     region, seed = data.draw(regions_of(case.image.shape)), data.draw(st.integers(0, 99))
     old, new = (random_image(case.image.shape, case.image.dtype, s) for s in (seed, seed + 1))
-    with as_if_large():
+    with as_if_large(large):
         both = old.copy()
         both[slices(region)] = new[slices(region)]
         store, whole = written(case, old), written(case, both)
@@ -133,7 +134,7 @@ MANY = settings(FEW, max_examples=60)
 @FEW
 @given(data=st.data())
 def test_an_update_leaves_what_writing_the_whole_would(data: st.DataObject, as_written: bool) -> None:
-    check_update(data, as_written)
+    check_update(data, as_written, large=False)
 
 
 @pytest.mark.extended
@@ -141,16 +142,16 @@ def test_an_update_leaves_what_writing_the_whole_would(data: st.DataObject, as_w
 @MANY
 @given(data=st.data())
 def test_any_update_leaves_what_writing_the_whole_would(data: st.DataObject, as_written: bool) -> None:
-    check_update(data, as_written)
+    check_update(data, as_written, data.draw(st.booleans()))
 
 
-def check_append(data: st.DataObject) -> None:
+def check_append(data: st.DataObject, large: bool) -> None:
     case = data.draw(cases(st.sampled_from(list(METHODS))))
     axis = data.draw(st.sampled_from([i for i, n in enumerate(case.image.shape) if n > 1]))
     stop = data.draw(st.integers(1, case.image.shape[axis] - 1))
     image = random_image(case.image.shape, case.image.dtype, data.draw(st.integers(0, 99)))
     first, rest = np.split(image, [stop], axis)
-    with as_if_large():
+    with as_if_large(large):
         try:
             store = written(case, first)
         except ValueError:  # It has no room for these factors.
@@ -170,14 +171,14 @@ def check_append(data: st.DataObject) -> None:
 @FEW
 @given(data=st.data())
 def test_to_append_leaves_what_writing_the_whole_would(data: st.DataObject) -> None:
-    check_append(data)
+    check_append(data, large=False)
 
 
 @pytest.mark.extended
 @MANY
 @given(data=st.data())
 def test_to_append_anything_leaves_what_writing_the_whole_would(data: st.DataObject) -> None:
-    check_append(data)
+    check_append(data, data.draw(st.booleans()))
 
 
 VALUES = random_image((24, 16, 16), "uint16")
