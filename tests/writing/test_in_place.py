@@ -295,6 +295,7 @@ def test_it_says_that_it_is_unfinished_until_it_goes_on(tmp_path: Path, tiny_blo
     assert list(attributes) == [UNFINISHED_KEY]
     assert "changing it, by update or append, was not completed" in str(daskome.validate(tmp_path / "a"))
     assert daskome.status(tmp_path / "a").missing
+    assert "to change it otherwise: update or append, with overwrite=True" in str(daskome.status(tmp_path / "a"))
     with pytest.raises(ValueError, match="unfinished"):
         daskome.open(tmp_path / "a")
     with pytest.raises(ValueError, match=r"resume=True goes on;.*overwrite=True begins another"):
