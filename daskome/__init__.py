@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.readers import read as read
     from daskome.reading.opening import open as open
     from daskome.transcoding.call import transcode as transcode
+    from daskome.transcoding.packing import pack as pack, unpack as unpack
     from daskome.upgrade.convert import convert_metadata as convert_metadata
     from daskome.viewing.preview import preview as preview
     from daskome.viewing.view import view as view
@@ -57,6 +58,7 @@ _HOMES = {
     "label_values": "writing.labels",
     "manifest": "inspection.manifest",
     "open": "reading.opening",
+    "pack": "transcoding.packing",
     "plan_image": "writer",
     "preview": "viewing.preview",
     "read": "readers",
@@ -65,6 +67,7 @@ _HOMES = {
     "status": "keeping.state",
     "transcode": "transcoding.call",
     "try_codecs": "writing.codec_trials",
+    "unpack": "transcoding.packing",
     "update": "writer",
     "validate": "inspection.validate",
     "verify": "inspection.verify",

@@ -13,6 +13,7 @@ from daskome.stores.location import locate
 Transformations = list[list[dict[str, Any]]]
 __all__ = [
     "CurrentFormat", "Format", "FormatV01", "FormatV02", "FormatV03", "FormatV04", "FormatV05", "FormatV06",
+    "FormatV09dev1",
     "detect_format", "format_from_version", "format_implementations",
 ]  # fmt: skip
 
@@ -162,9 +163,15 @@ class FormatV06(FormatV05):
     version = "0.6"
 
 
+class FormatV09dev1(FormatV06):
+    """0.9.dev1, on the way to the next: axes of any number, type and order, and their orientation."""
+
+    version = "0.9.dev1"
+
+
 CurrentFormat = FormatV05
 """The version that is written by default."""
-FORMATS = (FormatV06, FormatV05, FormatV04, FormatV03, FormatV02, FormatV01)
+FORMATS = (FormatV09dev1, FormatV06, FormatV05, FormatV04, FormatV03, FormatV02, FormatV01)
 
 
 def format_from_version(version: Any) -> Format:

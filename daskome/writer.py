@@ -26,6 +26,7 @@ from daskome.model.types import (
     LabelsLike,
     MethodLike,
     Nbytes,
+    OrientationLike,
     PathLike,
     PerAxis,
     PropertiesLike,
@@ -71,6 +72,7 @@ def write_image(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     labels: Mapping[str, LabelsLike] | None = None,
@@ -82,6 +84,7 @@ def write_image(
     check_source: bool = False,
     in_flight: int | None = None,
     verbatim: bool = False,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     resume: bool = False,
     take_over: bool = False,
@@ -100,10 +103,13 @@ def write_image(
     Parameters
     ----------
     image : array-like
-        A NumPy, Dask, zarr, xarray or HDF5 array, or anything with shape, dtype and slicing: 2 to 5 dimensions of
-        bool, integers or floats of up to 64 bits. It is read in pieces, never as a whole.
+        A NumPy, Dask, zarr, xarray or HDF5 array, or anything with shape, dtype and slicing: 2 to 5 dimensions, in
+        0.9.dev1 any number, of bool, integers or floats of up to 64 bits. It is read in pieces, never as a whole.
     group : str, path, zarr.Group or zarr store
-        The target: a path, a URL that fsspec knows, an open group or a store.
+        The target: a path, a URL that fsspec knows, an open group or a store. What ends in ``.ozx`` (RFC-9, for "0.5"
+        and newer) or ``.zip`` becomes a single file. It is written as a folder beside it, ``NAME.ozx.partial``, in a
+        bucket as objects there. When that is published it is packed in one pass, and removed. The file appears in one
+        step: it is renamed; in a bucket its parts are sent as they are read, and put together at the end.
     scale_factors : "auto", sequence of int, dict or sequence, or None
         One entry per level below the first, relative to level 0 and a multiple of the entry before: an int for all
         axes of space, a dict by axis name, or one int per axis. ``"auto"`` first makes voxels isotropic, then halves
@@ -115,11 +121,12 @@ def write_image(
         resize, zoom, laplacian), ``"module:function"``, or a function ``(windows, axis) -> values`` such as
         `numpy.max`. Default: mean; mode if the target lies among the labels of an image.
     fmt : str or object with a version, optional
-        OME-Zarr version: "0.1" to "0.4" (zarr v2), "0.5" or "0.6" (zarr v3). Default: the version of the group, or
-        "0.5" if there is none. Versions before 0.4 cannot store voxel sizes where readers find them; a warning says so.
+        OME-Zarr version: "0.1" to "0.4" (zarr v2), "0.5", "0.6" or "0.9.dev1" (zarr v3). Default: the version of the
+        group, or "0.5" if there is none. Versions before 0.4 cannot store voxel sizes where readers find them; a
+        warning says so.
     axes : str or sequence of names or dicts, optional
-        Such as "tczyx", one per dimension. Default: the dims of an xarray; else yx, zyx or tczyx for 2, 3 or 5
-        dimensions.
+        Such as "tczyx", one per dimension; others than these say their type, as in ``[{"name": "angle", "type":
+        "angle"}, "y", "x"]``. Default: the dims of an xarray; else yx, zyx or tczyx for 2, 3 or 5 dimensions.
     scale : number, sequence or dict by axis name, optional
         Voxel size in `axes_units`; a number is for all axes of space. Default: the step of regular xarray coordinates,
         or 1.
@@ -127,6 +134,11 @@ def write_image(
         Position of the centre of the first voxel in `axes_units`. Default: the first xarray coordinate, or 0.
     axes_units : str or dict by axis name, optional
         UDUNITS-2 names such as "micrometer", or common abbreviations; a str is for all axes of space.
+    orientation : str, dict by axis name, or False, optional
+        Where in a body the axes of space lead to: "RAS" says that x leads to the right, y to the front (anterior) and z
+        to the head (superior), whatever the order of the axes; a dict has letters or the 24 values of RFC-4, such as
+        ``{"z": "dorsal-to-ventral"}``. Default: what the file or store of the image says; False leaves that out. The
+        specification has it since 0.9.dev1; 0.4 to 0.6 hold it as a further key of the axis.
     channels : True, sequence of names, dicts or `Channel`, optional
         Adds ``omero`` metadata, one entry per channel: label, color (RRGGBB), window (min, max, start, end). Windows
         that are not given are measured on the coarsest level. Default: what the file or store of the image says of
@@ -143,7 +155,8 @@ def write_image(
         one time point and channel and up to 128³ voxels, as near a cube as the shape allows. The default compressor is
         Blosc (zstd-1, bit shuffle), for single bytes and labels zstd-1; in zarr v2 it is Blosc (zstd-1, byte shuffle;
         for labels no shuffle). Compressors may be named as in `try_codecs`, which compares them on the image:
-        ``"zstd:3"``.
+        ``"zstd:3"``. In a single file of "0.5" or newer, levels are in shards unless ``shards`` says otherwise: up to
+        four chunks along each axis of space, and 2²⁴ voxels (256³, 4096²).
     level_paths : str, optional
         The paths of the levels, with ``{}`` for their number. Default: ``"s{}"``; ``"{}"`` in calls with `scaler`,
         `chunks` or `byte_order`, as ``ome_zarr`` had them until 0.11.
@@ -170,8 +183,12 @@ def write_image(
         `da.from_zarr` of one. Its chunks, shards and codecs are then the default of level 0, and others an error;
         shards may be given that are made of whole chunks, or of whole shards. Chunks that are not stored stay so if the
         fill value is the same.
+    temporary : str or path, optional
+        The folder in which a single file on this machine is written before it is packed, such as a fast or large disk;
+        ``NAME.ozx.partial`` is then a link. Default: beside the file.
     overwrite : bool
-        Replace an existing image. Its labels, and other groups and attributes beside it, are kept.
+        Replace an existing image. Its labels, and other groups and attributes beside it, are kept. A single file is
+        replaced as a whole, and stays as it is until the new one is complete.
     resume : bool
         Continue an interrupted write: finished units are left out, and the bytes are those of an uninterrupted run. If
         that write had other settings or another image, the error says what differs. If there is none, begin; if the
@@ -232,6 +249,7 @@ def plan_image(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     labels: Mapping[str, LabelsLike] | None = None,
@@ -245,6 +263,7 @@ def plan_image(
     verbatim: bool = False,
     workers: int | None = None,
     threads: int | None = None,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     **metadata: Any,
 ) -> Plan:
@@ -260,14 +279,16 @@ def plan_image(
         As in `write_image`.
     group : optional
         The target. If it is given, the plan follows its version, and what it holds is checked too.
-    fmt, axes, scale, translation, axes_units, channels, omero, labels, storage_options, level_paths, fs_options, memory
+    fmt, axes, scale, translation, axes_units, orientation, channels, omero, labels, storage_options, level_paths
+        As in `write_image`.
+    fs_options, memory
         As in `write_image`.
     staging, check_source, in_flight, verbatim
         As in `write_image`.
     workers, threads : int, optional
         Plan for this many worker processes of `threads` threads (default 1) and `memory` each (default: not bounded),
         instead of those that would write now. `threads` alone changes only the number of threads.
-    overwrite, **metadata
+    temporary, overwrite, **metadata
         As in `write_image`.
 
     Returns
@@ -304,6 +325,7 @@ def write_multiscale(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     method: MethodLike = "mean",
@@ -314,6 +336,7 @@ def write_multiscale(
     check_source: bool = False,
     in_flight: int | None = None,
     verbatim: bool = False,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     resume: bool = False,
     take_over: bool = False,
@@ -331,9 +354,13 @@ def write_multiscale(
     method : str or callable
         How the levels were made. It decides their translation: "nearest" takes the first voxel of a window, all other
         methods the window's centre.
-    group, name, fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
+    group, name, fmt, axes, scale, translation, axes_units, orientation, channels, omero
+        As in `write_image`.
+    storage_options, level_paths, fs_options
         As in `write_image`; scale and translation are those of the first level.
-    memory, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute, **metadata
+    memory, check_source, in_flight, verbatim, temporary, overwrite, resume, take_over, retries, progress
+        As in `write_image`.
+    compute, **metadata
         As in `write_image`.
 
     Returns
@@ -369,6 +396,7 @@ def write_labels(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     colors: ColorsLike | None = None,
     properties: PropertiesLike | None = None,
     label_metadata: Mapping[str, Any] | None = None,
@@ -403,7 +431,7 @@ def write_labels(
         Name of the label image, without slashes.
     scale_factors, method
         As in `write_image`. Default: the factors of the image, and mode, the most frequent value of a window.
-    fmt, axes, scale, translation, axes_units, storage_options, level_paths, fs_options
+    fmt, axes, scale, translation, axes_units, orientation, storage_options, level_paths, fs_options
         As in `write_image`.
     colors : dict of label value to RGBA, sequence of dict, or True, optional
         ``{1: (255, 0, 0, 255)}`` or ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}]``. True chooses a color for
@@ -436,7 +464,7 @@ def write_labels(
     >>> zarr.open_group(store, path="labels", mode="r").attrs["ome"]["labels"]
     ['cells']
     """
-    return write(planned_labels, locals())
+    return write(planned_labels, locals(), whole=False)
 
 
 @accepts_ome_zarr_calls
@@ -450,6 +478,7 @@ def write_multiscale_labels(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     method: MethodLike = "mode",
     colors: ColorsLike | None = None,
     properties: PropertiesLike | None = None,
@@ -479,7 +508,7 @@ def write_multiscale_labels(
         As in `write_labels`.
     method : str or callable
         How the levels were made, as in `write_multiscale`.
-    fmt, axes, scale, translation, axes_units, storage_options, level_paths, fs_options
+    fmt, axes, scale, translation, axes_units, orientation, storage_options, level_paths, fs_options
         As in `write_image`.
     memory, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress, compute, **metadata
         As in `write_image`.
@@ -501,7 +530,7 @@ def write_multiscale_labels(
     >>> write_multiscale_labels(levels, zarr.storage.MemoryStore(), "cells", axes="yx").groups[0].path
     'labels/cells'
     """
-    return write(planned_multiscale_labels, locals())
+    return write(planned_multiscale_labels, locals(), whole=False)
 
 
 @accepts_ome_zarr_calls
@@ -520,6 +549,7 @@ def write_plate(
     scale: PerAxis | None = None,
     translation: PerAxis | None = None,
     axes_units: UnitsLike | None = None,
+    orientation: OrientationLike | None = None,
     channels: ChannelsLike | None = None,
     omero: Mapping[str, Any] | None = None,
     storage_options: StorageOptions = None,
@@ -530,6 +560,7 @@ def write_plate(
     check_source: bool = False,
     in_flight: int | None = None,
     verbatim: bool = False,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     resume: bool = False,
     take_over: bool = False,
@@ -557,11 +588,11 @@ def write_plate(
         All names of the plate, such as ``"ABCDEFGH"`` and ``range(1, 13)``. Default: those that have wells.
     acquisitions : sequence of dict, optional
         Each with ``id`` and, optionally, ``name``, ``starttime`` and further entries (section "plate").
-    fmt, axes, scale, translation, axes_units, channels, omero, storage_options, level_paths, fs_options
+    fmt, axes, scale, translation, axes_units, orientation, channels, omero, storage_options, level_paths, fs_options
         As in `write_image`, for every image.
     memory, staging, check_source, in_flight, verbatim, overwrite, resume, take_over, retries, progress
         As in `write_image`; `overwrite` replaces wells of the plate that are given again.
-    compute, **metadata
+    temporary, compute, **metadata
         As in `write_image`.
 
     Returns

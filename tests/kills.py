@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
@@ -301,6 +302,23 @@ def made(prepare: Callable[[MemoryStore], None]) -> MemoryStore:
     return store
 
 
+@cache
+def packed() -> Path:
+    """Return an image with labels as a single file."""
+    folder = TemporaryDirectory()
+    path = Path(folder.name) / "a.ozx"
+    daskome.pack(made(labelled), path)
+    FOLDERS.append(folder)
+    return path
+
+
+FOLDERS: list[TemporaryDirectory[str]] = []
+
+
+def unpack(store: Store, **options: Any) -> None:
+    daskome.unpack(packed(), store)
+
+
 def labelled(store: MemoryStore) -> None:
     an_image(store, labels={"cells": CELLS})
 
@@ -431,6 +449,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "transcode": Operation(nothing, partial(transcode, source=labelled, fmt="0.4")),
     "transcode a plate": Operation(nothing, partial(transcode, source=a_plate), ends="holds plate"),
+    "unpack": Operation(nothing, unpack, ways=AGAIN, ends="is there already"),
     "finish": Operation(begun_and_written, ended, ways=AGAIN, ends="is finished"),
     **{
         f"remove {name}": Operation(before, partial(removed, path=path), ways=AGAIN, ends=GONE, removes=path)

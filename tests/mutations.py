@@ -32,6 +32,8 @@ import imagecodecs
 import mrcfile
 import nibabel
 import numpy as np
+import pydicom
+import tensorstore
 import tifffile
 
 import daskome
@@ -53,6 +55,7 @@ RANDOM = np.random.default_rng(0)
 CELLS = RANDOM.integers(0, 9, (16, 16), "uint8")
 STACK = RANDOM.integers(0, 900, (3, 20, 24), "uint16")
 IMAGE = RANDOM.integers(0, 99, (2, 16, 16), "uint8")
+DICOM_SLICE = Path(pydicom.__file__).parent / "data/test_files/MR_small.dcm"
 
 Files = dict[str, bytes]
 Call = Callable[[Path, Path], Any]
@@ -94,7 +97,7 @@ def nested(value: Any) -> Any:
 def odd_value(old: Any, chance: random.Random) -> Any:
     """Return a value in place of another: any, or one near it."""
     near = [[old], {"a": old}, str(old), nested(old)]
-    if isinstance(old, int | float):
+    if isinstance(old, int | float) and abs(old) < 1e300:
         near += [-old, old + 1, old * 1000, old / 3, float(old)]
     if isinstance(old, list):
         near += [old + old, old[:-1], old[::-1], [*old, None]]
@@ -232,6 +235,60 @@ def tiff(folder: Path, name: str, **options: Any) -> None:
     tifffile.imwrite(folder / name, STACK, **{"photometric": "minisblack", **options})
 
 
+def dicom(folder: Path) -> None:
+    """Write a series of slices that are encapsulated, each a file of its own."""
+    for z, plane in enumerate(STACK):
+        file = pydicom.dcmread(DICOM_SLICE)
+        file.Rows, file.Columns = plane.shape
+        file.ImagePositionPatient, file.SOPInstanceUID = [0, 0, 2 * z], f"1.2.{z + 1}"
+        file.PixelData = plane.astype("int16").tobytes()
+        if z:
+            file.compress(pydicom.uid.RLELossless)
+        (folder / "a.series").mkdir(exist_ok=True)
+        file.save_as(folder / f"a.series/{z}.dcm")
+
+
+def dicom_frames(folder: Path) -> None:
+    """Write the slices as the frames of one file."""
+    file = pydicom.dcmread(DICOM_SLICE)
+    file.NumberOfFrames, (file.Rows, file.Columns) = len(STACK), STACK.shape[1:]
+    file.PixelData = STACK.astype("int16").tobytes()
+    file.save_as(folder / "a.dcm")
+
+
+def written_by_tensorstore(folder: Path, name: str, spec: Mapping[str, Any], values: Any) -> None:
+    """Write an array whose fastest axis is the first, as these formats have it."""
+    store = {"driver": "file", "path": f"{folder.as_posix()}/{name}/"}
+    tensorstore.open({**spec, "kvstore": store}, create=True).result().write(values).result()
+
+
+N5: dict[str, Any] = {
+    "driver": "n5",
+    "metadata": {
+        "dimensions": STACK.shape[::-1], "blockSize": [8, 8, 2], "dataType": "uint16", "compression": {"type": "gzip"},
+        "resolution": [0.5, 0.5, 2.0], "units": ["um", "um", "um"], "axes": ["x", "y", "z"],
+    },
+}  # fmt: skip
+PRECOMPUTED: dict[str, Any] = {
+    "driver": "neuroglancer_precomputed",
+    "multiscale_metadata": {"type": "image", "data_type": "uint16", "num_channels": 1},
+    "scale_metadata": {
+        "size": STACK.shape[::-1], "resolution": [4, 4, 40], "chunk_size": [8, 8, 2], "encoding": "raw",
+        "voxel_offset": [5, 6, 7],
+    },
+}  # fmt: skip
+SHARDED: dict[str, Any] = {
+    **PRECOMPUTED,
+    "scale_metadata": {
+        **PRECOMPUTED["scale_metadata"],
+        "sharding": {
+            "@type": "neuroglancer_uint64_sharded_v1", "preshift_bits": 1, "minishard_bits": 1, "shard_bits": 1,
+            "hash": "identity", "minishard_index_encoding": "gzip", "data_encoding": "gzip",
+        },
+    },
+}  # fmt: skip
+
+
 TIFFS: dict[str, tuple[str, dict[str, Any]]] = {
     "TIFF, mapped": ("a.tif", {}),
     "TIFF, tiles": ("a.tif", {"tile": (16, 16), "compression": "zlib", "predictor": True}),
@@ -298,22 +355,22 @@ def small(source: Any) -> Any:
     return source if plan.nbytes <= MANY_NBYTES else None
 
 
-def rewritten(path: Path, out: Path) -> None:
-    source = small(daskome.read(path))
+def rewritten(path: Path, out: Path, **said: Any) -> None:
+    source = small(daskome.read(path, **said))
     if source is not None:
         daskome.write_image(source, out, retries=0)
 
 
-def copied(path: Path, out: Path) -> None:
-    source = small(daskome.read(path))
+def copied(path: Path, out: Path, **said: Any) -> None:
+    source = small(daskome.read(path, **said))
     if source is not None:
         daskome.write_image(
             source, out, [2], retries=0, storage_options={"chunks": 16}, overwrite=True, axes=source.dims
         )
 
 
-def tried(path: Path, out: Path) -> None:
-    source = small(daskome.read(path))
+def tried(path: Path, out: Path, **said: Any) -> None:
+    source = small(daskome.read(path, **said))
     if source is not None:
         daskome.try_codecs(source, seconds=0.01) if False else daskome.try_codecs(source)
 
@@ -343,16 +400,27 @@ def command(words: str, path: Path, out: Path) -> None:
         raise result.exception
 
 
-FILE_CALLS: dict[str, Call] = {
-    "read": lambda path, out: daskome.read(path),
-    "plan": lambda path, out: daskome.plan_image(daskome.read(path)),
-    "write": rewritten,
-    "overwrite": copied,
-    "codecs": tried,
-    "$ plan": partial(command, "plan IN"),
-    "$ write": lambda path, out: small(daskome.read(path)) and command("write IN OUT -q --retries 0", path, out),
-    "$ verify": partial(command, "verify GOOD --source IN -q".replace("GOOD", "OUT")),
-}
+def file_calls(flags: str = "", **said: Any) -> dict[str, Call]:
+    """Return what is done with files; of those that do not describe themselves, it is said, in both languages."""
+
+    def command_written(path: Path, out: Path) -> None:
+        if small(daskome.read(path, **said)) is not None:
+            command(f"write IN OUT -q --retries 0 {flags}", path, out)
+
+    return {
+        "read": lambda path, out: daskome.read(path, **said),
+        "plan": lambda path, out: daskome.plan_image(daskome.read(path, **said)),
+        "write": partial(rewritten, **said),
+        "overwrite": partial(copied, **said),
+        "codecs": partial(tried, **said),
+        "$ plan": partial(command, f"plan IN {flags}"),
+        "$ write": command_written,
+        "$ verify": partial(command, f"verify OUT --source IN -q {flags}"),
+    }
+
+
+FILE_CALLS = file_calls()
+RAW_CALLS = file_calls("--shape 3,20,24 --dtype uint16 --offset 100", shape=STACK.shape, dtype="uint16", offset=100)
 STORE_CALLS: dict[str, Call] = {
     **{name: FILE_CALLS[name] for name in ("read", "plan", "write", "codecs", "$ plan")},
     "validate": lambda path, out: daskome.validate(path),
@@ -449,6 +517,22 @@ class Kind:
 anything = partial(damaged, lambda name: True, other_bytes)
 documents = partial(damaged, is_document, other_json)
 chunks = partial(damaged, is_chunk, other_bytes)
+
+
+def folders(files: Files, chance: random.Random) -> Files:
+    """Return folders of chunks with another document, or, less often, with other chunks."""
+    is_chosen = is_description if chance.random() < 0.7 else is_stored_chunk
+    return damaged(is_chosen, other_json if is_chosen is is_description else other_bytes, files, chance)
+
+
+def is_description(name: str) -> bool:
+    return name.rpartition("/")[2] in ("attributes.json", "info")
+
+
+def is_stored_chunk(name: str) -> bool:
+    return not is_description(name)
+
+
 KINDS: dict[str, Kind] = {
     **{
         name: Kind(partial(tiff, name=file, **options), file, anything, FILE_CALLS)
@@ -464,6 +548,17 @@ KINDS: dict[str, Kind] = {
     "Imaris": Kind(imaris, "a.ims", anything, FILE_CALLS),
     "PNG": Kind(lambda folder: imagecodecs.imwrite(folder / "a.png", STACK[0]), "a.png", anything, FILE_CALLS),
     "MRC": Kind(mrc, "a.mrc", anything, FILE_CALLS),
+    "DICOM": Kind(dicom, "a.series", anything, FILE_CALLS),
+    "DICOM, frames": Kind(dicom_frames, "a.dcm", anything, FILE_CALLS),
+    **{
+        name: Kind(partial(written_by_tensorstore, name=path, spec=spec, values=values), path, folders, FILE_CALLS)
+        for name, path, spec, values in (
+            ("N5", "a.n5", N5, STACK.T),
+            ("precomputed", "a.precomputed", PRECOMPUTED, STACK.T[..., np.newaxis]),
+            ("precomputed, shards", "a.precomputed", SHARDED, STACK.T[..., np.newaxis]),
+        )
+    },
+    "raw": Kind(lambda folder: (folder / "a.raw").write_bytes(bytes(100) + STACK.tobytes()), "a.raw", anything, RAW_CALLS),
     "NumPy": Kind(lambda folder: np.save(folder / "a.npy", STACK), "a.npy", anything, FILE_CALLS),
     **{f"image {v}": Kind(partial(image, v), "a.zarr", documents, STORE_CALLS) for v in ("0.4", "0.5", "0.6")},
     **{f"plate {v}": Kind(partial(plate, v), "a.zarr", documents, STORE_CALLS) for v in ("0.4", "0.5")},

@@ -34,6 +34,10 @@ _MEANT: Final[Mapping[str, str]] = {
         " scaler_method"
     ),
     "name": "image_name title",
+    "orientation": (
+        "orientations axes_orientation axes_orientations axis_orientation anatomical_orientation"
+        " anatomical_orientations add_anatomical_orientation axcodes"
+    ),
     "overwrite": "exist_ok force delete_existing",
     "progress": "verbose show_progress progress_bar progressbar tqdm",
     "scale": (
@@ -51,6 +55,7 @@ _MEANT: Final[Mapping[str, str]] = {
         " blocksize tile_size tile_shape chunks_per_shard array_kwargs zarr_kwargs zarr_array_kwargs zarr_options"
         " compression_level compression_opts"
     ),
+    "temporary": "tmp_dir temp_dir tmpdir temporary_directory temporary_folder scratch_dir",
     "translation": "origin offset translate stage_position origins offsets",
 }
 SLIPS: Final[Mapping[str, str]] = {word: name for name, words in _MEANT.items() for word in words.split()}
@@ -65,8 +70,6 @@ OTHER_WAYS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("client", "scheduler", "parallel", "executor", "distributed"), _SCHEDULER),
     **dict.fromkeys(("affine", "transform", "transforms", "transformation", "transformations"), _PLACED),
     **dict.fromkeys(("coordinate_transforms", "coordinateTransformations", "root_transform"), _PLACED),
-    **dict.fromkeys(("orientation", "orientations"), "OME-Zarr has no place for it before 0.9; to"
-                    " note it, give metadata={'orientation': …}"),
     **dict.fromkeys(("component", "path", "key", "subpath", "group_path", "zarr_path", "url", "uri", "target"), _PATH),
     **dict.fromkeys(("label_name", "labels_name", "label_names"), _LABELS),
     **dict.fromkeys(("region", "append", "append_dim", "slices", "crop"), _WHOLE),
@@ -74,7 +77,6 @@ OTHER_WAYS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("attrs", "zattrs"), "those of arrays are storage_options={'attributes': …}; write those of the"
                     " group when the call has returned"),
     **dict.fromkeys(("endian", "endianness", "byteorder"), "convert the image first, as with image.astype('>u2')"),
-    **dict.fromkeys(("tmp_dir", "temp_dir", "tmpdir", "temporary_directory"), "temporary copies lie in the target"),
     "image_label": "give label_metadata to write_labels",
     "mode": "give overwrite or resume",
     **dict.fromkeys(("n_workers", "num_workers", "max_workers"), "open a distributed.Client with so many workers"),
@@ -86,7 +88,7 @@ ARGUMENTS_OF_OTHERS: Final[Mapping[str, str]] = {
     ),
     "ome_zarr": "copy_metadata in_place labeled method mode order dry_run force port output_dir zarr_directory",
     "ngff-zarr": (
-        "axis_order cache chunk_store chunks_per_shard consolidate_metadata metadata_only multiscales orientation"
+        "axis_order cache chunk_store chunks_per_shard consolidate_metadata metadata_only multiscales"
         " output_scale scale_strategy start_level use_tensorstore validate"
     ),
     "zarr": (

@@ -81,7 +81,7 @@ def main() -> None:
     DICOM or raw file, N5, precomputed, what bioio reads, or a dataset of an HDF5 file
     (file.h5::dataset); file.tif::1 is the second series of a TIFF. A folder of such files, or a glob of
     them, is one volume (see --pattern), and so are several INs (see --stack). OUT is a path or a URL
-    that fsspec knows (s3://, gs://, az://, …).
+    that fsspec knows (s3://, gs://, az://, …). OME-Zarr may be a single file, .ozx or .zip.
 
     \b
     Exit status: 0 done, 1 failed or problems found, 2 refused before anything was written,

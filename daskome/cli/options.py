@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from daskome.cli.params import ChannelsParam, FactorsParam, PairsParam, ValuesParam
+from daskome.cli.params import AxesParam, ChannelsParam, FactorsParam, PairsParam, ValuesParam
 from daskome.execution.batch.schedulers import SCHEDULERS
 
 
@@ -97,6 +97,7 @@ def _schedulers() -> Iterator[Row]:
     yield Row("--kubernetes", "scheduler", None, "For Kubernetes: an indexed Job.", {"flag_value": "kubernetes"})
 
 
+AS_FOLDER: Mapping[str, Any] = {"metavar": "FOLDER"}
 UNSET: Mapping[str, Any] = {"default": None}
 """Settings of a flag of which it counts whether it was given."""
 ADDRESS = Row(
@@ -115,6 +116,7 @@ FS_OPTION = Row(
     "Option of the file system of OUT's URL, as s3fs, gcsfs or adlfs call it, such as endpoint_url=https://…;"
     " repeatable. Never stored.",
 )
+FILE_OPTION = Row("--fs-option", "fs_options", PairsParam(), "Option of the file system of FILE's URL; repeatable.")
 URL_OPTION = Row("--fs-option", "fs_options", PairsParam(), "Option of the file system of the URL; repeatable.")
 IN_OPTION = Row("--in-option", "in_options", PairsParam(), "Option of the file system of IN's URL; repeatable.")
 RETRIES = Row(
@@ -187,10 +189,16 @@ INPUT_ROWS = (
 )
 """What is said of an IN that does not say it: how many files are one, and what raw numbers are."""
 IMAGE_ROWS = (
-    Row("--axes", "axes", None, "Names of the axes, such as tczyx, if the input has none.", {"metavar": "AXES"}),
+    Row("--axes", "axes", AxesParam(), "Names of the axes, if the input has none: tczyx; or angle:other,t,z,y,x."),
     Row("--scale", "scale", ValuesParam(float), "Voxel size: 2,0.5,0.5 or z=2,y=0.5,x=0.5."),
     Row("--translation", "translation", ValuesParam(float), "Position of the centre of the first voxel."),
     Row("--unit", "axes_units", ValuesParam(str), "Unit of the axes of space: micrometer; or by name: z=nm."),
+    Row(
+        "--orientation",
+        "orientation",
+        ValuesParam(str),
+        "Where x, y and z lead to in the body: RAS; or by name: z=inferior-to-superior.",
+    ),
     Row("--name", "name", None, "Name of the image."),
     Row("--method", "method", None, _methods),
     Row(
@@ -221,6 +229,7 @@ IMAGE_ROWS = (
     THREADS,
     FS_OPTION,
     IN_OPTION,
+    Row("--temporary", "temporary", None, "Folder in which a single file is written before it is packed.", AS_FOLDER),
     Row("--overwrite", "overwrite", bool, "Replace an existing image."),
     Row(
         "--only-image",

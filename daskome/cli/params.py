@@ -38,6 +38,24 @@ class ValuesParam(ParamType):
             )
 
 
+class AxesParam(ParamType):
+    """Names of axes, each a letter; or names by commas, with a type after a colon; or JSON."""
+
+    name = "AXES"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the letters as they are, or a list of names and dicts."""
+        if not isinstance(value, str) or not {",", ":", "["} & set(value):
+            return value
+        if value[:1] != "[":
+            pairs = (axis.strip().partition(":") for axis in value.split(","))
+            return [{"name": name, "type": kind} if colon else name for name, colon, kind in pairs]
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            return self.fail(f"{value!r} is not JSON: {error}", param, ctx)
+
+
 class FactorsParam(ValuesParam):
     """Scale factors: auto, none, numbers by commas, or JSON."""
 

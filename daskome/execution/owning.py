@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from daskome.execution.executors import writes_alone
 from daskome.execution.runner import Run
+from daskome.model.paths import join_paths
 from daskome.model.problem import WriteError
 from daskome.stores import journal as journals
-from daskome.stores.journal import Journal
-from daskome.stores.ownership.claims import WHOLE_RUN, OwnershipLost
+from daskome.stores.journal import JOURNAL, Journal
+from daskome.stores.ownership.claims import WHOLE_RUN, Claim, OwnershipLost
 from daskome.stores.ownership.owned_store import delete_partial_documents
 from daskome.stores.ownership.owner import this_process
 from daskome.stores.ownership.taking import claimed, end, take
@@ -32,18 +33,25 @@ def owning(run: Run, slot: str = WHOLE_RUN, take_over: bool = False) -> Iterator
     with claimed(run.journal.home, slot, take_over, writes_alone(run.target)) as claim:
         journal = replace(run.journal, claim=claim)
         with naming_the_heir(journal):
-            _check_begun(run)
-            if claim.took_over:
-                delete_partial_documents(run.target, [group.path for group in run.plan.groups])
+            _begin_as_owner(run, claim)
             yield replace(run, journal=journal)
 
 
-def _check_begun(run: Run) -> None:
-    """Raise if a run that was begun is over: another process may have been faster."""
+def _begin_as_owner(run: Run, claim: Claim) -> None:
+    """Let no document that an owner before has half written get its name.
+
+    Raises
+    ------
+    WriteError
+        If a run that was begun is over: another process may have been faster.
+    """
     if not (run.is_new or journals.is_current(run.journal)):
         raise WriteError(
             f"{run.journal.home} has just been finished, or started anew, by another process; nothing was written"
         )
+    if claim.took_over:
+        groups = [group.path for group in run.plan.groups]
+        delete_partial_documents(run.target, [*groups, join_paths(run.plan.home, JOURNAL)])
 
 
 @contextmanager
@@ -69,10 +77,9 @@ def own_graph(run: Run, take_over: bool) -> Journal:
     """
     if not run.journal.keeps:
         return run.journal
-    owner = this_process(alone=False, attended=False)
-    journal = replace(run.journal, claim=take(run.journal.home, WHOLE_RUN, owner, take_over))
-    _check_begun(run)
-    return journal
+    claim = take(run.journal.home, WHOLE_RUN, this_process(alone=False, attended=False), take_over)
+    _begin_as_owner(run, claim)
+    return replace(run.journal, claim=claim)
 
 
 def disown(journal: Journal) -> None:

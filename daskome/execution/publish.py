@@ -15,8 +15,10 @@ import zarr
 from zarr.storage import StorePath
 
 from daskome.execution.finished.fingerprints import recorded_fingerprints, with_checksums
+from daskome.execution.finished.packed import pack_published
 from daskome.execution.runner import Run
 from daskome.model import regions
+from daskome.model.axes import channel_axis
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
 from daskome.ome.fingerprint import Fingerprint
@@ -87,10 +89,8 @@ def _window(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> tuple[flo
 
 def _sample(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> np.ndarray[Any, Any]:
     """Return finite values of a channel, from blocks spread evenly over the array."""
-    region: Region = tuple(
-        (channel, channel + 1) if axis.type == "channel" else (0, n)
-        for axis, n in zip(pyramid.axes, array.shape, strict=True)
-    )
+    of_channels = channel_axis(pyramid.axes)
+    region: Region = tuple((channel, channel + 1) if i == of_channels else (0, n) for i, n in enumerate(array.shape))
     blocks = list(regions.blocks_of(region, pyramid.levels[-1].write_chunks))
     sample = (blocks[i] for i in regions.spread(len(blocks), SAMPLE_BLOCKS))
     values = np.concatenate([np.ravel(sync_codecs.read(array, regions.slices(block))) for block in sample])
@@ -114,6 +114,7 @@ def publish_plan(run: Run) -> None:
         held = for_each(target, lambda group: _publish(run, target, group, fingerprints.get(group.path)), groups)
         consolidated.update(path for path in held if path is not None)
     reconsolidate(target, consolidated)
+    pack_published(run)
     journals.end_journal(target / plan.home)
 
 

@@ -56,7 +56,7 @@ def resumed(write: Write) -> Write:
         plan = fitting(saved.plan, write.plan.workers)
         check_stamps(saved, write.sources)
         run = Run(plan, write.sources, write.target, saved.journal)
-        redo_lost(run)
+        redo_lost(run, write.take_over)
         _check_pixels(run, _finished_units(plan, saved.journal))
         return replace(write, plan=plan, journal=saved.journal)
     found = _attributes_there(write)

@@ -10,14 +10,13 @@ from zarr.storage import StorePath
 
 from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.stored_image import StoredImage, StoredLevel, layout_of, read_stored_image
-from daskome.model.axes import Axis
 from daskome.model.problem import Problem
 from daskome.model.text import format_nbytes, format_numbers, format_table, pluralize
 from daskome.ome.detect import ome_keys, version_in
 from daskome.ome.image_label import LABELS
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.omero import Channel
-from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members
+from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, no_group
 from daskome.stores.location import locate
 
 INFO_HEAD = ["level", "shape", "dtype", "chunks", "shards", "scale", "translation", "bytes", "codecs"]
@@ -67,7 +66,7 @@ def describe(url: Any, fs_options: Mapping[str, Any] | None = None, as_json: boo
     group = find_group(store_path)
     node = find_array(store_path) if group is None else group
     if node is None:
-        raise FileNotFoundError(f"{store_path} is neither a zarr group nor an array")
+        raise FileNotFoundError(f"{no_group(store_path)}, and no array")
     if as_json:
         return json.dumps(node.attrs.asdict(), indent=2)
     if isinstance(node, zarr.Array):
@@ -162,7 +161,7 @@ def _first(images: Nodes) -> Iterator[str]:
     if isinstance(image, StoredImage):
         sizes = [f"{format_numbers(array.shape)} {array.dtype}" for _, array in image.stored[:1]]
         levels = pluralize(len(image.levels), "level")
-        yield f"first image: {', '.join([*sizes, levels])}; axes: {', '.join(map(_axis, image.axes))}"
+        yield f"first image: {', '.join([*sizes, levels])}; axes: {', '.join(map(str, image.axes))}"
 
 
 def _label(nodes_below: Nodes) -> Iterator[str]:
@@ -218,7 +217,7 @@ WORDS: Mapping[str, Callable[[Nodes], Iterator[str]]] = {
 
 def _image_lines(image: StoredImage) -> Iterator[str]:
     yield f"OME-Zarr {image.stated} image {image.multiscale.name!r}"
-    yield f"axes: {', '.join(map(_axis, image.axes))}"
+    yield f"axes: {', '.join(map(str, image.axes))}"
     yield f"downsampled by: {image.multiscale.method or 'not stated'}"
     yield format_table("levels:", INFO_HEAD, [_level(level) for level in image.levels])
     yield from map(str, image.problems)
@@ -226,10 +225,6 @@ def _image_lines(image: StoredImage) -> Iterator[str]:
         yield from map(_channel, image.channels)
     except ValueError as error:
         yield f"omero/channels: {error}"
-
-
-def _axis(axis: Axis) -> str:
-    return " ".join(str(word) for word in (axis.name, axis.type, axis.unit) if word)
 
 
 def _level(level: StoredLevel) -> list[str]:

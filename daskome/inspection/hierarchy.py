@@ -14,7 +14,7 @@ from daskome.ome.detect import kinds_of, ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.rules.systems import links_of
 from daskome.stores.documents import list_names
-from daskome.stores.groups import UNFINISHED_KEY, find_group
+from daskome.stores.groups import UNFINISHED_KEY, find_group, no_group
 from daskome.stores.objects.damage import lists_nothing, reason
 
 OME, LAYOUT = "OME", "bioformats2raw.layout"
@@ -121,7 +121,7 @@ def opened_node(node: Node) -> Node:
     except Exception as error:  # Broken documents make zarr raise errors of many types.
         return replace(node, trouble=f"cannot be read: {reason(error)}")
     if zarr_format_and_attributes is None:
-        return replace(node, trouble=f"there is no zarr group at {node.store_path}")
+        return replace(node, trouble=no_group(node.store_path))
     return replace(node, zarr_format=zarr_format_and_attributes[0], attributes=zarr_format_and_attributes[1])
 
 

@@ -26,7 +26,7 @@ from daskome.ome.read import read_level, read_without_levels
 from daskome.ome.versions import Version, likely_version, stated_version, version_of
 from daskome.stores.arrays import resized
 from daskome.stores.documents import read_json
-from daskome.stores.groups import UNFINISHED_KEY, as_image, change_in, find_array, find_group
+from daskome.stores.groups import UNFINISHED_KEY, as_image, change_in, find_array, find_group, no_group
 from daskome.stores.location import locate
 from daskome.stores.objects.damage import reason
 
@@ -168,7 +168,7 @@ def read_stored_image(store_path: StorePath) -> StoredImage | Problem:
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         return Problem("group", f"cannot be read: {reason(error)}")
     if group is None:
-        return Problem("group", f"there is no zarr group at {store_path}")
+        return Problem("group", no_group(store_path))
     if UNFINISHED_KEY in group.attrs:
         return unfinished(group.attrs.asdict())
     return stored_image_of(store_path, group.metadata.zarr_format, group.attrs.asdict())

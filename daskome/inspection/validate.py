@@ -16,6 +16,7 @@ from zarr.storage import StorePath
 from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import Node, nodes
+from daskome.inspection.single_files.archive_checks import archive_problems, is_unreadable
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of, unfinished
 from daskome.model.json_values import JSONObject
 from daskome.model.paths import join_paths
@@ -72,7 +73,7 @@ def validate(
     ----------
     target : str, path, zarr.Group or zarr store
         Of an image, a label image, labels, a plate, a well or a bioformats2raw layout, written by any program.
-        All that lies below it is checked with it.
+        All that lies below it is checked with it; of a single file, ``.ozx`` or ``.zip``, the archive, too.
     version : str, optional
         To check against, such as "0.5"; by default the one that each group states.
     fs_options : dict, optional
@@ -103,7 +104,8 @@ def validate(
     multiscales/0/datasets/1: there is no array at 's1' (section 'multiscales')
     """
     bar, store_path = drawn(progress, "groups"), locate(target, fs_options, read_only=True)
-    return [*findings(inspected(store_path, version, bar))]
+    archive = archive_problems(store_path)
+    return archive if is_unreadable(archive) else [*archive, *findings(inspected(store_path, version, bar))]
 
 
 def inspected(store_path: StorePath, version: Any = None, progress: Progress | None = None) -> list[Inspected]:
@@ -375,7 +377,7 @@ def _paths_below(holder: Inspected, groups: Whole) -> Iterator[str]:
 
 def _linked_systems(holder: Inspected, groups: Whole) -> Findings:
     """Transformations to images below lead to coordinate systems of theirs, and fit the axes of these (0.6)."""
-    scene = holder.node.ome.get("scene")
+    scene, version = holder.node.ome.get("scene"), holder.version.name
     owners = [*objects_of(holder.node.ome, "multiscales"), *([("scene", scene)] if isinstance(scene, Mapping) else [])]
     for where, owner in owners if holder.version.named_systems else ():
         own = ndims_of(owner)
@@ -388,7 +390,7 @@ def _linked_systems(holder: Inspected, groups: Whole) -> Findings:
                     message = f"{end.name!r} is not a coordinate system of {end.path!r}"
                     yield Problem(f"{where}/{link.where}/{side}/name", message, section="coordinateTransformations")
             if any(end.path is not None for _, end in link.ends):
-                yield from checked_dimensions(link.transform, f"{where}/{link.where}", *ndims)
+                yield from checked_dimensions(link.transform, f"{where}/{link.where}", ndims[0], ndims[1], version)
 
 
 def _systems_of(path: str, groups: Whole) -> Mapping[str, int] | None:

@@ -7,6 +7,7 @@ from numbers import Real
 from typing import Any
 
 from daskome._caller import warn
+from daskome.model.orientations import ANATOMICAL, LETTERS, ORIENTATIONS
 
 TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 GUESSES = {2: "yx", 3: "zyx", 5: "tczyx"}
@@ -35,20 +36,41 @@ ABBREVIATIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Axis:
-    """One dimension of an image: its name, type and physical unit; `rest` holds its other keys (0.6).
+    """One dimension of an image.
+
+    Attributes
+    ----------
+    name : str
+    type : str, optional
+        Such as "space", "time" or "channel".
+    unit : str, optional
+    rest : dict
+        Its other keys (0.6).
+    orientation : str, optional
+        Of an axis of space, one of `ORIENTATIONS`: from where to where in a body coordinates rise.
 
     Examples
     --------
     >>> Axis("z", "space", "micrometer")
     Axis(name='z', type='space', unit='micrometer')
+    >>> Axis("z", "space", "millimeter", orientation="inferior-to-superior")
+    Axis(name='z', type='space', unit='millimeter', orientation='inferior-to-superior')
     """
 
     name: str
     type: str | None = None
     unit: str | None = None
-    rest: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    orientation: str | None = None
+
+    def __repr__(self) -> str:
+        oriented = f", orientation={self.orientation!r}" if self.orientation else ""
+        return f"Axis(name={self.name!r}, type={self.type!r}, unit={self.unit!r}{oriented})"
+
+    def __str__(self) -> str:
+        return " ".join(str(word) for word in (self.name, self.type, self.unit, self.orientation) if word)
 
     @property
     def spatial(self) -> bool:
@@ -59,7 +81,15 @@ class Axis:
 AxesLike = str | Iterable[str | Mapping[str, Any] | Axis]
 
 
-def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str | None = None) -> tuple[Axis, ...]:
+OrientationLike = str | bool | Mapping[str, Any]
+
+
+def parse_axes(
+    axes: AxesLike | None,
+    ndim: int,
+    units: Mapping[str, str] | str | None = None,
+    orientations: Mapping[str, str] | None = None,
+) -> tuple[Axis, ...]:
     """Return one `Axis` for each of the `ndim` dimensions.
 
     Parameters
@@ -72,6 +102,8 @@ def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str 
     units : dict of axis name to unit, or one unit for all axes of space, optional
         UDUNITS-2 names, as OME-Zarr recommends; common abbreviations are spelt out. Others, such as "pixel", are kept,
         with a warning.
+    orientations : dict of axis name to orientation, optional
+        Of `ORIENTATIONS`, over those that the axes state themselves.
 
     Raises
     ------
@@ -93,13 +125,84 @@ def parse_axes(axes: AxesLike | None, ndim: int, units: Mapping[str, str] | str 
         raise ValueError(f"axes {axes!r}: give names, as in 'zyx', or a list of names or dicts")
     parsed = tuple(_parse_axis(axis) for axis in axes)
     if len(parsed) != ndim:
-        raise ValueError(f"axes {''.join(_names(parsed))!r} are {len(parsed)}, but the image has {ndim} dimensions")
+        raise ValueError(
+            f"axes {joined_names(_names(parsed))!r} are {len(parsed)}, but the image has {ndim} dimensions"
+        )
     repeated = sorted({name for name in _names(parsed) if _names(parsed).count(name) > 1})
     if repeated:
         raise ValueError(
             f"axes {_names(parsed)} repeat {', '.join(map(repr, repeated))}; every axis needs its own name"
         )
-    return _with_units(parsed, units)
+    oriented = tuple(replace(a, orientation=(orientations or {}).get(a.name, a.orientation)) for a in parsed)
+    return _with_units(oriented, units)
+
+
+def parse_orientations(orientation: OrientationLike | None, axes: Sequence[Axis]) -> dict[str, str]:
+    """Return orientations by name of the axis: of "RAS", the letters are where x, y and z lead to, in this order.
+
+    Raises
+    ------
+    ValueError
+        If they are none, or not for these axes.
+
+    Examples
+    --------
+    >>> parse_orientations("LPS", parse_axes("zyx", 3))
+    {'x': 'right-to-left', 'y': 'anterior-to-posterior', 'z': 'inferior-to-superior'}
+    >>> parse_orientations({"z": "dorsal-to-ventral"}, parse_axes("zyx", 3))
+    {'z': 'dorsal-to-ventral'}
+    """
+    if orientation is None or orientation is False:
+        return {}
+    if isinstance(orientation, str):
+        return _parse_letters(orientation, [axis.name for axis in axes if axis.spatial])
+    if not isinstance(orientation, Mapping):
+        raise ValueError(
+            f"orientation {orientation!r}: give a letter for each axis of space, x first, as in 'RAS', a dict by name"
+            " of the axis, as in {'z': 'inferior-to-superior'}, or False"
+        )
+    reject_unknown(orientation, _names(axes), "orientation of axis")
+    return {name: parse_orientation(value, name) for name, value in orientation.items()}
+
+
+def parse_orientation(value: Any, name: str) -> str:
+    """Return the orientation of an axis, given as one of `ORIENTATIONS`, a letter, or an object of the specification.
+
+    >>> parse_orientation({"type": "anatomical", "value": "left-to-right"}, "x"), parse_orientation("R", "x")
+    ('left-to-right', 'left-to-right')
+    """
+    if isinstance(value, Mapping):
+        reject_unknown(value, ("type", "value"), f"key of the orientation of axis {name!r}")
+        if value.get("type") != ANATOMICAL:
+            raise ValueError(
+                f"orientation of axis {name!r} is of type {value.get('type')!r}; the only type is {ANATOMICAL!r}"
+            )
+        value = value.get("value")
+    if isinstance(value, str) and value in LETTERS:
+        return LETTERS[value]
+    if not isinstance(value, str) or value not in ORIENTATIONS:
+        near = get_close_matches(str(value), ORIENTATIONS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(
+            f"orientation of axis {name!r} is {value!r}{hint} It is a letter of {''.join(LETTERS)}, or one of"
+            f" {', '.join(ORIENTATIONS)}"
+        )
+    return value
+
+
+def _parse_letters(letters: str, space: Sequence[str]) -> dict[str, str]:
+    names = [name for name in "xyz" if name in space]
+    if not letters or set(letters) - set(LETTERS):
+        raise ValueError(
+            f"orientation {letters!r}: give capital letters that say where x, y and z lead to, as in 'RAS' (right,"
+            " anterior, superior), or a dict by name of the axis, as in {'z': 'inferior-to-superior'}"
+        )
+    if len(names) != len(space) or len(letters) != len(names):
+        raise ValueError(
+            f"orientation {letters!r} is for x, y and z, one letter each, but the axes of space are"
+            f" {', '.join(space) or 'none'}; give a dict by name of the axis"
+        )
+    return {name: LETTERS[letter] for name, letter in zip(names, letters, strict=True)}
 
 
 def typed(axes: Iterable[Axis]) -> tuple[Axis, ...]:
@@ -109,6 +212,24 @@ def typed(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     (Axis(name='t', type='time', unit=None), Axis(name='x', type='space', unit=None))
     """
     return tuple(axis if axis.type else replace(axis, type=TYPES.get(axis.name)) for axis in axes)
+
+
+def joined_names(names: Sequence[str]) -> str:
+    """Return names of axes as one word, with spaces between those of several letters.
+
+    >>> joined_names("zyx"), joined_names(["angle", "y", "x"])
+    ('zyx', 'angle y x')
+    """
+    return ("" if all(len(name) == 1 for name in names) else " ").join(names)
+
+
+def channel_axis(axes: Sequence[Axis]) -> int | None:
+    """Return the index of the axis of channels, of several the first; None if there is none.
+
+    >>> channel_axis(parse_axes("tczyx", 5)), channel_axis(parse_axes("yx", 2))
+    (1, None)
+    """
+    return next((i for i, axis in enumerate(axes) if axis.type == "channel"), None)
 
 
 def names_axis(values: Any, axis: Axis) -> bool:
@@ -140,7 +261,7 @@ def per_axis(values: Any, axes: Sequence[Axis], what: str, default: float | Mapp
         raise ValueError(f"{what} {values!r}: give one number, one for every axis in their order, or a dict by name")
     numbers = tuple(_number(value, what) for value in values)
     if len(numbers) != len(axes):
-        raise ValueError(f"{what} has {len(numbers)} values, but the axes are {''.join(_names(axes))!r}")
+        raise ValueError(f"{what} has {len(numbers)} values, but the axes are {joined_names(_names(axes))!r}")
     for axis, number in zip(axes, numbers, strict=True):
         if not abs(number) < float("inf"):
             raise ValueError(f"{what} of axis {axis.name!r} is {number}; it must be a finite number")
@@ -190,7 +311,7 @@ def _parse_axis(axis: str | Mapping[str, Any] | Axis) -> Axis:
         axis = {"name": axis}
     if not isinstance(axis, Mapping):
         raise ValueError(f"axis {axis!r} must be a name, a dict or an Axis")
-    reject_unknown(axis, ("name", "type", "unit", *AXIS_REST), "key of an axis")
+    reject_unknown(axis, ("name", "type", "unit", "orientation", *AXIS_REST), "key of an axis")
     name = axis.get("name")
     if not isinstance(name, str) or not name:
         raise ValueError(f"an axis needs a name: {dict(axis)}")
@@ -198,7 +319,9 @@ def _parse_axis(axis: str | Mapping[str, Any] | Axis) -> Axis:
     if kind is None:
         raise ValueError(f"axis {name!r} is none of t, c, z, y, x; say what it is: {{'name': {name!r}, 'type': …}}")
     _check_text(kind, f"type of axis {name!r}")
-    return Axis(name, kind, axis.get("unit"), {key: axis[key] for key in AXIS_REST if key in axis})
+    rest = {key: axis[key] for key in AXIS_REST if key in axis}
+    stated = axis.get("orientation")
+    return Axis(name, kind, axis.get("unit"), rest, None if stated is None else parse_orientation(stated, name))
 
 
 def _check_text(value: Any, what: str) -> None:

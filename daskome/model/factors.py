@@ -5,7 +5,7 @@ from math import isfinite, log2
 from numbers import Real
 from typing import Any
 
-from daskome.model.axes import Axis, reject_unknown
+from daskome.model.axes import Axis, joined_names, reject_unknown
 from daskome.model.image import Image
 from daskome.model.regions import Shape, ceil_div
 
@@ -79,7 +79,9 @@ def factors_by_axis(entry: Any, axes: Sequence[Axis]) -> dict[str, Any]:
     if not isinstance(entry, list | tuple):
         return {axis.name: entry for axis in axes if axis.spatial}
     if len(entry) != len(names):
-        raise ValueError(f"scale factors {entry!r} of a level are {len(entry)}, but the axes are {''.join(names)!r}")
+        raise ValueError(
+            f"scale factors {entry!r} of a level are {len(entry)}, but the axes are {joined_names(names)!r}"
+        )
     return dict(zip(names, entry, strict=True))
 
 

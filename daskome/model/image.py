@@ -30,9 +30,9 @@ class Image:
 
 
 def check_ndim(shape: Shape) -> None:
-    """Raise a ValueError for a number of dimensions that no OME-Zarr image can have."""
-    if not 2 <= len(shape) <= 5:
-        raise ValueError(f"an OME-Zarr image has 2 to 5 dimensions; shape {shape} has {len(shape)}")
+    """Raise a ValueError for a number of dimensions that no image can have; versions allow some of the others."""
+    if not shape:
+        raise ValueError("an OME-Zarr image has dimensions; a single number has none")
 
 
 def check_image(image: Image) -> None:

@@ -94,7 +94,8 @@ class Source:
         Names of the axes.
     scale, translation : dict of str to float
         By name of the axis, for axes where they are known.
-    units : dict of str to str
+    units, orientations : dict of str to str
+        By name of the axis, for axes where they are known.
     name : str, optional
     irregular : tuple of str
         Axes whose coordinates are not regular and rising. They have no scale, so the caller must give one.
@@ -132,6 +133,7 @@ class Source:
     scale: Mapping[str, float] = field(default_factory=dict)
     translation: Mapping[str, float] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    orientations: Mapping[str, str] = field(default_factory=dict)
     name: str | None = None
     irregular: tuple[str, ...] = ()
     origin: Origin = Origin()
@@ -198,8 +200,10 @@ class Source:
         """What else it says of itself, and what of it is not written."""
         listed = (self.omero or {}).get("channels")
         named = [str(channel.get("label")) for channel in listed or () if isinstance(channel, Mapping)]
+        oriented = [f"{axis} {value}" for axis, value in self.orientations.items()]
         return [
             *[f"from: {self.origin.path}"] * bool(self.origin.path),
+            *[f"orientation: {', '.join(oriented)}"] * bool(oriented),
             *[f"channels: {', '.join(named)}"] * bool(named),
             *[f"attributes: {', '.join(map(str, self.attributes))}"] * bool(self.attributes),
             *(f"not written: {what}" for what in self.left),

@@ -10,7 +10,7 @@ from os import PathLike as AnyPathLike
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union
 
-from daskome.model.axes import AxesLike as AxesLike
+from daskome.model.axes import AxesLike as AxesLike, OrientationLike as OrientationLike
 from daskome.model.factors import ScaleFactors as ScaleFactors
 from daskome.model.source import Source
 from daskome.model.storage.level_options import StorageOptions as StorageOptions

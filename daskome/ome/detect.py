@@ -22,9 +22,18 @@ NESTED = ("scene",)
 
 
 def ome_of(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the OME-Zarr part of a group's attributes: what stands under ``ome``, or else all of them."""
+    """Return the OME-Zarr part of a group's attributes, in the form of 0.6: that under ``ome``, or else all of them."""
     ome = attributes.get("ome", attributes)
-    return ome if isinstance(ome, Mapping) else {}
+    return as_of_all(ome) if isinstance(ome, Mapping) else {}
+
+
+def as_of_all(ome: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what stands under ``ome`` in the form of 0.6, whatever document its version makes of it."""
+    from daskome.ome.versions import VERSIONS
+
+    name = ome.get("version")
+    version = VERSIONS.get(name) if isinstance(name, str) else None
+    return ome if version is None else version.document.read(ome)
 
 
 def ome_keys(attributes: Mapping[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from daskome.model.axes import Axis, reject_near_misses
+from daskome.model.axes import Axis, channel_axis, reject_near_misses
 from daskome.model.json_values import JSONDict
 from daskome.ome.detect import ome_of
 
@@ -197,7 +197,8 @@ def with_more_channels(attributes: Mapping[str, Any], new: Omero, first: int) ->
 
 def n_channels(axes: Sequence[Axis], shape: Sequence[int]) -> int:
     """Return the number of channels of an image: the length of its channel axis, or 1."""
-    return next((n for axis, n in zip(axes, shape, strict=True) if axis.type == "channel"), 1)
+    axis = channel_axis(axes)
+    return 1 if axis is None else shape[axis]
 
 
 def _parse_channel(channel: Any, color: str) -> Channel:

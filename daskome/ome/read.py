@@ -7,6 +7,7 @@ from typing import Any
 
 from daskome.model.axes import Axis
 from daskome.model.json_values import MALFORMED, JSONDict
+from daskome.model.orientations import ANATOMICAL, ORIENTATIONS
 from daskome.model.problem import errors
 from daskome.ome.detect import STATING, list_objects, ome_keys, ome_of, version_in
 from daskome.ome.image_label import read_image_label
@@ -239,7 +240,14 @@ def _read_axis(stored: Any) -> Axis:
         return Axis(stored)
     rest = dict(stored)
     kind, unit = (rest.pop(key) if rest.get(key) and isinstance(rest[key], str) else None for key in ("type", "unit"))
-    return Axis(str(rest.pop("name")), kind, unit, rest)
+    return Axis(str(rest.pop("name")), kind, unit, rest, _taken_orientation(rest))
+
+
+def _taken_orientation(rest: JSONDict) -> str | None:
+    """Take the orientation of an axis out of `rest`, if it is one that is known."""
+    known = (value for value in ORIENTATIONS if rest.get("orientation") == {"type": ANATOMICAL, "value": value})
+    found = next(known, None)
+    return found and rest.pop("orientation")["value"]
 
 
 def _read_dataset(stored: Mapping[str, Any]) -> Dataset:

@@ -19,7 +19,9 @@ def to_attributes(version: Version, metadata: Metadata) -> JSONDict:
     """
     ome = _ome(version, metadata)
     beside = {key: value for m in metadata.multiscales[:1] for key, value in version.beside(m).items()}
-    return {**beside, **(ome if version.root is None else {version.root: {"version": version.name, **ome}})}
+    if version.root is None:
+        return {**beside, **ome}
+    return {**beside, version.root: version.document.write({"version": version.name, **ome})}
 
 
 # ---- what is written
@@ -62,7 +64,8 @@ def _dataset(version: Version, dataset: Dataset, system: str) -> JSONDict:
 
 def _metadata(version: Version, multiscale: Multiscale) -> Mapping[str, Any] | None:
     """Return the ``metadata``, which keep axes and scales for versions that have no other place for them."""
-    states_more = any(d.scale for d in multiscale.datasets) or any(a.type or a.unit for a in multiscale.system.axes)
+    described = any(a.type or a.unit or a.orientation for a in multiscale.system.axes)
+    states_more = described or any(d.scale for d in multiscale.datasets)
     if version.transforms is not None or not states_more:
         return multiscale.metadata
     kept = axis_dicts(multiscale)

@@ -5,6 +5,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from daskome.kernels.methods import COPIED
+from daskome.model.axes import joined_names
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import format_region
 from daskome.model.text import (
@@ -45,7 +46,7 @@ def _tables(plan: "Plan", rate: float) -> Iterator[tuple[str, list[str], list[li
         alike.setdefault(id(pyramid), []).append(group)
     for groups in alike.values():
         pyramid = plan.pyramid_at(groups[0].path)
-        axes = "".join(axis.name for axis in pyramid.axes)
+        axes = joined_names([axis.name for axis in pyramid.axes])
         made = "levels copied" if pyramid.method == COPIED else pyramid.method.name
         look = f"{axes} {pyramid.dtype}, {made}, OME-Zarr {plan.version}"
         title = f"{_names(groups, pyramid)}: {look}"

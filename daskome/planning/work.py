@@ -69,6 +69,8 @@ class PlanOptions:
         Whether there is room for a temporary copy of the image.
     deletes : bool
         Whether the store of the target can delete. If so, levels may have temporary copies, which are small.
+    sharded : bool
+        Whether arrays are stored in shards where nobody says otherwise, as in a single file.
     limits : Limits
     """
 
@@ -76,6 +78,7 @@ class PlanOptions:
     images: int = 1
     staging: bool = False
     deletes: bool = True
+    sharded: bool = False
     limits: Limits = field(default_factory=default_limits)
 
 

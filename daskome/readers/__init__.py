@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from daskome.model.source import Origin, Source
+from daskome.ome.single_file import split_single_file
 from daskome.readers.inputs import Input, parse
 from daskome.readers.kinds import READERS as READERS, find_reader, opened
 
@@ -178,6 +179,7 @@ def _origin(input_: Input, words: Mapping[str, Any]) -> Origin:
     path = str(input_)
     if input_.is_url or os.path.isdir(input_.path):
         return Origin(path, words=words)
-    file = os.stat(input_.path)
+    archive = split_single_file(input_.path)
+    file = os.stat(archive[0] if archive and os.path.isfile(archive[0]) else input_.path)
     stamp = f"{file.st_size} bytes, modified {datetime.fromtimestamp(file.st_mtime, UTC).isoformat()}"
     return Origin(path, stamp, words=words)

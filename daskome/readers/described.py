@@ -31,12 +31,15 @@ class Described:
         One per channel; empty where nothing is known.
     left : tuple of str
         What has no place in OME-Zarr, or is not part of this image, in words.
+    orientations : dict
+        By name of the axis, one of `ORIENTATIONS` where it is known.
     """
 
     sizes: Quantities = field(default_factory=dict)
     positions: Quantities = field(default_factory=dict)
     channels: Channels = field(default_factory=list)
     left: tuple[str, ...] = ()
+    orientations: Mapping[str, str] = field(default_factory=dict)
 
 
 def numbers(stated: Mapping[Any, Any]) -> dict[Any, float]:
@@ -64,7 +67,9 @@ def described(source: Source, said: Described) -> Source:
     translation, unplaced = _placed(source, scale, units, said.positions)
     omero, unshown = shown(source, {"channels": said.channels} if any(said.channels) else None)
     left = (*source.left, *unplaced, *unshown, *said.left)
-    return replace(source, scale=scale, units=units, translation=translation, omero=omero, left=left)
+    oriented = {axis: value for axis, value in said.orientations.items() if axis in (source.dims or TYPES)}
+    known = replace(source, scale=scale, units=units, translation=translation, orientations=oriented)
+    return replace(known, omero=omero, left=left)
 
 
 def shown(source: Source, omero: Mapping[str, Any] | None) -> tuple[Mapping[str, Any] | None, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,15 +13,19 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 
+from daskome.model.directions import are_along, orientations_of, said_directions
 from daskome.model.regions import Shape
 from daskome.model.source import Source
+from daskome.model.text import pluralize
 from daskome.readers.axes import ordered
 from daskome.readers.described import Described, Quantities, described
 from daskome.readers.inputs import Input, listed
 from daskome.sources.views import Reopenable
+from daskome.stores.objects.damage import locating_damage
 
 PLACED = (
-    "SeriesInstanceUID SeriesDescription Modality ImagePositionPatient ImageOrientationPatient InstanceNumber".split()
+    "SeriesInstanceUID SeriesDescription Modality ImagePositionPatient ImageOrientationPatient InstanceNumber"
+    " AnatomicalOrientationType".split()
 )
 """What says where a file belongs."""
 MEASURED = ("PT", "NM")
@@ -34,7 +39,7 @@ DESCRIBED_ATTRIBUTES = {
     "Rows", "SOPClassUID", "SOPInstanceUID", "SamplesPerPixel", "SeriesInstanceUID", "SpacingBetweenSlices",
     "WindowCenter", "WindowWidth", "InstanceNumber", "GridFrameOffsetVector", "SpecificCharacterSet",
     "PerFrameFunctionalGroupsSequence",
-    "SharedFunctionalGroupsSequence",
+    "SharedFunctionalGroupsSequence", "AnatomicalOrientationType",
 }  # fmt: skip
 """Attributes that describe pixels and where they are: they are read, or say nothing besides."""
 
@@ -75,11 +80,15 @@ class DicomFrames:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Files of one series in the order of their positions; in millimeters, their step, and where z begins."""
+    """Files of one series in the order of their positions; in millimeters, their step, and where z begins.
+
+    Where z leads to in the body is known where the files say it of their planes.
+    """
 
     paths: tuple[str, ...]
     step: float | None = None
     start: float | None = None
+    orientation: str | None = None
 
 
 def read(input_: Input) -> Source:
@@ -89,11 +98,13 @@ def read(input_: Input) -> Source:
     array = Reopenable(partial(_open_frames, input_.path), DicomFrames(input_.path, header), input_.path)
     chunks = ((1,) * array.shape[0], *((n,) for n in array.shape[1:]))
     steps = _frame_step(input_.path, header)
+    directions = _directions(header)
     names = ("" if array.shape[0] == 1 else next(iter(steps), "z"), "y", "x", "c" if array.shape[3] > 1 else "")
     source = ordered(Source(array, chunks), names)
     spacing = [float(v) for v in _said(input_.path, header, "PixelMeasuresSequence", "PixelSpacing") or ()]
     sizes: Quantities = {**{axis: (size, "mm") for axis, size in zip("yx", spacing, strict=False)}, **steps}
-    return described(source, Described(sizes, _position(header), _window(header, array.shape[3]), tuple(_left(header))))
+    said = Described(sizes, _position(header, directions), _window(header, array.shape[3]), tuple(_left(header)))
+    return described(source, replace(said, orientations=_orientations(header, directions)))
 
 
 def series_of(paths: Sequence[str], part: str) -> Series:
@@ -110,23 +121,45 @@ def series_of(paths: Sequence[str], part: str) -> Series:
     if any("ImagePositionPatient" not in header for header in chosen.values()):
         return _by_instance(chosen)
     normal = _normal(chosen)
-    places = {path: np.array(header.ImagePositionPatient, float) for path, header in chosen.items()}
+    places = {path: _numbers(path, header, "ImagePositionPatient", 3) for path, header in chosen.items()}
     along = {path: float(place @ normal) for path, place in places.items()}
     ordered_paths = tuple(sorted(along, key=along.__getitem__))
     _check_tilt(ordered_paths, places, normal)
-    start = along[ordered_paths[0]] if np.allclose(normal, (0, 0, 1), atol=1e-6) else None
-    return Series(ordered_paths, _step(ordered_paths, [along[path] for path in ordered_paths]), start)
+    step = _step(ordered_paths, [along[path] for path in ordered_paths])
+    first = chosen[ordered_paths[0]]
+    oriented = _orientations(first, {**_directions(first), "z": normal}) if "ImageOrientationPatient" in first else {}
+    return Series(ordered_paths, step, float(f"{along[ordered_paths[0]]:.9g}"), oriented.get("z"))
 
 
 def _open_frames(path: str) -> DicomFrames:
     return DicomFrames(path, _header(path, None))
 
 
-def _header(path: str, tags: Any) -> Any:
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
-    except (InvalidDicomError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as DICOM: {error}") from error
+def _header(path: str, tags: Sequence[str] | None) -> Any:
+    """Return a header, or these of its attributes, whose values are parsed now: a damaged one is that of this file."""
+    with locating_damage(lambda: path, "cannot be read as DICOM; it may be damaged"):
+        try:
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=None if tags is None else list(tags))
+        except InvalidDicomError as error:
+            raise ValueError(
+                f"{path} cannot be read as DICOM: it does not begin as such files do. If it is one without its header,"
+                " save it anew: pydicom.dcmread(path, force=True).save_as(other, enforce_file_format=True)"
+            ) from error
+        for name in tags or ():
+            header.get(name)
+        return header
+
+
+def _numbers(path: str, header: Any, name: str, n: int, default: Any = None) -> np.ndarray[Any, Any]:
+    """Return so many numbers of a header, which may be damaged: pydicom leaves what is no number as text."""
+    said = header.get(name)
+    with suppress(TypeError, ValueError):
+        found = np.ravel(np.array(default if said in (None, "") else said, float))
+        if len(found) == n and np.isfinite(found).all():
+            return found
+    raise ValueError(
+        f"{path} cannot be read as DICOM; it may be damaged: its {name} is {said}, not {pluralize(n, 'number')}"
+    )
 
 
 def _said(path: str, header: Any, sequence: str, name: str) -> Any:
@@ -195,9 +228,7 @@ def _chosen(headers: Mapping[str, Any], part: str) -> dict[str, Any]:
 
 def _normal(headers: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     """Return the direction across the planes, which must be the same for all."""
-    directions = {
-        path: np.array(header.get("ImageOrientationPatient", AXIAL), float) for path, header in headers.items()
-    }
+    directions = {path: _numbers(path, header, "ImageOrientationPatient", 6, AXIAL) for path, header in headers.items()}
     first, own = next(iter(directions.items()))
     other = next((path for path, one in directions.items() if not np.allclose(one, own, atol=1e-3)), None)
     if other is not None:
@@ -239,7 +270,7 @@ def _step(paths: Sequence[str], along: Sequence[float]) -> float | None:
 
 def _by_instance(headers: Mapping[str, Any]) -> Series:
     """Return files without positions in the order of their numbers."""
-    numbers = {path: int(header.get("InstanceNumber") or 0) for path, header in headers.items()}
+    numbers = {path: int(_numbers(path, header, "InstanceNumber", 1, 0)[0]) for path, header in headers.items()}
     ordered_paths = tuple(sorted(numbers, key=numbers.__getitem__))
     found = [numbers[path] for path in ordered_paths]
     if found != list(range(found[0], found[0] + len(found))):
@@ -268,17 +299,51 @@ def _positions_of_frames(header: Any) -> list[float]:
     placed = [
         frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames if "PlanePositionSequence" in frame
     ]
-    shared = (header.get("SharedFunctionalGroupsSequence") or [{}])[0].get("PlaneOrientationSequence")
-    direction = np.array(shared[0].ImageOrientationPatient if shared else AXIAL, float)
+    stated = _stated_planes(header)
+    direction = np.array(stated.pop() if len(stated) == 1 else AXIAL, float)
     return [float(np.array(place, float) @ np.cross(direction[:3], direction[3:])) for place in placed]
 
 
-def _position(header: Any) -> Quantities:
-    """Return the position of the first voxel, if rows and columns run along x and y."""
-    place, direction = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient", AXIAL)
-    if not place or not np.allclose(np.array(direction, float), AXIAL, atol=1e-6):
+def _directions(header: Any) -> dict[str, Any]:
+    """Return where the axes of a file lead to in the body; z only if the planes of its frames say it.
+
+    Positions along an axis are counted in its own direction: where x leads to the right, they rise to the right.
+    """
+    stated = _stated_planes(header)
+    if len(stated) != 1:
         return {}
-    return {axis: (float(value), "mm") for axis, value in zip("xyz", place, strict=True)}
+    (plane,) = stated
+    row, column = np.array(plane[:3]), np.array(plane[3:])
+    steps = np.diff(np.array(header.get("GridFrameOffsetVector") or _positions_of_frames(header), float))
+    normal = {"z": np.cross(row, column) * np.sign(steps[0])} if len(steps) else {}
+    return {"x": row, "y": column, **normal}
+
+
+def _stated_planes(header: Any) -> set[tuple[float, ...]]:
+    """Return the directions of rows and columns that a file states: for all of its frames, or for each."""
+    shared = header.get("SharedFunctionalGroupsSequence") or ()
+    frames = [*shared, *(header.get("PerFrameFunctionalGroupsSequence") or ())]
+    planes = [frame.PlaneOrientationSequence[0] for frame in frames if frame.get("PlaneOrientationSequence")]
+    stated = (one.get("ImageOrientationPatient") for one in (header, *planes))
+    return {tuple(map(float, plane)) for plane in stated if plane and len(plane) == 6}
+
+
+def _orientations(header: Any, directions: Mapping[str, Any]) -> dict[str, str]:
+    """Return the orientations of axes; those of animals have other names, which a file does not tell."""
+    return {} if header.get("AnatomicalOrientationType") == "QUADRUPED" else orientations_of(directions, "LPS")
+
+
+def _position(header: Any, directions: Mapping[str, Any]) -> Quantities:
+    """Return the position of the first voxel, along each axis in its own direction."""
+    place = header.get("ImagePositionPatient")
+    if not place:
+        return {}
+    own = (
+        {"z": np.cross(directions["x"], directions["y"]), **directions}
+        if directions
+        else dict(zip("xyz", np.eye(3), strict=True))
+    )
+    return {axis: (float(f"{np.array(place, float) @ own[axis]:.9g}"), "mm") for axis in "xyz"}
 
 
 def _window(header: Any, samples: int) -> list[dict[str, Any]]:
@@ -291,10 +356,12 @@ def _window(header: Any, samples: int) -> list[dict[str, Any]]:
 
 def _left(header: Any) -> Iterator[str]:
     """Yield what else a header says."""
-    direction = header.get("ImageOrientationPatient")
-    if direction and not np.allclose(np.array(direction, float), AXIAL, atol=1e-6):
-        numbers = ", ".join(f"{float(v):g}" for v in direction)
-        yield f"the orientation and position of its planes, for which OME-Zarr has no place before 0.9: {numbers}"
+    directions = _directions(header)
+    if header.get("AnatomicalOrientationType") == "QUADRUPED":
+        yield f"the orientation of its planes in an animal: {said_directions(directions)}"
+    elif not are_along(directions):
+        near = " ".join(orientations_of(directions, "LPS").values())
+        yield f"the exact directions of its axes, {said_directions(directions)}, near {near}"
     if header.get("PhotometricInterpretation") == "MONOCHROME1":
         yield "that its small values are bright"
     others = [element.keyword or "private ones" for element in header if element.keyword not in DESCRIBED_ATTRIBUTES]
@@ -313,4 +380,5 @@ def with_step(source: Source, series: Series) -> Source:
         scale={**source.scale, "z": series.step},
         units={**source.units, "z": "millimeter"},
         translation={**source.translation, **start},
+        orientations={**source.orientations, **({"z": series.orientation} if series.orientation else {})},
     )

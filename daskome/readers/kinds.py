@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import PurePosixPath
 
 from daskome.model.source import Source
+from daskome.ome.single_file import split_single_file
 from daskome.readers.inputs import Input
 from daskome.stores.objects.damage import locating_damage
 
@@ -58,7 +59,8 @@ class Reader:
         return last[: len(last) - len(suffix)] or last
 
 
-ZARR = Reader("zarr", "zarr", (".ome.zarr", ".zarr"), marks=("zarr.json", ".zarray", ".zgroup"))
+ARCHIVED_ZARR = (".ome.zarr.zip", ".zarr.zip", ".zip")
+ZARR = Reader("zarr", "zarr", (".ome.zarr", ".zarr", ".ozx", *ARCHIVED_ZARR), marks=("zarr.json", ".zarray", ".zgroup"))
 TIFF = (".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf8", ".tif", ".tiff", ".btf", ".tf8")
 DICOM = Reader("DICOM", "dicom", (".dcm", ".dicom", ".ima"), "pydicom", "series", series=True)
 RAW = Reader("raw", "raw", (".raw", ".bin", ".dat"), words=("shape", "dtype", "offset", "order"))
@@ -77,10 +79,17 @@ READERS = (
     BIOIO,
     RAW,
 )
+DICOM_INDEX = "DICOMDIR"
+"""A file with this name lists the others of a disk, and has no pixels."""
 HINTS: Mapping[str, str] = {
     ".npz": "is an archive, which cannot be read in pieces; save the array in it with numpy.save as .npy",
-    ".zarr": "is a file, but a zarr store is a folder; unpack it if it is an archive",
-    ".zip": "is an archive; unpack it",
+    ".zarr": "is a file, but a zarr store is a folder; if it is an archive, call it .zip, or unpack it",
+    ".gz": "is compressed, and cannot be read in pieces; unpack it with gunzip",
+    ".bz2": "is compressed, and cannot be read in pieces; unpack it with bunzip2",
+    ".xml": "has no pixels; give the file that it describes, such as the .h5 of BigDataViewer",
+    ".gif": "is GIF, which is not read; save it as PNG or TIFF",
+    ".bmp": "is BMP, which is not read; save it as PNG or TIFF",
+    ".jp2": "is JPEG 2000, which is read in TIFF and DICOM alone; save it as TIFF",
 }
 """What to do with files that are not read."""
 
@@ -89,7 +98,7 @@ def known() -> str:
     """Return the inputs that can be read, as text.
 
     >>> known()[:26]
-    'zarr (.ome.zarr .zarr), Nu'
+    'zarr (.ome.zarr .zarr .ozx'
     """
     return ", ".join(f"{reader.name} ({' '.join(reader.suffixes)})" for reader in READERS)
 
@@ -106,7 +115,7 @@ def reader_of_file(path: str) -> Reader | None:
 
 
 def _is_dicom(path: str) -> bool:
-    if not os.path.isfile(path):
+    if not os.path.isfile(path) or PurePosixPath(path).name == DICOM_INDEX:
         return False
     with open(path, "rb") as file:
         return file.read(132)[128:] == b"DICM"
@@ -128,6 +137,8 @@ def find_reader(input_: Input) -> Reader:
         if reader not in (ZARR, None):
             raise ValueError(f"{input_.path} is not zarr, and of URLs only zarr is read; copy the file to a local path")
         return ZARR
+    if _is_archived(input_.path):
+        return ZARR
     if not os.path.exists(input_.path):
         raise FileNotFoundError(f"{input_.path} does not exist")
     if os.path.isdir(input_.path):
@@ -137,6 +148,12 @@ def find_reader(input_: Input) -> Reader:
         hint = HINTS.get(PurePosixPath(input_.path).suffix.lower(), "is a file of unknown kind")
         raise ValueError(f"{input_.path} {hint}. Known: {known()}")
     return reader
+
+
+def _is_archived(path: str) -> bool:
+    """Whether a path is that of a single file, or leads into one."""
+    found = split_single_file(path)
+    return found is not None and os.path.isfile(found[0])
 
 
 def reader_of_folder(path: str) -> Reader | None:

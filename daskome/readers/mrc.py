@@ -79,13 +79,16 @@ def _dtype(path: str, header: Any) -> "np.dtype[Any]":
 
 
 def _shape(path: str, header: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Return the shape of what is stored, and its axes: the header says which of x, y, z is the fastest."""
+    """Return the shape of what is stored, and its axes: the header says which of x, y, z is the fastest.
+
+    One image alone has no axis across it.
+    """
     shape = tuple(int(header[name]) for name in LENGTHS)
     fast = [int(header[name]) for name in ("maps", "mapr", "mapc")]
     names = tuple("xyz"[i - 1] for i in fast) if sorted(fast) == [1, 2, 3] else ("z", "y", "x")
     n = int(header["mz"])
     if int(header["ispg"]) < VOLUME_STACK:
-        return shape, names
+        return shape, names if shape[0] > 1 or int(header["ispg"]) else ("", *names[1:])
     if n < 1 or shape[0] % n:
         raise ValueError(f"{path} has {shape[0]} sections, which are no whole number of volumes of {n}")
     return (shape[0] // n, n, *shape[1:]), ("t", *names)

@@ -6,6 +6,7 @@ from typing import Any
 import nibabel
 import numpy as np
 
+from daskome.model.directions import are_along, orientations_of, said_directions
 from daskome.model.source import Source
 from daskome.model.text import pluralize
 from daskome.readers.axes import ordered
@@ -53,21 +54,35 @@ def _pixels(path: str, stored: Any) -> Any:
 
 
 def _described(image: Any) -> Described:
-    """Return sizes and origin of an image, and in words its directions unless they are those of its axes.
+    """Return sizes, origin and orientation of an image, and in words directions that are oblique.
 
-    Where neither the qform nor the sform has a code, nibabel makes an origin up. Units of time may be frequencies,
+    Where neither the qform nor the sform has a code, nibabel makes an affine up. Units of time may be frequencies,
     which no unit of time fits.
     """
     header = image.header
     space, time = (unit.replace("unknown", "") for unit in header.get_xyzt_units())
     sizes = zip("xyzt", header.get_zooms(), (space, space, space, time), strict=False)
-    has_origin = any(int(header[code]) > 0 for code in ("qform_code", "sform_code"))
-    origin = dict(zip("xyz", map(_shortest, image.affine[:3, 3]), strict=True)) if has_origin else {}
+    directions = _directions(image)
+    origin = {axis: _shortest(image.affine[:3, 3] @ direction) for axis, direction in directions.items()}
     positions: Quantities = {axis: (value, space) for axis, value in origin.items()}
     positions = {**positions, "t": (_shortest(header["toffset"]), time)}
-    left = (*(_directions(image.affine) if has_origin else ()), *_notes(image))
+    oriented = orientations_of(directions, "RAS")
+    near = [f"the exact directions of its axes, {said_directions(directions)}, near {' '.join(oriented.values())}"]
+    left = (*([] if are_along(directions) else near), *_notes(image))
     known = {axis: (_shortest(size), unit) for axis, size, unit in sizes}
-    return Described(known, positions, _shown_range(image), left)
+    return Described(known, positions, _shown_range(image), left, oriented)
+
+
+def _directions(image: Any) -> dict[str, Any]:
+    """Return where the axes of voxels lead to in the body; empty where the header does not say it.
+
+    Positions along an axis are counted in its own direction: where x leads to the left, they rise to the left.
+    """
+    has_affine = any(int(image.header[code]) > 0 for code in ("qform_code", "sform_code"))
+    if not has_affine or not np.isfinite(image.affine).all():
+        return {}
+    columns = dict(zip("xyz", image.affine[:3, :3].T, strict=True))
+    return {axis: column / np.linalg.norm(column) for axis, column in columns.items() if np.any(column)}
 
 
 def _shown_range(image: Any) -> Channels:
@@ -75,19 +90,6 @@ def _shown_range(image: Any) -> Channels:
     start, end = _shortest(image.header["cal_min"]), _shortest(image.header["cal_max"])
     n = image.shape[4] if len(image.shape) > 4 else 1
     return [{"window": {"start": start, "end": end}} for _ in range(n)] if start < end else []
-
-
-def _directions(affine: Any) -> Iterator[str]:
-    """Yield the directions of the axes of voxels, unless they are those of x, y and z."""
-    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.allclose(directions, np.eye(3), atol=1e-6):
-        columns = (
-            f"{axis} ({', '.join(f'{v:g}' for v in np.round(c, 6))})"
-            for axis, c in zip("xyz", directions.T, strict=True)
-        )
-        codes: Any = nibabel.orientations.aff2axcodes(affine)  # type: ignore[no-untyped-call]
-        name = "".join(code or "?" for code in codes)
-        yield f"the orientation {name}, for which OME-Zarr has no place before 0.9: {', '.join(columns)}"
 
 
 def _notes(image: Any) -> Iterator[str]:

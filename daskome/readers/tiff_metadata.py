@@ -20,6 +20,14 @@ IMAGEJ = frozenset(
 """What ImageJ says that is written, or how it shows a stack."""
 SHAPED = frozenset(("shape", "axes", "truncate"))
 """What tifffile notes of the pixels."""
+NO_LIGHT: Mapping[int, str] = {
+    0: "that its small values are bright",
+    3: "the palette that gives its values colours",
+    5: "that its channels are inks, of which more is darker",
+    8: "that its channels are those of CIELAB",
+    32803: "that its pixels lie behind a mosaic of colours",
+}
+"""By photometric interpretation."""
 TAGS = ("DocumentName", "ImageDescription", "Make", "Model", "PageName", "DateTime", "Artist", "Copyright")
 PLAIN = {"imagej", "mdgel", "ome", "shaped", "uniform"}
 """Kinds of files, as tifffile tells them apart, whose notes are known here, or that have none."""
@@ -59,12 +67,22 @@ def _others(file: Any, number: int, series: Any) -> Iterator[str]:
         yield f"{len(others)} other series ({which})"
     if len(series.levels) > 1:
         yield f"{pluralize(len(series.levels) - 1, 'smaller resolution')}, made anew from the largest"
+    yield from _meaning(series.keyframe)
     shaped = (file.shaped_metadata or ())[number : number + 1]
     notes = [key for one in shaped for key in one if key not in SHAPED]
     tags = [name for name in TAGS if name in series.keyframe.tags and not _is_known(file, series.keyframe, name)]
     kinds = [f"metadata of {kind}" for kind in sorted(file.flags - PLAIN)]
     if notes or tags or kinds:
         yield f"of its tags: {', '.join([*tags, *notes, *kinds])}"
+
+
+def _meaning(page: Any) -> Iterator[str]:
+    """Yield, in words, what the numbers of a page mean, if not light, and how it is to be turned."""
+    if page.photometric in NO_LIGHT:
+        yield NO_LIGHT[page.photometric]
+    orientation = page.tags.valueof("Orientation", default=1)
+    if orientation != 1:
+        yield f"that it is to be shown turned or mirrored (orientation {int(orientation)})"
 
 
 def _is_known(file: Any, page: Any, tag: str) -> bool:

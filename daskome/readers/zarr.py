@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import Any
 
 import zarr
+from zarr.storage import StorePath
 
 from daskome.model.source import Source
 from daskome.model.text import pluralize
@@ -15,9 +15,12 @@ from daskome.ome.metadata import TRANSFORMS, Multiscale, PlacedDataset
 from daskome.ome.read import read_multiscale
 from daskome.readers.described import shown
 from daskome.readers.inputs import Input, listed
+from daskome.readers.kinds import ZARR
+from daskome.readers.sequences.listing import without_images
 from daskome.readers.units import known_unit
 from daskome.sources.adapt import as_source
 from daskome.sources.dimension_names import known_dims
+from daskome.stores.archives.archive_store import ArchiveStore
 from daskome.stores.documents import list_names
 from daskome.stores.groups import (
     ARRAY_DIMENSIONS,
@@ -29,6 +32,7 @@ from daskome.stores.groups import (
     others_of,
     read_attributes,
 )
+from daskome.stores.kinds import unwrap_store
 from daskome.stores.location import locate
 from daskome.stores.objects.damage import reason
 
@@ -47,7 +51,15 @@ def read(input_: Input) -> Source:
         return _image(input_.path, group)
     if input_.is_url:
         raise FileNotFoundError(f"{input_.path}: there is no zarr array or group")
-    raise ValueError(f"{input_.path} is a folder, but not a zarr array or group, the only folders that are read")
+    if isinstance(unwrap_store(location.store), ArchiveStore):
+        raise ValueError(f"{input_.path} is an archive, but not of a zarr array or group{_begins_with(location)}")
+    raise ValueError(without_images(input_.path))
+
+
+def _begins_with(location: StorePath) -> str:
+    """Return, as the end of a message, in which folder of an archive a hierarchy is that is not at its root."""
+    inner = [name for name in list_names(location) if find_group(location / name) is not None]
+    return f" at its root; give {location.store}/{inner[0]}" if inner else ", the only ones that are read; unpack it"
 
 
 def _image(path: str, group: zarr.Group) -> Source:
@@ -154,7 +166,8 @@ def _described(
         scale=dict(zip(names, dataset.scale, strict=True)),
         translation=dict(zip(names, dataset.translation, strict=True)),
         units={name: unit for name, unit in units.items() if unit},
-        name=(multiscale.name or "").strip("/") or PurePosixPath(path).name.removesuffix(".zarr").removesuffix(".ome"),
+        orientations={axis.name: axis.orientation for axis in multiscale.axes if axis.orientation},
+        name=(multiscale.name or "").strip("/") or ZARR.stem(path),
         omero=omero,
         image_label=label if isinstance(label, Mapping) else None,
         attributes=others_of(attributes),
@@ -200,5 +213,4 @@ def _members(group: zarr.Group) -> str:
 def _member(path: str, member: zarr.Group | Array) -> str:
     if isinstance(member, zarr.Array):
         return f"{path} {member.shape} {member.dtype}"
-    ome = member.attrs.get("ome", member.attrs)
-    return f"{path} (an OME-Zarr image)" if isinstance(ome, Mapping) and "multiscales" in ome else ""
+    return f"{path} (an OME-Zarr image)" if "multiscales" in ome_of(member.attrs.asdict()) else ""

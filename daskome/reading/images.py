@@ -92,6 +92,11 @@ class OpenImage:
         return {axis.name: axis.unit for axis in self.axes if axis.unit}
 
     @property
+    def orientations(self) -> dict[str, str]:
+        """The orientations of those axes that state one: from where to where in a body coordinates rise."""
+        return {axis.name: axis.orientation for axis in self.axes if axis.orientation}
+
+    @property
     def shape(self) -> Shape:
         """The shape of the chosen level."""
         return self.level.shape
@@ -120,8 +125,7 @@ class OpenImage:
 
     @property
     def _title(self) -> str:
-        axes = ", ".join(" ".join(filter(None, (axis.name, axis.type, axis.unit))) for axis in self.axes)
-        return f"OME-Zarr {self.version} image {self.name!r}; axes: {axes}"
+        return f"OME-Zarr {self.version} image {self.name!r}; axes: {', '.join(map(str, self.axes))}"
 
     @property
     def _rows(self) -> list[list[str]]:

@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 import zarr
 
-from daskome.model.axes import Axis, names_axis, per_axis
+from daskome.model.axes import Axis, channel_axis, names_axis, per_axis
 from daskome.model.regions import Shape
 from daskome.model.text import parse_nbytes
 
@@ -107,10 +107,11 @@ class OpenLevel:
     def _coordinate(self, i: int) -> tuple[str, Any, dict[str, str]] | None:
         """Return name, values and attributes along an axis; None for channels without names."""
         axis, n = self.axes[i], self.shape[i]
-        if axis.type == "channel":
+        if i == channel_axis(self.axes):
             return (axis.name, np.array(self.channels), {}) if self.channels else None
         positions = self.translation[i] + self.scale[i] * np.arange(n)
-        return axis.name, positions, {"units": axis.unit} if axis.unit else {}
+        said = {"units": axis.unit, "orientation": axis.orientation}
+        return axis.name, positions, {key: value for key, value in said.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

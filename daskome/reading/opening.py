@@ -7,18 +7,19 @@ from zarr.storage import StorePath
 
 from daskome.inspection.hierarchy import nodes
 from daskome.inspection.stored_image import StoredImage, stored_image_of
+from daskome.model.axes import channel_axis
 from daskome.model.json_values import JSONObject
 from daskome.model.paths import paths_inside
 from daskome.model.problem import Problem
 from daskome.model.types import FileSystemOptions, GroupLike, PerAxis
 from daskome.ome.detect import kinds_of, list_objects, ome_of
 from daskome.ome.image_label import LABELS
-from daskome.ome.omero import Channel
+from daskome.ome.omero import Channel, n_channels
 from daskome.ome.read import read_metadata
 from daskome.reading.images import OpenGroup, OpenImage, OpenPlate
 from daskome.reading.levels import Choice, OpenLevel
 from daskome.reading.members import Members
-from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, listed_labels
+from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, listed_labels, no_group
 from daskome.stores.location import locate
 
 
@@ -91,7 +92,7 @@ def _attributes(store_path: StorePath) -> tuple[JSONObject, int]:
     if group is None and find_array(store_path) is not None:
         raise ValueError(f"{store_path} is an array: open the image that it is a level of, and choose it with level=")
     if group is None:
-        raise FileNotFoundError(f"there is no zarr group at {store_path}")
+        raise FileNotFoundError(no_group(store_path))
     attributes = group.attrs.asdict()
     if UNFINISHED_KEY in attributes:
         raise ValueError(
@@ -149,7 +150,7 @@ def _index(names: tuple[str, ...], multiscale: int | str) -> int:
 
 def _levels(image: StoredImage, channels: tuple[Channel, ...]) -> tuple[OpenLevel, ...]:
     labelled = tuple(channel.label or f"channel {i}" for i, channel in enumerate(channels))
-    has_axis = any(axis.type == "channel" for axis in image.axes)
+    has_axis = channel_axis(image.axes) is not None
     return tuple(
         OpenLevel(
             level.k,
@@ -171,8 +172,7 @@ def _channels(image: StoredImage) -> tuple[tuple[Channel, ...], list[Problem]]:
         channels = image.channels
     except ValueError as error:
         return (), [Problem("omero/channels", str(error), warning=True)]
-    lengths = [n for axis, n in zip(image.axes, image.complete[0][1].shape, strict=True) if axis.type == "channel"]
-    n = lengths[0] if lengths else 1
+    n = n_channels(image.axes, image.complete[0][1].shape)
     if channels and len(channels) != n:
         said = f"are {len(channels)}, but the image has {n}: their names are left out"
         return (), [Problem("omero/channels", said, warning=True)]

@@ -17,6 +17,7 @@ import numpy as np
 from daskome.model.axes import TYPES
 from daskome.model.chunks import Chunks, regular_chunks
 from daskome.model.json_values import to_plain_json
+from daskome.model.orientations import ORIENTATIONS
 from daskome.model.source import Source
 from daskome.model.urls import without_credentials
 from daskome.sources.array_likes import adapted
@@ -184,6 +185,11 @@ def _from_xarray(image: Any) -> Source:
         scale={name: step for name, step in steps.items() if step is not None},
         translation={name: float(v[0]) for name, v in numbers.items() if len(v) and name not in irregular},
         units={name: str(units[name]) for name in numbers if units[name]},
+        orientations={
+            name: value
+            for name, coord in others.items()
+            if (value := str(coord.attrs.get("orientation"))) in ORIENTATIONS
+        },
         name=None if DASK_NAME.fullmatch(str(image.name or "-")) else str(image.name),
         irregular=irregular,
         omero=next(filter(None, channels), None),

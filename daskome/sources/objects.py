@@ -58,6 +58,7 @@ def described_bioimage(source: Source, image: Any) -> Source:
         scale=scale,
         units=units,
         translation={},
+        irregular=tuple(axis for axis in source.irregular if axis not in "zyx"),
         name=str(image.current_scene) if others else None,
         attributes={},
         left=(*left, *metadata),

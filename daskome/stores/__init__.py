@@ -6,6 +6,7 @@ A *location* is a zarr `StorePath`, made from a path, URL, group or store; one t
 finished unit. *Publishing* writes the OME attributes, last, in one write; then the journal is deleted. An image that
 *changes* in place is marked, too: the mark keeps its attributes, and where readers would see no change, it comes last.
 
+`archives` are single files: a store that reads one, and how one is made.
 `objects` are what is stored of arrays: encoded, on their way, or taken over from another array.
 `targets` are what is there before, what of it goes, and how what is planned begins.
 """

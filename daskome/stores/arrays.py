@@ -181,8 +181,9 @@ def _revived(option: Any) -> Any:
 
 
 def _open_array(store_path: StorePath, level: Level) -> zarr.Array[Any]:
-    """Return an array to be written, with the options that zarr does not keep in its metadata."""
+    """Return an array, to be written unless it is read-only, with the options that zarr keeps nowhere."""
     config, stored_as = (level.layout.options.get(key) for key in ("config", "zarr_format"))
     # With the format, zarr asks a cloud for one document instead of three.
-    array = zarr.open_array(store=store_path.store, path=store_path.path, mode="r+", zarr_format=stored_as)
+    mode: Literal["r", "r+"] = "r" if store_path.read_only else "r+"
+    array = zarr.open_array(store=store_path.store, path=store_path.path, mode=mode, zarr_format=stored_as)
     return sync_codecs.open_sync(array.with_config(config) if config else array)

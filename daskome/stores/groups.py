@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import zarr
@@ -16,7 +17,7 @@ from daskome.model.json_values import MALFORMED, shown_value
 from daskome.model.paths import depth_of, join_paths, parents_of
 from daskome.model.regions import Region, Shape
 from daskome.model.storage.layout import ArrayFormat
-from daskome.ome.detect import OME_KEYS, ome_keys, ome_of
+from daskome.ome.detect import OME_KEYS, as_of_all, ome_keys, ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.versions import Version
 from daskome.stores.kinds import kind_of
@@ -68,6 +69,14 @@ def find_group(store_path: StorePath, writable: bool = False, consolidated: bool
         if not isinstance(group.metadata.attributes, Mapping):
             raise ValueError(f"attributes are {shown_value(group.metadata.attributes)}; they must be an object")
         return group
+
+
+def no_group(store_path: StorePath) -> str:
+    """Return, in words, that there is no group; a file may be an image, but is not OME-Zarr yet."""
+    root = getattr(store_path.store, "root", None)
+    is_file = isinstance(root, Path) and (root / store_path.path).is_file()
+    hint = " (it is a file; if daskome.read reads it, daskome write, or daskome.write_image, makes OME-Zarr of it)"
+    return f"there is no zarr group at {store_path}{hint if is_file else ''}"
 
 
 def list_members(group: zarr.Group, max_depth: int | None = 0) -> list[tuple[str, Any]]:
@@ -195,7 +204,7 @@ def attributes_of_others(attributes: Mapping[str, Any] | None) -> dict[str, Any]
     kept = {key: value for key, value in (attributes or {}).items() if key not in (UNFINISHED_KEY, *image)}
     ome = kept.pop("ome", None)
     if isinstance(ome, Mapping):
-        others = {key: value for key, value in ome.items() if key not in ("version", *image)}
+        others = {key: value for key, value in as_of_all(ome).items() if key not in ("version", *image)}
         kept |= {"ome": others} if others else {}
     return kept
 

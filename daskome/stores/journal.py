@@ -34,13 +34,18 @@ from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.kernels.methods import Method
+from daskome.model.json_values import MALFORMED
 from daskome.model.paths import check_inside, is_inside
+from daskome.model.problem import WriteError
 from daskome.model.regions import spread
 from daskome.model.source import Origin
+from daskome.model.text import pluralize
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
 from daskome.stores.documents import fetch_json, list_names, read_json, read_text, write_text
 from daskome.stores.groups import CONSOLIDATED, UNFINISHED_KEY, read_attributes
+from daskome.stores.location import archive_at, single_file_of
+from daskome.stores.objects.inventory import ALL
 from daskome.stores.ownership.claims import CLAIMS, Claim, OwnershipLost
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.remembered import for_each
@@ -50,6 +55,8 @@ JOURNAL = ".daskome"
 CURRENT = "current"
 PLAN = "plan.json"
 FAILED = "failed"
+REPLACES = "replaces_file"
+"""The entry of a saved plan that says whether a single file is to be replaced."""
 ANNOUNCED = "announced"
 KEPT = frozenset((CURRENT, PLAN, CLAIMS.rpartition("/")[2]))
 """What is deleted on its own, or kept for the next run."""
@@ -120,15 +127,24 @@ class Record:
     measured: int = 0
 
 
+UNREADABLE = Record(0, 0, stored=ALL)
+"""What stands for a record that is there, but is none: what its unit was to store counts as stored."""
+
+
 def new_journal(home: StorePath, plan: Plan, origins: Sequence[Origin]) -> Journal:
     """Return the journal of a new run, whose id says by which plan, too."""
     return Journal(home, f"{uuid4().hex}-{_digest(_document(plan, origins))}")
 
 
 def save_plan(journal: Journal, plan: Plan, origins: Sequence[Origin], consolidated: Sequence[str] = ()) -> None:
-    """Save a plan, and where its images come from, for a run that has not begun; and which groups held copies."""
+    """Save a plan, and where its images come from, for a run that has not begun; and which groups held copies.
+
+    Of a single file it is noted whether it is there, as it may only then be replaced at the end.
+    """
     if journal.keeps:
         saved = {"id": journal.id, CONSOLIDATED: list(consolidated), **_document(plan, origins)}
+        file = single_file_of(journal.home)
+        saved |= {} if file is None else {REPLACES: archive_at(file) is not None}
         write_text(_records(journal) / PLAN, json.dumps(saved))
 
 
@@ -137,6 +153,12 @@ def consolidated_groups(journal: Journal) -> list[str]:
     saved = read_json(_records(journal) / PLAN) if journal.keeps else None
     listed = saved.get(CONSOLIDATED) if isinstance(saved, dict) else None
     return [path for path in listed if path == "" or is_inside(path)] if isinstance(listed, list) else []
+
+
+def may_replace_file(journal: Journal) -> bool:
+    """Whether the single file that a run ends in was there when the run began."""
+    saved = read_json(_records(journal) / PLAN)
+    return isinstance(saved, dict) and saved.get(REPLACES) is True
 
 
 def copies_taken(home: StorePath) -> list[str]:
@@ -262,36 +284,66 @@ def failures(journal: Journal) -> dict[str, str]:
 
 
 def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Record]:
-    """Yield some records of a stage, evenly spread over `indices`."""
+    """Yield some records of a stage, evenly spread over `indices`; those that cannot be read are left out."""
     for i in spread(len(indices), SAMPLED_RECORDS):
-        record = read_json(_records(journal) / f"{stage}/{indices[i]}")
-        if record is not None:
-            yield _record(record)
+        record = sync(_fetch_record(_records(journal) / f"{stage}/{indices[i]}"))
+        if record not in (None, UNREADABLE):
+            yield record
 
 
 def records_of(journal: Journal, keys: Collection[str]) -> dict[str, Record]:
-    """Return the records of units, by the keys of the units; those that are missing are left out."""
+    """Return the records of units, by the keys of the units; those that are missing are left out.
+
+    One that cannot be read, as of a machine that lost power, is `UNREADABLE`.
+    """
     if not journal.keeps:
         return {}
     found = sync(_fetch_records(journal, keys))
-    return {key: _record(one) for key, one in zip(keys, found, strict=True) if one is not None}
+    return {key: one for key, one in zip(keys, found, strict=True) if one is not None}
 
 
-async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Any]:
+def readable_records(journal: Journal, keys: Sequence[str]) -> dict[str, Record]:
+    """Return the records of finished units, by the keys of the units; nothing where the store keeps none.
+
+    Raises
+    ------
+    WriteError
+        If some cannot be read, or are gone; their units count as missing from now on.
+    """
+    found = records_of(journal, keys)
+    lost = [key for key in keys if journal.keeps and found.get(key, UNREADABLE) == UNREADABLE]
+    if lost:
+        forget_units(journal, lost)
+        raise WriteError(
+            f"{journal.home} cannot be finished: the records of {pluralize(len(lost), 'unit')} cannot be read, such as"
+            f" {lost[0]}; these units count as missing again: resume=True, or daskome run, writes them; then finish"
+        )
+    return found
+
+
+async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Record | None]:
     at_once = asyncio.Semaphore(RECORDS_AT_ONCE)
 
-    async def fetch(key: str) -> Any:
+    async def fetch(key: str) -> Record | None:
         async with at_once:
-            return await fetch_json(_records(journal) / key)
+            return await _fetch_record(_records(journal) / key)
 
     return await asyncio.gather(*map(fetch, keys))
 
 
+async def _fetch_record(path: StorePath) -> Record | None:
+    try:
+        document = await fetch_json(path)
+        return None if document is None else _record(document)
+    except MALFORMED:
+        return UNREADABLE
+
+
 def _record(document: Any) -> Record:
-    numbered = {int(number): one for number, one in document.get("checksums", {}).items()}
-    stored, measured = document.get("stored"), document.get("measured", 0)
-    noted = None if stored is None else tuple(stored)
-    return Record(document["time"], document["seconds"], numbered, noted, measured)
+    numbered = {int(number): str(one) for number, one in document.get("checksums", {}).items()}
+    stored, measured = document.get("stored"), int(document.get("measured", 0))
+    noted = None if stored is None else tuple(map(str, stored))
+    return Record(float(document["time"]), float(document["seconds"]), numbered, noted, measured)
 
 
 def forget_units(journal: Journal, keys: Iterable[str]) -> None:

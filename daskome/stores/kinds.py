@@ -15,6 +15,7 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
 
 from daskome.model.urls import without_credentials
+from daskome.stores.archives.archive_store import ArchiveStore
 from daskome.stores.opened.bounded import BoundedFolder
 from daskome.stores.opened.exact_paths import ExactPathStore
 from daskome.stores.opened.pages import Pages, any_pages, folder_pages, fsspec_pages, obstore_pages, unordered_pages
@@ -127,8 +128,9 @@ def waits_for_no_loop(store: Store) -> bool:
 
 
 def in_flight_to(target: StorePath) -> int:
-    """Return how many objects may be on their way to the store of a target at a time, from one process."""
-    return kind_of(target)[0].in_flight
+    """Return how many objects may be on their way to the store of a target at a time, or to that of its archive."""
+    kind, store = kind_of(target)
+    return in_flight_to(store.place) if isinstance(store, ArchiveStore) else kind.in_flight
 
 
 def _names(path: str) -> tuple[str, ...]:
@@ -234,6 +236,17 @@ def _obstore_parent(store: ObjectStore[Any]) -> Store | None:
 def _obstore_pages(store: ObjectStore[Any], path: str) -> Pages:
     """Return what a bucket lists; our own store puts its errors into Python's words."""
     return store.pages(path) if hasattr(store, "pages") else obstore_pages(store.store, path)
+
+
+def _archive_address(store: ArchiveStore, path: str) -> tuple[str, ...]:
+    kind, inner = kind_of(store.place)
+    return (*kind.address(inner, store.place.path), *_names(path))
+
+
+def _archive_url(store: ArchiveStore, path: str) -> str:
+    kind, inner = kind_of(store.place)
+    url = kind.url(inner, store.place.path)
+    return "/".join(filter(None, (url, path))) if url else ""
 
 
 def _obstore_files(store: ObjectStore[Any], path: str = "") -> Path:
@@ -342,6 +355,13 @@ KINDS = (
         parent=_obstore_parent_folder,
     ),
     OBSTORE,
+    StoreKind(
+        name="archive",
+        near=True,
+        includes=lambda store: isinstance(store, ArchiveStore),
+        address=_archive_address,
+        url=_archive_url,
+    ),
     StoreKind(
         name="zip",
         includes=lambda store: isinstance(store, ZipStore),

@@ -18,13 +18,35 @@ from zarr.storage import StorePath
 from daskome.model.paths import join_paths
 from daskome.model.source import Origin, Source
 from daskome.model.urls import NO_LOGINS, QUERY, SIGNED, URL_LOGIN, WEB, without_credentials
+from daskome.ome.single_file import is_single_file, split_single_file
+from daskome.stores.archives.archive_store import ArchiveStore
 from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
 from daskome.stores.opened.bounded import BoundedFolder
 from daskome.stores.opened.exact_paths import ExactPathStore, exact
 
+WORKING_SUFFIX = ".partial"
+"""What the name of a working store has behind that of the file into which it is packed."""
+BEGINNINGS = ("zarr.json", ".zgroup", ".zattrs", ".daskome/current")
+"""With one of these, a working store has begun."""
 
-def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: bool = False) -> StorePath:
+
+def locate(
+    target: Any, fs_options: Mapping[str, Any] | None = None, read_only: bool = False, replaces: bool = False
+) -> StorePath:
     """Return the place of a path, URL, group, array or store. Nothing is created.
+
+    That of a single file is a store of what the file holds; to write one, it is the working store beside it, unless the
+    file is there.
+
+    Parameters
+    ----------
+    target : path, URL, group, array or store
+    fs_options : mapping, optional
+        For the file system of a URL.
+    read_only : bool
+        Whether it is only to be read.
+    replaces : bool
+        Whether a single file that is there is to be replaced as a whole.
 
     Raises
     ------
@@ -40,7 +62,7 @@ def locate(target: Any, fs_options: Mapping[str, Any] | None = None, read_only: 
     if target == "":
         raise ValueError("the path is empty; give one such as 'image.ome.zarr', or '.' for the working directory")
     if isinstance(target, str | os.PathLike):
-        return _locate_path(os.fspath(target), dict(fs_options or {}), read_only)
+        return _locate_any(os.fspath(target), dict(fs_options or {}), read_only, replaces)
     if fs_options:
         raise ValueError("fs_options go with a URL; a store or group that is open has its own")
     if isinstance(target, Store):
@@ -160,15 +182,84 @@ def is_whole_store(place: StorePath) -> bool:
     )
 
 
+def file_place(path: str, fs_options: Mapping[str, Any] | None = None) -> StorePath:
+    """Return the place of a file by its path or URL: its name, in the store around it.
+
+    Raises
+    ------
+    ValueError
+        If it has none, as the URL of a host.
+    """
+    path = str(_local(path)) if is_local(path) else path.rstrip("/")
+    folder, _, name = path.rpartition("/")
+    return _locate_path(folder or "/", dict(fs_options or {}), read_only=True) / name
+
+
+def is_local(path: str) -> bool:
+    """Whether a path or URL is that of a file of this machine.
+
+    >>> is_local("a.zarr"), is_local("file:///a.zarr"), is_local("s3://bucket/a.zarr")
+    (True, True, False)
+    """
+    scheme, separator, _ = path.partition("://")
+    return not separator or scheme in ("file", "local")
+
+
+def archive_at(place: StorePath) -> ArchiveStore | None:
+    """Return the store of what a file holds; None where there is no file."""
+    file = folder_of(place)
+    if file is not None:
+        return ArchiveStore(place, file) if file.is_file() else None
+    with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        if sync(place.store.getsize(place.path)):  # That of a folder, as a bucket has them, is 0.
+            return ArchiveStore(place)
+    return None
+
+
+def single_file_of(target: StorePath) -> StorePath | None:
+    """Return the place of the file into which what is written at a target is packed; None where nothing is."""
+    kind, store = kind_of(target)
+    root = (kind.url(store, "") or str(getattr(store, "path", ""))).rstrip("/")
+    name = root.rpartition("/")[2].removesuffix(WORKING_SUFFIX)
+    if not (root.endswith(f"{name}{WORKING_SUFFIX}") and is_single_file(name)):
+        return None
+    around = kind.parent(store)
+    return None if around is None else StorePath(around, name)
+
+
+def _locate_any(path: str, fs_options: dict[str, Any], read_only: bool, replaces: bool) -> StorePath:
+    """Return the place of a path or URL, which may be that of a single file, or lead into one."""
+    if not is_local(path):
+        path, fs_options = without_login(path, fs_options)
+    found = None if "://" in path.rpartition("::")[0] else split_single_file(path)
+    if found is None or (is_local(path) and _local(found[0]).is_dir()):
+        return _locate_path(path, fs_options, read_only)
+    file, inside = found
+    working = None if read_only else _locate_path(f"{file}{WORKING_SUFFIX}", fs_options, read_only) / inside
+    if working is not None and (replaces or _is_begun(working)):
+        return working
+    archive = archive_at(file_place(file, fs_options))
+    return StorePath(archive, inside) if archive else working or _locate_path(path, fs_options, read_only)
+
+
+def _is_begun(working: StorePath) -> bool:
+    """Whether there is a group, or a journal, in a working store."""
+    root = StorePath(working.store)
+    return any(sync((root / name).exists()) for name in BEGINNINGS)
+
+
+def _local(path: str) -> Path:
+    """Return the path or URL of a file of this machine as its absolute path."""
+    return Path(path.partition("://")[2] or path).expanduser().absolute()
+
+
 def _locate_path(path: str, fs_options: dict[str, Any], read_only: bool) -> StorePath:
-    scheme, separator, after = path.partition("://")
-    if not separator or scheme in ("file", "local"):
+    if is_local(path):
         if fs_options:
             raise ValueError(f"fs_options go with a URL; {path} is a local path")
-        local = Path(after if separator else path).expanduser().absolute()
-        return StorePath(BoundedFolder(local, read_only=read_only))
+        return StorePath(BoundedFolder(_local(path), read_only=read_only))
     path, fs_options = without_login(path, fs_options)
-    after = path.partition("://")[2]
+    scheme, _, after = path.partition("://")
     links = [link.partition("://")[0] for link in path.split("::")]
     kind = kind_of_scheme(links[0])
     if kind.schemes and not after.partition("/")[0]:

@@ -9,7 +9,7 @@ from typing import Any
 from zarr.storage import StorePath
 
 from daskome._caller import warn
-from daskome.ome.detect import ome_keys
+from daskome.ome.detect import as_of_all, ome_keys
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import Version
 from daskome.ome.write import to_attributes as ome_attributes
@@ -146,7 +146,8 @@ def _published(found: JSON, version: Version, metadata: Metadata, attributes: Ma
         return {**under, **kept}
     if version.root is None:
         return {**under, **kept, **kinds}
-    return {**kept, **kinds, version.root: {**under, **kept.get(version.root, {}), **kinds[version.root]}}
+    usual = {**under, **as_of_all(kept.get(version.root, {})), **as_of_all(kinds[version.root])}
+    return {**kept, **kinds, version.root: version.document.write(usual)}
 
 
 def delete_partial_files(target: StorePath, plan: Plan) -> None:

@@ -18,11 +18,13 @@ from daskome.model.types import (
     GroupLike,
     MethodLike,
     Nbytes,
+    PathLike,
     Progress,
     ScaleFactors,
     StorageOptions,
 )
 from daskome.planning.plan import Plan
+from daskome.stores.archives.working import check_temporary
 from daskome.stores.location import locate
 from daskome.transcoding.images import STORED, copies_levels
 from daskome.transcoding.stored import stored_hierarchy
@@ -48,6 +50,7 @@ def transcode(
     check_source: bool = False,
     in_flight: int | None = None,
     verbatim: bool = False,
+    temporary: PathLike | None = None,
     overwrite: bool = False,
     resume: bool = False,
     take_over: bool = False,
@@ -86,8 +89,10 @@ def transcode(
     verbatim : bool
         As in `daskome.write_image`; of levels that are copied, all. They need nothing but the same chunks and codecs,
         which are then the default, as `chunks` of larger ``shards`` too.
+    temporary : str or path, optional
+        As in `daskome.write_image`.
     overwrite : bool
-        Replace an image at the target.
+        Replace an image at the target; a single file as a whole.
     resume : bool
         Continue what was interrupted; begin where nothing was begun.
     dry_run : bool
@@ -125,16 +130,19 @@ def transcode(
         return planned_transcode(source, target, arguments)
     if target is None:
         raise ValueError("without a target there is nothing to write; give one, or dry_run=True")
-    place = locate(target, fs_options)
+    place = locate(target, fs_options, replaces=overwrite is True)
     plan, sources = _planned(locate(source, in_options, read_only=True), place, arguments)
     return carry_out(plan, sources, place, {**arguments, "group": target})
 
 
 def planned_transcode(source: GroupLike, target: GroupLike | None, arguments: Arguments) -> Plan:
     """Return the plan of a transcode; with a target, check that it can be written there."""
-    place = None if target is None else locate(target, arguments["fs_options"])
+    replaces = arguments["overwrite"] is True
+    place = None if target is None else locate(target, arguments["fs_options"], replaces=replaces)
     plan, sources = _planned(locate(source, arguments["in_options"], read_only=True), place, arguments)
     if place is not None:
+        if arguments.get("temporary") is not None:
+            check_temporary(place, arguments["temporary"])
         Write(plan, sources, place, arguments["overwrite"]).checked()
     return plan
 

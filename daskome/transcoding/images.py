@@ -9,13 +9,14 @@ from typing import Any
 import zarr
 
 from daskome.kernels.methods import COPIED, METHODS, Method, find_method
+from daskome.model.axes import joined_names
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import DTYPES, Image
 from daskome.model.limits import Limits
 from daskome.model.paths import join_paths
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.source import Source
-from daskome.model.storage.layout import Layout, options_per_level, parser
+from daskome.model.storage.layout import SINGLE_FILE, Layout, options_per_level, parser
 from daskome.model.storage.level_options import LevelOptions
 from daskome.ome.checked import checked
 from daskome.ome.image_label import ImageLabel
@@ -158,7 +159,7 @@ class ImagePlanner:
     def _storage(self, metadata: Metadata, first: StoredArray) -> LevelOptions:
         """Return the storage options that the caller gives; labels have the codec that suits them."""
         label = None if metadata.image_label is None else ImageLabel()
-        return replace(self.choices, image_label=label).stored_with(self.version, first.positions)
+        return replace(self.choices, image_label=label).stored_with(self.version, first.positions, self.options.sharded)
 
     def _taking(self, storage: LevelOptions, arrays: list[StoredArray]) -> LevelOptions:
         """Return storage options with which levels take the chunks of these arrays over, if the caller wants that."""
@@ -171,12 +172,14 @@ class ImagePlanner:
 
     def _over_own(self, one: StoredArray, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Return storage options over those that an array has: its chunks and shards if neither is given."""
-        own = one.kept
-        given = chosen.get("chunks") is not None or chosen.get("shards") is not None
+        own, shards = one.kept, one.array.shards if self.version.arrays.zarr_format == 3 else None
+        if shards is not None and chosen.get("shards") == SINGLE_FILE:
+            chosen = {key: value for key, value in chosen.items() if key != "shards"}
+        given = chosen.get("chunks") is not None or chosen.get("shards") not in (None, SINGLE_FILE)
         if not given and not self.choices.verbatim:
             own["chunks"] = one.expanded(one.array.chunks)
-            if one.array.shards is not None and self.version.arrays.zarr_format == 3:
-                own["shards"] = one.expanded(one.array.shards)
+            if shards is not None:
+                own["shards"] = one.expanded(shards)
         attributes = {**own.get("attributes", {}), **(chosen.get("attributes") or {})}
         return {**own, **chosen, **({"attributes": attributes} if attributes else {})}
 
@@ -242,7 +245,7 @@ def _check_alike(path: str, levels: list[StoredArray]) -> None:
         if dtype not in DTYPES:
             raise ValueError(f"{where}: level {level.dataset.path} has dtype {dtype}, which no image has")
         if len(shape) != len(axes):
-            names = "".join(axis.name for axis in axes)
+            names = joined_names([axis.name for axis in axes])
             raise ValueError(f"{where}: level {level.dataset.path} has shape {shape}, but the axes are {names!r}")
     if len({level.source.dtype for level in levels}) > 1 or len({level.multiscale.axes for level in levels}) > 1:
         raise ValueError(f"{where}: its levels differ in dtype or axes; write each with daskome.write_image")

@@ -12,11 +12,14 @@ from daskome.model.text import pluralize
 from daskome.model.types import FileSystemOptions, FormatLike, GroupLike
 from daskome.ome.detect import ome_keys, ome_of, version_in
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version, stated_version
+from daskome.stores.archives.archive_store import ArchiveStore
 from daskome.stores.documents import put_text
 from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
 from daskome.stores.journal import JOURNAL, has_run
+from daskome.stores.kinds import unwrap_store
 from daskome.stores.location import locate, parent_of
 from daskome.stores.targets.folders import links_to, locked_folders
+from daskome.stores.targets.single_files import cannot_change
 from daskome.upgrade.documents import Work, try_conversion, upgrade_work, work_in_place
 from daskome.upgrade.groups import GroupChange, read_group
 from daskome.upgrade.tree import V3, Tree, build_tree, gather, read_nodes
@@ -164,6 +167,9 @@ def _check_root(store_path: StorePath, target: Version) -> None:
 
 
 def _check_writable(store_path: StorePath) -> None:
+    store = unwrap_store(store_path.store)
+    if isinstance(store, ArchiveStore):
+        raise ValueError(cannot_change(store))
     if store_path.read_only or not store_path.store.supports_writes:
         raise ValueError(f"{store_path} is read-only; nothing is written")
     if not store_path.store.supports_deletes:

@@ -8,7 +8,7 @@ from daskome.model.json_values import JSONDict
 from daskome.model.paths import join_paths
 from daskome.model.problem import errors
 from daskome.model.regions import Shape
-from daskome.ome.detect import OME_KEYS, ome_keys, ome_of, version_in
+from daskome.ome.detect import OME_KEYS, as_of_all, ome_keys, ome_of, version_in
 from daskome.ome.metadata import Dataset, Metadata, Multiscale
 from daskome.ome.read import read_metadata
 from daskome.ome.rules.walk import find_problems
@@ -145,11 +145,11 @@ def _merged(attributes: Mapping[str, Any], new: JSONDict, target: Version) -> JS
     ours = () if "ome" in attributes else ome_keys(attributes)
     gone = {"ome", *ours, *((ARRAY_DIMENSIONS,) if "multiscales" in ome_of(attributes) else ())}
     beside = {key: value for key, value in attributes.items() if key not in gone}
-    under = attributes.get("ome")
-    rest = {k: v for k, v in under.items() if k not in ("version", *OME_KEYS)} if isinstance(under, Mapping) else {}
+    under = ome_of(attributes) if "ome" in attributes else {}
+    rest = {key: value for key, value in under.items() if key not in ("version", *OME_KEYS)}
     if target.root is None:
         return {**rest, **beside, **new}
-    return {**beside, **new, target.root: {**rest, **new[target.root]}}
+    return {**beside, **new, target.root: target.document.write({**rest, **as_of_all(new[target.root])})}
 
 
 def upwards(path: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ from daskome.ome.missing_axes import positions_of_missing, put_in
 from daskome.ome.omero import WINDOW, Channel, Omero, Window
 from daskome.ome.plate import Plate
 from daskome.ome.rules.walk import check_attributes
-from daskome.ome.versions import Version, unsupported
+from daskome.ome.versions import Version, said_orientations, unsupported
 from daskome.ome.write import to_attributes
 
 Shapes = Sequence[Shape]
@@ -157,12 +157,20 @@ def _image(multiscale: Multiscale, source: Version, target: Version, shapes: Sha
     for step in steps:
         multiscale, lines_of_step = step(multiscale, source, target, shapes)
         lines += lines_of_step
-    _check_axes(multiscale, target)
+    _check_axes(multiscale, source, target)
     unknown = [
         f"{what}: readers of {target.name} will not know it; kept in 'metadata'"
         for what in unsupported(target, multiscale)
     ]
-    return multiscale, lines + unknown
+    return multiscale, [*lines, *unknown, *_undefined(multiscale, source, target)]
+
+
+def _undefined(multiscale: Multiscale, source: Version, target: Version) -> Lines:
+    """Return, in words, the orientations that the target does not define, if they are new to it."""
+    said = said_orientations(multiscale)
+    if not said or not source.oriented or target.oriented or target.transforms is None:
+        return []
+    return [f"orientation ({', '.join(said)}): {target.name} does not define it; kept as a further key of its axis"]
 
 
 def _check_ndim(multiscale: Multiscale, shapes: Shapes) -> None:
@@ -175,15 +183,16 @@ def _check_ndim(multiscale: Multiscale, shapes: Shapes) -> None:
             )
 
 
-def _check_axes(multiscale: Multiscale, target: Version) -> None:
-    """Raise for axes that a version with fixed axes cannot have."""
+def _check_axes(multiscale: Multiscale, source: Version, target: Version) -> None:
+    """Raise for axes that the target cannot have, where those of the source may be such."""
     names, every = [axis.name for axis in multiscale.axes], [axis.name for axis in target.every_axis]
     if every and names != every:
         raise ValueError(
             f"axes {names}: OME-Zarr {target.name} has images of {', '.join(every)} only, and axes cannot be inserted"
             f" without writing the image again (section 'axes'); write it with fmt={target.name!r}, or convert to 0.3"
         )
-    if target.fixed_axes:
+    if target.fixed_axes or (source.free_axes and not target.free_axes):
+        target.check_ndim(len(names))
         target.check_axes(multiscale.axes)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from daskome.model.axes import channel_axis
 from daskome.model.types import FileSystemOptions, GroupLike
 from daskome.reading.images import OpenImage
 from daskome.viewing.planes import shown_channels
@@ -42,7 +43,7 @@ def add_layers(viewer: Any, image: OpenImage) -> None:
 
 def napari_layers(image: OpenImage) -> list[NapariLayer]:
     """Return the layers that show an image: one for each channel, then one for each label image."""
-    axis = next((i for i, axis in enumerate(image.axes) if axis.type == "channel"), None)
+    axis = channel_axis(image.axes)
     layers = [
         NapariLayer(
             [
@@ -62,11 +63,6 @@ def napari_layers(image: OpenImage) -> list[NapariLayer]:
         for channel in shown_channels(image)
     ]
     return [*layers, *(_labels_layer(name, labels) for name, labels in image.labels.readable()[0].items())]
-
-
-def _channel_of(axis: int | None, k: int) -> tuple[Any, ...]:
-    """Return the region of a channel; all where there is no axis of channels."""
-    return () if axis is None else (*[slice(None)] * axis, k)
 
 
 def _labels_layer(name: str, labels: OpenImage) -> NapariLayer:

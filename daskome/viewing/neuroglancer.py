@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from daskome.model.axes import Axis
+from daskome.model.axes import Axis, channel_axis
 from daskome.model.json_values import JSONDict
 from daskome.ome.metadata import DEFAULT_SYSTEM, CoordinateSystem, Dataset, Metadata, Multiscale
 from daskome.ome.versions import VERSIONS
@@ -49,7 +49,7 @@ def check_neuroglancer(image: OpenImage) -> None:
 def description(image: OpenImage, path: str = "") -> tuple[str, str]:
     """Return the path and the text of the document that tells Neuroglancer of an image at a path below the root."""
     version, name = READS[image.zarr_format]
-    axes = tuple(replace(axis, unit=_unit(axis) or None, rest={}) for axis in image.axes)
+    axes = tuple(replace(axis, unit=_unit(axis) or None, rest={}, orientation=None) for axis in image.axes)
     datasets = tuple(Dataset(level.path, *_placed(level)) for level in image.levels)
     multiscale = Multiscale(datasets, (CoordinateSystem(DEFAULT_SYSTEM, axes),), image.name)
     attributes = to_attributes(VERSIONS[version], Metadata((multiscale,)))
@@ -96,7 +96,8 @@ def neuroglancer_state(
 
 def _image_layers(url: str, image: OpenImage, channels: Sequence[ShownChannel]) -> Iterator[JSONDict]:
     """Yield a layer for each channel; of an image without an axis of channels, there is one."""
-    axis = next((axis.name for axis in image.axes if axis.type == "channel"), None)
+    of_channels = channel_axis(image.axes)
+    axis = None if of_channels is None else image.axes[of_channels].name
     for channel in channels:
         place = {} if axis is None else {"localDimensions": {f"{axis}'": [1, ""]}, "localPosition": [channel.k]}
         yield {
@@ -142,7 +143,7 @@ def _unit(axis: Axis) -> str:
 
 def _placed(level: OpenLevel) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return scale and translation; channels are counted."""
-    counted = [axis.type == "channel" for axis in level.axes]
+    counted = [i == channel_axis(level.axes) for i in range(len(level.axes))]
     scale = tuple(1.0 if c else size for c, size in zip(counted, level.scale, strict=True))
     return scale, tuple(0.0 if c else start for c, start in zip(counted, level.translation, strict=True))
 
@@ -155,7 +156,7 @@ def _shown_axes(level: OpenLevel) -> Iterator[int]:
     """Yield the axes but channels: to the right, down, into the depth, and all others."""
     down, right = picture_axes(level.axes)
     yield from (right, down)
-    rest = [i for i, axis in enumerate(level.axes) if i not in (down, right) and axis.type != "channel"]
+    rest = [i for i in range(len(level.axes)) if i not in (down, right, channel_axis(level.axes))]
     yield from sorted(rest, key=lambda i: not level.axes[i].spatial)
 
 

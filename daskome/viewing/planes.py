@@ -1,13 +1,13 @@
 """Planes of images, and what is shown of their values: which channels, in which colours, between which limits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from daskome.model.axes import Axis
-from daskome.ome.omero import COLORS
+from daskome.model.axes import Axis, channel_axis
+from daskome.ome.omero import COLORS, n_channels
 from daskome.reading.images import OpenImage
 from daskome.reading.levels import OpenLevel
 from daskome.stores.objects.sync_codecs import read
@@ -53,7 +53,14 @@ def picture_axes(axes: Sequence[Axis]) -> tuple[int, int]:
     >>> from daskome.model.axes import parse_axes
     >>> picture_axes(parse_axes("tczyx", 5)), picture_axes(parse_axes("xyz", 3)), picture_axes(parse_axes("tx", 2))
     ((3, 4), (1, 0), (0, 1))
+
+    Raises
+    ------
+    ValueError
+        If there is only one axis.
     """
+    if len(axes) < 2:
+        raise ValueError(f"axis {axes[0].name!r} alone is no picture; a picture has two axes")
     spatial = [i for i, axis in enumerate(axes) if axis.spatial]
     named = {axes[i].name: i for i in spatial}
     if {"y", "x"} <= named.keys():
@@ -72,16 +79,17 @@ def plane(level: OpenLevel, channel: int, down: slice = slice(None), right: slic
     """Return a channel of a level: in the middle along axes of space, and the first elsewhere."""
     pair = picture_axes(level.axes)
     inside = dict(zip(pair, (down, right), strict=True))
-    region = tuple(inside.get(i, _index(axis, n, channel)) for i, (axis, n) in enumerate(_lengths(level)))
-    spans = tuple(i if isinstance(i, slice) else slice(i, i + 1) for i in region)
+    first = {i: n // 2 if level.axes[i].spatial else 0 for i, n in enumerate(level.shape) if i not in inside}
+    first |= {i: channel for i in first if i == channel_axis(level.axes)}
+    spans = tuple(inside[i] if i in inside else slice(first[i], first[i] + 1) for i in range(len(level.axes)))
     whole = np.asarray(read(level.array, spans))
-    values = whole.reshape([n for n, i in zip(whole.shape, region, strict=True) if isinstance(i, slice)])
+    values = whole.reshape([n for i, n in enumerate(whole.shape) if i in inside])
     return values if pair[0] < pair[1] else values.T
 
 
 def shown_channels(image: OpenImage) -> list[ShownChannel]:
     """Return how the channels of an image are shown: as its metadata say, and as its values suggest elsewhere."""
-    n = next((n for axis, n in _lengths(image.level) if axis.type == "channel"), 1)
+    n = n_channels(image.axes, image.level.shape)
     channels = image.channels or (None,) * n
     colors = COLORS[n > 1]
     return [
@@ -105,16 +113,6 @@ def measured_window(level: OpenLevel, channel: int) -> tuple[float, float]:
     finite = values[np.isfinite(values)].astype(np.float64)
     low, high = map(float, np.percentile(finite, WINDOW_PERCENTILES)) if finite.size else (0.0, 1.0)
     return (low, high) if high > low else (low, low + 1)
-
-
-def _lengths(level: OpenLevel) -> Iterator[tuple[Axis, int]]:
-    return zip(level.axes, level.shape, strict=True)
-
-
-def _index(axis: Axis, n: int, channel: int) -> int:
-    if axis.type == "channel":
-        return channel
-    return n // 2 if axis.spatial else 0
 
 
 def _middle(n: int) -> slice:

@@ -1,8 +1,9 @@
 """A picture of what is stored: the middle plane of every level, side by side, or the wells of a plate."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import prod
 from os import PathLike
+from pathlib import Path
 
 from daskome.model.text import format_numbers
 from daskome.model.types import FileSystemOptions, GroupLike
@@ -41,7 +42,8 @@ def preview(url: GroupLike, path: str | PathLike[str], fs_options: FileSystemOpt
     FileNotFoundError
         If nothing is there.
     ValueError
-        If it is neither an OME-Zarr image nor a group of images, or an unfinished one.
+        If it is neither an OME-Zarr image nor a group of images, or an unfinished one; or if no format of pictures has
+        such a suffix.
 
     Examples
     --------
@@ -56,9 +58,19 @@ def preview(url: GroupLike, path: str | PathLike[str], fs_options: FileSystemOpt
         from PIL import Image
     except ImportError as error:
         raise ImportError('a preview needs Pillow: pip install "daskome[preview]"') from error
+    _check_picture(path, [suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.SAVE])
     opened = open_place(url, fs_options=fs_options)
     picture = levels_picture(opened) if isinstance(opened, OpenImage) else overview(opened)
     Image.fromarray(picture).save(path)
+
+
+def _check_picture(path: str | PathLike[str], known: Collection[str]) -> None:
+    """Raise an error unless a picture can be saved there: what is drawn takes a while."""
+    place = Path(path)
+    if place.suffix.lower() not in known:
+        raise ValueError(f"{place} is no name of a picture: give it the suffix .png, .jpg or .tif")
+    if not place.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{place} cannot be written: there is no folder {place.absolute().parent}")
 
 
 def levels_picture(image: OpenImage) -> RGB:

@@ -228,10 +228,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Print nothing: there is a request for every chunk, and the secret is in each."""
 
     def _send(self, answer: Answer) -> None:
+        """Send an answer, of which HEAD wants no body."""
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(answer.body))}
         self.send_response(answer.status)
         for name, value in {**CORS, **headers, **answer.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         with suppress(ConnectionError):
-            self.wfile.write(answer.body)
+            self.wfile.write(b"" if self.command == "HEAD" else answer.body)

@@ -13,6 +13,7 @@ from daskome.ome.versions import Version
 from daskome.planning.plan import Plan
 from daskome.planning.work import PlanOptions
 from daskome.sources.views import check_has_pixels
+from daskome.stores.archives.working import begin_elsewhere, check_temporary
 from daskome.stores.groups import reload_attributes
 from daskome.stores.location import locate
 from daskome.stores.remembered import looked_at
@@ -24,9 +25,10 @@ Planner = Callable[[Arguments, StorePath, Version, PlanOptions], Planned]
 """Makes a plan from the arguments of a call by name, the target, the version and the options of the planner."""
 
 
-def write(planner: Planner, arguments: Arguments) -> Plan | Delayed:
-    """Plan a call (`plan_call`), and carry the plan out."""
-    store_path = looked_at(locate(arguments["group"], arguments["fs_options"]))
+def write(planner: Planner, arguments: Arguments, whole: bool = True) -> Plan | Delayed:
+    """Plan a call (`plan_call`), and carry the plan out; one that writes the whole of a target may replace its file."""
+    replaces = whole and arguments["overwrite"] is True
+    store_path = looked_at(locate(arguments["group"], arguments["fs_options"], replaces=replaces))
     plan, sources = plan_call(planner, arguments, store_path)
     return carry_out(plan, sources, store_path, arguments)
 
@@ -38,12 +40,16 @@ def carry_out(
     for source in sources:
         check_has_pixels(source)
     options = chosen(WriteOptions, arguments)
+    if options.temporary is not None:
+        check_temporary(store_path, options.temporary)
     task = Write(plan, sources, store_path, options.overwrite, options.retries, options.take_over, finished=finished)
     if options.resume and options.overwrite:
         raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
     if options.resume and not finished:
         task = resumed(task)
     task = task.checked()
+    if options.temporary is not None:
+        begin_elsewhere(store_path, options.temporary)
     if not options.compute:
         return task.later()
     try:

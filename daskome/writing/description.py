@@ -7,13 +7,14 @@ from typing import Any
 
 from daskome._caller import warn
 from daskome.kernels.methods import find_method
-from daskome.model.axes import Axis, names_axis, parse_axes, per_axis
+from daskome.model.axes import Axis, names_axis, parse_axes, parse_orientations, per_axis
 from daskome.model.image import Image, check_ndim
 from daskome.model.regions import Shape
 from daskome.model.source import Source
 from daskome.model.storage.codecs import parse_codec, with_codecs
+from daskome.model.storage.layout import SINGLE_FILE
 from daskome.model.storage.level_options import LEVEL_PATHS, NO_OPTIONS, LevelOptions, parse_level_options
-from daskome.model.types import AxesLike, ChannelsLike, PerAxis, ScaleFactors, UnitsLike
+from daskome.model.types import AxesLike, ChannelsLike, OrientationLike, PerAxis, ScaleFactors, UnitsLike
 from daskome.ome.checked import checked
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.metadata import Metadata, image_metadata
@@ -46,6 +47,7 @@ class ImageOptions:
     scale: PerAxis | None = None
     translation: PerAxis | None = None
     axes_units: UnitsLike | None = None
+    orientation: OrientationLike | None = None
     channels: ChannelsLike | None = None
     omero: Mapping[str, Any] | None = None
     image_label: ImageLabel | None = None
@@ -70,11 +72,12 @@ class ImageOptions:
         ValueError
             If the image cannot be written as described.
         """
+        version.check_ndim(len(source.shape))
         described = self.image(source)
         source = self.reading(self._writable(self._with_unknown_sizes(source, described.axes)))
         positions = missing_axes(described, version.every_axis)
         image, source = with_missing_axes(described, positions, version.every_axis), _with_axes(source, positions)
-        storage = self.stored_with(version, positions)
+        storage = self.stored_with(version, positions, options.sharded)
         offers = not self.verbatim and could_take(storage, source, image.axes, version)
         plan = plan_downsampled(
             image,
@@ -98,10 +101,11 @@ class ImageOptions:
         """
         if not sources:
             raise ValueError("the pyramid has no levels")
+        version.check_ndim(len(sources[0].shape))
         described = [self.image(source) for source in sources]
         sources = [self.reading(self._writable(source)) for source in sources]
         positions = missing_axes(described[0], version.every_axis)
-        storage = self.stored_with(version, positions)
+        storage = self.stored_with(version, positions, options.sharded)
         levels = [with_missing_axes(level, positions, version.every_axis) for level in described]
         expanded = [_with_axes(source, positions) for source in sources]
         plan = build.plan_levels(
@@ -137,8 +141,11 @@ class ImageOptions:
             return replace(source, omero=None, left=(*source.left, "how its channels are shown"))
         return source
 
-    def stored_with(self, version: Version, positions: tuple[int, ...]) -> LevelOptions:
-        """Return the storage options for a version, and for an image with axes put in; those of labels suit labels."""
+    def stored_with(self, version: Version, positions: tuple[int, ...], sharded: bool = False) -> LevelOptions:
+        """Return the storage options for a version, and for an image with axes put in; those of labels suit labels.
+
+        `sharded` has levels stored in shards where the options say nothing of them, if the version has any.
+        """
         like = [put_in(shape, positions, (1,) * (len(shape) + len(positions))) for shape in self.like]
         options = replace(
             self.storage_options, paths=LEVEL_PATHS if self.level_paths is None else self.level_paths, like=like
@@ -146,6 +153,8 @@ class ImageOptions:
         options = options.map(partial(with_codecs, stored_as=version.arrays))
         if self.image_label is not None:
             options = _with_codec_of_labels(options, version)
+        if sharded and version.arrays.zarr_format == 3:
+            options = replace(options, fallback={**options.fallback, "shards": SINGLE_FILE})
         return options.map(partial(_padded, positions=positions)) if positions else options
 
     def image(self, source: Source) -> Image:
@@ -156,7 +165,7 @@ class ImageOptions:
         for axis in named:
             if axis.name in source.irregular and not names_axis(self.scale, axis):
                 raise ValueError(f"coordinate {axis.name!r} is not regular and rising; drop it, or pass scale=")
-        axes = parse_axes(named, len(named), self._units(source, named))
+        axes = parse_axes(named, len(named), self._units(source, named), self._orientations(source, named))
         ones, zeros = (dict.fromkeys(source.dims or (), number) for number in (1.0, 0.0))
         return Image(
             source.shape,
@@ -182,6 +191,12 @@ class ImageOptions:
         if self.axes_units is None:
             return known
         return {**known, **self.axes_units} if isinstance(self.axes_units, Mapping) else self.axes_units
+
+    def _orientations(self, source: Source, axes: Sequence[Axis]) -> dict[str, str]:
+        """Return the orientations of axes: the caller's, where they say something, over the source's."""
+        own = {axis.name: axis.orientation for axis in axes if axis.orientation}
+        known = {} if self.orientation is False else source.orientations
+        return {**known, **own, **parse_orientations(self.orientation, axes)}
 
     def describe(self, version: Version, image: Image, source: Source) -> Describe:
         """Return a function from a pyramid to the metadata of its group, checked.
@@ -214,6 +229,7 @@ def by_axes(source: Source, names: Sequence[str]) -> Source:
         scale={to[name]: value for name, value in source.scale.items() if name in to},
         translation={to[name]: value for name, value in source.translation.items() if name in to},
         units={to[name]: unit for name, unit in source.units.items() if name in to},
+        orientations={to[name]: value for name, value in source.orientations.items() if name in to},
         irregular=tuple(to[name] for name in source.irregular if name in to),
     )
 

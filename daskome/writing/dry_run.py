@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 def dry_run(arguments: Arguments) -> Plan:
     """Return the plan of `daskome.plan_image`; with a target, check that it can be written there."""
     store_path = _located(arguments)
+    if arguments.get("temporary") is not None and store_path is not None:
+        from daskome.stores.archives.working import check_temporary
+
+        check_temporary(store_path, arguments["temporary"])
     plan, sources = plan_call(planned_image, arguments, store_path)
     if store_path is not None:
         from daskome.execution.write import Write
@@ -30,4 +34,4 @@ def _located(arguments: Arguments) -> "StorePath | None":
         return None
     from daskome.stores.location import locate
 
-    return locate(arguments["group"], arguments["fs_options"])
+    return locate(arguments["group"], arguments["fs_options"], replaces=arguments["overwrite"] is True)

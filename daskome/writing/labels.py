@@ -334,6 +334,7 @@ def _following(
     scale = {name: level.scale[position[name]] for name in same}
     translation = {name: level.translation[position[name]] for name in same}
     units = {name: unit for name in same if (unit := image.axes[position[name]].unit)}
+    oriented = {name: value for name in same if (value := image.axes[position[name]].orientation)}
     named = (by_axes(source, list(sizes)) for source in sources)
     return options, [
         replace(
@@ -341,6 +342,7 @@ def _following(
             scale=scale | {**own.scale},
             translation=translation | {**own.translation},
             units=units | {**own.units},
+            orientations=oriented | {**own.orientations},
         )
         for own in named
     ]

@@ -38,6 +38,7 @@ from daskome.stores.groups import (
     write_attributes,
 )
 from daskome.stores.location import address_of, locate
+from daskome.stores.targets.single_files import check_no_single_file
 from daskome.writing.description import warn_of_loss
 from daskome.writing.labels import check_name
 from daskome.writing.target import check_zarr_format, choose_version
@@ -273,7 +274,7 @@ def get_metadata(group: GroupLike) -> dict[str, Any]:
     ----------
     group : str, path, zarr.Group or zarr store
     """
-    return dict(ome_of(read_attributes(locate(group)) or {}))
+    return dict(ome_of(read_attributes(locate(group, read_only=True)) or {}))
 
 
 def add_metadata(group: GroupLike, metadata: Mapping[str, Any], fmt: FormatLike | None = None) -> None:
@@ -304,7 +305,7 @@ def add_metadata(group: GroupLike, metadata: Mapping[str, Any], fmt: FormatLike 
 
 def open_group_for(group: GroupLike, fmt: FormatLike | None, mode: str) -> tuple[zarr.Group, Version]:
     """Return a group, created if necessary, and the version that is written to it."""
-    store_path, version = _target(group, fmt)
+    store_path, version = _target(group, fmt, read_only=mode == "r")
     if mode.startswith(("a", "w")) and find_group(store_path) is None:
         write_attributes(store_path, version, {})
     zarr_group = find_group(store_path, writable=mode != "r")
@@ -315,11 +316,13 @@ def open_group_for(group: GroupLike, fmt: FormatLike | None, mode: str) -> tuple
 
 def version_written(group: GroupLike, fmt: FormatLike | None) -> Version:
     """Return the version that is written to a group; raise a ValueError if it does not fit the group's zarr format."""
-    return _target(group, fmt)[1]
+    return _target(group, fmt, read_only=True)[1]
 
 
-def _target(group: GroupLike, fmt: FormatLike | None) -> tuple[StorePath, Version]:
-    store_path = locate(group)
+def _target(group: GroupLike, fmt: FormatLike | None, read_only: bool = False) -> tuple[StorePath, Version]:
+    store_path = locate(group, read_only=read_only)
+    if not read_only:
+        check_no_single_file(store_path)
     version = choose_version(fmt, store_path)
     check_zarr_format(find_group(store_path), version)
     check_parents(store_path, version)
@@ -344,7 +347,8 @@ def _check_kind(store_path: StorePath, metadata: Metadata) -> None:
 
 
 def _under(attributes: Mapping[str, Any], version: Version, new: Mapping[str, Any]) -> dict[str, Any]:
-    return {**attributes, "ome": {"version": version.name, **ome_of({"ome": {}, **attributes}), **new}}
+    usual = {"version": version.name, **ome_of({"ome": {}, **attributes}), **new}
+    return {**attributes, "ome": version.document.write(usual)}
 
 
 def _without_omero(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:

@@ -4,6 +4,7 @@ A new option of a public call is a parameter there, and a field of one of these:
 of an image), `LabelOptions`, `PlateOptions`, `WriteOptions` (how a plan is carried out). Nothing in between lists it.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from daskome.execution.progress import drawn
-from daskome.model.types import Compute, ShowProgress
+from daskome.model.types import Compute, PathLike, ShowProgress
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,6 +33,7 @@ class WriteOptions:
     retries: int
     progress: ShowProgress
     compute: Compute
+    temporary: PathLike | None = None
 
     def __post_init__(self) -> None:
         for name in ("overwrite", "resume", "take_over"):
@@ -40,6 +42,8 @@ class WriteOptions:
         if not (isinstance(self.compute, bool | np.bool_) or self.compute == "init"):
             raise ValueError(f"compute={self.compute!r} must be True, False or 'init'")
         check_whole("retries", self.retries, 0)
+        if not isinstance(self.temporary, str | os.PathLike | None):
+            raise ValueError(f"temporary={self.temporary!r} must be the path of a folder")
 
 
 def check_bool(name: str, value: Any) -> None:

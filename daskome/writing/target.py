@@ -129,7 +129,17 @@ def counted_chunks(sources: Sequence[Source]) -> tuple[StoredChunks, ...]:
 def plan_options(store_path: "StorePath | None", request: PlanRequest) -> PlanOptions:
     """Return the options of the planner: the only place that makes them from what a caller wants."""
     deletes = store_path is None or store_path.store.supports_deletes
-    return PlanOptions(_workers(store_path, request), staging=request.staging, deletes=deletes)
+    sharded = store_path is not None and _is_in_one_file(store_path)
+    return PlanOptions(_workers(store_path, request), staging=request.staging, deletes=deletes, sharded=sharded)
+
+
+def _is_in_one_file(store_path: "StorePath") -> bool:
+    """Whether a target is a single file, or is to be one."""
+    from daskome.stores.archives.archive_store import ArchiveStore
+    from daskome.stores.kinds import unwrap_store
+    from daskome.stores.location import single_file_of
+
+    return isinstance(unwrap_store(store_path.store), ArchiveStore) or single_file_of(store_path) is not None
 
 
 def _workers(store_path: "StorePath | None", request: PlanRequest) -> Workers:

@@ -57,7 +57,7 @@ def test_every_slip_leads_to_an_argument(name: str) -> None:
         ({"region": None}, "slice it"),
         ({"attrs": {}}, "'attributes'"),
         ({"transform": None}, "only scale and translation"),
-        ({"orientation": "RAS"}, r"give metadata=\{'orientation': …\}"),
+        ({"anatomical_orientation": "RAS"}, "did you mean 'orientation'"),
         ({"label_name": "cells"}, "labels="),
         ({"interval": 2}, "did you mean 'scale'"),
         ({"endian": ">"}, "convert the image first"),

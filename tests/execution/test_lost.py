@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 from hypothesis import given, strategies as st
-from zarr.storage import LocalStore, MemoryStore, WrapperStore
+from zarr.storage import LocalStore, MemoryStore, StorePath, WrapperStore
 
 import daskome
 from daskome.execution.finished import lost
@@ -19,6 +19,8 @@ from daskome.model import limits
 from daskome.model.problem import WriteError
 from daskome.stores import kinds
 from daskome.stores.objects import inventory
+from daskome.stores.ownership.claims import WHOLE_RUN
+from daskome.stores.ownership.taking import claimed
 from tests.conftest import TINY
 from tests.cuboid import OPTIONS, VALUES
 from tests.strategies import law
@@ -140,6 +142,17 @@ def test_a_call_that_goes_on_says_what_it_writes_again(
     assert "s0/c/0/0/0 of" in caplog.text
 
 
+def test_a_call_that_is_refused_lets_no_unit_of_another_count_as_missing(tmp_path: Path, tiny_blocks: None) -> None:
+    begun(tmp_path / "a", VALUES, **OPTIONS)
+    objects(tmp_path / "a")[0].unlink()
+    with (
+        claimed(StorePath(LocalStore(tmp_path / "a")), WHOLE_RUN),
+        pytest.raises(FileExistsError, match="is being written by process"),
+    ):
+        daskome.write_image(VALUES, tmp_path / "a", axes="zyx", **OPTIONS, resume=True)
+    assert daskome.status(tmp_path / "a").missing == ()
+
+
 def change_records(folder: Path, stored: str) -> None:
     """Let the records of units say something else of what they have stored."""
     for path in folder.glob(".daskome/*-*/[0-9]*/*"):
@@ -157,6 +170,34 @@ def test_a_record_that_was_changed_is_said_to_be_unreadable(tmp_path: Path, tiny
     change_records(tmp_path / "a", ', "stored": ["zz"]')
     with pytest.raises(ValueError, match=r"record of unit \d+/\d+ cannot be read"):
         daskome.finish(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"time": 1.0, "sec', *(pytest.param(text, marks=pytest.mark.extended) for text in ("", "[]", "{}"))]
+)
+def test_a_unit_whose_record_was_cut_short_is_written_again(
+    tmp_path: Path, tiny_blocks: None, text: str, expected: dict[str, bytes]
+) -> None:
+    begun(tmp_path / "a", VALUES, **OPTIONS)
+    record = next((tmp_path / "a").glob(".daskome/*-*/0/1"))
+    record.write_text(text)
+    daskome.status(tmp_path / "a")
+    with pytest.raises(WriteError, match=r"record.* cannot be read, such as 0/1; .* missing again"):
+        daskome.finish(tmp_path / "a")
+    assert daskome.status(tmp_path / "a").missing == ("0/1",)
+    daskome.run_part(tmp_path / "a", VALUES)
+    daskome.finish(tmp_path / "a")
+    assert contents(tmp_path / "a") == expected
+
+
+def test_what_a_record_that_was_cut_short_does_not_say_counts_as_stored(
+    tmp_path: Path, tiny_blocks: None, expected: dict[str, bytes]
+) -> None:
+    begun(tmp_path / "a", VALUES, **OPTIONS)
+    next((tmp_path / "a").glob(".daskome/*-*/0/0")).write_text("")
+    objects(tmp_path / "a")[0].unlink()
+    daskome.write_image(VALUES, tmp_path / "a", axes="zyx", **OPTIONS, resume=True)
+    assert contents(tmp_path / "a") == expected
 
 
 def test_where_lists_are_slow_all_is_looked_for_on_request(tiny_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:

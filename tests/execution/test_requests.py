@@ -29,7 +29,7 @@ PER_IMAGE = {"get document": 39, "set document": 12, "list other": 3}
 """What each further image of a plate costs before and after its units: a list for each level, too."""
 DELETED = {"delete run": 1, "delete journal": 1, "delete other": 1}
 """The journal goes; before a call begins, that of another."""
-ENDING = {"get claim": 1, "delete claim": 2, **DELETED}
+ENDING = {"get claim": 2, **DELETED}
 CLAIM = {"list claim": 2, "set claim": 1, "get claim": 1}
 BEGINNING = {"set run": 1, "set journal": 1, "list other": 3, **CLAIM, **DELETED}
 ONCE = {

@@ -62,18 +62,19 @@ def write_part(target: Path, values: np.ndarray[Any, Any], finish: bool = False,
         daskome.finish(target, **options)
 
 
-def write_halves(target: Path, values: np.ndarray[Any, Any]) -> None:
-    """Write all that is missing in other parts than those of another process, and finish although that one lives."""
+def write_shares(target: Path, values: np.ndarray[Any, Any], n: int, finish: bool = True) -> None:
+    """Write all that is missing in n parts of each stage, and finish although another process lives."""
     for stage in range(len(daskome.status(target).stages)):
-        for part in range(2):
-            daskome.run_part(target, slowly(values), stage, (part, 2))
-    daskome.finish(target, take_over=True)
+        for part in range(n):
+            daskome.run_part(target, slowly(values), stage, (part, n))
+    if finish:
+        daskome.finish(target, take_over=True)
 
 
-def begin(target: Path) -> None:
+def begin(target: Path, **options: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         plan_as_if_large(patch)
-        write(target, VALUES, compute="init")
+        write(target, VALUES, compute="init", **options)
 
 
 def nothing(target: Path) -> None:
@@ -125,7 +126,13 @@ KINDS = {
         lambda t: write(t, OTHER, overwrite=True, take_over=True),
         OTHER,
     ),
-    "finish beside a part": Kind(begin, lambda t: write_part(t, VALUES), lambda t: write_halves(t, VALUES), VALUES),
+    "finish beside a part": Kind(begin, lambda t: write_part(t, VALUES), lambda t: write_shares(t, VALUES, 2), VALUES),
+    "other parts, of a temporary copy": Kind(
+        lambda t: begin(t, staging=True),
+        lambda t: write_shares(t, VALUES, 2, finish=False),
+        lambda t: write_shares(t, VALUES, 4),
+        VALUES,
+    ),
 }
 
 

@@ -32,8 +32,10 @@ from tests.strategies import law
 Document = dict[str, Any]
 pytestmark = pytest.mark.filterwarnings("ignore:OME-Zarr 0:UserWarning")
 
-ALL = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6")
+ALL = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.9.dev1")
 V2, V3, SINCE_4, UNTIL_3 = ALL[:4], ALL[4:], ALL[3:], ALL[:3]
+MODELS = ("0.4", "0.5", "0.6")
+"""Those that ome-zarr-models and the classes of ome_zarr know."""
 E, W = False, True
 IMAGE = np.random.default_rng(0).integers(1, 250, (2, 5, 24, 30)).astype("uint16")
 LABELS = (IMAGE[0] > 100).astype("uint8")
@@ -510,9 +512,9 @@ def by_ome_zarr_models(path: Path, version: str) -> None:
 
 
 OTHERS: dict[str, tuple[Iterable[str], Callable[[Path, str], Any]]] = {
-    "ome-zarr-models": (SINCE_4, by_ome_zarr_models),
+    "ome-zarr-models": (MODELS, by_ome_zarr_models),
     "yaozarrs": (("0.4", "0.5"), lambda path, version: yaozarrs.validate_zarr_store(str(path))),
-    "schemas": (("0.1", "0.3", "0.4", "0.5", "0.6"), by_schema),
+    "schemas": (("0.1", "0.3", "0.4", "0.5", "0.6", "0.9.dev1"), by_schema),
 }
 
 
@@ -586,8 +588,8 @@ def by_bioio(path: str, version: str) -> None:
     ("writer", "version"),
     [
         *((by_ome_zarr, version) for version in ("0.4", "0.5")),
-        *((by_classes_of_ome_zarr, version) for version in SINCE_4),
-        *((by_ngff_zarr, version) for version in ("0.4", "0.5", "0.6")),
+        *((by_classes_of_ome_zarr, version) for version in MODELS),
+        *((by_ngff_zarr, version) for version in SINCE_4),
         *((by_bioio, version) for version in ("0.4", "0.5")),
     ],
 )

@@ -17,7 +17,7 @@ from daskome.ome.versions import VERSIONS
 from daskome.ome.write import to_attributes
 from tests.written import contents
 
-CASES: dict[str, tuple[tuple[int, ...], str, dict[str, Any]]] = {
+CASES: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "2d": ((65, 64), "yx", {}),
     "3d": ((9, 65, 64), "zyx", {}),
     "channels": ((2, 9, 65, 64), "czyx", {"channels": ["DAPI", "GFP"]}),
@@ -25,10 +25,16 @@ CASES: dict[str, tuple[tuple[int, ...], str, dict[str, Any]]] = {
     "nearest": ((9, 65, 64), "zyx", {"method": "nearest"}),
     "sharded": ((9, 65, 64), "zyx", {"storage_options": {"chunks": 8, "shards": 32}}),
     "labels": ((9, 65, 64), "zyx", {"labels": {"cells": {"labels": None, "colors": {1: (255, 0, 0, 255)}}}}),
+    "oriented": ((9, 65, 64), "zyx", {"orientation": "RAS"}),
+    "6d": ((2, 2, 3, 5, 33, 32), [{"name": "angle", "type": "angle"}, *"tczyx"], {"orientation": {"x": "L"}}),
 }
+SINCE = {"sharded": "0.5", "6d": "0.9.dev1"}
+"""The first version that has it."""
 UNITS = {"z": "micrometer", "y": "micrometer", "x": "micrometer", "t": "second"}
 ALL = list(VERSIONS)
-SINCE_4 = ("0.4", "0.5", "0.6")
+SINCE_4 = ("0.4", "0.5", "0.6", "0.9.dev1")
+MODELS = ("0.4", "0.5", "0.6")
+"""Those that ome-zarr-models and the classes of ome_zarr know."""
 newest = pytest.mark.skipif(sys.version_info < (3, 12), reason="ome-zarr and ome-zarr-models need Python 3.12")
 
 
@@ -37,7 +43,7 @@ def cells(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
 
 
 @pytest.fixture(
-    params=[(name, fmt) for name in CASES for fmt in ALL if name != "sharded" or fmt >= "0.5"],
+    params=[(name, fmt) for name in CASES for fmt in ALL if fmt >= SINCE.get(name, "0.1")],
     ids=lambda param: "-".join(param),
 )
 def written(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, daskome.Plan, np.ndarray[Any, Any]]:
@@ -79,7 +85,7 @@ def said(path: Path) -> Mapping[str, Any]:
 # ---- validators
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_ours_finds_both_valid(written: Any) -> None:
     assert [str(problem) for problem in daskome.verify(written[0], pixels=True)] == []
     assert [str(problem) for problem in daskome.validate(written[0]) if not problem.warning] == []
@@ -91,7 +97,7 @@ def test_ours_finds_plates_valid(plate: Any) -> None:
     assert [str(problem) for problem in daskome.validate(plate[0]) if not problem.warning] == []
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_schemas_find_images_and_labels_valid(written: Any) -> None:
     from ngff_zarr.validate import validate
 
@@ -117,7 +123,7 @@ def test_schemas_find_plates_and_wells_valid(plate: Any) -> None:
             validate(said(path / well / field), version=version, model="image", strict=strict)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_yaozarrs_finds_images_and_labels_valid(written: Any) -> None:
     import yaozarrs
 
@@ -143,13 +149,13 @@ def test_yaozarrs_finds_plates_valid(plate: Any) -> None:
         yaozarrs.validate_zarr_store(str(path / "A/1"))
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 @newest
 def test_ome_zarr_models_finds_images_and_labels_valid(written: Any) -> None:
     import ome_zarr_models
 
     path, plan, _ = written
-    if plan.version not in SINCE_4:
+    if plan.version not in MODELS:
         pytest.skip("ome-zarr-models knows 0.4 to 0.6")
     found = ome_zarr_models.open_ome_zarr(zarr.open_group(path, mode="r"), version=plan.version)
     assert type(found).__name__ == "Image"
@@ -163,7 +169,7 @@ def test_ome_zarr_models_finds_plates_valid(plate: Any) -> None:
     import ome_zarr_models
 
     path, version = plate
-    if version not in SINCE_4:
+    if version not in MODELS:
         pytest.skip("ome-zarr-models knows 0.4 to 0.6")
     found = ome_zarr_models.open_ome_zarr(zarr.open_group(path, mode="r"), version=version)
     assert type(found).__name__ == "HCS"
@@ -171,7 +177,7 @@ def test_ome_zarr_models_finds_plates_valid(plate: Any) -> None:
     assert type(well).__name__ == "Well"
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_ngff_zarrs_structural_rules_hold(written: Any) -> None:
     import ngff_zarr
     from ngff_zarr.structural_validation import validate_structural
@@ -201,7 +207,7 @@ def test_ngff_zarrs_plates_hold(plate: Any) -> None:
 # ---- readers
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 @newest
 def test_ome_zarrs_reader_reads_the_same(written: Any) -> None:
     from ome_zarr.io import parse_url
@@ -220,13 +226,13 @@ def test_ome_zarrs_reader_reads_the_same(written: Any) -> None:
         assert node.metadata["channel_names"] == [channel.label for channel in group.metadata.omero.channels or ()]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 @newest
 def test_ome_zarrs_classes_read_the_same(written: Any) -> None:
     from ome_zarr import OMEZarrMultiscale
 
     path, plan, image = written
-    if plan.version not in SINCE_4:
+    if plan.version not in MODELS:
         pytest.skip("its classes know 0.4 to 0.6")
     group, pyramid = next((g, p) for g, p in plan.images if not g.path)
     found = OMEZarrMultiscale.from_ome_zarr(zarr.open_group(path, mode="r"))
@@ -243,13 +249,13 @@ def test_ome_zarrs_reader_reads_plates(plate: Any) -> None:
     from ome_zarr.io import parse_url
     from ome_zarr.reader import Reader
 
-    if plate[1] == "0.6":
-        pytest.skip("its reader of plates asks for axes, which 0.6 has in coordinateSystems")
+    if plate[1] >= "0.6":
+        pytest.skip("its reader of plates asks for axes, which 0.6 and newer have in coordinateSystems")
     nodes = list(Reader(parse_url(str(plate[0])))())
     assert nodes[0].data[0].shape[-2:] == (2 * 33, 3 * 32)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_bioio_reads_the_same(written: Any) -> None:
     from bioio_ome_zarr import Reader
 
@@ -268,7 +274,7 @@ def test_bioio_reads_the_same(written: Any) -> None:
         assert reader.channel_names == [channel.label for channel in group.metadata.omero.channels]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_tensorstore_reads_the_same(written: Any) -> None:
     path, plan, image = written
     driver = {2: "zarr", 3: "zarr3"}[VERSIONS[plan.version].arrays.zarr_format]
@@ -284,7 +290,7 @@ def test_tensorstore_reads_the_same(written: Any) -> None:
 # ---- what is said
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_it_says_what_the_plan_says(written: Any) -> None:
     path, plan, _ = written
     for group, _ in plan.images:

@@ -361,9 +361,7 @@ def test_other_dtypes_are_refused_by_name(dtype: str) -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((8,), r"2 to 5 dimensions; shape \(8,\) has 1"),
-        ((8,) * 6, "2 to 5 dimensions; shape .* has 6"),
-        ((), "2 to 5 dimensions"),
+        ((), "has dimensions; a single number has none"),
         ((8, 0), r"the image is empty: shape \(8, 0\) has an axis of length 0"),
     ],
 )

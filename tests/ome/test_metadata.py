@@ -127,6 +127,7 @@ MULTISCALES: Mapping[str, JSON] = {
         **LINKED,
     },
 }
+MULTISCALES = {**MULTISCALES, "0.9.dev1": json.loads(json.dumps(MULTISCALES["0.6"]))}
 INDEXED = [{"path": "A/1", "rowIndex": 0, "columnIndex": 0}, {"path": "B/2", "rowIndex": 1, "columnIndex": 1}]
 WELLS = {name: INDEXED if name > "0.3" else [{"path": "A/1"}, {"path": "B/2"}] for name in NAMES}
 
@@ -316,14 +317,14 @@ def multiscales(draw: st.DrawFn, version: str) -> Multiscale:
         Axis(name, draw(types) if stated else None, draw(units) if stated else None, draw(rests) if stated else {})
         for name in own
     ]
-    scales = st.just(None) if not stated else (st.none() | vectors if version == "0.6" else vectors)
+    scales = st.just(None) if not stated else (st.none() | vectors if version >= "0.6" else vectors)
     datasets = []
     for k in range(draw(st.integers(1, 3))):
         scale = draw(scales)
         datasets.append(Dataset(f"s{k}", scale, draw(st.none() | vectors) if scale else None, draw(rests)))
     systems = [CoordinateSystem("physical", tuple(axes))]
     intrinsic = 0
-    if version == "0.6":
+    if version >= "0.6":
         systems = [CoordinateSystem(f"{i}", tuple(axes), draw(rests)) for i in range(draw(st.integers(1, 3)))]
         intrinsic = draw(st.integers(0, len(systems) - 1))
     said = (draw(st.none() | names), draw(st.none() | names), draw(st.none() | some))
@@ -633,7 +634,7 @@ def test_versions_that_are_not(fmt: Any, message: str) -> None:
 def test_the_rows_of_versions() -> None:
     assert DEFAULT_VERSION is VERSIONS["0.5"]
     assert {name: version.name for name, version in VERSIONS.items()} == {name: name for name in VERSIONS}
-    assert [VERSIONS[name].arrays for name in NAMES] == [ZARR_V2_FLAT, ZARR_V2, ZARR_V2, ZARR_V2, ZARR_V3, ZARR_V3]
+    assert [VERSIONS[name].arrays for name in NAMES] == [ZARR_V2_FLAT, *[ZARR_V2] * 3, *[ZARR_V3] * 3]
     assert [version_of(zarr_format).name for zarr_format in (2, 3)] == ["0.4", "0.5"]
 
 

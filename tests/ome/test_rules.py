@@ -45,7 +45,7 @@ def multiscale(version: str, name: str, more: JSON | None = None) -> JSON:
         "0.4": {"axes": [{"name": "c", "type": "channel"}, *space]},
         "0.6": {"coordinateSystems": [{"name": "physical", "axes": [{"name": "c", "type": "channel"}, *space]}]},
     }
-    axes["0.5"] = axes["0.4"]
+    axes |= {"0.5": axes["0.4"], "0.9.dev1": axes["0.6"]}
     levels = [level(version, "s0", [1, 2.0, 0.5, 0.5]), level(version, "s1", [1, 2.0, 1.0, 1.0], [0, 0.0, 0.25, 0.25])]
     parts = {"name": name, "type": "mean", "metadata": how, **axes.get(version, {}), "datasets": levels}
     return slot(version) | parts | (more or {})
@@ -197,7 +197,7 @@ SYSTEMS = f"{MULTISCALE}/coordinateSystems"
 SCENE = "scene/coordinateTransformations"
 INNER = f"{ALL_LEVELS}/0/transformations"
 PLACES = {v: {"axes": f"{MULTISCALE}/axes", "steps": TRANSFORM} for v in KNOWN}
-PLACES["0.6"] = {"axes": f"{SYSTEMS}/0/axes", "steps": f"{TRANSFORM}/0/transformations"}
+PLACES["0.6"] = PLACES["0.9.dev1"] = {"axes": f"{SYSTEMS}/0/axes", "steps": f"{TRANSFORM}/0/transformations"}
 
 
 def reach(ome: JSON, address: str, version: str) -> tuple[Any, Any]:
@@ -252,10 +252,15 @@ def both(*changes: Change) -> Change:
 
 
 ALL, FLAT, SLOTS, DICTS, OLD, LATE, NEW, SIX = (
-    "0.1 0.2 0.3 0.4 0.5 0.6", "0.1 0.2 0.3", "0.2 0.3 0.4", "0.4 0.5", "0.1 0.2 0.3 0.4", "0.4 0.5 0.6", "0.5 0.6", "0.6",
+    "0.1 0.2 0.3 0.4 0.5 0.6 0.9.dev1", "0.1 0.2 0.3", "0.2 0.3 0.4", "0.4 0.5", "0.1 0.2 0.3 0.4",
+    "0.4 0.5 0.6 0.9.dev1", "0.5 0.6 0.9.dev1", "0.6 0.9.dev1",
 )  # fmt: skip
+ORDERED = "0.4 0.5 0.6"
+"""Those whose axes have a number and an order, of objects."""
 E, W = False, True
 SPACE = {"name": "w", "type": "space", "unit": "meter"}
+LEFT, RIGHT = ({"type": "anatomical", "value": value} for value in ("right-to-left", "left-to-right"))
+NINE = "0.9.dev1"
 TIME = {"name": "t", "type": "time", "unit": "second"}
 IDENTITY = {"type": "identity"}
 PHYSICAL = ends("physical", "physical")
@@ -273,7 +278,7 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("no version", "image", NEW, drop("version"), "version", E, "is missing"),
     ("another version", "image", NEW, put("version", "0.4"), "version", E, "is '0.4'"),
     ("version a number", "image", NEW, put("version", 0.5), "version", E, "is 0.5"),
-    ("pre-release", "image", SIX, put("version", "0.6rc0"), "version", W, "of the release"),
+    ("pre-release", "image", "0.6", put("version", "0.6rc0"), "version", W, "of the release"),
     ("nothing", "well", OLD, drop("well"), "attributes", E, "not OME-Zarr"),
     ("nothing under ome", "well", NEW, drop("well"), "ome", E, "not OME-Zarr"),
     ("NaN", "image", ALL, put("omero/channels/0/window/max", math.nan), "omero/channels/0/window/max", E, "nan is not valid JSON"),
@@ -322,13 +327,13 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("axis without type", "image", LATE, drop("{axes}/0/type"), "{axes}/0/type", W, "should be a string"),
     ("type of axis null", "image", LATE, put("{axes}/0/type", None), "{axes}/0/type", W, "is null; it should be left out"),
     ("names twice", "image", LATE, put("{axes}/2/name", "x"), "{axes}/3/name", E, "already"),
-    ("one of space", "image", LATE, both(put("{axes}/1", TIME), put("{axes}/2", {**TIME, "name": "u"})), "{axes}", E, "have 1 of space"),
-    ("four of space", "image", LATE, put("{axes}/0", SPACE), "{axes}", E, "have 4 of space"),
-    ("two of time", "image", LATE, both(put("{axes}/0", TIME), put("{axes}/1/type", "time"), put("{axes}/1/unit", "second")), "{axes}", E, "have 2 of time and 0 of channel or other types"),
-    ("two of channel", "image", LATE, both(put("{axes}/1/type", "lambda"), drop("{axes}/1/unit")), "{axes}", E, "have 0 of time and 2 of channel or other types; an image has at most one of each"),
-    ("channel last", "image", LATE, swap("{axes}"), "{axes}", E, "time, channel, space"),
-    ("time after channel", "image", LATE, put("{axes}/1", TIME), "{axes}", E, "time, channel, space"),
-    ("space not zyx", "image", LATE, both(put("{axes}/1/name", "x"), put("{axes}/3/name", "z")), "{axes}", W, "z, y, x"),
+    ("one of space", "image", ORDERED, both(put("{axes}/1", TIME), put("{axes}/2", {**TIME, "name": "u"})), "{axes}", E, "have 1 of space"),
+    ("four of space", "image", ORDERED, put("{axes}/0", SPACE), "{axes}", E, "have 4 of space"),
+    ("two of time", "image", ORDERED, both(put("{axes}/0", TIME), put("{axes}/1/type", "time"), put("{axes}/1/unit", "second")), "{axes}", E, "have 2 of time and 0 of channel or other types"),
+    ("two of channel", "image", ORDERED, both(put("{axes}/1/type", "lambda"), drop("{axes}/1/unit")), "{axes}", E, "have 0 of time and 2 of channel or other types; an image has at most one of each"),
+    ("channel last", "image", ORDERED, swap("{axes}"), "{axes}", E, "time, channel, space"),
+    ("time after channel", "image", ORDERED, put("{axes}/1", TIME), "{axes}", E, "time, channel, space"),
+    ("space not zyx", "image", ORDERED, both(put("{axes}/1/name", "x"), put("{axes}/3/name", "z")), "{axes}", W, "z, y, x"),
     ("no unit", "image", LATE, drop("{axes}/1/unit"), "{axes}/1/unit", W, "is missing"),
     ("unit null", "image", DICTS, put("{axes}/1/unit", None), "{axes}/1/unit", W, "is null"),
     ("unit null, 0.6", "image", SIX, put("{axes}/1/unit", None), "{axes}/1/unit", E, "is null"),
@@ -338,6 +343,19 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("unit of time on space", "image", LATE, put("{axes}/1/unit", "second"), "{axes}/1/unit", W, "not a unit of space"),
     ("discrete", "image", SIX, put("{axes}/1/discrete", "no"), "{axes}/1/discrete", E, "true or false"),
     ("longName", "image", SIX, put("{axes}/1/longName", 1), "{axes}/1/longName", E, "a string"),
+    ("oriented channel", "image", "0.4 0.5 0.6", put("{axes}/0/orientation", LEFT), "{axes}/0/orientation", W, "only axes of space have one"),
+    ("oriented channel, 0.9.dev1", "image", NINE, put("{axes}/0/orientation", LEFT), "{axes}/0/orientation", E, "only axes of space have one"),
+    ("direction twice", "image", "0.4 0.5 0.6", both(put("{axes}/1/orientation", LEFT), put("{axes}/3/orientation", RIGHT)), "{axes}/3/orientation", W, "axis 'z' is 'right-to-left' already"),
+    ("direction twice, 0.9.dev1", "image", NINE, both(put("{axes}/1/orientation", LEFT), put("{axes}/3/orientation", RIGHT)), "{axes}/3/orientation", E, "axis 'z' is 'right-to-left' already"),
+    ("direction again, 0.9.dev1", "image", NINE, both(put("{axes}/1/orientation", LEFT), put("{axes}/3/orientation", LEFT)), "{axes}/3/orientation", E, "each direction is that of one axis"),
+    ("unknown orientation", "image", "0.4 0.5 0.6", put("{axes}/1/orientation", {**LEFT, "value": "up"}), "{axes}/1/orientation/value", W, "is 'up'; it should be one of the 24"),
+    ("unknown orientation, 0.9.dev1", "image", NINE, put("{axes}/1/orientation", {**LEFT, "value": "up"}), "{axes}/1/orientation/value", E, "is 'up'; it must be one of the 24"),
+    ("orientation of another type", "image", NINE, put("{axes}/1/orientation", {**LEFT, "type": "flow"}), "{axes}/1/orientation/type", E, "is 'flow'"),
+    ("orientation without type", "image", NINE, put("{axes}/1/orientation", {"value": "left-to-right"}), "{axes}/1/orientation/type", E, "is missing"),
+    ("orientation of text", "image", NINE, put("{axes}/1/orientation", "left-to-right"), "{axes}/1/orientation", E, "an object with type and value"),
+    ("orientation of text, before", "image", "0.4 0.5 0.6", put("{axes}/1/orientation", "RAS"), "{axes}/1/orientation", W, "an object with type and value"),
+    ("time not t", "image", NINE, put("{axes}/0", {**TIME, "name": "frame"}), "{axes}", W, "should be named 't'"),
+    ("space not of zyx", "image", NINE, put("{axes}/1/name", "depth"), "{axes}", W, "should be named of z, y, x"),
     # coordinateSystems
     ("no systems", "image", SIX, drop(SYSTEMS), SYSTEMS, E, "is missing"),
     ("systems too early", "image", "0.1 0.2 0.3 0.4 0.5", put(SYSTEMS, []), SYSTEMS, W, "0.6 brings them"),
@@ -345,7 +363,7 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("systems twice", "linked", SIX, add(SYSTEMS, {"name": "world", "axes": [SPACE, {**SPACE, "name": "x"}]}), f"{SYSTEMS}/4/name", E, "already"),
     ("system without name", "linked", SIX, both(put(f"{SYSTEMS}/3/name", ""), put(f"{ALL_LEVELS}", [{**IDENTITY, **ends("physical", name)} for name in ("world", "atlas")])), f"{SYSTEMS}/3/name", E, "not empty"),
     ("system unconnected", "linked", SIX, add(SYSTEMS, {"name": "island", "axes": [SPACE, {**SPACE, "name": "x"}]}), f"{SYSTEMS}/4", E, "connect 'island'"),
-    ("arrays and space", "linked", SIX, put(f"{SYSTEMS}/3/axes", [SPACE, {**SPACE, "name": "x"}, *({"name": n, "type": "array"} for n in "ij")]), f"{SYSTEMS}/3/axes", E, "are of type 'array' and 'space'"),
+    ("arrays and space", "linked", "0.6", put(f"{SYSTEMS}/3/axes", [SPACE, {**SPACE, "name": "x"}, *({"name": n, "type": "array"} for n in "ij")]), f"{SYSTEMS}/3/axes", E, "are of type 'array' and 'space'"),
     # coordinateTransformations of levels
     ("transforms too early", "image", FLAT, put(TRANSFORM, []), TRANSFORM, W, "0.4 brings them"),
     ("no transforms", "image", LATE, drop(TRANSFORM), TRANSFORM, E, "is missing"),
@@ -402,7 +420,7 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("link: path of an input", "linked", SIX, put(f"{ALL_LEVELS}/2/input/path", 1), f"{ALL_LEVELS}/2/input/path", E, "a string"),
     ("link: no scale", "linked", SIX, drop(f"{ALL_LEVELS}/4/scale"), f"{ALL_LEVELS}/4/scale", E, "is missing"),
     ("link: no translation", "linked", SIX, put(f"{ALL_LEVELS}/4/type", "translation"), f"{ALL_LEVELS}/4/translation", E, "is missing"),
-    ("link: projected", "linked", SIX, put(f"{ALL_LEVELS}/4", {"type": "projectAxis", "droppedInputs": [5], **PHYSICAL}), f"{ALL_LEVELS}/4/droppedInputs", E, "1 to 3"),
+    ("link: projected", "linked", "0.6", put(f"{ALL_LEVELS}/4", {"type": "projectAxis", "droppedInputs": [5], **PHYSICAL}), f"{ALL_LEVELS}/4/droppedInputs", E, "1 to 3"),
     ("link: affine", "linked", SIX, put(f"{ALL_LEVELS}/1/affine/0/0", "1"), f"{ALL_LEVELS}/1/affine/0/0", E, "a number"),
     ("link: rotation", "linked", SIX, put(f"{ALL_LEVELS}/1", {"type": "rotation", "rotation": [[1, 0]], **ends("physical", "atlas")}), f"{ALL_LEVELS}/1/rotation", E, "a square"),
     ("link: bijection", "linked", SIX, drop(f"{ALL_LEVELS}/2/inverse"), f"{ALL_LEVELS}/2/inverse", E, "is missing"),
@@ -451,17 +469,17 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ),
     ("inner: bijection", "linked", SIX, put(f"{INNER}/0", {"type": "bijection", "forward": IDENTITY}), f"{INNER}/0/inverse", E, "is missing"),
     ("inner: affine", "linked", SIX, put(f"{INNER}/0", {"type": "affine", "path": 1}), f"{INNER}/0/path", E, "a string"),
-    ("inner: projectAxis", "linked", SIX, put(f"{INNER}/0", {"type": "projectAxis", "createdOutputs": []}), f"{INNER}/0/createdOutputs", E, "1 to 3"),
+    ("inner: projectAxis", "linked", "0.6", put(f"{INNER}/0", {"type": "projectAxis", "createdOutputs": []}), f"{INNER}/0/createdOutputs", E, "1 to 3"),
     ("no transforms of a scene", "bioformats2raw", SIX, put("scene", {}), "scene/coordinateTransformations", E, "is missing"),
     ("scene null", "bioformats2raw", SIX, put("scene", None), "scene", E, "is null"),
     # omero
     ("no channels", "image", ALL, drop("omero/channels"), "omero/channels", E, "is missing"),
     ("channel a name", "image", ALL, put(CHANNEL, "GFP"), CHANNEL, E, "is 'GFP'"),
     ("no color", "image", OLD, drop(f"{CHANNEL}/color"), f"{CHANNEL}/color", E, "must be six"),
-    ("no color, late", "image", NEW, drop(f"{CHANNEL}/color"), f"{CHANNEL}/color", W, "should be six"),
+    ("no color, late", "image", "0.5 0.6", drop(f"{CHANNEL}/color"), f"{CHANNEL}/color", W, "should be six"),
     ("color of the web", "image", ALL, put(f"{CHANNEL}/color", "#00FF00"), f"{CHANNEL}/color", E, "six hexadecimal digits"),
     ("no window", "image", OLD, drop(f"{CHANNEL}/window"), f"{CHANNEL}/window", E, "is missing"),
-    ("no window, late", "image", NEW, drop(f"{CHANNEL}/window"), f"{CHANNEL}/window", W, "is missing"),
+    ("no window, late", "image", "0.5 0.6", drop(f"{CHANNEL}/window"), f"{CHANNEL}/window", W, "is missing"),
     ("no start", "image", ALL, drop(f"{CHANNEL}/window/start"), f"{CHANNEL}/window/start", E, "is missing"),
     ("end a text", "image", ALL, put(f"{CHANNEL}/window/end", "9"), f"{CHANNEL}/window/end", E, "must be a number"),
     ("active a number", "image", ALL, put(f"{CHANNEL}/active", 1), f"{CHANNEL}/active", E, "true or false"),
@@ -469,10 +487,12 @@ BROKEN: list[tuple[str, str, str, Change, str, bool, str]] = [
     ("model", "image", ALL, put("omero/rdefs/model", "grey"), "omero/rdefs/model", W, "'color' or 'greyscale'"),
     ("version of omero", "image", OLD, put("omero/version", "0.9"), "omero/version", E, "is '0.9'"),
     ("a late version of omero", "image", NEW, put("omero/version", "0.4"), "omero/version", W, "is '0.4'"),
-    ("family", "image", ALL, put(f"{CHANNEL}/family", 1), f"{CHANNEL}/family", E, "a string"),
+    ("family", "image", "0.1 0.2 0.3 0.4 0.5 0.6", put(f"{CHANNEL}/family", 1), f"{CHANNEL}/family", E, "a string"),
     ("coefficient", "image", ALL, put(f"{CHANNEL}/coefficient", "1"), f"{CHANNEL}/coefficient", W, "a number"),
-    ("inverted", "image", ALL, put(f"{CHANNEL}/inverted", 0), f"{CHANNEL}/inverted", W, "true or false"),
-    ("no min", "image", ALL, drop(f"{CHANNEL}/window/min"), f"{CHANNEL}/window/min", E, "is missing"),
+    ("inverted", "image", "0.1 0.2 0.3 0.4 0.5 0.6", put(f"{CHANNEL}/inverted", 0), f"{CHANNEL}/inverted", W, "true or false"),
+    ("inverted, 0.9.dev1", "image", NINE, put(f"{CHANNEL}/inverted", 0), f"{CHANNEL}/inverted", E, "true or false"),
+    ("no start, 0.9.dev1", "image", NINE, drop(f"{CHANNEL}/window/start"), f"{CHANNEL}/window/start", E, "is missing"),
+    ("no min", "image", "0.1 0.2 0.3 0.4 0.5 0.6", drop(f"{CHANNEL}/window/min"), f"{CHANNEL}/window/min", E, "is missing"),
     ("max null", "image", ALL, put(f"{CHANNEL}/window/max", None), f"{CHANNEL}/window/max", E, "is null"),
     ("defaultT", "image", ALL, put("omero/rdefs/defaultT", -1), "omero/rdefs/defaultT", W, "from 0"),
     ("defaultZ", "image", ALL, put("omero/rdefs/defaultZ", 0.5), "omero/rdefs/defaultZ", W, "from 0"),
@@ -735,9 +755,9 @@ EXCEPTIONS = (
     # The schemas of 0.4 and 0.5 take an axis without type for one of space, too; the text allows one of no type.
     ("0.4 0.5", r"multiscales/0/axes/0(/type)?"),
     # Whoever asks for the label schema says that it is a label image: a warning, with label=True, as it is a SHOULD.
-    ("0.5 0.6", r"image-label"),
+    ("0.5 0.6 0.9.dev1", r"image-label"),
     # The text says nothing of a type that is null.
-    ("0.6", r"multiscales/0/coordinateSystems/0/axes/\d/type"),
+    ("0.6 0.9.dev1", r"multiscales/0/coordinateSystems/0/axes/\d/type"),
 )
 """Addresses where the schema rejects a change that is let pass on purpose."""
 

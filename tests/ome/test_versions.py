@@ -42,10 +42,78 @@ for change, problem in [
 """
 
 
+WHOLE = """
+from dataclasses import replace
+from daskome.ome import versions
+
+SINGLE = "coordinateTransformations"
+
+def write(ome):
+    "As RFC-8 proposes: an image is a node with its levels as nodes in it, and there are no multiscales."
+    ome = dict(ome)
+    if "multiscales" not in ome:
+        return {**ome, "type": "collection"}
+    image = dict(ome.pop("multiscales")[0])
+    levels = image.pop("datasets")
+    nodes = [{"type": "singlescale", "path": {"type": "zarr", "path": level["path"]},
+              "attributes": {SINGLE: level[SINGLE]}} for level in levels]
+    return {"type": "multiscale", "name": image.pop("name"), "nodes": nodes, "attributes": image, **ome}
+
+def read(own):
+    own = dict(own)
+    if own.pop("type", None) != "multiscale":
+        return own
+    levels = [{"path": node["path"]["path"], **node["attributes"]} for node in own.pop("nodes")]
+    image = {"name": own.pop("name"), **own.pop("attributes"), "datasets": levels}
+    return {**own, "multiscales": [image]}
+
+document = versions.DocumentForm(write, read)
+versions.VERSIONS["1.0"] = replace(versions.VERSIONS["0.9.dev1"], name="1.0", unreleased=False, document=document)
+
+import tempfile
+import numpy as np, zarr
+import daskome
+from daskome.model.problem import errors
+
+image, folder = np.arange(2 * 64 * 50, dtype="uint16").reshape(2, 64, 50), tempfile.mkdtemp()
+described = {"axes": "cyx", "scale": {"y": 0.5, "x": 0.25}, "axes_units": "micrometer", "orientation": {"x": "R"}}
+pyramid = {**described, "channels": ["a", "b"], "labels": {"cells": image}}
+new, old, copy, plate = (f"{folder}/{name}.zarr" for name in ("new", "old", "copy", "plate"))
+daskome.write_image(image, new, [2], fmt="1.0", **pyramid)
+daskome.write_image(image, old, [2], fmt="0.4", **pyramid)
+daskome.convert_metadata(old, "1.0")
+daskome.transcode(new, copy)
+daskome.write_plate({"A/1": [image, image], "B/2": image}, plate, [2], fmt="1.0", **described)
+for one in (new, old, copy):
+    ome = zarr.open_group(one, mode="r").attrs["ome"]
+    assert (ome["version"], ome["type"], len(ome["nodes"])) == ("1.0", "multiscale", 2), ome
+    assert "multiscales" not in ome and "datasets" not in str(ome)
+    assert daskome.verify(one, pixels=True) == errors(daskome.validate(one)) == [], daskome.validate(one)
+    found = daskome.open(one)
+    assert found.scale == {"c": 1, "y": 0.5, "x": 0.25} and found.orientations == {"x": "left-to-right"}
+    assert [c.label for c in found.channels] == ["a", "b"] and list(found.labels) == ["cells"]
+    assert np.array_equal(found.labels["cells"].dask.compute(), image) and found.levels[1].shape == (2, 32, 25)
+assert daskome.verify(plate, pixels=True) == errors(daskome.validate(plate)) == []
+assert sorted(daskome.open(plate).wells) == ["A/1", "B/2"]
+
+daskome.add_levels(new, [4])
+assert len(zarr.open_group(new, mode="r").attrs["ome"]["nodes"]) == 3
+try:
+    daskome.write_image(image, new, [2], **described)
+    raise AssertionError("an image was replaced")
+except FileExistsError:
+    daskome.write_image(image, new, [2], overwrite=True, fmt="1.0", **described)
+assert "labels/cells: OME-Zarr 1.0 to 0.5" in daskome.convert_metadata(copy, "0.5")
+assert daskome.verify(copy, pixels=True) == errors(daskome.validate(copy)) == []
+assert set(zarr.open_group(copy, mode="r").attrs["ome"]) == {"version", "multiscales", "omero"}
+"""
+
+
 @pytest.mark.extended
-def test_a_row_makes_a_version() -> None:
+@pytest.mark.parametrize("script", [PRIVATE, WHOLE], ids=["parts", "whole"])
+def test_a_row_makes_a_version(script: str) -> None:
     """In a process of its own, as the tables of rules are made when they are imported."""
-    made = subprocess.run([sys.executable, "-c", PRIVATE], capture_output=True, text=True, check=False)
+    made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
 
 

@@ -83,9 +83,9 @@ def test_there_and_back(tree: Tree) -> None:
     ("value", "expected"),
     [
         ((1, (2.5, None)), [1, [2.5, None]]),
-        (Axis("t", "time"), {"name": "t", "type": "time", "unit": None, "rest": {}}),
-        ([Axis("t")], [{"name": "t", "type": None, "unit": None, "rest": {}}]),
-        ({1: (Axis("t"),)}, {"1": [{"name": "t", "type": None, "unit": None, "rest": {}}]}),
+        (Axis("t", "time"), {"name": "t", "type": "time", "unit": None, "rest": {}, "orientation": None}),
+        ([Axis("t")], [{"name": "t", "type": None, "unit": None, "rest": {}, "orientation": None}]),
+        ({1: (Axis("t"),)}, {"1": [{"name": "t", "type": None, "unit": None, "rest": {}, "orientation": None}]}),
         ("text", "text"),
         ((), []),
     ],

@@ -51,6 +51,19 @@ def test_a_scene_of_czi(czi, part):
         read(f"{path}::7")
 
 
+@pytest.mark.filterwarnings("ignore:.*metadata of its file", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_czi_without_sizes_of_voxels(tmp_path):
+    """Its plugin says that they are 0, and so are all coordinates."""
+    pytest.importorskip("bioio_czi")
+    pylibczi = pytest.importorskip("pylibCZIrw.czi")
+    with pylibczi.create_czi(str(tmp_path / "a.czi")) as file:
+        file.write(data=CZYX[0, 0, ..., None], plane={"C": 0, "Z": 0, "T": 0})
+    source = read(tmp_path / "a.czi")
+    assert (dict(source.scale), dict(source.translation)) == ({}, {})
+    np.testing.assert_array_equal(pixels(source).squeeze(), CZYX[0, 0])
+    daskome.plan_image(source)
+
+
 def test_one_of_several_scenes_is_chosen_by_name_or_number():
     pytest.importorskip("bioio")
     from daskome.readers.bioio import chosen_scene

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 
 import daskome
 from daskome.model.axes import TYPES, UNITS
+from daskome.model.directions import orientations_of
+from daskome.model.orientations import LETTERS
 from daskome.readers import read
 from daskome.readers.units import BASES, OTHERS, PREFIXES, SYMBOLS, converted, known_unit
+from tests.strategies import law
 
 CZYX = np.arange(2 * 3 * 16 * 20, dtype="uint8").reshape(2, 3, 16, 20)
 
@@ -255,14 +258,59 @@ def test_origin_of_nifti(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "codes"), [("-x y z", "LAS"), ("y x z", "ARS"), ("-x -y z", "LPS"), ("z x -y", "SRP")]
 )
-def test_directions_of_nifti_are_named(tmp_path, columns, codes):
+def test_directions_of_nifti_are_orientations(tmp_path, columns, codes):
+    """Positions count in the direction of their axis: the world of nibabel is found again."""
     units = dict(zip("xyz", np.eye(3), strict=True))
     affine = np.eye(4)
     affine[:3, :3] = np.stack([units[c[-1]] * (-1 if c[0] == "-" else 1) for c in columns.split()], 1) * 2
     affine[:3, 3] = 5, 6, 7
-    with pytest.warns(UserWarning, match=f"not written: the orientation {codes}"):
-        _, vectors = written(nifti(tmp_path / "a.nii", affine))
-    assert vectors == {"scale": [2, 2, 2], "translation": [7, 6, 5]}
+    source = nifti(tmp_path / "a.nii", affine)
+    assert nibabel.aff2axcodes(affine) == tuple(codes)
+    letters = {LETTERS[letter]: letter for letter in "RLAPSI"}
+    assert [letters[source.orientations[axis]] for axis in "xyz"] == list(codes)
+    voxel = np.array([1, 2, 3])
+    along = {c: source.translation[a] + 2 * n for a, c, n in zip("xyz", codes, voxel, strict=True)}
+    found = [along[to] if to in along else -along[back] for to, back in ("RL", "AP", "SI")]
+    np.testing.assert_allclose(found, nibabel.affines.apply_affine(affine, voxel))
+    stored, _ = written(source)
+    axes = stored["ome"]["multiscales"][0]["axes"]
+    assert [axis["orientation"]["value"] for axis in axes[::-1]] == [LETTERS[c] for c in codes]
+
+
+def test_oblique_directions_of_nifti_are_named(tmp_path):
+    affine = nibabel.affines.from_matvec(np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, -1]]), [5, 6, 7])
+    with pytest.warns(
+        UserWarning, match=r"exact directions of its axes, x \(0.8, 0.6, 0\), .* near left-to-right post"
+    ):
+        written(nifti(tmp_path / "a.nii", affine))
+
+
+@law(max_examples=100)
+@given(numbers=st.lists(st.integers(-9, 9), min_size=9, max_size=9))
+def test_orientations_are_those_of_nibabel(numbers):
+    columns = np.array(numbers, float).reshape(3, 3)
+    assume(abs(np.linalg.det(columns)) > 1)
+    assume(len(set(np.abs(np.round(_polar(columns), 6)).ravel())) == 9)  # Of equals, either may be taken.
+    affine = nibabel.affines.from_matvec(columns, [0, 0, 0])
+    found = orientations_of(dict(zip("xyz", columns.T, strict=True)), "RAS")
+    assert list(found.values()) == [LETTERS[code] for code in nibabel.aff2axcodes(affine)]
+
+
+def _polar(columns):
+    u, _, v = np.linalg.svd(columns / np.linalg.norm(columns, axis=0))
+    return u @ v
+
+
+def test_an_orientation_of_the_caller_comes_first(tmp_path):
+    source = nifti(tmp_path / "a.nii", np.diag([2.0, 2, 2, 1]))
+    for said, expected in [
+        (None, ["inferior-to-superior", "posterior-to-anterior", "left-to-right"]),
+        ({"z": "I"}, ["superior-to-inferior", "posterior-to-anterior", "left-to-right"]),
+        ("LPS", ["inferior-to-superior", "anterior-to-posterior", "right-to-left"]),
+        (False, [None] * 3),
+    ]:
+        axes = daskome.plan_image(source, orientation=said).pyramids[0].axes
+        assert [axis.orientation for axis in axes] == expected
 
 
 def test_display_range_of_nifti(tmp_path):

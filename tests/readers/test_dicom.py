@@ -91,12 +91,49 @@ def test_one_of_two_series(tmp_path):
     assert sorted(int(one[0, 0, 0] - VOLUME[0, 0, 0]) for one in found) == [0, 1]
 
 
-def test_planes_that_are_not_axial_say_so(tmp_path):
+def test_planes_that_are_not_axial_say_where_they_lead(tmp_path):
+    """x leads to the back, y to the feet, so z to the right: positions count in these directions (LPS, of DICOM)."""
     series(tmp_path / "ct", ImageOrientationPatient=[0, 1, 0, 0, 0, -1], ImagePositionPatient=lambda i: [i * 3, 5, 6])
     source = read(tmp_path / "ct")
     assert source.scale["z"] == 3
-    assert any("orientation" in note for note in source.left)
-    assert not source.translation
+    oriented = {"x": "anterior-to-posterior", "y": "superior-to-inferior", "z": "left-to-right"}
+    assert dict(source.orientations) == oriented
+    assert dict(source.translation) == {"x": 5, "y": -6, "z": -12}
+    assert not any("direction" in note for note in source.left)
+    with pytest.warns(UserWarning, match="attributes of its header"):
+        daskome.write_image(source, tmp_path / "a", [2])
+    assert daskome.open(tmp_path / "a").orientations == oriented
+
+
+def test_oblique_planes_name_their_exact_directions(tmp_path):
+    (path,) = series(tmp_path / "ct", VOLUME[:1], ImageOrientationPatient=[0.8, 0.6, 0, -0.6, 0.8, 0])
+    source = read(path)
+    assert dict(source.orientations) == {"x": "right-to-left", "y": "anterior-to-posterior"}
+    assert source.left[0] == (
+        "the exact directions of its axes, x (0.8, 0.6, 0), y (-0.6, 0.8, 0), near right-to-left anterior-to-posterior"
+    )
+
+
+def test_animals_and_files_that_do_not_say_it_have_no_orientation(tmp_path):
+    (path,) = series(tmp_path / "mouse", VOLUME[:1], AnatomicalOrientationType="QUADRUPED")
+    source = read(path)
+    assert source.orientations == {}
+    assert "the orientation of its planes in an animal: x (1, 0, 0), y (0, 1, 0)" in source.left
+    file = pydicom.dcmread(path)
+    del file.ImageOrientationPatient
+    file.save_as(path)
+    assert read(path).orientations == {}
+
+
+@pytest.mark.parametrize(("step", "along"), [(2, "inferior-to-superior"), (-2, "superior-to-inferior")])
+def test_frames_may_lead_to_the_feet(tmp_path, step, along):
+    file = pydicom.dcmread(FILES / "rtdose.dcm")
+    file.GridFrameOffsetVector = [step * i for i in range(15)]
+    file.save_as(tmp_path / "a.dcm")
+    source = read(tmp_path / "a.dcm")
+    assert (source.orientations["z"], source.scale["z"]) == (along, 2)
+    place = file.ImagePositionPatient[2] if step > 0 else -file.ImagePositionPatient[2]
+    assert source.translation["z"] == pytest.approx(place)
 
 
 @pytest.mark.parametrize(
@@ -152,3 +189,31 @@ def test_stack_says_nothing_that_positions_do_not(tmp_path):
     series(tmp_path / "ct")
     with pytest.raises(ValueError, match="leave stack out"):
         read(os.fspath(tmp_path / "ct"), stack="t")
+
+
+def test_the_index_of_a_disk_is_no_image(tmp_path):
+    paths = series(tmp_path / "a", suffix="")
+    (tmp_path / "a" / "DICOMDIR").write_bytes(paths[0].read_bytes()[:400])
+    source = read(tmp_path / "a")
+    assert "also in its folder: DICOMDIR" in source.left
+    np.testing.assert_array_equal(pixels(source), VOLUME)
+
+
+def test_a_file_without_its_header_says_how_it_gets_one(tmp_path):
+    path = tmp_path / "a.dcm"
+    path.write_bytes((FILES / "MR_small_implicit.dcm").read_bytes()[132:])
+    with pytest.raises(ValueError, match=r"a.dcm cannot be read as DICOM: it does not begin .* save it anew: pydicom"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ImagePositionPatient", [1, 2]), ("ImagePositionPatient", [1, 2, "nan"]), ("ImageOrientationPatient", [1, 0, 0])],
+)
+def test_a_damaged_place_is_that_of_its_file(tmp_path, name, value):
+    paths = series(tmp_path / "a")
+    file = pydicom.dcmread(paths[2])
+    setattr(file, name, value)
+    file.save_as(paths[2])
+    with pytest.raises(ValueError, match=f"{paths[2].name} cannot be read as DICOM; it may be damaged: its {name} is"):
+        read(tmp_path / "a")

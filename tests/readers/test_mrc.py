@@ -118,3 +118,12 @@ def test_what_cannot_be_read(tmp_path, spoil, message):
     spoil(path)
     with pytest.raises(ValueError, match=message):
         read(path)
+
+
+def test_one_image_alone_is_a_plane(tmp_path):
+    for i, plane in enumerate(VOLUME[:3]):
+        save(tmp_path / f"a{i}.mrc", plane)
+    source = read(tmp_path / "a1.mrc")
+    assert (source.dims, dict(source.scale)) == (("y", "x"), {"y": 2.5, "x": 2.5})
+    check(source, VOLUME[1])
+    check(read(tmp_path), VOLUME[:3], scale={"z": 1})

@@ -86,7 +86,7 @@ def test_unknown_file(tmp_path, name, message):
 
 
 def test_folder_that_is_no_zarr(tmp_path):
-    with pytest.raises(ValueError, match=r"is a folder, but not a zarr"):
+    with pytest.raises(ValueError, match=r"is a folder of neither zarr nor images"):
         read(tmp_path)
 
 

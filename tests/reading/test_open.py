@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 from zarr.storage import MemoryStore, StorePath, WrapperStore
 
 import daskome
+from daskome.inspection.describe import describe
 from daskome.reading.images import OpenGroup, OpenImage, OpenPlate
 from daskome.reading.levels import SIZE_TOLERANCE, coarsest_within
 from tests.strategies import law
@@ -25,7 +26,7 @@ OPTIONS: dict[str, Any] = {
     "channels": ["DAPI", "GFP"],
     "name": "cells",
 }
-VERSIONS = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6")
+VERSIONS = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.9.dev1")
 sizes = st.floats(0.01, 100)
 
 
@@ -315,3 +316,12 @@ def test_stores_and_places_are_taken_as_they_are(tmp_path: Path) -> None:
     group = zarr.open_group(tmp_path / "a", mode="r")
     for place in (tmp_path / "a", str(tmp_path / "a"), group, group.store, StorePath(group.store)):
         assert np.array_equal(opened(place).dask.compute(), IMAGE)
+
+
+def test_a_file_of_an_image_is_no_group_and_says_what_to_do(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones((4, 5)))
+    calls: list[Any] = [daskome.open, lambda path: daskome.preview(path, tmp_path / "a.png"), describe]
+    for call in calls:
+        with pytest.raises(FileNotFoundError, match=r"no zarr group at .*a.npy \(it is a file; .* daskome write"):
+            call(tmp_path / "a.npy")
+    assert "it is a file" in str(daskome.validate(tmp_path / "a.npy")[0])

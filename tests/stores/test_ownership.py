@@ -22,7 +22,7 @@ from daskome.stores.ownership import claims, owner as owners, taking
 from daskome.stores.ownership.claims import CLAIMS, WHOLE_RUN, Claim, OwnershipLost, fetch_owner
 from daskome.stores.ownership.owned_store import JOURNAL_FOLDER, delete_partial_documents, owned
 from daskome.stores.ownership.owner import DEAD_AFTER, Owner, this_process
-from daskome.stores.ownership.taking import claimed, take
+from daskome.stores.ownership.taking import claimed, end, take
 from tests.cuboid import OPTIONS, VALUES
 from tests.strategies import law
 
@@ -38,7 +38,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> StorePath:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody believes what a store has said, nor waits until another has noticed."""
     monkeypatch.setattr(claims, "LEASE", 0)
-    for name in ("LEASE", "LANDING", "FAR_LANDING"):
+    for name in ("LEASE", "LANDING", "FAR_LANDING", "WATCHED"):
         monkeypatch.setattr(taking, name, 0)
 
 
@@ -97,6 +97,19 @@ def test_who_takes_over_stays_and_who_was_the_owner_is_told(home: StorePath) -> 
     assert list_names(home / CLAIMS) == []
 
 
+@pytest.mark.usefixtures("at_once")
+def test_who_wakes_late_ends_no_claim_but_its_own(home: StorePath) -> None:
+    """Names come again: the third has that of the first."""
+    first = hanging(home)
+    with claimed(home, WHOLE_RUN, take_over=True):
+        pass
+    with claimed(home, WHOLE_RUN) as third:
+        assert third.name == first.name
+        end(first)
+        third.check()
+    assert list_names(home / CLAIMS) == []
+
+
 def test_parts_are_owned_one_by_one_and_the_whole_by_nobody_else(home: StorePath) -> None:
     with claimed(home, "part-0-of-2"), claimed(home, "part-1-of-2"):
         for slot in ("part-0-of-2", WHOLE_RUN):
@@ -144,6 +157,30 @@ def test_one_elsewhere_lives_as_long_as_it_says_so(
     else:
         with claimed(home, WHOLE_RUN) as claim:
             assert claim.took_over
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+@pytest.mark.usefixtures("at_once")
+def test_one_whose_clock_is_wrong_lives_as_long_as_it_says_so(
+    home: StorePath, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    monkeypatch.setattr(taking, "WATCHED", 0.1)
+    first, over = hanging(home, since=time.time() + ahead), threading.Event()
+
+    def say() -> None:
+        while not over.wait(0.01):
+            write_text(home / CLAIMS / f"{first.name}{claims.LAST_SEEN}", str(time.time() + ahead))
+
+    thread = threading.Thread(target=say)
+    thread.start()
+    try:
+        with pytest.raises(FileExistsError, match=r"node7.*last seen 0 s ago"), claimed(home, WHOLE_RUN):
+            pass
+    finally:
+        over.set()
+        thread.join()
+    with claimed(home, WHOLE_RUN) as claim:
+        assert claim.took_over
 
 
 def test_an_owner_says_that_it_lives(home: StorePath, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +297,39 @@ def test_documents_that_were_opened_before_another_took_over_get_no_name(
 
     stopped_while_it_puts(home, "zarr.json", published)
     assert read_text(home / "zarr.json") == "new"
+
+
+@pytest.mark.parametrize("compute", [True, False, "init"])
+@pytest.mark.usefixtures("at_once")
+def test_every_call_that_takes_over_lets_no_older_document_get_its_name(tmp_path: Path, compute: Any) -> None:
+    """Nor the one that makes a run current: it would be that of the process that wakes."""
+    daskome.write_image(VALUES, tmp_path / "a", compute="init", **OPTIONS)
+    hanging(StorePath(LocalStore(tmp_path / "a")))
+    late = [tmp_path / "a" / path for path in ("zarr.0.partial", f"{JOURNAL_FOLDER}/current.0.partial")]
+    for path in late:
+        path.write_text("late")
+    call = daskome.write_image(VALUES, tmp_path / "a", overwrite=True, take_over=True, compute=compute, **OPTIONS)
+    if compute is False:
+        call.compute(scheduler="sync")
+    assert not any(path.exists() for path in late)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.usefixtures("at_once")
+def test_who_was_stopped_before_it_deletes_deletes_nothing_of_another(tmp_path: Path, ended: bool) -> None:
+    home = StorePath(LocalStore(tmp_path), "image")
+    first = hanging(home)
+    with claimed(home, WHOLE_RUN, take_over=True) as second:
+        write_text(owned(home, second) / "s0" / "c" / "0", "new")
+        if ended:
+            sync((home / JOURNAL_FOLDER).delete_dir())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(claims, "LEASE", 1e6)
+            claims._LEASES[first.owner.token].asked = claims.moment()
+            with pytest.raises(OwnershipLost):
+                sync((owned(home, first) / "s0" / "c" / "0").delete())
+    assert read_text(home / "s0" / "c" / "0") == "new"
+    assert not list(tmp_path.rglob("deleted/*"))
 
 
 @pytest.mark.usefixtures("at_once")

@@ -24,8 +24,9 @@ from tests.written import contents
 
 DOCUMENTS = {"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"}
 OLD = ["0.1", "0.2", "0.3", "0.4"]
-NEW = ["0.5", "0.6"]
+NEW = ["0.5", "0.6", "0.9.dev1"]
 PAIRS = [(a, b) for a in OLD for b in [*OLD, *NEW] if a != b] + [("0.5", "0.6"), ("0.6", "0.5")]
+PAIRS += [("0.6", "0.9.dev1"), ("0.9.dev1", "0.5"), ("0.9.dev1", "0.6")]
 pairs = pytest.mark.parametrize(("source", "target"), PAIRS)
 THROUGH = [
     ("0.1", "0.2"),
@@ -105,8 +106,8 @@ def validate(folder: Path, version: str, kind: str) -> None:
 
     models = {"": kind, "labels/nuclei": "label"} if kind == "image" else {"": "plate", "A/1": "well", "A/1/0": "image"}
     for path, model in models.items():
-        if model != "label" or version in ["0.4", "0.5", "0.6"]:
-            strict = version in ["0.4", "0.5", "0.6"] or (model == "image" and version != "0.2")
+        if model != "label" or version in ["0.4", *NEW]:
+            strict = version in ["0.4", *NEW] or (model == "image" and version != "0.2")
             by_schema(attributes(folder, path), version=version, model=model, strict=strict)
     if version in ["0.4", "0.5"]:
         with warnings.catch_warnings():

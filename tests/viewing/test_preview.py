@@ -164,3 +164,18 @@ def test_labels_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     whole = drawn(tmp_path / "a", tmp_path / "a.png")
     (tmp_path / "a" / "labels" / "cells" / "s0" / "zarr.json").write_text("{")
     assert drawn(tmp_path / "a", tmp_path / "b.png").shape[0] > whole.shape[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("a.xyz", ValueError, "a.xyz is no name of a picture: give it the suffix .png"),
+        ("picture", ValueError, "no name of a picture"),
+        ("gone/a.png", FileNotFoundError, "there is no folder .*gone"),
+    ],
+)
+def test_a_picture_that_cannot_be_saved_is_refused_before_it_is_drawn(
+    name: str, error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        daskome.preview(tmp_path / "no image.zarr", tmp_path / name)

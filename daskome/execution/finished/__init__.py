@@ -1,1 +1,1 @@
-"""Whether what is finished is there: before it is published, and before a run goes on."""
+"""What is finished: whether it is there, before it is published and before a run goes on; and packed into one file."""

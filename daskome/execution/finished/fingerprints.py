@@ -51,9 +51,7 @@ def recorded_fingerprints(run: Run) -> dict[str, Fingerprint]:
     finest = {one.pass_.group: one for one in _finest(plan)}
     images = [group.path for group, _ in plan.images if group.path in finest and not group.kept]
     wanted = {path: _keys(plan, finest[path]) for path in images}
-    found = journals.records_of(
-        run.journal, list(dict.fromkeys(key for keys in wanted.values() for key in keys.values()))
-    )
+    found = journals.readable_records(run.journal, list({key for each in wanted.values() for key in each.values()}))
     fingerprints = {}
     for path, keys in wanted.items():
         level = plan.pyramid_at(path).levels[0]

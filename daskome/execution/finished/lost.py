@@ -7,7 +7,7 @@ read: where all objects are there, as many requests are made as lists have pages
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
@@ -17,6 +17,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from daskome.execution.owning import owning
 from daskome.execution.runner import Run, level_array
 from daskome.model.paths import join_paths
 from daskome.model.problem import MissingObjectError, WriteError
@@ -150,6 +151,7 @@ def check_stored(run: Run, thorough: bool = False) -> None:
     """
     lost = _lost_for_good(run, None, thorough)
     if lost:
+        _forget(run, lost)
         named = "".join(f"\n  {_named(run, one)}" for one in lost[:NAMED])
         more = f"\n  and of {pluralize(len(lost) - NAMED, 'more unit')}" if len(lost) > NAMED else ""
         raise WriteError(
@@ -158,10 +160,14 @@ def check_stored(run: Run, thorough: bool = False) -> None:
         )
 
 
-def redo_lost(run: Run) -> None:
-    """Let units of which objects are gone, and those that have read them, count as missing."""
+def redo_lost(run: Run, take_over: bool = False) -> None:
+    """Let units of which objects are gone, and those that have read them, count as missing, as their owner."""
     finished = {stage: journals.finished_indices(run.journal, stage) for stage in range(len(run.plan.stages))}
-    for one in _lost_for_good(run, finished):
+    lost = _lost_for_good(run, finished)
+    if lost:
+        with nullcontext(run) if run.journal.claim else owning(run, take_over=take_over) as owned_run:
+            _forget(owned_run, lost)
+    for one in lost:
         log.warning("%s is gone, and is written again", _named(run, one))
 
 
@@ -181,7 +187,7 @@ def _named(run: Run, lost: Lost) -> str:
 
 
 def _lost_for_good(run: Run, finished: Finished, thorough: bool = False) -> list[Lost]:
-    """Return the units that have lost objects, and let them count as missing. Lists may lag, so we look twice."""
+    """Return the units that have lost objects. Lists may lag, so we look twice."""
     kind, _ = kind_of(run.target)
     if not (run.journal.keeps and (kind.lists or thorough)):
         return []
@@ -189,7 +195,6 @@ def _lost_for_good(run: Run, finished: Finished, thorough: bool = False) -> list
     if lost:
         time.sleep(kind.lag)
         lost = _lost(run, finished)
-        _forget(run, lost)
     return lost
 
 
@@ -234,12 +239,12 @@ class _Recorded:
         self.notes: dict[str, Notes | None] = {}
 
     def of(self, keys: Sequence[str]) -> Iterator[Notes | None]:
-        """Yield the notes of units by their keys; None for units that are not finished, or do not say."""
+        """Yield the notes of units by their keys; None for units that do not say. Without a record, all counts."""
         if len(self.notes) > KEPT_RECORDS:
             self.notes.clear()
         new = [key for key in keys if key not in self.notes]
         found = journals.records_of(self.journal, new)
-        self.notes.update({key: found[key].stored if key in found else None for key in new})
+        self.notes.update({key: found.get(key, journals.UNREADABLE).stored for key in new})
         yield from map(self.notes.__getitem__, keys)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from daskome.model.axes import Axis, reject_unknown
+from daskome.model.axes import Axis, joined_names, reject_unknown
 from daskome.model.regions import Shape, ceil_div
 from daskome.model.storage.level_options import StorageOptions, parse_level_options
 
@@ -19,6 +19,10 @@ CHUNK_VOXELS = 2**21
 LONGEST_CHUNK = 1024
 SHARD_CHUNKS = 4
 """``shards="auto"`` joins this many chunks along each axis of space."""
+SINGLE_FILE = "single-file"
+"""``shards`` of images in single files: by default, of as many chunks as hold at most `SINGLE_FILE_VOXELS`."""
+SINGLE_FILE_VOXELS = 2**24
+"""256³ or 4096² voxels: few members, and units that fit in the memory of a laptop."""
 OPTIONS = (
     "chunks shards compressors compressor serializer filters fill_value order write_empty_chunks"
     " chunk_key_encoding dimension_separator attributes config"
@@ -250,7 +254,7 @@ def parse_edges(value: Any, default: Shape, axes: Sequence[Axis], what: str) -> 
             f"{what} {value!r} must be whole numbers: an int, a sequence, or a dict by axis name"
         ) from error
     if len(edges) != len(names):
-        raise ValueError(f"{what} {edges} has {len(edges)} values, but the axes are {''.join(names)!r}")
+        raise ValueError(f"{what} {edges} has {len(edges)} values, but the axes are {joined_names(names)!r}")
     if min(edges) < 1:
         raise ValueError(f"{what} {edges} must be positive")
     return edges
@@ -278,7 +282,8 @@ def _dividing(shards: Any, default: Shape, axes: Sequence[Axis]) -> Shape:
 def _shards(value: Any, chunks: Shape, axes: Sequence[Axis]) -> Shape | None:
     if value is None or value is False:
         return None
-    auto = tuple(c * SHARD_CHUNKS if axis.spatial else c for c, axis in zip(chunks, axes, strict=True))
+    auto = _joined_chunks(chunks, axes, single_file=value == SINGLE_FILE)
+    value = None if value == SINGLE_FILE else value
     shards = parse_edges(value, auto, axes, "shards")
     for axis, s, c in zip(axes, shards, chunks, strict=True):
         if s % c:
@@ -288,6 +293,19 @@ def _shards(value: Any, chunks: Shape, axes: Sequence[Axis]) -> Shape | None:
                 f" use shards of {near} or {near + c}"
             )
     return shards
+
+
+def _joined_chunks(chunks: Shape, axes: Sequence[Axis], single_file: bool) -> Shape:
+    """Return the shards of which nobody says how long they are."""
+    joined = 1 if single_file else SHARD_CHUNKS
+    while joined < SHARD_CHUNKS and prod(_times(chunks, axes, 2 * joined)) <= SINGLE_FILE_VOXELS:
+        joined *= 2
+    return _times(chunks, axes, joined)
+
+
+def _times(chunks: Shape, axes: Sequence[Axis], n: int) -> Shape:
+    """Return chunks `n` times as long along the axes of space."""
+    return tuple(c * n if axis.spatial else c for c, axis in zip(chunks, axes, strict=True))
 
 
 def _array_options(

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from daskome.model.axes import UNITS
 from daskome.model.json_values import JSONObject, is_integer, is_list, is_number, shown_value
+from daskome.model.orientations import OrientedAxis, orientation_faults
 from daskome.model.problem import Problem
-from daskome.ome.axes_rule import FIXED_AXES, AxesFault, fixed_axes_fault, image_axes_fault
+from daskome.ome.axes_rule import FIXED_AXES, AxesFault, fixed_axes_fault, free_axes_fault, image_axes_fault
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.addresses import items_of, key_address, objects_of, texts_of, type_of
 from daskome.ome.rules.objects import OF_LEVELS
@@ -22,11 +23,12 @@ from daskome.ome.rules.systems import (
     level_lengths,
     link_dimensions,
     link_ends,
+    links_of,
     of_length,
     scene_connected,
     vectors_in,
 )
-from daskome.ome.rules.values import INDEX, SIZE
+from daskome.ome.rules.values import INDEX, KNOWN_ORIENTATION, NAME, SIZE
 from daskome.ome.rules.versions import EVERY, Versions, only, since
 from daskome.ome.versions import Version
 
@@ -117,7 +119,9 @@ def _fixed_axes(multiscale: JSONObject, where: str, version: Version) -> Finding
 
 
 def _image_axes(value: JSONObject, where: str, version: Version) -> Findings:
-    """Axes are those of an image, in number and order; axes of arrays are free (0.6)."""
+    """Axes are those of an image, in number and order; axes of arrays are free (0.6), and then all are (0.9.dev1)."""
+    if version.free_axes:
+        return
     axes = [(axis.get("name"), type_of(axis)) for _, axis in objects_of(value, "axes")]
     kinds = [kind for _, kind in axes]
     of_arrays = version.array_axes and kinds.count("array") >= 2
@@ -127,9 +131,32 @@ def _image_axes(value: JSONObject, where: str, version: Version) -> Findings:
         yield from _of_axes(where, image_axes_fault(axes))
 
 
+def _usual_axes(multiscale: JSONObject, where: str, version: Version) -> Findings:
+    """Axes of space and time that most images have should have their usual names (0.9.dev1)."""
+    ends = {link.output.name for _, dataset in objects_of(multiscale, "datasets") for link in links_of(dataset)}
+    for at, system in objects_of(multiscale, "coordinateSystems", where):
+        axes = [(axis.get("name"), type_of(axis)) for _, axis in objects_of(system, "axes")]
+        if system.get("name") in ends and all(NAME.holds(name) for name, _ in axes):
+            yield from _of_axes(at, free_axes_fault(axes))
+
+
 def _of_axes(where: str, fault: AxesFault | None) -> Findings:
     if fault:
         yield Problem(key_address(where, "axes"), fault.message, fault.is_advice, "axes")
+
+
+def _oriented(value: JSONObject, where: str, version: Version) -> Findings:
+    """Only axes of space have an orientation, and each direction is that of one; older versions do not say so."""
+    found = objects_of(value, "axes", where)
+    axes = [OrientedAxis(axis.get("name"), type_of(axis), _orientation(axis)) for _, axis in found]
+    for i, message in orientation_faults(axes):
+        yield Problem(f"{found[i][0]}/orientation", message, not version.oriented, "axes")
+
+
+def _orientation(axis: JSONObject) -> str | None:
+    stated = axis.get("orientation")
+    value = stated.get("value") if isinstance(stated, Mapping) else None
+    return value if KNOWN_ORIENTATION.holds(value) else None
 
 
 def _unit(axis: JSONObject, where: str, version: Version) -> Findings:
@@ -238,9 +265,11 @@ AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
         (EVERY, _unique("multiscale")),
         (only("0.3"), _fixed_axes),
         (OF_LEVELS, _image_axes),
+        (OF_LEVELS, _oriented),
         (OF_LEVELS, _ONE_SCALE),
         (OF_LEVELS, _lengths),
         (since("0.4"), _fine_to_coarse),
+        (since("0.9.dev1"), _usual_axes),
         (since("0.6"), level_ends),
         (since("0.6"), level_lengths),
         (since("0.6"), link_ends("the image")),
@@ -250,7 +279,7 @@ AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
     ),
     "dataset": ((OF_LEVELS, _ONE_SCALE), (since("0.6"), level_input)),
     "axis": ((EVERY, _unit),),
-    "coordinateSystem": ((EVERY, _unique("coordinateSystem")), (EVERY, _image_axes)),
+    "coordinateSystem": ((EVERY, _unique("coordinateSystem")), (EVERY, _image_axes), (EVERY, _oriented)),
     "level transformation": ((EVERY, _pair),),
     "scene": (
         (EVERY, _unique("scene")),
@@ -258,7 +287,7 @@ AGREEMENT_CHECKS: Mapping[str, Sequence[Check]] = {
         (EVERY, link_dimensions),
         (EVERY, scene_connected),
     ),
-    "scene system": ((EVERY, _unique("coordinateSystem")),),
+    "scene system": ((EVERY, _unique("coordinateSystem")), (EVERY, _oriented)),
     "link": ((EVERY, either),),
     "any": ((EVERY, either),),
     "image-label": ((EVERY, _unique("image-label")),),

@@ -17,17 +17,18 @@ TOLERANCE = 1e-3
 
 
 class Step(NamedTuple):
-    """A transformation, where it stands, and the numbers of axes before and after it, as far as they are known."""
+    """A transformation, where it stands, the numbers of axes before and after it, if known, and the version."""
 
     transform: JSONObject
     where: str
     before: int | None
     after: int | None
+    version: str
     depth: int = 0
 
     def inside(self, key: str, transform: Any, before: int | None, after: int | None) -> "Step":
         """Return a step for a transformation that is a part of this one."""
-        return Step(transform, f"{self.where}/{key}", before, after, self.depth + 1)
+        return Step(transform, f"{self.where}/{key}", before, after, self.version, self.depth + 1)
 
     def problem(self, key: str, message: str) -> Problem:
         """Return a problem of a key of the transformation, or of itself for ""."""
@@ -38,16 +39,18 @@ Walk = Generator[Problem, None, int | None]
 """Problems of a step, and in the end the number of axes after it."""
 
 
-def checked_dimensions(transform: JSONObject, where: str, before: int | None, after: int | None) -> Iterator[Problem]:
+def checked_dimensions(
+    transform: JSONObject, where: str, before: int | None, after: int | None, version: str
+) -> Iterator[Problem]:
     """Yield where a transformation does not fit the numbers of axes before and after it; None for unknown ones.
 
     Examples
     --------
     >>> scale = {"type": "scale", "scale": [2, 2]}
-    >>> print(*checked_dimensions(scale, "coordinateTransformations/0", 3, 3))
+    >>> print(*checked_dimensions(scale, "coordinateTransformations/0", 3, 3, "0.6"))
     coordinateTransformations/0/scale: has 2 values, but there are 3 axes (section 'coordinateTransformations')
     """
-    yield from _through(Step(transform, where, before, after))
+    yield from _through(Step(transform, where, before, after, version))
 
 
 def _through(step: Step) -> Walk:
@@ -55,7 +58,7 @@ def _through(step: Step) -> Walk:
     if not isinstance(step.transform, Mapping) or step.depth > DEEPEST:
         return step.after
     walk = STEPS.get(type_of(step.transform))
-    if walk is None or not _is_whole(step.transform):
+    if walk is None or not _is_whole(step):
         return step.after
     result = yield from walk(step)
     if result is not None and step.after is not None and result != step.after:
@@ -63,13 +66,13 @@ def _through(step: Step) -> Walk:
     return step.after if step.after is not None else result
 
 
-def _is_whole(transform: JSONObject) -> bool:
+def _is_whole(step: Step) -> bool:
     """Whether the parameters are what their rules ask for; these report what is not."""
-    rules = PARAMETERS["any"].get(type_of(transform), ())
+    rules = PARAMETERS["any"].get(type_of(step.transform), ())
     return all(
-        rule.kind.holds(transform[rule.key]) if rule.key in transform else not rule.must
+        rule.kind.holds(step.transform[rule.key]) if rule.key in step.transform else not rule.must
         for rule in rules
-        if not rule.lax
+        if step.version in rule.versions and not rule.lax
     )
 
 
@@ -155,11 +158,13 @@ def _is_rotation(rows: Sequence[Sequence[float]]) -> bool:
 
 
 def _determinant(rows: Sequence[Sequence[float]]) -> float:
-    """Return the determinant of a small matrix, by its first row."""
-    total = float(not rows)
-    for i, value in enumerate(rows[0] if rows else ()):
-        minor = [[*row[:i], *row[i + 1 :]] for row in rows[1:]]
-        total += value * _determinant(minor) * (-1 if i % 2 else 1)
+    """Return the determinant of a matrix whose rows are orthonormal, by elimination."""
+    rest, total = [list(row) for row in rows], 1.0
+    while rest:
+        k = max(range(len(rest)), key=lambda i: abs(rest[i][0]))
+        pivot = rest.pop(k)
+        total *= pivot[0] * (-1 if k % 2 else 1)
+        rest = [[b - a * row[0] / pivot[0] for a, b in zip(pivot[1:], row[1:], strict=True)] for row in rest]
     return total
 
 

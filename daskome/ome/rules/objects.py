@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from daskome.model.orientations import ANATOMICAL
 from daskome.ome.metadata import TRANSFORMS
 from daskome.ome.rules.values import (
     ALPHANUMERIC,
@@ -18,6 +19,7 @@ from daskome.ome.rules.values import (
     INSIDE,
     INTEGER,
     INTERPOLATION,
+    KNOWN_ORIENTATION,
     LAYOUT,
     NAME,
     NUMBER,
@@ -91,6 +93,8 @@ def _versions_of_root() -> Iterator[Rule]:
 
 SLOTS_4 = only("0.2", "0.3", "0.4")
 OF_LEVELS = only("0.4", "0.5")
+OF_TEXT = only("0.5", "0.6")
+"""Those whose text asks for what their schemas do not."""
 DATASETS = list_of("one or more datasets", object_of("dataset"), 1)
 AXES = object_of("axis", "an object with name, type and unit")
 TRANSFORMATION = object_of("transformation", "a transformation")
@@ -108,6 +112,10 @@ INPUT = object_of("input", "an object with the path of the level")
 OUTPUT = object_of("output", "an object with the name of a coordinate system")
 NOT_NULL = all_but("left out, rather than null", lambda value: value is None)
 SYSTEM = object_of("system", "an object with the name of a coordinate system")
+_AXES_OF_SYSTEMS = (
+    Rule("axes", list_of("1 to 5 objects", AXES, 1, 5), "axes", until("0.6"), must=EVERY),
+    Rule("axes", list_of("one or more objects", AXES, 1), "axes", since("0.9.dev1"), must=EVERY),
+)
 OBJECTS: Mapping[str, Sequence[Rule]] = {
     "ome": (
         *_versions_of_root(),
@@ -159,13 +167,15 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
         Rule("type", or_null(STRING), should=EVERY),
         Rule("type", NOT_NULL, lax=EVERY),
         Rule("unit", STRING, lax=until("0.5")),
+        Rule("orientation", object_of("orientation", "an object with type and value"), lax=until("0.6")),
         Rule("discrete", BOOLEAN, versions=since("0.6")),
         Rule("longName", STRING, versions=since("0.6")),
     ),
-    "coordinateSystem": (
-        Rule("name", NAME, must=EVERY),
-        Rule("axes", list_of("1 to 5 objects", AXES, 1, 5), "axes", must=EVERY),
+    "orientation": (
+        Rule("type", one_of(ANATOMICAL), must=since("0.9.dev1"), should=until("0.6"), lax=until("0.6")),
+        Rule("value", KNOWN_ORIENTATION, must=since("0.9.dev1"), should=until("0.6"), lax=until("0.6")),
     ),
+    "coordinateSystem": (Rule("name", NAME, must=EVERY), *_AXES_OF_SYSTEMS),
     "transformation": (Rule("type", one_of("scale", "translation"), must=EVERY),),
     "level transformation": (
         Rule("type", one_of("scale", "identity", "sequence"), must=EVERY),
@@ -210,10 +220,7 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
             "coordinateSystems", list_of("objects with name and axes", object_of("scene system")), "coordinateSystems"
         ),
     ),
-    "scene system": (
-        Rule("name", NAME, must=EVERY),
-        Rule("axes", list_of("1 to 5 objects", AXES, 1, 5), "axes", must=EVERY),
-    ),
+    "scene system": (Rule("name", NAME, must=EVERY), *_AXES_OF_SYSTEMS),
     "omero": (
         *_versions(until("0.4")),
         Rule("channels", list_of("objects with color and window", object_of("channel")), must=EVERY),
@@ -221,17 +228,18 @@ OBJECTS: Mapping[str, Sequence[Rule]] = {
     ),
     "channel": (
         # MUST in the text of 0.5 and 0.6, but not in their schemas, and images without are common.
-        Rule("color", COLOR, must=until("0.4"), should=since("0.5")),
-        Rule(
-            "window", object_of("window", "an object of min, max, start, end"), must=until("0.4"), should=since("0.5")
-        ),
+        Rule("color", COLOR, must=until("0.4"), should=OF_TEXT),
+        Rule("window", object_of("window", "an object of min, max, start, end"), must=until("0.4"), should=OF_TEXT),
         Rule("label", STRING),
-        Rule("family", STRING),
+        Rule("family", STRING, lax=since("0.9.dev1")),
         Rule("active", BOOLEAN),
         Rule("coefficient", NUMBER, lax=EVERY),
-        Rule("inverted", BOOLEAN, lax=EVERY),
+        Rule("inverted", BOOLEAN, lax=until("0.6")),
     ),
-    "window": tuple(Rule(key, NUMBER, must=EVERY) for key in ("min", "max", "start", "end")),
+    "window": (
+        *(Rule(key, NUMBER, must=EVERY) for key in ("start", "end")),
+        *(Rule(key, NUMBER, must=until("0.6")) for key in ("min", "max")),
+    ),
     "rdefs": (
         Rule("defaultT", INDEX, lax=EVERY),
         Rule("defaultZ", INDEX, lax=EVERY),
@@ -311,15 +319,25 @@ _FIELDS = (
     ),
 )
 _MATRIX = list_of("rows of numbers", NUMBERS)
-_SQUARE = Kind("a square of 2 to 5 rows of numbers", is_square)
 _EVERYTHING = VECTORS | {
-    "mapAxis": (Rule("mapAxis", Kind("2 to 5 different integers from 0 to 4", are_axes(2, 5)), must=EVERY),),
+    "mapAxis": (
+        Rule("mapAxis", Kind("2 to 5 different integers from 0 to 4", are_axes(2, 5)), "", until("0.6"), must=EVERY),
+        Rule("mapAxis", Kind("different integers from 0", are_axes(0)), "", since("0.9.dev1"), must=EVERY),
+    ),
     "projectAxis": tuple(
-        Rule(key, Kind("1 to 3 different integers from 0 to 4", are_axes(1, 3)))
+        rule
         for key in ("droppedInputs", "createdOutputs")
+        for rule in (
+            Rule(key, Kind("1 to 3 different integers from 0 to 4", are_axes(1, 3)), "", until("0.6")),
+            Rule(key, Kind("one or more different integers from 0", are_axes(1)), "", since("0.9.dev1")),
+        )
     ),
     "affine": (Rule("affine", _MATRIX), Rule("path", STRING)),
-    "rotation": (Rule("rotation", _SQUARE), Rule("path", STRING)),
+    "rotation": (
+        Rule("rotation", Kind("a square of 2 to 5 rows of numbers", is_square(2, 5)), "", until("0.6")),
+        Rule("rotation", Kind("a square of rows of numbers", is_square(1)), "", since("0.9.dev1")),
+        Rule("path", STRING),
+    ),
     "bijection": (Rule("forward", ANY, must=EVERY), Rule("inverse", ANY, must=EVERY)),
     "sequence": (Rule("transformations", list_of("one or more transformations", ANY, 1), must=EVERY),),
     "byDimension": (Rule("transformations", list_of("objects", DIMENSIONS), must=EVERY),),

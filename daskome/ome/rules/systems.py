@@ -138,7 +138,7 @@ def link_dimensions(value: JSONObject, where: str, version: Version) -> Findings
     ndims = ndims_of(value)
     for link in links_of(value):
         n, m = (ndims.get(end.name or "") or None if end.here else None for end in (link.input, link.output))
-        yield from checked_dimensions(link.transform, key_address(where, link.where), n, m)
+        yield from checked_dimensions(link.transform, key_address(where, link.where), n, m, version.name)
 
 
 def from_intrinsic(multiscale: JSONObject, where: str, version: Version) -> Findings:

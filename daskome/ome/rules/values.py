@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from daskome.model.json_values import is_integer, is_list, is_number
+from daskome.model.orientations import ORIENTATIONS
 from daskome.model.paths import is_inside
 
 # Kinds of values
@@ -45,15 +47,20 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def is_square(value: Any) -> bool:
-    """Whether a value is a square matrix of 2 to 5 rows of numbers."""
-    rows = value if is_list(value) else ()
-    return 2 <= len(rows) <= 5 and all(is_list(r) and len(r) == len(rows) and all(map(is_number, r)) for r in rows)
+def is_square(least: int, most: float = float("inf")) -> Callable[[Any], bool]:
+    """Return a test for square matrices of at least `least` and at most `most` rows of numbers."""
+
+    def square(value: Any) -> bool:
+        rows = value if is_list(value) else ()
+        fit = all(is_list(row) and len(row) == len(rows) and all(map(is_number, row)) for row in rows)
+        return fit and least <= len(rows) <= most
+
+    return square
 
 
-def are_axes(least: int, most: int) -> Callable[[Any], bool]:
-    """Return a test for lists of different axis indices, of at least `least` and at most `most`."""
-    index = _integer_from(0, 4)
+def are_axes(least: int, most: float = float("inf")) -> Callable[[Any], bool]:
+    """Return a test for lists of different axis indices, of at least `least`; with a `most`, axes are five at most."""
+    index = _integer_from(0, 4 if isfinite(most) else most)
     return lambda v: is_list(v) and least <= len(v) <= most and all(map(index, v)) and len(set(v)) == len(v)
 
 
@@ -130,5 +137,8 @@ NUMBERS = list_of("numbers", NUMBER)
 SCALE = list_of("numbers", SIZE)
 AXIS_NAME = one_of(*"tczyx")
 INTERPOLATION = one_of("nearest", "linear", "cubic", "bspline-cubic")
+KNOWN_ORIENTATION = Kind(
+    f"one of the {len(ORIENTATIONS)} of RFC-4, such as 'left-to-right'", one_of(*ORIENTATIONS).holds
+)
 INDICES = list_of("integers from 0", INDEX)
 INPUT_OUTPUT = "only the outermost transformation has input and output"

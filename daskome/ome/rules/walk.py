@@ -57,6 +57,7 @@ def find_problems(attributes: JSONObject, version: str, *, label: bool = False) 
     yield from misplaced
     ome = attributes if row.root is None else attributes.get(row.root)
     if isinstance(ome, Mapping):
+        ome = row.document.read(ome)
         yield from _walk(ome, row)
         # Keys in the wrong place are not reported as missing, too.
         yield from () if misplaced else _complete(ome, row, label)

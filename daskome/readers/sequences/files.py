@@ -99,6 +99,8 @@ class ImageFile:
             values = sync_codecs.read(source.array, index)
             return np.asarray(as_declared(values, self.dtype, wanted, partial(str, self.path)))
         except Exception as error:
+            if isinstance(error, ValueError) and self.path in str(error):
+                raise
             raise ValueError(f"{self.path} cannot be read as {self.kind.reader.name}: {error}") from error
 
 
@@ -117,7 +119,8 @@ def image_of_files(listing: Listing, words: Mapping[str, Any], axis: str | None)
     words : dict
         What is said of each file.
     axis : str, optional
-        Along which files without a pattern follow each other: by default the first of z, t, c that they do not have.
+        Along which files without a pattern follow each other: by default the first of z, t, c that they do not have, or
+        of which they have one step.
 
     Raises
     ------
@@ -249,8 +252,8 @@ def _grid(listing: Listing, axis: str | None, first: Source) -> Grid:
         if axis is not None:
             raise ValueError(f"the pattern {listing.pattern} says along which axes files follow; leave stack out")
         return by_pattern(listing.paths, listing.pattern)
-    free = (name for name in "ztc" if name not in (first.dims or ()))
-    chosen = axis or next(free, None)
+    lengths = dict(zip(first.dims or (), first.shape, strict=True))
+    chosen = axis or next((name for name in "ztc" if lengths.get(name, 1) == 1), None)
     if chosen is None:
         raise ValueError(f"{listing.paths[0]} has axes t, c and z; give stack, the axis along which it goes on")
     return by_number(listing.paths, chosen)

@@ -17,6 +17,7 @@ from daskome.readers.sequences.names import glob_of, has_places, natural_order
 
 WILD = frozenset("*?[")
 FEW = 5
+FOLDERS_LOOKED_INTO = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +115,22 @@ def _of_folder(folder: str, part: str, pattern: str) -> Listing | None:
     """Return the images in a folder; None if it holds none."""
     if pattern:
         return _of_pattern(f"{folder}/{pattern}", part, None)
-    names = [entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
-    images = [name for name in names if _of_files(reader_of_name(name))]
-    images = images or [name for name in names if _of_files(reader_of_file(f"{folder}/{name}"))]
+    images = _images_in(folder)
     if not images:
         return None
-    others = sorted({*names} - {*images})
+    others = sorted({*_names_in(folder)} - {*images})
     return _listing([f"{folder}/{name}" for name in images], part, folder, "", others)
+
+
+def _names_in(folder: str) -> list[str]:
+    return [entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
+
+
+def _images_in(folder: str) -> list[str]:
+    """Return the names of the images in a folder, told by their suffixes, or, if none has one, by how they begin."""
+    names = _names_in(folder)
+    images = [name for name in names if _of_files(reader_of_name(name))]
+    return images or [name for name in names if _of_files(reader_of_file(f"{folder}/{name}"))]
 
 
 def _of_pattern(path: str, part: str, pattern: str | None) -> Listing:
@@ -133,17 +143,35 @@ def _of_pattern(path: str, part: str, pattern: str | None) -> Listing:
 
 
 def _of_glob(path: str, part: str, pattern: str) -> Listing:
-    return _listing(_matching(path, path), part, path, pattern)
+    return _listing(_matching(_with_folders_as_they_are(path), path), part, path, pattern)
+
+
+def _with_folders_as_they_are(path: str) -> str:
+    """Return a glob in which folders that have brackets in their names, as in "scan [2]", stand for themselves."""
+    there = next(str(part) for part in Path(path).parents if part.exists())
+    return glob.escape(there) + path[len(there) :]
 
 
 def _matching(wild: str, path: str) -> list[str]:
     found = [one for one in glob.iglob(wild) if os.path.isfile(one)]
     if not found:
-        folder = Path(next(part for part in Path(wild).parents if not WILD & set(str(part)) and part.exists()))
-        there = sorted((one.name for one in folder.iterdir()), key=natural_order)
-        what = f"there are {_some(there)}" if there else "which is empty"
-        raise FileNotFoundError(f"{path} matches no file; in {folder} {what}")
+        folder = next(part for part in Path(path).parents if part.exists())
+        raise FileNotFoundError(f"{path} matches no file; in {folder} {_there(folder)}")
     return found
+
+
+def without_images(folder: str) -> str:
+    """Return why a folder is no image: what is in it, and, where images lie in folders of it, how to give those."""
+    below = sorted((one for one in os.scandir(folder) if one.is_dir()), key=lambda one: natural_order(one.name))
+    holding = [one.name for one in below[:FOLDERS_LOOKED_INTO] if _images_in(one.path)]
+    example = f"{folder}/{holding[0]}" if holding else ""
+    hint = f". Give one of its folders, as in {example}; or a pattern, as in '{folder}/t{{t}}/z{{z}}.tif'"
+    return f"{folder} is a folder of neither zarr nor images; in it {_there(Path(folder))}{hint if holding else ''}"
+
+
+def _there(folder: Path) -> str:
+    names = sorted((one.name for one in folder.iterdir()), key=natural_order)
+    return f"there {'is' if len(names) == 1 else 'are'} {_some(names)}" if names else "there is nothing"
 
 
 def _listing(paths: Sequence[str], part: str, path: str, pattern: str, others: Sequence[str] = ()) -> Listing:

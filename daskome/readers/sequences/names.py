@@ -15,6 +15,7 @@ PLACES: Mapping[str, str] = {axis: r"(?P<c>[^/]+?)" if axis == "c" else rf"(?P<{
 """What stands in a name for each axis: a number; of channels, any word."""
 MOST_NAMED_FILES = 10
 DIGITS = re.compile(r"(\d+)")
+BETWEEN_WORDS = re.compile(r"([-_. /]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +150,46 @@ def _check_one_counter(names: Sequence[Sequence[str]]) -> None:
     if other is not None:
         raise ValueError(
             f"{''.join(names[0])} and {''.join(other)} differ in more than a number, so their names do not say how they"
-            " belong together; give a pattern of their names such as '{c}_z{z}.tif', or stack, the axis along which"
-            " they follow each other as they are given"
+            f" belong together; give a pattern of their names such as '{_suggested(names)}', or stack, the axis along"
+            " which they follow each other as they are given"
         )
+
+
+def _suggested(names: Sequence[Sequence[str]]) -> str:
+    """Return a pattern of names that differ in a word, and perhaps in numbers; one that shows the form, if none fits.
+
+    >>> _suggested([["a/t", "0", "_DAPI.tif"], ["a/t", "0", "_GFP.tif"], ["a/t", "1", "_GFP.tif"]])
+    't{t}_{c}.tif'
+    """
+    tokens = [BETWEEN_WORDS.split("".join(parts)) for parts in names]
+    free = list(TYPES)
+    columns = zip(*tokens, strict=True) if len({*map(len, tokens)}) == 1 else ()
+    path = "".join(_common(column, free) for column in columns)
+    return _from_folder(path) if "{c}" in path and "{}" not in path else "{c}_z{z}.tif"
+
+
+def _common(tokens: Sequence[str], free: list[str]) -> str:
+    """Return what tokens of names have in common: all, all but a number, or nothing: they are names of channels."""
+    if len({*tokens}) == 1:
+        return tokens[0]
+    matches = [re.fullmatch(r"(\D*)\d+(\D*)", token) for token in tokens]
+    around = {match.groups() for match in matches if match}
+    counted = len(around) == 1 and all(matches)
+    before, after = around.pop() if counted else ("", "")
+    axis = _axis_of(before, free, "tz") if counted else "".join({"c"} & set(free))
+    free[:] = [one for one in free if one != axis]
+    return f"{before}{{{axis}}}{after}"
+
+
+def _axis_of(before: str, free: Sequence[str], others: str) -> str:
+    """Return the axis that a number counts: that of the letter before it, or the first of others; empty for none."""
+    letter = before[-1:].lower()
+    return letter if letter in free else next((axis for axis in others if axis in free), "")
+
+
+def _from_folder(path: str) -> str:
+    """Return a pattern from the folder on in which names begin to differ."""
+    return path[path.rfind("/", 0, path.index("{")) + 1 :]
 
 
 def _several_numbers(names: Sequence[Sequence[str]]) -> str:
@@ -167,15 +205,12 @@ def _several_numbers(names: Sequence[Sequence[str]]) -> str:
                 return f"{''.join(same)} and {''.join(parts)} have the same number; leave one out"
     free, suggested = list(TYPES), list(names[0])
     for i in varying:
-        before = names[0][i - 1][-1:].lower()
-        axis = before if before in free else next((axis for axis in "tcz" if axis in free), "")
+        axis = _axis_of(names[0][i - 1], free, "tcz")
         free = [one for one in free if one != axis]
         suggested[i] = f"{{{axis}}}"
-    path = "".join(suggested)
-    example = path[path.rfind("/", 0, path.index("{")) + 1 :]
     return (
         f"the names of {len(names):,} files such as {''.join(names[0])} differ in {len(varying)} numbers, of which none"
-        f" tells all apart; give a pattern that says which axis each counts, as in {example!r}"
+        f" tells all apart; give a pattern that says which axis each counts, as in {_from_folder(''.join(suggested))!r}"
     )
 
 

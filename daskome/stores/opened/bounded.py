@@ -4,6 +4,8 @@ A document that takes gigabytes, or becomes gigabytes when it is parsed, is refu
 those that zarr reads by itself, in stores that `daskome.stores.location.locate` has opened.
 """
 
+from collections.abc import AsyncIterator
+
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
@@ -46,12 +48,14 @@ def check_document(document: bytes, where: str) -> None:
 
 
 class BoundedFolder(LocalStore):
-    """A store in a folder whose documents are bounded before they are read."""
+    """A store in a folder whose documents are bounded before they are read, and that is not made by looking into it."""
 
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """Return an object, or a part of it; None where there is none."""
+        if self._is_absent:
+            return None
         bounded, path = is_document(key) and byte_range is None, self.root / key
         if bounded and path.is_file():
             check_length(path.stat().st_size, str(path))
@@ -59,3 +63,18 @@ class BoundedFolder(LocalStore):
         if bounded and found is not None:
             check_document(found.to_bytes(), str(path))
         return found
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is an object."""
+        return not self._is_absent and await super().exists(key)
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the names in a folder."""
+        if not self._is_absent:
+            async for name in super().list_dir(prefix):
+                yield name
+
+    @property
+    def _is_absent(self) -> bool:
+        """Whether the folder is not there: zarr makes that of a store that may be written as soon as it opens it."""
+        return not (self._is_open or self.root.exists())

@@ -1,8 +1,9 @@
 """Who may write at a target: claims in its store, one process at a time, and stores that only their owner changes.
 
-An *owner* is a process, or a client whose workers write for it. A *claim* is its document in the store; each has a
-number that no claim of the same *slot* had before it, and is made exclusively where the store can do that. A claim
-that is taken over is deleted. So whoever asks for its own claim, and does not find it, is the owner no longer.
+An *owner* is a process, or a client whose workers write for it. A *claim* is its document in the store; its number is
+above those of all claims of the same *slot* that are there, and it is made exclusively where the store can do that. A
+claim that is taken over is deleted. So whoever asks for its own claim, and does not find it as it was made, is the
+owner no longer.
 
 ::
 

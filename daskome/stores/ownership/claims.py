@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -147,7 +147,7 @@ class Claim:
     def end(self) -> None:
         """Delete its document, and forget it."""
         _LEASES.pop(self.owner.token, None)
-        sync(delete_claims(self.home, [self.name]))
+        sync(delete_claims(self.home, {self.name: self.owner}))
 
     @property
     def _text(self) -> str:
@@ -194,8 +194,10 @@ async def fetch_seen(home: StorePath, name: str) -> float:
     return 0
 
 
-async def delete_claims(home: StorePath, names: Sequence[str]) -> None:
-    """Delete claims by name; what cannot be deleted stays."""
-    for path in (home / CLAIMS / f"{name}{suffix}" for name in names for suffix in ("", LAST_SEEN)):
+async def delete_claims(home: StorePath, owners: Mapping[str, Owner | None]) -> None:
+    """Delete claims by name, as long as they are of these owners: names come again. What cannot be deleted stays."""
+    for name, owner in owners.items():
         with suppress(Exception):
-            await path.delete()
+            if await fetch_owner(home, name) == owner:
+                for suffix in ("", LAST_SEEN):
+                    await (home / CLAIMS / f"{name}{suffix}").delete()

@@ -2,8 +2,9 @@
 
 In folders, nothing of a process that was stopped between asking and writing arrives afterwards, either: a file is
 written under another name, then the claim is looked at, then it gets its name; and who takes over deletes such files,
-with the folders of what it replaces. Folders are moved away before they are deleted, so that nobody goes on to delete
-in a folder that another has made since.
+with the folders of what it replaces. What is deleted is moved away first, into the folder of the journal, then the
+claim is looked at: nobody goes on to delete in a folder that another has made since, nor a file of an image that is
+finished, whose journal is gone.
 """
 
 import asyncio
@@ -83,11 +84,17 @@ class OwnedStore(WrapperStore[Store]):
 
     async def delete(self, key: str) -> None:
         """Delete an object."""
+        if self._root is not None and (self._root / key).is_file():
+            await asyncio.to_thread(self._remove, self._root, key)
+            return
         await self.claim.renewed()
         await self._store.delete(key)
 
     def delete_sync(self, key: str) -> None:
         """Delete an object, without an event loop."""
+        if self._root is not None and (self._root / key).is_file():
+            self._remove(self._root, key)
+            return
         self.claim.renew()
         self._any.delete_sync(key)
 
@@ -136,25 +143,45 @@ class OwnedStore(WrapperStore[Store]):
                 self.claim.check()
             raise
 
+    def _remove(self, root: Path, key: str) -> None:
+        """Delete a file."""
+        self._check_writable()
+        moved = self._moved(root, root / key)
+        if moved is None:
+            self.claim.check()
+            (root / key).unlink(missing_ok=True)
+        else:
+            moved.unlink()
+
     def _moved_and_deleted(self, root: Path, prefix: str) -> bool:
-        """Move a folder away, and delete it there; return whether that could be done."""
-        folder, moved = root / prefix, self._journal(root) / MOVED / uuid4().hex
-        if not folder.is_dir() or folder.is_symlink() or folder in moved.parents:
+        """Delete a folder, once it is moved away; return whether that could be done."""
+        folder, kept = root / prefix, self._journal(root) / MOVED
+        if not folder.is_dir() or folder.is_symlink() or folder in (kept, *kept.parents):
             return False
+        moved = self._moved(root, folder)
+        if moved is not None:
+            shutil.rmtree(moved)
+        return moved is not None
+
+    def _moved(self, root: Path, path: Path) -> Path | None:
+        """Move what is deleted away, and back unless the claim stands; return where it is, None if it cannot be moved.
+
+        It cannot if it is gone, if the journal is, or where a file system is mounted.
+        """
+        moved = self._journal(root) / MOVED / uuid4().hex
         self.claim.renew()
         try:
             _make_folder(moved.parent)
-            folder.rename(moved)
-        except OSError:  # As of a file system that is mounted there.
-            return False
+            path.rename(moved)
+        except OSError:
+            return None
         try:
             self.claim.check()
         except BaseException:
             with suppress(OSError):
-                moved.rename(folder)
+                moved.rename(path)
             raise
-        shutil.rmtree(moved)
-        return True
+        return moved
 
     def _journal(self, root: Path) -> Path:
         return root / self.claim.home.path / JOURNAL_FOLDER

@@ -13,7 +13,7 @@ from uuid import uuid4
 SEEN_EVERY = 15.0
 """Seconds after which an owner says again that it is alive."""
 DEAD_AFTER = 90.0
-"""Seconds after which an owner on another machine that has not said so counts as dead."""
+"""Seconds after which an owner on another machine that has not said so seems dead, and is watched."""
 HELD = set[str]()
 """The tokens of claims that this process holds now."""
 
@@ -52,8 +52,8 @@ class Owner:
     def __post_init__(self) -> None:
         """Raise a TypeError or ValueError for what no process has said of itself."""
         texts = (self.token, self.host, self.machine, self.started)
-        if not all(isinstance(text, str) and text.isprintable() for text in texts):
-            raise TypeError(f"{texts} is no owner")
+        if not (all(isinstance(text, str) and text.isprintable() for text in texts) and isinstance(self.pid, int)):
+            raise TypeError(f"{texts}, process {self.pid}, is no owner")
         if not (0 < self.pid < 2**31 and 0 <= self.since < 2**36):
             raise ValueError(f"process {self.pid} since {self.since} is no owner")
 
@@ -67,15 +67,22 @@ class Owner:
         return bool(self.machine) and self.machine == machine()
 
     def is_alive(self, seen: float) -> bool:
-        """Whether it still lives, as far as anybody can tell from here; `seen` is when it last said so."""
+        """Whether it still lives, as far as anybody can tell from here; `seen` is when it last said so, by its clock.
+
+        If that is right: one that is not alive may be watched (`may_be_watched`).
+        """
         if not self.attended:
             return False
         if not self.is_here:
-            return time.time() - max(self.since, seen) < DEAD_AFTER
+            return abs(time.time() - max(self.since, seen)) < DEAD_AFTER
         if self.pid == os.getpid():
             return self.token in HELD
         now = started_at(self.pid)
         return now is not None and (not now or not self.started or now == self.started)
+
+    def may_be_watched(self, seen: float) -> bool:
+        """Whether its clock alone says that it is dead: it is alive if it says so again."""
+        return self.attended and not self.is_here and not self.is_alive(seen)
 
     def is_gone(self, seen: float) -> bool:
         """Whether it, and all that wrote for it, has certainly ended."""

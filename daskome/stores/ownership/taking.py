@@ -28,6 +28,8 @@ from daskome.stores.ownership.claims import (
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.ownership.owner import HELD, SEEN_EVERY, Owner, this_process
 
+WATCHED = SEEN_EVERY + 5
+"""Seconds after which an owner elsewhere that is alive has said so again, whatever its clock says."""
 LANDING = 0.5
 """Seconds, beside `LEASE`, until what an owner has sent before must have arrived: as files, and …"""
 FAR_LANDING = 10.0
@@ -91,7 +93,7 @@ def take(home: StorePath, slot: str, owner: Owner, take_over: bool) -> Claim:
         if claim.make():
             after = _rivals(home, slot, but=claim.name)  # Names come again: one may be another's by now.
             if all(rival in (None, before.get(name)) for name, rival in after.items()):
-                sync(delete_claims(home, [*before]))
+                sync(delete_claims(home, before))
                 _let_land(claim)
                 return claim
             claim.end()
@@ -126,17 +128,27 @@ def _rivals(home: StorePath, slot: str, but: str = "") -> dict[str, Owner | None
 
 def _check_free(home: StorePath, rivals: Mapping[str, Owner | None], take_over: bool) -> bool:
     """Return whether owners of claims may still be writing; raise if one is alive, and may not be taken over."""
-    may_write = False
-    for name, owner in rivals.items():
-        seen = sync(fetch_seen(home, name))
-        if owner is not None and owner.is_alive(seen) and not take_over:
-            raise FileExistsError(_refusal(home, split_name(name)[0], owner, seen))
-        may_write |= owner is None or not owner.is_gone(seen)
-    return may_write
+    seen = {name: sync(fetch_seen(home, name)) for name in rivals}
+    owners = {name: owner for name, owner in rivals.items() if owner is not None}
+    for name in () if take_over else owners:
+        if owners[name].is_alive(seen[name]):
+            raise FileExistsError(_refusal(home, name, owners[name], seen[name]))
+    for name in () if take_over else _who_says_it_lives(home, owners, seen):
+        raise FileExistsError(_refusal(home, name, owners[name], time.time()))
+    return any(owner is None or not owner.is_gone(seen[name]) for name, owner in rivals.items())
 
 
-def _refusal(home: StorePath, slot: str, owner: Owner, seen: float) -> str:
+def _who_says_it_lives(home: StorePath, owners: Mapping[str, Owner], seen: Mapping[str, float]) -> list[str]:
+    """Return the names of claims whose owners, dead by their clocks, are not: clocks of machines may differ."""
+    watched = [name for name, owner in owners.items() if owner.may_be_watched(seen[name])]
+    if watched:
+        time.sleep(WATCHED)
+    return [name for name in watched if sync(fetch_seen(home, name)) not in (0, seen[name])]
+
+
+def _refusal(home: StorePath, name: str, owner: Owner, seen: float) -> str:
     """Return who is the owner, and what to do."""
+    slot = split_name(name)[0]
     what = "" if slot == WHOLE_RUN else f", {slot.replace('-', ' ')},"
     last = "" if owner.is_here else f", last seen {max(time.time() - max(seen, owner.since), 0):.0f} s ago"
     return (

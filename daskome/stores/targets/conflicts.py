@@ -13,6 +13,7 @@ from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.model.paths import join_paths, paths_inside
+from daskome.ome.detect import ome_of
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import find_version
 from daskome.planning.groups.group import Group
@@ -34,6 +35,7 @@ from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of
 from daskome.stores.remembered import for_each
 from daskome.stores.targets.folders import links_to, locked_folders
+from daskome.stores.targets.single_files import check_single_file
 
 LITTER = frozenset((".DS_Store", ".localized", ".directory", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir"))
 OTHER_KINDS = ("plate", "well", "bioformats2raw.layout")
@@ -52,6 +54,7 @@ def arrays_to_replace(target: StorePath, plan: Plan, overwrite: bool) -> list[st
         If the plan needs a temporary copy, which the store cannot delete; or the target lies in a group of another
         zarr format.
     """
+    check_single_file(target, plan.version)
     check_writable(target)
     check_parents(target, find_version(plan.version))
     if plan.temporary and not target.store.supports_deletes:
@@ -170,10 +173,10 @@ def levels_there(target: StorePath, attributes: Mapping[str, Any]) -> list[str]:
 
     Those that our mark lists may not exist yet: a process can be killed while it creates them.
     """
-    ome, mark = attributes.get("ome", attributes), attributes.get(UNFINISHED_KEY)
+    ome, mark = ome_of(attributes), attributes.get(UNFINISHED_KEY)
     ours = paths_inside(mark.get("levels", ())) if isinstance(mark, Mapping) else []
     listed: list[Any] = []
-    for multiscale in _dicts(ome.get("multiscales") if isinstance(ome, Mapping) else None):
+    for multiscale in _dicts(ome.get("multiscales")):
         listed += [dataset.get("path") for dataset in _dicts(multiscale.get("datasets"))]
     theirs = [path for path in paths_inside(listed) if path not in ours and find_array(target / path) is not None]
     return ours + theirs
@@ -228,8 +231,7 @@ def is_litter(name: str) -> bool:
 
 def _check_kind(target: StorePath, attributes: Mapping[str, Any], overwrite: bool) -> None:
     """Raise unless a group has no image, or one that is to be replaced, and nothing of another kind."""
-    ome = attributes.get("ome") if isinstance(attributes.get("ome"), Mapping) else {}
-    keys = {*attributes, *(ome or {})}
+    keys = {*attributes, *ome_of(attributes)}
     for kind in OTHER_KINDS:
         if kind in keys:
             raise FileExistsError(

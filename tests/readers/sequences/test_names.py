@@ -1,5 +1,6 @@
 """What names of files say: laws, and the cases that are no image."""
 
+import re
 from itertools import product
 
 import pytest
@@ -94,3 +95,32 @@ def test_channels_may_be_words():
 def test_what_is_special_in_a_glob_is_itself_in_a_pattern():
     assert glob_of("a[1]/z{z}*.tif") == "a[[]1]/z**.tif"
     assert by_pattern(["a[1]/z1b.tif"], "a[1]/z{z}*.tif").labels == (("1",),)
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        (["t0_DAPI_z00.tif", "t0_Cy5_z01.tif", "t1_GFP_z02.tif"], "t{t}_{c}_z{z}.tif"),
+        (["dapi.tif", "gfp.tif"], "{c}.tif"),
+        (["t1/red 1.tif", "t2/green 2.tif"], "t{t}/{c} {z}.tif"),
+        (["w1DAPI_s1.tif", "w2GFP_s2.tif"], "{c}_s{t}.tif"),
+        (["a_b.tif", "c_d.tif"], "{c}_z{z}.tif"),
+        (["a_b.tif", "cd.tif"], "{c}_z{z}.tif"),
+    ],
+)
+def test_names_that_differ_in_a_word_suggest_a_pattern(names, pattern):
+    with pytest.raises(ValueError, match=f"such as {re.escape(repr(pattern))}, or stack"):
+        by_number([f"/folder/{name}" for name in names], "z")
+
+
+@given(st.data())
+def test_a_pattern_that_is_suggested_has_all_names(data):
+    words = data.draw(st.lists(st.sampled_from(["DAPI", "GFP", "Cy5", "647"]), min_size=2, max_size=3, unique=True))
+    form = data.draw(st.sampled_from(["t{}_{}_z{}.tif", "{}-{}/x {}.tif", "s{}.{}_{}_1.tif"]))
+    names = [f"/f/{form.format(t, word, z)}" for t in range(2) for word in words for z in (8, 9, 10)]
+    try:
+        by_number(names, "z")
+    except ValueError as error:
+        found = re.search("such as '(.*)', or stack", str(error))
+    if found is not None:
+        assert len(by_pattern(names, found[1]).paths) == len(names)

@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,21 @@ def test_what_is_foretold_of_memory_holds(value: Any) -> None:
 def test_values_without_end_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^a has about 22,\d+,\d+ values"):
         check_document(b"[" + b"[]," * (PARSED_NBYTES // VALUE_NBYTES) + b"0]", "a")
+
+
+LOOKS: dict[str, Callable[[Path], Any]] = {
+    **CALLS,
+    **RUN_CALLS,
+    "remove": lambda path: daskome.remove(path),
+    "script": lambda path: daskome.batch_script(path),
+    "manifest": daskome.manifest,
+}
+for writes in ("write", "labels", "resume"):
+    del LOOKS[writes]
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_a_place_that_is_looked_at_is_not_made(tmp_path: Path, look: Callable[[Path], Any]) -> None:
+    with suppress(ValueError, FileNotFoundError):
+        look(tmp_path / "a.ome.zarr")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""What is wrong with a single file as an archive, whatever it holds."""
