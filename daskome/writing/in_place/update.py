@@ -4,12 +4,12 @@ from dask.delayed import Delayed
 
 from daskome.execution.write import Write
 from daskome.model.regions import widened
-from daskome.model.selection import parse_selection
 from daskome.planning.groups.passes import Changing, plan_change
 from daskome.planning.plan import Plan
 from daskome.stores.location import locate
 from daskome.writing.carry_out import carry_out
 from daskome.writing.in_place.changes import changeable, chunks_around, given_source
+from daskome.writing.in_place.selection import parse_selection
 from daskome.writing.options import Arguments, check_bool, chosen
 from daskome.writing.target import PlanRequest, plan_options
 
