@@ -27,7 +27,9 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
     from daskome.viewing.view import view as view
     from daskome.writer import (
         add_levels as add_levels,
+        append as append,
         plan_image as plan_image,
+        update as update,
         write_image as write_image,
         write_label_metadata as write_label_metadata,
         write_labels as write_labels,
@@ -50,6 +52,7 @@ _HOMES = {
     "Volume": "model.source",
     "WriteError": "model.problem",
     "add_levels": "writer",
+    "append": "writer",
     "batch_script": "execution.batch.script",
     "convert_metadata": "upgrade.convert",
     "finish": "execution.batch.parts",
@@ -66,6 +69,7 @@ _HOMES = {
     "transcode": "transcoding.call",
     "try_codecs": "writing.codec_trials",
     "unpack": "transcoding.packing",
+    "update": "writer",
     "validate": "inspection.validate",
     "verify": "inspection.verify",
     "view": "viewing.view",

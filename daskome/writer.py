@@ -30,6 +30,7 @@ from daskome.model.types import (
     PathLike,
     PerAxis,
     PropertiesLike,
+    RegionLike,
     ScaleFactors,
     ShowProgress,
     StorageOptions,
@@ -43,6 +44,8 @@ from daskome.scale import Methods
 from daskome.writing.carry_out import write
 from daskome.writing.dry_run import dry_run
 from daskome.writing.images import planned_image, planned_multiscale
+from daskome.writing.in_place.append import write_append
+from daskome.writing.in_place.update import write_update
 from daskome.writing.labels import planned_labels, planned_multiscale_labels
 from daskome.writing.metadata import (
     add_metadata,
@@ -713,6 +716,163 @@ def add_levels(
     return write_more_levels(locals())
 
 
+def update(
+    group: GroupLike,
+    region: RegionLike,
+    data: ImageLike | PathLike | float | None = None,
+    *,
+    method: MethodLike | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
+    in_flight: int | None = None,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    resume: bool = False,
+    take_over: bool = False,
+    retries: int = 2,
+    progress: ShowProgress = None,
+    compute: Compute = True,
+) -> Plan | Delayed:
+    """Write a region of a stored image, and make exactly what depends on it again, at every level.
+
+    The bytes are those of the whole image written anew. Only chunks or shards that hold a voxel of the region, or one
+    that is made of it, are read and written; in these, what lies around the region stays. While it runs, the image says
+    that it is unfinished. After a failure or a kill, the same call with ``resume=True`` goes on.
+
+    Labels are images of their own: give the path of one, as in ``update("a.zarr/labels/cells", …)``.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+        The group of an OME-Zarr image or label image, no matter what program wrote it.
+    region : dict by axis name, or tuple
+        Of slices, ``(start, stop)`` pairs or indices, in voxels of level 0: ``{"z": slice(0, 64), "t": 5}``, or as
+        NumPy is indexed, ``np.s_[5, 0:64]``. Axes that are left out are whole; negative numbers count from the end.
+    data : array-like, path or number, optional
+        What is written there: an array as in `write_image`, or what `daskome.read` opens, of the shape of the region
+        and the dtype of the image; a number fills the region. Axes along which the region is an index may be left out.
+        Default: level 0 has been written there already, by whatever program.
+    method : str or callable, optional
+        How levels are made, as in `write_image`. Default: the method that the metadata name; else mean, for labels
+        mode. The levels are consistent only if it is the one by which they were made.
+    dry_run : bool
+        Check everything and return the plan, but write nothing.
+    overwrite : bool
+        Begin anew where changing the image was interrupted: what depends on that is made again, too.
+    fs_options, memory, in_flight, resume, take_over, retries, progress, compute
+        As in `write_image`.
+
+    Returns
+    -------
+    Plan or dask.delayed.Delayed
+        As `write_image` returns.
+
+    Raises
+    ------
+    ValueError
+        If the region is not within the image, with the axis; if data has other axes, lengths, or another dtype, or is
+        read from the image itself; if there is no image, or its levels cannot be made again. Nothing has been written.
+    FileExistsError
+        If another process writes there.
+    WriteError
+        If units still failed after all retries: the image is unfinished; `resume` goes on.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import update, write_image
+    >>> store = zarr.storage.MemoryStore()
+    >>> plan = write_image(np.zeros((64, 64), "uint16"), store, [2], axes="yx", storage_options={"chunks": 16})
+    >>> update(store, {"y": slice(10, 20), "x": (0, 8)}, np.full((10, 8), 4, "uint16")).n_objects
+    3
+    >>> group = zarr.open_group(store, mode="r")
+    >>> group["s1"][4:8, 0].tolist()
+    [0, 4, 4, 4]
+    """
+    return write_update(locals())
+
+
+def append(
+    group: GroupLike,
+    image: ImageLike | PathLike | float,
+    axis: str = "t",
+    *,
+    start: int | None = None,
+    channels: ChannelsLike | None = None,
+    method: MethodLike | None = None,
+    fs_options: FileSystemOptions | None = None,
+    memory: Nbytes | None = None,
+    in_flight: int | None = None,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    resume: bool = False,
+    take_over: bool = False,
+    retries: int = 2,
+    progress: ShowProgress = None,
+    compute: Compute = True,
+) -> Plan | Delayed:
+    """Make a stored image longer along one of its axes, such as by time points, channels or planes of z.
+
+    The cost is that of what is new. The bytes are those of the longer image written at once, in the chunks and with as
+    many levels as there are: none is added. Chunks or shards that hold both old and new voxels are written again, and
+    so are windows that the end of the image cut, along an axis that is downsampled.
+
+    Where no old voxel changes, at any level, as along t and c, readers see the image as it was until the end, when it
+    is longer; otherwise it says meanwhile that it is unfinished. After a failure or a kill, the same call with
+    ``resume=True`` goes on.
+
+    Labels are images of their own, and do not get longer with their image: append to them, too.
+
+    Parameters
+    ----------
+    group : str, path, zarr.Group or zarr store
+        The group of an OME-Zarr image or label image, no matter what program wrote it.
+    image : array-like, path or number
+        What comes after the image: an array as in `write_image`, or what `daskome.read` opens, with the same axes and
+        dtype, as long as the image but for `axis`, which may be missing where one index is appended.
+    axis : str
+        Its name.
+    start : int, optional
+        Where along the axis the new part begins: an error unless the image ends there. With it, a call with
+        ``resume=True`` that is repeated when all is done knows that it is. Without it, such a call does nothing if the
+        image ends with these pixels already.
+    channels : sequence of names, dicts or `Channel`, optional
+        As in `write_image`, of new channels alone, for an image that has ``omero`` metadata. Default: what the file or
+        store of `image` says, or their numbers.
+    method, dry_run, overwrite
+        As in `update`.
+    fs_options, memory, in_flight, resume, take_over, retries, progress, compute
+        As in `write_image`.
+
+    Returns
+    -------
+    Plan or dask.delayed.Delayed
+        As `write_image` returns.
+
+    Raises
+    ------
+    ValueError
+        If the image has no such axis; if what is to be appended has other axes, lengths, channels, or another dtype; or
+        if there is no image, or its levels cannot be made again. Nothing has been written.
+    FileExistsError
+        If another process writes there.
+    WriteError
+        If units still failed after all retries; `resume` goes on.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from daskome import append, write_image
+    >>> store, frame = zarr.storage.MemoryStore(), np.zeros((64, 64), "uint16")
+    >>> plan = write_image(frame[None], store, [2], axes="tyx")
+    >>> for t in range(1, 3):
+    ...     plan = append(store, frame, start=t)
+    >>> [array.shape for _, array in sorted(zarr.open_group(store, mode="r").arrays())]
+    [(3, 64, 64), (3, 32, 32)]
+    """
+    return write_append(locals())
+
+
 def check_group_fmt(group: GroupLike, fmt: FormatLike | None = None, mode: str = "a") -> tuple[zarr.Group, Format]:
     """Return a group, created if necessary, and the version that is written to it.
 
@@ -771,7 +931,7 @@ def check_format(group: GroupLike, fmt: FormatLike | None = None) -> Format:
 
 
 __all__ = [
-    "Methods", "add_levels", "add_metadata", "check_format", "check_group_fmt", "get_metadata", "plan_image",
-    "write_image", "write_label_metadata", "write_labels", "write_multiscale", "write_multiscale_labels",
+    "Methods", "add_levels", "add_metadata", "append", "check_format", "check_group_fmt", "get_metadata", "plan_image",
+    "update", "write_image", "write_label_metadata", "write_labels", "write_multiscale", "write_multiscale_labels",
     "write_multiscales_metadata", "write_plate", "write_plate_metadata", "write_well_metadata",
 ]  # fmt: skip

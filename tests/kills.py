@@ -216,7 +216,25 @@ def an_image(
     store: MemoryStore, fmt: str = "0.5", factors: Any = (2, 4), consolidated: bool = False, **more: Any
 ) -> None:
     """Write an image, with attributes of another program, and consolidated metadata if they are asked for."""
-    daskome.write_image(PLANE[::-1], store, list(factors) or None, fmt=fmt, **IMAGE, **more)
+    daskome.write_image(PLANE[::-1], store, list(factors) or None, fmt=fmt, **{**IMAGE, **more})
+    tag(store)
+    if consolidated:
+        consolidate(store)
+
+
+def written_over(store: MemoryStore) -> None:
+    """An image of which another program has written a part of level 0, and nothing else."""
+    an_image(store)
+    zarr.open_array(store, path="s0", mode="r+")[PART] = PLANE[PART]
+
+
+def frames(store: MemoryStore, **more: Any) -> None:
+    """Write a series of two time points."""
+    an_image_of(store, np.stack([PLANE, PLANE[::-1]]), **more)
+
+
+def an_image_of(store: MemoryStore, image: Any, consolidated: bool = False, **more: Any) -> None:
+    daskome.write_image(image, store, [{"y": 2, "x": 2}], **{**IMAGE, "axes": "tyx", **more})
     tag(store)
     if consolidated:
         consolidate(store)
@@ -257,6 +275,20 @@ def collection(store: Store, **options: Any) -> None:
 
 def levels(store: Store, factors: Any = (2, 4), **options: Any) -> None:
     daskome.add_levels(store, list(factors), retries=0, **options)
+
+
+PART = (slice(3, 11), slice(2, 8))
+
+
+def updated(store: Store, as_written: bool = False, path: str = "", **options: Any) -> None:
+    values = PLANE if not path else CELLS
+    data = None if as_written else values[PART]
+    daskome.update(StorePath(store, path), {"y": PART[0], "x": PART[1]}, data, retries=0, **options)
+
+
+def appended(store: Store, axis: str = "y", **options: Any) -> None:
+    image, start = (PLANE, 12) if axis == "y" else (PLANE[None], 2)
+    daskome.append(store, image, axis, start=start, retries=0, **options)
 
 
 def convert(store: Store, version: str, **options: Any) -> None:
@@ -351,6 +383,7 @@ def levels_begun(store: MemoryStore) -> None:
 AGAIN: Mapping[str, Mapping[str, Any]] = {"again": {}}
 GONE = "there is nothing at"
 NO_MORE = "scale factors are relative to level 0"
+LONGER = "the image ends at"
 OVER = {"overwrite": True}
 WITH_LABELS = {"labels": {"cells": CELLS, "more": CELLS}}
 OPERATIONS: dict[str, Operation] = {
@@ -396,6 +429,20 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "overwrite what was begun": Operation(partial(image, factors=(2, 4), compute="init"), image, OVER),
     "labels replaced": Operation(partial(an_image, factors=(2,), labels={"cells": CELLS[::-1]}), labels, OVER),
+    "update": Operation(an_image, updated),
+    "update 0.4": Operation(partial(an_image, fmt="0.4"), updated),
+    "update, consolidated": Operation(partial(an_image, consolidated=True), updated),
+    "update 0.2, consolidated": Operation(partial(an_image, fmt="0.2", consolidated=True), updated),
+    "update as written": Operation(written_over, partial(updated, as_written=True)),
+    "update labels": Operation(partial(an_image, labels={"cells": CELLS[::-1]}), partial(updated, path="labels/cells")),
+    "update shards": Operation(partial(an_image, storage_options={"chunks": 4, "shards": 8}), updated),
+    "append y": Operation(an_image, appended, ends=LONGER),
+    "append y 0.4, consolidated": Operation(partial(an_image, fmt="0.4", consolidated=True), appended, ends=LONGER),
+    "append t": Operation(frames, partial(appended, axis="t"), ends=LONGER),
+    "append t, consolidated": Operation(partial(frames, consolidated=True), partial(appended, axis="t"), ends=LONGER),
+    "append t 0.4, consolidated": Operation(
+        partial(frames, fmt="0.4", consolidated=True), partial(appended, axis="t"), ends=LONGER
+    ),
     "upgrade 0.4 to 0.5": Operation(partial(an_image, fmt="0.4"), partial(convert, version="0.5"), ways=AGAIN),
     "upgrade 0.5 to 0.6": Operation(an_image, partial(convert, version="0.6"), ways=AGAIN),
     "downgrade 0.6 to 0.5": Operation(partial(an_image, fmt="0.6"), partial(convert, version="0.5"), ways=AGAIN),

@@ -67,7 +67,7 @@ SLIPS: Final[Mapping[str, str]] = {word: name for name, words in _MEANT.items() 
 """What other programs call an argument, and what it is called here."""
 _SCHEDULER = "open a distributed.Client, which writes while it is active, or set the scheduler of Dask"
 _PATH = "give the path to the group, as in 'a.zarr/path'"
-_WHOLE = "an image is written as a whole; to write a part of it, slice it"
+_WHOLE = "an image is written as a whole; slice it, or change one that is there with daskome.update or daskome.append"
 _FIRST = "do that to the image first; Dask does it lazily"
 _LABELS = "give labels={'name': array}, or call write_labels"
 OTHER_WAYS: Final[Mapping[str, str]] = {
@@ -85,7 +85,9 @@ OTHER_WAYS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """Arguments of others that have no counterpart here, and what to do."""
 ARGUMENTS_OF_OTHERS: Final[Mapping[str, str]] = {
-    "daskome": "compressors dry_run in_options jobs manifest options path pixels scheduler target url wells",
+    "daskome": (
+        "compressors data dry_run in_options jobs manifest options path pixels region scheduler start target url wells"
+    ),
     "ome_zarr": "copy_metadata in_place labeled method mode order dry_run force port output_dir zarr_directory",
     "ngff-zarr": (
         "axis_order cache chunk_store chunks_per_shard consolidate_metadata metadata_only multiscales"

@@ -85,7 +85,7 @@ def going_on(words: Sequence[str]) -> str:
     >>> going_on(["run", "a.zarr", "--part", "3/64"])
     'daskome run a.zarr --part 3/64'
     """
-    again = ["--resume"] if words[0] == "write" else []
+    again = ["--resume"] if words[0] in ("write", "update", "append") else []
     kept = [word for word in words if word not in ("--resume", *(["--overwrite"] if again else []))]
     return " ".join(["daskome", *map(_shown, kept), *again])
 

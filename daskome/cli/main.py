@@ -18,6 +18,7 @@ from daskome.cli.arguments import (
     written,
 )
 from daskome.cli.caring import COMMANDS, show_manifest
+from daskome.cli.changes import CHANGING
 from daskome.cli.console import (
     FAILED,
     Command,
@@ -432,5 +433,5 @@ def _counted(warnings: list[bool]) -> str:
     return f"{pluralize(len(warnings) - n_warnings, 'error')}, {pluralize(n_warnings, 'warning')}"
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *CHANGING):
     main.add_command(_command)

@@ -98,6 +98,31 @@ class BlocksParam(ParamType):
         return self.fail(f"{value!r} is neither 'all' nor a positive number of blocks, as in --pixels=8", param, ctx)
 
 
+class RegionParam(ParamType):
+    """A part of an image: spans and indices by axis name, by commas, as in z=0:64,t=5."""
+
+    name = "REGION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return slices and indices by axis name."""
+        if not isinstance(value, str):
+            return value
+        region: dict[str, slice | int] = {}
+        for part in value.split(","):
+            name, _, text = part.strip().partition("=")
+            edges = [int(edge) if edge.strip() else None for edge in text.split(":") if _is_edge(edge)]
+            if not name.strip() or len(edges) != text.count(":") + 1 or len(edges) > 2 or edges == [None]:
+                self.fail(f"{part.strip()!r} is not a span or an index of an axis, as in z=0:64 or t=5", param, ctx)
+            if name.strip() in region:
+                self.fail(f"axis {name.strip()} is given twice", param, ctx)
+            region[name.strip()] = slice(*edges) if len(edges) == 2 else int(text)
+        return region
+
+
+def _is_edge(text: str) -> bool:
+    return not text.strip() or text.strip().removeprefix("-").isdecimal()
+
+
 class PairsParam(ParamType):
     """A key and its value, as in key=value; the value may be JSON."""
 

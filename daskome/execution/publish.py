@@ -14,7 +14,7 @@ import numpy as np
 import zarr
 from zarr.storage import StorePath
 
-from daskome.execution.fingerprints import recorded_fingerprints
+from daskome.execution.finished.fingerprints import recorded_fingerprints, with_checksums
 from daskome.execution.finished.packed import pack_published
 from daskome.execution.runner import Run
 from daskome.model import regions
@@ -23,17 +23,27 @@ from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region
 from daskome.ome.fingerprint import Fingerprint
 from daskome.ome.metadata import with_fingerprint
-from daskome.ome.omero import Channel
+from daskome.ome.omero import Channel, Omero, with_more_channels
 from daskome.ome.read import with_levels
 from daskome.ome.versions import find_version
-from daskome.planning.plan import Group, Plan
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan
 from daskome.stores import journal as journals, publish
-from daskome.stores.arrays import open_levels
+from daskome.stores.arrays import find_shape, open_levels, set_shape
 from daskome.stores.documents import write_text
-from daskome.stores.groups import read_attributes, reconsolidate
+from daskome.stores.groups import (
+    CONSOLIDATED,
+    UNFINISHED_KEY,
+    as_image,
+    change_in,
+    read_attributes,
+    reconsolidate,
+    set_attributes,
+)
 from daskome.stores.objects import sync_codecs
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.remembered import for_each, forgotten, remembered
+from daskome.stores.targets.create import mark_as_changing
 
 PERCENTILES = (0.1, 99.9)
 """What a window shows: outliers at both ends are cut off."""
@@ -43,7 +53,9 @@ SAMPLE_BLOCKS = 64
 """How many blocks of the coarsest level are read at most, evenly spread."""
 
 
-def with_display_windows(channels: Sequence[Channel], array: zarr.Array[Any], pyramid: Pyramid) -> list[Channel]:
+def with_display_windows(
+    channels: Sequence[Channel], array: zarr.Array[Any], pyramid: Pyramid, first: int = 0
+) -> list[Channel]:
     """Return the channels, each with a window.
 
     Parameters
@@ -54,10 +66,12 @@ def with_display_windows(channels: Sequence[Channel], array: zarr.Array[Any], py
     array : zarr.Array
         The coarsest level.
     pyramid : Pyramid
+    first : int
+        The number of the first of them.
     """
     return [
         channel if channel.window else replace(channel, window=_window(array, pyramid, i))
-        for i, channel in enumerate(channels)
+        for i, channel in enumerate(channels, start=first)
     ]
 
 
@@ -117,12 +131,11 @@ def publish_lists(plan: Plan, target: StorePath) -> None:
 
 def _publish(run: Run, target: StorePath, group: Group, fingerprint: Fingerprint | None) -> str | None:
     """Publish a group; return its path if it held consolidated metadata before its image was replaced."""
+    if group.change is not None:
+        return _publish_change(run.plan, target, group)
     place, metadata = target / group.path, with_fingerprint(group.metadata, fingerprint)
     if group.pyramid is not None and not group.kept and metadata.omero:
-        with MEASURING:
-            (coarsest,) = open_levels(place, group.pyramid.levels[-1:])
-            channels = with_display_windows(metadata.omero.channels or (), coarsest, group.pyramid)
-        metadata = replace(metadata, omero=replace(metadata.omero, channels=tuple(channels)))
+        metadata = replace(metadata, omero=_with_windows(place, metadata.omero, group.pyramid))
     if group.kept:
         metadata = with_levels(read_attributes(place) or {}, metadata)
     for path, text in group.documents.items():
@@ -130,3 +143,31 @@ def _publish(run: Run, target: StorePath, group: Group, fingerprint: Fingerprint
     version = find_version(run.plan.version)
     held = publish.publish_group(place, version, metadata, group.attributes)
     return group.path if held else None
+
+
+def _with_windows(place: StorePath, omero: Omero, pyramid: Pyramid, first: int = 0) -> Omero:
+    """Return what is said of channels, counted from `first`, with a window for each that has none."""
+    with MEASURING:
+        (coarsest,) = open_levels(place, pyramid.levels[-1:])
+        return replace(omero, channels=tuple(with_display_windows(omero.channels or (), coarsest, pyramid, first)))
+
+
+def _publish_change(plan: Plan, target: StorePath, group: Group) -> str | None:
+    """Publish an image that has changed in place: it has its new shape, and is an image again, in one write."""
+    place, pyramid, version = target / group.path, group.pyramid, find_version(plan.version)
+    if group.change is None or pyramid is None:
+        return None
+    longer = [level for level in pyramid.levels if find_shape(place / level.path) != level.shape]
+    if longer and change_in(read_attributes(place) or {}) is None:
+        mark_as_changing(target, plan, group)
+    for level in longer:
+        set_shape(place / level.path, level.shape)
+    found = read_attributes(place) or {}
+    image = with_checksums(as_image(found), place, pyramid, group.change)
+    if group.metadata.omero is not None:
+        first = next(a for a, axis in zip(group.change.region, pyramid.axes, strict=True) if axis.type == "channel")[0]
+        image = with_more_channels(image, _with_windows(place, group.metadata.omero, pyramid, first), first)
+    if image != found:
+        set_attributes(place, version.arrays, image, last=True)
+    mark = found.get(UNFINISHED_KEY)
+    return group.path if isinstance(mark, dict) and mark.get(CONSOLIDATED) else None

@@ -14,7 +14,7 @@ import numpy as np
 from dask.local import get_sync
 
 from daskome.execution.finished.lost import redo_lost
-from daskome.execution.runner import Run
+from daskome.execution.runner import Run, level_array
 from daskome.execution.write import Write
 from daskome.model import regions
 from daskome.model.pyramid import Pyramid
@@ -23,11 +23,12 @@ from daskome.model.source import Source
 from daskome.model.text import format_nbytes, pluralize
 from daskome.ome.detect import ome_keys
 from daskome.ome.read import read_metadata
-from daskome.planning.plan import Group, Plan, Unit
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan, Unit
 from daskome.planning.work import Workers
 from daskome.sources.pieces import source_piece
 from daskome.stores import journal as journals
-from daskome.stores.arrays import as_stored, open_levels
+from daskome.stores.arrays import PlannedArrays, as_stored, keeps_all
 from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes
 from daskome.stores.journal import Journal, SavedRun
 from daskome.stores.location import origin_of
@@ -84,7 +85,7 @@ def _attributes_there(write: Write) -> dict[str, JSON]:
 
 def _is_whole(attributes: JSON, group: Group, pyramid: Pyramid) -> bool:
     """Whether a group is published as an image; one that only gets more levels, with as many as it is to have."""
-    if "multiscales" not in ome_keys(attributes):
+    if "multiscales" not in ome_keys(attributes) or group.change is not None:
         return False
     multiscales = read_metadata(attributes).multiscales if group.kept else ()
     return not group.kept or any(len(one.datasets) >= len(pyramid.levels) for one in multiscales)
@@ -190,10 +191,12 @@ def _holds(run: Run, unit: Unit, image: int) -> bool:
     """Whether the stored chunk in the middle of a unit equals the image with this number."""
     pass_, plan = unit.pass_, run.plan
     level = plan.pyramid(pass_).levels[pass_.first]
-    region = _middle(unit.regions[0], level.layout.chunks)
-    (array,) = open_levels(run.target / pass_.group, [level])
-    expected = _pixels(run.sources[image], region, level.layout.chunks)
+    region = _middle(unit.made[0], level.layout.chunks)
+    array = level_array(run, PlannedArrays(), pass_.group, pass_.first)
+    expected = _pixels(run.sources[image], plan.in_image(pass_, region), level.layout.chunks)
     same = partial(_same, np.asarray(sync_codecs.read(array, regions.slices(region))))
+    if unit.given is not None and not keeps_all(array):
+        return True  # What lies around it in its chunk decides, too, what is stored.
     return same(expected) or same(as_stored(array, expected))
 
 

@@ -39,7 +39,7 @@ from daskome.sources.annotations import Annotations, annotations_of, without_ann
 from daskome.sources.dask_graphs import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores import journal as journals
-from daskome.stores.arrays import PlannedArrays, open_levels
+from daskome.stores.arrays import PlannedArrays, open_levels, resized
 from daskome.stores.journal import Journal
 from daskome.stores.objects.in_flight import InFlight
 from daskome.stores.ownership.claims import OwnershipLost
@@ -148,8 +148,7 @@ def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
 
 def _written_by(run: Run, planned: PlannedArrays, pass_: Pass) -> tuple[zarr.Array[Any], ...]:
     """Return the arrays that units of a pass write: its levels, and a temporary copy of the next one."""
-    pyramid, group = run.plan.pyramid(pass_), run.target / pass_.group
-    levels = [planned.at(group, pyramid, k) for k in range(pass_.first, pass_.stop)]
+    levels = [level_array(run, planned, pass_.group, k) for k in range(pass_.first, pass_.stop)]
     return (*levels, *([] if pass_.writes_copy is None else [_temporary_copy(run, planned, pass_.writes_copy)]))
 
 
@@ -159,9 +158,16 @@ def _read_by(run: Run, planned: PlannedArrays, pass_: Pass) -> zarr.Array[Any] |
         return None
     if pass_.reads_copy is not None:
         return _temporary_copy(run, planned, pass_.reads_copy)
-    pyramid, group, k = run.plan.pyramid(pass_), run.target / pass_.group, pass_.first - 1
-    is_kept = k < run.plan.group_at(pass_.group).kept
-    return open_levels(group, [pyramid.levels[k]])[0] if is_kept else planned.at(group, pyramid, k)
+    return level_array(run, planned, pass_.group, pass_.first - 1)
+
+
+def level_array(run: Run, planned: PlannedArrays, path: str, k: int) -> zarr.Array[Any]:
+    """Return level k of the group with this path: as it was planned; as it is stored, where it was there before."""
+    group, place, pyramid = run.plan.group_at(path), run.target / path, run.plan.pyramid_at(path)
+    if k >= group.kept:
+        return planned.at(place, pyramid, k)
+    (array,) = open_levels(place, [pyramid.levels[k]])
+    return array if group.change is None else resized(array, pyramid.levels[k].shape)
 
 
 def _temporary_copy(run: Run, planned: PlannedArrays, path: str) -> zarr.Array[Any]:

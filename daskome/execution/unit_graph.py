@@ -8,6 +8,7 @@ as an array whose blocks are final (`Blocks`), and goes to what Dask cannot divi
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -40,6 +41,7 @@ def stores(
     arrays: Sequence[zarr.Array[Any]],
     checksums: Checksums | None = None,
     encoded: EncodedChunks | None = None,
+    stored: "Stored | None" = None,
 ) -> list[da.Array]:
     """Return a lazy array per level of a unit, a temporary copy too; computing them writes it.
 
@@ -55,12 +57,16 @@ def stores(
         Gets those of the blocks of level 0 that make the image's fingerprint.
     encoded : EncodedChunks, optional
         What the piece is read from, if the first level that is written takes its chunks over.
+    stored : Stored, optional
+        What stays around the piece, if that is not all of the unit.
     """
-    work, written = unit.pass_, (*unit.regions, *unit.copied)
+    work, written = unit.pass_, unit.made
     blocks = level_blocks(unit, pyramid, piece, [array.chunks for array in arrays])
-    noted = [checksums if k == 0 else None for k in range(work.first, work.first + len(blocks))]
+    wanted = checksums if work.region is None else None
+    noted = [wanted if k == 0 else None for k in range(work.first, work.first + len(blocks))]
     taken = [encoded, *[None] * len(blocks)][: len(blocks)]
-    return [write_level(*each) for each in zip(blocks, written, arrays, noted, taken, strict=True)]
+    stays = [stored, *[None] * len(blocks)][: len(blocks)]
+    return [write_level(*each) for each in zip(blocks, written, arrays, noted, taken, stays, strict=True)]
 
 
 def level_blocks(unit: Unit, pyramid: Pyramid, piece: da.Array, chunks: Sequence[Shape]) -> list[da.Array]:
@@ -68,7 +74,7 @@ def level_blocks(unit: Unit, pyramid: Pyramid, piece: da.Array, chunks: Sequence
 
     Of levels, their `write_chunks` count; of a temporary copy, `chunks`: those in which each is stored.
     """
-    work, blocks, written = unit.pass_, [], (*unit.regions, *unit.copied)
+    work, blocks, written = unit.pass_, [], unit.made
     for k, (region, stored) in enumerate(zip(written, chunks, strict=True), start=work.first):
         if k > work.first or work.reads_below:
             piece = coarsen(piece, pyramid, k, region)
@@ -84,6 +90,7 @@ def write_level(
     array: zarr.Array[Any],
     checksums: Checksums | None = None,
     encoded: EncodedChunks | None = None,
+    stays: "Stored | None" = None,
 ) -> da.Array:
     """Return what writes a level, block by block, into a region of an array when it is computed.
 
@@ -93,13 +100,30 @@ def write_level(
         If Dask has cut the level into other blocks.
     """
     final = Blocks(level.dask, level.name, level.chunks, meta=level)
-    stored: da.Array = da.to_zarr(final, Target(array, region, checksums, encoded), compute=False)
+    stored: da.Array = da.to_zarr(final, Target(array, region, checksums, encoded, stays), compute=False)
     if stored.chunks != level.chunks:
         raise RuntimeError(
             f"Dask {dask.__version__} would write blocks of {stored.chunks} instead of {level.chunks}, and two of them"
             " might share a stored object; install an older version of Dask"
         )
     return stored
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A level as it is stored, of which what lies around a block, in its objects, stays."""
+
+    array: zarr.Array[Any]
+
+    def around(self, index: tuple[slice, ...], block: Any) -> tuple[tuple[slice, ...], Any]:
+        """Return the whole objects that hold a block, and their voxels, with the block among them."""
+        region = tuple((part.start, part.stop) for part in index)
+        whole = regions.widened(region, self.array.shards or self.array.chunks, self.array.shape)
+        if whole == region:
+            return index, block
+        voxels = np.array(sync_codecs.read(self.array, regions.slices(whole)))
+        voxels[regions.slices(regions.within(region, whole))] = block
+        return regions.slices(whole), voxels
 
 
 class Blocks(da.Array):  # type: ignore[misc]
@@ -131,11 +155,13 @@ class Target(zarr.Array[Any]):
         region: Region,
         checksums: Checksums | None = None,
         encoded: EncodedChunks | None = None,
+        stays: Stored | None = None,
     ) -> None:
         super().__init__(array.async_array)
         self.array = array
         self.checksums = checksums
         self.encoded = encoded
+        self.stays = stays
         self.start = tuple(start for start, _ in region)
 
     @property
@@ -148,6 +174,8 @@ class Target(zarr.Array[Any]):
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write a block of whole stored objects; its index is counted from the start of the region."""
         index = tuple(slice(i.start + n, i.stop + n) for i, n in zip(index, self.start, strict=True))
+        if self.stays is not None:
+            index, value = self.stays.around(index, value)
         if self.encoded is not None:
             self.encoded.write(self.array, index, value)
         else:

@@ -103,7 +103,8 @@ class UnitTask:
             started = journals.now()
             encoded = None if self.taken is None else encoded_chunks_of(self.taken)
             arrays, piece = [through_store(array, store) for array in self.arrays], self._piece(encoded)
-            written = unit_graph.stores(self.unit, self.pyramid, piece, arrays, checksums, encoded)
+            stays = None if self.unit.given is None else unit_graph.Stored(self.arrays[0])
+            written = unit_graph.stores(self.unit, self.pyramid, piece, arrays, checksums, encoded, stays)
             with fetched_ahead(piece, written, self.unit.pass_.ahead):
                 dask.compute(written, scheduler=get_sync)
             seconds = journals.now() - started

@@ -24,8 +24,9 @@ from daskome.ome.metadata import Multiscale, PlacedDataset
 from daskome.ome.omero import Channel, read_omero
 from daskome.ome.read import read_level, read_without_levels
 from daskome.ome.versions import Version, likely_version, stated_version, version_of
+from daskome.stores.arrays import resized
 from daskome.stores.documents import read_json
-from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, no_group
+from daskome.stores.groups import UNFINISHED_KEY, as_image, change_in, find_array, find_group, no_group
 from daskome.stores.location import locate
 from daskome.stores.objects.damage import reason
 
@@ -169,8 +170,40 @@ def read_stored_image(store_path: StorePath) -> StoredImage | Problem:
     if group is None:
         return Problem("group", no_group(store_path))
     if UNFINISHED_KEY in group.attrs:
-        return Problem("group", "the image is unfinished: writing it was not completed")
+        return unfinished(group.attrs.asdict())
     return stored_image_of(store_path, group.metadata.zarr_format, group.attrs.asdict())
+
+
+def unfinished(attributes: JSONObject) -> Problem:
+    """Return what is wrong with a group that says that it is unfinished."""
+    noted = change_in(attributes)
+    if noted is None:
+        return Problem("group", "the image is unfinished: writing it was not completed")
+    return Problem(
+        "group",
+        "the image is unfinished: changing it, by update or append, was not completed; the same call with resume=True"
+        " (--resume) goes on",
+    )
+
+
+def changing_image(store_path: StorePath) -> tuple[StoredImage | Problem, JSONObject] | None:
+    """Return an image that is being changed as it was before, and what its mark notes; None where there is none."""
+    group = find_group(store_path)
+    noted = None if group is None else change_in(group.attrs.asdict())
+    if group is None or noted is None:
+        return None
+    image = stored_image_of(store_path, group.metadata.zarr_format, as_image(group.attrs.asdict()))
+    return (image if isinstance(image, Problem) else with_shapes(image, noted["shapes"])), noted
+
+
+def with_shapes(image: StoredImage, shapes: Sequence[Sequence[int]]) -> StoredImage:
+    """Return an image whose arrays have these shapes."""
+    levels = iter(shapes)
+    sized = (
+        level if level.array is None else replace(level, array=resized(level.array, tuple(next(levels))))
+        for level in image.levels
+    )
+    return replace(image, levels=tuple(sized))
 
 
 def stored_image_of(

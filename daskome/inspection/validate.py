@@ -17,7 +17,7 @@ from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import array_problems, wrong_format
 from daskome.inspection.hierarchy import LAYOUT, OME, Node, nodes
 from daskome.inspection.single_files.archive_checks import archive_problems, is_unreadable
-from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of
+from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of, unfinished
 from daskome.inspection.transform_arrays import array_findings
 from daskome.model.json_values import JSONObject
 from daskome.model.paths import join_paths
@@ -169,8 +169,7 @@ def _inspected(node: Node, version: Version, above: Version | None) -> Inspected
     if node.attributes is None:
         return Inspected(node, version, (), tuple(_missing(node)))
     if UNFINISHED_KEY in node.attributes:
-        unfinished = Problem("group", "the image is unfinished: writing it was not completed")
-        return Inspected(node, version, (), tuple(below(node.path, [unfinished])))
+        return Inspected(node, version, (), tuple(below(node.path, [unfinished(node.attributes)])))
     of_attributes = list(find_problems(node.attributes, version.name, label=node.role == "label"))
     images, unread = _images(node, version, of_attributes)
     alone = [*of_attributes, *_readable(_of_group(node, version)), *_in_hierarchy(node, above), *unread]

@@ -18,7 +18,7 @@ from daskome.ome.image_label import LABELS
 from daskome.readers.kinds import is_image_file
 from daskome.stores import journal as journals
 from daskome.stores.documents import list_names
-from daskome.stores.groups import UNFINISHED_KEY, find_array
+from daskome.stores.groups import UNFINISHED_KEY, change_in, find_array
 from daskome.stores.journal import JOURNAL, SavedRun
 from daskome.stores.location import folder_of, locate, rooted
 from daskome.stores.ownership.taking import owners_at
@@ -27,6 +27,10 @@ TROUBLES_LISTED = 12
 """How many troubles, or names, a status lists."""
 TO_GO_ON = "to go on: the call that began it, with resume=True (--resume); or `daskome run` and `daskome finish`"
 TO_GIVE_UP = "to give it up: `daskome remove`"
+TO_CHANGE_ELSE = (
+    "the image was being changed, by update or append; to change it otherwise: update or append, with overwrite=True"
+    " (--overwrite), which make again what depends on what was begun; `daskome remove` removes the whole image"
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -226,7 +230,10 @@ def _advice(place: Place, home: StorePath) -> Iterator[str]:
     if place.kind in ("unfinished image", "unfinished plate") or journals.has_run(home):
         run = journals.has_run(home)
         yield (TO_GO_ON if run else "killed as it began: the call that began it goes on, with resume=True (--resume)")
-        yield TO_GIVE_UP if place.is_unfinished else f"{TO_GIVE_UP} of {JOURNAL} in it"
+        if change_in(place.attributes or {}) is not None:
+            yield TO_CHANGE_ELSE
+        else:
+            yield TO_GIVE_UP if place.is_unfinished else f"{TO_GIVE_UP} of {JOURNAL} in it"
     elif place.kind in ("what is left of a removal", "what a kill has left"):
         yield "`daskome remove` removes the rest"
     elif place.kind in OURS and journals.announced(home):

@@ -60,6 +60,10 @@ class Level:
         """The number of stored objects (shards, or chunks) that hold the array."""
         return prod(n_blocks(self.shape, self.layout.objects))
 
+    def count_objects(self, region: Region) -> int:
+        """Return how many stored objects hold a part of a region."""
+        return prod(ceil_div(b, n) - a // n for (a, b), n in zip(region, self.layout.objects, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Pyramid:
@@ -100,6 +104,16 @@ class Pyramid:
         """Return the region of level k - 1 that a region of level k is made from, with the halo of the method."""
         factors, below = self.factors(k), self.levels[k - 1].shape
         return regions.with_halo(regions.finer(region, factors, below), tuple(map(self.method.halo, factors)), below)
+
+    def depends(self, k: int, region: Region) -> Region:
+        """Return the region of level k that is made of voxels of a region of level k - 1; it may be empty.
+
+        Windows that an edge cuts may be dropped.
+        """
+        factors, shape = self.factors(k), self.levels[k].shape
+        halos = map(self.method.halo, factors)
+        each = zip(region, factors, halos, shape, strict=True)
+        return tuple((max((a - h) // f, 0), min(ceil_div(b + h, f), n)) for (a, b), f, h, n in each)
 
 
 def image_pyramid(

@@ -76,6 +76,70 @@ def block(index: Sequence[int], blocks: Sequence[int], shape: Sequence[int]) -> 
     return tuple((i * b, min((i + 1) * b, n)) for i, b, n in zip(index, blocks, shape, strict=True))
 
 
+def block_in(region: Region, index: Sequence[int], blocks: Sequence[int]) -> Region:
+    """Return the region of one block of a grid that begins where a region does, cut at its end.
+
+    >>> block_in(((64, 200),), (1,), (100,))
+    ((164, 200),)
+    """
+    return tuple((a + i * n, min(a + (i + 1) * n, b)) for (a, b), i, n in zip(region, index, blocks, strict=True))
+
+
+def widened(region: Region, blocks: Sequence[int], shape: Sequence[int]) -> Region:
+    """Return the region of the whole blocks of a grid that hold a part of a region.
+
+    >>> widened(((70, 100),), (64,), (120,))
+    ((64, 120),)
+    """
+    each = zip(region, blocks, shape, strict=True)
+    return tuple((a // n * n, min(ceil_div(b, n) * n, length)) for (a, b), n, length in each)
+
+
+def common(a: Region, b: Region) -> Region:
+    """Return what two regions have in common, which may be empty.
+
+    >>> common(((0, 8), (2, 4)), ((4, 9), (0, 9)))
+    ((4, 8), (2, 4))
+    """
+    return tuple((max(p, r), min(q, s)) for (p, q), (r, s) in zip(a, b, strict=True))
+
+
+def overlap(a: Region, b: Region) -> bool:
+    """Whether two regions have a voxel in common.
+
+    >>> overlap(((0, 8), (2, 4)), ((4, 9), (4, 9)))
+    False
+    """
+    return not is_empty(common(a, b))
+
+
+def around(a: Region, b: Region) -> Region:
+    """Return the smallest region that holds two regions.
+
+    >>> around(((0, 2), (2, 4)), ((4, 9), (0, 3)))
+    ((0, 9), (0, 4))
+    """
+    return tuple((min(p, r), max(q, s)) for (p, q), (r, s) in zip(a, b, strict=True))
+
+
+def within(region: Region, outer: Region) -> Region:
+    """Return a region as it is counted from the start of another.
+
+    >>> within(((6, 8),), ((4, 9),))
+    ((2, 4),)
+    """
+    return tuple((a - start, b - start) for (a, b), (start, _) in zip(region, outer, strict=True))
+
+
+def is_empty(region: Region) -> bool:
+    """Whether no voxel is in a region.
+
+    >>> is_empty(((0, 4), (3, 3)))
+    True
+    """
+    return any(start >= stop for start, stop in region)
+
+
 def blocks_of(region: Region, blocks: Sequence[int]) -> Iterator[Region]:
     """Yield the parts into which a grid of `blocks` cuts a region."""
     spans = [list(spans_of(a, b, size)) for (a, b), size in zip(region, blocks, strict=True)]

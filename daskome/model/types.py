@@ -7,6 +7,7 @@ that planning does not wait for it; so is what lies above.
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from os import PathLike as AnyPathLike
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union
 
 from daskome.model.axes import AxesLike as AxesLike, OrientationLike as OrientationLike
@@ -77,6 +78,9 @@ WellsLike = Mapping[Any, WellLike]
 SeriesLike: TypeAlias = PathLike | Sequence[PathLike | ImageLike]
 """A file with images, or a list of images and of such files."""
 FileSystemOptions = Mapping[str, Any]
+SpanLike: TypeAlias = Union[int, slice, Sequence[int | None], "EllipsisType"]
+RegionLike = SpanLike | Mapping[str, SpanLike] | Sequence[SpanLike]
+"""A part of an image: by axis name, or as NumPy is indexed, with (start, stop) pairs, too."""
 Nbytes = int | str
 """Bytes, or text such as "2GB"."""
 Compute = bool | Literal["init"]

@@ -44,6 +44,11 @@ class Fingerprint:
         """Where the blocks are that have checksums."""
         return [self.region(number) for number in sampled(self.shape, self.block)]
 
+    @property
+    def by_region(self) -> dict[Region, str]:
+        """The checksums by where the blocks are."""
+        return dict(zip(self.regions, self.crc32, strict=True))
+
     def region(self, number: int) -> Region:
         """Return where the block with a number is."""
         return block_region(number, self.shape, self.block)

@@ -6,6 +6,7 @@ from typing import Any
 
 from daskome.model.axes import Axis, channel_axis, reject_near_misses
 from daskome.model.json_values import JSONDict
+from daskome.ome.detect import ome_of
 
 Window = tuple[float, float, float, float]
 WINDOW = ("min", "max", "start", "end")
@@ -179,6 +180,19 @@ def parse_channels(channels: Any, axes: Sequence[Axis], shape: Sequence[int]) ->
     if len(channels) != n:
         raise ValueError(f"{len(channels)} channels are given, but the image has {n} (section 'omero')")
     return tuple(_parse_channel(channel, COLORS[n > 1][i % 6]) for i, channel in enumerate(channels))
+
+
+def with_more_channels(attributes: Mapping[str, Any], new: Omero, first: int) -> JSONDict:
+    """Return the attributes of an image that has channels `first` and those after it, too, if they are not there yet.
+
+    >>> image = {"omero": {"channels": [{"label": "DAPI"}], "id": 1}}
+    >>> with_more_channels(image, Omero((Channel("GFP"),), {}), 1)["omero"]["channels"][1]["label"]
+    'GFP'
+    """
+    ome = ome_of(attributes)
+    listed = (ome.get("omero") or {}).get("channels") or []
+    omero = {**(ome.get("omero") or {}), "channels": [*listed[:first], *map(_to_json, new.channels or ())]}
+    return {**attributes, "ome": {**ome, "omero": omero}} if "ome" in attributes else {**attributes, "omero": omero}
 
 
 def n_channels(axes: Sequence[Axis], shape: Sequence[int]) -> int:

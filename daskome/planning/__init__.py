@@ -10,5 +10,6 @@
 
 `PlanOptions` say for which `Workers` a plan is made, what it may do, and its `Limits`. *Amplification* is how many
 times the average voxel is read. A *temporary copy* is a level or an image in chunks that suit the pass that reads it;
-it is deleted with the journal. Groups are named by their paths. Neither Dask nor zarr is imported here.
+it is deleted with the journal. Groups are named by their paths. A *change* is what changes in an image that is there:
+each of its passes covers a part of one level, in whole stored objects. Neither Dask nor zarr is imported here.
 """

@@ -13,7 +13,8 @@ from daskome.model.storage.level_options import StorageOptions
 from daskome.ome.metadata import Metadata, image_metadata
 from daskome.ome.versions import Version
 from daskome.planning.cascade import choose_route, copies_written, copying_pass, plan_passes
-from daskome.planning.plan import Describe, Group, Plan, Stage
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Describe, Plan, Stage
 from daskome.planning.temporary_copies import copy_path
 from daskome.planning.work import Pass, PlanOptions, SourceChunks, Workers
 

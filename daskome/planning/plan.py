@@ -8,7 +8,7 @@ and no communication, and can be repeated.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
@@ -20,57 +20,23 @@ from numpy.typing import NDArray
 
 from daskome.kernels.methods import Method, check_loaded, stored_method
 from daskome.model import regions
-from daskome.model.paths import check_inside, common_path, depth_of
+from daskome.model.paths import check_inside, common_path
 from daskome.model.pyramid import Level, Pyramid
-from daskome.model.regions import Region, Shape
+from daskome.model.regions import Region, Shape, whole
 from daskome.model.source import StoredChunks
 from daskome.ome.metadata import Metadata
 from daskome.planning import cost
 from daskome.planning.choose import span_of
+from daskome.planning.groups.group import Group
 from daskome.planning.memory import encoding_memory, flight_nbytes
 from daskome.planning.report import plan_html, plan_text
 from daskome.planning.serialize import from_json, to_json
 from daskome.planning.sizes import check_lengths, check_sizes
 from daskome.planning.work import PROCESS_MEM, Pass, Workers
 
-FORMAT = 12
+FORMAT = 13
 """The format of a plan as JSON. A job that was begun with another format is refused, not finished differently."""
 Describe = Callable[[Pyramid], Metadata]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """One zarr group that the plan makes: its path relative to the target, its metadata, and the pyramid it holds.
-
-    Attributes
-    ----------
-    path : str
-    metadata : Metadata
-        What is published when everything is written.
-    pyramid : Pyramid, optional
-        The image that lies in it. Groups of like images share one, so that a plate of thousands stays small.
-    kept : int
-        How many of the pyramid's levels, the finest, are there already, and stay as they are.
-    temporary : bool
-        Whether it is only read back, and deleted with the journal (see `STAGING`).
-    attributes : dict
-        Those of other programs, which are published with it; those beside OME-Zarr's own objects under ``ome``.
-    documents : dict of str to str
-        Further documents in it, by their paths, which are published with it: ``METADATA.ome.xml``.
-    """
-
-    path: str
-    metadata: Metadata
-    pyramid: Pyramid | None = None
-    kept: int = 0
-    temporary: bool = False
-    attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    documents: Mapping[str, str] = field(default_factory=dict, hash=False)
-
-    @property
-    def depth(self) -> int:
-        """How many groups of the hierarchy lie above it."""
-        return depth_of(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +50,8 @@ class Stage:
 class Unit:
     """One independent piece of work: a pass, and the region of each level that it writes, from `Pass.first` on.
 
-    `copied` is the region of level `Pass.stop` that it writes to a temporary copy.
+    `copied` is the region of level `Pass.stop` that it writes to a temporary copy. `given` is what it has of its region
+    of the first level, where around that what is stored stays.
     """
 
     stage: int
@@ -92,11 +59,17 @@ class Unit:
     pass_: Pass
     regions: tuple[Region, ...]
     copied: tuple[Region, ...] = ()
+    given: Region | None = None
 
     @property
     def key(self) -> str:
         """The unit's name in the journal and on dashboards."""
         return f"{self.stage}/{self.index}"
+
+    @property
+    def made(self) -> tuple[Region, ...]:
+        """What it makes of each level, and of a temporary copy."""
+        return (*self.regions, *self.copied) if self.given is None else (self.given,)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -154,19 +127,20 @@ class Plan:
     @property
     def n_objects(self) -> int:
         """The number of chunks or shards that will be stored, at most."""
-        return sum(level.n_objects for level, _ in self._levels())
+        return sum(level.count_objects(region) for level, region, _ in self._parts())
 
     @property
     def n_puts(self) -> int:
         """The number of requests that write it to an object store, at most: objects, a record per unit, metadata."""
-        held = [*self._levels(), *((level, copy.itemsize) for _, copy in self.temporary for level in copy.levels)]
-        objects = sum(cost.puts(level.n_objects, prod(level.layout.objects) * itemsize) for level, itemsize in held)
+        copied = ((level, whole(level.shape), copy.itemsize) for _, copy in self.temporary for level in copy.levels)
+        held = [*self._parts(), *copied]
+        objects = sum(cost.puts(level.count_objects(r), prod(level.layout.objects) * size) for level, r, size in held)
         return objects + self.n_units + len(held) + 2 * len(self.groups)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all levels that are written, uncompressed."""
-        return sum(level.voxels * itemsize for level, itemsize in self._levels())
+        """Bytes of all levels that are written, uncompressed; of what changes, those of the whole stored objects."""
+        return sum(regions.size(region) * itemsize for _, region, itemsize in self._parts())
 
     def __iter__(self) -> Iterator[Any]:
         """Yield nothing: where ome_zarr returns a list of what is left to compute, nothing is left."""
@@ -201,7 +175,7 @@ class Plan:
     @property
     def amplification(self) -> float:
         """How many times the average voxel of the images is read; 1.0 is once."""
-        reads = [(w.amplification, self.pyramid(w).levels[w.first].voxels) for w in self.image_passes]
+        reads = [(w.amplification, regions.size(self.covered(w))) for w in self.image_passes]
         return sum(a * n for a, n in reads) / max(sum(n for _, n in reads), 1)
 
     @property
@@ -332,7 +306,13 @@ class Plan:
     def reads(self, unit: Unit) -> Region:
         """Return what a unit reads, in voxels of the image or of the stored level below."""
         pass_, pyramid = unit.pass_, self.pyramid(unit.pass_)
-        return pyramid.reads(pass_.first, unit.regions[0]) if pass_.reads_below else unit.regions[0]
+        if pass_.reads_below:
+            return pyramid.reads(pass_.first, unit.regions[0])
+        return self.in_image(pass_, unit.made[0])
+
+    def in_image(self, pass_: Pass, region: Region) -> Region:
+        """Return a region of the first level that a pass writes as it is counted in the image that it reads."""
+        return region if pass_.given is None else regions.within(region, pass_.given)
 
     def writes(self, unit: Unit) -> int:
         """Return how many bytes a unit writes, uncompressed."""
@@ -435,26 +415,36 @@ class Plan:
         """The passes that read an image, not a level or a copy of one."""
         return [pass_ for stage in self.stages for pass_ in stage.passes if pass_.image is not None]
 
-    def _levels(self) -> Iterator[tuple[Level, int]]:
-        """Yield the levels that are written, each with the bytes of one voxel."""
+    def _parts(self) -> Iterator[tuple[Level, Region, int]]:
+        """Yield the levels that are written, or the parts of them that change, each with the bytes of one voxel."""
         for group, pyramid in self.images:
-            yield from ((level, pyramid.itemsize) for level in pyramid.levels[group.kept :])
+            yield from ((level, whole(level.shape), pyramid.itemsize) for level in pyramid.levels[group.kept :])
+        for pass_ in (pass_ for stage in self.stages for pass_ in stage.passes if pass_.region is not None):
+            pyramid = self.pyramid(pass_)
+            yield pyramid.levels[pass_.first], self.covered(pass_), pyramid.itemsize
+
+    def covered(self, pass_: Pass) -> Region:
+        """Return the region of its first level that a pass writes."""
+        return whole(self.pyramid(pass_).levels[pass_.first].shape) if pass_.region is None else pass_.region
 
     def grid(self, pass_: Pass) -> Shape:
         """Return how many units a pass has along each axis."""
-        return regions.n_blocks(self.pyramid(pass_).levels[pass_.first].shape, pass_.unit)
+        return regions.n_blocks(regions.shape_of(self.covered(pass_)), pass_.unit)
 
     def _unit(self, stage: int, index: int, pass_: Pass, position: Shape) -> Unit:
         pyramid = self.pyramid(pass_)
-        written = [regions.block(position, pass_.unit, pyramid.levels[pass_.first].shape)]
+        written = [regions.block_in(self.covered(pass_), position, pass_.unit)]
         for k in range(pass_.first + 1, pass_.stop):
             written.append(regions.coarser(written[-1], pyramid.factors(k)))
         copied = () if pass_.writes_copy is None else (regions.coarser(written[-1], pyramid.factors(pass_.stop)),)
-        return Unit(stage, index, pass_, tuple(written), copied)
+        given = None if pass_.given is None else regions.common(written[0], pass_.given)
+        return Unit(stage, index, pass_, tuple(written), copied, given)
 
     def _voxels(self, pass_: Pass, indices: NDArray[np.int64] | None) -> int:
         """Return how many voxels units of a pass write, all or some: the products of their lengths along the axes."""
         grid = self.grid(pass_)
+        if (indices is None or len(indices) == prod(grid)) and pass_.region is not None:
+            return regions.size(pass_.region)
         if indices is None or len(indices) == prod(grid):
             levels = self.pyramid(pass_).levels[pass_.first : pass_.stop + (pass_.writes_copy is not None)]
             return sum(level.voxels for level in levels)
@@ -468,8 +458,8 @@ class Plan:
     def _spans(self, pass_: Pass) -> Iterator[list[Region]]:
         """Yield, per level that a pass writes, the spans of its units along each axis."""
         pyramid = self.pyramid(pass_)
-        shape = pyramid.levels[pass_.first].shape
-        axes: list[Region] = [tuple(regions.spans_of(0, n, step)) for n, step in zip(shape, pass_.unit, strict=True)]
+        each = zip(self.covered(pass_), pass_.unit, strict=True)
+        axes: list[Region] = [tuple((a, min(a + n, stop)) for a in range(start, stop, n)) for (start, stop), n in each]
         yield axes
         for k in range(pass_.first + 1, pass_.stop + (pass_.writes_copy is not None)):
             axes = [
@@ -480,7 +470,8 @@ class Plan:
     def _nbytes_read(self, pass_: Pass) -> tuple[float, float]:
         """Return the uncompressed bytes that a pass and its largest unit read; what is read twice counts twice."""
         pyramid = self.pyramid(pass_)
-        shape = pyramid.levels[pass_.first - pass_.reads_below].shape
+        covered = self.covered(pass_)
+        shape = regions.shape_of(pyramid.reads(pass_.first, covered) if pass_.reads_below else covered)
         span = span_of(pyramid, pass_.first, pass_.unit) if pass_.reads_below else pass_.unit
         largest = (min(s, n) for s, n in zip(span, shape, strict=True))
         nbytes = pyramid.itemsize * pass_.amplification

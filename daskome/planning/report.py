@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from daskome.kernels.methods import COPIED
 from daskome.model.axes import joined_names
 from daskome.model.pyramid import Level, Pyramid
+from daskome.model.regions import format_region
 from daskome.model.text import (
     format_duration,
     format_html_table,
@@ -19,7 +20,8 @@ from daskome.planning import cost
 from daskome.planning.work import PROCESS_MEM, Pass
 
 if TYPE_CHECKING:
-    from daskome.planning.plan import Group, Plan
+    from daskome.planning.groups.group import Group
+    from daskome.planning.plan import Plan
 
 
 STAGE_HEAD = ["stage", "levels", "units", "reads", "largest", "time", "bound by"]
@@ -78,7 +80,8 @@ def _totals(plan: "Plan", rate: float) -> list[str]:
         f" {format_nbytes(plan.thread_memory)} per thread)",
         *_abreast(plan),
         *[f"up to {pluralize(flying, 'object')} of each worker on their way to the store at a time"] * (flying > 0),
-        f"the source is read {plan.amplification:.2f} times" if plan.n_images else "the coarsest level is read",
+        *_changes(plan),
+        f"the source is read {plan.amplification:.2f} times" if plan.n_images else "what is stored is read",
         *map(str, plan.counted),
         *_verbatim(plan),
         *_staging(plan),
@@ -86,6 +89,14 @@ def _totals(plan: "Plan", rate: float) -> list[str]:
         f"takes {format_duration(cost.seconds(plan.loads, plan.workers.parallel, rate))}, if a thread reads,"
         f" downsamples and writes {rate / 1e6:.4g} MB/s of pixels",
     ]
+
+
+def _changes(plan: "Plan") -> Iterator[str]:
+    """Yield what changes in images that are there."""
+    for group, pyramid in plan.images:
+        if group.change is not None:
+            where = format_region(group.change.region, [axis.name for axis in pyramid.axes])
+            yield f"only {where} of {pyramid.levels[0].path} changes, and what is made of it; the rest stays as it is"
 
 
 def _abreast(plan: "Plan") -> Iterator[str]:

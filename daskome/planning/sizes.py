@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from daskome.model.image import ITEMSIZES
 from daskome.model.json_values import shown_value
 from daskome.model.pyramid import Level, Pyramid
+from daskome.model.regions import is_empty, widened
 from daskome.model.text import format_nbytes, pluralize
 from daskome.planning.choose import span_of
 from daskome.planning.work import Pass
@@ -86,6 +87,8 @@ def _check_pass(pass_: Pass, pyramid: Pyramid) -> None:
         _check_counts(sizes, 1, LONGEST_AXIS, "a size of a pass")
         if len(sizes) != len(pyramid.axes):
             raise ValueError(f"this plan has sizes {sizes} for {len(pyramid.axes)} axes")
+    if pass_.region is not None or pass_.given is not None:
+        _check_region(pass_, pyramid.levels[pass_.first])
     _check_counts(
         (pass_.ahead, pass_.shared, pass_.image or 0, pass_.unit_memory), 0, LONGEST_AXIS, "a number of a pass"
     )
@@ -95,6 +98,19 @@ def _check_pass(pass_: Pass, pyramid: Pyramid) -> None:
             f"this plan says that a unit takes {format_nbytes(pass_.unit_memory)} of memory, but its blocks alone take"
             f" {format_nbytes(needed)}"
         )
+
+
+def _check_region(pass_: Pass, level: Level) -> None:
+    """Raise a ValueError for a part of a level that is none, or not one of whole stored objects."""
+    covered, held = pass_.region or (), pass_.region if pass_.given is None else pass_.given
+    spans = [span for region in (covered, held or ()) for span in region]
+    _check_counts([edge for span in spans for edge in span], 0, LONGEST_AXIS, "an edge of a region")
+    alone = pass_.stop == pass_.first + 1 and pass_.writes_copy is None
+    fits = len(covered) == len(held or ()) == len(level.shape) and all(len(span) == 2 for span in spans)
+    if not (alone and fits and covered == widened(held or (), level.layout.objects, level.shape)):
+        raise ValueError(f"this plan writes {pass_.region} of level {level.path}, which are not whole stored objects")
+    if is_empty(held or ()) or any(b > n for (_, b), n in zip(covered, level.shape, strict=True)):
+        raise ValueError(f"this plan writes {pass_.region} of level {level.path}, whose shape is {level.shape}")
 
 
 def _least_memory(pass_: Pass, pyramid: Pyramid) -> int:

@@ -8,7 +8,7 @@ from typing import Protocol
 from daskome.model.chunks import Chunks, longest_chunk
 from daskome.model.limits import Limits, default_limits
 from daskome.model.pyramid import Level, Pyramid
-from daskome.model.regions import Shape
+from daskome.model.regions import Region, Shape
 
 CHUNKS_AT_ONCE = 10
 """How many chunks zarr encodes beside each other, if it is not set otherwise (its ``async.concurrency``)."""
@@ -175,6 +175,10 @@ class Pass:
         Whether the image is computed by functions, whose own memory is not known before they have run.
     abreast : int
         How many units run at a time in a process whose memory does not hold one for each thread; 0: one for each.
+    region : tuple of (int, int), optional
+        The only part of level `first` that it writes, in whole stored objects; None: all of it.
+    given : tuple of (int, int), optional
+        The part of that which the image holds. Around it, what is stored stays.
     """
 
     group: str
@@ -194,6 +198,8 @@ class Pass:
     offers_verbatim: bool = False
     computed: bool = False
     abreast: int = 0
+    region: Region | None = None
+    given: Region | None = None
 
     def at_a_time(self, threads: int) -> int:
         """Return how many units run at a time in a process with this number of threads."""

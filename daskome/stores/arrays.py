@@ -1,5 +1,6 @@
 """The zarr arrays of a pyramid: created in memory, opened to be written, read back as they are stored."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from zarr.storage import MemoryStore, StorePath
 
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
+from daskome.stores.documents import read_json, write_text
 from daskome.stores.objects import sync_codecs
 
 LOSSLESS_CODECS = frozenset(
@@ -49,6 +51,36 @@ def _at(store_path: StorePath, array: zarr.Array[Any]) -> zarr.Array[Any]:
 def open_levels(store_path: StorePath, levels: Iterable[Level]) -> list[zarr.Array[Any]]:
     """Return the arrays of levels in their group, as they are stored there."""
     return [_open_array(store_path / level.path, level) for level in levels]
+
+
+def resized(array: zarr.Array[Any], shape: Shape) -> zarr.Array[Any]:
+    """Return an array as one of another shape, which its store does not know yet."""
+    if array.shape == shape:
+        return array
+    metadata: Any = array.metadata
+    longer = zarr.Array(zarr.AsyncArray(metadata.update_shape(shape), array.store_path, array.async_array.config))
+    return sync_codecs.open_sync(longer)
+
+
+def find_shape(store_path: StorePath) -> Shape | None:
+    """Return the shape of an array, as its document says it; None where there is none."""
+    found = _document(store_path)
+    return None if found is None else tuple(found[1]["shape"])
+
+
+def set_shape(store_path: StorePath, shape: Shape) -> None:
+    """Give an array another shape, in one write; the rest of its document stays as it is."""
+    found = _document(store_path)
+    if found is not None:
+        name, document = found
+        changed = {**document, "shape": list(shape)}
+        write_text(store_path / name, json.dumps(changed, indent=zarr.config.get("json_indent")))
+
+
+def _document(store_path: StorePath) -> tuple[str, Any] | None:
+    """Return the document of an array by its name."""
+    each = ((name, read_json(store_path / name)) for name in ("zarr.json", ".zarray"))
+    return next(((name, one) for name, one in each if one is not None), None)
 
 
 def as_stored(array: zarr.Array[Any], block: Any) -> Any:

@@ -1,7 +1,7 @@
 """Groups and arrays that exist: opened, listed, their attributes read and written."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from zarr.storage import MemoryStore, StorePath
 from daskome._caller import warn
 from daskome.model.json_values import MALFORMED, shown_value
 from daskome.model.paths import depth_of, join_paths, parents_of
+from daskome.model.regions import Region, Shape
 from daskome.model.storage.layout import ArrayFormat
 from daskome.ome.detect import OME_KEYS, as_of_all, ome_keys, ome_of
 from daskome.ome.image_label import LABELS
@@ -30,6 +31,8 @@ CONSOLIDATED = "consolidated"
 """The entry of the mark of an unfinished image that says that its group held consolidated metadata."""
 BOTH_FORMATS = "both_formats"
 """The entry that says that its group may have documents of both zarr formats, while one takes the other's place."""
+CHANGE = "change"
+"""The entry that says which part of an image is being changed, what shapes its levels had, and what made it one."""
 IMAGE_KEYS = ("multiscales", "omero", "image-label")
 """The attributes that make a group an image."""
 ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
@@ -204,6 +207,48 @@ def attributes_of_others(attributes: Mapping[str, Any] | None) -> dict[str, Any]
         others = {key: value for key, value in as_of_all(ome).items() if key not in ("version", *image)}
         kept |= {"ome": others} if others else {}
     return kept
+
+
+def noted_change(region: Region, shapes: Sequence[Shape], attributes: JSON) -> JSON:
+    """Return what the mark of an image that is being changed says: all that is needed to make it an image again.
+
+    >>> noted_change(((0, 2),), [(4,)], {"ome": {"version": "0.5", "multiscales": []}, "mine": 1})["image"]
+    {'ome': {'version': '0.5', 'multiscales': []}}
+    """
+    noted = change_in(attributes)
+    image = _without(attributes, attributes_of_others(attributes)) if noted is None else noted["image"]
+    return {"region": [list(span) for span in region], "shapes": [list(shape) for shape in shapes], "image": image}
+
+
+def change_in(attributes: Mapping[str, Any]) -> JSON | None:
+    """Return what the mark of an image says that is being changed; None for others."""
+    mark = attributes.get(UNFINISHED_KEY)
+    noted = mark.get(CHANGE) if isinstance(mark, Mapping) else None
+    return dict(noted) if isinstance(noted, Mapping) and isinstance(noted.get("image"), Mapping) else None
+
+
+def as_image(attributes: Mapping[str, Any]) -> JSON:
+    """Return the attributes of an image that is being changed as they were, with what others have added since.
+
+    >>> image = {"ome": {"multiscales": []}, "mine": 1}
+    >>> as_image({"mine": 2, "daskome": {"change": noted_change(((0, 2),), [(4,)], image)}})
+    {'mine': 2, 'ome': {'multiscales': []}}
+    """
+    noted = change_in(attributes)
+    if noted is None:
+        return dict(attributes)
+    found = {key: value for key, value in attributes.items() if key != UNFINISHED_KEY}
+    image = noted["image"]
+    both = {"ome": {**found["ome"], **image["ome"]}} if {"ome"} <= found.keys() & image.keys() else {}
+    return {**found, **image, **both}
+
+
+def _without(attributes: Mapping[str, Any], others: Mapping[str, Any]) -> JSON:
+    """Return attributes without some others, also under ``ome``."""
+    rest = {key: value for key, value in attributes.items() if key not in (*others, UNFINISHED_KEY)}
+    if "ome" in others and isinstance(attributes["ome"], Mapping):
+        rest["ome"] = {key: value for key, value in attributes["ome"].items() if key not in others["ome"]}
+    return rest
 
 
 def others_of(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -234,7 +234,7 @@ def find_run(home: StorePath, method: Method | None = None) -> SavedRun | None:
 
 def _check_marked(home: StorePath, plan: Plan) -> None:
     """Raise a ValueError if the image that keeps a journal was begun by another plan."""
-    if any(group.path == plan.home and not group.kept for group, _ in plan.images):
+    if any(group.path == plan.home and group.is_marked for group, _ in plan.images):
         mark = (read_attributes(home) or {}).get(UNFINISHED_KEY)
         if isinstance(mark, dict) and mark.get("fingerprint") != plan.fingerprint:
             raise ValueError("its plan is not the one by which the image was begun")

@@ -152,8 +152,8 @@ def _published(found: JSON, version: Version, metadata: Metadata, attributes: Ma
 
 def delete_partial_files(target: StorePath, plan: Plan) -> None:
     """Delete unfinished files that killed processes left. Stores other than folders write whole objects."""
-    for group, pyramid in plan.images:
-        for level in pyramid.levels[group.kept :]:
+    for group, _ in plan.images:
+        for level in group.touched:
             folder = folder_of(target / group.path / level.path)
             for path in folder.rglob(f"*{PARTIAL}") if folder else ():
                 path.unlink(missing_ok=True)

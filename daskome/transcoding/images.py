@@ -24,7 +24,8 @@ from daskome.ome.metadata import TRANSFORMS, Metadata, Multiscale, PlacedDataset
 from daskome.ome.missing_axes import put_in
 from daskome.ome.versions import Version
 from daskome.planning.build import plan_copies, plan_downsampled
-from daskome.planning.plan import Group, Plan
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan
 from daskome.planning.serialize import to_json
 from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source

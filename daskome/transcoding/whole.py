@@ -11,7 +11,8 @@ from daskome.ome.detect import ome_keys, version_in
 from daskome.ome.image_label import LABELS
 from daskome.ome.versions import DEFAULT_VERSION, VERSIONS, Version, likely_version, stated_version
 from daskome.planning.build import together
-from daskome.planning.plan import Group, Plan
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan
 from daskome.planning.work import PlanOptions
 from daskome.stores.groups import find_group, read_attributes
 from daskome.stores.location import address_of

@@ -11,5 +11,5 @@
 
 *Options* are frozen dataclasses whose fields are parameters of the public calls; `chosen` picks them by name. A
 *planner* makes a plan, and the list of sources that it reads, from the arguments of a call. Labels and plates are
-plans of several images, put under paths and written as one.
+plans of several images, put under paths and written as one. What changes in an image that is there is `in_place`.
 """

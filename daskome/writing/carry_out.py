@@ -33,17 +33,19 @@ def write(planner: Planner, arguments: Arguments, whole: bool = True) -> Plan | 
     return carry_out(plan, sources, store_path, arguments)
 
 
-def carry_out(plan: Plan, sources: Sequence[Source], store_path: StorePath, arguments: Arguments) -> Plan | Delayed:
-    """Carry a plan out as the arguments of the call say (`WriteOptions`)."""
+def carry_out(
+    plan: Plan, sources: Sequence[Source], store_path: StorePath, arguments: Arguments, finished: bool = False
+) -> Plan | Delayed:
+    """Carry a plan out as the arguments of the call say (`WriteOptions`), unless all of it was done before."""
     for source in sources:
         check_has_pixels(source)
     options = chosen(WriteOptions, arguments)
     if options.temporary is not None:
         check_temporary(store_path, options.temporary)
-    task = Write(plan, sources, store_path, options.overwrite, options.retries, options.take_over)
-    if options.resume:
-        if options.overwrite:
-            raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
+    task = Write(plan, sources, store_path, options.overwrite, options.retries, options.take_over, finished=finished)
+    if options.resume and options.overwrite:
+        raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
+    if options.resume and not finished:
         task = resumed(task)
     task = task.checked()
     if options.temporary is not None:

@@ -29,7 +29,8 @@ from daskome.ome.metadata import Metadata, Multiscale
 from daskome.ome.read import read_multiscale
 from daskome.ome.versions import Version
 from daskome.planning.build import together
-from daskome.planning.plan import Group, Plan
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan
 from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.dask_graphs import compute_shared

@@ -70,7 +70,11 @@ def _whole_image(store_path: StorePath) -> tuple[StoredImage, Version]:
     ValueError
         If there is none, or a part of it cannot be read.
     """
-    image = read_stored_image(store_path)
+    return whole_image(store_path, read_stored_image(store_path))
+
+
+def whole_image(store_path: StorePath, image: StoredImage | Problem) -> tuple[StoredImage, Version]:
+    """Return an image and its version; raise a ValueError if some of it cannot be read."""
     if isinstance(image, Problem):
         raise ValueError(f"{store_path}: {image}")
     if image.version is None or image.problems or len(image.complete) != len(image.levels):

@@ -18,7 +18,8 @@ from daskome.ome.plate import Field, Plate, Well, joined, list_given, natural, p
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.planning.build import together
-from daskome.planning.plan import Group, Plan
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan
 from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
 from daskome.sources.stored_whole import encoding_in

@@ -349,7 +349,7 @@ def killed(write: Any, target: Path, log: Path, seconds: float, units: int = 10*
     process.start()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.is_alive() and len(done(target)) < units:
-        early = is_image(target) and (target / journals.JOURNAL / journals.CURRENT).exists()
+        early = (target / journals.JOURNAL / journals.CURRENT).exists() and is_image(target)
         assert not early or whole_journal(target), "a reader saw an image before its last unit was written"
         time.sleep(0.002)
     process.kill()

@@ -28,7 +28,8 @@ from daskome.ome.plate import parse_plate, parse_well
 from daskome.ome.versions import VERSIONS
 from daskome.planning.build import plan_downsampled, plan_levels, together
 from daskome.planning.choose import PassCandidates, _read_chunks, _time
-from daskome.planning.plan import FORMAT, Group, Plan, Unit
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import FORMAT, Plan, Unit
 from daskome.planning.work import PROCESS_MEM, Pass, PlanOptions, SourceChunks, Workers
 from tests.strategies import (
     Case,

@@ -57,6 +57,19 @@ def test_the_bytes_are_those_on_disk(tmp_path: Path, s3: S3, options: dict[str, 
     assert [p for p in daskome.validate(url, fs_options=s3.options) if not p.warning] == []
 
 
+@pytest.mark.extended
+def test_what_changes_in_place_there(tmp_path: Path, s3: S3, tiny_blocks: None) -> None:
+    """Its bytes are those on disk; objects of nothing but fill value are deleted."""
+    url, part = f"s3://{s3.bucket()}/a.ome.zarr", {"z": (1, 9), "x": 3}
+    for group, options in {str(tmp_path / "a"): {}, url: {"fs_options": s3.options}}.items():
+        daskome.write_image(image(), group, **OPTIONS, **options)
+        daskome.update(group, part, 0, **options)
+        daskome.append(group, VALUES[:5], "z", **options)
+        daskome.update(group, {"y": (0, 16)}, 0, **options)
+    assert s3.contents(url) == contents(tmp_path / "a")
+    assert daskome.verify(url, pixels=True, fs_options=s3.options) == []
+
+
 def test_what_is_there_stays_where_it_is_made_unless_there(s3: S3) -> None:
     """Whatever words a server refuses with: Ceph's do not say which condition has failed."""
     document = locate(f"s3://{s3.bucket()}/a", s3.options) / "zarr.json"

@@ -12,7 +12,7 @@ from daskome.execution.batch.saved import name_failures, reads_images, saved_run
 from daskome.execution.batch.schedulers import share
 from daskome.execution.batch.status import Status, status_of
 from daskome.execution.executors import available_workers, check_sources
-from daskome.execution.fingerprints import check_still_written
+from daskome.execution.finished.fingerprints import check_still_written
 from daskome.execution.finished.lost import check_stored, redoing_lost
 from daskome.execution.owning import owning
 from daskome.execution.progress import drawn
@@ -20,7 +20,7 @@ from daskome.execution.publish import publish_plan
 from daskome.execution.resume import check_stamps, fitting
 from daskome.execution.runner import Part, Run, write_units
 from daskome.model.problem import WriteError, or_unfinished
-from daskome.model.pyramid import Pyramid
+from daskome.model.regions import shape_of
 from daskome.model.source import Source
 from daskome.model.text import pluralize
 from daskome.model.types import FileSystemOptions, FunctionLike, GroupLike, ImageLike, Nbytes, PathLike, ShowProgress
@@ -241,7 +241,7 @@ def _sources(saved: SavedRun, image: Any, in_options: Mapping[str, Any] | None) 
     check_stamps(saved, sources)
     for work in (work for stage in saved.plan.stages for work in stage.passes):
         if work.image is not None:
-            _check_planned(sources[work.image], saved.plan.pyramid(work), work.first)
+            _check_planned(sources[work.image], saved.plan, work)
         if work.image is not None and work.image in taken:
             _check_taken(sources[work.image], saved.plan, work)
     return sources
@@ -253,8 +253,8 @@ def _check_taken(source: Source, plan: Plan, work: Pass) -> None:
     encoding_in(source).check(level.layout, level.shape, version.arrays)
 
 
-def _check_planned(source: Source, pyramid: Pyramid, level: int) -> None:
-    planned = pyramid.levels[level].shape, pyramid.dtype
+def _check_planned(source: Source, plan: Plan, work: Pass) -> None:
+    planned = shape_of(work.given or plan.covered(work)), plan.pyramid(work).dtype
     if (source.shape, source.dtype) != planned:
         raise ValueError(
             f"the image is {source.shape} {source.dtype}, but {planned[0]} {planned[1]} was planned; give the image"

@@ -18,9 +18,10 @@ import zarr
 from numpy.typing import NDArray
 
 from daskome.execution.owning import owning
-from daskome.execution.runner import Run
+from daskome.execution.runner import Run, level_array
 from daskome.model.paths import join_paths
 from daskome.model.problem import MissingObjectError, WriteError
+from daskome.model.regions import Region, Shape, whole
 from daskome.model.text import pluralize
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.work import Pass
@@ -75,6 +76,26 @@ class Written:
     pass_: Pass
     number: int
 
+    def slabs(self) -> Iterator[Shape]:
+        """Yield the slabs by which the array is listed, where units write."""
+        for slab in inventory.slabs(self.array):
+            span = zip(slab, self._span, strict=False)
+            if all(start <= p < stop for p, (start, stop) in span):
+                yield slab
+
+    def covered(self, positions: Positions) -> Positions:
+        """Return those of some positions where units write."""
+        if self.pass_.region is None:
+            return positions
+        starts, stops = np.array(self._span).T
+        inside: Positions = positions[((positions >= starts) & (positions < stops)).all(axis=1)]
+        return inside
+
+    @property
+    def _span(self) -> Region:
+        """The positions where units write: all, unless the pass writes a part of its level."""
+        return inventory.objects_in(self.array, self.pass_.region or whole(self.array.shape))
+
     def lost(self, plan: Plan, recorded: "_Recorded", positions: Positions, finished: Finished) -> Iterator[Lost]:
         """Yield the units that have stored objects at positions where there are none."""
         indices = self._units_at(plan, positions)
@@ -93,8 +114,8 @@ class Written:
         """Return the indices of the units that write the objects at some positions."""
         pyramid, work = plan.pyramid(self.pass_), self.pass_
         factors = np.prod([pyramid.factors(k) for k in range(work.first + 1, work.first + self.number + 1)], axis=0)
-        grid = plan.grid(work)
-        voxels = positions * (self.array.shards or self.array.chunks) * factors.astype(np.int64)
+        grid, start = plan.grid(work), [start for start, _ in plan.covered(work)]
+        voxels = positions * (self.array.shards or self.array.chunks) * factors.astype(np.int64) - start
         where = np.minimum(voxels // work.unit, np.array(grid) - 1)
         indices: NDArray[np.int64] = self.first + np.ravel_multi_index(tuple(where.T), grid)
         return indices
@@ -180,13 +201,13 @@ def _lost_for_good(run: Run, finished: Finished, thorough: bool = False) -> list
 def _lost(run: Run, finished: Finished) -> list[Lost]:
     """Return the units that have lost objects, each once, as lists and records say now."""
     recorded, lost = _Recorded(run.journal), dict[tuple[str, bool], Lost]()
-    pairs = ((one, slab) for one in _written(run, finished) for slab in inventory.slabs(one.array))
+    pairs = ((one, slab) for one in _written(run, finished) for slab in one.slabs())
     while some := list(islice(pairs, SLABS_AT_ONCE)):
         found = inventory.listed_objects([(one.array, slab) for one, slab in some])
         for (one, slab), there in zip(some, found, strict=True):
             absent = np.argwhere(~there)
-            positions = np.hstack([np.tile(np.array(slab, np.int64), (len(absent), 1)), absent])
-            for each in one.lost(run.plan, recorded, positions, finished) if len(absent) else ():
+            positions = one.covered(np.hstack([np.tile(np.array(slab, np.int64), (len(absent), 1)), absent]))
+            for each in one.lost(run.plan, recorded, positions, finished) if len(positions) else ():
                 lost[each.unit.key, each.is_read] = each
     return list(lost.values())
 
@@ -198,7 +219,7 @@ def _written(run: Run, finished: Finished) -> Iterator[Written]:
         first = 0
         for pass_ in passes if finished is None or finished[stage] else ():
             for number, (group, k) in enumerate(_levels_of(pass_)):
-                array = planned.at(run.target / group, run.plan.pyramid_at(group), k)
+                array = level_array(run, planned, group, k)
                 if not (finished is None and group in copies) and inventory.can_list(array):
                     yield Written(array, stage, first, pass_, number)
             first += prod(run.plan.grid(pass_))

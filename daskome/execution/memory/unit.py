@@ -20,7 +20,8 @@ from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape, ceil_div
 from daskome.model.source import Source
 from daskome.ome.metadata import Metadata
-from daskome.planning.plan import Group, Plan, Stage, Unit
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan, Stage, Unit
 from daskome.planning.work import Pass, Workers
 from daskome.sources.annotations import without_annotations
 from daskome.sources.dask_graphs import KEPT_RESULT_NBYTES

@@ -16,7 +16,8 @@ from daskome.model.paths import join_paths, paths_inside
 from daskome.ome.detect import ome_of
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import find_version
-from daskome.planning.plan import Group, Plan
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan
 from daskome.stores import journal as journals
 from daskome.stores.documents import list_names, read_json
 from daskome.stores.groups import (
@@ -77,24 +78,29 @@ def arrays_to_replace(target: StorePath, plan: Plan, overwrite: bool) -> list[st
 def _check_folders(target: StorePath, plan: Plan, groups: Sequence[str], old: Sequence[str]) -> None:
     """Raise for folders of which a plan would change something behind a link, or may change nothing."""
     journal = join_paths(plan.home, JOURNAL)
-    link = next(links_to(target, [*groups, *old, *_new_levels(plan), journal]), None)
+    link = next(links_to(target, [*groups, *old, *_touched_levels(plan), journal]), None)
     if link is not None:
         raise FileExistsError(f"{link}; nothing is written or deleted behind links: give the path where it leads")
-    locked = next(locked_folders(target, groups, old), None)
+    locked = next(locked_folders(target, [*groups, *_changed_levels(plan)], old), None)
     if locked is not None:
         raise PermissionError(f"{target} cannot be written: no permission to change what is in {locked}")
 
 
-def _new_levels(plan: Plan) -> Iterator[str]:
-    for group, pyramid in plan.images:
-        yield from (join_paths(group.path, level.path) for level in pyramid.levels[group.kept :])
+def _touched_levels(plan: Plan) -> Iterator[str]:
+    for group, _ in plan.images:
+        yield from (join_paths(group.path, level.path) for level in group.touched)
+
+
+def _changed_levels(plan: Plan) -> list[str]:
+    """Return the paths of the arrays that are there, and change."""
+    return [join_paths(group.path, level.path) for group in plan.groups if group.change for level in group.touched]
 
 
 def _look(
     target: StorePath, plan: Plan, overwrite: bool, announced: Mapping[str, JSON], group: Group
 ) -> tuple[list[str], bool]:
     """Return the paths of the arrays of a group that go, and whether the group is there."""
-    begun = _begun(group, announced) if overwrite else []
+    begun = _begun(group, announced) if overwrite and group.change is None else []
     paths = _replaceable(target / group.path, plan, group, overwrite, begun)
     return [join_paths(group.path, path) for path in paths], find_group(target / group.path) is not None
 
@@ -117,7 +123,8 @@ def _replaceable(target: StorePath, plan: Plan, group: Group, overwrite: bool, b
             return []  # One request to a cloud, instead of some for every level.
     else:
         check_ome(target, attributes)
-    if attributes is not None and not target.store.supports_deletes and group.metadata != Metadata():
+    rewritten = group.metadata != Metadata() or group.change is not None
+    if attributes is not None and not target.store.supports_deletes and rewritten:
         raise FileExistsError(f"{target} exists in a store that cannot replace what it holds; write to a new store")
     old: list[str] = []
     if group.pyramid is not None:
@@ -153,9 +160,9 @@ def _touched(target: StorePath, plan: Plan) -> Iterator[tuple[str, ...]]:
     """
     is_new = find_group(target) is None
     yield address_of(target / plan.home / JOURNAL)
-    for group, pyramid in plan.images:
+    for group, _ in plan.images:
         group_path = target / group.path
-        paths = [level.path for level in pyramid.levels[group.kept :]]
+        paths = [level.path for level in group.touched]
         if not group.kept:
             paths += [] if is_new else levels_there(group_path, read_attributes(group_path) or {})
         yield from (address_of(group_path / path) for path in paths)

@@ -17,12 +17,14 @@ from daskome.model.source import Origin
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import find_version
 from daskome.ome.write import to_attributes as ome_attributes
-from daskome.planning.plan import Group, Plan
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan
 from daskome.stores import journal as journals
 from daskome.stores.arrays import Documents, create_array
 from daskome.stores.documents import write_text
 from daskome.stores.groups import (
     BOTH_FORMATS,
+    CHANGE,
     CONSOLIDATED,
     JSON,
     UNFINISHED_KEY,
@@ -32,6 +34,7 @@ from daskome.stores.groups import (
     find_group,
     is_consolidated,
     make_group,
+    noted_change,
     read_attributes,
     set_attributes,
 )
@@ -113,12 +116,13 @@ def create_arrays(
     lasting, fingerprint = [group for group in plan.groups if not group.temporary], plan.fingerprint
     replaced = _by_group(old, {group.path for group in lasting})
     marks = {group.path: _mark(group, replaced.get(group.path, ()), fingerprint) for group in lasting}
-    for path in journals.copies_taken(target / plan.home) if old else ():  # By a run that was killed as it ended.
+    again = old or any(group.change for group in lasting)
+    for path in journals.copies_taken(target / plan.home) if again else ():  # By a run that was killed as it ended.
         marks.get(path, {})[CONSOLIDATED] = True
     made = for_each(target, lambda group: _beginning(target, plan, group, marks[group.path]), lasting)
     if old:
         _try_to_delete(target / old[0])
-    kept = {begun.group.path: begun.mark for begun in made if begun.group.kept}
+    kept = {begun.group.path: begun.mark for begun in made if begun.group.kept and begun.group.change is None}
     if kept:
         journals.announce(target / plan.home, kept)
     journals.delete_journal(target / plan.home, but_announced=bool(kept))
@@ -181,6 +185,8 @@ def _beginning(target: StorePath, plan: Plan, group: Group, mark: JSON) -> _Begi
         is_other = there.metadata.zarr_format != find_version(plan.version).arrays.zarr_format
         said = {CONSOLIDATED: is_consolidated(target / group.path), BOTH_FORMATS: is_other}
         mark = {**mark, **{key: True for key, value in said.items() if value or before.get(key)}}
+        if group.change is not None:
+            mark = {**mark, CHANGE: noted_change(group.change.region, group.change.shapes, attributes)}
     return _Beginning(group, attributes, mark)
 
 
@@ -208,15 +214,10 @@ def _replace_with_empty(target: StorePath, plan: Plan, made: Sequence[_Beginning
     """Delete what is replaced, whose groups are marked: first what a reader could take for the image."""
     if not target.store.supports_deletes:
         return
-    images = [begun for begun in made if begun.attributes is not None and _is_anew(begun.group)]
+    images = [begun for begun in made if begun.attributes is not None and begun.group.is_marked]
     for_each(target, partial(_take_copies, target), images)
     for_each(target, lambda path: sync((target / path).delete_dir()), old)
     for_each(target, partial(_change_format, target, plan), images)
-
-
-def _is_anew(group: Group) -> bool:
-    """Whether a plan makes a group an image, and not one that is there gets more levels."""
-    return group.pyramid is not None and not group.kept
 
 
 def _by_group(paths: Iterable[str], groups: Container[str]) -> dict[str, list[str]]:
@@ -237,7 +238,7 @@ def _begin(target: StorePath, plan: Plan, begun: _Beginning) -> None:
     """Take from a group what makes it an image, if it is to hold another."""
     group, arrays, path = begun.group, find_version(plan.version).arrays, target / begun.group.path
     if begun.attributes is not None:
-        if _is_anew(group):
+        if group.is_marked:
             set_attributes(path, arrays, _marked(begun))
     elif group.pyramid is None and group.path != plan.keeper:
         _make_group(path, plan, group, {} if group.metadata.plate is None else {UNFINISHED_KEY: begun.mark})
@@ -263,7 +264,7 @@ def _make_group(target: StorePath, plan: Plan, group: Group, attributes: JSON) -
 
 def _mark(group: Group, replaced: Iterable[str], fingerprint: str) -> JSON:
     """Return the attribute that marks a group as unfinished, and lists its arrays: the plan's and those that go."""
-    levels = [] if group.pyramid is None else [level.path for level in group.pyramid.levels[group.kept :]]
+    levels = [level.path for level in group.touched]
     return {"unfinished": True, "fingerprint": fingerprint, "levels": sorted({*levels, *replaced})}
 
 
@@ -280,6 +281,13 @@ def _change_format(target: StorePath, plan: Plan, begun: _Beginning) -> None:
         make_group(path, arrays, _marked(begun))
         for name in V2_DOCUMENTS if arrays.zarr_format == 3 else ("zarr.json",):
             sync((path / name).delete())
+
+
+def mark_as_changing(target: StorePath, plan: Plan, group: Group) -> None:
+    """Mark a group as unfinished that is an image until now, as its levels are about to get longer."""
+    begun = _beginning(target, plan, group, _mark(group, (), plan.fingerprint))
+    set_attributes(target / group.path, find_version(plan.version).arrays, _marked(begun))
+    _take_copies(target, begun)
 
 
 def _put(path: StorePath, document: Buffer) -> None:

@@ -1,18 +1,32 @@
 """The fingerprints of the images of a run, from the records of the units that wrote the blocks in them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import replace
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
+from zarr.storage import StorePath
 
 from daskome.execution.runner import Run
+from daskome.model import regions
 from daskome.model.paths import join_paths
 from daskome.model.problem import WriteError
-from daskome.model.pyramid import Level
+from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Region, format_region, slices, spread
-from daskome.ome.fingerprint import MOST_BLOCKS, Fingerprint, block_region, checksum, sampled
+from daskome.ome.detect import ome_of
+from daskome.ome.fingerprint import (
+    FINGERPRINT,
+    MOST_BLOCKS,
+    Fingerprint,
+    block_region,
+    checksum,
+    parse_fingerprint,
+    sampled,
+)
+from daskome.planning.groups.group import Change
 from daskome.planning.plan import Plan
 from daskome.planning.work import Pass
 from daskome.stores import journal as journals
@@ -47,6 +61,31 @@ def recorded_fingerprints(run: Run) -> dict[str, Fingerprint]:
     return fingerprints
 
 
+def with_checksums(image: Mapping[str, Any], place: StorePath, pyramid: Pyramid, change: Change) -> dict[str, Any]:
+    """Return the attributes of an image that has changed with the checksums of its blocks as they are now.
+
+    One without checksums that are its own gets none.
+    """
+    level, whole = pyramid.levels[0], deepcopy(dict(image))
+    how = ome_of(whole)["multiscales"][0].get("metadata")
+    old = parse_fingerprint(how, change.shapes[0]) or parse_fingerprint(how, level.shape)
+    if old is None:
+        return whole
+    (array,) = open_levels(place, [level])
+    kept = old.by_region if old.shape == change.shapes[0] else {}
+    new = Fingerprint(level.shape, old.block, ())
+    crc32 = [
+        kept[region] if region in kept and not regions.overlap(region, change.region) else _checksum(array, region)
+        for region in new.regions
+    ]
+    how[FINGERPRINT] = replace(new, crc32=tuple(crc32)).to_dict()
+    return whole
+
+
+def _checksum(array: zarr.Array[Any], region: Region) -> str:
+    return checksum(np.asarray(sync_codecs.read(array, slices(region))))
+
+
 def check_still_written(run: Run) -> None:
     """Raise a WriteError if blocks of finished units are no longer what these wrote; a few of all images are read."""
     plan, recorded = run.plan, recorded_fingerprints(run)
@@ -66,7 +105,7 @@ def check_still_written(run: Run) -> None:
 def _holds(array: zarr.Array[Any], region: Region, recorded: str) -> bool:
     """Whether a region of an array has a checksum; one that cannot be decoded has none."""
     try:
-        return checksum(np.asarray(sync_codecs.read(array, slices(region)))) == recorded
+        return _checksum(array, region) == recorded
     except ValueError:
         return False
 
