@@ -34,7 +34,8 @@ from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import Version
 from daskome.planning.build import together
-from daskome.planning.plan import Group, Plan
+from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan
 from daskome.planning.work import PlanOptions
 from daskome.readers import read_series
 from daskome.sources.adapt import as_source

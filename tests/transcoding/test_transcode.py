@@ -90,7 +90,8 @@ def make_collection(target: Path, fmt: str = "0.4", series: tuple[str, ...] | No
         listed = {"series": list(series)}
         attributes = {"ome": {"version": fmt, **listed}} if zarr_format == 3 else listed
         zarr.create_group(target / "OME", zarr_format=zarr_format, attributes=attributes)
-    (target / "OME/METADATA.ome.xml").write_text('<?xml version="1.0"?><OME><!-- µ --></OME>', encoding="utf-8")
+    xml = '<?xml version="1.0"?><OME><!-- µ --><Image ID="Image:0"/><Image ID="Image:1"/></OME>'
+    (target / "OME/METADATA.ome.xml").write_text(xml, encoding="utf-8")
     return target
 
 
