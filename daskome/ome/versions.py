@@ -98,6 +98,8 @@ class Version:
         Whether a plate lists wells with row and column, and their paths are row/column.
     named_acquisitions : bool
         Whether images must state their acquisition where a plate has several.
+    collections : bool
+        Whether a group may hold a collection of images (``bioformats2raw.layout``).
     """
 
     name: str
@@ -123,6 +125,7 @@ class Version:
     whole_channels: bool
     indexed: bool
     named_acquisitions: bool
+    collections: bool
 
     def check_axes(self, axes: Sequence[Axis]) -> None:
         """Raise a ValueError for axes that an image of this version must not have."""
@@ -267,6 +270,7 @@ _05 = Version(
     stated=("image-label", "plate", "well"), every_axis=(), fixed_axes=False, free_axes=False, axes=AXIS_OBJECTS,
     oriented=False, named_systems=False, array_axes=False, named_arrays=True, one_dtype=False, integer_labels=True,
     transforms=scale_then_translation, beside=_nothing, whole_channels=False, indexed=True, named_acquisitions=True,
+    collections=True,
 )  # fmt: skip
 _04 = replace(
     _05, name="0.4", arrays=ZARR_V2, root=None, stated=STATING, named_arrays=False, integer_labels=False,
@@ -274,7 +278,7 @@ _04 = replace(
 )  # fmt: skip
 _03 = replace(
     _04, name="0.3", preferred=False, fixed_axes=True, axes=AXIS_NAMES, named_arrays=True, transforms=None,
-    beside=_array_dimensions, indexed=False, named_acquisitions=False,
+    beside=_array_dimensions, indexed=False, named_acquisitions=False, collections=False,
 )  # fmt: skip
 _02 = replace(_03, name="0.2", every_axis=TCZYX, axes=NO_AXES, named_arrays=False, beside=_nothing)
 _01 = replace(_02, name="0.1", arrays=ZARR_V2_FLAT)

@@ -152,6 +152,10 @@ def _planned_series(
     arguments: Arguments, store_path: StorePath | None, version: Version, options: PlanOptions
 ) -> Planned:
     """Return the plan of a collection, and the images that it reads."""
+    if not version.collections:
+        raise ValueError(
+            f"OME-Zarr {version.name} has no collections of images; use 0.4 or newer, or write each image to a target"
+        )
     sources = _sources(arguments["series"], arguments["in_options"])
     if store_path is not None and not arguments.get("resume"):
         _check_new(store_path)

@@ -191,6 +191,12 @@ def test_dtypes_that_ome_xml_lacks_are_said() -> None:
     assert XML not in store._store_dict
 
 
+def test_versions_without_collections_refuse_them(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"OME-Zarr 0.3 has no collections of images; use 0.4 or newer"):
+        daskome.write_series([np.zeros((8, 8), "uint8")], tmp_path / "a.zarr", axes="yx", fmt="0.3")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_there_is_not_harmed(tmp_path: Path) -> None:
     source, target = ome_tiff(tmp_path / "a.ome.tif"), tmp_path / "a.ome.zarr"
     daskome.write_image(SERIES[1], target, [2])
