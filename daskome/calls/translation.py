@@ -230,6 +230,11 @@ def _transformations(calls: Calls, arguments: CallArguments) -> None:
     levels, version = arguments.pop("coordinate_transformations"), arguments.get("fmt")
     if not levels:
         return
+    if "wells" in arguments:
+        raise ValueError(
+            "coordinate_transformations of a plate are dicts with an input and an output, which are coordinate systems"
+            " of its images; where voxels lie is said by scale and translation"
+        )
     try:
         _fit(levels, arguments)
     except (ValueError, TypeError) as error:

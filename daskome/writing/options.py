@@ -4,7 +4,6 @@ A new option of a public call is a parameter there, and a field of one of these:
 of an image), `LabelOptions`, `PlateOptions`, `WriteOptions` (how a plan is carried out). Nothing in between lists it.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral
@@ -42,8 +41,6 @@ class WriteOptions:
         if not (isinstance(self.compute, bool | np.bool_) or self.compute == "init"):
             raise ValueError(f"compute={self.compute!r} must be True, False or 'init'")
         check_whole("retries", self.retries, 0)
-        if not isinstance(self.temporary, str | os.PathLike | None):
-            raise ValueError(f"temporary={self.temporary!r} must be the path of a folder")
 
 
 def check_bool(name: str, value: Any) -> None:

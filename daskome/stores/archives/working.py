@@ -24,10 +24,12 @@ def check_temporary(target: StorePath, temporary: PathLike) -> None:
     Raises
     ------
     ValueError
-        If the target is no single file of this machine: nothing would be written there.
+        If it is no path, or the target is no single file of this machine: nothing would be written there.
     NotADirectoryError, PermissionError
         If it is no folder in which something can be written.
     """
+    if not isinstance(temporary, str | os.PathLike):
+        raise ValueError(f"temporary={temporary!r} must be the path of a folder")
     is_there = isinstance(unwrap_store(target.store), ArchiveStore)
     if not is_there and (single_file_of(target) is None or folder_of(target) is None):
         raise ValueError(
