@@ -504,7 +504,7 @@ def two_dtypes(folder: Path) -> None:
 def unknown_version(folder: Path) -> None:
     write_cells(folder, "0.5")
     group = zarr.open_group(folder, mode="r+")
-    group.attrs["ome"] = {**group.attrs["ome"], "version": "0.9.dev1"}  # type: ignore[dict-item]
+    group.attrs["ome"] = {**group.attrs["ome"], "version": "0.8"}  # type: ignore[dict-item]
 
 
 def wrong_channels(folder: Path) -> None:
@@ -524,7 +524,7 @@ REFUSALS: list[tuple[Any, str, str]] = [
     (missing_level, "0.5", "root: lists level s1, but there is no array"),
     (float_labels, "0.5", "labels/nuclei: labels are '<f4'.*integers only"),
     (two_dtypes, "0.6", "levels have data types uint16, int16; OME-Zarr 0.6 has one for all"),
-    (unknown_version, "0.6", r"version '0\.9\.dev1' is not one of"),
+    (unknown_version, "0.6", r"version '0\.8' is not one of"),
     (wrong_channels, "0.5", r"root: omero/channels/0/color: is 'red'(.|\n)*labels: labels/0: is '/nuclei'|labels: labels/0(.|\n)*"),
     (lambda folder: zarr.create_group(folder), "0.5", "holds no OME-Zarr"),
     (lambda folder: write_cells(folder, "0.4"), "0.7", r"unknown OME-Zarr version '0\.7'"),

@@ -134,7 +134,7 @@ def _image_axes(value: JSONObject, where: str, version: Version) -> Findings:
 
 def _usual_axes(multiscale: JSONObject, where: str, version: Version) -> Findings:
     """Axes of space and time that most images have should have their usual names (0.9.dev1)."""
-    ends = {link.output.name for _, dataset in objects_of(multiscale, "datasets") for link in links_of(dataset)}
+    ends = [link.output.name for _, dataset in objects_of(multiscale, "datasets") for link in links_of(dataset)]
     for at, system in objects_of(multiscale, "coordinateSystems", where):
         axes = [(axis.get("name"), type_of(axis)) for _, axis in objects_of(system, "axes")]
         if system.get("name") in ends and all(NAME.holds(name) for name, _ in axes):
