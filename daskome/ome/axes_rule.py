@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from daskome._caller import warn
 from daskome.model.axes import GUESSES, Axis
+from daskome.model.json_values import shown_value
 from daskome.model.orientations import OrientedAxis, orientation_faults
 
 FIXED_AXES = tuple(GUESSES[5])
@@ -67,9 +68,11 @@ def free_axes_fault(axes: Sequence[tuple[object, str]]) -> AxesFault | None:
     of_time, of_space = ([str(name) for name, kind in axes if kind == wanted] for wanted in ("time", "space"))
     others = [name for name in of_space if name not in ("z", "y", "x")]
     if len(of_time) == 1 and of_time != ["t"]:
-        return AxesFault(f"have {of_time[0]!r} of time; it should be named 't'", is_advice=True)
+        return AxesFault(f"have {shown_value(of_time[0])} of time; it should be named 't'", is_advice=True)
     if 2 <= len(of_space) <= 3 and others:
-        return AxesFault(f"have {others[0]!r} of space; two or three such axes should be named of z, y, x", True)
+        return AxesFault(
+            f"have {shown_value(others[0])} of space; two or three such axes should be named of z, y, x", True
+        )
     return None
 
 
