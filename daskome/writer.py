@@ -144,7 +144,7 @@ def write_image(
         ``{"z": "dorsal-to-ventral"}``. Default: what the file or store of the image says; False leaves that out. The
         specification has it since 0.9.dev1; 0.4 to 0.6 hold it as a further key of the axis.
     coordinate_systems : dict by name, or sequence of dict, optional
-        Coordinate systems besides that of the image itself, which is called "physical" (OME-Zarr 0.6 alone has them).
+        Coordinate systems besides that of the image itself, which is called "physical" (OME-Zarr 0.6 and newer).
         ``{"stage": matrix}`` gives the affine matrix from the image's own coordinates, in its units and in the order of
         its axes, to those of the stage: a row for each axis, or for each axis of space alone, and in it a number for
         each of these, and the shift. If neither scale nor translation is given, its own coordinates are the indices of

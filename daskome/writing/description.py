@@ -27,10 +27,12 @@ from daskome.model.types import (
 from daskome.ome.checked import checked
 from daskome.ome.coordinates.systems import (
     fits_voxels,
+    free_name,
     parse_systems,
     systems_like,
     systems_of_voxels,
     with_more_systems,
+    with_system_of_levels,
 )
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.metadata import ONE_SYSTEM, Metadata, Multiscale, Systems, image_metadata
@@ -268,6 +270,9 @@ class ImageOptions:
         own = parse_systems(self.coordinate_systems, self.coordinate_transformations, image.axes, version)
         known = systems_of_voxels(by_axes(source, [axis.name for axis in image.axes]).systems, image)
         labelled = ONE_SYSTEM if self.labelled is None else systems_like(self.labelled, image.axes)
+        if not given or isinstance(self.coordinate_systems, Mapping):
+            others = [system.name for systems in (own, known, labelled) for system in systems.others]
+            own = with_system_of_levels(own, free_name(others))
         return with_more_systems(with_more_systems(own, known), labelled)
 
 

@@ -165,6 +165,55 @@ def test_json_of_the_specification_is_taken_as_it_is() -> None:
     assert np.allclose(found["stage"].positions([1, 2]), [2, -1])
 
 
+def test_levels_lie_where_transformations_start(tmp_path: Path) -> None:
+    """What is called "physical" is the world where levels are "intrinsic"; other names say nothing."""
+    for world, own in (("physical", "intrinsic"), ("stage", "pixels"), ("pixels", "stage")):
+        link = {"type": "affine", "affine": [[0, 2, 5], [3, 0, 7]], "input": {"name": own}, "output": {"name": world}}
+        systems = [
+            {"name": name, "axes": YX} for name in ("pixels", "stage", "physical", "intrinsic") if name in (world, own)
+        ]
+        given_: Any = {"coordinate_systems": systems, "coordinate_transformations": [link]}
+        store = MemoryStore()
+        daskome.write_image(PLANE, store, axes="yx", axes_units="um", fmt="0.6", **given_)
+        assert multiscale(store)["datasets"][0]["coordinateTransformations"][0]["output"] == {"name": own}
+        assert daskome.open(store).systems[world].positions([1, 0]).tolist() == [5, 10]  # type: ignore[union-attr]
+
+
+def test_a_system_called_physical_that_is_not_that_of_the_levels_is_kept(tmp_path: Path) -> None:
+    """Levels of other programs lie in "intrinsic", as ngff-zarr's do; copies and labels of theirs follow."""
+    path, copy, more = tmp_path / "a.ome.zarr", MemoryStore(), MemoryStore()
+    link = {"type": "scale", "scale": [2, 3], "input": {"name": "intrinsic"}, "output": {"name": "physical"}}
+    systems = [{"name": name, "axes": YX} for name in ("intrinsic", "physical")]
+    options: Any = {"axes": "yx", "axes_units": "um", "fmt": "0.6"}
+    daskome.write_image(PLANE, path, coordinate_systems=systems, coordinate_transformations=[link], **options)
+    daskome.write_image(daskome.read(path), copy, fmt="0.6")
+    daskome.write_image(daskome.read(path), more, fmt="0.6", coordinate_systems={"intrinsic": np.diag([4, 5, 1])})
+    daskome.write_labels(PLANE, path, "cells")
+    for store, at in ((copy, ""), (more, ""), (path, "labels/cells")):
+        assert multiscale(store, at)["coordinateTransformations"][-1]["output"] == {"name": "physical"}
+        found = daskome.open(zarr.open_group(store, path=at, mode="r")).systems  # type: ignore[union-attr]
+        assert found["physical"].positions([1, 1]).tolist() == [2, 3]
+    assert found.keys() == {"intrinsic", "physical"}
+    assert daskome.open(more).systems["intrinsic"].positions([1, 1]).tolist() == [4, 5]  # type: ignore[union-attr]
+    assert errors(daskome.validate(path)) == errors(daskome.validate(more)) == []
+
+
+def test_listed_axes_agree_with_oriented_ones() -> None:
+    """An orientation that the file or the call says need not be listed again; one that is listed must be so."""
+    store = MemoryStore()
+    daskome.write_image(PLANE, store, axes_units="um", orientation={"y": "A"}, fmt="0.6", **listed())
+    (own, _) = multiscale(store)["coordinateSystems"]
+    assert own["axes"][0]["orientation"]["value"] == "posterior-to-anterior"
+    wrong = listed()
+    wrong["coordinate_systems"][1] = {"name": "intrinsic", "axes": [{**YX[0], "orientation": "S"}, {**YX[1]}]}
+    message = "axes y space micrometer inferior-to-superior, .* has y space micrometer, .* and orientation"
+    with pytest.raises(ValueError, match=message):
+        daskome.write_image(PLANE, store, axes_units="um", fmt="0.6", overwrite=True, **wrong)
+    wrong["coordinate_systems"][1] = {"name": "intrinsic", "axes": YX, "note": 1}
+    with pytest.raises(ValueError, match="a name and axes alone; leave 'note' out"):
+        daskome.write_image(PLANE, store, axes_units="um", fmt="0.6", overwrite=True, **wrong)
+
+
 LINK = {"type": "identity", "input": {"name": "physical"}, "output": {"name": "a"}}
 DOUBTFUL: list[tuple[dict[str, Any], str]] = [
     ({"coordinate_systems": {"a": [[1, 1, 0], [1, 1, 0]]}}, r"coordinate_systems\['a'\] is singular"),

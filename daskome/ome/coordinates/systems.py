@@ -29,8 +29,8 @@ from daskome.ome.rules.systems import Link, circles, link_dimensions, links_of
 from daskome.ome.versions import Version
 
 OF_SYSTEMS = "(section 'coordinateSystems')"
-USUAL = (DEFAULT_SYSTEM, "intrinsic")
-"""What the specification calls the system of the levels in its examples."""
+USUAL = ("intrinsic", DEFAULT_SYSTEM)
+"""What the specification calls the system of the levels in its examples; where it has both, levels lie in the first."""
 WITH_AXES = ("axes", "transformation")
 """Keys of a system that has axes of its own."""
 
@@ -92,6 +92,23 @@ def _parsed(systems: SystemsLike | None, transformations: TransformationsLike | 
 
 def _are_objects(value: Any) -> bool:
     return not isinstance(value, str) and isinstance(value, Iterable) and all(isinstance(i, Mapping) for i in value)
+
+
+def with_system_of_levels(systems: Systems, name: str) -> Systems:
+    """Return systems where that of the levels has another name, which none of the others has."""
+    links = tuple(_from(name, systems.intrinsic, link) for link in systems.links)
+    return replace(systems, links=links, intrinsic=name)
+
+
+def free_name(systems: Iterable[str]) -> str:
+    """Return a name for the system of the levels that no other has: images of others may call another one so.
+
+    >>> free_name(["scanner"]), free_name(["physical", "intrinsic"])
+    ('physical', 'intrinsic 2')
+    """
+    taken = set(systems)
+    names = (DEFAULT_SYSTEM, USUAL[0], *(f"{USUAL[0]} {i}" for i in range(2, len(taken) + 2)))
+    return next(name for name in names if name not in taken)
 
 
 def with_more_systems(systems: Systems, more: Systems) -> Systems:
@@ -178,11 +195,16 @@ def _listed(systems: list[Any], links: list[Any], axes: Sequence[Axis]) -> Syste
             raise ValueError(f"coordinate_systems[{i}] must have a name and a list of axes {OF_SYSTEMS}")
     parsed = [CoordinateSystem(s["name"], _axes(s["axes"]), _rest(s)) for s in plain_systems]
     own = _intrinsic_of(parsed, plain_links, axes)
-    if own is not None and own.axes != tuple(axes):
-        given, taken = (", ".join(map(str, _said(one))) for one in (own.axes, axes))
+    if own is not None and not all(map(_agree, own.axes, axes)):
+        given, taken = (", ".join(map(_said, one)) for one in (own.axes, axes))
         raise ValueError(
             f"coordinate system {own.name!r} is that of the levels and has axes {given}, but the image has {taken};"
-            f" give these as axes and axes_units {OF_SYSTEMS}"
+            f" give these as axes, axes_units and orientation {OF_SYSTEMS}"
+        )
+    if own is not None and own.rest:
+        raise ValueError(
+            f"coordinate system {own.name!r} is that of the levels, which has a name and axes alone; leave"
+            f" {', '.join(map(repr, own.rest))} out {OF_SYSTEMS}"
         )
     others = tuple(system for system in parsed if own is None or system.name != own.name)
     return Systems(others, tuple(plain_links), DEFAULT_SYSTEM if own is None else own.name)
@@ -192,8 +214,15 @@ def _rest(stored: Mapping[str, Any]) -> JSONDict:
     return {key: value for key, value in stored.items() if key not in ("name", "axes")}
 
 
-def _said(axes: Sequence[Axis]) -> list[str]:
-    return [" ".join(filter(None, (axis.name, axis.type, axis.unit))) for axis in axes]
+def _agree(listed: Axis, own: Axis) -> bool:
+    """Whether all that a listed axis states is so of an axis of the image, which may have an orientation besides."""
+    same = (listed.name, listed.type, listed.unit) == (own.name, own.type, own.unit)
+    return same and listed.orientation in (None, own.orientation) and listed.rest.items() <= own.rest.items()
+
+
+def _said(axis: Axis) -> str:
+    more = [f"{key}={value!r}" for key, value in axis.rest.items()]
+    return " ".join(filter(None, (axis.name, axis.type, axis.unit, axis.orientation, *more)))
 
 
 def _intrinsic_of(
@@ -201,18 +230,21 @@ def _intrinsic_of(
 ) -> CoordinateSystem | None:
     """Return which of the listed systems is that of the levels; None if it is not listed.
 
-    It has the axes of the image and is an end of every link. Of several, it is one with a usual name, or the first.
+    It has the axes of the image and is an end of every link. Of several, it is one with a usual name, or where they
+    start, or the first.
     """
     ends, named = [_ends(link) for link in links], [axis.name for axis in axes]
-    if any(DEFAULT_SYSTEM in one for one in ends):
-        return next((system for system in systems if system.name == DEFAULT_SYSTEM), None)
+    default = next((system for system in systems if system.name == DEFAULT_SYSTEM), None)
+    if default is None and any(DEFAULT_SYSTEM in one for one in ends):
+        return None
     shared = [s for s in systems if all(s.name in one for one in ends) and [a.name for a in s.axes] == named]
-    usual = [system for system in shared if system.name in USUAL]
-    return next(iter([*usual, *shared]), None) if links or usual else None
+    usual = [system for name in USUAL for system in shared if system.name == name]
+    starts = [s for s in shared if all(s.name in _ends(link, ("input",)) for link in links)]
+    return next(iter([*usual, *starts, *shared]), default) if links else next(iter(usual), None)
 
 
-def _ends(link: Mapping[str, Any]) -> set[str]:
-    ends = (link.get(side) for side in ("input", "output"))
+def _ends(link: Mapping[str, Any], sides: Sequence[str] = ("input", "output")) -> set[str]:
+    ends = (link.get(side) for side in sides)
     return {str(end.get("name")) for end in ends if isinstance(end, Mapping) and not end.get("path")}
 
 
@@ -233,11 +265,12 @@ def fits_voxels(system: VoxelSystem, axes: Sequence[Axis]) -> bool:
 
 def systems_of_voxels(systems: Sequence[VoxelSystem], image: Image) -> Systems:
     """Return the systems that a file knows, connected to that of the levels; all of them fit its axes."""
-    pairs = [_of_voxels(system, image) for system in systems]
-    return Systems(tuple(system for system, _ in pairs), tuple(link for _, link in pairs))
+    own = free_name(system.name for system in systems)
+    pairs = [_of_voxels(system, image, own) for system in systems]
+    return Systems(tuple(system for system, _ in pairs), tuple(link for _, link in pairs), own)
 
 
-def _of_voxels(system: VoxelSystem, image: Image) -> tuple[CoordinateSystem, JSONDict]:
+def _of_voxels(system: VoxelSystem, image: Image, own_name: str) -> tuple[CoordinateSystem, JSONDict]:
     space = [axis.name for axis in image.axes if axis.spatial]
     columns = [*(system.inputs.index(name) for name in space), len(space)]
     to_system = _in_all_axes(np.array(system.matrix, float)[:, columns], image.axes)
@@ -246,7 +279,7 @@ def _of_voxels(system: VoxelSystem, image: Image) -> tuple[CoordinateSystem, JSO
     own = iter(system.axes)
     axes = tuple(next(own) if axis.spatial else axis for axis in image.axes)
     link = simplest(to_system @ np.linalg.inv(to_levels))
-    return CoordinateSystem(system.name, axes), _linked(link, DEFAULT_SYSTEM, system.name)
+    return CoordinateSystem(system.name, axes), _linked(link, own_name, system.name)
 
 
 def voxel_systems_of(image: Multiscale, level: PlacedDataset) -> tuple[VoxelSystem, ...]:
@@ -306,12 +339,15 @@ def systems_like(image: Multiscale, axes: Sequence[Axis]) -> Systems:
     if [name for name in names if name in kept] != kept:
         return ONE_SYSTEM
     links = [link for link in links_of(image.rest) if link.input.here and link.output.here]
-    pairs = [_like(image, link, [names.index(name) for name in kept]) for link in links]
+    own = free_name(system.name for system in image.systems if system is not image.system)
+    pairs = [_like(image, link, [names.index(name) for name in kept], own) for link in links]
     found = [pair for pair in pairs if pair is not None]
-    return Systems(tuple(system for system, _ in found), tuple(link for _, link in found))
+    return Systems(tuple(system for system, _ in found), tuple(link for _, link in found), own)
 
 
-def _like(image: Multiscale, link: Link, positions: list[int]) -> tuple[CoordinateSystem, JSONDict] | None:
+def _like(
+    image: Multiscale, link: Link, positions: list[int], own_name: str
+) -> tuple[CoordinateSystem, JSONDict] | None:
     """Return a system and the link to it, for labels with some of the axes of their image."""
     ends = [link.input.name, link.output.name]
     system = next((s for s in image.systems if s.name in ends and s is not image.system), None)
@@ -319,7 +355,7 @@ def _like(image: Multiscale, link: Link, positions: list[int]) -> tuple[Coordina
         return None
     forward = ends[0] == image.system.name
     plain = {key: value for key, value in link.transform.items() if key not in ("input", "output")}
-    start, end = (DEFAULT_SYSTEM, system.name) if forward else (system.name, DEFAULT_SYSTEM)
+    start, end = (own_name, system.name) if forward else (system.name, own_name)
     if not is_closed(plain):
         return None
     if len(positions) == len(image.system.axes):
