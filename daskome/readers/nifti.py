@@ -71,7 +71,7 @@ def _described(image: Any) -> Described:
     positions = {**positions, "t": (_shortest(header["toffset"]), time)}
     oriented = orientations_of(directions, "RAS")
     known = {axis: (_shortest(size), unit) for axis, size, unit in sizes}
-    return Described(known, positions, _shown_range(image), tuple(_notes(image)), oriented)
+    return Described(known, positions, _shown_range(image), tuple(_notes(image, positions)), oriented)
 
 
 def _oblique(image: Any) -> str:
@@ -101,8 +101,12 @@ def _shown_range(image: Any) -> Channels:
     return [{"window": {"start": start, "end": end}} for _ in range(n)] if start < end else []
 
 
-def _notes(image: Any) -> Iterator[str]:
+def _notes(image: Any, positions: Quantities) -> Iterator[str]:
     """Yield what else a header says."""
+    flat = set("xyz"[len(image.shape) :])
+    others = [f"{axis}={at:g} {unit}".rstrip() for axis, (at, unit) in positions.items() if axis in flat and at]
+    if others:
+        yield f"position {', '.join(others)} (the image has no such axis)"
     description = bytes(image.header["descrip"].item()).rstrip(b"\0 ")
     if description:
         yield f"its description {description.decode(errors='replace')!r}"

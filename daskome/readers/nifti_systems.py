@@ -23,7 +23,7 @@ def systems_of_nifti(image: Any, note: str) -> tuple[VoxelSystem, ...]:
     ----------
     image : nibabel.Nifti1Image
     note : str
-        What is lost without them, in words.
+        What is lost without the first of them, in words. Another one that places voxels otherwise is lost itself.
     """
     unit = known_unit("x", image.header.get_xyzt_units()[0]) or None
     axes = tuple(
@@ -32,10 +32,21 @@ def systems_of_nifti(image: Any, note: str) -> tuple[VoxelSystem, ...]:
     inputs = tuple(name for name, n in zip("zyx", (3, 2, 1), strict=True) if n <= len(image.shape))
     columns = [i for i in ZYX1 if i < len(image.shape) or i == 3]
     found = dict(_affines(image.header))
+    first = next(iter(found.values()), None)
+    notes = (_otherwise(name, affine, first) or note * (affine is first) for name, affine in found.items())
     return tuple(
-        VoxelSystem(name, axes, inputs, tuple(map(tuple, affine[ZYX1[:3]][:, columns].tolist())), note * (not i))
-        for i, (name, affine) in enumerate(found.items())
+        VoxelSystem(name, axes, inputs, tuple(map(tuple, affine[ZYX1[:3]][:, columns].tolist())), lost)
+        for (name, affine), lost in zip(found.items(), notes, strict=True)
     )
+
+
+def _otherwise(name: str, affine: Any, first: Any) -> str:
+    """Return, in words, what another form than the first says, or nothing if it is the same."""
+    return "" if _are_alike(affine, first) else f"its qform ({name!r}), which places voxels otherwise than its sform"
+
+
+def _are_alike(a: Any, b: Any) -> bool:
+    return bool(np.allclose(a, b, rtol=1e-5, atol=1e-4))
 
 
 def _affines(header: Any) -> Iterator[tuple[str, Any]]:
@@ -48,7 +59,7 @@ def _affines(header: Any) -> Iterator[tuple[str, Any]]:
         codes = nibabel.nifti1.xform_codes
         label = str(codes.label[code]) if code in codes else f"xform {code}"
         known = dict(said)
-        if label not in known or not np.allclose(known[label], affine, rtol=1e-5, atol=1e-4):
+        if label not in known or not _are_alike(known[label], affine):
             said.append((label if label not in known else f"{label} ({form})", affine))
     yield from said
 

@@ -112,6 +112,26 @@ def test_what_a_version_cannot_say_is_named(tmp_path: Path) -> None:
     daskome.write_image(source, MemoryStore(), fmt="0.6")
 
 
+@pytest.mark.parametrize(("size", "n_lost"), [(3, 0), (4, 1)])
+def test_of_two_forms_the_one_that_scale_and_translation_do_not_say_is_named(
+    tmp_path: Path, size: float, n_lost: int
+) -> None:
+    path = saved(tmp_path / "a.nii", np.diag([1, 2, 3, 1]), (4, 1), np.diag([1, 2, size, 1]))
+    for version, n in (("0.6", 0), ("0.5", n_lost)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            daskome.write_image(daskome.read(path), MemoryStore(), fmt=version)
+        assert len(caught) == n
+        assert all(
+            "its qform ('scanner'), which places voxels otherwise than its sform" in str(w.message) for w in caught
+        )
+
+
+def test_the_position_of_a_plane_is_named(tmp_path: Path) -> None:
+    source = daskome.read(saved(tmp_path / "a.nii", nibabel.affines.from_matvec(np.eye(3), [5, 6, 30]), image=IMAGE[0]))
+    assert source.left == ("position z=30 mm (the image has no such axis)",)
+
+
 def test_the_singular_affine_of_a_file_is_none_of_its_systems(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii", np.eye(4))
     header = bytearray(path.read_bytes())
