@@ -15,10 +15,10 @@ from zarr.storage import StorePath
 
 from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import array_problems, wrong_format
+from daskome.inspection.coordinates.transform_arrays import array_findings
 from daskome.inspection.hierarchy import LAYOUT, OME, Node, nodes
 from daskome.inspection.single_files.archive_checks import archive_problems, is_unreadable
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of, unfinished
-from daskome.inspection.transform_arrays import array_findings
 from daskome.model.json_values import JSONObject
 from daskome.model.paths import join_paths
 from daskome.model.problem import Problem, below, errors
