@@ -180,6 +180,23 @@ def test_levels_of_other_programs_by_a_method_that_is_given() -> None:
     assert ome(store) == before
 
 
+@pytest.mark.parametrize(("n", "coarse"), [(1, 1), (5, 2)])
+def test_an_axis_that_is_cut_nowhere_does_not_lose_what_it_has(n: int, coarse: int) -> None:
+    """Although windows are dropped along another one."""
+    store = MemoryStore()
+    group = zarr.create_group(store)
+    group.create_array("0", data=np.ones((n, 9), "uint8"), chunks=(4, 4))
+    group.create_array("1", data=np.ones((coarse, 2), "uint8"), chunks=(4, 4))
+    datasets = [
+        {"path": str(k), "coordinateTransformations": [{"type": "scale", "scale": [float(f), float(f)]}]}
+        for k, f in enumerate((1, 4))
+    ]
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    daskome.append(store, np.full((1, 9), 5, "uint8"), "y")
+    assert [array.shape for array in levels(store)] == [(n + 1, 9), (coarse, 2)]
+
+
 def test_windows_that_others_drop_are_dropped_along_the_new_end(tmp_path: Path) -> None:
     store = MemoryStore()
     daskome.write_multiscale([IMAGE[:, :, :5], IMAGE[::2, ::2, :4:2]], store, method="nearest", axes="zyx")
@@ -206,6 +223,9 @@ def test_windows_that_others_drop_are_dropped_along_the_new_end(tmp_path: Path) 
         (REGION, PART.astype("int32"), r"is int32, but the image is uint16; convert it, as in astype\('uint16'\)"),
         (REGION, 70000, "70000 cannot be stored as uint16"),
         (REGION, 0.5, "0.5 cannot be stored as uint16"),
+        (REGION, np.nan, "nan cannot be stored as uint16"),
+        (REGION, 1j, "1j cannot be stored as uint16"),
+        (REGION, 2**70, "cannot be stored as uint16"),
         (REGION, PART[0], "only those of length 1 may be left out"),
         (REGION, xarray.DataArray(PART.transpose(1, 0, 2), dims=list("yzx")), "the same axes in the same order"),
         (REGION, xarray.DataArray(PART, dims=list("tyx")), "data has tyx, but the image z, y, x"),
@@ -217,6 +237,16 @@ def test_what_does_not_fit_is_named_by_its_axis(region: Any, data: Any, message:
     with pytest.raises(ValueError, match=message):
         daskome.update(store, region, data)
     assert digest(store) == before
+
+
+@pytest.mark.parametrize("number", [0.1, np.nan, np.inf, 7])
+def test_numbers_are_rounded_as_floats_are(number: float) -> None:
+    store = written(np.ones((8, 8), "float32"), axes="yx", scale_factors=[2])
+    daskome.update(store, {"y": 3}, number)
+    assert np.array_equal(levels(store)[0][3], np.full(8, number, "float32"), equal_nan=True)
+    for huge in (1e300, -1e39):
+        with pytest.raises(ValueError, match="cannot be stored as float32"):
+            daskome.update(store, {"y": 3}, huge)
 
 
 @pytest.mark.parametrize(

@@ -66,12 +66,14 @@ def _position(axis: Any, found: Changeable) -> int:
 def longer(pyramid: Pyramid, axis: int, length: int, limits: Limits) -> Pyramid:
     """Return a pyramid whose level 0 has a length along an axis, and whose other levels follow, with no level more.
 
-    Windows that the end cuts are dropped where they were before, as other programs do.
+    Windows that the end cuts are dropped where they were before, as other programs do. Where the end of a level has cut
+    none, the others tell.
     """
-    drops = not all(map(pyramid.is_whole, range(1, len(pyramid.levels))))
+    others = not all(map(pyramid.is_whole, range(1, len(pyramid.levels))))
     levels = [_with_length(pyramid, pyramid.levels[0], axis, length, limits)]
     for k, level in enumerate(pyramid.levels[1:], start=1):
-        n, factor = levels[-1].shape[axis], pyramid.factors(k)[axis]
+        n, before, factor = levels[-1].shape[axis], pyramid.levels[k - 1].shape[axis], pyramid.factors(k)[axis]
+        drops = level.shape[axis] == before // factor if before % factor else others
         levels.append(_with_length(pyramid, level, axis, n // factor if drops else regions.ceil_div(n, factor), limits))
     return replace(pyramid, levels=tuple(levels))
 
