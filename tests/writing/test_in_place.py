@@ -137,6 +137,22 @@ def test_what_codecs_lose_counts_for_whole_objects() -> None:
         assert digest(store) == changed(storage_options=options)
 
 
+def test_what_codecs_lose_in_a_shard_counts_for_its_checksums() -> None:
+    """As if a codec had made other voxels of those beside the region, when it encoded their shard again."""
+    rounded = {"offset": 0, "scale": 0.1, "dtype": "<u2", "astype": "<u2"}
+    filters = [{"name": "numcodecs.fixedscaleoffset", "configuration": rounded}]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        store = written(storage_options={"chunks": 4, "shards": 8, "filters": filters}, scale_factors=[])
+        array = zarr.open_group(store)["s0"]
+        array[4:8, 4:8, 4:8] = 10
+        daskome.update(store, {"z": (0, 2), "y": (0, 2), "x": (0, 2)}, 20)
+        assert daskome.verify(store, pixels=True) == []
+        array[8:12, 8:12, 8:12] = 10
+        daskome.update(store, {"z": (0, 2), "y": (0, 2), "x": (0, 2)}, 20)
+        assert len(daskome.verify(store, pixels=True)) == 1
+
+
 def test_labels_by_their_own_path(tmp_path: Path) -> None:
     cells = (IMAGE % 5).astype("uint8")
     daskome.write_image(IMAGE, tmp_path / "a", labels={"cells": cells}, **HOW)
