@@ -3,7 +3,9 @@
 import logging
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import daskome
 from daskome.cli.main import main
 from daskome.model.problem import errors
 from daskome.stores.groups import UNFINISHED_KEY
-from tests.kills import copied, digest
+from tests.kills import Death, Mortal, copied, digest
 from tests.written import Counting, contents, levels, lights_out
 
 IMAGE = np.random.default_rng(0).integers(1, 1000, (12, 16, 17)).astype("uint16")
@@ -449,6 +451,37 @@ def test_readers_see_the_old_image_while_frames_are_appended_and_no_unfinished_o
         np.testing.assert_array_equal(ours, theirs)
     daskome.append(store, IMAGE[2:4], resume=True)
     assert digest(store) == digest(written(IMAGE[:4], **how))
+
+
+def killed_while_appending(store: MemoryStore, image: Any, axis: str) -> Iterator[MemoryStore]:
+    """Yield what is left of a store, for each of the changes at which that may be killed, the last ones first."""
+    whole = Mortal(copied(store))
+    daskome.append(whole, image, axis)
+    for at in reversed(range(whole.changes)):
+        left = Mortal(copied(store), at)
+        with suppress(Death, daskome.WriteError):
+            daskome.append(left, image, axis, retries=0)
+        yield left._store
+
+
+def test_another_channel_than_the_one_that_was_begun_takes_no_name_away() -> None:
+    how = {"axes": "cyx", "scale_factors": [2], "storage_options": {"chunks": (2, 8, 8)}}
+    store = written(IMAGE[:2], channels=["a", "b"], **how)
+    for left in islice(killed_while_appending(store, IMAGE[2:3], "c"), 6, 9):
+        daskome.append(left, IMAGE[3:4], "c", channels=["c"], overwrite=True, take_over=True)
+        labels = [one["label"] for one in ome(left)["omero"]["channels"]]
+        assert labels in (["a", "b", "c"], ["a", "b", "channel 2", "c"])
+        assert levels(left)[0].shape[0] == len(labels)
+
+
+def test_killed_after_it_is_published_it_keeps_its_checksums() -> None:
+    """Although there are as many of them as before."""
+    image = np.arange(24 * 8, dtype="uint16").reshape(24, 8)
+    store = written(image[:16], axes="yx", scale_factors=[], storage_options={"chunks": 1})
+    for left in islice(killed_while_appending(store, image[16:], "y"), 3, 5):
+        daskome.append(left, image[16:], "y", resume=True, take_over=True)
+        assert levels(left)[0].shape == (24, 8)
+        assert daskome.verify(left, pixels=True) == []
 
 
 def test_channels_are_named_and_measured_with_the_others() -> None:

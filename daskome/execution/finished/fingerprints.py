@@ -68,11 +68,11 @@ def with_checksums(image: Mapping[str, Any], place: StorePath, pyramid: Pyramid,
     """
     level, whole = pyramid.levels[0], deepcopy(dict(image))
     how = ome_of(whole)["multiscales"][0].get("metadata")
-    old = parse_fingerprint(how, change.shapes[0]) or parse_fingerprint(how, level.shape)
+    old = parse_fingerprint(how, change.shapes[0])
     if old is None:
         return whole
     (array,) = open_levels(place, [level])
-    kept = old.by_region if old.shape == change.shapes[0] else {}
+    kept = old.by_region
     new, objects = Fingerprint(level.shape, old.block, ()), level.layout.objects
     others = change.region if keeps_all(array) else regions.widened(change.region, objects, level.shape)
     crc32 = [

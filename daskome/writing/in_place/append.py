@@ -11,6 +11,7 @@ from dask.local import get_sync
 
 from daskome.execution.write import Write
 from daskome.model import regions
+from daskome.model.axes import channel_axis
 from daskome.model.limits import Limits
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.regions import Region
@@ -91,7 +92,7 @@ def _with_length(pyramid: Pyramid, level: Level, axis: int, length: int, limits:
 def _channels(found: Changeable, axis: int, source: Source, channels: Any) -> Metadata:
     """Return how viewers first show new channels, if the image says it of the others."""
     known = (found.image.ome.get("omero") or {}).get("channels")
-    along = found.image.axes[axis].type == "channel"
+    along = axis == channel_axis(found.image.axes)
     if channels is not None and not (along and known):
         why = "has no channels in its omero metadata" if along else f"gets no new ones along axis {found.names[axis]!r}"
         raise ValueError(f"channels are given, but the image {why}; leave them out")
