@@ -163,9 +163,13 @@ def _publish_change(plan: Plan, target: StorePath, group: Group) -> str | None:
     for level in longer:
         set_shape(place / level.path, level.shape)
     found = read_attributes(place) or {}
+    is_published = change_in(found) is None and group.change.shapes != tuple(level.shape for level in pyramid.levels)
+    if is_published:  # A kill came before the journal went.
+        return None
     image = with_checksums(as_image(found), place, pyramid, group.change)
-    if group.metadata.omero is not None:
-        first = next(a for a, axis in zip(group.change.region, pyramid.axes, strict=True) if axis.type == "channel")[0]
+    axis = channel_axis(pyramid.axes)
+    if group.metadata.omero is not None and group.change.given is not None and axis is not None:
+        first, _ = group.change.given[axis]
         image = with_more_channels(image, _with_windows(place, group.metadata.omero, pyramid, first), first)
     if image != found:
         set_attributes(place, version.arrays, image, last=True)

@@ -11,9 +11,11 @@ from zarr.storage import StorePath
 from daskome.execution.finished.packed import comment_of
 from daskome.execution.progress import drawn
 from daskome.model.json_values import MALFORMED
+from daskome.model.paths import parents_of
 from daskome.model.problem import or_unfinished
 from daskome.model.text import Progress, format_nbytes, pluralize
 from daskome.model.types import FileSystemOptions, GroupLike, PathLike, ShowProgress
+from daskome.model.urls import without_credentials
 from daskome.ome.detect import ome_keys, version_in
 from daskome.ome.single_file import (
     ROOT_DOCUMENT,
@@ -38,6 +40,8 @@ from daskome.stores.remembered import for_each
 from daskome.stores.targets.single_files import check_not_embedded, check_version_in_file
 from daskome.writing.options import check_bool
 
+LAST_UNPACKED = (".zattrs", ".zmetadata", ".zgroup", ROOT_DOCUMENT)
+"""The documents of the root in the order in which they are unpacked: without the last one, there is no group."""
 GO_ON_UNPACKING = "what is there has no root document, so nobody takes it for whole. The same call goes on"
 
 
@@ -116,14 +120,14 @@ def pack(
     for key in filter(is_described_by, keys):
         _check_finished(place / key)
     nbytes = pack_objects(place, keys, target, comment_of(target, version), overwrite, bar)
-    return Packed(str(file), len(keys), nbytes)
+    return Packed(without_credentials(str(file)), len(keys), nbytes)
 
 
 def _file(file: PathLike, fs_options: FileSystemOptions | None) -> StorePath:
     """Return the place of a file by its name, which says what it is."""
     place = file_place(str(file), fs_options)
     if not is_single_file(str(place).rpartition("/")[2]):
-        raise ValueError(f"{file} must end in {' or '.join(SINGLE_FILES)}: that says what the file is")
+        raise ValueError(f"{place} must end in {' or '.join(SINGLE_FILES)}: that says what the file is")
     check_not_embedded(place)
     return place
 
@@ -173,7 +177,7 @@ def unpack(
 ) -> Packed:
     """Unpack an OME-Zarr hierarchy from a file, ``.ozx`` or ``.zip``, into a folder or a bucket.
 
-    The checksum of each member is checked. The document of the root comes last; if the call is killed before, call it
+    The checksum of each member is checked. The documents of the root come last; if the call is killed before, call it
     again.
 
     Parameters
@@ -217,27 +221,42 @@ def unpack(
     bar, place = drawn(progress, "objects"), locate(file, in_options, read_only=True)
     archive = unwrap_store(place.store)
     if not isinstance(archive, ArchiveStore):
-        raise FileNotFoundError(f"there is no file {file}")
+        raise FileNotFoundError(f"there is no file {without_credentials(str(file))}")
     keys = objects_below(place)
     nbytes = _check_members(archive, place, keys)
-    target_place = locate(target, fs_options)
+    target_place, shown = locate(target, fs_options), without_credentials(str(target))
     if isinstance(unwrap_store(target_place.store), ArchiveStore) or single_file_of(target_place) is not None:
-        raise ValueError(f"{target} is a single file; to copy one, copy it, or use daskome.pack")
+        raise ValueError(f"{shown} is a single file; to copy one, copy it, or use daskome.pack")
     _check_room(target_place, keys, nbytes)
-    with _owning(target_place) as ours, or_unfinished(target, "could not be unpacked", GO_ON_UNPACKING):
+    with _owning(target_place) as ours, or_unfinished(shown, "could not be unpacked", GO_ON_UNPACKING):
         _put_all(place, ours, keys, bar)
-    return Packed(str(target), len(keys), nbytes)
+    return Packed(shown, len(keys), nbytes)
 
 
 def _check_members(archive: ArchiveStore, place: StorePath, keys: Sequence[str]) -> int:
-    """Return the bytes of all members; raise a ValueError for an archive that has no group at its root, or others."""
-    directory = archive.directory
-    if directory.outside:
-        raise ValueError(f"{archive} has members outside of it, such as {directory.outside[0]!r}; it is not unpacked")
+    """Return the bytes of all members; raise a ValueError for an archive that cannot be unpacked as it is."""
+    _check_names(archive)
     if find_group(place) is None:
         raise ValueError(f"{place} holds no zarr group at its root, so it is no OME-Zarr that daskome unpacks")
     prefix = f"{place.path}/" if place.path else ""
-    return sum(directory.members[f"{prefix}{key}"].nbytes for key in keys)
+    return sum(archive.directory.members[f"{prefix}{key}"].nbytes for key in keys)
+
+
+def _check_names(archive: ArchiveStore) -> None:
+    """Raise a ValueError for an archive whose members lead out of it, lie in each other, or cannot all be files."""
+    directory, members = archive.directory, archive.directory.members
+    both = next((parent for key in members for parent in parents_of(key) if parent in members), None)
+    wrong = (
+        f"has members outside of it, such as {directory.outside[0]!r}"
+        if directory.outside
+        else "has members that lie in each other, as in archives that are made to do harm"
+        if sum(member.stored for member in members.values()) > directory.end.offset
+        else f"has {both!r} as a file and as a folder"
+        if both is not None
+        else ""
+    )
+    if wrong:
+        raise ValueError(f"{archive} {wrong}; it is not unpacked")
 
 
 def _check_room(target: StorePath, keys: Sequence[str], nbytes: int) -> None:
@@ -263,14 +282,15 @@ def _owning(target: StorePath) -> Iterator[StorePath]:
 
 
 def _put_all(place: StorePath, target: StorePath, keys: Sequence[str], bar: Progress | None) -> None:
-    """Write all objects: the documents last, that of the root after all others."""
-    order, done = in_file_order(keys)[::-1], 0
-    for some in (order[k : k + 256] for k in range(0, len(order) - 1, 256)):
-        most = [key for key in some if key != order[-1]]
-        for_each(target, lambda key: put_object(target / key, place / key), most)
-        done += len(most)
+    """Write all objects: the documents last, those of the root after all others."""
+    last = [key for key in LAST_UNPACKED if key in keys]
+    most, done = [key for key in in_file_order(keys)[::-1] if key not in last], 0
+    for some in (most[k : k + 256] for k in range(0, len(most), 256)):
+        for_each(target, lambda key: put_object(target / key, place / key), some)
+        done += len(some)
         if bar:
-            bar(done, len(order))
-    put_object(target / order[-1], place / order[-1])
+            bar(done, len(keys))
+    for key in last:
+        put_object(target / key, place / key)
     if bar:
-        bar(len(order), len(order))
+        bar(len(keys), len(keys))

@@ -12,6 +12,7 @@ import zarr
 from zarr.storage import MemoryStore
 
 import daskome
+from daskome.stores.archives.zip_records import end_of, entry_of, read_end, read_members
 from daskome.transcoding import packing
 from tests.stores.archives.archived import IMAGE, PIXELS, image_folder, zipped
 from tests.written import contents
@@ -148,6 +149,33 @@ def test_an_unpack_that_was_killed_goes_on(folder: Path, tmp_path: Path, monkeyp
     assert contents(tmp_path / "b") == contents(folder)
 
 
+def test_the_documents_of_the_root_come_after_all_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In zarr v2 there are several, and without the last one there is no group."""
+    daskome.pack(old(tmp_path / "a"), tmp_path / "a.zip")
+    put = packing.put_object
+
+    def broken(target: Any, source: Any) -> None:
+        if target.path == ".zattrs":
+            raise OSError(28, "No space left on device")
+        put(target, source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "put_object", broken)
+        with pytest.raises(daskome.WriteError, match="The same call goes on"):
+            daskome.unpack(tmp_path / "a.zip", tmp_path / "b")
+    assert not (tmp_path / "b" / ".zgroup").exists()
+    daskome.unpack(tmp_path / "a.zip", tmp_path / "b")
+    assert contents(tmp_path / "b") == contents(tmp_path / "a")
+
+
+def test_messages_have_no_secrets(folder: Path) -> None:
+    url = "https://me:secret@localhost:1/a"
+    for wrong in (lambda: daskome.pack(folder, f"{url}.tar"), lambda: daskome.unpack(url, folder)):
+        with pytest.raises((ValueError, OSError)) as error:
+            wrong()
+        assert "secret" not in str(error.value)
+
+
 def test_nothing_is_unpacked_over_something(folder: Path, tmp_path: Path) -> None:
     daskome.pack(folder, tmp_path / "a.ozx")
     (tmp_path / "mine").mkdir()
@@ -170,6 +198,27 @@ def test_what_would_leave_its_folder_is_not_unpacked(folder: Path, tmp_path: Pat
             daskome.unpack(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert "evil" not in os.listdir(tmp_path)
+
+
+def test_members_that_lie_in_each_other_are_not_unpacked(folder: Path, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", contents(folder))
+    end = read_end(path.read_bytes(), path.stat().st_size)
+    data = path.read_bytes()[: end.offset]
+    members = list(read_members(path.read_bytes()[end.offset :], end))
+    longest = max(members, key=lambda member: member.stored)
+    twins = [longest._replace(name=f"{k:0{len(longest.name)}}") for k in range(len(data) // longest.stored + 1)]
+    directory = b"".join(map(entry_of, [*members, *twins]))
+    path.write_bytes(data + directory + end_of(len(data), len(directory), len(members) + len(twins), b""))
+    with pytest.raises(ValueError, match="members that lie in each other"):
+        daskome.unpack(path, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_is_a_file_and_a_folder_is_not_unpacked(folder: Path, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {**contents(folder), "s0/c": b"1"})
+    with pytest.raises(ValueError, match="has 's0/c' as a file and as a folder"):
+        daskome.unpack(path, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
 
 
 def test_damage_is_found_while_it_is_unpacked(folder: Path, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 import logging
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import daskome
 from daskome.cli.main import main
 from daskome.model.problem import errors
 from daskome.stores.groups import UNFINISHED_KEY
-from tests.kills import copied, digest
+from tests.kills import Death, Mortal, copied, digest
 from tests.written import Counting, contents, levels, lights_out
 
 IMAGE = np.random.default_rng(0).integers(1, 1000, (12, 16, 17)).astype("uint16")
@@ -137,6 +139,22 @@ def test_what_codecs_lose_counts_for_whole_objects() -> None:
         assert digest(store) == changed(storage_options=options)
 
 
+def test_what_codecs_lose_in_a_shard_counts_for_its_checksums() -> None:
+    """As if a codec had made other voxels of those beside the region, when it encoded their shard again."""
+    rounded = {"offset": 0, "scale": 0.1, "dtype": "<u2", "astype": "<u2"}
+    filters = [{"name": "numcodecs.fixedscaleoffset", "configuration": rounded}]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        store = written(storage_options={"chunks": 4, "shards": 8, "filters": filters}, scale_factors=[])
+        array = zarr.open_group(store)["s0"]
+        array[4:8, 4:8, 4:8] = 10
+        daskome.update(store, {"z": (0, 2), "y": (0, 2), "x": (0, 2)}, 20)
+        assert daskome.verify(store, pixels=True) == []
+        array[8:12, 8:12, 8:12] = 10
+        daskome.update(store, {"z": (0, 2), "y": (0, 2), "x": (0, 2)}, 20)
+        assert len(daskome.verify(store, pixels=True)) == 1
+
+
 def test_labels_by_their_own_path(tmp_path: Path) -> None:
     cells = (IMAGE % 5).astype("uint8")
     daskome.write_image(IMAGE, tmp_path / "a", labels={"cells": cells}, **HOW)
@@ -180,6 +198,23 @@ def test_levels_of_other_programs_by_a_method_that_is_given() -> None:
     assert ome(store) == before
 
 
+@pytest.mark.parametrize(("n", "coarse"), [(1, 1), (5, 2)])
+def test_an_axis_that_is_cut_nowhere_does_not_lose_what_it_has(n: int, coarse: int) -> None:
+    """Although windows are dropped along another one."""
+    store = MemoryStore()
+    group = zarr.create_group(store)
+    group.create_array("0", data=np.ones((n, 9), "uint8"), chunks=(4, 4))
+    group.create_array("1", data=np.ones((coarse, 2), "uint8"), chunks=(4, 4))
+    datasets = [
+        {"path": str(k), "coordinateTransformations": [{"type": "scale", "scale": [float(f), float(f)]}]}
+        for k, f in enumerate((1, 4))
+    ]
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    daskome.append(store, np.full((1, 9), 5, "uint8"), "y")
+    assert [array.shape for array in levels(store)] == [(n + 1, 9), (coarse, 2)]
+
+
 def test_windows_that_others_drop_are_dropped_along_the_new_end(tmp_path: Path) -> None:
     store = MemoryStore()
     daskome.write_multiscale([IMAGE[:, :, :5], IMAGE[::2, ::2, :4:2]], store, method="nearest", axes="zyx")
@@ -206,6 +241,9 @@ def test_windows_that_others_drop_are_dropped_along_the_new_end(tmp_path: Path) 
         (REGION, PART.astype("int32"), r"is int32, but the image is uint16; convert it, as in astype\('uint16'\)"),
         (REGION, 70000, "70000 cannot be stored as uint16"),
         (REGION, 0.5, "0.5 cannot be stored as uint16"),
+        (REGION, np.nan, "nan cannot be stored as uint16"),
+        (REGION, 1j, "1j cannot be stored as uint16"),
+        (REGION, 2**70, "cannot be stored as uint16"),
         (REGION, PART[0], "only those of length 1 may be left out"),
         (REGION, xarray.DataArray(PART.transpose(1, 0, 2), dims=list("yzx")), "the same axes in the same order"),
         (REGION, xarray.DataArray(PART, dims=list("tyx")), "data has tyx, but the image z, y, x"),
@@ -217,6 +255,16 @@ def test_what_does_not_fit_is_named_by_its_axis(region: Any, data: Any, message:
     with pytest.raises(ValueError, match=message):
         daskome.update(store, region, data)
     assert digest(store) == before
+
+
+@pytest.mark.parametrize("number", [0.1, np.nan, np.inf, 7])
+def test_numbers_are_rounded_as_floats_are(number: float) -> None:
+    store = written(np.ones((8, 8), "float32"), axes="yx", scale_factors=[2])
+    daskome.update(store, {"y": 3}, number)
+    assert np.array_equal(levels(store)[0][3], np.full(8, number, "float32"), equal_nan=True)
+    for huge in (1e300, -1e39):
+        with pytest.raises(ValueError, match="cannot be stored as float32"):
+            daskome.update(store, {"y": 3}, huge)
 
 
 @pytest.mark.parametrize(
@@ -403,6 +451,37 @@ def test_readers_see_the_old_image_while_frames_are_appended_and_no_unfinished_o
         np.testing.assert_array_equal(ours, theirs)
     daskome.append(store, IMAGE[2:4], resume=True)
     assert digest(store) == digest(written(IMAGE[:4], **how))
+
+
+def killed_while_appending(store: MemoryStore, image: Any, axis: str) -> Iterator[MemoryStore]:
+    """Yield what is left of a store, for each of the changes at which that may be killed, the last ones first."""
+    whole = Mortal(copied(store))
+    daskome.append(whole, image, axis)
+    for at in reversed(range(whole.changes)):
+        left = Mortal(copied(store), at)
+        with suppress(Death, daskome.WriteError):
+            daskome.append(left, image, axis, retries=0)
+        yield left._store
+
+
+def test_another_channel_than_the_one_that_was_begun_takes_no_name_away() -> None:
+    how = {"axes": "cyx", "scale_factors": [2], "storage_options": {"chunks": (2, 8, 8)}}
+    store = written(IMAGE[:2], channels=["a", "b"], **how)
+    for left in islice(killed_while_appending(store, IMAGE[2:3], "c"), 6, 9):
+        daskome.append(left, IMAGE[3:4], "c", channels=["c"], overwrite=True, take_over=True)
+        labels = [one["label"] for one in ome(left)["omero"]["channels"]]
+        assert labels in (["a", "b", "c"], ["a", "b", "channel 2", "c"])
+        assert levels(left)[0].shape[0] == len(labels)
+
+
+def test_killed_after_it_is_published_it_keeps_its_checksums() -> None:
+    """Although there are as many of them as before."""
+    image = np.arange(24 * 8, dtype="uint16").reshape(24, 8)
+    store = written(image[:16], axes="yx", scale_factors=[], storage_options={"chunks": 1})
+    for left in islice(killed_while_appending(store, image[16:], "y"), 3, 5):
+        daskome.append(left, image[16:], "y", resume=True, take_over=True)
+        assert levels(left)[0].shape == (24, 8)
+        assert daskome.verify(left, pixels=True) == []
 
 
 def test_channels_are_named_and_measured_with_the_others() -> None:

@@ -30,7 +30,7 @@ from daskome.planning.groups.group import Change
 from daskome.planning.plan import Plan
 from daskome.planning.work import Pass
 from daskome.stores import journal as journals
-from daskome.stores.arrays import open_levels
+from daskome.stores.arrays import keeps_all, open_levels
 from daskome.stores.objects import sync_codecs
 
 
@@ -68,14 +68,15 @@ def with_checksums(image: Mapping[str, Any], place: StorePath, pyramid: Pyramid,
     """
     level, whole = pyramid.levels[0], deepcopy(dict(image))
     how = ome_of(whole)["multiscales"][0].get("metadata")
-    old = parse_fingerprint(how, change.shapes[0]) or parse_fingerprint(how, level.shape)
+    old = parse_fingerprint(how, change.shapes[0])
     if old is None:
         return whole
     (array,) = open_levels(place, [level])
-    kept = old.by_region if old.shape == change.shapes[0] else {}
-    new = Fingerprint(level.shape, old.block, ())
+    kept = old.by_region
+    new, objects = Fingerprint(level.shape, old.block, ()), level.layout.objects
+    others = change.region if keeps_all(array) else regions.widened(change.region, objects, level.shape)
     crc32 = [
-        kept[region] if region in kept and not regions.overlap(region, change.region) else _checksum(array, region)
+        kept[region] if region in kept and not regions.overlap(region, others) else _checksum(array, region)
         for region in new.regions
     ]
     how[FINGERPRINT] = replace(new, crc32=tuple(crc32)).to_dict()

@@ -107,19 +107,23 @@ def changed_parts(pyramid: Pyramid, changing: Changing) -> Iterator[ChangedPart]
     >>> [part.objects for part in changed_parts(pyramid, Changing(region, region, shapes, [True, True]))]
     [((0, 24), (56, 64)), ((0, 16), (24, 32))]
     """
-    changed, levels = changing.region, pyramid.levels
+    changed, levels = _stored_with(changing.region, pyramid.levels[0], changing.exact[0]), pyramid.levels
     if changing.given is not None:
-        objects = regions.widened(changing.given, levels[0].layout.objects, levels[0].shape)
-        own = changing.given if changing.exact[0] else objects
+        own = _stored_with(changing.given, levels[0], changing.exact[0])
         changed = regions.around(changed, own)
-        yield ChangedPart(0, own, objects)
+        yield ChangedPart(0, own, _stored_with(changing.given, levels[0], False))
     for k, level in enumerate(levels[1:], start=1):
         changed = pyramid.depends(k, changed)
         if regions.is_empty(changed):
             return
-        objects = regions.widened(changed, level.layout.objects, level.shape)
-        changed = changed if changing.exact[k] else objects
+        objects = _stored_with(changed, level, False)
+        changed = _stored_with(changed, level, changing.exact[k])
         yield ChangedPart(k, changed, objects)
+
+
+def _stored_with(region: Region, level: Level, exact: bool) -> Region:
+    """Return the voxels that are others when a region of a level is: all in its objects, unless these are exact."""
+    return region if exact else regions.widened(region, level.layout.objects, level.shape)
 
 
 def _is_beyond(region: Region, shape: Shape) -> bool:

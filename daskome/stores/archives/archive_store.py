@@ -245,6 +245,8 @@ class ArchiveStore(Store):
         if member.flags & ENCRYPTED or member.method not in (STORED, DEFLATED):
             how = "encrypted" if member.flags & ENCRYPTED else f"compressed by method {member.method}"
             raise ValueError(f"{self}/{key} is {how}, which is not read; unpack the archive with what made it")
+        if member.method == STORED and member.stored != member.nbytes:
+            raise ValueError(f"{self}/{key} is damaged: {member.nbytes:,} bytes are said to lie in {member.stored:,}")
         if is_document(key):
             check_length(member.nbytes, f"{self}/{key}")
         if member.method == DEFLATED and member.nbytes > INFLATED_NBYTES:

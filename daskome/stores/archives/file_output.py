@@ -99,18 +99,21 @@ def _of_this_machine(path: Path, replace: bool) -> Iterator[Output]:
 
 
 def _alone(partial: Path) -> int:
-    """Open a file, empty, that no other process is writing."""
+    """Open a file, empty, that no other process is writing, and that has no other name: then a kill has left it."""
     while True:
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(descriptor, partial)
-            if partial.exists() and os.path.samestat(os.fstat(descriptor), partial.stat()):
-                os.ftruncate(descriptor, 0)
-                return descriptor
+            opened = os.fstat(descriptor)
+            if partial.exists() and os.path.samestat(opened, partial.stat()):
+                if opened.st_nlink <= 1:
+                    os.ftruncate(descriptor, 0)
+                    return descriptor
+                partial.unlink()  # What lies under the other name stays whole.
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # Who had it has just given it its name.
+        os.close(descriptor)  # Its name is that of another file by now, or of none.
 
 
 def _lock(descriptor: int, partial: Path) -> None:

@@ -62,7 +62,13 @@ def _walk(folder: Path, prefix: str, around: tuple[tuple[int, int], ...]) -> Ite
             if name.endswith("/"):
                 yield from _walk(Path(entry.path), f"{prefix}{name}", (*around, here))
             else:
-                yield f"{prefix}{name}", entry.stat().st_size
+                yield from _file(entry, f"{prefix}{name}")
+
+
+def _file(entry: os.DirEntry[str], key: str) -> Iterator[Sized]:
+    """Yield a file, unless it has gone since its folder was listed, or is a link to nothing."""
+    with suppress(FileNotFoundError):
+        yield key, entry.stat().st_size
 
 
 async def fsspec_pages(store: Any, path: str) -> Pages:

@@ -11,6 +11,7 @@ from dask.local import get_sync
 
 from daskome.execution.write import Write
 from daskome.model import regions
+from daskome.model.axes import channel_axis
 from daskome.model.limits import Limits
 from daskome.model.pyramid import Level, Pyramid, write_block
 from daskome.model.regions import Region
@@ -66,12 +67,14 @@ def _position(axis: Any, found: Changeable) -> int:
 def longer(pyramid: Pyramid, axis: int, length: int, limits: Limits) -> Pyramid:
     """Return a pyramid whose level 0 has a length along an axis, and whose other levels follow, with no level more.
 
-    Windows that the end cuts are dropped where they were before, as other programs do.
+    Windows that the end cuts are dropped where they were before, as other programs do. Where the end of a level has cut
+    none, the others tell.
     """
-    drops = not all(map(pyramid.is_whole, range(1, len(pyramid.levels))))
+    others = not all(map(pyramid.is_whole, range(1, len(pyramid.levels))))
     levels = [_with_length(pyramid, pyramid.levels[0], axis, length, limits)]
     for k, level in enumerate(pyramid.levels[1:], start=1):
-        n, factor = levels[-1].shape[axis], pyramid.factors(k)[axis]
+        n, before, factor = levels[-1].shape[axis], pyramid.levels[k - 1].shape[axis], pyramid.factors(k)[axis]
+        drops = level.shape[axis] == before // factor if before % factor else others
         levels.append(_with_length(pyramid, level, axis, n // factor if drops else regions.ceil_div(n, factor), limits))
     return replace(pyramid, levels=tuple(levels))
 
@@ -89,7 +92,7 @@ def _with_length(pyramid: Pyramid, level: Level, axis: int, length: int, limits:
 def _channels(found: Changeable, axis: int, source: Source, channels: Any) -> Metadata:
     """Return how viewers first show new channels, if the image says it of the others."""
     known = (found.image.ome.get("omero") or {}).get("channels")
-    along = found.image.axes[axis].type == "channel"
+    along = axis == channel_axis(found.image.axes)
     if channels is not None and not (along and known):
         why = "has no channels in its omero metadata" if along else f"gets no new ones along axis {found.names[axis]!r}"
         raise ValueError(f"channels are given, but the image {why}; leave them out")

@@ -194,11 +194,16 @@ def given_source(
 def _filled(value: Any, shape: Sequence[int], dtype: str, what: str) -> np.ndarray[Any, Any]:
     """Return an array that is one number everywhere, without the memory for it."""
     number = np.asarray(value)
+    if number.dtype.kind not in "biuf" or not _is_kept(number, number.dtype.kind == np.dtype(dtype).kind == "f", dtype):
+        raise ValueError(f"{what} {value!r} cannot be stored as {dtype}, the dtype of the image")
+    return np.broadcast_to(number.astype(dtype), tuple(shape))
+
+
+def _is_kept(number: np.ndarray[Any, Any], may_be_rounded: bool, dtype: str) -> bool:
+    """Whether a number is the same as a voxel, or is only rounded where it may be; nothing becomes infinite."""
     with np.errstate(all="ignore"):
         one = number.astype(dtype)
-    if one != number and number == number:
-        raise ValueError(f"{what} {value!r} cannot be stored as {dtype}, the dtype of the image")
-    return np.broadcast_to(one, tuple(shape))
+    return bool(np.isfinite(one) == np.isfinite(number) if may_be_rounded else one == number)
 
 
 def _lacking(

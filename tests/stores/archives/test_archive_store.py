@@ -1,6 +1,7 @@
 """Archives that others have made, read as a store: Python's zipfile is the oracle; and those that are damaged."""
 
 import pickle
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,16 @@ def test_what_is_encrypted_or_compressed_otherwise_says_so(tmp_path: Path) -> No
     for store in both(path):
         with pytest.raises(ValueError, match="a is compressed by method 12, which is not read"):
             sync(store.get("a", default_buffer_prototype()))
+
+
+def test_no_more_of_a_member_is_read_than_there_is(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"a": b"1234", "b": b"secret"}, zip64=False)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<L", data, data.index(b"PK\1\2") + 24, 60)
+    path.write_bytes(bytes(data))
+    for store in both(path):
+        with pytest.raises(ValueError, match="a is damaged"):
+            sync(store.get("a", default_buffer_prototype(), RangeByteRequest(0, 60)))
 
 
 def test_it_is_only_read(tmp_path: Path) -> None:

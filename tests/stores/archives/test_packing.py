@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +214,15 @@ def test_an_object_that_goes_meanwhile_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="a is gone since it was listed"):
         pack_objects(source, keys, StorePath(LocalStore(tmp_path), "a.zip"), b"")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_kill_between_the_two_names_of_a_file_leaves_it_whole(tmp_path: Path) -> None:
+    file = packed(tmp_path, {"zarr.json": b"{}"})
+    before = file.read_bytes()
+    os.link(file, tmp_path / "a.zip.packing")
+    with suppress(KeyboardInterrupt), file_output(StorePath(LocalStore(tmp_path), "a.zip"), True) as output:
+        output.write(b"new")
+        assert file.read_bytes() == before
+        raise KeyboardInterrupt
+    assert file.read_bytes() == before
+    assert os.listdir(tmp_path) == ["a.zip"]
