@@ -143,7 +143,7 @@ def find_reader(input_: Input) -> Reader:
     if not os.path.exists(input_.path):
         raise FileNotFoundError(f"{input_.path} does not exist")
     if os.path.isdir(input_.path):
-        return reader_of_folder(input_.path) or ZARR
+        return reader_of_folder(input_.path) or (reader if reader is not None and reader.marks else ZARR)
     reader = reader or reader_of_file(input_.path)
     if reader in (ZARR, None):
         hint = HINTS.get(PurePosixPath(input_.path).suffix.lower(), "is a file of unknown kind")

@@ -61,6 +61,11 @@ def test_a_group_of_n5_is_its_largest_scale(tmp_path):
         read(f"{tmp_path}/a.n5::what")
 
 
+def test_a_folder_that_says_by_its_name_alone_that_it_is_n5(tmp_path):
+    n5(tmp_path / "a.n5/s0")
+    check(read(f"{tmp_path}/a.n5::s0"), VOLUME)
+
+
 def test_axes_of_n5(tmp_path):
     array = np.stack([VOLUME, VOLUME + 1])
     source = read(n5(tmp_path / "a.n5", array, axes=["x", "y", "z", "t"]))
