@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from daskome.model.paths import parents_of
 from daskome.stores.journal import JOURNAL
 from daskome.stores.opened.pages import Sized
 from daskome.stores.ownership.claims import CLAIMS
@@ -12,6 +13,8 @@ from daskome.stores.targets.conflicts import is_litter
 
 CHUNK = re.compile(r"(?:.*/)?(?:c|(?:c[./])?\d+(?:[./]\d+)*)", re.DOTALL)
 """The key of a chunk or shard, in the encodings of zarr v2 and v3."""
+NUMBER = re.compile(r"c|(?:c\.)?\d+(?:\.\d+)*")
+"""One name in such a key."""
 OME_XML = re.compile(r"(?:.*/)?OME/[^/]+\.xml", re.DOTALL)
 """What bioformats2raw keeps of the files that an image was made of."""
 FOREIGN_NAMED = 5
@@ -44,12 +47,31 @@ class Contents:
         The paths of groups where somebody writes, or has written, by claims in them.
     foreign : list of str
         The paths of files that are neither zarr's nor OME-Zarr's, as many as are named.
+    numbered : dict of tuple to str
+        Of what has the name of a chunk: the folder of the first number in its path, that number unless it is the name
+        itself, and a path. Where there are no arrays, they are files of others (`loose`).
     """
 
     amounts: dict[str, Amount] = field(default_factory=dict)
     documents: list[str] = field(default_factory=list)
     homes: dict[str, None] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
+    numbered: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    @property
+    def loose(self) -> list[str]:
+        """Paths of files whose names are those of chunks, but which lie in no array, as many as are named."""
+        arrays = self._arrays()
+        return [
+            path for (folder, number), path in self.numbered.items() if not arrays & {(folder, ""), (folder, number)}
+        ][:FOREIGN_NAMED]
+
+    def _arrays(self) -> set[tuple[str, str]]:
+        """Return where arrays are, in the form of `numbered`: documents that have none below them."""
+        nodes = {path.rpartition("/")[0] for path in self.documents}
+        groups = {above for node in nodes for above in parents_of(node)}
+        arrays = nodes - groups
+        return {(node, "") for node in arrays} | {_numbered(f"{node}/0") for node in arrays}
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -85,9 +107,22 @@ def contents_of(items: Iterable[Sized]) -> Contents:
             found.homes[home.strip("/")] = None
         if name in LOOKED_FOR and JOURNAL not in folder.split("/"):
             found.documents.append(key)
-        elif not is_ome_zarr_key(key) and len(found.foreign) < FOREIGN_NAMED:
-            found.foreign.append(key)
+        elif not is_ome_zarr_key(key):
+            found.foreign += [key] if len(found.foreign) < FOREIGN_NAMED else []
+        elif CHUNK.fullmatch(key):
+            found.numbered.setdefault(_numbered(key), key)
     return found
+
+
+def _numbered(key: str) -> tuple[str, str]:
+    """Return the folder of the first number at the end of a path, and that number unless nothing follows it.
+
+    >>> _numbered("A/1/0/s0/c/0/0"), _numbered("s0/0.0"), _numbered("s0/4/2"), _numbered("7")
+    (('A/1/0/s0', 'c'), ('s0', ''), ('s0', '4'), ('', ''))
+    """
+    names = key.split("/")
+    end = next((i for i in range(len(names), 0, -1) if not NUMBER.fullmatch(names[i - 1])), 0)
+    return "/".join(names[:end]), names[end] if end < len(names) - 1 else ""
 
 
 def is_ome_zarr_key(key: str) -> bool:

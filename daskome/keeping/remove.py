@@ -178,8 +178,9 @@ def _planned(place: StorePath, take_over: bool) -> Removal:
     _check_folder(there)
     contents = contents_of(stored_sizes(there))
     removal = _removal(target, contents)
-    if contents.foreign and not removal.is_journal:
-        named = ", ".join(contents.foreign)
+    foreign = contents.foreign + ([] if target.place.is_unfinished or contents.homes else contents.loose)
+    if foreign and not removal.is_journal:
+        named = ", ".join(foreign)
         raise FileExistsError(
             f"{there} holds files that are not of OME-Zarr, such as {named}; move them away, or delete them, first"
         )

@@ -17,6 +17,7 @@ from zarr.storage import MemoryStore, StorePath, ZipStore
 
 import daskome
 from daskome.cli.main import main
+from daskome.ome.versions import VERSIONS
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import locate
 from daskome.stores.ownership.claims import WHOLE_RUN, OwnershipLost
@@ -175,6 +176,12 @@ def a_link_itself(target: Path) -> Path:
     return target.parent / "link"
 
 
+def a_number(target: Path, path: str) -> Path:
+    (target / path).parent.mkdir(exist_ok=True)
+    (target / path).write_text("mine")
+    return target
+
+
 def a_file(target: Path) -> Path:
     (target / "notes.txt").write_text("mine")
     return target
@@ -184,6 +191,13 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], type[Exception], str]] = {
     "link in it": (a_link, FileExistsError, "s9 is a link to .*; nothing is removed through links"),
     "link to it": (a_link_itself, FileExistsError, "link is a link to"),
     "files of others": (a_file, FileExistsError, "holds files that are not of OME-Zarr, such as notes.txt"),
+    "a number in a folder of others": (
+        lambda target: a_number(target, "raw/0001"),
+        FileExistsError,
+        "such as raw/0001",
+    ),
+    "a number beside levels": (lambda target: a_number(target, "12"), FileExistsError, "such as 12"),
+    "a number in a group": (lambda target: a_number(target, "labels/c"), FileExistsError, "such as labels/c"),
     "level": (lambda target: target / "s0", ValueError, "is a zarr array, as levels of images are"),
     "folder": (lambda target: target.parent, ValueError, "is a folder of other files"),
     "chunk": (lambda target: target / "s0/c/0/0", ValueError, "is a file; only what is OME-Zarr"),
@@ -200,6 +214,24 @@ def test_what_may_not_go_is_refused(tmp_path: Path, case: str) -> None:
     with pytest.raises(error, match=said):
         daskome.remove(place)
     assert contents(tmp_path) == before
+
+
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("level_paths", ["{}", "s{}"])
+@pytest.mark.parametrize("fmt", VERSIONS)
+@pytest.mark.parametrize("make", ["image", "plate", "shards"])
+def test_nothing_that_is_written_counts_as_of_others(tmp_path: Path, make: str, fmt: str, level_paths: str) -> None:
+    options: dict[str, Any] = {"axes": "yx", "fmt": fmt, "level_paths": level_paths}
+    values, target = np.ones((32, 32), "uint8"), tmp_path / "a"
+    if make == "plate":
+        daskome.write_plate({"A/1": [values, values]}, target, [2], storage_options={"chunks": 8}, **options)
+    else:
+        shards = {"shards": 16} if make == "shards" and VERSIONS[fmt].arrays.zarr_format == 3 else {}
+        daskome.write_image(
+            values, target, [2], labels={"n": values}, storage_options={"chunks": 8, **shards}, **options
+        )
+    daskome.remove(target)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_groups_of_others_are_refused(tmp_path: Path) -> None:
