@@ -814,8 +814,9 @@ def append(
     """Make a stored image longer along one of its axes, such as by time points, channels or planes of z.
 
     The cost is that of what is new. The bytes are those of the longer image written at once, in the chunks and with as
-    many levels as there are: none is added. Chunks or shards that hold both old and new voxels are written again, and
-    so are windows that the end of the image cut, along an axis that is downsampled.
+    many levels as there are: none is added, and an image that began shorter than the chunks or shards that were asked
+    for keeps the short ones. Chunks or shards that hold both old and new voxels are written again, and so are windows
+    that the end of the image cut, along an axis that is downsampled.
 
     Where no old voxel changes, at any level, as along t and c, readers see the image as it was until the end, when it
     is longer; otherwise it says meanwhile that it is unfinished. After a failure or a kill, the same call with
