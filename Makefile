@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 $
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-PARALLEL = $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+PARALLEL = $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 BRAIN = $$($(BIN)/python -m tests.volumes)
 
 .PHONY: demo test test-all lint bench clean
@@ -21,14 +21,14 @@ demo: $(VENV)/demo
 	$(BIN)/daskome info demo/brain.ome.zarr
 	$(BIN)/daskome preview demo/brain.ome.zarr demo/brain.png
 
-# Files of tests in as many processes as there are cores, up to four: each with a test of a server starts its own.
+# In as many processes as there are cores, up to four: each with a test of a server starts its own.
 test: $(VENV)/test
 	$(PARALLEL)
 
 # With the extended cases; then the slow tests one by one: they need the memory, the ports and the cores for themselves.
 test-all: $(VENV)/test
 	$(PARALLEL) -m "not slow"
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow --timeout 600
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .

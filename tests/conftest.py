@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
@@ -20,11 +21,35 @@ from tests.written import contents
 
 collect_ignore = ["house/typed_calls.py"]
 """Only type checkers read it."""
+os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+"""What gcsfs, when it is imported, takes to mean that it need not ask by gRPC, for a minute, what no emulator answers."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let laws try all of their examples, if not only the default suite runs."""
+    """Let laws try all of their examples, if not only the default suite runs.
+
+    Ctrl-C works in the programs that tests start, too, where a shell in the background made this one ignore it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     strategies.SHARE = strategies.SHARE if "not extended" in config.option.markexpr else 1
+
+
+class TellAtOnce:
+    """Names a test that failed when it did: a run that is stopped before its end prints no summary."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self.reporter = reporter
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.reporter.write_line(f"\nFAILED {report.nodeid}, {report.when}, after {report.duration:.0f} s")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        session.config.pluginmanager.register(TellAtOnce(reporter))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,7 +13,7 @@ from daskome.stores.targets.conflicts import is_litter
 
 CHUNK = re.compile(r"(?:.*/)?(?:c|(?:c[./])?\d+(?:[./]\d+)*)", re.DOTALL)
 """The key of a chunk or shard, in the encodings of zarr v2 and v3."""
-NUMBER = re.compile(r"c|(?:c\.)?\d+(?:\.\d+)*")
+CHUNK_NAME = re.compile(r"c|(?:c\.)?\d+(?:\.\d+)*")
 """One name in such a key."""
 OME_XML = re.compile(r"(?:.*/)?OME/[^/]+\.xml", re.DOTALL)
 """What bioformats2raw keeps of the files that an image was made of."""
@@ -121,7 +121,7 @@ def _numbered(key: str) -> tuple[str, str]:
     (('A/1/0/s0', 'c'), ('s0', ''), ('s0', '4'), ('', ''))
     """
     names = key.split("/")
-    end = next((i for i in range(len(names), 0, -1) if not NUMBER.fullmatch(names[i - 1])), 0)
+    end = next((i for i in range(len(names), 0, -1) if not CHUNK_NAME.fullmatch(names[i - 1])), 0)
     return "/".join(names[:end]), names[end] if end < len(names) - 1 else ""
 
 

@@ -22,7 +22,8 @@ N5_SIZES = ("resolution", "pixelResolution", "voxelSize")
 def read(input_: Input) -> Source:
     """Return the dataset of N5, or the first scale of a precomputed volume, in a folder."""
     folder = Path(input_.path)
-    return _precomputed(folder, input_.part) if (folder / PRECOMPUTED).exists() else _n5(folder, input_.part)
+    is_precomputed = folder.suffix == ".precomputed" or (folder / PRECOMPUTED).exists()
+    return (_precomputed if is_precomputed else _n5)(folder, input_.part)
 
 
 def _precomputed(folder: Path, part: str) -> Source:
@@ -30,7 +31,7 @@ def _precomputed(folder: Path, part: str) -> Source:
     info = _json(folder / PRECOMPUTED)
     scales = info.get("scales")
     if not isinstance(scales, list) or not scales:
-        raise ValueError(f"{folder} has a file {PRECOMPUTED}, but no scales in it, and is no precomputed volume")
+        raise ValueError(f"{folder} has no file {PRECOMPUTED} with scales in it, and is no precomputed volume")
     number = int(part or 0) if (part or "0").isdecimal() else len(scales)
     if number >= len(scales):
         choices = [f"{i} {scale.get('key')} {scale.get('size')}" for i, scale in enumerate(scales)]
@@ -91,6 +92,8 @@ def _datasets(folder: Path) -> list[str]:
 
 
 def _json(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
     try:
         document = json.loads(path.read_text())
     except ValueError as error:

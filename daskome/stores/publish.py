@@ -28,6 +28,7 @@ from daskome.stores.kinds import LAG, kind_of
 from daskome.stores.lists import grown
 from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.ownership.locking import HERE, held
+from daskome.stores.ownership.owned_store import delete_partial_documents
 from daskome.stores.remembered import forget, forgotten
 
 NO_ATTRIBUTES: Mapping[str, Any] = {}
@@ -151,7 +152,11 @@ def _published(found: JSON, version: Version, metadata: Metadata, attributes: Ma
 
 
 def delete_partial_files(target: StorePath, plan: Plan) -> None:
-    """Delete unfinished files that killed processes left. Stores other than folders write whole objects."""
+    """Delete unfinished files that killed processes left in images. Stores other than folders write whole objects.
+
+    In the groups above, such as a plate, others that are alive may be writing theirs.
+    """
+    delete_partial_documents(target, [group.path for group, _ in plan.images if not group.kept])
     for group, _ in plan.images:
         for level in group.touched:
             folder = folder_of(target / group.path / level.path)

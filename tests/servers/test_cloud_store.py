@@ -60,6 +60,24 @@ def got(store: Any, key: str) -> bytes | None:
 # ---- trouble
 
 
+def test_a_list_that_breaks_off_is_asked_for_again(s3: S3, proxy: Proxy) -> None:
+    """obstore asks again for what is not answered, and for the rest of an object; not for the rest of a list."""
+    bucket, keys = s3.bucket(), [f"a/{n:02}" for n in range(60)]
+    put(opened(f"s3://{bucket}", s3.options), keys, b"x")
+    for seed in range(6):
+        proxy.reset(Faults(drops=0.5, methods="GET", seed=seed))
+        store = opened(f"s3://{bucket}", s3.at(proxy.endpoint).options)
+        assert listed(store.list_prefix("a")) == listed(store.list()) == keys
+        assert listed(store.list_dir("a")) == [key[2:] for key in keys]
+
+
+def listed(names: Any) -> list[str]:
+    async def collect() -> list[str]:
+        return sorted([name async for name in names])
+
+    return sync(collect())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("at_once", [64, 300])
 def test_a_server_with_two_slots_loses_nothing(ceph: S3, at_once: int) -> None:

@@ -32,11 +32,9 @@ CASES = {
 def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     if request.param == "az" and not has_azure():
         pytest.skip("Azurite is not here: npm install -g azurite")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # gcsfs, when imported; it would ask by gRPC
-        pytest.importorskip("gcsfs" if request.param == "gs" else "adlfs")
-        with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as server:
-            yield server
+    pytest.importorskip("gcsfs" if request.param == "gs" else "adlfs")
+    with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as server:
+        yield server
 
 
 @pytest.mark.sampled(32)

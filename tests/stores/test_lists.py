@@ -132,13 +132,17 @@ def add(folder: Path, kind: str, who: int, n: int, lagging: bool, barrier: Any) 
     """Add some wells or labels to a plate or an image, each at the same time as other processes add theirs."""
     kinds.KINDS = (lagging_row(), *kinds.KINDS)
     store: Any = Lagging(folder) if lagging else LocalStore(folder)
-    for k in range(n):
-        barrier.wait(120)
-        if kind == "wells":
-            daskome.write_plate({f"{'ABCDEF'[who]}/{k}": [IMAGE]}, store, None, axes="yx")
-        else:  # the last steps of writing labels
-            set_attributes(StorePath(store, f"labels/{who}-{k}"), VERSION.arrays, LABEL)
-            publish.publish_group(StorePath(store, "labels"), VERSION, Metadata(labels=(f"{who}-{k}",)))
+    try:
+        for k in range(n):
+            barrier.wait(120)
+            if kind == "wells":
+                daskome.write_plate({f"{'ABCDEF'[who]}/{k}": [IMAGE]}, store, None, axes="yx")
+            else:  # the last steps of writing labels
+                set_attributes(StorePath(store, f"labels/{who}-{k}"), VERSION.arrays, LABEL)
+                publish.publish_group(StorePath(store, "labels"), VERSION, Metadata(labels=(f"{who}-{k}",)))
+    except BaseException:
+        barrier.abort()  # The others would wait.
+        raise
 
 
 LABEL: dict[str, Any] = {"ome": {"version": "0.5", "multiscales": []}}

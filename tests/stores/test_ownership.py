@@ -50,7 +50,7 @@ def hanging(home: StorePath, slot: str = WHOLE_RUN, **others: Any) -> Claim:
 @pytest.mark.usefixtures("at_once")
 def test_of_many_that_begin_at_once_one_at_a_time_writes(home: StorePath) -> None:
     inside, most, entered, refused = [0], [0], [0], list[str]()
-    start = threading.Barrier(6)
+    start, met = threading.Barrier(6), threading.Event()
 
     def write() -> None:
         start.wait()
@@ -59,10 +59,11 @@ def test_of_many_that_begin_at_once_one_at_a_time_writes(home: StorePath) -> Non
                 with claimed(home, WHOLE_RUN):
                     inside[0] += 1
                     most[0], entered[0] = max(most[0], inside[0]), entered[0] + 1
-                    time.sleep(0.002)
+                    met.wait(10)
                     inside[0] -= 1
             except FileExistsError as error:
                 refused.append(str(error))
+                met.set()
 
     threads = [threading.Thread(target=write) for _ in range(6)]
     for thread in threads:

@@ -23,7 +23,7 @@ from daskome.model.paths import join_paths
 from daskome.planning.cost import LARGEST_PUT, PART_NBYTES
 from daskome.stores.clouds.logins import LOOKING_UP
 from daskome.stores.opened.bounded import check_document, is_document
-from daskome.stores.opened.pages import Pages, obstore_pages
+from daskome.stores.opened.pages import TRIES, Pages, is_broken_off, obstore_pages
 
 ANSWERED_WITHIN = 40.0
 """Seconds until a request that is not answered, or an answer that does not go on, is given up and tried again."""
@@ -228,21 +228,29 @@ class CloudStore(ObjectStore[Any]):
 
     async def list(self) -> AsyncIterator[str]:  # type: ignore[override]
         """Yield all keys."""
-        with _PlainErrors(self):
-            async for key in super().list():
-                yield key
+        async for key in self.list_prefix(""):
+            yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:  # type: ignore[override]
         """Yield the keys below a path."""
-        with _PlainErrors(self, prefix):
-            async for key in super().list_prefix(prefix):
-                yield key
+        path = prefix.rstrip("/")
+        async for page in self.pages(path):
+            for key, _ in page:
+                yield join_paths(path, key)
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:  # type: ignore[override]
         """Yield the names in a folder."""
         with _PlainErrors(self, prefix):
-            async for name in super().list_dir(prefix):
+            for name in await self._names(prefix):
                 yield name
+
+    async def _names(self, prefix: str, tries: int = TRIES) -> Sequence[str]:
+        try:
+            return [name async for name in super().list_dir(prefix)]
+        except Exception as error:
+            if tries > 1 and is_broken_off(error):
+                return await self._names(prefix, tries - 1)
+            raise
 
 
 def _reopened(bucket: Bucket, read_only: bool) -> CloudStore:

@@ -17,6 +17,8 @@ _T = TypeVar("_T")
 
 PAGE_LENGTH = 1000
 """How many objects a page has at most: as many as clouds put into an answer."""
+TRIES = 5
+"""How often a list is asked for whose answer breaks off."""
 DELETED_AT_ONCE = 32
 """How many objects are deleted at a time, where each takes a request of its own."""
 Sized = tuple[str, int]
@@ -83,12 +85,25 @@ async def fsspec_pages(store: Any, path: str) -> Pages:
 
 
 async def obstore_pages(client: Any, path: str) -> Pages:
-    """Yield the pages that a bucket answers with."""
+    """Yield the pages that a bucket answers with; what comes after the last, again where an answer breaks off."""
     import obstore
 
-    prefix = f"{path}/" if path else ""
-    async for page in obstore.list(client, prefix or None, chunk_size=PAGE_LENGTH):
-        yield [(str(each["path"])[len(prefix) :], int(each["size"])) for each in page]
+    prefix, last, tries = f"{path}/" if path else "", None, TRIES
+    while tries:
+        try:
+            async for page in obstore.list(client, prefix or None, offset=last, chunk_size=PAGE_LENGTH):
+                yield [(str(each["path"])[len(prefix) :], int(each["size"])) for each in page]
+                last = str(page[-1]["path"]) if page else last
+            return
+        except obstore.exceptions.GenericError as error:
+            tries -= 1
+            if not tries or not is_broken_off(error):
+                raise
+
+
+def is_broken_off(error: BaseException) -> bool:
+    """Whether obstore says that an answer broke off after it had begun, which it does not ask for again in lists."""
+    return "response body" in str(error)
 
 
 async def unordered_pages(client: Any, path: str) -> Pages:
