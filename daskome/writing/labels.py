@@ -71,7 +71,7 @@ class LabelOptions:
         known = {key: value for key, value in (source.image_label or {}).items() if key not in ("version", "source")}
         stated |= {k: v for k, v in {**known, **(self.label_metadata or {})}.items() if stated.get(k) is None}
         if stated["colors"] is True:
-            stated["colors"] = colored(label_values(source))
+            stated["colors"] = colored(_colored_values(source))
         return parse_image_label(**stated)
 
 
@@ -216,11 +216,36 @@ def label_values(labels: ImageLike) -> list[int]:
     >>> label_values(np.array([[0, 3], [3, 7]], "uint16"))
     [3, 7]
     """
-    source, values = with_shared_results(as_source(labels), compute_shared), set[int]()
-    pieces = _pieces(source)
-    while some := list(islice(pieces, PIECES_AT_ONCE)):
-        values.update(*dask.compute(*map(_values, some)))
+    values = set[int]()
+    for some in _found_values(as_source(labels)):
+        values |= some
     return sorted(values - {0})
+
+
+def _colored_values(source: Source) -> list[int]:
+    """Return the values that get a color each.
+
+    Raises
+    ------
+    ValueError
+        If they are more than `MOST_COLORS`; the rest is not read.
+    """
+    values = set[int]()
+    for some in _found_values(source):
+        values |= some
+        if len(values) > MOST_COLORS:
+            raise ValueError(
+                f"colors=True would list more than {MOST_COLORS:,} labels in a document that every reader loads whole;"
+                " leave it out, for viewers give each label a color, or say colors for those that matter"
+            )
+    return sorted(values - {0})
+
+
+def _found_values(labels: Source) -> Iterator[set[int]]:
+    """Yield the values of some pieces of a label image after the other."""
+    pieces = _pieces(with_shared_results(labels, compute_shared))
+    while some := list(islice(pieces, PIECES_AT_ONCE)):
+        yield set[int]().union(*dask.compute(*map(_values, some)))
 
 
 def _pieces(source: Source) -> Iterator[da.Array]:
@@ -235,6 +260,8 @@ def _values(piece: Any) -> list[int]:
     return [int(value) for value in np.unique(piece)]
 
 
+MOST_COLORS = 2**15
+"""Colors that labels get at most with ``colors=True``: they are some 2 MB of JSON."""
 PIECE = 128
 """Voxels along each axis of the piece that one task reads; more where source chunks are larger."""
 PIECES_AT_ONCE = 256
