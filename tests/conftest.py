@@ -96,6 +96,13 @@ def _listening(caplog: pytest.LogCaptureFixture) -> None:
     caplog.handler.setLevel(logging.NOTSET)
 
 
+@pytest.fixture(autouse=True)
+def _limits_are_as_before() -> Iterator[None]:
+    """No test leaves others to plan as if their images were large."""
+    yield
+    assert limits.LIMITS == limits.Limits()
+
+
 @pytest.fixture(scope="session")
 def _cluster() -> Iterator[LocalCluster]:
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as local:

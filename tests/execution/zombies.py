@@ -11,6 +11,7 @@ import random
 import signal
 import tempfile
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -147,6 +148,7 @@ LIVE = {
 
 def call(kind: str, which: str, target: Path, log: Path) -> None:
     """Do one of the calls of a kind, in a process of its own, and note how it ended."""
+    uuid.uuid1 = uuid.uuid4  # Stopped in libuuid's, which Dask asks, it would hold up all who ask on this machine.
     with dask.config.set(num_workers=2), pytest.MonkeyPatch.context() as patch:
         plan_as_if_large(patch)
         try:
