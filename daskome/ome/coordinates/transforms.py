@@ -80,14 +80,14 @@ def simplest(matrix: Matrix, tolerance: float = 1e-6) -> JSONDict:
 
 
 def is_singular(rows: Sequence[Sequence[float]]) -> bool:
-    """Whether the rows of an affine matrix, with as many axes after as before it, take several points to one.
+    """Whether the rows of an affine matrix, with as many axes after as before it, or more, take several points to one.
 
-    >>> is_singular([[1, 2, 0], [2, 4, 0]]), is_singular([[1e-9, 0, 5], [0, 1e-9, 5]])
-    (True, False)
+    >>> is_singular([[1, 2, 0], [2, 4, 0]]), is_singular([[1e-9, 0, 5], [0, 1e-9, 5]]), is_singular([[1, 0], [1, 0]])
+    (True, False, False)
     """
     linear = np.array(rows, float)[:, :-1]
     lengths = np.linalg.norm(linear, axis=0)
-    return bool((lengths == 0).any() or abs(np.linalg.det(linear / lengths)) < SINGULAR)
+    return bool((lengths == 0).any() or np.prod(np.linalg.svd(linear / lengths, compute_uv=False)) < SINGULAR)
 
 
 def placing(scale: Sequence[float], translation: Sequence[float]) -> Matrix:
