@@ -1,7 +1,7 @@
 """The description of an image by its caller, completed from its source and checked. No store is read."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -28,11 +28,13 @@ from daskome.ome.checked import checked
 from daskome.ome.coordinates.systems import (
     fits_voxels,
     free_name,
+    lost_for_labels,
     parse_systems,
     systems_like,
     systems_of_voxels,
     with_more_systems,
     with_system_of_levels,
+    without_orientations,
 )
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.metadata import ONE_SYSTEM, Metadata, Multiscale, Systems, image_metadata
@@ -57,7 +59,8 @@ class ImageOptions:
     """What a caller says of an image besides its pixels; None where the image itself decides.
 
     Attributes are the arguments of `daskome.write_image` of the same names; `metadata` holds all further keywords,
-    `like` the shapes of levels that those of the image should have; `labelled` is the image that labels are of.
+    `like` the shapes of levels that those of the image should have; `labelled` is the image that labels are of, and
+    `planes` says where that lies along axes of space along which it is one plane.
     """
 
     name: str | None = None
@@ -77,6 +80,7 @@ class ImageOptions:
     level_paths: str | None = None
     like: Sequence[Shape] = ()
     labelled: Multiscale | None = None
+    planes: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Any] | None = None
     verbatim: bool = False
 
@@ -158,6 +162,10 @@ class ImageOptions:
     def _writable(self, source: Source, version: Version, image: Image) -> Source:
         """Return a source with only what can be written of it; images have no `image_label`, labels no channels."""
         source = _with_systems_of(source, version, image)
+        if self.labelled is not None:
+            given = self.coordinate_systems if isinstance(self.coordinate_systems, Mapping) else ()
+            lost = lost_for_labels(self.labelled, image.axes, self.planes, {*given, *(s.name for s in source.systems)})
+            source = replace(source, left=(*source.left, *lost))
         if self.image_label is None and source.image_label is not None:
             return replace(source, image_label=None, left=(*source.left, "colors and properties of labels"))
         if self.image_label is not None and source.omero is not None:
@@ -269,7 +277,9 @@ class ImageOptions:
             return ONE_SYSTEM
         own = parse_systems(self.coordinate_systems, self.coordinate_transformations, image.axes, version)
         known = systems_of_voxels(by_axes(source, [axis.name for axis in image.axes]).systems, image)
-        labelled = ONE_SYSTEM if self.labelled is None else systems_like(self.labelled, image.axes)
+        labelled = ONE_SYSTEM if self.labelled is None else systems_like(self.labelled, image.axes, self.planes)
+        if self.orientation is False:
+            known, labelled = map(without_orientations, (known, labelled))
         if not given or isinstance(self.coordinate_systems, Mapping):
             others = [system.name for systems in (own, known, labelled) for system in systems.others]
             own = with_system_of_levels(own, free_name(others))
