@@ -152,7 +152,7 @@ def write_image(
         voxels. Instead of a matrix there may be a transformation, ``{"type": "rotation", "rotation": …}``, or a dict of
         ``axes``, if they are not those of the image, and ``transformation``. A list of ``{"name": …, "axes": …}`` goes
         with `coordinate_transformations`, both as the specification has them. Default: those that a file knows, such as
-        the "scanner" of NIfTI; labels have those of their image.
+        the "scanner" of NIfTI and the "patient" of DICOM; labels have those of their image.
     coordinate_transformations : sequence of dict, optional
         Transformations between the systems that `coordinate_systems` lists, each with ``input`` and ``output`` (section
         "coordinateTransformations"); or a list of dicts for each level, which is taken as ``ome_zarr`` takes it.

@@ -421,11 +421,12 @@ def _with_fewer_axes(
     n, own = len(image.system.axes), image.system.axes
     rest = [i for i in range(n) if i not in positions]
     flat = [i for i in rest if own[i].name in planes]
-    gone = [i for i in rest if i not in flat]
-    shift = matrix[:, n] + matrix[:, flat] @ np.array([planes[own[i].name] for i in flat])
-    to = [i for i in range(len(system.axes)) if i not in gone]
-    if gone and (len(system.axes) != n or _mixed(matrix, (positions, gone), (to, gone))):
+    gone, ends = [i for i in rest if i not in flat], [axis.name for axis in system.axes]
+    away = gone if len(ends) == n else [ends.index(own[i].name) for i in gone if own[i].name in ends]
+    to = [i for i in range(len(ends)) if i not in away]
+    if len(away) < len(gone) or _mixed(matrix, (positions, gone), (to, away)):
         return None
+    shift = matrix[:, n] + matrix[:, flat] @ np.array([planes[own[i].name] for i in flat])
     chosen = np.column_stack([matrix[:, positions], shift])[[*to, -1]]
     axes = tuple(system.axes[i] for i in to)
     return CoordinateSystem(system.name, axes, system.rest), _linked(simplest(chosen), own_name, system.name)
