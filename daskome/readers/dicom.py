@@ -137,7 +137,7 @@ def series_of(paths: Sequence[str], part: str) -> Series:
     _check_tilt(ordered_paths, places, normal)
     step = _step(ordered_paths, [along[path] for path in ordered_paths])
     first, start = chosen[ordered_paths[0]], float(f"{along[ordered_paths[0]]:.9g}")
-    if "ImageOrientationPatient" not in first:
+    if not _directions(first):
         return Series(ordered_paths, step, start)
     oriented = _orientations(first, {**_directions(first), "z": normal})
     return Series(ordered_paths, step, start, oriented, tuple(float(v) for v in normal * (step or 1)))

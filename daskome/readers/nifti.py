@@ -104,6 +104,8 @@ def _notes(image: Any) -> Iterator[str]:
     description = bytes(image.header["descrip"].item()).rstrip(b"\0 ")
     if description:
         yield f"its description {description.decode(errors='replace')!r}"
+    if len(image.shape) < 4 and image.header["toffset"]:
+        yield f"its time, {shortest(image.header['toffset']):g} (the image has no such axis)"
     if image.header.get_intent()[0] != "none":
         yield f"its intent {image.header.get_intent()[0]!r}"
     if len(image.header.extensions):

@@ -18,7 +18,9 @@ from daskome.readers.body import places_voxels, system_of_body
 from daskome.readers.units import known_unit
 
 SAME = 1e-5
-"""By how much numbers may differ, relatively, that are one and the same, rounded to 32 bits in several ways."""
+"""By how much sizes may differ, relatively, that are one and the same, rounded to 32 bits in several ways."""
+ROUNDED = 0.01
+"""By how much of a voxel places may differ that are one and the same: a qform is turned by three 32-bit numbers."""
 
 
 class Form(NamedTuple):
@@ -54,7 +56,7 @@ def placing_forms(image: Any) -> PlacingForms:
             notes.append(f"its {kind}, a matrix that is singular or not finite")
     if len(forms) == 2 and forms[0].label == forms[1].label:
         again = forms.pop()
-        if not _are_alike(forms[0].affine, again.affine):
+        if not _are_alike(image, forms[0], again):
             forms.append(again._replace(label=f"{again.label} ({again.kind})"))
     return PlacingForms(tuple(forms), tuple(notes))
 
@@ -73,8 +75,11 @@ def _label(code: int) -> str:
     return str(codes.label[code]) if code in codes else f"xform {code}"
 
 
-def _are_alike(a: Matrix, b: Matrix) -> bool:
-    return bool(np.allclose(a, b, rtol=SAME, atol=1e-4))
+def _are_alike(image: Any, a: Form, b: Form) -> bool:
+    """Whether no voxel lies further apart in two forms than rounding explains."""
+    last = [*(n - 1 for n in image.shape[:3]), 1]
+    apart = np.linalg.norm(np.abs(a.affine - b.affine) @ last)
+    return bool(apart <= ROUNDED * min(np.linalg.norm(a.affine[:, :-1], axis=0)))
 
 
 def systems_of_nifti(image: Any, forms: tuple[Form, ...], note: str) -> tuple[VoxelSystem, ...]:
@@ -89,14 +94,14 @@ def systems_of_nifti(image: Any, forms: tuple[Form, ...], note: str) -> tuple[Vo
     """
     unit = known_unit("x", image.header.get_xyzt_units()[0]) or None
     systems = (system_of_body(form.label, "RAS", unit, form.affine, axes_of_space(image)) for form in forms)
-    notes = (note if form is forms[0] else _otherwise(form, forms[0]) for form in forms)
+    notes = (note if form is forms[0] else _otherwise(image, form, forms[0]) for form in forms)
     return tuple(system.noted(lost) for system, lost in zip(systems, notes, strict=True))
 
 
-def _otherwise(form: Form, first: Form) -> str:
+def _otherwise(image: Any, form: Form, first: Form) -> str:
     """Return, in words, what another form than the first says, or nothing if it is the same."""
     differs = f"its {form.kind} ({form.label!r}), which places voxels otherwise than its {first.kind}"
-    return "" if _are_alike(form.affine, first.affine) else differs
+    return "" if _are_alike(image, form, first) else differs
 
 
 def sizes_of_nifti(image: Any, forms: tuple[Form, ...]) -> tuple[list[float], str]:

@@ -242,6 +242,8 @@ def test_animals_and_files_that_do_not_say_it_have_no_orientation(tmp_path):
     del file.ImageOrientationPatient
     file.save_as(path)
     assert read(path).orientations == {}
+    series(tmp_path / "unsaid", ImageOrientationPatient=None)
+    assert (read(tmp_path / "unsaid").orientations, read(tmp_path / "unsaid").systems) == ({}, ())
 
 
 @pytest.mark.parametrize(("step", "along"), [(2, "inferior-to-superior"), (-2, "superior-to-inferior")])

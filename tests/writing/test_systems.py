@@ -200,6 +200,13 @@ def test_the_singular_affine_of_a_file_is_none_of_its_systems(tmp_path: Path) ->
     assert source.left == ("its sform, a matrix that is singular or not finite",)
 
 
+def test_forms_that_differ_by_rounding_are_one() -> None:
+    """A file of FSL, whose sform and qform are 0.0004 mm apart; its voxels are 2 mm."""
+    path = Path(nibabel.__file__).parent / "tests/data/example_nifti2.nii.gz"
+    (system,) = daskome.read(path).systems
+    assert (system.name, system.note[:20]) == ("scanner", "the exact directions")
+
+
 def spoilt(path: Path, **fields: Any) -> Path:
     """Overwrite bytes of a header, which nibabel would not write."""
     places = {"pixdim": 76, "quaternion": 256, "srow_x": 280, "srow_y": 296, "srow_z": 312}
