@@ -152,7 +152,7 @@ class ImageOptions:
     def _with_unknown_sizes(self, source: Source, axes: Sequence[Axis]) -> Source:
         """Return a source that names the axes of space whose voxel size nobody says, if it says that of others."""
         space = [axis for axis in axes if axis.spatial]
-        known = by_axes(source, [axis.name for axis in axes]).scale
+        known = source.by_axes([axis.name for axis in axes]).scale
         unknown = [axis.name for axis in space if axis.name not in known and not names_axis(self.scale, axis)]
         if not unknown or not known or not any(axis.name in known for axis in space):
             return source
@@ -192,7 +192,7 @@ class ImageOptions:
         """Return the shape, dtype, axes and sizes of an image: the caller's, and the source's where there are none."""
         check_ndim(source.shape)
         named = parse_axes(source.dims if self.axes is None else self.axes, len(source.shape))
-        source = by_axes(source, tuple(axis.name for axis in named))
+        source = source.by_axes(tuple(axis.name for axis in named))
         for axis in named:
             if axis.name in source.irregular and not names_axis(self.scale, axis):
                 raise ValueError(f"coordinate {axis.name!r} is not regular and rising; drop it, or pass scale=")
@@ -276,7 +276,7 @@ class ImageOptions:
                 )
             return ONE_SYSTEM
         own = parse_systems(self.coordinate_systems, self.coordinate_transformations, image.axes, version)
-        known = systems_of_voxels(by_axes(source, [axis.name for axis in image.axes]).systems, image)
+        known = systems_of_voxels(source.by_axes([axis.name for axis in image.axes]).systems, image)
         labelled = ONE_SYSTEM if self.labelled is None else systems_like(self.labelled, image.axes, self.planes)
         if self.orientation is False:
             known, labelled = map(without_orientations, (known, labelled))
@@ -288,26 +288,11 @@ class ImageOptions:
 
 def _with_systems_of(source: Source, version: Version, image: Image) -> Source:
     """Return a source without the coordinate systems that cannot be written, which it names."""
-    named = by_axes(source, [axis.name for axis in image.axes]).systems
+    named = source.by_axes([axis.name for axis in image.axes]).systems
     kept = [version.named_systems and fits_voxels(system, image.axes) for system in named]
     lost = tuple(s.note for s, keep in zip(source.systems, kept, strict=True) if s.note and not keep)
     systems = tuple(s for s, keep in zip(source.systems, kept, strict=True) if keep)
     return replace(source, systems=systems, left=(*source.left, *lost)) if source.systems else source
-
-
-def by_axes(source: Source, names: Sequence[str]) -> Source:
-    """Return a source whose dimensions have other names, with what it knows of them."""
-    to = dict(zip(source.dims or names, names, strict=True))
-    return replace(
-        source,
-        dims=tuple(names),
-        scale={to[name]: value for name, value in source.scale.items() if name in to},
-        translation={to[name]: value for name, value in source.translation.items() if name in to},
-        units={to[name]: unit for name, unit in source.units.items() if name in to},
-        orientations={to[name]: value for name, value in source.orientations.items() if name in to},
-        irregular=tuple(to[name] for name in source.irregular if name in to),
-        systems=tuple(system.renamed(to) for system in source.systems),
-    )
 
 
 def image_options(arguments: Arguments) -> ImageOptions:

@@ -38,7 +38,7 @@ from daskome.sources.dask_graphs import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores.groups import UNFINISHED_KEY, read_attributes
 from daskome.stores.targets.conflicts import OTHER_KINDS
-from daskome.writing.description import ImageOptions, Planned, by_axes, image_options
+from daskome.writing.description import ImageOptions, Planned, image_options
 from daskome.writing.options import Arguments, chosen
 from daskome.writing.target import check_same_version
 
@@ -367,7 +367,7 @@ def _following(
     translation = {name: level.translation[position[name]] for name in same}
     units = {name: unit for name in same if (unit := image.axes[position[name]].unit)}
     oriented = {name: value for name in same if (value := image.axes[position[name]].orientation)}
-    named = (by_axes(source, list(sizes)) for source in sources)
+    named = (source.by_axes(list(sizes)) for source in sources)
     return options, [
         replace(
             own,
