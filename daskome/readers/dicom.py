@@ -302,7 +302,7 @@ def _frame_step(path: str, header: Any) -> Quantities:
     if len(steps) and not np.allclose(steps, steps[0], rtol=0.01):
         raise ValueError(f"{path} has frames that are not evenly spaced, or not in order: {offsets[:5].tolist()}, …")
     places = {f"frame {i} of {path}": place for i, place in enumerate(_places_of_frames(header))}
-    if len(places) > 1:
+    if len(places) > 1 and len(_stated_planes(header)) == 1:
         _check_tilt(list(places), places, _normal_of_frames(header))
     spacing = _said(path, header, "PixelMeasuresSequence", "SpacingBetweenSlices")
     return {"z": (abs(float(steps[0])), "mm")} if len(steps) else {"z": (float(spacing), "mm")} if spacing else {}

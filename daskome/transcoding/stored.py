@@ -95,7 +95,7 @@ def stored_hierarchy(place: StorePath, tree: Tree, target: Version) -> StoredHie
     left = _left(tree, changes, inside)
     kept = [change for change in changes if not is_below(change.path, left)]
     texts = {change.path: _documents(place, tree, tree.nodes[change.path]) for change in kept}
-    kept = [replace(c, attributes=with_matrices(c.attributes, matrices[c.path])) for c in kept]
+    kept = [_with_its_matrices(change, matrices[change.path]) for change in kept]
     groups = tuple(_stored_group(tree, change, texts[change.path], target) for change in kept)
     notes = (*_notes(tree, kept, left, texts), *_attributes_of(tree, inside))
     return StoredHierarchy(place, tree, groups, notes)
@@ -112,11 +112,17 @@ def _stored_group(tree: Tree, change: GroupChange, documents: Mapping[str, str],
 
 def _matrices(group: StorePath, change: GroupChange) -> dict[str, Matrix]:
     """Return the matrices that lie in arrays of a group, by their paths: they go into the metadata."""
-    named = {path for kind, path in arrays_named_in(ome_of(change.attributes)) if kind in MATRIX_TYPES}
+    named = {path for kind, path in arrays_named_in(change.attributes.get("ome")) if kind in MATRIX_TYPES}
     arrays = {path: find_array(group / path) for path in named}
     small = {path: a for path, a in arrays.items() if a is not None and a.ndim == 2 and a.size <= LARGEST_MATRIX}
     found = {path: np.asarray(array[...], float) for path, array in small.items() if array.dtype.kind in "iuf"}
     return {path: matrix for path, matrix in found.items() if np.isfinite(matrix).all()}
+
+
+def _with_its_matrices(change: GroupChange, matrices: Mapping[str, Matrix]) -> GroupChange:
+    """Return a group whose metadata, not the attributes of other programs, hold its matrices."""
+    ome = with_matrices(change.attributes.get("ome"), matrices)
+    return replace(change, attributes={**change.attributes, "ome": ome}) if matrices else change
 
 
 def _check_whole(place: StorePath, tree: Tree, refusals: list[Problem]) -> None:

@@ -630,6 +630,7 @@ def test_arrays_of_transformations_go_along(tmp_path: Path, unlisted: bool) -> N
     group = zarr.open_group(source)
     group.create_array("matrix", data=matrix)
     group.create_array("more/turn", data=turn, attributes={"from": "a microscope"})
+    group.attrs["other"] = {"type": "affine", "path": "matrix"}
     moved = RNG.normal(size=(2, *CELLS.shape)).astype("float32")
     daskome.write_image(
         moved, source / "more/field", None, axes=[{"name": "d", "type": "displacement"}, *plain], fmt="0.6"
@@ -642,6 +643,7 @@ def test_arrays_of_transformations_go_along(tmp_path: Path, unlisted: bool) -> N
     assert said[unlisted:] == ["more/turn: not written: its attributes from"]
     assert daskome.validate(tmp_path / "b.zarr") == []
     (image,) = attributes_of(tmp_path / "b.zarr")[""]["ome"]["multiscales"]
+    assert attributes_of(tmp_path / "b.zarr")[""]["other"] == {"type": "affine", "path": "matrix"}
     a, b, _ = image["coordinateTransformations"]
     assert a["affine"] == b["transformations"][1]["affine"] == matrix.tolist()
     assert b["transformations"][0] == {"type": "rotation", "rotation": turn.tolist()}

@@ -18,13 +18,14 @@ def arrays_named_in(value: Any) -> Iterator[tuple[str, str]]:
     >>> list(arrays_named_in([{"type": "sequence", "transformations": [{"type": "affine", "path": "a"}]}]))
     [('affine', 'a')]
     """
-    if isinstance(value, Mapping):
-        kind, path = value.get("type"), value.get("path")
-        if kind in ARRAY_TYPES and isinstance(path, str) and is_inside(path):
-            yield str(kind), path
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    for part in inner:
-        yield from arrays_named_in(part)
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, Mapping):
+            kind, path = one.get("type"), one.get("path")
+            if kind in ARRAY_TYPES and is_inside(path):
+                yield str(kind), str(path)
+        todo += one.values() if isinstance(one, Mapping) else one if isinstance(one, list) else ()
 
 
 def with_matrices(value: Any, matrices: Mapping[str, Matrix]) -> Any:
@@ -39,6 +40,6 @@ def with_matrices(value: Any, matrices: Mapping[str, Matrix]) -> Any:
     if not isinstance(value, Mapping):
         return value
     if value.get("type") in MATRIX_TYPES and str(value.get("path")) in matrices:
-        rest = {key: part for key, part in value.items() if key != "path"}
-        return {**rest, str(value["type"]): matrices[str(value["path"])].tolist()}
+        rest, kind = {key: part for key, part in value.items() if key != "path"}, str(value["type"])
+        return {**rest, kind: rest.get(kind, matrices[str(value["path"])].tolist())}
     return {key: with_matrices(part, matrices) for key, part in value.items()}
