@@ -350,6 +350,22 @@ def turned_volume(path: Path, n_planes: int) -> Any:
     return daskome.read(path), nibabel.load(path).affine
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="ome-zarr-models needs Python 3.12")
+def test_others_find_a_plane_valid(tmp_path: Path) -> None:
+    import ome_zarr_models
+    from ngff_zarr.validate import validate
+
+    (volume, _), plane = turned_volume(tmp_path / "a.nii", 1), saved(tmp_path / "b.nii", np.eye(4), image=IMAGE[0])
+    first, second = MemoryStore(), MemoryStore()
+    daskome.write_image(volume, first, None, fmt="0.6", labels={"flat": {"labels": PLANE[:7, :8], "axes": "yx"}})
+    daskome.write_image(daskome.read(plane), second, None, fmt="0.6")
+    for store, path in ((first, ""), (first, "labels/flat"), (second, "")):
+        group = zarr.open_group(store, path=path, mode="r")
+        validate(group.attrs.asdict(), version="0.6", model="image", strict=True)
+        assert ome_zarr_models.open_ome_zarr(group, version="0.6") is not None
+        assert "scanner" in daskome.open(group).systems  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("together", [True, False])
 def test_flat_labels_of_one_plane_lie_in_it(tmp_path: Path, together: bool) -> None:
     """Without an axis z, in all three axes of the body, as their image; written with it, or later."""
