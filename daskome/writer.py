@@ -141,8 +141,9 @@ def write_image(
     orientation : str, dict by axis name, or False, optional
         Where in a body the axes of space lead to: "RAS" says that x leads to the right, y to the front (anterior) and z
         to the head (superior), whatever the order of the axes; a dict has letters or the 24 values of RFC-4, such as
-        ``{"z": "dorsal-to-ventral"}``. Default: what the file or store of the image says; False leaves that out. The
-        specification has it since 0.9.dev1; 0.4 to 0.6 hold it as a further key of the axis.
+        ``{"z": "dorsal-to-ventral"}``. Default: what the file or store of the image says; False leaves that out, on
+        the axes of the image and of all coordinate systems, where the call itself does not say it. The specification
+        has it since 0.9.dev1; 0.4 to 0.6 hold it as a further key of the axis.
     coordinate_systems : dict by name, or sequence of dict, optional
         Coordinate systems besides that of the image itself, which is called "physical" (OME-Zarr 0.6 and newer).
         ``{"stage": matrix}`` gives the affine matrix from the image's own coordinates, in its units and in the order of
@@ -151,7 +152,7 @@ def write_image(
         voxels. Instead of a matrix there may be a transformation, ``{"type": "rotation", "rotation": …}``, or a dict of
         ``axes``, if they are not those of the image, and ``transformation``. A list of ``{"name": …, "axes": …}`` goes
         with `coordinate_transformations`, both as the specification has them. Default: those that a file knows, such as
-        the "scanner" of NIfTI; labels have those of their image.
+        the "scanner" of NIfTI and the "patient" of DICOM; labels have those of their image.
     coordinate_transformations : sequence of dict, optional
         Transformations between the systems that `coordinate_systems` lists, each with ``input`` and ``output`` (section
         "coordinateTransformations"); or a list of dicts for each level, which is taken as ``ome_zarr`` takes it.

@@ -44,8 +44,15 @@ def orientations_of(directions: Directions, letters: str) -> dict[str, str]:
 
 
 def are_along(directions: Directions) -> bool:
-    """Return whether directions are those of orientations, each up to rounding."""
-    return all(np.isclose(np.max(np.abs(v)), np.linalg.norm(v), rtol=0, atol=ALONG) for v in directions.values())
+    """Return whether directions are those of orientations, each of another one, up to rounding.
+
+    >>> are_along({"x": (0, -2, 0), "y": (1, 1e-4, 0)}), are_along({"x": (1, 0, 0), "y": (1, 1e-4, 0)})
+    (True, False)
+    """
+    known = [np.abs(vector) for vector in directions.values() if np.any(vector)]
+    near = {int(np.argmax(vector)) for vector in known}
+    rounded = (np.isclose(np.max(v), np.linalg.norm(v), rtol=0, atol=ALONG) for v in known)
+    return len(near) == len(known) and all(rounded)
 
 
 def said_directions(directions: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """An image to be read, and what is known of it without reading a pixel."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 from math import prod
 from operator import index
@@ -170,6 +170,20 @@ class Source:
     def ndim(self) -> int:
         """The number of axes."""
         return len(self.shape)
+
+    def by_axes(self, names: Sequence[str]) -> "Source":
+        """Return it with other names of its dimensions, and what it knows of them."""
+        to = dict(zip(self.dims or names, names, strict=True))
+        return replace(
+            self,
+            dims=tuple(names),
+            scale={to[name]: value for name, value in self.scale.items() if name in to},
+            translation={to[name]: value for name, value in self.translation.items() if name in to},
+            units={to[name]: unit for name, unit in self.units.items() if name in to},
+            orientations={to[name]: value for name, value in self.orientations.items() if name in to},
+            irregular=tuple(to[name] for name in self.irregular if name in to),
+            systems=tuple(system.renamed(to) for system in self.systems),
+        )
 
     def __getitem__(self, region: Any) -> Any:
         """Read a region, as of the array."""

@@ -1,6 +1,6 @@
 """A coordinate system that a file knows by name, and where its voxels lie in it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daskome.model.axes import Axis
 
@@ -13,7 +13,7 @@ class VoxelSystem:
     ----------
     name : str
     axes : tuple of Axis
-        Of space, in their order.
+        Of space, in their order: as many as the image has, or more, for a plane in space.
     inputs : tuple of str
         The axes of the image that the columns of the matrix are of.
     matrix : tuple of tuple of float
@@ -36,4 +36,8 @@ class VoxelSystem:
 
     def renamed(self, names: dict[str, str]) -> "VoxelSystem":
         """Return it for an image whose axes have other names."""
-        return VoxelSystem(self.name, self.axes, tuple(names.get(n, n) for n in self.inputs), self.matrix, self.note)
+        return replace(self, inputs=tuple(names.get(name, name) for name in self.inputs))
+
+    def noted(self, note: str) -> "VoxelSystem":
+        """Return it with what is lost where it cannot be written."""
+        return replace(self, note=note)

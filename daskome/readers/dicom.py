@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,11 +13,13 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 
-from daskome.model.directions import are_along, orientations_of, said_directions
+from daskome.model.directions import Directions, orientations_of, said_directions
 from daskome.model.regions import Shape
 from daskome.model.source import Source
 from daskome.model.text import pluralize
+from daskome.model.voxel_system import VoxelSystem
 from daskome.readers.axes import ordered
+from daskome.readers.body import directions_of, places_voxels, said_oblique, said_off_plane, system_of_body
 from daskome.readers.described import Described, Quantities, described
 from daskome.readers.inputs import Input, listed
 from daskome.sources.views import Reopenable
@@ -82,13 +84,15 @@ class DicomFrames:
 class Series:
     """Files of one series in the order of their positions; in millimeters, their step, and where z begins.
 
-    Where z leads to in the body is known where the files say it of their planes.
+    Where axes lead to in the body, and the way from one plane to the next, are known where the files say it of their
+    planes.
     """
 
     paths: tuple[str, ...]
     step: float | None = None
     start: float | None = None
-    orientation: str | None = None
+    orientations: Mapping[str, str] = field(default_factory=dict)
+    way: tuple[float, ...] = ()
 
 
 def read(input_: Input) -> Source:
@@ -98,13 +102,19 @@ def read(input_: Input) -> Source:
     array = Reopenable(partial(_open_frames, input_.path), DicomFrames(input_.path, header), input_.path)
     chunks = ((1,) * array.shape[0], *((n,) for n in array.shape[1:]))
     steps = _frame_step(input_.path, header)
-    directions = _directions(header)
+    directions, place = _directions(header), _place(input_.path, header)
     names = ("" if array.shape[0] == 1 else next(iter(steps), "z"), "y", "x", "c" if array.shape[3] > 1 else "")
     source = ordered(Source(array, chunks), names)
     spacing = [float(v) for v in _said(input_.path, header, "PixelMeasuresSequence", "PixelSpacing") or ()]
     sizes: Quantities = {**{axis: (size, "mm") for axis, size in zip("yx", spacing, strict=False)}, **steps}
-    said = Described(sizes, _position(header, directions), _window(header, array.shape[3]), tuple(_left(header)))
-    return described(source, replace(said, orientations=_orientations(header, directions)))
+    along = "".join(axis for axis in "xyz" if axis in (source.dims or ()))
+    systems, unplaced = _in_patient(header, place, {a: v for a, (v, _) in sizes.items()}, directions, along)
+    position = _position(place, directions)
+    if position and not systems and "z" not in along and not input_.member:
+        unplaced = (*unplaced, f"position z={position['z'][0]:g} mm (the image has no such axis)")
+    said = Described(sizes, position, _window(header, array.shape[3]), (*unplaced, *_left(header)))
+    known = described(source, replace(said, orientations=_orientations(header, directions)))
+    return replace(known, systems=systems)
 
 
 def series_of(paths: Sequence[str], part: str) -> Series:
@@ -126,9 +136,11 @@ def series_of(paths: Sequence[str], part: str) -> Series:
     ordered_paths = tuple(sorted(along, key=along.__getitem__))
     _check_tilt(ordered_paths, places, normal)
     step = _step(ordered_paths, [along[path] for path in ordered_paths])
-    first = chosen[ordered_paths[0]]
-    oriented = _orientations(first, {**_directions(first), "z": normal}) if "ImageOrientationPatient" in first else {}
-    return Series(ordered_paths, step, float(f"{along[ordered_paths[0]]:.9g}"), oriented.get("z"))
+    first, start = chosen[ordered_paths[0]], float(f"{along[ordered_paths[0]]:.9g}")
+    if not _directions(first):
+        return Series(ordered_paths, step, start)
+    oriented = _orientations(first, {**_directions(first), "z": normal})
+    return Series(ordered_paths, step, start, oriented, tuple(float(v) for v in normal * (step or 1)))
 
 
 def _open_frames(path: str) -> DicomFrames:
@@ -285,23 +297,63 @@ def _frame_step(path: str, header: Any) -> Quantities:
     """Return the step between the frames of a file, along the axis along which they are."""
     if header.get("FrameTime"):
         return {"t": (float(header.FrameTime), "ms")}
-    offsets = np.array(header.get("GridFrameOffsetVector") or _positions_of_frames(header), float)
+    offsets = _offsets(header)
     steps = np.diff(offsets)
     if len(steps) and not np.allclose(steps, steps[0], rtol=0.01):
         raise ValueError(f"{path} has frames that are not evenly spaced, or not in order: {offsets[:5].tolist()}, …")
+    places = {f"frame {i} of {path}": place for i, place in enumerate(_places_of_frames(header))}
+    if len(places) > 1 and len(_stated_planes(header)) == 1:
+        _check_tilt(list(places), places, _normal_of_frames(header))
     spacing = _said(path, header, "PixelMeasuresSequence", "SpacingBetweenSlices")
     return {"z": (abs(float(steps[0])), "mm")} if len(steps) else {"z": (float(spacing), "mm")} if spacing else {}
 
 
-def _positions_of_frames(header: Any) -> list[float]:
-    """Return where the frames of an enhanced image are across their planes."""
-    frames = header.get("PerFrameFunctionalGroupsSequence") or ()
-    placed = [
-        frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames if "PlanePositionSequence" in frame
-    ]
+def _offsets(header: Any) -> np.ndarray[Any, Any]:
+    """Return where frames are across their planes, as far as a file says it."""
+    normal = _normal_of_frames(header)
+    return np.array(header.get("GridFrameOffsetVector") or [p @ normal for p in _places_of_frames(header)], float)
+
+
+def _normal_of_frames(header: Any) -> np.ndarray[Any, Any]:
     stated = _stated_planes(header)
     direction = np.array(stated.pop() if len(stated) == 1 else AXIAL, float)
-    return [float(np.array(place, float) @ np.cross(direction[:3], direction[3:])) for place in placed]
+    return np.cross(direction[:3], direction[3:])
+
+
+def _places_of_frames(header: Any) -> list[np.ndarray[Any, Any]]:
+    """Return where the frames of an enhanced image begin."""
+    frames = header.get("PerFrameFunctionalGroupsSequence") or ()
+    return [
+        np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
+        for frame in frames
+        if "PlanePositionSequence" in frame
+    ]
+
+
+def _place(path: str, header: Any) -> np.ndarray[Any, Any] | None:
+    """Return where the first voxel lies, as the file says of itself or of its first frame; None if it does not."""
+    if header.get("ImagePositionPatient"):
+        return _numbers(path, header, "ImagePositionPatient", 3)
+    return next(iter(_places_of_frames(header)), None)
+
+
+def _in_patient(
+    header: Any, place: np.ndarray[Any, Any] | None, sizes: Mapping[str, float], directions: Directions, along: str
+) -> tuple[tuple[VoxelSystem, ...], tuple[str, ...]]:
+    """Return the coordinate system of the patient (PS3.3 C.7.6.2.1.1), if a file says enough for it.
+
+    What is lost without it, or because there is none, is in the note of the system, or returned in words.
+    """
+    ways: dict[str, Any] = {axis: np.array(directions[axis]) for axis in along if axis in directions}
+    oblique = "" if _is_animal(header) else said_oblique(ways, "LPS")
+    said = [sizes.get(axis, 0) > 0 for axis in ways]
+    if place is None or _is_animal(header) or not all(said) or len(said) < len(along):
+        return (), (oblique,) * bool(oblique)
+    affine = np.stack([*(way * sizes[axis] for axis, way in ways.items()), place], 1)
+    if not places_voxels(affine):
+        return (), (oblique,) * bool(oblique)
+    notes = filter(None, (oblique, said_off_plane(affine, "mm")))
+    return (system_of_body("patient", "LPS", "millimeter", affine, along).noted("; ".join(notes)),), ()
 
 
 def _directions(header: Any) -> dict[str, Any]:
@@ -314,7 +366,7 @@ def _directions(header: Any) -> dict[str, Any]:
         return {}
     (plane,) = stated
     row, column = np.array(plane[:3]), np.array(plane[3:])
-    steps = np.diff(np.array(header.get("GridFrameOffsetVector") or _positions_of_frames(header), float))
+    steps = np.diff(_offsets(header))
     normal = {"z": np.cross(row, column) * np.sign(steps[0])} if len(steps) else {}
     return {"x": row, "y": column, **normal}
 
@@ -330,20 +382,23 @@ def _stated_planes(header: Any) -> set[tuple[float, ...]]:
 
 def _orientations(header: Any, directions: Mapping[str, Any]) -> dict[str, str]:
     """Return the orientations of axes; those of animals have other names, which a file does not tell."""
-    return {} if header.get("AnatomicalOrientationType") == "QUADRUPED" else orientations_of(directions, "LPS")
+    return {} if _is_animal(header) else orientations_of(directions, "LPS")
 
 
-def _position(header: Any, directions: Mapping[str, Any]) -> Quantities:
+def _is_animal(header: Any) -> bool:
+    return bool(header.get("AnatomicalOrientationType") == "QUADRUPED")
+
+
+def _position(place: np.ndarray[Any, Any] | None, directions: Mapping[str, Any]) -> Quantities:
     """Return the position of the first voxel, along each axis in its own direction."""
-    place = header.get("ImagePositionPatient")
-    if not place:
+    if place is None:
         return {}
     own = (
         {"z": np.cross(directions["x"], directions["y"]), **directions}
         if directions
         else dict(zip("xyz", np.eye(3), strict=True))
     )
-    return {axis: (float(f"{np.array(place, float) @ own[axis]:.9g}"), "mm") for axis in "xyz"}
+    return {axis: (float(f"{place @ own[axis]:.9g}"), "mm") for axis in "xyz"}
 
 
 def _window(header: Any, samples: int) -> list[dict[str, Any]]:
@@ -356,12 +411,8 @@ def _window(header: Any, samples: int) -> list[dict[str, Any]]:
 
 def _left(header: Any) -> Iterator[str]:
     """Yield what else a header says."""
-    directions = _directions(header)
-    if header.get("AnatomicalOrientationType") == "QUADRUPED":
-        yield f"the orientation of its planes in an animal: {said_directions(directions)}"
-    elif not are_along(directions):
-        near = " ".join(orientations_of(directions, "LPS").values())
-        yield f"the exact directions of its axes, {said_directions(directions)}, near {near}"
+    if _is_animal(header):
+        yield f"the orientation of its planes in an animal: {said_directions(_directions(header))}"
     if header.get("PhotometricInterpretation") == "MONOCHROME1":
         yield "that its small values are bright"
     others = [element.keyword or "private ones" for element in header if element.keyword not in DESCRIBED_ATTRIBUTES]
@@ -373,6 +424,7 @@ def _left(header: Any) -> Iterator[str]:
 def with_step(source: Source, series: Series) -> Source:
     """Return an image of files with the step between them as its voxel size along z."""
     start = {} if series.start is None else {"z": series.start}
+    source = replace(source, systems=tuple(_across(system, series) for system in source.systems))
     if series.step is None or "z" not in (source.dims or ()):
         return source
     return replace(
@@ -380,5 +432,15 @@ def with_step(source: Source, series: Series) -> Source:
         scale={**source.scale, "z": series.step},
         units={**source.units, "z": "millimeter"},
         translation={**source.translation, **start},
-        orientations={**source.orientations, **({"z": series.orientation} if series.orientation else {})},
+        orientations={**source.orientations, **series.orientations},
     )
+
+
+def _across(system: VoxelSystem, series: Series) -> VoxelSystem:
+    """Return the system of the first plane of a series as that of all its planes."""
+    if not series.way or "z" in system.inputs:
+        return system
+    y, x, place = np.array(system.matrix)[::-1].T
+    affine = np.stack([x, y, series.way, place], 1)
+    note = said_oblique(directions_of(affine, "xyz"), "LPS") if series.step else system.note
+    return system_of_body("patient", "LPS", "millimeter", affine).noted(note)

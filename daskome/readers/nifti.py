@@ -7,13 +7,22 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from daskome.model.directions import are_along, orientations_of, said_directions
+from daskome.model.directions import orientations_of
 from daskome.model.source import Source
 from daskome.model.text import pluralize
+from daskome.model.voxel_system import VoxelSystem
 from daskome.readers.axes import ordered
+from daskome.readers.body import directions_of, said_oblique, said_off_plane
 from daskome.readers.described import Channels, Described, Quantities, described
 from daskome.readers.inputs import Input
-from daskome.readers.nifti_systems import notes_of_forms, systems_of_nifti
+from daskome.readers.nifti_forms import (
+    Form,
+    axes_of_space,
+    placing_forms,
+    shortest,
+    sizes_of_nifti,
+    systems_of_nifti,
+)
 from daskome.sources.adapt import as_source
 from daskome.sources.views import Scaled
 
@@ -29,8 +38,10 @@ def read(input_: Input) -> Source:
         )
     names = NIFTI_AXES[: len(image.shape)]
     pixels = ordered(as_source(_pixels(input_.path, image.dataobj)), names[::-1])
-    systems = systems_of_nifti(image, _oblique(image))
-    return replace(described(pixels, _described(image)), systems=systems)
+    forms, unplaced = placing_forms(image)
+    said = _described(image, forms)
+    known = described(pixels, replace(said, left=(*said.left, *unplaced)))
+    return replace(known, systems=_systems(image, forms))
 
 
 def _open(path: str) -> Any:
@@ -56,67 +67,46 @@ def _pixels(path: str, stored: Any) -> Any:
     return Scaled(as_source(pixels).array, stored.slope, stored.inter)
 
 
-def _described(image: Any) -> Described:
+def _described(image: Any, forms: tuple[Form, ...]) -> Described:
     """Return sizes, origin and orientation of an image, and in words what else its header says.
 
-    Where neither the qform nor the sform has a code, nibabel makes an affine up. Units of time may be frequencies,
-    which no unit of time fits.
+    Positions along an axis are counted in its own direction: where x leads to the left, they rise to the left. Units of
+    time may be frequencies, which no unit of time fits.
     """
-    header = image.header
-    space, time = (unit.replace("unknown", "") for unit in header.get_xyzt_units())
-    sizes = zip("xyzt", header.get_zooms(), (space, space, space, time), strict=False)
-    directions = _directions(image)
-    origin = {axis: _shortest(image.affine[:3, 3] @ direction) for axis, direction in directions.items()}
-    positions: Quantities = {axis: (value, space) for axis, value in origin.items()}
-    positions = {**positions, "t": (_shortest(header["toffset"]), time)}
-    oriented = orientations_of(directions, "RAS")
-    known = {axis: (_shortest(size), unit) for axis, size, unit in sizes}
-    return Described(known, positions, _shown_range(image), tuple(_notes(image, positions)), oriented)
+    space, time = (unit.replace("unknown", "") for unit in image.header.get_xyzt_units())
+    sizes, other = sizes_of_nifti(image, forms)
+    known = {axis: (size, time if axis == "t" else space) for axis, size in zip("xyzt", sizes, strict=False)}
+    directions = directions_of(forms[0].affine, axes_of_space(image)) if forms else {}
+    origin = {axis: (shortest(forms[0].affine[:, -1] @ way), space) for axis, way in directions.items()}
+    positions: Quantities = {**origin, "t": (shortest(image.header["toffset"]), time)}
+    left = (*filter(None, [other]), *_notes(image))
+    return Described(known, positions, _shown_range(image), left, orientations_of(directions, "RAS"))
 
 
-def _oblique(image: Any) -> str:
-    """Return, in words, what orientations leave out of the directions of axes; empty where they are those."""
-    directions = _directions(image)
-    oriented = " ".join(orientations_of(directions, "RAS").values())
-    said = f"the exact directions of its axes, {said_directions(directions)}, near {oriented}"
-    return "" if are_along(directions) else said
-
-
-def _directions(image: Any) -> dict[str, Any]:
-    """Return where the axes of voxels lead to in the body; empty where the header does not say it.
-
-    Positions along an axis are counted in its own direction: where x leads to the left, they rise to the left.
-    """
-    has_affine = any(int(image.header[code]) > 0 for code in ("qform_code", "sform_code"))
-    if not has_affine or not np.isfinite(image.affine).all():
-        return {}
-    columns = dict(zip("xyz", image.affine[:3, :3].T, strict=True))
-    return {axis: column / np.linalg.norm(column) for axis, column in columns.items() if np.any(column)}
+def _systems(image: Any, forms: tuple[Form, ...]) -> tuple[VoxelSystem, ...]:
+    """Return the coordinate systems of an image; of the first is lost what sizes, origin and orientation do not say."""
+    if not forms:
+        return ()
+    affine, unit = forms[0].affine, image.header.get_xyzt_units()[0].replace("unknown", "")
+    notes = said_oblique(directions_of(affine, axes_of_space(image)), "RAS"), said_off_plane(affine, unit)
+    return systems_of_nifti(image, forms, "; ".join(filter(None, notes)))
 
 
 def _shown_range(image: Any) -> Channels:
     """Return the range in which every channel is shown, where the header has one; equal ends mean none."""
-    start, end = _shortest(image.header["cal_min"]), _shortest(image.header["cal_max"])
+    start, end = shortest(image.header["cal_min"]), shortest(image.header["cal_max"])
     n = image.shape[4] if len(image.shape) > 4 else 1
     return [{"window": {"start": start, "end": end}} for _ in range(n)] if start < end else []
 
 
-def _notes(image: Any, positions: Quantities) -> Iterator[str]:
+def _notes(image: Any) -> Iterator[str]:
     """Yield what else a header says."""
-    flat = set("xyz"[len(image.shape) :])
-    others = [f"{axis}={at:g} {unit}".rstrip() for axis, (at, unit) in positions.items() if axis in flat and at]
-    if others:
-        yield f"position {', '.join(others)} (the image has no such axis)"
     description = bytes(image.header["descrip"].item()).rstrip(b"\0 ")
     if description:
         yield f"its description {description.decode(errors='replace')!r}"
+    if len(image.shape) < 4 and image.header["toffset"]:
+        yield f"its time, {shortest(image.header['toffset']):g} (the image has no such axis)"
     if image.header.get_intent()[0] != "none":
         yield f"its intent {image.header.get_intent()[0]!r}"
     if len(image.header.extensions):
         yield f"{pluralize(len(image.header.extensions), 'extension')} of its header"
-    yield from notes_of_forms(image.header)
-
-
-def _shortest(number: Any) -> float:
-    """Return a 32-bit float as the number that was meant: 0.1, not 0.10000000149."""
-    return float(str(np.float32(number)))

@@ -1,23 +1,26 @@
 """The hierarchy that is transcoded: its groups in the terms of the target, its arrays, and what does not go along."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import zarr
 from zarr.storage import StorePath
 
 from daskome.model.json_values import JSONDict
 from daskome.model.paths import depth_of, join_paths
 from daskome.model.problem import Problem
+from daskome.ome.coordinates.arrays import MATRIX_TYPES, arrays_named_in, with_matrices
+from daskome.ome.coordinates.transforms import Matrix
 from daskome.ome.detect import kinds_of, ome_keys, ome_of
 from daskome.ome.metadata import Metadata
 from daskome.ome.missing_axes import positions_of_missing
 from daskome.ome.read import read_metadata
 from daskome.ome.versions import Version
 from daskome.stores.documents import read_text
-from daskome.stores.groups import UNFINISHED_KEY, others_of, reading
+from daskome.stores.groups import UNFINISHED_KEY, find_array, others_of, reading
 from daskome.stores.journal import JOURNAL, has_run
 from daskome.upgrade.documents import try_conversion
 from daskome.upgrade.groups import GroupChange, is_below, read_group, upwards
@@ -26,6 +29,8 @@ from daskome.upgrade.tree import DOCUMENTS, DocumentNode, Tree
 XML = "METADATA.ome.xml"
 """The document of a bioformats2raw layout."""
 XML_FOLDER = "OME"
+LARGEST_MATRIX = 1000
+"""How many numbers a matrix has at most that goes into the metadata: more are no transformation of an image."""
 SERIES = "bf2raw"
 """The section about lists of series, which lie beside the group that lists them."""
 
@@ -85,11 +90,15 @@ def stored_hierarchy(place: StorePath, tree: Tree, target: Version) -> StoredHie
     if refusals:
         lines = "\n".join(dict.fromkeys(map(str, refusals)))
         raise ValueError(f"{place} cannot be written as OME-Zarr {target.name}:\n{lines}")
-    left = _left(tree, changes)
+    matrices = {change.path: _matrices(place / change.path, change) for change in changes}
+    inside = {join_paths(path, *name.split("/")) for path, found in matrices.items() for name in found}
+    left = _left(tree, changes, inside)
     kept = [change for change in changes if not is_below(change.path, left)]
     texts = {change.path: _documents(place, tree, tree.nodes[change.path]) for change in kept}
+    kept = [_with_its_matrices(change, matrices[change.path]) for change in kept]
     groups = tuple(_stored_group(tree, change, texts[change.path], target) for change in kept)
-    return StoredHierarchy(place, tree, groups, tuple(_notes(tree, kept, left, texts)))
+    notes = (*_notes(tree, kept, left, texts), *_attributes_of(tree, inside))
+    return StoredHierarchy(place, tree, groups, notes)
 
 
 def _stored_group(tree: Tree, change: GroupChange, documents: Mapping[str, str], target: Version) -> StoredGroup:
@@ -99,6 +108,21 @@ def _stored_group(tree: Tree, change: GroupChange, documents: Mapping[str, str],
     before = read_metadata(tree.attributes(change.path)).multiscales
     put_in = tuple(positions_of_missing(multiscale.axes, target.every_axis) for multiscale in before)
     return StoredGroup(change.path, metadata, others, documents, put_in)
+
+
+def _matrices(group: StorePath, change: GroupChange) -> dict[str, Matrix]:
+    """Return the matrices that lie in arrays of a group, by their paths: they go into the metadata."""
+    named = {path for kind, path in arrays_named_in(change.attributes.get("ome")) if kind in MATRIX_TYPES}
+    arrays = {path: find_array(group / path) for path in named}
+    small = {path: a for path, a in arrays.items() if a is not None and a.ndim == 2 and a.size <= LARGEST_MATRIX}
+    found = {path: np.asarray(array[...], float) for path, array in small.items() if array.dtype.kind in "iuf"}
+    return {path: matrix for path, matrix in found.items() if np.isfinite(matrix).all()}
+
+
+def _with_its_matrices(change: GroupChange, matrices: Mapping[str, Matrix]) -> GroupChange:
+    """Return a group whose metadata, not the attributes of other programs, hold its matrices."""
+    ome = with_matrices(change.attributes.get("ome"), matrices)
+    return replace(change, attributes={**change.attributes, "ome": ome}) if matrices else change
 
 
 def _check_whole(place: StorePath, tree: Tree, refusals: list[Problem]) -> None:
@@ -133,8 +157,10 @@ def _listed(attributes: JSONDict) -> list[tuple[str, str]]:
     return pairs + [("labels", path) for path in metadata.labels or ()]
 
 
-def _left(tree: Tree, changes: Sequence[GroupChange]) -> dict[str, str]:
+def _left(tree: Tree, changes: Sequence[GroupChange], inside: Set[str]) -> dict[str, str]:
     """Return the paths of what is left behind, and what it is: arrays that are no levels, with the groups around them.
+
+    Those that are `inside` the metadata now are not left behind.
 
     Groups in which there are no arrays go along.
     """
@@ -142,7 +168,7 @@ def _left(tree: Tree, changes: Sequence[GroupChange]) -> dict[str, str]:
     around = {"", *(above for path in ome for above in upwards(path))}
     left: dict[str, str] = {}
     for node in tree.arrays:
-        if node.path not in around:
+        if node.path not in around and node.path not in inside:
             top = next(path for path in upwards(node.path) if path.rpartition("/")[0] in around)
             left[top] = "an array that is no level of an image" if top == node.path else "not OME-Zarr"
     return left
@@ -177,6 +203,13 @@ def _notes(
             path = join_paths(node.path, name)
             if path not in tree.nodes and name not in own and not _holds_node(tree, path):
                 yield path, "not written: neither a group nor an array"
+
+
+def _attributes_of(tree: Tree, arrays: Set[str]) -> Iterator[tuple[str, str]]:
+    """Yield which attributes are left behind of arrays that go into the metadata."""
+    for path in sorted(arrays & tree.nodes.keys()):
+        if tree.attributes(path):
+            yield path, f"not written: its attributes {', '.join(tree.attributes(path))}"
 
 
 def _is_news(line: str) -> bool:

@@ -11,6 +11,7 @@ from zarr.storage import StorePath
 
 from daskome.model.json_values import JSONDict, shown_value
 from daskome.model.paths import depth_of, join_paths, paths_inside
+from daskome.ome.coordinates.arrays import arrays_named_in
 from daskome.ome.detect import ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.rules.systems import links_of
@@ -146,6 +147,7 @@ def _inside(group: DocumentNode, zarr_format: int) -> set[str]:
     scene = ome.get("scene")
     listed += [[end.path for link in links_of(scene) for _, end in link.ends] if isinstance(scene, Mapping) else None]
     listed += [_paths(m, "datasets") for m in ome.get("multiscales") or () if isinstance(m, Mapping)]
+    listed += [[path for _, path in arrays_named_in([ome.get("multiscales"), scene])]]
     paths = chain.from_iterable(item for item in listed if isinstance(item, list))
     names = {*paths_inside(paths)} | {name for name in group.names if not name.startswith(".")}
     images = paths_inside(series) if isinstance(series, list) else ()

@@ -1,7 +1,7 @@
 """The description of an image by its caller, completed from its source and checked. No store is read."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -28,11 +28,13 @@ from daskome.ome.checked import checked
 from daskome.ome.coordinates.systems import (
     fits_voxels,
     free_name,
+    lost_for_labels,
     parse_systems,
     systems_like,
     systems_of_voxels,
     with_more_systems,
     with_system_of_levels,
+    without_orientations,
 )
 from daskome.ome.image_label import ImageLabel
 from daskome.ome.metadata import ONE_SYSTEM, Metadata, Multiscale, Systems, image_metadata
@@ -57,7 +59,8 @@ class ImageOptions:
     """What a caller says of an image besides its pixels; None where the image itself decides.
 
     Attributes are the arguments of `daskome.write_image` of the same names; `metadata` holds all further keywords,
-    `like` the shapes of levels that those of the image should have; `labelled` is the image that labels are of.
+    `like` the shapes of levels that those of the image should have; `labelled` is the image that labels are of, and
+    `planes` says where that lies along axes of space along which it is one plane.
     """
 
     name: str | None = None
@@ -77,6 +80,7 @@ class ImageOptions:
     level_paths: str | None = None
     like: Sequence[Shape] = ()
     labelled: Multiscale | None = None
+    planes: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Any] | None = None
     verbatim: bool = False
 
@@ -148,7 +152,7 @@ class ImageOptions:
     def _with_unknown_sizes(self, source: Source, axes: Sequence[Axis]) -> Source:
         """Return a source that names the axes of space whose voxel size nobody says, if it says that of others."""
         space = [axis for axis in axes if axis.spatial]
-        known = by_axes(source, [axis.name for axis in axes]).scale
+        known = source.by_axes([axis.name for axis in axes]).scale
         unknown = [axis.name for axis in space if axis.name not in known and not names_axis(self.scale, axis)]
         if not unknown or not known or not any(axis.name in known for axis in space):
             return source
@@ -158,6 +162,10 @@ class ImageOptions:
     def _writable(self, source: Source, version: Version, image: Image) -> Source:
         """Return a source with only what can be written of it; images have no `image_label`, labels no channels."""
         source = _with_systems_of(source, version, image)
+        if self.labelled is not None:
+            given = self.coordinate_systems if isinstance(self.coordinate_systems, Mapping) else ()
+            lost = lost_for_labels(self.labelled, image.axes, self.planes, {*given, *(s.name for s in source.systems)})
+            source = replace(source, left=(*source.left, *lost))
         if self.image_label is None and source.image_label is not None:
             return replace(source, image_label=None, left=(*source.left, "colors and properties of labels"))
         if self.image_label is not None and source.omero is not None:
@@ -184,7 +192,7 @@ class ImageOptions:
         """Return the shape, dtype, axes and sizes of an image: the caller's, and the source's where there are none."""
         check_ndim(source.shape)
         named = parse_axes(source.dims if self.axes is None else self.axes, len(source.shape))
-        source = by_axes(source, tuple(axis.name for axis in named))
+        source = source.by_axes(tuple(axis.name for axis in named))
         for axis in named:
             if axis.name in source.irregular and not names_axis(self.scale, axis):
                 raise ValueError(f"coordinate {axis.name!r} is not regular and rising; drop it, or pass scale=")
@@ -268,8 +276,10 @@ class ImageOptions:
                 )
             return ONE_SYSTEM
         own = parse_systems(self.coordinate_systems, self.coordinate_transformations, image.axes, version)
-        known = systems_of_voxels(by_axes(source, [axis.name for axis in image.axes]).systems, image)
-        labelled = ONE_SYSTEM if self.labelled is None else systems_like(self.labelled, image.axes)
+        known = systems_of_voxels(source.by_axes([axis.name for axis in image.axes]).systems, image)
+        labelled = ONE_SYSTEM if self.labelled is None else systems_like(self.labelled, image.axes, self.planes)
+        if self.orientation is False:
+            known, labelled = map(without_orientations, (known, labelled))
         if not given or isinstance(self.coordinate_systems, Mapping):
             others = [system.name for systems in (own, known, labelled) for system in systems.others]
             own = with_system_of_levels(own, free_name(others))
@@ -278,26 +288,11 @@ class ImageOptions:
 
 def _with_systems_of(source: Source, version: Version, image: Image) -> Source:
     """Return a source without the coordinate systems that cannot be written, which it names."""
-    named = by_axes(source, [axis.name for axis in image.axes]).systems
+    named = source.by_axes([axis.name for axis in image.axes]).systems
     kept = [version.named_systems and fits_voxels(system, image.axes) for system in named]
     lost = tuple(s.note for s, keep in zip(source.systems, kept, strict=True) if s.note and not keep)
     systems = tuple(s for s, keep in zip(source.systems, kept, strict=True) if keep)
     return replace(source, systems=systems, left=(*source.left, *lost)) if source.systems else source
-
-
-def by_axes(source: Source, names: Sequence[str]) -> Source:
-    """Return a source whose dimensions have other names, with what it knows of them."""
-    to = dict(zip(source.dims or names, names, strict=True))
-    return replace(
-        source,
-        dims=tuple(names),
-        scale={to[name]: value for name, value in source.scale.items() if name in to},
-        translation={to[name]: value for name, value in source.translation.items() if name in to},
-        units={to[name]: unit for name, unit in source.units.items() if name in to},
-        orientations={to[name]: value for name, value in source.orientations.items() if name in to},
-        irregular=tuple(to[name] for name in source.irregular if name in to),
-        systems=tuple(system.renamed(to) for system in source.systems),
-    )
 
 
 def image_options(arguments: Arguments) -> ImageOptions:

@@ -14,7 +14,7 @@ from dask.delayed import delayed
 from zarr.storage import StorePath
 
 from daskome.inspection.stored_image import StoredImage, pyramid_of, read_stored_image
-from daskome.model.axes import Axis, reject_unknown
+from daskome.model.axes import Axis, parse_axes, reject_unknown
 from daskome.model.chunks import consolidated
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
@@ -38,11 +38,11 @@ from daskome.sources.dask_graphs import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores.groups import UNFINISHED_KEY, read_attributes
 from daskome.stores.targets.conflicts import OTHER_KINDS
-from daskome.writing.description import ImageOptions, Planned, by_axes, image_options
+from daskome.writing.description import ImageOptions, Planned, image_options
 from daskome.writing.options import Arguments, chosen
 from daskome.writing.target import check_same_version
 
-NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "like", "labelled", "metadata")
+NOT_FOR_LABELS = ("name", "channels", "omero", "image_label", "like", "labelled", "planes", "metadata")
 """Fields of `ImageOptions` that have no meaning for labels that come with an image."""
 LABEL_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
@@ -355,16 +355,19 @@ def _following(
     axes = stated if image is None or stated is not None else _likely_axes(image, len(sources[0].shape))
     if image is None or axes is None:
         return options, sources
-    options = replace(options, axes=axes)
-    labels, level = options.image(sources[0]), image.levels[0]
-    position = {axis.name: i for i, axis in enumerate(image.axes)}
+    if options.orientation is False and stated is None:
+        axes = [replace(axis, orientation=None) for axis in parse_axes(axes, len(sources[0].shape))]
+    level, each = image.levels[0], list(enumerate(image.axes))
+    planes = {axis.name: level.translation[i] for i, axis in each if axis.spatial and level.shape[i] == 1}
+    options = replace(options, axes=axes, planes=planes)
+    labels, position = options.image(sources[0]), {axis.name: i for i, axis in each}
     sizes = {axis.name: n for axis, n in zip(labels.axes, labels.shape, strict=True)}
     same = [name for name, n in sizes.items() if name in position and n == level.shape[position[name]]]
     scale = {name: level.scale[position[name]] for name in same}
     translation = {name: level.translation[position[name]] for name in same}
     units = {name: unit for name in same if (unit := image.axes[position[name]].unit)}
     oriented = {name: value for name in same if (value := image.axes[position[name]].orientation)}
-    named = (by_axes(source, list(sizes)) for source in sources)
+    named = (source.by_axes(list(sizes)) for source in sources)
     return options, [
         replace(
             own,

@@ -323,8 +323,9 @@ def test_nifti_that_says_little_or_more(tmp_path):
     affine = np.diag([2.0, 2, 2, 1])
     affine[:3, 3] = 5, 6, 7
     assert nifti(tmp_path / "a.nii", affine, code=0).translation == {}
-    source = nifti(tmp_path / "b.nii", affine, descrip=b"FSL5.0", intent_code=3)
-    with pytest.warns(UserWarning, match="not written: its description 'FSL5.0'; its intent 't test'"):
+    source = nifti(tmp_path / "b.nii", affine, descrip=b"FSL5.0", intent_code=3, toffset=4.5)
+    said = r"its description 'FSL5.0'; its time, 4.5 \(the image has no such axis\); its intent 't test'"
+    with pytest.warns(UserWarning, match=f"not written: {said}"):
         written(source)
 
 

@@ -1,16 +1,26 @@
 """DICOM that pydicom ships, and series that it has written."""
 
 import os
+import re
+import warnings
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
+import zarr
+from hypothesis import example, given, strategies as st
+from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
+from zarr.storage import MemoryStore
 
 import daskome
+from daskome.model.orientations import LETTERS
+from daskome.model.problem import errors
 from daskome.readers import read
 from tests.readers.test_readers import check, pixels
+from tests.strategies import law
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 pytestmark = [
@@ -109,9 +119,118 @@ def test_oblique_planes_name_their_exact_directions(tmp_path):
     (path,) = series(tmp_path / "ct", VOLUME[:1], ImageOrientationPatient=[0.8, 0.6, 0, -0.6, 0.8, 0])
     source = read(path)
     assert dict(source.orientations) == {"x": "right-to-left", "y": "anterior-to-posterior"}
-    assert source.left[0] == (
+    exact = (
         "the exact directions of its axes, x (0.8, 0.6, 0), y (-0.6, 0.8, 0), near right-to-left anterior-to-posterior"
     )
+    place = "position z=7 mm (the image has no such axis)"
+    assert [system.note for system in source.systems] == [f"{exact}; {place}"]
+    with pytest.warns(UserWarning, match=re.escape(exact)):
+        daskome.write_image(source, MemoryStore(), None, fmt="0.5")
+    file = pydicom.dcmread(path)
+    del file.PixelSpacing
+    file.save_as(path)
+    source = read(path)
+    assert source.systems == ()
+    assert {exact, place} < {*source.left}
+
+
+def where_pixels_lie(file, column, row, frame=0):
+    """Return the place of a pixel by the formula of PS3.3 C.7.6.2.1.1, written out."""
+    px, py, pz = map(float, file.ImagePositionPatient)
+    xx, xy, xz, yx, yy, yz = map(float, file.ImageOrientationPatient)
+    down, right = map(float, file.PixelSpacing)
+    return (
+        xx * right * column + yx * down * row + px,
+        xy * right * column + yy * down * row + py,
+        xz * right * column + yz * down * row + pz,
+    )
+
+
+def turned(angles):
+    """Return the directions of rows and columns, and that across them, of planes that are turned."""
+    return np.round(nibabel.eulerangles.euler2mat(*angles), 10).T
+
+
+@law(16)
+@given(
+    angles=st.lists(st.floats(-3, 3), min_size=3, max_size=3),
+    start=st.lists(st.integers(-200, 200), min_size=3, max_size=3),
+    spacing=st.lists(st.integers(1, 30).map(lambda n: n / 10), min_size=2, max_size=2),
+    step=st.sampled_from([0.7, 2.5, -3]),
+)
+@example([0.69, -0.7, 2.98], [0, 0, 0], [1, 1], 1)  # z takes what x and y alone would have.
+def test_voxels_of_a_series_lie_where_dicom_says(tmp_path_factory, angles, start, spacing, step):
+    """In the system of the patient, of three axes; before 0.6 along each axis, which has a direction of its own."""
+    x, y, normal = turned(angles)
+    folder, store, old, volume = tmp_path_factory.mktemp("series"), MemoryStore(), MemoryStore(), VOLUME[:4]
+    series(
+        folder, volume, PixelSpacing=spacing, ImageOrientationPatient=[*x, *y],
+        ImagePositionPatient=lambda i: [f"{v:.9g}" for v in start + normal * step * i],
+    )  # fmt: skip
+    source = read(folder)
+    files = sorted(map(pydicom.dcmread, folder.iterdir()), key=lambda f: float(np.dot(f.ImagePositionPatient, normal)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*not written: the exact directions", UserWarning)
+        daskome.write_image(source, store, [2], fmt="0.6")
+        daskome.write_image(source, old, None, fmt="0.5")
+    assert errors(daskome.validate(store)) == []
+    patient, (plain,) = daskome.open(store).systems["patient"], daskome.open(old).systems.values()
+    assert [axis.orientation for axis in patient.axes] == [LETTERS[letter] for letter in "SPL"]
+    assert {axis.unit for axis in patient.axes} == {"millimeter"}
+    for z, row, column in ((0, 0, 0), (2, 5, 100), (1, 127, 3)):
+        want = where_pixels_lie(files[z], column, row)
+        np.testing.assert_allclose(patient.positions([z, row, column]), want[::-1], rtol=0, atol=1e-3)
+        along = plain.positions([z, row, column])
+        np.testing.assert_allclose(along @ (normal, y, x), want, rtol=0, atol=1e-3)
+
+
+def test_a_plane_of_dicom_keeps_its_place(tmp_path):
+    """One file, also one of several times, and a series of one; copies and flat labels lie there too."""
+    x, y, _ = turned([0.3, 0.2, 0.1])
+    said = {"ImageOrientationPatient": [*x, *y], "ImagePositionPatient": [5, 6, 7]}
+    (path,) = series(tmp_path / "ct", VOLUME[:1], **said)
+    file = pydicom.dcmread(path)
+    times = pydicom.dcmread(path)
+    times.NumberOfFrames, times.FrameTime, times.PixelData = 5, 40, VOLUME.tobytes()
+    times.save_as(tmp_path / "times.dcm")
+    for source in (read(path), read(tmp_path / "times.dcm"), read(path.parent, stack="z")):
+        store = MemoryStore()
+        daskome.write_image(source, store, None, fmt="0.6")
+        daskome.write_labels(np.ones(source.shape[-2:], "uint8"), store, "flat", axes="yx")
+        assert errors(daskome.validate(store)) == []
+        for place in ("", "labels/flat"):
+            patient = daskome.open(zarr.open_group(store, path=place, mode="r")).systems["patient"]
+            voxel = [0] * (len(patient.scale) - 2) + [9, 4]
+            want = where_pixels_lie(file, 4, 9)[::-1]
+            np.testing.assert_allclose(patient.positions(voxel)[-3:], want, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("shift", "message"), [(0, None), (0.5, r"frame 4 of .*a.dcm is shifted sideways by 2 mm")])
+def test_frames_of_an_enhanced_image_lie_where_they_say(tmp_path, shift, message):
+    x, y, normal = turned([0.3, 0.2, 0.1])
+    file = pydicom.dcmread(FILES / "CT_small.dcm")
+    spacing = file.PixelSpacing
+    del file.ImagePositionPatient, file.ImageOrientationPatient, file.PixelSpacing
+    file.NumberOfFrames, file.PixelData = 5, VOLUME.tobytes()
+    shared, frames = Dataset(), [Dataset() for _ in range(5)]
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [Dataset()], [Dataset()]
+    shared.PlaneOrientationSequence[0].ImageOrientationPatient = [*x, *y]
+    shared.PixelMeasuresSequence[0].PixelSpacing = spacing
+    for i, frame in enumerate(frames):
+        frame.PlanePositionSequence = [Dataset()]
+        place = np.array([5, 6, 7]) - normal * 2 * i + x * shift * i
+        frame.PlanePositionSequence[0].ImagePositionPatient = [f"{v:.9g}" for v in place]
+    file.SharedFunctionalGroupsSequence, file.PerFrameFunctionalGroupsSequence = [shared], frames
+    file.save_as(tmp_path / "a.dcm")
+    if message:
+        with pytest.raises(ValueError, match=message):
+            read(tmp_path / "a.dcm")
+        return
+    store = MemoryStore()
+    daskome.write_image(read(tmp_path / "a.dcm"), store, None, fmt="0.6")
+    want = np.array([5, 6, 7]) - normal * 2 * 3 + x * spacing[1] * 10 + y * spacing[0] * 20
+    found = daskome.open(store).systems["patient"].positions([3, 20, 10])
+    np.testing.assert_allclose(found, want[::-1], rtol=0, atol=1e-4)
 
 
 def test_animals_and_files_that_do_not_say_it_have_no_orientation(tmp_path):
@@ -123,6 +242,8 @@ def test_animals_and_files_that_do_not_say_it_have_no_orientation(tmp_path):
     del file.ImageOrientationPatient
     file.save_as(path)
     assert read(path).orientations == {}
+    series(tmp_path / "unsaid", ImageOrientationPatient=None)
+    assert (read(tmp_path / "unsaid").orientations, read(tmp_path / "unsaid").systems) == ({}, ())
 
 
 @pytest.mark.parametrize(("step", "along"), [(2, "inferior-to-superior"), (-2, "superior-to-inferior")])

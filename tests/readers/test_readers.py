@@ -46,7 +46,8 @@ def check(source, expected, **written):
 
 
 def write_nifti(path, array, zooms=None, units=(None, None), scaling=None, kind=nibabel.Nifti1Image):
-    image = kind(array, np.eye(4))
+    sizes = [*(zooms or ()), 1, 1, 1][:3]
+    image = kind(array, np.diag([*sizes, 1]))
     if zooms:
         image.header.set_zooms(zooms)
     image.header.set_xyzt_units(*units)
@@ -524,9 +525,9 @@ def test_chunks_that_are_not_stored(tmp_path):
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
 def test_nifti(tmp_path, suffix, dtype, kind):
     array = VOLUME.T.astype(dtype)
-    image = kind(array, np.eye(4), kind.header_class(endianness=dtype[0]) if dtype[0] in "<>" else None)
+    header = kind.header_class(endianness=dtype[0]) if dtype[0] in "<>" else None
+    image = kind(array, np.diag([0.1, 0.2, 3, 1]), header)
     image.header.set_data_dtype(array.dtype)
-    image.header.set_zooms((0.1, 0.2, 3))
     image.header.set_xyzt_units("mm")
     nibabel.save(image, tmp_path / f"a{suffix}")
     source = read(tmp_path / f"a{suffix}")

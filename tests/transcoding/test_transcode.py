@@ -605,3 +605,63 @@ def test_what_is_read_is_no_hierarchy(tmp_path: Path) -> None:
     daskome.write_image(FIELD, tmp_path / "a", None, axes="cyx")
     with pytest.raises(TypeError, match=r"source must be a path, .* not Source; give the path that it was read from"):
         daskome.transcode(daskome.read(tmp_path / "a"), tmp_path / "b")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("unlisted", [False, True])
+def test_arrays_of_transformations_go_along(tmp_path: Path, unlisted: bool) -> None:
+    """A matrix in an array goes into the metadata, wherever it stands; a field stays an image beside it."""
+    plain = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+    matrix, turn = np.array([[1, 2, 3], [4, 5.5, 6]]), np.array([[0, -1], [1, 0]], "int8")
+    steps = [{"type": "rotation", "path": "more/turn"}, {"type": "affine", "path": "matrix"}]
+    kinds = {
+        "a": {"type": "affine", "path": "matrix"},
+        "b": {"type": "sequence", "transformations": steps},
+        "c": {"type": "displacements", "path": "more/field", "interpolation": "linear"},
+    }
+    source = tmp_path / "a.zarr"
+    options: Any = {"axes": "yx", "axes_units": "um", "fmt": "0.6"}
+    daskome.write_image(
+        CELLS, source, None, coordinate_systems=[{"name": name, "axes": plain} for name in kinds],
+        coordinate_transformations=[
+            {**one, "input": {"name": "physical"}, "output": {"name": name}} for name, one in kinds.items()
+        ],
+        **options,
+    )  # fmt: skip
+    group = zarr.open_group(source)
+    group.create_array("matrix", data=matrix)
+    group.create_array("more/turn", data=turn, attributes={"from": "a microscope"})
+    group.attrs["other"] = {"type": "affine", "path": "matrix"}
+    moved = RNG.normal(size=(2, *CELLS.shape)).astype("float32")
+    daskome.write_image(
+        moved, source / "more/field", None, axes=[{"name": "d", "type": "displacement"}, *plain], fmt="0.6"
+    )
+    assert daskome.validate(source) == []
+    store = Unlisted(LocalStore(source, read_only=True)) if unlisted else source
+    with pytest.warns(UserWarning, match="not written: its attributes|the store lists nothing") as warned:
+        daskome.transcode(store, tmp_path / "b.zarr")
+    said = [str(w.message) for w in warned]
+    assert said[unlisted:] == ["more/turn: not written: its attributes from"]
+    assert daskome.validate(tmp_path / "b.zarr") == []
+    (image,) = attributes_of(tmp_path / "b.zarr")[""]["ome"]["multiscales"]
+    assert attributes_of(tmp_path / "b.zarr")[""]["other"] == {"type": "affine", "path": "matrix"}
+    a, b, _ = image["coordinateTransformations"]
+    assert a["affine"] == b["transformations"][1]["affine"] == matrix.tolist()
+    assert b["transformations"][0] == {"type": "rotation", "rotation": turn.tolist()}
+    np.testing.assert_array_equal(arrays_of(tmp_path / "b.zarr")["more/field/s0"], moved)
+    point = daskome.open(tmp_path / "b.zarr").systems["b"].positions([1, 2])  # type: ignore[union-attr]
+    np.testing.assert_array_equal(point, matrix @ [-2, 1, 1])
+
+
+@pytest.mark.parametrize("array", [np.zeros((40, 41)), np.array([["a"]]), np.array([[np.nan, 0, 0], [0, 1, 0]])])
+def test_arrays_that_are_no_matrix_are_left_behind_by_name(tmp_path: Path, array: Any) -> None:
+    source, link = tmp_path / "a.zarr", {"type": "affine", "affine": [[1, 0, 5], [0, 1, 0]]}
+    daskome.write_image(CELLS, source, None, axes="yx", fmt="0.6", coordinate_systems={"a": link})
+    group = zarr.open_group(source)
+    group.create_array("matrix", data=array.astype("U1") if array.dtype.kind == "U" else array)
+    ome = group.attrs["ome"]
+    (stored,) = ome["multiscales"][0]["coordinateTransformations"]  # type: ignore[index, call-overload]
+    stored["path"] = "matrix"
+    del stored["affine"]
+    group.attrs["ome"] = ome
+    with pytest.warns(UserWarning, match="matrix: not written: an array that is no level of an image"):
+        daskome.transcode(source, tmp_path / "b.zarr")

@@ -19,6 +19,8 @@ from tests.strategies import law
 IMAGE = np.random.default_rng(0).integers(0, 99, (6, 7, 8)).astype("int16")
 SIZES = st.lists(st.floats(0.2, 5), min_size=3, max_size=3)
 SHIFT = st.lists(st.floats(-99, 99), min_size=3, max_size=3)
+FORMS = st.sampled_from(["sform", "qform", "both"])
+PIXDIM = st.none() | st.lists(st.floats(0.25, 5, width=32), min_size=3, max_size=3)
 YX = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
 PLANE = np.zeros((16, 16), "uint8")
 
@@ -49,8 +51,17 @@ def affines() -> st.SearchStrategy[Any]:
     return st.builds(affine, angles, SIZES, SHIFT, st.booleans(), st.sampled_from([0.0, 0.0, 0.5]))
 
 
-def saved(path: Path, affine: Any, codes: tuple[int, int] = (1, 0), other: Any = None, image: Any = IMAGE) -> Path:
+def saved(
+    path: Path,
+    affine: Any,
+    codes: tuple[int, int] = (1, 0),
+    other: Any = None,
+    image: Any = IMAGE,
+    pixdim: Any = None,
+) -> Path:
+    """Save an image; its pixdim is that of its qform, the one that is given, or that of its sform."""
     nifti = nibabel.Nifti1Image(image.T, None)
+    nifti.header["pixdim"][1:4] = nibabel.affines.voxel_sizes(affine) if pixdim is None else pixdim
     nifti.set_sform(affine, codes[0])
     nifti.set_qform(other, codes[1])
     nifti.header.set_xyzt_units("mm", "sec")
@@ -59,16 +70,16 @@ def saved(path: Path, affine: Any, codes: tuple[int, int] = (1, 0), other: Any =
 
 
 @law(24)
-@given(affine=affines(), series=st.booleans(), scale=st.sampled_from([None, {"x": 3.0}]))
+@given(affine=affines(), series=st.booleans(), scale=st.sampled_from([None, {"x": 3.0}]), pixdim=PIXDIM)
 def test_voxels_lie_where_nibabel_says(
-    tmp_path_factory: pytest.TempPathFactory, affine: Any, series: bool, scale: Any
+    tmp_path_factory: pytest.TempPathFactory, affine: Any, series: bool, scale: Any, pixdim: Any
 ) -> None:
     """From the file to the stored document, whose transformations another program applies; every level follows."""
     image = np.stack([IMAGE, IMAGE]) if series else IMAGE
-    path = saved(tmp_path_factory.mktemp("nifti") / "a.nii", affine, image=image)
+    path = saved(tmp_path_factory.mktemp("nifti") / "a.nii", affine, image=image, pixdim=pixdim)
     store = MemoryStore()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*not written: position", UserWarning)
+        warnings.filterwarnings("ignore", ".*not written: (position|its pixdim)", UserWarning)
         daskome.write_image(daskome.read(path), store, [2], fmt="0.6", scale=scale)
     assert errors(daskome.validate(store)) == []
     stored, affine = multiscale(store), nibabel.load(path).affine
@@ -86,6 +97,33 @@ def test_voxels_lie_where_nibabel_says(
     axes = stored["coordinateSystems"][1]["axes"][series:]
     assert [axis["longName"] for axis in axes] == ["inferior to superior", "posterior to anterior", "left to right"]
     assert {axis["unit"] for axis in axes} == {"millimeter"}
+
+
+@law(24)
+@given(affine=affines(), pixdim=PIXDIM, form=FORMS, version=st.sampled_from(["0.4", "0.5"]))
+def test_scale_and_translation_are_those_of_the_affine_of_nibabel(
+    tmp_path_factory: pytest.TempPathFactory, affine: Any, pixdim: Any, form: str, version: str
+) -> None:
+    """Along its axis each voxel lies where nibabel has it, whatever the pixdim says, which is named where it differs."""
+    codes = {"sform": (1, 0), "qform": (0, 1), "both": (2, 1)}[form]
+    other = nibabel.affines.from_matvec(np.diag(pixdim or [1, 2, 3]), [1, 2, 3])
+    path = saved(tmp_path_factory.mktemp("nifti") / "a.nii", affine, codes, other if codes[1] else None, pixdim=pixdim)
+    affine = nibabel.load(path).affine
+    source, store = daskome.read(path), MemoryStore()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*not written: ", UserWarning)
+        daskome.write_image(source, store, None, fmt=version)
+    attributes = zarr.open_group(store, mode="r").attrs
+    (stored,) = attributes.get("ome", attributes)["multiscales"]
+    said = {t["type"]: t[t["type"]][::-1] for t in stored["datasets"][0]["coordinateTransformations"]}
+    scale, translation = said["scale"], said.get("translation", [0, 0, 0])
+    ways = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    for index in ((0, 0, 0), (7, 0, 0), (0, 6, 0), (0, 0, 5)):
+        along = ways.T @ nibabel.affines.apply_affine(affine, index)
+        i = [k for k in range(3) if index[k]] or [0, 1, 2]
+        assert np.allclose((np.array(translation) + np.array(scale) * index)[i], along[i], rtol=1e-5, atol=2e-4)
+    differs = not np.allclose(scale, nibabel.load(path).header["pixdim"][1:4], rtol=1e-5, atol=0)
+    assert any("its pixdim" in note for note in source.left) == (differs and form == "sform")
 
 
 @pytest.mark.parametrize(
@@ -127,9 +165,29 @@ def test_of_two_forms_the_one_that_scale_and_translation_do_not_say_is_named(
         )
 
 
-def test_the_position_of_a_plane_is_named(tmp_path: Path) -> None:
-    source = daskome.read(saved(tmp_path / "a.nii", nibabel.affines.from_matvec(np.eye(3), [5, 6, 30]), image=IMAGE[0]))
-    assert source.left == ("position z=30 mm (the image has no such axis)",)
+@law(12)
+@given(affine=affines())
+def test_a_plane_keeps_its_place_in_space(tmp_path_factory: pytest.TempPathFactory, affine: Any) -> None:
+    """By a transformation to one axis more than it has, which goes along to copies; before 0.6 that is named."""
+    folder = tmp_path_factory.mktemp("nifti")
+    path = saved(folder / "a.nii", affine, image=IMAGE[0])
+    daskome.write_image(daskome.read(path), folder / "a.zarr", [2], fmt="0.6")
+    daskome.write_image(daskome.read(folder / "a.zarr"), folder / "b.zarr", fmt="0.6")
+    for one in (folder / "a.zarr", folder / "b.zarr"):
+        assert errors(daskome.validate(one)) == []
+        scanner = daskome.open(one).systems["scanner"]  # type: ignore[union-attr]
+        assert scanner.dims == ("z", "y", "x")
+        want = nibabel.affines.apply_affine(nibabel.load(path).affine, [3, 5, 0])[::-1]
+        assert np.allclose(scanner.positions([5, 3]), want, rtol=0, atol=2e-4)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        daskome.write_image(daskome.read(path), MemoryStore(), fmt="0.5")
+        daskome.write_image(daskome.read(folder / "a.zarr"), MemoryStore(), fmt="0.5")
+    off = abs(np.cross(*affine[:3, :2].T) @ affine[:3, 3]) > 1e-3
+    oblique = np.count_nonzero(np.round(affine[:3, :2] / np.linalg.norm(affine[:3, :2], axis=0), 4)) > 2
+    for named in ["position z="] * bool(off) + ["the exact directions"] * bool(oblique):
+        assert named in str(caught[0].message)
+    assert "coordinate system 'scanner', and the transformation to it" in str(caught[-1].message)
 
 
 def test_the_singular_affine_of_a_file_is_none_of_its_systems(tmp_path: Path) -> None:
@@ -140,6 +198,57 @@ def test_the_singular_affine_of_a_file_is_none_of_its_systems(tmp_path: Path) ->
     source = daskome.read(path)
     assert source.systems == ()
     assert source.left == ("its sform, a matrix that is singular or not finite",)
+
+
+def test_forms_that_differ_by_rounding_are_one() -> None:
+    """A file of FSL, whose sform and qform are 0.0004 mm apart; its voxels are 2 mm."""
+    path = Path(nibabel.__file__).parent / "tests/data/example_nifti2.nii.gz"
+    (system,) = daskome.read(path).systems
+    assert (system.name, system.note[:20]) == ("scanner", "the exact directions")
+
+
+def spoilt(path: Path, **fields: Any) -> Path:
+    """Overwrite bytes of a header, which nibabel would not write."""
+    places = {"pixdim": 76, "quaternion": 256, "srow_x": 280, "srow_y": 296, "srow_z": 312}
+    content = bytearray(path.read_bytes())
+    for name, values in fields.items():
+        stored = np.array(values, "<f4").tobytes()
+        content[places[name] : places[name] + len(stored)] = stored
+    path.write_bytes(content)
+    return path
+
+
+def test_sizes_that_a_header_does_not_state_are_none(tmp_path: Path) -> None:
+    """Where nibabel makes 1 of 0 in a pixdim, that is no size; the sform has one in any case."""
+    path = spoilt(saved(tmp_path / "a.nii", np.eye(4), (0, 0)), pixdim=[1, 0, 0, 2.5])
+    assert daskome.read(path).scale == {"z": 2.5}
+    path = spoilt(saved(tmp_path / "b.nii", np.diag([2, 3, 4, 1])), pixdim=[1, 0, np.nan, 4])
+    source = daskome.read(path)
+    assert (source.scale, source.left) == ({"z": 4, "y": 3, "x": 2}, ())
+
+
+def test_of_a_form_that_places_nothing_the_other_takes_the_place(tmp_path: Path) -> None:
+    qform = nibabel.affines.from_matvec(np.diag([-2, 3, 4]), [5, 6, 7])
+    path = spoilt(saved(tmp_path / "a.nii", np.eye(4), (1, 1), qform), srow_x=[0, 0, 0, 9])
+    source = daskome.read(path)
+    assert (source.scale, source.translation) == ({"z": 4, "y": 3, "x": 2}, {"z": 7, "y": 6, "x": -5})
+    assert source.orientations["x"] == "right-to-left"
+    assert [system.name for system in source.systems] == ["scanner"]
+    assert source.left == ("its sform, a matrix that is singular or not finite",)
+    path = spoilt(saved(tmp_path / "b.nii", np.eye(4), (1, 1), qform), quaternion=[1, 1, 1])
+    source = daskome.read(path)
+    assert source.left == (
+        "its pixdim, x=2, y=3, z=4, which is not the voxel size of its sform",
+        "its qform, a matrix that is singular or not finite",
+    )
+    assert (source.scale, source.translation) == ({"z": 1, "y": 1, "x": 1}, {})
+
+
+def test_what_the_third_axis_of_a_plane_is_does_not_matter(tmp_path: Path) -> None:
+    path = spoilt(saved(tmp_path / "a.nii", np.diag([2, 3, 4, 1]), image=IMAGE[0]), srow_z=[0, 0, 0, 9])
+    source = daskome.read(path)
+    assert [system.note for system in source.systems] == ["position z=9 mm (the image has no such axis)"]
+    assert source.left == ()
 
 
 # The caller's
@@ -232,6 +341,85 @@ def test_listed_axes_agree_with_oriented_ones() -> None:
     wrong["coordinate_systems"][1] = {"name": "intrinsic", "axes": YX, "note": 1}
     with pytest.raises(ValueError, match="a name and axes alone; leave 'note' out"):
         daskome.write_image(PLANE, store, axes_units="um", fmt="0.6", overwrite=True, **wrong)
+
+
+def turned_volume(path: Path, n_planes: int) -> Any:
+    """Return an oblique volume of so many planes, and the affine that nibabel has for it."""
+    affine = nibabel.affines.from_matvec(nibabel.eulerangles.euler2mat(0.1, 0.2, 0.3) @ np.diag([1, 2, 3]), [4, 5, 6])
+    path = saved(path, affine, image=IMAGE[:n_planes])
+    return daskome.read(path), nibabel.load(path).affine
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="ome-zarr-models needs Python 3.12")
+def test_others_find_a_plane_valid(tmp_path: Path) -> None:
+    import ome_zarr_models
+    from ngff_zarr.validate import validate
+
+    (volume, _), plane = turned_volume(tmp_path / "a.nii", 1), saved(tmp_path / "b.nii", np.eye(4), image=IMAGE[0])
+    first, second = MemoryStore(), MemoryStore()
+    daskome.write_image(volume, first, None, fmt="0.6", labels={"flat": {"labels": PLANE[:7, :8], "axes": "yx"}})
+    daskome.write_image(daskome.read(plane), second, None, fmt="0.6")
+    for store, path in ((first, ""), (first, "labels/flat"), (second, "")):
+        group = zarr.open_group(store, path=path, mode="r")
+        validate(group.attrs.asdict(), version="0.6", model="image", strict=True)
+        assert ome_zarr_models.open_ome_zarr(group, version="0.6") is not None
+        assert "scanner" in daskome.open(group).systems  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_flat_labels_of_one_plane_lie_in_it(tmp_path: Path, together: bool) -> None:
+    """Without an axis z, in all three axes of the body, as their image; written with it, or later."""
+    (volume, affine), store, flat = turned_volume(tmp_path / "a.nii", 1), MemoryStore(), PLANE[:7, :8]
+    both: Any = {"labels": {"cells": {"labels": flat, "axes": "yx"}}} if together else {}
+    daskome.write_image(volume, store, None, fmt="0.6", **both)
+    if not together:
+        daskome.write_labels(flat, store, "cells", axes="yx")
+    assert errors(daskome.validate(store)) == []
+    scanner = daskome.open(zarr.open_group(store, path="labels/cells", mode="r")).systems["scanner"]  # type: ignore[union-attr]
+    want = nibabel.affines.apply_affine(affine, [3, 2, 0])[::-1]
+    assert scanner.dims == ("z", "y", "x")
+    assert np.allclose(scanner.positions([2, 3]), want, rtol=0, atol=2e-4)
+    daskome.write_labels(flat[None], store, "one plane")
+    scanner = daskome.open(zarr.open_group(store, path="labels/one plane", mode="r")).systems["scanner"]  # type: ignore[union-attr]
+    assert scanner.dims == ("z", "y", "x")
+
+
+def test_flat_labels_of_many_planes_name_the_systems_that_they_cannot_have(tmp_path: Path) -> None:
+    (volume, _), store, flat = turned_volume(tmp_path / "a.nii", 6), MemoryStore(), PLANE[:7, :8]
+    stage = {"stage": {"type": "translation", "translation": [0, 1, 2]}}
+    daskome.write_image(volume, store, None, fmt="0.6", coordinate_systems=stage)
+    lost = "coordinate systems 'scanner' of the image that these labels are of, which need axes"
+    with pytest.warns(UserWarning, match=lost):
+        daskome.write_labels(flat, store, "cells", axes="yx")
+    assert list(daskome.open(zarr.open_group(store, path="labels/cells", mode="r")).systems) == ["physical", "stage"]  # type: ignore[union-attr]
+    daskome.write_labels(flat, store, "placed", axes="yx", coordinate_systems={"scanner": np.eye(3)})
+    with pytest.warns(UserWarning, match=lost.replace("'scanner'", "'stage', 'scanner'")):
+        daskome.write_labels(flat, store, "odd", axes=["y", {"name": "w", "type": "space"}], fmt="0.6")
+
+
+def test_without_orientation_no_axis_says_where_it_leads(tmp_path: Path) -> None:
+    """Whatever a file, a store or the image of labels says, of any system, in words too; voxels lie where they did."""
+    (volume, affine), path, copy, last = (
+        turned_volume(tmp_path / "a.nii", 6),
+        tmp_path / "a",
+        tmp_path / "b",
+        MemoryStore(),
+    )
+    own = {"own": {"axes": [{"name": n, "type": "space", "orientation": "S" if n == "z" else None} for n in "zyx"]}}
+    daskome.write_image(volume, path, None, fmt="0.6")
+    assert [word in str(multiscale(path)) for word in ("left-to-right", "left to right")] == [True, True]
+    daskome.write_image(volume, copy, None, fmt="0.6", orientation=False)
+    daskome.write_image(daskome.read(path), last, None, fmt="0.6", orientation=False, coordinate_systems=own)
+    daskome.write_labels(IMAGE.astype("uint8"), path, "cells", orientation=False)
+    for store, at in ((path, "labels/cells"), (copy, ""), (last, "")):
+        stored = multiscale(store, at)
+        stored["coordinateSystems"] = [one for one in stored["coordinateSystems"] if one["name"] != "own"]
+        assert not [word for word in ("orientation", "-to-", " to ") if word in str(stored)], stored
+        found = daskome.open(zarr.open_group(store, path=at, mode="r")).systems["scanner"]  # type: ignore[union-attr]
+        want = nibabel.affines.apply_affine(affine, [3, 2, 1])[::-1]
+        assert np.allclose(found.positions([1, 2, 3]), want, rtol=0, atol=2e-4)
+    (z, *_) = daskome.open(last).systems["own"].axes  # type: ignore[union-attr]
+    assert z.orientation == "inferior-to-superior"
 
 
 LINK = {"type": "identity", "input": {"name": "physical"}, "output": {"name": "a"}}

@@ -4,7 +4,7 @@ They come in two forms: a dict from names to what leads there, or lists as the s
 `Systems`, which are checked with the rest of the metadata.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -160,7 +160,8 @@ def _affine(value: Any, axes: Sequence[Axis], where: str) -> JSONDict:
         )
     if is_singular(rows.tolist()):
         raise ValueError(f"{where} is singular: it takes several points to one; give a matrix that can be inverted")
-    return {"type": "affine", "affine": _in_all_axes(rows, axes)[:-1].tolist()}
+    some = [axis.spatial or len(rows) == n for axis in axes]
+    return {"type": "affine", "affine": _in_all_axes(rows, some, some)[:-1].tolist()}
 
 
 def _rows(value: Any, where: str) -> Matrix:
@@ -175,11 +176,14 @@ def _rows(value: Any, where: str) -> Matrix:
     return matrix[:-1] if homogeneous else matrix
 
 
-def _in_all_axes(rows: Matrix, axes: Sequence[Axis]) -> Matrix:
-    """Return the rows of a matrix of some axes, all or those of space, as one of all that keeps the others."""
-    some = [i for i, axis in enumerate(axes) if axis.spatial or len(rows) == len(axes)]
-    matrix = np.eye(len(axes) + 1)
-    matrix[np.ix_(some, [*some, len(axes)])] = rows
+def _in_all_axes(rows: Matrix, before: Sequence[bool], after: Sequence[bool]) -> Matrix:
+    """Return the rows of a matrix between some axes, before and after it, as one of all that keeps the others."""
+    (start, kept), (end, same) = (
+        [[i for i, one in enumerate(side) if one is some] for some in (True, False)] for side in (before, after)
+    )
+    matrix = np.zeros((len(after) + 1, len(before) + 1))
+    matrix[[*same, -1], [*kept, -1]] = 1
+    matrix[np.ix_(end, [*start, len(before)])] = rows
     return matrix
 
 
@@ -258,9 +262,9 @@ def _from(new: str, old: str, link: JSONDict) -> JSONDict:
 
 
 def fits_voxels(system: VoxelSystem, axes: Sequence[Axis]) -> bool:
-    """Whether a system of a file can be one of an image with these axes: it is of the same axes of space."""
+    """Whether a system of a file can be one of an image with these axes: it is of the same axes of space, or more."""
     space = [axis.name for axis in axes if axis.spatial]
-    return len(system.axes) == len(space) and sorted(system.inputs) == sorted(space)
+    return len(system.axes) >= len(space) and sorted(system.inputs) == sorted(space)
 
 
 def systems_of_voxels(systems: Sequence[VoxelSystem], image: Image) -> Systems:
@@ -273,13 +277,22 @@ def systems_of_voxels(systems: Sequence[VoxelSystem], image: Image) -> Systems:
 def _of_voxels(system: VoxelSystem, image: Image, own_name: str) -> tuple[CoordinateSystem, JSONDict]:
     space = [axis.name for axis in image.axes if axis.spatial]
     columns = [*(system.inputs.index(name) for name in space), len(space)]
-    to_system = _in_all_axes(np.array(system.matrix, float)[:, columns], image.axes)
-    others = [not axis.spatial for axis in image.axes]
-    to_levels = placing(np.where(others, 1.0, image.scale).tolist(), np.where(others, 0.0, image.translation).tolist())
-    own = iter(system.axes)
-    axes = tuple(next(own) if axis.spatial else axis for axis in image.axes)
+    axes, spatial = _in_place_of_space(system.axes, image.axes), [axis.spatial for axis in image.axes]
+    to_system = _in_all_axes(np.array(system.matrix, float)[:, columns], spatial, [a in system.axes for a in axes])
+    scale, translation = np.where(spatial, image.scale, 1.0), np.where(spatial, image.translation, 0.0)
+    to_levels = placing(scale.tolist(), translation.tolist())
     link = simplest(to_system @ np.linalg.inv(to_levels))
     return CoordinateSystem(system.name, axes), _linked(link, own_name, system.name)
+
+
+def _in_place_of_space(own: Sequence[Axis], axes: Sequence[Axis]) -> tuple[Axis, ...]:
+    """Return axes of an image with others in place of those of space; where they are more, they begin together."""
+    rest, more = list(own), len(own) - sum(axis.spatial for axis in axes)
+    found: list[Axis] = []
+    for axis in axes:
+        n = 1 + more if axis.spatial else 0
+        found, rest, more = [*found, *(rest[:n] or [axis])], rest[n:], 0 if n else more
+    return tuple(found)
 
 
 def voxel_systems_of(image: Multiscale, level: PlacedDataset) -> tuple[VoxelSystem, ...]:
@@ -295,84 +308,140 @@ def _of_space(image: Multiscale, link: Link, to_levels: Matrix) -> VoxelSystem |
     """Return a system by its matrix from voxels; None if it is not connected to the levels, or not so simple."""
     ends, n = [link.input.name, link.output.name], len(image.axes)
     other = next((s for s in image.systems if s.name in ends and s is not image.system), None)
-    if other is None or image.system.name not in ends or len(other.axes) != n or other.rest:
+    if other is None or image.system.name not in ends or other.rest:
         return None
-    matrix = _square(link.transform, n)
-    if matrix is None or is_singular(matrix[:-1].tolist()):
+    kinds = typed(other.axes)
+    own = tuple(axis for axis, kind in zip(other.axes, kinds, strict=True) if kind.spatial)
+    n_space = sum(axis.spatial for axis in image.axes)
+    matrix = _from_levels(link.transform, n, len(other.axes), ends[0] == image.system.name)
+    if matrix is None or len(own) < n_space or is_singular(matrix[:-1].tolist()):
         return None
-    matrix = np.linalg.inv(matrix) if ends[1] == image.system.name else matrix
-    space = [i for i, axis in enumerate(image.axes) if axis.spatial]
-    rest = [i for i in range(n) if i not in space]
-    alike = [axis.spatial for axis in typed(other.axes)] == [axis.spatial for axis in image.axes]
-    if not alike or _mixed(matrix, space, rest):
+    placed = [axis in own for axis in _in_place_of_space(own, image.axes)]
+    (space, rest), (to, kept) = map(_some_and_rest, ([axis.spatial for axis in image.axes], placed))
+    if placed != [kind.spatial for kind in kinds] or _mixed(matrix, (space, rest), (to, kept)):
         return None
-    rows = (matrix @ to_levels)[np.ix_(space, [*space, n])]
-    names, axes = (tuple(image.axes[i].name for i in space), tuple(other.axes[i] for i in space))
+    rows = (matrix @ to_levels)[np.ix_(to, [*space, n])]
     note = f"coordinate system {other.name!r}, and the transformation to it"
-    return VoxelSystem(other.name, axes, names, tuple(map(tuple, rows.tolist())), note)
+    inputs = tuple(image.axes[i].name for i in space)
+    return VoxelSystem(other.name, own, inputs, tuple(map(tuple, rows.tolist())), note)
 
 
-def _square(transform: Mapping[str, Any], n: int) -> Matrix | None:
-    """Return the matrix of a stored transformation between systems of n axes; None if it does not fit them."""
+def _from_levels(transform: Mapping[str, Any], n: int, m: int, forward: bool) -> Matrix | None:
+    """Return what leads from a system of n axes to one of m, by a stored transformation or back; None for nothing."""
+    before, after = (n, m) if forward else (m, n)
     try:
-        matrix = matrix_of(transform, n)
+        matrix = matrix_of(transform, before)
     except MALFORMED:
         return None
-    return matrix if matrix.shape == (n + 1, n + 1) and np.isfinite(matrix).all() else None
+    fits = matrix.shape == (after + 1, before + 1) and np.isfinite(matrix).all()
+    if not fits or forward:
+        return matrix if fits else None
+    return None if n != m or is_singular(matrix[:-1].tolist()) else np.linalg.inv(matrix)
 
 
-def _mixed(matrix: Matrix, some: list[int], rest: list[int]) -> bool:
+def _some_and_rest(flags: Sequence[bool]) -> tuple[list[int], list[int]]:
+    return [i for i, one in enumerate(flags) if one], [i for i, one in enumerate(flags) if not one]
+
+
+_Split = tuple[list[int], list[int]]
+"""The positions of some axes, and of the rest."""
+
+
+def _mixed(matrix: Matrix, before: _Split, after: _Split) -> bool:
     """Whether a matrix does anything to some axes that depends on the rest, or anything at all to the rest."""
-    apart = matrix[np.ix_(rest, [*some, len(matrix) - 1])].any() or matrix[np.ix_(some, rest)].any()
-    return bool(apart) or not np.array_equal(matrix[np.ix_(rest, rest)], np.eye(len(rest)))
+    (some, rest), (to, kept) = before, after
+    apart = matrix[np.ix_(kept, [*some, matrix.shape[1] - 1])].any() or matrix[np.ix_(to, rest)].any()
+    return bool(apart) or not np.array_equal(matrix[np.ix_(kept, rest)], np.eye(len(rest)))
 
 
 # ---- of labels
 
 
-def systems_like(image: Multiscale, axes: Sequence[Axis]) -> Systems:
+def systems_like(image: Multiscale, axes: Sequence[Axis], planes: Mapping[str, float]) -> Systems:
     """Return the systems of an image for labels of it, which may lack some of its axes.
 
-    What cannot be said without those, or leads to arrays of the image, is of the image alone.
+    What cannot be said without those, or leads to arrays of the image, is of the image alone. Labels that lack an axis
+    along which the image is one plane lie in that.
+
+    Parameters
+    ----------
+    image : Multiscale
+    axes : sequence of Axis
+        Of the labels.
+    planes : dict of str to float
+        Where the image lies along axes of space along which it is one plane, by their names.
     """
     names, kept = [axis.name for axis in image.system.axes], [axis.name for axis in axes]
     if [name for name in names if name in kept] != kept:
         return ONE_SYSTEM
     links = [link for link in links_of(image.rest) if link.input.here and link.output.here]
     own = free_name(system.name for system in image.systems if system is not image.system)
-    pairs = [_like(image, link, [names.index(name) for name in kept], own) for link in links]
+    pairs = [_like(image, link, [names.index(name) for name in kept], planes, own) for link in links]
     found = [pair for pair in pairs if pair is not None]
     return Systems(tuple(system for system, _ in found), tuple(link for _, link in found), own)
 
 
+def lost_for_labels(
+    image: Multiscale, axes: Sequence[Axis], planes: Mapping[str, float], given: Set[str]
+) -> Iterator[str]:
+    """Yield, in words, which systems of an image labels of it do not have: neither by `systems_like` nor given."""
+    known = {system.name for system in systems_like(image, axes, planes).others} | given
+    lost = [repr(s.name) for s in image.systems if s is not image.system and s.name not in known]
+    if lost:
+        why = "which need axes, or arrays, that only the image has"
+        yield f"coordinate systems {', '.join(lost)} of the image that these labels are of, {why}"
+
+
 def _like(
-    image: Multiscale, link: Link, positions: list[int], own_name: str
+    image: Multiscale, link: Link, positions: list[int], planes: Mapping[str, float], own_name: str
 ) -> tuple[CoordinateSystem, JSONDict] | None:
     """Return a system and the link to it, for labels with some of the axes of their image."""
     ends = [link.input.name, link.output.name]
     system = next((s for s in image.systems if s.name in ends and s is not image.system), None)
-    if system is None or image.system.name not in ends:
+    plain = {key: value for key, value in link.transform.items() if key not in ("input", "output")}
+    if system is None or image.system.name not in ends or not is_closed(plain):
         return None
     forward = ends[0] == image.system.name
-    plain = {key: value for key, value in link.transform.items() if key not in ("input", "output")}
-    start, end = (own_name, system.name) if forward else (system.name, own_name)
-    if not is_closed(plain):
-        return None
     if len(positions) == len(image.system.axes):
+        start, end = (own_name, system.name) if forward else (system.name, own_name)
         return system, _linked(plain, start, end)
-    return _with_fewer_axes(image, system, plain, positions, (start, end))
+    matrix = _from_levels(plain, len(image.system.axes), len(system.axes), forward)
+    return None if matrix is None else _with_fewer_axes(image, system, matrix, positions, planes, own_name)
 
 
 def _with_fewer_axes(
-    image: Multiscale, system: CoordinateSystem, transform: JSONDict, positions: list[int], ends: tuple[str, str]
+    image: Multiscale,
+    system: CoordinateSystem,
+    matrix: Matrix,
+    positions: list[int],
+    planes: Mapping[str, float],
+    own_name: str,
 ) -> tuple[CoordinateSystem, JSONDict] | None:
-    """Return a system without the axes that labels lack, if the transformation leaves these as they are."""
-    n, rest = len(image.system.axes), [i for i in range(len(image.system.axes)) if i not in positions]
-    if len(system.axes) != n:
+    """Return a system for labels that lack axes: those that the transformation leaves alone go, or they are planes."""
+    n, own = len(image.system.axes), image.system.axes
+    rest = [i for i in range(n) if i not in positions]
+    flat = [i for i in rest if own[i].name in planes]
+    gone, ends = [i for i in rest if i not in flat], [axis.name for axis in system.axes]
+    away = gone if len(ends) == n else [ends.index(own[i].name) for i in gone if own[i].name in ends]
+    to = [i for i in range(len(ends)) if i not in away]
+    if len(away) < len(gone) or _mixed(matrix, (positions, gone), (to, away)):
         return None
-    matrix = _square(transform, n)
-    if matrix is None or _mixed(matrix, positions, rest):
-        return None
-    chosen = matrix[np.ix_([*positions, n], [*positions, n])]
-    axes = tuple(system.axes[i] for i in positions)
-    return CoordinateSystem(system.name, axes, system.rest), _linked(simplest(chosen), *ends)
+    shift = matrix[:, n] + matrix[:, flat] @ np.array([planes[own[i].name] for i in flat])
+    chosen = np.column_stack([matrix[:, positions], shift])[[*to, -1]]
+    axes = tuple(system.axes[i] for i in to)
+    return CoordinateSystem(system.name, axes, system.rest), _linked(simplest(chosen), own_name, system.name)
+
+
+# ---- without orientations
+
+
+def without_orientations(systems: Systems) -> Systems:
+    """Return systems whose axes do not say where in a body they lead, nor in words."""
+    others = (replace(system, axes=tuple(map(_without_orientation, system.axes))) for system in systems.others)
+    return replace(systems, others=tuple(others))
+
+
+def _without_orientation(axis: Axis) -> Axis:
+    words = (axis.orientation or "").replace("-", " ")
+    rest = {key: value for key, value in axis.rest.items() if (key, value) != ("longName", words)}
+    return replace(axis, orientation=None, rest=rest)

@@ -65,8 +65,13 @@ def is_closed(transform: JSONObject) -> bool:
 def simplest(matrix: Matrix, tolerance: float = 1e-6) -> JSONDict:
     """Return a matrix as the simplest transformation that it is, as the specification prefers.
 
+    One to more axes stands in a ``byDimension`` of all of them: by itself, ome-zarr-models takes its rows for as many
+    axes of the image.
+
     >>> simplest(np.array([[2.0, 0, 0], [0, 2, 0], [0, 0, 1]]))
     {'type': 'scale', 'scale': [2.0, 2.0]}
+    >>> simplest(np.array([[2.0, 1], [0, 7], [0, 1]]))["transformations"]
+    [{'inputAxes': [0], 'outputAxes': [0, 1], 'transformation': {'type': 'affine', 'affine': [[2.0, 1.0], [0.0, 7.0]]}}]
     """
     linear, shift = matrix[:-1, :-1], matrix[:-1, -1]
     square = linear.shape[0] == linear.shape[1]
@@ -76,18 +81,20 @@ def simplest(matrix: Matrix, tolerance: float = 1e-6) -> JSONDict:
         return {"type": "translation", "translation": shift.tolist()} if moved else {"type": "identity"}
     if straight and not moved and (sizes > 0).all():
         return {"type": "scale", "scale": sizes.tolist()}
-    return {"type": "affine", "affine": matrix[:-1].tolist()}
+    affine: JSONDict = {"type": "affine", "affine": matrix[:-1].tolist()}
+    sides = {"inputAxes": [*range(linear.shape[1])], "outputAxes": [*range(linear.shape[0])]}
+    return affine if square else {"type": "byDimension", "transformations": [{**sides, "transformation": affine}]}
 
 
 def is_singular(rows: Sequence[Sequence[float]]) -> bool:
-    """Whether the rows of an affine matrix, with as many axes after as before it, take several points to one.
+    """Whether the rows of an affine matrix, with as many axes after as before it, or more, take several points to one.
 
-    >>> is_singular([[1, 2, 0], [2, 4, 0]]), is_singular([[1e-9, 0, 5], [0, 1e-9, 5]])
-    (True, False)
+    >>> is_singular([[1, 2, 0], [2, 4, 0]]), is_singular([[1e-9, 0, 5], [0, 1e-9, 5]]), is_singular([[1, 0], [1, 0]])
+    (True, False, False)
     """
     linear = np.array(rows, float)[:, :-1]
     lengths = np.linalg.norm(linear, axis=0)
-    return bool((lengths == 0).any() or abs(np.linalg.det(linear / lengths)) < SINGULAR)
+    return bool((lengths == 0).any() or np.prod(np.linalg.svd(linear / lengths, compute_uv=False)) < SINGULAR)
 
 
 def placing(scale: Sequence[float], translation: Sequence[float]) -> Matrix:
