@@ -273,6 +273,13 @@ def collection(store: Store, **options: Any) -> None:
     daskome.write_series([PLANE, PLANE[::-1]], store, [2], retries=0, **fields)
 
 
+def frames_in_a_collection(store: MemoryStore) -> None:
+    """Write a collection of a series of two time points, and an image."""
+    image: dict[str, Any] = {"axes": "tyx", "storage_options": {"chunks": 8}}
+    daskome.write_series([np.stack([PLANE, PLANE[::-1]]), PLANE[None]], store, [{"y": 2, "x": 2}], **image)
+    tag(store)
+
+
 def levels(store: Store, factors: Any = (2, 4), **options: Any) -> None:
     daskome.add_levels(store, list(factors), retries=0, **options)
 
@@ -286,9 +293,9 @@ def updated(store: Store, as_written: bool = False, path: str = "", **options: A
     daskome.update(StorePath(store, path), {"y": PART[0], "x": PART[1]}, data, retries=0, **options)
 
 
-def appended(store: Store, axis: str = "y", **options: Any) -> None:
+def appended(store: Store, axis: str = "y", path: str = "", **options: Any) -> None:
     image, start = (PLANE, 12) if axis == "y" else (PLANE[None], 2)
-    daskome.append(store, image, axis, start=start, retries=0, **options)
+    daskome.append(StorePath(store, path), image, axis, start=start, retries=0, **options)
 
 
 def convert(store: Store, version: str, **options: Any) -> None:
@@ -443,6 +450,7 @@ OPERATIONS: dict[str, Operation] = {
     "append t 0.4, consolidated": Operation(
         partial(frames, fmt="0.4", consolidated=True), partial(appended, axis="t"), ends=LONGER
     ),
+    "append t in a collection": Operation(frames_in_a_collection, partial(appended, axis="t", path="0"), ends=LONGER),
     "upgrade 0.4 to 0.5": Operation(partial(an_image, fmt="0.4"), partial(convert, version="0.5"), ways=AGAIN),
     "upgrade 0.5 to 0.6": Operation(an_image, partial(convert, version="0.6"), ways=AGAIN),
     "downgrade 0.6 to 0.5": Operation(partial(an_image, fmt="0.6"), partial(convert, version="0.5"), ways=AGAIN),

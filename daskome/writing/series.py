@@ -10,7 +10,6 @@ from zarr.storage import StorePath
 
 from daskome.calls.signatures import as_lists
 from daskome.execution.write import Write
-from daskome.inspection.hierarchy import OME
 from daskome.model.source import Source
 from daskome.model.types import (
     AxesLike,
@@ -29,10 +28,17 @@ from daskome.model.types import (
     UnitsLike,
 )
 from daskome.ome.checked import checked
-from daskome.ome.collection_xml import COLLECTION_XML, DescribedImage, collection_xml, lacks_pixel_type, metadata_only
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import Version
+from daskome.ome.xml.collection_xml import (
+    COLLECTION_XML,
+    OME,
+    DescribedImage,
+    collection_xml,
+    lacks_pixel_type,
+    metadata_only,
+)
 from daskome.planning.build import together
 from daskome.planning.groups.group import Group
 from daskome.planning.plan import Plan
