@@ -22,6 +22,7 @@ import daskome
 from daskome.ome.detect import ome_of
 from daskome.stores import journal as journals
 from daskome.stores.remembered import LOOKED_FOR
+from tests.plates_in_tiff import plate_tiff, plate_xml
 from tests.written import contents
 
 PLANE = np.arange(1, 12 * 8 + 1, dtype="uint16").reshape(12, 8)
@@ -324,6 +325,20 @@ def packed() -> Path:
     return path
 
 
+@cache
+def plate_in_file() -> Path:
+    """Return a file with the images of a plate."""
+    folder = TemporaryDirectory()
+    path = Path(folder.name) / "a.ome.tif"
+    plate_tiff(path, plate_xml([(0, 0, 2), (1, 2, 1)], acquisitions=2))
+    FOLDERS.append(folder)
+    return path
+
+
+def plate_of_file(store: Store, **options: Any) -> None:
+    daskome.write_series(plate_in_file(), store, [2], retries=0, **options)
+
+
 FOLDERS: list[TemporaryDirectory[str]] = []
 
 
@@ -415,6 +430,7 @@ OPERATIONS: dict[str, Operation] = {
     "wells, consolidated": Operation(partial(a_plate, consolidated=True), partial(plate, wells=("A/2",))),
     "wells replaced": Operation(partial(a_plate, wells=("A/1", "A/2")), partial(plate, wells=("A/2",)), OVER),
     "a collection": Operation(nothing, collection, ends="holds bioformats2raw.layout"),
+    "a plate in a file": Operation(nothing, plate_of_file, ends="holds plate, bioformats2raw.layout"),
     "levels": Operation(partial(an_image, factors=()), levels, ends=NO_MORE),
     "levels 0.4": Operation(partial(an_image, fmt="0.4", factors=()), levels, ends=NO_MORE),
     "levels with labels": Operation(partial(an_image, factors=(), labels={"cells": CELLS}), levels, ends=NO_MORE),

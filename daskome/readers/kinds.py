@@ -4,7 +4,8 @@ The module of a row has ``read(input_: Input) -> Source``. It opens only what de
 slice what it returns at once, and other processes open it for themselves. An `Input` has the path, the part after
 ``::``, and the words that a caller says besides, of which a row lists those that it takes. What a reader cannot read is
 a ValueError that names the file. Where files hold several images, ``parts(input_: Input) -> list[str]`` tells what
-stands after ``::`` for each.
+stands after ``::`` for each, and ``kept_open(input_: Input)``, where there is one, returns what keeps a file open while
+all of them are read.
 """
 
 import os
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePosixPath
+from typing import Any
 
 from daskome.model.source import Source
 from daskome.ome.single_file import split_single_file
@@ -193,6 +195,12 @@ def parts_of_file(reader: Reader, input_: Input) -> list[str]:
     with locating_damage(lambda: input_.path, f"cannot be read as {reader.name}; it may be damaged"):
         found: list[str] = module.parts(input_) if hasattr(module, "parts") else []
         return found
+
+
+def kept_open(reader: Reader, input_: Input) -> Any:
+    """Return what keeps a file open while all its images are read, so that it is parsed once; None if nothing does."""
+    module = import_module(f"daskome.readers.{reader.module}")
+    return module.kept_open(input_) if hasattr(module, "kept_open") else None
 
 
 def require(reader: Reader) -> None:

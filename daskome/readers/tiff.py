@@ -1,9 +1,11 @@
 """TIFF: one series of a file; pixels in one piece are mapped into memory, others are decoded by tifffile."""
 
+import os
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -48,8 +50,24 @@ def read(input_: Input) -> Source:
 
 def parts(input_: Input) -> list[str]:
     """Return the numbers of the series of a file."""
-    with _open(input_.path) as file:
-        return [str(number) for number in range(len(file.series))]
+    return [str(number) for number in range(len(_open(input_.path).file.series))]
+
+
+def kept_open(input_: Input) -> Any:
+    """Return what keeps a file open: while it is there, all series of the file are read from one, parsed once."""
+    return _open(input_.path)
+
+
+class OpenTiff:
+    """An open file; as long as it is used, it is the only one in this process."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self.file = tifffile.TiffFile(path)
+            len(self.file.series)  # It is parsed now.
+        except tifffile.TiffFileError as error:
+            raise ValueError(f"{path} cannot be read as TIFF: {error}") from error
+        weakref.finalize(self, self.file.close)
 
 
 class TiffChunks:
@@ -60,9 +78,8 @@ class TiffChunks:
     """
 
     def __init__(self, path: str, number: int) -> None:
-        self.path, self.number = path, number
-        self.file = _open(path)
-        weakref.finalize(self, self.file.close)
+        self.path, self.number, self._opened = path, number, _open(path)
+        self.file = self._opened.file
         self.series = _numbered(path, self.file.series, number).levels[0]
         check_planes(path, self.file, self.series, number)
         page = self.series.keyframe
@@ -91,13 +108,17 @@ class TiffChunks:
         return np.asarray(data.as_numpy_array()).view(self.dtype).reshape(self.chunks)
 
 
-def _open(path: str) -> tifffile.TiffFile:
-    try:
-        file = tifffile.TiffFile(path)
-        len(file.series)  # It is parsed now.
-        return file
-    except tifffile.TiffFileError as error:
-        raise ValueError(f"{path} cannot be read as TIFF: {error}") from error
+_OPENED: weakref.WeakValueDictionary[tuple[str, int, int], OpenTiff] = weakref.WeakValueDictionary()
+_OPENING = Lock()
+
+
+def _open(path: str) -> OpenTiff:
+    """Return a file opened, if it is not open already; one that has changed since is another."""
+    now = os.stat(path)
+    key = (path, now.st_size, now.st_mtime_ns)
+    with _OPENING:
+        opened = _OPENED.get(key) or OpenTiff(path)
+        return _OPENED.setdefault(key, opened)
 
 
 def _fetch(store: Any, key: str) -> Any:
