@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from daskome.model.source import Origin, Source
 from daskome.ome.single_file import split_single_file
 from daskome.readers.inputs import Input, parse
-from daskome.readers.kinds import READERS as READERS, Reader, find_reader, kept_open, opened, parts_of_file
+from daskome.readers.kinds import READERS as READERS, Reader, find_reader, held_open, opened, parts_of_file
 
 if TYPE_CHECKING:
     from daskome.readers.sequences.listing import Listing
@@ -117,7 +117,7 @@ def read_series(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | No
     numbers = parts_of_file(reader, input_) if reader is not None else []
     if reader is None or not numbers:
         return [read(path, fs_options)]
-    held = kept_open(reader, input_)
+    held = held_open(reader, input_)
     sources = [_opened_part(reader, replace(input_, part=part, whole=True)) for part in numbers]
     del held
     names = [f"{reader.stem(input_.path)} {part}" if len(numbers) > 1 else reader.stem(input_.path) for part in numbers]

@@ -197,7 +197,7 @@ def parts_of_file(reader: Reader, input_: Input) -> list[str]:
         return found
 
 
-def kept_open(reader: Reader, input_: Input) -> Any:
+def held_open(reader: Reader, input_: Input) -> Any:
     """Return what keeps a file open while all its images are read, so that it is parsed once; None if nothing does."""
     module = import_module(f"daskome.readers.{reader.module}")
     return module.kept_open(input_) if hasattr(module, "kept_open") else None

@@ -11,7 +11,7 @@ from daskome.ome.xml.plate_xml import FieldInXML, PlateInXML, plates_in
 from daskome.writing.description import warn_together
 from daskome.writing.plates import PlateImage, acquisitions_of
 
-NAMED = 5
+FIELDS_NAMED = 5
 """How many images or fields a message names."""
 AS_IMAGES = "to write them as a collection without a plate, give a list of its images, as in ['a.ome.tif::0', …]"
 
@@ -92,7 +92,7 @@ def _warn_of_missing(described: PlateInXML, sources: Sequence[Source]) -> None:
 
 
 def _shown(names: Sequence[str]) -> str:
-    return ", ".join([*names[:NAMED], *[f"and {len(names) - NAMED} more"] * (len(names) > NAMED)])
+    return ", ".join([*names[:FIELDS_NAMED], *[f"and {len(names) - FIELDS_NAMED} more"] * (len(names) > FIELDS_NAMED)])
 
 
 def _file(sources: Sequence[Source]) -> str:
