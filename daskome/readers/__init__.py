@@ -117,9 +117,8 @@ def read_series(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | No
     numbers = parts_of_file(reader, input_) if reader is not None else []
     if reader is None or not numbers:
         return [read(path, fs_options)]
-    held = held_open(reader, input_)
-    sources = [_opened_part(reader, replace(input_, part=part, whole=True)) for part in numbers]
-    del held
+    with held_open(reader, input_):
+        sources = [_opened_part(reader, replace(input_, part=part, whole=True)) for part in numbers]
     names = [f"{reader.stem(input_.path)} {part}" if len(numbers) > 1 else reader.stem(input_.path) for part in numbers]
     return [replace(source, name=source.name or name) for source, name in zip(sources, names, strict=True)]
 

@@ -1,11 +1,11 @@
 """TIFF: one series of a file; pixels in one piece are mapped into memory, others are decoded by tifffile."""
 
-import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from threading import Lock
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -50,16 +50,25 @@ def read(input_: Input) -> Source:
 
 def parts(input_: Input) -> list[str]:
     """Return the numbers of the series of a file."""
-    return [str(number) for number in range(len(_open(input_.path).file.series))]
+    with OpenTiff(input_.path).file as file:
+        return [str(number) for number in range(len(file.series))]
 
 
-def kept_open(input_: Input) -> Any:
-    """Return what keeps a file open: while it is there, all series of the file are read from one, parsed once."""
-    return _open(input_.path)
+@contextmanager
+def kept_open(input_: Input) -> Iterator[None]:
+    """Let all series that this thread opens meanwhile be of one open file, which is parsed once.
+
+    tifffile finds pages without a lock, so a file that others may be reading from is never opened for more.
+    """
+    _KEPT.path, _KEPT.opened = input_.path, OpenTiff(input_.path)
+    try:
+        yield
+    finally:
+        del _KEPT.path, _KEPT.opened
 
 
 class OpenTiff:
-    """An open file; as long as it is used, it is the only one in this process."""
+    """An open file, which is closed with the last that reads from it."""
 
     def __init__(self, path: str) -> None:
         try:
@@ -108,17 +117,12 @@ class TiffChunks:
         return np.asarray(data.as_numpy_array()).view(self.dtype).reshape(self.chunks)
 
 
-_OPENED: weakref.WeakValueDictionary[tuple[str, int, int], OpenTiff] = weakref.WeakValueDictionary()
-_OPENING = Lock()
+_KEPT = local()
 
 
 def _open(path: str) -> OpenTiff:
-    """Return a file opened, if it is not open already; one that has changed since is another."""
-    now = os.stat(path)
-    key = (path, now.st_size, now.st_mtime_ns)
-    with _OPENING:
-        opened = _OPENED.get(key) or OpenTiff(path)
-        return _OPENED.setdefault(key, opened)
+    """Return a file opened, or the one that this thread keeps open."""
+    return _KEPT.opened if getattr(_KEPT, "path", None) == path else OpenTiff(path)
 
 
 def _fetch(store: Any, key: str) -> Any:

@@ -101,14 +101,15 @@ def planned_fields(
     parts, sources = [], []
     for one in images:
         described = image.image(one.source)
-        source = image.reading(one.source)
+        source, read = image.reading(one.source), None
         said = repr((source.omero, source.attributes, source.systems, image.verbatim and encoding_in(source)))
         key = (described, source.chunks, source.buffer_copies, said)
         if key not in plans:
-            plans[key], _ = image.plan(source, version, options)
+            plans[key], read = image.plan(one.source, version, options)
         path = f"{one.well}/{one.path}"
         parts.append((path, named_by_path(plans[key], path)))
-        sources.append(expand_axes(source, missing_axes(described, version.every_axis)))
+        own = expand_axes(source, missing_axes(described, version.every_axis)) if read is None else read
+        sources.append(own)
     return parts, sources
 
 

@@ -21,6 +21,7 @@ IMAGES = (IMAGE, IMAGE[0, 0])
 
 def collection(folder: Path, **options: Any) -> Path:
     """Write the two images of an OME-TIFF as a collection."""
+    folder.mkdir(exist_ok=True)
     with tifffile.TiffWriter(folder / "a.ome.tif", ome=True) as file:
         said = {"axes": "TCYX", "Channel": {"Name": ["a", "b", "c"]}, "Name": "cells", "Description": "of a mouse"}
         file.write(IMAGE, photometric="minisblack", metadata=said)
@@ -64,6 +65,25 @@ def test_an_image_in_a_store_and_one_of_a_collection_inside_a_group(tmp_path: Pa
     daskome.write_series([IMAGE[0, 0]], StorePath(store, "a/b"), [2])
     daskome.append(StorePath(store, "a/b/0"), IMAGE[0, 0], "y")
     assert b'SizeY="40"' in store._store_dict[f"a/b/{XML}"].to_bytes()
+
+
+def test_labels_become_longer_and_ome_xml_knows_nothing_of_them(tmp_path: Path) -> None:
+    target = collection(tmp_path)
+    xml = (target / XML).read_text()
+    daskome.write_labels(np.ones((20, 24), "uint8"), target / "1", "cells", axes="yx")
+    daskome.append(target / "1" / "labels" / "cells", np.ones((4, 24), "uint8"), "y")
+    assert (target / XML).read_text() == xml
+
+
+def test_a_plate_that_does_not_list_its_images_keeps_its_ome_xml(tmp_path: Path) -> None:
+    target = collection(tmp_path / "a")
+    daskome.write_plate({"A/1": IMAGE[0, 0]}, tmp_path / "p", [2], axes="yx")
+    (tmp_path / "p" / "OME").mkdir()
+    (tmp_path / "p" / XML).write_text((target / XML).read_text())
+    plate = tmp_path / "p" / "zarr.json"
+    plate.write_text(plate.read_text().replace('"plate": {', '"bioformats2raw.layout": 3, "plate": {', 1))
+    with pytest.warns(UserWarning, match="keeps what it says of the image: it does not say which of its images"):
+        daskome.append(tmp_path / "p" / "A" / "1" / "0", IMAGE[0, 0], "y")
 
 
 def test_two_images_become_longer_at_once(tmp_path: Path) -> None:
@@ -117,6 +137,7 @@ def test_comments_and_elements_of_others_stay(tmp_path: Path) -> None:
         ('SizeT="2"', 'SizeT="3"', "Image/0/Pixels/SizeT", "is '3', but image '0' is 2 long along 't'"),
         ('SizeC="3"', 'SizeC="many"', "Image/0/Pixels/SizeC", "is 'many', but image '0' is 3 long along 'c'"),
         ('SizeZ="1" SizeT="1"', 'SizeZ="4" SizeT="1"', "Image/1/Pixels/SizeZ", "is '4', but image '1' has no axis 'z'"),
+        ('SizeC="3"', f'SizeC="{"9" * 5000}"', "Image/0/Pixels/SizeC", "is '999"),
         ('SizeX="24"', "", "Image/0/Pixels/SizeX", "is missing, but image '0' is 24 long along 'x'"),
         ("<MetadataOnly />", "<TiffData />", "", "has TiffData, which says where pixels are"),
         ('"uint16"', '"int16"', "Image/0/Pixels/Type", "is 'int16', but image '0' is uint16"),

@@ -262,6 +262,25 @@ def test_a_list_that_is_not_that_of_the_wells_is_a_problem(tmp_path: Path) -> No
     ]
 
 
+def test_fields_in_another_order_are_a_problem(tmp_path: Path) -> None:
+    target = tmp_path / "a.ome.zarr"
+    plate_tiff(tmp_path / "a.ome.tif", plate_xml(WELLS))
+    daskome.write_series(tmp_path / "a.ome.tif", target, [2])
+    lists = target / "OME" / "zarr.json"
+    lists.write_text(lists.read_text().replace("A/1/0", "?").replace("B/2/1", "A/1/0").replace("?", "B/2/1"))
+    assert [str(problem) for problem in errors(daskome.validate(target))] == [
+        f"{XML}/Image/0: is field A/1/0 of its plate, but the list of series has 'B/2/1' there (section 'bf2raw')",
+        f"{XML}/Image/4: is field B/2/1 of its plate, but the list of series has 'A/1/0' there (section 'bf2raw')",
+    ]
+
+
+def test_voxel_sizes_that_nobody_says_are_named(tmp_path: Path) -> None:
+    edited = replaced(('PhysicalSizeX="0.5" ', ""))
+    plate_tiff(tmp_path / "a.ome.tif", plate_xml(WELLS), edited)
+    with pytest.warns(UserWarning, match="the voxel size along x, which it does not say"):
+        daskome.write_series(tmp_path / "a.ome.tif", tmp_path / "a.ome.zarr", [2])
+
+
 def test_a_file_that_is_given_twice_is_a_collection_of_what_is_known(tmp_path: Path) -> None:
     source, target = tmp_path / "a.ome.tif", tmp_path / "a.ome.zarr"
     plate_tiff(source, plate_xml([(0, 0, 1), (0, 1, 1)]))

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from daskome.inspection.stored_image import StoredImage, dtype_of
+from daskome.model.json_values import shown_value
 from daskome.model.problem import Problem
 from daskome.model.text import pluralize
 from daskome.ome.xml.collection_xml import COLLECTION_XML, OME, OWN_AXES, PIXEL_TYPES, pixels_in, places_pixels
+from daskome.ome.xml.plate_xml import plates_in
 
 BF2RAW = "bf2raw"
 WHERE = f"{OME}/{COLLECTION_XML}"
@@ -25,10 +27,11 @@ class ListedImage(NamedTuple):
 
 def series_problems(series: Sequence[Any], paths: Sequence[str]) -> Iterator[Problem]:
     """Yield where the images that a plate lists in ``OME`` are not those of its wells, which count."""
+    there, listed = set(paths), {path for path in series if isinstance(path, str)}
     for i, path in enumerate(series):
-        if isinstance(path, str) and path not in paths:
+        if isinstance(path, str) and path not in there:
             yield Problem(f"{OME} series/{i}", f"{path!r} is none of the images that wells list", section=BF2RAW)
-    lacking = [path for path in paths if path not in series]
+    lacking = [path for path in paths if path not in listed]
     if lacking:
         shown = ", ".join([*lacking[:SHOWN], *[f"and {len(lacking) - SHOWN} more"] * (len(lacking) > SHOWN)])
         message = f"lack {shown}; all images should be there, for readers that know no plates"
@@ -57,8 +60,23 @@ def xml_problems(xml: str, images: Sequence[ListedImage], is_ordered: bool = Tru
     elif is_ordered:
         for i, (pixels, listed) in enumerate(zip(described, images, strict=False)):
             yield from _image_problems(f"{WHERE}/Image/{i}/Pixels", pixels, listed)
+        yield from _misplaced(xml, [listed.path for listed in images])
     for tag in places_pixels(xml):
         yield Problem(WHERE, f"has {tag}, which says where pixels are; it must be MetadataOnly", section=BF2RAW)
+
+
+def _misplaced(xml: str, paths: Sequence[str]) -> Iterator[Problem]:
+    """Yield images that are other fields of a plate than the list has, if both name its wells alike."""
+    try:
+        fields = [field for plate in plates_in(xml) for field in plate.fields]
+    except ValueError:
+        return
+    stated = {field.image: f"{field.well}/{field.path}" for field in fields}
+    if set(stated.values()) == set(paths):
+        for i, path in enumerate(paths):
+            if stated.get(i) != path:
+                message = f"is field {stated.get(i)} of its plate, but the list of series has {path!r} there"
+                yield Problem(f"{WHERE}/Image/{i}", message, section=BF2RAW)
 
 
 def _image_problems(where: str, pixels: Mapping[str, str], listed: ListedImage) -> Iterator[Problem]:
@@ -70,7 +88,7 @@ def _image_problems(where: str, pixels: Mapping[str, str], listed: ListedImage) 
     lengths = dict(zip(names, array.shape, strict=True))
     for name in OWN_AXES if set(names) <= set(OWN_AXES) else ():
         stated, length = pixels.get(f"Size{name.upper()}"), lengths.get(name, 1)
-        if stated is None or not stated.isdecimal() or int(stated) != length:
+        if stated is None or stated.strip().lstrip("0") != str(length):
             axis = f"is {length} long along {name!r}" if name in lengths else f"has no axis {name!r}, so it must be 1"
             yield _differs(f"{where}/Size{name.upper()}", stated, f"image {listed.path!r} {axis}")
     stated = pixels.get("Type")
@@ -79,4 +97,6 @@ def _image_problems(where: str, pixels: Mapping[str, str], listed: ListedImage) 
 
 
 def _differs(where: str, stated: str | None, what: str) -> Problem:
-    return Problem(where, f"{'is missing' if stated is None else f'is {stated!r}'}, but {what}", section=BF2RAW)
+    return Problem(
+        where, f"{'is missing' if stated is None else f'is {shown_value(stated)}'}, but {what}", section=BF2RAW
+    )

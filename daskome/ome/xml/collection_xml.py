@@ -28,6 +28,8 @@ PIXEL_TYPES: Mapping[str, str] = {
     "bool": "bit",
 }
 """What OME-XML calls dtypes; it has no others."""
+LONGEST_NUMBER = 9
+"""Digits of a number of samples that is believed."""
 OWN_AXES = "xyzct"
 """The axes that OME-XML has."""
 UNITS_OF_XML: Mapping[str, str] = {
@@ -228,7 +230,7 @@ def _channel(omero: Omero | None, number: int) -> dict[str, str]:
 def _describe_channels(root: Element, pixels: Element, image: int, n: int, more: Sequence[Channel]) -> None:
     """Describe `more` as the last of n channels, if those before them are described, each or as samples of one."""
     described = pixels.findall("{*}Channel")
-    ends = list(accumulate(int(one.get("SamplesPerPixel") or 1) for one in described))
+    ends = list(accumulate(map(_n_samples, described)))
     kept = bisect_right(ends, n - len(more))
     if not described or ends[kept - 1 : kept] != [n - len(more)]:
         return
@@ -242,6 +244,11 @@ def _describe_channels(root: Element, pixels: Element, image: int, n: int, more:
         added = Element(before.tag, {"ID": next(free), **_channel(omero, k)})
         added.tail = before.tail
         pixels.insert(at + k, added)
+
+
+def _n_samples(channel: Element) -> int:
+    stated = channel.get("SamplesPerPixel", "1")
+    return int(stated) if stated.isascii() and stated.isdecimal() and len(stated) < LONGEST_NUMBER else 1
 
 
 def _place_elsewhere(element: Element, own: str, image: Image) -> None:

@@ -45,7 +45,7 @@ class ImageInXML(NamedTuple):
     element: Element
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def parsed_xml(xml: str) -> Element:
     """Return the root of OME-XML; nobody changes it."""
     return ElementTree.fromstring(xml)

@@ -16,6 +16,9 @@ from daskome.stores.groups import JSON, read_attributes
 from daskome.stores.location import folder_of, rooted
 from daskome.stores.publish import rewrite
 
+DEPTH_OF_FIELDS = 2
+"""How many groups lie between a plate and its images: a row and a well."""
+
 
 @dataclass(frozen=True, slots=True)
 class DescribedAt:
@@ -36,7 +39,7 @@ class DescribedAt:
         assert pyramid is not None
         assert change is not None
         if self.number is None:
-            raise ValueError("nothing says which of its images this is")
+            raise ValueError("does not say which of its images this is")
         names, shapes = [axis.name for axis in pyramid.axes], (change.shapes[0], pyramid.levels[0].shape)
         before, lengths = (dict(zip(names, shape, strict=True)) for shape in shapes)
         n_more = lengths.get("c", 0) - before.get("c", 0)
@@ -45,15 +48,14 @@ class DescribedAt:
 
 
 def described_at(image: StorePath) -> DescribedAt | None:
-    """Return where OME-XML describes an image; None if it lies in no collection, or in one without OME-XML."""
+    """Return where OME-XML describes an image; None if it is none of a collection, or of one without OME-XML."""
     inner = rooted(image)
     for above in parents_of(inner.path):
         top = StorePath(inner.store, above)
         ome = _attributes(top)
         if LAYOUT in ome:
-            document = top / OME / COLLECTION_XML
-            path = inner.path.removeprefix(above).lstrip("/")
-            return None if read_text(document) is None else DescribedAt(document, _number(top, ome, path))
+            document, (is_image, number) = top / OME / COLLECTION_XML, _listed(top, ome, inner.path.removeprefix(above))
+            return DescribedAt(document, number) if is_image and read_text(document) is not None else None
     return None
 
 
@@ -101,9 +103,11 @@ def _attributes(place: StorePath) -> JSON:
     return {}
 
 
-def _number(top: StorePath, ome: JSON, path: str) -> int | None:
-    """Return the number of an image in a collection, by its path."""
-    series = _attributes(top / OME).get("series")
+def _listed(top: StorePath, ome: JSON, path: str) -> tuple[bool, int | None]:
+    """Return whether a path is that of an image of a collection, and which one it is, if anything says so."""
+    series, name = _attributes(top / OME).get("series"), path.strip("/")
     if isinstance(series, list):
-        return series.index(path) if path in series else None
-    return int(path) if path.isdecimal() and "plate" not in ome else None
+        return name in series, series.index(name) if name in series else None
+    if "plate" in ome:
+        return name.count("/") == DEPTH_OF_FIELDS, None
+    return name.isdecimal(), int(name) if name.isdecimal() else None
