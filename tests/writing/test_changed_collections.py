@@ -153,6 +153,14 @@ def test_ome_xml_of_other_images_is_a_problem(tmp_path: Path, old: str, new: str
     assert problem.message.startswith(message)
 
 
+def test_an_image_without_pixels_is_one_problem(tmp_path: Path) -> None:
+    target = collection(tmp_path)
+    (target / XML).write_text("<OME><Image/><Image/></OME>")
+    found = [str(problem) for problem in errors(daskome.validate(target))]
+    why = "are missing; they have to say how long image '{}' is (section 'bf2raw')"
+    assert found == [f"{XML}/Image/{i}/Pixels: {why.format(i)}" for i in (0, 1)]
+
+
 def test_images_in_another_order_are_a_problem(tmp_path: Path) -> None:
     target = collection(tmp_path)
     listed = target / "OME" / "zarr.json"

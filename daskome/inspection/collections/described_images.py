@@ -83,6 +83,9 @@ def _image_problems(where: str, pixels: Mapping[str, str], listed: ListedImage) 
     """Yield where an image is described as another than it is; axes that OME-XML lacks can be part of others."""
     if listed.image is None or not listed.image.complete:
         return
+    if not pixels:
+        yield Problem(where, f"are missing; they have to say how long image {listed.path!r} is", section=BF2RAW)
+        return
     _, array = listed.image.complete[0]
     names, dtype = listed.image.names, dtype_of(array)
     lengths = dict(zip(names, array.shape, strict=True))
