@@ -41,8 +41,8 @@ if TYPE_CHECKING:  # What `_HOMES` imports when it is first used, for type check
         write_well_metadata as write_well_metadata,
     )
     from daskome.writing.codec_trials import try_codecs as try_codecs
+    from daskome.writing.collections.series import write_series as write_series
     from daskome.writing.labels import label_values as label_values
-    from daskome.writing.series import write_series as write_series
 
 _HOMES = {
     "Channel": "ome.omero",
@@ -81,7 +81,7 @@ _HOMES = {
     "write_multiscales_metadata": "writer",
     "write_plate": "writer",
     "write_plate_metadata": "writer",
-    "write_series": "writing.series",
+    "write_series": "writing.collections.series",
     "write_well_metadata": "writer",
 }
 """The public names, and the modules that they are imported from."""

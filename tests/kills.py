@@ -22,6 +22,7 @@ import daskome
 from daskome.ome.detect import ome_of
 from daskome.stores import journal as journals
 from daskome.stores.remembered import LOOKED_FOR
+from tests.plates_in_tiff import plate_tiff, plate_xml
 from tests.written import contents
 
 PLANE = np.arange(1, 12 * 8 + 1, dtype="uint16").reshape(12, 8)
@@ -273,6 +274,13 @@ def collection(store: Store, **options: Any) -> None:
     daskome.write_series([PLANE, PLANE[::-1]], store, [2], retries=0, **fields)
 
 
+def frames_in_a_collection(store: MemoryStore) -> None:
+    """Write a collection of a series of two time points, and an image."""
+    image: dict[str, Any] = {"axes": "tyx", "storage_options": {"chunks": 8}}
+    daskome.write_series([np.stack([PLANE, PLANE[::-1]]), PLANE[None]], store, [{"y": 2, "x": 2}], **image)
+    tag(store)
+
+
 def levels(store: Store, factors: Any = (2, 4), **options: Any) -> None:
     daskome.add_levels(store, list(factors), retries=0, **options)
 
@@ -286,9 +294,9 @@ def updated(store: Store, as_written: bool = False, path: str = "", **options: A
     daskome.update(StorePath(store, path), {"y": PART[0], "x": PART[1]}, data, retries=0, **options)
 
 
-def appended(store: Store, axis: str = "y", **options: Any) -> None:
+def appended(store: Store, axis: str = "y", path: str = "", **options: Any) -> None:
     image, start = (PLANE, 12) if axis == "y" else (PLANE[None], 2)
-    daskome.append(store, image, axis, start=start, retries=0, **options)
+    daskome.append(StorePath(store, path), image, axis, start=start, retries=0, **options)
 
 
 def convert(store: Store, version: str, **options: Any) -> None:
@@ -315,6 +323,20 @@ def packed() -> Path:
     daskome.pack(made(labelled), path)
     FOLDERS.append(folder)
     return path
+
+
+@cache
+def plate_in_file() -> Path:
+    """Return a file with the images of a plate."""
+    folder = TemporaryDirectory()
+    path = Path(folder.name) / "a.ome.tif"
+    plate_tiff(path, plate_xml([(0, 0, 2), (1, 2, 1)], acquisitions=2))
+    FOLDERS.append(folder)
+    return path
+
+
+def plate_of_file(store: Store, **options: Any) -> None:
+    daskome.write_series(plate_in_file(), store, [2], retries=0, **options)
 
 
 FOLDERS: list[TemporaryDirectory[str]] = []
@@ -408,6 +430,7 @@ OPERATIONS: dict[str, Operation] = {
     "wells, consolidated": Operation(partial(a_plate, consolidated=True), partial(plate, wells=("A/2",))),
     "wells replaced": Operation(partial(a_plate, wells=("A/1", "A/2")), partial(plate, wells=("A/2",)), OVER),
     "a collection": Operation(nothing, collection, ends="holds bioformats2raw.layout"),
+    "a plate in a file": Operation(nothing, plate_of_file, ends="holds plate, bioformats2raw.layout"),
     "levels": Operation(partial(an_image, factors=()), levels, ends=NO_MORE),
     "levels 0.4": Operation(partial(an_image, fmt="0.4", factors=()), levels, ends=NO_MORE),
     "levels with labels": Operation(partial(an_image, factors=(), labels={"cells": CELLS}), levels, ends=NO_MORE),
@@ -443,6 +466,7 @@ OPERATIONS: dict[str, Operation] = {
     "append t 0.4, consolidated": Operation(
         partial(frames, fmt="0.4", consolidated=True), partial(appended, axis="t"), ends=LONGER
     ),
+    "append t in a collection": Operation(frames_in_a_collection, partial(appended, axis="t", path="0"), ends=LONGER),
     "upgrade 0.4 to 0.5": Operation(partial(an_image, fmt="0.4"), partial(convert, version="0.5"), ways=AGAIN),
     "upgrade 0.5 to 0.6": Operation(an_image, partial(convert, version="0.6"), ways=AGAIN),
     "downgrade 0.6 to 0.5": Operation(partial(an_image, fmt="0.6"), partial(convert, version="0.5"), ways=AGAIN),

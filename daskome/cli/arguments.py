@@ -80,7 +80,7 @@ def planned(sources: Sources, target: str | None, options: CommandOptions) -> An
     import daskome
 
     if options["all_series"]:
-        from daskome.writing.series import planned_collection
+        from daskome.writing.collections.series import planned_collection
 
         for_whom = {key: options[key] for key in ("workers", "threads")}
         return planned_collection({"series": sources, **_collecting(sources, options), "group": target, **for_whom})

@@ -242,7 +242,8 @@ IMAGE_ROWS = (
         "--all-series",
         "all_series",
         bool,
-        "Write all images of IN, such as the series of a TIFF, as one collection (bioformats2raw.layout).",
+        "Write all images of IN, such as the series of a TIFF, as one collection (bioformats2raw.layout), or as the"
+        " plate that its OME-XML describes.",
     ),
     Row(
         "--only-image",

@@ -43,6 +43,7 @@ from daskome.stores.groups import (
 from daskome.stores.objects import sync_codecs
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.remembered import for_each, forgotten, remembered
+from daskome.stores.targets.collection import describe_longer
 from daskome.stores.targets.create import mark_as_changing
 
 PERCENTILES = (0.1, 99.9)
@@ -166,6 +167,7 @@ def _publish_change(plan: Plan, target: StorePath, group: Group) -> str | None:
     is_published = change_in(found) is None and group.change.shapes != tuple(level.shape for level in pyramid.levels)
     if is_published:  # A kill came before the journal went.
         return None
+    describe_longer(place, group)
     image = with_checksums(as_image(found), place, pyramid, group.change)
     axis = channel_axis(pyramid.axes)
     if group.metadata.omero is not None and group.change.given is not None and axis is not None:

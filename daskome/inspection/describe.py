@@ -144,7 +144,7 @@ def _well(nodes_below: Nodes) -> Iterator[str]:
 def _layout(nodes_below: Nodes) -> Iterator[str]:
     images = [node for node in nodes_below if node.role == "image"]
     yield f"OME-Zarr {_version(nodes_below)} bioformats2raw layout: {pluralize(len(images), 'image')}"
-    yield from _first(images)
+    yield from _first(images) if "plate" not in nodes_below[0].kinds else ()
 
 
 def _scene(nodes_below: Nodes) -> Iterator[str]:

@@ -15,16 +15,16 @@ from zarr.storage import StorePath
 
 from daskome.execution.progress import drawn
 from daskome.inspection.array_checks import array_problems, wrong_format
+from daskome.inspection.collections.described_images import ListedImage, series_problems, xml_problems
 from daskome.inspection.coordinates.transform_arrays import array_findings
-from daskome.inspection.hierarchy import LAYOUT, OME, Node, nodes
+from daskome.inspection.hierarchy import Node, nodes
 from daskome.inspection.single_files.archive_checks import archive_problems, is_unreadable
 from daskome.inspection.stored_image import StoredImage, read_document, stored_image_of, unfinished
 from daskome.model.json_values import JSONObject
 from daskome.model.paths import join_paths
 from daskome.model.problem import Problem, below, errors
-from daskome.model.text import Progress, pluralize
+from daskome.model.text import Progress
 from daskome.model.types import FileSystemOptions, FormatLike, GroupLike, ShowProgress
-from daskome.ome.collection_xml import COLLECTION_XML, images_in, places_pixels
 from daskome.ome.detect import ome_of, version_in
 from daskome.ome.rules.addresses import objects_of
 from daskome.ome.rules.dimensions import checked_dimensions
@@ -32,6 +32,7 @@ from daskome.ome.rules.systems import links_of, ndims_of
 from daskome.ome.rules.values import COUNT
 from daskome.ome.rules.walk import find_problems
 from daskome.ome.versions import Version, find_version, likely_version, stated_version, version_of
+from daskome.ome.xml.collection_xml import COLLECTION_XML, LAYOUT, OME
 from daskome.stores.documents import read_text
 from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
 from daskome.stores.location import locate
@@ -406,22 +407,28 @@ def _systems_of(path: str, groups: Whole) -> Mapping[str, int] | None:
 
 
 def _collection(layout: Inspected, groups: Whole) -> Findings:
-    """OME-XML of a collection describes as many images as there are, and not where pixels are (section "bf2raw")."""
-    where = f"{OME}/{COLLECTION_XML}"
-    xml = read_text(layout.node.store_path / where) if LAYOUT in layout.node.ome else None
-    if xml is None:
+    """What describes a collection, its list of series and its OME-XML, describes the images that are there."""
+    if LAYOUT not in layout.node.ome:
         return
-    listed = [one for one in groups.values() if one.node.parent is layout.node and one.node.role == "image"]
-    try:
-        n_described = images_in(xml)
-    except ValueError as error:
-        yield Problem(where, str(error), section="bf2raw")
-        return
-    if listed and n_described != len(listed):
-        message = f"describes {pluralize(n_described, 'image')}, but there are {len(listed)}; each must be one of them"
-        yield Problem(where, message, section="bf2raw")
-    for tag in places_pixels(xml):
-        yield Problem(where, f"has {tag}, which says where pixels are; it must be MetadataOnly", section="bf2raw")
+    top, lists = layout.node.path, groups.get(join_paths(layout.node.path, OME))
+    below = [one.node for one in groups.values() if one.node.role == "image" and _root_of(one.node) is layout.node]
+    paths = [node.path.removeprefix(f"{top}/") for node in below]
+    series = lists.node.ome.get("series") if lists else None
+    is_ordered = isinstance(series, list) or "plate" not in layout.node.kinds
+    if isinstance(series, list):
+        if "plate" in layout.node.kinds:
+            yield from series_problems(series, paths)
+        paths = [path for path in series if isinstance(path, str)]
+    images = [(path, groups.get(join_paths(top, path))) for path in paths]
+    listed = [ListedImage(path, next(iter(one.images), None) if one else None) for path, one in images]
+    xml = read_text(layout.node.store_path / OME / COLLECTION_XML)
+    if xml is not None:
+        yield from xml_problems(xml, listed, is_ordered)
+
+
+def _root_of(node: Node) -> Node:
+    """Return the group in which the walk came to an image."""
+    return node if node.parent is None else _root_of(node.parent)
 
 
 LINKS: tuple[Callable[[Inspected, Whole], Findings], ...] = (

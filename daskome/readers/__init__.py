@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from daskome.model.source import Origin, Source
 from daskome.ome.single_file import split_single_file
 from daskome.readers.inputs import Input, parse
-from daskome.readers.kinds import READERS as READERS, Reader, find_reader, opened, parts_of_file
+from daskome.readers.kinds import READERS as READERS, Reader, find_reader, held_open, opened, parts_of_file
 
 if TYPE_CHECKING:
     from daskome.readers.sequences.listing import Listing
@@ -115,15 +115,16 @@ def read_series(path: str | os.PathLike[str], fs_options: Mapping[str, Any] | No
     input_ = parse(os.fspath(path), fs_options or {})
     reader = None if input_.part or os.path.isdir(input_.path) or has_magic(input_.path) else find_reader(input_)
     numbers = parts_of_file(reader, input_) if reader is not None else []
-    if reader is None or len(numbers) < 2:
+    if reader is None or not numbers:
         return [read(path, fs_options)]
-    return [_opened_part(reader, replace(input_, part=part, whole=True)) for part in numbers]
+    with held_open(reader, input_):
+        sources = [_opened_part(reader, replace(input_, part=part, whole=True)) for part in numbers]
+    names = [f"{reader.stem(input_.path)} {part}" if len(numbers) > 1 else reader.stem(input_.path) for part in numbers]
+    return [replace(source, name=source.name or name) for source, name in zip(sources, names, strict=True)]
 
 
 def _opened_part(reader: Reader, input_: Input) -> Source:
-    source = opened(reader, input_)
-    name = source.name or f"{reader.stem(input_.path)} {input_.part}"
-    return replace(source, name=name, origin=_origin(input_, {}))
+    return replace(opened(reader, input_), origin=_origin(input_, {}))
 
 
 def read_again(origin: Origin, fs_options: Mapping[str, Any] | None = None) -> Source:

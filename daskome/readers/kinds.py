@@ -4,11 +4,12 @@ The module of a row has ``read(input_: Input) -> Source``. It opens only what de
 slice what it returns at once, and other processes open it for themselves. An `Input` has the path, the part after
 ``::``, and the words that a caller says besides, of which a row lists those that it takes. What a reader cannot read is
 a ValueError that names the file. Where files hold several images, ``parts(input_: Input) -> list[str]`` tells what
-stands after ``::`` for each.
+stands after ``::`` for each; within ``kept_open(input_: Input)``, where there is one, the file is opened once for all.
 """
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePosixPath
@@ -193,6 +194,13 @@ def parts_of_file(reader: Reader, input_: Input) -> list[str]:
     with locating_damage(lambda: input_.path, f"cannot be read as {reader.name}; it may be damaged"):
         found: list[str] = module.parts(input_) if hasattr(module, "parts") else []
         return found
+
+
+def held_open(reader: Reader, input_: Input) -> AbstractContextManager[None]:
+    """Return in what all images of a file are to be opened: one that is parsed once, if its reader can do that."""
+    module = import_module(f"daskome.readers.{reader.module}")
+    kept: AbstractContextManager[None] = module.kept_open(input_) if hasattr(module, "kept_open") else nullcontext()
+    return kept
 
 
 def require(reader: Reader) -> None:

@@ -1,9 +1,11 @@
 """TIFF: one series of a file; pixels in one piece are mapped into memory, others are decoded by tifffile."""
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -48,8 +50,33 @@ def read(input_: Input) -> Source:
 
 def parts(input_: Input) -> list[str]:
     """Return the numbers of the series of a file."""
-    with _open(input_.path) as file:
+    with OpenTiff(input_.path).file as file:
         return [str(number) for number in range(len(file.series))]
+
+
+@contextmanager
+def kept_open(input_: Input) -> Iterator[None]:
+    """Let all series that this thread opens meanwhile be of one open file, which is parsed once.
+
+    tifffile finds pages without a lock, so a file that others may be reading from is never opened for more.
+    """
+    _KEPT.path, _KEPT.opened = input_.path, OpenTiff(input_.path)
+    try:
+        yield
+    finally:
+        del _KEPT.path, _KEPT.opened
+
+
+class OpenTiff:
+    """An open file, which is closed with the last that reads from it."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self.file = tifffile.TiffFile(path)
+            len(self.file.series)  # It is parsed now.
+        except tifffile.TiffFileError as error:
+            raise ValueError(f"{path} cannot be read as TIFF: {error}") from error
+        weakref.finalize(self, self.file.close)
 
 
 class TiffChunks:
@@ -60,9 +87,8 @@ class TiffChunks:
     """
 
     def __init__(self, path: str, number: int) -> None:
-        self.path, self.number = path, number
-        self.file = _open(path)
-        weakref.finalize(self, self.file.close)
+        self.path, self.number, self._opened = path, number, _open(path)
+        self.file = self._opened.file
         self.series = _numbered(path, self.file.series, number).levels[0]
         check_planes(path, self.file, self.series, number)
         page = self.series.keyframe
@@ -91,13 +117,12 @@ class TiffChunks:
         return np.asarray(data.as_numpy_array()).view(self.dtype).reshape(self.chunks)
 
 
-def _open(path: str) -> tifffile.TiffFile:
-    try:
-        file = tifffile.TiffFile(path)
-        len(file.series)  # It is parsed now.
-        return file
-    except tifffile.TiffFileError as error:
-        raise ValueError(f"{path} cannot be read as TIFF: {error}") from error
+_KEPT = local()
+
+
+def _open(path: str) -> OpenTiff:
+    """Return a file opened, or the one that this thread keeps open."""
+    return _KEPT.opened if getattr(_KEPT, "path", None) == path else OpenTiff(path)
 
 
 def _fetch(store: Any, key: str) -> Any:

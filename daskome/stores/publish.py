@@ -14,6 +14,7 @@ from daskome.ome.metadata import Metadata
 from daskome.ome.versions import Version
 from daskome.ome.write import to_attributes as ome_attributes
 from daskome.planning.plan import Plan
+from daskome.stores.documents import read_text, write_text
 from daskome.stores.groups import (
     CONSOLIDATED,
     JSON,
@@ -72,6 +73,27 @@ def unlist(target: StorePath, without: Callable[[JSON], JSON]) -> None:
         with HERE:
             if not _shorten(target, without):
                 return
+
+
+def rewrite(document: StorePath, changed: Callable[[str], str]) -> None:
+    """Change a document of text, which others may be changing too, until it says what it should."""
+    folder = StorePath(document.store, document.path.rpartition("/")[0])
+    with _alone(folder) as alone:
+        is_changed = _change(document, changed)
+    for _ in range(MOST_LOOKS if is_changed and not alone else 0):
+        time.sleep(_lag(folder))
+        with HERE:
+            if not _change(document, changed):
+                return
+
+
+def _change(document: StorePath, changed: Callable[[str], str]) -> bool:
+    """Write a document as it is to be; return whether it was another. One that is not there is not made."""
+    found = read_text(document)
+    new = found if found is None else changed(found)
+    if new is not None and new != found:
+        write_text(document, new)
+    return new != found
 
 
 def _shorten(target: StorePath, without: Callable[[JSON], JSON]) -> bool:

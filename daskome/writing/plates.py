@@ -71,7 +71,7 @@ class PlateOptions:
             for names, side, key in zip(used, (self.rows, self.columns), ("rows", "columns"), strict=True)
         )
         field_count = max(Counter(image.well for image in images).values())
-        return parse_plate(rows, columns, paths, _acquisitions(images, self.acquisitions), field_count, self.name)
+        return parse_plate(rows, columns, paths, acquisitions_of(images, self.acquisitions), field_count, self.name)
 
 
 def planned_plate(arguments: Arguments, store_path: StorePath, version: Version, options: PlanOptions) -> Planned:
@@ -87,24 +87,41 @@ def planned_plate(arguments: Arguments, store_path: StorePath, version: Version,
 def plan_plate(
     plate: Plate, images: Sequence[PlateImage], image: ImageOptions, version: Version, options: PlanOptions
 ) -> Planned:
-    """Return the plan of all images of a plate, and what it reads. Images that are alike are planned once."""
-    groups, options = _groups(plate, images, version), replace(options, images=len(images))
+    """Return the plan of all images of a plate, and what it reads."""
+    parts, sources = planned_fields(images, image, version, options)
+    return together(parts, [*well_groups(images, version), Group("", checked(version, Metadata(plate=plate)))]), sources
+
+
+def planned_fields(
+    images: Sequence[PlateImage], image: ImageOptions, version: Version, options: PlanOptions
+) -> tuple[list[tuple[str, Plan]], list[Source]]:
+    """Return the plan of each image with its path, and what they read. Images that are alike are planned once."""
+    options = replace(options, images=len(images))
     plans: dict[Any, Plan] = {}
     parts, sources = [], []
     for one in images:
         described = image.image(one.source)
-        source = image.reading(one.source)
+        source, read = image.reading(one.source), None
         said = repr((source.omero, source.attributes, source.systems, image.verbatim and encoding_in(source)))
-        key = (replace(described, name=""), source.chunks, source.buffer_copies, said)
+        key = (described, source.chunks, source.buffer_copies, said)
         if key not in plans:
-            plans[key], _ = image.plan(source, version, options)
-        parts.append((f"{one.well}/{one.path}", plans[key]))
-        sources.append(expand_axes(source, missing_axes(described, version.every_axis)))
-    return _named(together(parts, groups)), sources
+            plans[key], read = image.plan(one.source, version, options)
+        path = f"{one.well}/{one.path}"
+        parts.append((path, named_by_path(plans[key], path)))
+        own = expand_axes(source, missing_axes(described, version.every_axis)) if read is None else read
+        sources.append(own)
+    return parts, sources
 
 
-def _groups(plate: Plate, images: Sequence[PlateImage], version: Version) -> list[Group]:
-    """Return the groups that hold no image: wells, rows, and the plate."""
+def named_by_path(plan: Plan, path: str) -> Plan:
+    """Return the plan of an image that is named by its path if it has no name."""
+    group, *others = plan.groups
+    named = tuple(m if m.name != "image" else replace(m, name=path) for m in group.metadata.multiscales)
+    return replace(plan, groups=(replace(group, metadata=replace(group.metadata, multiscales=named)), *others))
+
+
+def well_groups(images: Sequence[PlateImage], version: Version) -> list[Group]:
+    """Return the groups of wells, and of rows."""
     wells: dict[str, list[Field]] = {}
     for image in images:
         wells.setdefault(image.well, []).append(Field(image.path, image.acquisition))
@@ -112,7 +129,6 @@ def _groups(plate: Plate, images: Sequence[PlateImage], version: Version) -> lis
     return [
         *(Group(path, checked(version, Metadata(well=Well(tuple(fields))))) for path, fields in wells.items()),
         *(Group(row, Metadata()) for row in rows),
-        Group("", checked(version, Metadata(plate=plate))),
     ]
 
 
@@ -186,7 +202,7 @@ def _source(image: Any, path: str) -> Source:
         raise type(error)(f"image {path}: {error}") from error
 
 
-def _acquisitions(
+def acquisitions_of(
     images: Sequence[PlateImage], acquisitions: Sequence[Mapping[str, Any]] | None
 ) -> Sequence[Mapping[str, Any]] | None:
     """Return the acquisitions that images have, each with the largest number of its images in a well."""
@@ -200,14 +216,3 @@ def _acquisitions(
         *described,
         *(item for number, item in used.items() if number not in [one.get("id") for one in described]),
     ] or None
-
-
-def _named(plan: Plan) -> Plan:
-    """Return a plan whose images are named by their paths."""
-    return replace(plan, groups=tuple(_with_name(group) for group in plan.groups))
-
-
-def _with_name(group: Group) -> Group:
-    named = [m if m.name != "image" else replace(m, name=group.path) for m in group.metadata.multiscales]
-    multiscales = tuple(named)
-    return replace(group, metadata=replace(group.metadata, multiscales=multiscales))

@@ -90,7 +90,10 @@ def make_collection(target: Path, fmt: str = "0.4", series: tuple[str, ...] | No
         listed = {"series": list(series)}
         attributes = {"ome": {"version": fmt, **listed}} if zarr_format == 3 else listed
         zarr.create_group(target / "OME", zarr_format=zarr_format, attributes=attributes)
-    xml = '<?xml version="1.0"?><OME><!-- µ --><Image ID="Image:0"/><Image ID="Image:1"/></OME>'
+    n, height, width = FIELD.shape
+    sizes = f'SizeX="{width}" SizeY="{height}" SizeZ="1" SizeC="{n}" SizeT="1" Type="{FIELD.dtype}"'
+    images = "".join(f'<Image ID="Image:{i}"><Pixels {sizes}><MetadataOnly/></Pixels></Image>' for i in range(2))
+    xml = f'<?xml version="1.0"?><OME><!-- µ -->{images}</OME>'
     (target / "OME/METADATA.ome.xml").write_text(xml, encoding="utf-8")
     return target
 

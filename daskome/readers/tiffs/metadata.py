@@ -7,7 +7,7 @@ import numpy as np
 
 from daskome.model.text import pluralize
 from daskome.readers.described import Channels, Described, Quantities, numbers
-from daskome.readers.tiffs.ome_xml import describe_ome, image_of_series, list_images
+from daskome.readers.tiffs.ome_xml import describe_ome, image_of_series
 from daskome.readers.units import known_unit
 
 MICROMETERS = {"inch": 25_400.0, "cm": 10_000.0}
@@ -46,25 +46,24 @@ def described_series(file: Any, number: int, whole: bool = False) -> Described:
 def _ome(file: Any, number: int) -> Described | None:
     if not file.ome_metadata or file.series[number].kind != "ome":
         return None
-    image = image_of_series(file.ome_metadata, file.series, number)
-    return None if image is None else describe_ome(file.ome_metadata, image)
+    image = image_of_series(file, number)
+    return None if image is None else describe_ome(file.ome_metadata, image.element)
 
 
 def ome_xml_of(file: Any, number: int) -> tuple[str, int]:
     """Return the OME-XML of an open file, and which of its images a series is; empty if it is none of them."""
     if not file.ome_metadata or file.series[number].kind != "ome":
         return "", 0
-    images = list_images(file.ome_metadata)
-    found = image_of_series(file.ome_metadata, file.series, number)
-    return ("", 0) if found is None else (file.ome_metadata, [one.get("ID") for one in images].index(found.get("ID")))
+    found = image_of_series(file, number)
+    return ("", 0) if found is None else (file.ome_metadata, found.number)
 
 
 def name_of_series(file: Any, number: int) -> str | None:
     """Return the name that OME-XML gives to a series, unless it is a number."""
     if not file.ome_metadata or file.series[number].kind != "ome":
         return None
-    image = image_of_series(file.ome_metadata, file.series, number)
-    name = "" if image is None else image.get("Name", "")
+    image = image_of_series(file, number)
+    name = "" if image is None else image.element.get("Name", "")
     return name if name.lower().replace("image", "").strip(": _0123456789") else None
 
 

@@ -1,8 +1,10 @@
 """OME-XML in a TIFF file: which of its images a series is, and what it says of that."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -32,19 +34,38 @@ PIXEL_ELEMENTS = {"Pixels", "TiffData", "BinData", "MetadataOnly"}
 """Elements that describe how pixels are stored."""
 
 
-def list_images(xml: str) -> list[Element]:
-    """Return the elements of all images."""
-    return ElementTree.fromstring(xml).findall("{*}Image")
+_FOUND: WeakKeyDictionary[Any, list["ImageInXML | None"]] = WeakKeyDictionary()
+"""The images of the series of open files."""
 
 
-def image_of_series(xml: str, series: Sequence[Any], number: int) -> Element | None:
-    """Return the element of a series; images without pixels, or whose pixels are not in the file, have no series."""
-    images = [image for image in ElementTree.fromstring(xml).iterfind("{*}Image") if _has_pixels(image)]
-    found: Element | None = None
-    for one in series[: number + 1]:
-        found = next((image for image in images if _fits(image, one)), images[0] if images else None)
-        images = images[images.index(found) + 1 :] if found is not None else []
-    return found
+class ImageInXML(NamedTuple):
+    """An image of OME-XML: its number among all, and its element."""
+
+    number: int
+    element: Element
+
+
+@lru_cache(maxsize=1)
+def parsed_xml(xml: str) -> Element:
+    """Return the root of OME-XML; nobody changes it."""
+    return ElementTree.fromstring(xml)
+
+
+def image_of_series(file: Any, number: int) -> ImageInXML | None:
+    """Return the image that a series is; images without pixels, or whose pixels are not in the file, have no series."""
+    if file not in _FOUND:
+        _FOUND[file] = list(_images_of_all(file.ome_metadata, file.series))
+    return _FOUND[file][number]
+
+
+def _images_of_all(xml: str, series: Sequence[Any]) -> Iterator[ImageInXML | None]:
+    every = enumerate(parsed_xml(xml).findall("{*}Image"))
+    images, first = [ImageInXML(i, one) for i, one in every if _has_pixels(one)], 0
+    for one in series:
+        fitting = (i for i in range(first, len(images)) if _fits(images[i].element, one))
+        found = next(fitting, first if first < len(images) else None)
+        first = len(images) if found is None else found + 1
+        yield None if found is None else images[found]
 
 
 def describe_ome(xml: str, image: Element) -> Described:
@@ -109,7 +130,7 @@ def _interval(pixels: Element) -> Quantities:
 
 def _beside(xml: str) -> Iterator[str]:
     """Yield the kinds of elements beside images that say something."""
-    yield from (_tag(e) for e in ElementTree.fromstring(xml) if _tag(e) != "Image" and _says_something(e))
+    yield from (_tag(e) for e in parsed_xml(xml) if _tag(e) != "Image" and _says_something(e))
 
 
 def _unwritten(element: Element) -> Iterator[str]:

@@ -4,14 +4,18 @@ Either way its images are those that are written, in their order, with the sizes
 elsewhere (``MetadataOnly``; section "bf2raw").
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, count
 from typing import NamedTuple
 from xml.etree import ElementTree
-from xml.etree.ElementTree import Element, SubElement
+from xml.etree.ElementTree import Element, SubElement, TreeBuilder, XMLParser
 
 from daskome.model.image import Image
-from daskome.ome.omero import Omero
+from daskome.ome.omero import Channel, Omero
 
+OME, LAYOUT = "OME", "bioformats2raw.layout"
+"""The group beside the images of a collection, and the attribute that makes one of a group."""
 COLLECTION_XML = "METADATA.ome.xml"
 """The name of the document in the group ``OME``."""
 NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -24,6 +28,10 @@ PIXEL_TYPES: Mapping[str, str] = {
     "bool": "bit",
 }
 """What OME-XML calls dtypes; it has no others."""
+LONGEST_NUMBER = 9
+"""Digits of a number of samples that is believed."""
+OWN_AXES = "xyzct"
+"""The axes that OME-XML has."""
 UNITS_OF_XML: Mapping[str, str] = {
     "micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "meter": "m", "centimeter": "cm", "angstrom": "Å",
     "picometer": "pm", "inch": "in", "foot": "ft", "second": "s", "millisecond": "ms", "microsecond": "µs",
@@ -112,8 +120,8 @@ def metadata_only(xml: str, numbers: Sequence[int], images: Sequence[DescribedIm
     return _as_text(_in_namespace(root, namespace))
 
 
-def images_in(xml: str) -> int:
-    """Return how many images OME-XML describes.
+def read_ome_xml(xml: str, comments: bool = False) -> Element:
+    """Return the root of OME-XML, with comments if they are to stay.
 
     Raises
     ------
@@ -121,12 +129,64 @@ def images_in(xml: str) -> int:
         If it is no OME-XML.
     """
     try:
-        root = ElementTree.fromstring(xml)
+        root = ElementTree.fromstring(xml, XMLParser(target=TreeBuilder(insert_comments=comments)))
     except ElementTree.ParseError as error:
         raise ValueError(f"cannot be read as XML: {error}") from error
     if root.tag.rpartition("}")[2] != "OME":
         raise ValueError(f"is {root.tag.rpartition('}')[2]!r}, not OME-XML")
-    return len(root.findall("{*}Image"))
+    return root
+
+
+def pixels_in(xml: str) -> list[Mapping[str, str]]:
+    """Return what OME-XML says of the pixels of its images; nothing of an image without.
+
+    Raises
+    ------
+    ValueError
+        If it is no OME-XML.
+
+    Examples
+    --------
+    >>> pixels_in('<OME><Image><Pixels SizeX="3" Type="uint8"/></Image><Image/></OME>')
+    [{'SizeX': '3', 'Type': 'uint8'}, {}]
+    """
+    pixels = (image.find("{*}Pixels") for image in read_ome_xml(xml).findall("{*}Image"))
+    return [{} if one is None else dict(one.attrib) for one in pixels]
+
+
+def with_lengths(xml: str, number: int, lengths: Mapping[str, int], more: Sequence[Channel] = ()) -> str:
+    """Return OME-XML in which one of the images has other lengths along its axes, and all else is as it is.
+
+    Parameters
+    ----------
+    xml : str
+    number : int
+        Of the image.
+    lengths : dict of str to int
+        By the names of axes. OME-XML has t, c, z, y and x only.
+    more : sequence of Channel
+        Those at the end of the image, which stand there instead of what is described there.
+
+    Raises
+    ------
+    ValueError
+        If it is no OME-XML, or has no such image.
+
+    Examples
+    --------
+    >>> print(with_lengths('<OME><Image><Pixels SizeT="2"><MetadataOnly/></Pixels></Image></OME>', 0, {"t": 3, "y": 9}))
+    <?xml version="1.0" encoding="UTF-8"?>
+    <OME><Image><Pixels SizeT="3" SizeY="9"><MetadataOnly /></Pixels></Image></OME>
+    """
+    root = read_ome_xml(xml, comments=True)
+    images = root.findall("{*}Image")
+    pixels = images[number].find("{*}Pixels") if number < len(images) else None
+    if pixels is None:
+        raise ValueError(f"has no image {number} with pixels")
+    pixels.attrib.update({f"Size{name.upper()}": str(n) for name, n in lengths.items() if name in OWN_AXES})
+    if more:
+        _describe_channels(root, pixels, number, lengths["c"], more)
+    return _as_text(_in_namespace(root, root.tag.rpartition("}")[0].lstrip("{")))
 
 
 def places_pixels(xml: str) -> list[str]:
@@ -141,7 +201,7 @@ def places_pixels(xml: str) -> list[str]:
 def _sizes(image: Image) -> dict[str, str]:
     """Return how its pixels are written: in the order of OME-Zarr, the last axis first."""
     lengths = {axis.name: n for axis, n in zip(image.axes, image.shape, strict=True)}
-    sizes = {f"Size{name.upper()}": str(lengths.get(name, 1)) for name in "xyzct"}
+    sizes = {f"Size{name.upper()}": str(lengths.get(name, 1)) for name in OWN_AXES}
     return {"DimensionOrder": "XYZCT", "Type": PIXEL_TYPES[image.dtype], **sizes}
 
 
@@ -165,6 +225,30 @@ def _channel(omero: Omero | None, number: int) -> dict[str, str]:
         rgba = int(f"{one.color}FF", 16)
         said["Color"] = str(rgba - 2**32 if rgba >= 2**31 else rgba)
     return {**said, "SamplesPerPixel": "1"}
+
+
+def _describe_channels(root: Element, pixels: Element, image: int, n: int, more: Sequence[Channel]) -> None:
+    """Describe `more` as the last of n channels, if those before them are described, each or as samples of one."""
+    described = pixels.findall("{*}Channel")
+    ends = list(accumulate(map(_n_samples, described)))
+    kept = bisect_right(ends, n - len(more))
+    if not described or ends[kept - 1 : kept] != [n - len(more)]:
+        return
+    for one in described[kept:]:
+        pixels.remove(one)
+    before, omero = described[kept - 1], Omero(tuple(more))
+    taken, at = {one.get("ID") for one in root.iter()}, list(pixels).index(before) + 1
+    ids = (f"Channel:{image}:{k}" for k in count(n - len(more)))
+    free = (one for one in ids if one not in taken)
+    for k in range(len(more)):
+        added = Element(before.tag, {"ID": next(free), **_channel(omero, k)})
+        added.tail = before.tail
+        pixels.insert(at + k, added)
+
+
+def _n_samples(channel: Element) -> int:
+    stated = channel.get("SamplesPerPixel", "1")
+    return int(stated) if stated.isascii() and stated.isdecimal() and len(stated) < LONGEST_NUMBER else 1
 
 
 def _place_elsewhere(element: Element, own: str, image: Image) -> None:

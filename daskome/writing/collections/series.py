@@ -10,7 +10,6 @@ from zarr.storage import StorePath
 
 from daskome.calls.signatures import as_lists
 from daskome.execution.write import Write
-from daskome.inspection.hierarchy import OME
 from daskome.model.source import Source
 from daskome.model.types import (
     AxesLike,
@@ -29,10 +28,17 @@ from daskome.model.types import (
     UnitsLike,
 )
 from daskome.ome.checked import checked
-from daskome.ome.collection_xml import COLLECTION_XML, DescribedImage, collection_xml, lacks_pixel_type, metadata_only
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import Version
+from daskome.ome.xml.collection_xml import (
+    COLLECTION_XML,
+    OME,
+    DescribedImage,
+    collection_xml,
+    lacks_pixel_type,
+    metadata_only,
+)
 from daskome.planning.build import together
 from daskome.planning.groups.group import Group
 from daskome.planning.plan import Plan
@@ -43,8 +49,10 @@ from daskome.stores.groups import UNFINISHED_KEY, read_attributes
 from daskome.stores.location import locate
 from daskome.stores.remembered import looked_at
 from daskome.writing.carry_out import carry_out
+from daskome.writing.collections.plate import FoundPlate, common_xml, plate_of
 from daskome.writing.description import ImageOptions, Planned, image_options, warn_together
 from daskome.writing.options import Arguments, check_bool
+from daskome.writing.plates import named_by_path, planned_fields, well_groups
 from daskome.writing.target import plan_call
 
 LAYOUT_NUMBER = 3
@@ -82,8 +90,10 @@ def write_series(
     """Write several images, such as all of a file, as one collection: a bioformats2raw layout.
 
     The images are the groups ``0``, ``1``, … in their order, which ``OME`` lists; ``OME/METADATA.ome.xml`` holds what
-    the file says in OME-XML, with the sizes that are written, or what is known of the images if it says nothing so. It
-    is one plan, so it resumes, keeps within memory, and runs on clusters and in parts like every other.
+    the file says in OME-XML, with the sizes that are written, or what is known of the images if it says nothing so. If
+    the OME-XML of a file makes all its images fields of a plate, they become that plate: ``A/1/0``, ``A/1/1``, …, with
+    the rows, columns and acquisitions that it names. It is one plan, so it resumes, keeps within memory, and runs on
+    clusters and in parts like every other.
 
     Parameters
     ----------
@@ -113,7 +123,8 @@ def write_series(
     Raises
     ------
     ValueError, TypeError, WriteError
-        As `daskome.write_image` and `daskome.read`, and if there is no image.
+        As `daskome.write_image` and `daskome.read`; if there is no image; and if fields of a plate refer to images that
+        are not there, or would lie at one place.
     FileExistsError
         If there is an image, a plate or a collection at the target.
 
@@ -160,9 +171,27 @@ def _planned_series(
     if store_path is not None and not arguments.get("resume"):
         _check_new(store_path)
     image, options = image_options({**arguments, "name": None}), replace(options, images=len(sources))
+    found = plate_of(sources)
+    several = (image, version, options)
+    parts, read, wells = _planned_images(sources, *several) if found is None else _planned_wells(found, *several)
+    top = checked(version, Metadata(layout=LAYOUT_NUMBER, plate=found and found.plate))
+    listed = checked(version, Metadata(series=tuple(path for path, _ in parts)))
+    lists = Group(OME, listed, documents=_documents_of(parts, sources, image))
+    return together(parts, [*wells, lists, Group("", top)], keeper=""), read
+
+
+Parts = tuple[list[tuple[str, Plan]], list[Source], list[Group]]
+"""The plan of each image with its path, what they read, and the groups of the wells that they lie in."""
+
+
+def _planned_images(sources: Sequence[Source], image: ImageOptions, version: Version, options: PlanOptions) -> Parts:
     planned = [image.plan(source, version, options) for source in sources]
-    parts = [(str(i), _named_series(plan, i)) for i, (plan, _) in enumerate(planned)]
-    return together(parts, _around(parts, sources, image, version), keeper=""), [read for _, read in planned]
+    parts = [(str(i), named_by_path(plan, str(i))) for i, (plan, _) in enumerate(planned)]
+    return parts, [source for _, source in planned], []
+
+
+def _planned_wells(found: FoundPlate, image: ImageOptions, version: Version, options: PlanOptions) -> Parts:
+    return *planned_fields(found.images, image, version, options), well_groups(found.images, version)
 
 
 def _sources(series: SeriesLike, in_options: FileSystemOptions | None) -> list[Source]:
@@ -184,22 +213,6 @@ def _check_new(store_path: StorePath) -> None:
         raise FileExistsError(f"{store_path} holds {', '.join(there)}; a collection is written to a new path")
 
 
-def _named_series(plan: Plan, number: int) -> Plan:
-    """Return the plan of an image that is named by its number if it has no name."""
-    group, *others = plan.groups
-    multiscales = tuple(m if m.name != "image" else replace(m, name=str(number)) for m in group.metadata.multiscales)
-    return replace(plan, groups=(replace(group, metadata=replace(group.metadata, multiscales=multiscales)), *others))
-
-
-def _around(
-    parts: Sequence[tuple[str, Plan]], sources: Sequence[Source], options: ImageOptions, version: Version
-) -> list[Group]:
-    """Return the group that lists the images, and the one that all lie in."""
-    listed = checked(version, Metadata(series=tuple(path for path, _ in parts)))
-    top = checked(version, Metadata(layout=LAYOUT_NUMBER))
-    return [Group(OME, listed, documents=_documents_of(parts, sources, options)), Group("", top)]
-
-
 def _documents_of(
     parts: Sequence[tuple[str, Plan]], sources: Sequence[Source], options: ImageOptions
 ) -> Mapping[str, str]:
@@ -209,10 +222,9 @@ def _documents_of(
     if lacking:
         warn_together([(f"{OME}/{COLLECTION_XML}", f"not written: OME-XML has no pixels of {', '.join(lacking)}")])
         return {}
-    own = {source.ome_xml for source in sources}
-    if len(own) == 1 and "" not in own:
-        return {COLLECTION_XML: metadata_only(own.pop(), [source.ome_image for source in sources], images)}
-    return {COLLECTION_XML: collection_xml(images)}
+    own = common_xml(sources)
+    xml = metadata_only(own, [source.ome_image for source in sources], images) if own else collection_xml(images)
+    return {COLLECTION_XML: xml}
 
 
 def _described_image(plan: Plan, source: Source, options: ImageOptions) -> DescribedImage:

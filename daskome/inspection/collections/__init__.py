@@ -1,0 +1,1 @@
+"""Collections of images (bioformats2raw.layout): whether what describes them is what is there."""

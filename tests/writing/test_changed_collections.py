@@ -1,0 +1,169 @@
+"""An image of a collection becomes longer, and the OME-XML of the collection says so in the same change."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ome_types
+import pytest
+import tifffile
+from zarr.storage import MemoryStore, StorePath
+
+import daskome
+from daskome.model.problem import errors
+from tests.written import contents
+
+XML = "OME/METADATA.ome.xml"
+IMAGE = np.arange(2 * 3 * 20 * 24, dtype="uint16").reshape(2, 3, 20, 24)
+IMAGES = (IMAGE, IMAGE[0, 0])
+
+
+def collection(folder: Path, **options: Any) -> Path:
+    """Write the two images of an OME-TIFF as a collection."""
+    folder.mkdir(exist_ok=True)
+    with tifffile.TiffWriter(folder / "a.ome.tif", ome=True) as file:
+        said = {"axes": "TCYX", "Channel": {"Name": ["a", "b", "c"]}, "Name": "cells", "Description": "of a mouse"}
+        file.write(IMAGE, photometric="minisblack", metadata=said)
+        file.write(IMAGE[0, 0], photometric="minisblack", metadata={"axes": "YX", "Name": "overview"})
+    daskome.write_series(folder / "a.ome.tif", folder / "a.ome.zarr", [2], **options)
+    return folder / "a.ome.zarr"
+
+
+def described(target: Path) -> Any:
+    xml = (target / XML).read_text("utf-8")
+    ome_types.validate_xml(xml)
+    return ome_types.from_xml(xml).images
+
+
+@pytest.mark.parametrize("fmt", ["0.4", "0.5", "0.6"])
+@pytest.mark.parametrize(("axis", "number"), [("t", 0), ("c", 0), ("y", 0), ("x", 1)])
+def test_ome_xml_says_how_long_an_image_has_become(tmp_path: Path, fmt: str, axis: str, number: int) -> None:
+    target = collection(tmp_path, fmt=fmt)
+    image, before = IMAGES[number], described(target)
+    daskome.append(target / str(number), image, axis)
+    daskome.append(target / str(number), image, axis)
+    after = described(target)
+    assert getattr(after[number].pixels, f"size_{axis}") == 3 * image.shape["tcyx"[-image.ndim :].index(axis)]
+    longer = {"pixels": {f"size_{axis}", *(["channels"] if axis == "c" else [])}}
+    assert before[number].model_dump(exclude=longer) == after[number].model_dump(exclude=longer)
+    assert before[1 - number] == after[1 - number]
+    assert errors(daskome.validate(target)) == []
+
+
+def test_new_channels_are_described(tmp_path: Path) -> None:
+    target = collection(tmp_path, fmt="0.4")
+    daskome.append(target / "0", IMAGE[:, :2], "c", channels=["d", {"label": "e", "color": "FF0000"}])
+    channels = described(target)[0].pixels.channels
+    assert [channel.name for channel in channels] == ["a", "b", "c", "d", "e"]
+    assert channels[4].color.as_rgb_tuple() == (255, 0, 0)
+    assert len({channel.id for channel in channels}) == 5
+
+
+def test_an_image_in_a_store_and_one_of_a_collection_inside_a_group(tmp_path: Path) -> None:
+    store = MemoryStore()
+    daskome.write_series([IMAGE[0, 0]], StorePath(store, "a/b"), [2])
+    daskome.append(StorePath(store, "a/b/0"), IMAGE[0, 0], "y")
+    assert b'SizeY="40"' in store._store_dict[f"a/b/{XML}"].to_bytes()
+
+
+def test_labels_become_longer_and_ome_xml_knows_nothing_of_them(tmp_path: Path) -> None:
+    target = collection(tmp_path)
+    xml = (target / XML).read_text()
+    daskome.write_labels(np.ones((20, 24), "uint8"), target / "1", "cells", axes="yx")
+    daskome.append(target / "1" / "labels" / "cells", np.ones((4, 24), "uint8"), "y")
+    assert (target / XML).read_text() == xml
+
+
+def test_a_plate_that_does_not_list_its_images_keeps_its_ome_xml(tmp_path: Path) -> None:
+    target = collection(tmp_path / "a")
+    daskome.write_plate({"A/1": IMAGE[0, 0]}, tmp_path / "p", [2], axes="yx")
+    (tmp_path / "p" / "OME").mkdir()
+    (tmp_path / "p" / XML).write_text((target / XML).read_text())
+    plate = tmp_path / "p" / "zarr.json"
+    plate.write_text(plate.read_text().replace('"plate": {', '"bioformats2raw.layout": 3, "plate": {', 1))
+    with pytest.warns(UserWarning, match="keeps what it says of the image: it does not say which of its images"):
+        daskome.append(tmp_path / "p" / "A" / "1" / "0", IMAGE[0, 0], "y")
+
+
+def test_two_images_become_longer_at_once(tmp_path: Path) -> None:
+    target = collection(tmp_path)
+    with ThreadPoolExecutor(2) as threads:
+        for one in [threads.submit(daskome.append, target / f"{i}", IMAGES[i], "y") for i in (0, 1)]:
+            one.result()
+    assert [image.pixels.size_y for image in described(target)] == [40, 40]
+
+
+@pytest.mark.parametrize(
+    ("xml", "why"),
+    [
+        ("<OME><Image/>", "cannot be read as XML"),
+        ("<a/>", "is 'a', not OME-XML"),
+        ("<OME><Image/></OME>", "has no image 0 with pixels"),
+    ],
+)
+def test_ome_xml_that_cannot_follow_is_named(tmp_path: Path, xml: str, why: str) -> None:
+    target = collection(tmp_path)
+    (target / XML).write_text(xml)
+    with pytest.warns(UserWarning, match=f"METADATA.ome.xml keeps what it says of the image: it {why}"):
+        daskome.append(target / "0", IMAGE, "t")
+    assert (target / XML).read_text() == xml
+    assert daskome.open(target / "0").dask.shape[0] == 4
+
+
+def test_ome_xml_that_may_not_change_is_an_error_before_anything_changes(tmp_path: Path) -> None:
+    target = collection(tmp_path)
+    (target / XML).rename(tmp_path / "elsewhere.xml")
+    (target / XML).symlink_to(tmp_path / "elsewhere.xml")
+    before = contents(target)
+    with pytest.raises(FileExistsError, match="is a link, behind which OME-XML describes the image"):
+        daskome.append(target / "0", IMAGE, "t")
+    assert contents(target) == before
+
+
+def test_comments_and_elements_of_others_stay(tmp_path: Path) -> None:
+    target = collection(tmp_path)
+    xml = (target / XML).read_text().replace("<Image ", '<!-- ours --><Image xmlns:a="urn:a" a:of="us" ', 1)
+    (target / XML).write_text(xml)
+    daskome.append(target / "0", IMAGE, "t")
+    after = (target / XML).read_text()
+    assert "<!-- ours --><Image " in after
+    assert ':of="us"' in after
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "message"),
+    [
+        ('SizeT="2"', 'SizeT="3"', "Image/0/Pixels/SizeT", "is '3', but image '0' is 2 long along 't'"),
+        ('SizeC="3"', 'SizeC="many"', "Image/0/Pixels/SizeC", "is 'many', but image '0' is 3 long along 'c'"),
+        ('SizeZ="1" SizeT="1"', 'SizeZ="4" SizeT="1"', "Image/1/Pixels/SizeZ", "is '4', but image '1' has no axis 'z'"),
+        ('SizeC="3"', f'SizeC="{"9" * 5000}"', "Image/0/Pixels/SizeC", "is '999"),
+        ('SizeX="24"', "", "Image/0/Pixels/SizeX", "is missing, but image '0' is 24 long along 'x'"),
+        ("<MetadataOnly />", "<TiffData />", "", "has TiffData, which says where pixels are"),
+        ('"uint16"', '"int16"', "Image/0/Pixels/Type", "is 'int16', but image '0' is uint16"),
+    ],
+)
+def test_ome_xml_of_other_images_is_a_problem(tmp_path: Path, old: str, new: str, where: str, message: str) -> None:
+    target = collection(tmp_path)
+    xml = (target / XML).read_text()
+    assert old in xml
+    (target / XML).write_text(xml.replace(old, new, 1))
+    (problem,) = errors(daskome.validate(target))
+    assert problem.where == f"{XML}/{where}".rstrip("/")
+    assert problem.message.startswith(message)
+
+
+def test_an_image_without_pixels_is_one_problem(tmp_path: Path) -> None:
+    target = collection(tmp_path)
+    (target / XML).write_text("<OME><Image/><Image/></OME>")
+    found = [str(problem) for problem in errors(daskome.validate(target))]
+    why = "are missing; they have to say how long image '{}' is (section 'bf2raw')"
+    assert found == [f"{XML}/Image/{i}/Pixels: {why.format(i)}" for i in (0, 1)]
+
+
+def test_images_in_another_order_are_a_problem(tmp_path: Path) -> None:
+    target = collection(tmp_path)
+    listed = target / "OME" / "zarr.json"
+    listed.write_text(listed.read_text().replace('"0"', '"x"').replace('"1"', '"0"').replace('"x"', '"1"'))
+    found = [problem.where for problem in errors(daskome.validate(target))]
+    assert found == [f"{XML}/Image/{i}/Pixels/Size{axis}" for i in (0, 1) for axis in "CT"]
