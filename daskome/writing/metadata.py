@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import zarr
 from zarr.storage import StorePath
@@ -38,6 +39,8 @@ from daskome.stores.groups import (
     write_attributes,
 )
 from daskome.stores.location import address_of, locate
+from daskome.stores.ownership.claims import LISTING, WHOLE_RUN
+from daskome.stores.ownership.taking import owning_place
 from daskome.stores.targets.single_files import check_no_single_file
 from daskome.writing.description import warn_of_loss
 from daskome.writing.labels import check_name
@@ -156,7 +159,8 @@ def write_plate_metadata(
     """
     store_path, version = _target(group, fmt)
     plate = parse_plate(rows, columns, wells, acquisitions, field_count, name)
-    _write(store_path, version, checked(version, Metadata(plate=plate)))
+    metadata = checked(version, Metadata(plate=plate))
+    _write(store_path, version, metadata, f"{LISTING}{uuid4().hex}")
     reload_attributes(group)
 
 
@@ -243,15 +247,15 @@ def write_label_metadata(
     check_name(name)
     is_labels = address_of(store_path)[-1] == LABELS
     parent = store_path if is_labels else store_path / LABELS
-    attributes = read_attributes(parent / name) or {}
-    if "multiscales" not in ome_keys(attributes):
+    if "multiscales" not in ome_keys(read_attributes(parent / name) or {}):
         raise FileNotFoundError(f"{store_path} has no label image {name!r}; write it first, as with write_labels")
     check_ome(parent, read_attributes(parent) or {})
-    old = read_metadata(attributes)
-    image = checked(version, replace(old, image_label=_updated(old.image_label, label, "source" in metadata)))
     labels = checked(version, Metadata(labels=(name,)))
-    _write(parent / name, version, image)
-    _write(parent, version, labels)
+    with owning_place(parent / name, take_over=None) as ours:
+        old = read_metadata(read_attributes(ours) or {})
+        image_label = _updated(old.image_label, label, "source" in metadata)
+        _publish(ours, version, checked(version, replace(old, image_label=image_label)))
+        _publish(StorePath(ours.store, parent.path), version, labels)
     reload_attributes(group)
 
 
@@ -295,11 +299,12 @@ def add_metadata(group: GroupLike, metadata: Mapping[str, Any], fmt: FormatLike 
     """
     store_path, version = _target(group, fmt)
     new: dict[str, Any] = to_plain_json(dict(ome_of(metadata)), "metadata")
-    old = read_attributes(store_path) or {}
-    attributes = {**old, **new} if version.root is None else _under(old, version, new)
-    if ome_keys(attributes):
-        check_attributes(attributes, version.name)
-    write_attributes(store_path, version, attributes)
+    with owning_place(store_path, take_over=None) as ours:
+        old = read_attributes(ours) or {}
+        attributes = {**old, **new} if version.root is None else _under(old, version, new)
+        if ome_keys(attributes):
+            check_attributes(attributes, version.name)
+        write_attributes(ours, version, attributes)
     reload_attributes(group)
 
 
@@ -330,8 +335,14 @@ def _target(group: GroupLike, fmt: FormatLike | None, read_only: bool = False) -
     return store_path, version
 
 
-def _write(store_path: StorePath, version: Version, metadata: Metadata) -> None:
+def _write(store_path: StorePath, version: Version, metadata: Metadata, slot: str = WHOLE_RUN) -> None:
+    """Write the metadata of a group, while no other process writes there, nor converts what it lies in."""
     _check_kind(store_path, metadata)
+    with owning_place(store_path, slot, take_over=None) as ours:
+        _publish(ours, version, metadata)
+
+
+def _publish(store_path: StorePath, version: Version, metadata: Metadata) -> None:
     publish.publish_group(store_path, version, metadata)
     reconsolidate(store_path)
 
