@@ -37,7 +37,10 @@ WATCHED = SEEN_EVERY + 5
 LANDING = 0.5
 """Seconds, beside `LEASE`, until what an owner has sent before must have arrived: as files, and …"""
 FAR_LANDING = 10.0
-"""… in a store that is far away."""
+"""… in a store that is far away. An owner looks at its claim every `LEASE` while it waits there, and takes a request
+back after `KNOWN_WITHIN` at the latest; the rest is for the store, which may have all of it. Nothing takes back what is
+to be asked again just when a process is stopped: when that wakes, one object may land.
+"""
 CLAIM_TRIES = 5
 """How many times a claim is tried that others try at the same moment."""
 TURN = 0.2
