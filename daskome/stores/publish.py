@@ -154,9 +154,11 @@ def _published(found: JSON, version: Version, metadata: Metadata, attributes: Ma
 def delete_partial_files(target: StorePath, plan: Plan) -> None:
     """Delete unfinished files that killed processes left in images. Stores other than folders write whole objects.
 
-    In the groups above, such as a plate, others that are alive may be writing theirs.
+    In other groups, such as a plate, others that are alive may be writing theirs.
     """
-    delete_partial_documents(target, [group.path for group, _ in plan.images if not group.kept])
+    ours = [group.path for group, _ in plan.images if not group.kept]
+    delete_partial_documents(target, ours)
+    delete_partial_documents(target, {group.path for group in plan.groups}.difference(ours), of_the_dead=True)
     for group, _ in plan.images:
         for level in group.touched:
             folder = folder_of(target / group.path / level.path)

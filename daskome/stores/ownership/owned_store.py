@@ -26,6 +26,7 @@ from daskome.stores.location import folder_of
 from daskome.stores.opened.bounded import BoundedFolder
 from daskome.stores.opened.pages import delete_keys
 from daskome.stores.ownership.claims import CLAIMS, LEASE, Claim
+from daskome.stores.ownership.owner import is_of_the_dead, mark_of_this_process
 
 JOURNAL_FOLDER = CLAIMS.partition("/")[0]
 MOVED = "deleted"
@@ -150,7 +151,7 @@ class OwnedStore(WrapperStore[Store]):
         """Write a file; it gets its name only if the claim stands."""
         self._check_writable()
         path = root / key
-        partial = path.with_suffix(f".{uuid4().hex}.partial")
+        partial = path.with_suffix(f".{mark_of_this_process()}.{uuid4().hex}.partial")
         self.claim.renew()
         try:
             _make_folder(path.parent)
@@ -236,8 +237,12 @@ def owned(place: StorePath, claim: Claim | None) -> StorePath:
     return place if claim is None else StorePath(OwnedStore(place.store, claim), place.path)
 
 
-def delete_partial_documents(target: StorePath, paths: Iterable[str]) -> None:
-    """Delete unfinished documents of groups, which processes that are owners no longer would give their names."""
+def delete_partial_documents(target: StorePath, paths: Iterable[str], of_the_dead: bool = False) -> None:
+    """Delete unfinished documents of groups, which processes that are owners no longer would give their names.
+
+    In groups that others may be writing, too, only those of processes of this machine that have ended (`of_the_dead`).
+    """
     for folder in (folder_of(target / path) for path in paths):
         for partial in () if folder is None else folder.glob(PARTIAL_FILES):
-            partial.unlink(missing_ok=True)
+            if not of_the_dead or is_of_the_dead(Path(Path(partial.stem).stem).suffix[1:]):
+                partial.unlink(missing_ok=True)
