@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -171,10 +172,17 @@ def begun_in(store_path: StorePath, tree: Tree) -> list[str]:
     looked = 0
     while todo and looked < MOST_LOOKED_INTO:
         some, looked = todo[:MOST_LOOKED_INTO], looked + len(todo)
-        found = dict(zip(some, gather([_listed(store_path / path) for path in some]), strict=True))
+        found = dict(zip(some, gather([_names_in(store_path / path) for path in some]), strict=True))
         homes += [path for path, names in found.items() if JOURNAL in names]
         todo = [inner for path, names in found.items() for inner in _unknown_in(tree, path, names)]
     return homes
+
+
+async def _names_in(folder: StorePath) -> list[str]:
+    """Return the names in a folder of others; none where we may not look, and so nobody writes with our rights."""
+    with suppress(OSError):
+        return await fetch_names(folder)
+    return []
 
 
 def _unknown_in(tree: Tree, path: str, names: Sequence[str]) -> list[str]:

@@ -190,14 +190,19 @@ def _end_upgrades_above(home: StorePath, take_over: bool | None) -> None:
 def _groups_above(home: StorePath) -> Iterator[StorePath]:
     """Yield what may be the groups around one; of a far store, outside of that which is open, only what is a group."""
     place = parent_of(home)
-    while place is not None and (place.store is home.store or folder_of(place) or holds_group(place)):
+    while place is not None and (place.store is home.store or folder_of(place) or _is_seen_to_be_group(place)):
         yield place
         place = parent_of(place)
 
 
+def _is_seen_to_be_group(place: StorePath) -> bool:
+    with suppress(Exception):  # Logins may be for what is below alone; each kind of file system has errors of its own.
+        return holds_group(place)
+    return False
+
+
 async def _upgrades_at(place: StorePath) -> list[str]:
-    """Return the names of claims to convert a hierarchy; none where this process may not look."""
-    with suppress(OSError):
+    with suppress(Exception):  # As above.
         return [name for name in await fetch_names(place / CLAIMS) if split_name(name)[0] == UPGRADE]
     return []
 
