@@ -463,7 +463,7 @@ def write_labels(
         As in `write_image`.
     colors : dict of label value to RGBA, sequence of dict, or True, optional
         ``{1: (255, 0, 0, 255)}`` or ``[{"label-value": 1, "rgba": [255, 0, 0, 255]}]``. True chooses a color for
-        every value, for which all labels are read once more.
+        every value, 32,768 at most, for which all labels are read once more.
     properties : dict of label value to dict, or sequence of dict, optional
         ``{1: {"area": 7}}`` or ``[{"label-value": 1, "area": 7}]``.
     label_metadata : dict, optional

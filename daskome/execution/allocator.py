@@ -1,4 +1,4 @@
-"""The C allocator of a worker process, whose settings can double the time of a unit.
+"""The C allocator: its settings, which can double the time of a unit, and the memory that it keeps for each thread.
 
 Dask's nanny starts workers with ``MALLOC_TRIM_THRESHOLD_=65536``, and a threshold that is set keeps glibc from adapting
 to large blocks: every block of an image is mapped, its pages are zeroed one by one, and unmapped after use.
@@ -27,3 +27,13 @@ def tune_allocator() -> None:
             libc = ctypes.CDLL(None)
             libc.mallopt(MMAP, MMAP_THRESHOLD_NBYTES)
             libc.mallopt(TRIM, HEAP_KEPT_NBYTES)
+
+
+def release_free_memory() -> None:
+    """Give the system back what is free in the heaps of this process, in some 10 ms.
+
+    Each thread has a heap of its own, and what the small pieces of a rechunked image leave free there is kept: with
+    four threads, units that ran one at a time were seen to take 1.4 GiB, each 460 MiB.
+    """
+    with suppress(OSError, AttributeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate, islice, pairwise, product
+from math import inf
 from typing import Any
 
 import dask
@@ -71,7 +72,7 @@ class LabelOptions:
         known = {key: value for key, value in (source.image_label or {}).items() if key not in ("version", "source")}
         stated |= {k: v for k, v in {**known, **(self.label_metadata or {})}.items() if stated.get(k) is None}
         if stated["colors"] is True:
-            stated["colors"] = colored(label_values(source))
+            stated["colors"] = _colored(source)
         return parse_image_label(**stated)
 
 
@@ -216,9 +217,24 @@ def label_values(labels: ImageLike) -> list[int]:
     >>> label_values(np.array([[0, 3], [3, 7]], "uint16"))
     [3, 7]
     """
-    source, values = with_shared_results(as_source(labels), compute_shared), set[int]()
-    pieces = _pieces(source)
-    while some := list(islice(pieces, PIECES_AT_ONCE)):
+    return _found_values(as_source(labels))
+
+
+def _colored(source: Source) -> dict[int, tuple[int, int, int, int]]:
+    """Return a color for each value; raise a ValueError if they are more than `MOST_COLORS`."""
+    values = _found_values(source, MOST_COLORS)
+    if len(values) > MOST_COLORS:
+        raise ValueError(
+            f"colors=True would list more than {MOST_COLORS:,} labels in a document that every reader loads whole;"
+            " leave it out, for viewers give each label a color, or say colors for those that matter"
+        )
+    return colored(values)
+
+
+def _found_values(labels: Source, most: float = inf) -> list[int]:
+    """Return the values of a label image but 0; where they are more than so many, not all of them."""
+    pieces, values = _pieces(with_shared_results(labels, compute_shared)), {0}
+    while len(values) <= most + 1 and (some := list(islice(pieces, PIECES_AT_ONCE))):
         values.update(*dask.compute(*map(_values, some)))
     return sorted(values - {0})
 
@@ -235,6 +251,8 @@ def _values(piece: Any) -> list[int]:
     return [int(value) for value in np.unique(piece)]
 
 
+MOST_COLORS = 2**15
+"""Colors that labels get at most with ``colors=True``: they are some 2 MB of JSON."""
 PIECE = 128
 """Voxels along each axis of the piece that one task reads; more where source chunks are larger."""
 PIECES_AT_ONCE = 256

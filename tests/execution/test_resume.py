@@ -366,6 +366,7 @@ def whole_journal(target: Path) -> bool:
 
 
 @pytest.mark.extended
+@pytest.mark.timeout(600)
 def test_killed_at_50_moments_it_ends_with_the_same_bytes(tmp_path: Path, tiny_blocks: None) -> None:
     plan = daskome.write_image(image(), tmp_path / "whole", **OPTIONS)
     started = time.monotonic()

@@ -16,7 +16,7 @@ LONG = ["2 GiB, planes 1×2048²", "2 GiB, planes 1×2048², dask", "2 GiB, gaus
 """Cases that are measured by hand, since others are like them."""
 
 
-TIGHT = ["planes to cubes", "map_blocks that needs much", "map_overlap"]
+TIGHT = ["planes to cubes", "columns to planes", "map_blocks that needs much", "map_overlap"]
 """Awkward images of several kinds; the others are measured by hand."""
 STARTS = ["awkward", "bounded", "cloud", "cluster", "floor", "graph", "memory", "peers", "shards", "start"]
 """Questions for which clusters, servers, other programs or many processes are started."""

@@ -128,6 +128,15 @@ def test_colours_for_every_value_are_made_when_asked_for(image: Path) -> None:
     assert daskome.label_values(CELLS) == [1, 2, 3]
 
 
+def test_colours_for_too_many_values_are_refused_before_anything_is_written(image: Path) -> None:
+    before = contents(image)
+    many = np.arange(2**15 + 2, dtype="uint32").reshape(2, -1)
+    with pytest.raises(ValueError, match=r"colors=True would list more than 32,768 labels.*leave it out"):
+        daskome.write_labels(many, image, "cells", colors=True, axes="yx")
+    assert contents(image) == before
+    assert len(daskome.label_values(many)) == 2**15 + 1
+
+
 class Sizes(Callback):  # type: ignore[misc]
     """How many tasks each graph had that Dask was given."""
 

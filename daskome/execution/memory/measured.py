@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from daskome.execution.allocator import release_free_memory
 from daskome.model.text import format_nbytes, pluralize
 from daskome.planning.plan import Plan, Stage
 from daskome.planning.work import PROCESS_MEM, Pass
@@ -83,6 +84,8 @@ class _Gate:
             taken.measured = watch.stop() if watch else 0
         finally:
             self._inside.is_inside = False
+            if room.is_short:
+                release_free_memory()
             self._give_back(room, nbytes, alone, taken.measured)
 
     def _take(self, room: Room) -> tuple[int, bool]:

@@ -23,7 +23,7 @@ from daskome.model.paths import join_paths
 from daskome.planning.cost import LARGEST_PUT, PART_NBYTES
 from daskome.stores.clouds.logins import LOOKING_UP
 from daskome.stores.opened.bounded import check_document, is_document
-from daskome.stores.opened.pages import TRIES, Pages, is_broken_off, obstore_pages
+from daskome.stores.opened.pages import LIST_TRIES, Pages, is_broken_off, obstore_pages
 
 ANSWERED_WITHIN = 40.0
 """Seconds until a request that is not answered, or an answer that does not go on, is given up and tried again."""
@@ -244,7 +244,7 @@ class CloudStore(ObjectStore[Any]):
             for name in await self._names(prefix):
                 yield name
 
-    async def _names(self, prefix: str, tries: int = TRIES) -> Sequence[str]:
+    async def _names(self, prefix: str, tries: int = LIST_TRIES) -> Sequence[str]:
         try:
             return [name async for name in super().list_dir(prefix)]
         except Exception as error:

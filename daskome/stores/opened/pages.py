@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 PAGE_LENGTH = 1000
 """How many objects a page has at most: as many as clouds put into an answer."""
-TRIES = 5
+LIST_TRIES = 5
 """How often a list is asked for whose answer breaks off."""
 DELETED_AT_ONCE = 32
 """How many objects are deleted at a time, where each takes a request of its own."""
@@ -88,7 +88,7 @@ async def obstore_pages(client: Any, path: str) -> Pages:
     """Yield the pages that a bucket answers with; what comes after the last, again where an answer breaks off."""
     import obstore
 
-    prefix, last, tries = f"{path}/" if path else "", None, TRIES
+    prefix, last, tries = f"{path}/" if path else "", None, LIST_TRIES
     while tries:
         try:
             async for page in obstore.list(client, prefix or None, offset=last, chunk_size=PAGE_LENGTH):
