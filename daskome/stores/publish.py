@@ -21,6 +21,7 @@ from daskome.stores.groups import (
     check_ome,
     find_group,
     read_attributes,
+    reconsolidate,
     set_attributes,
     split_others,
 )
@@ -61,6 +62,12 @@ def publish_group(
         _look_again(place, version, metadata, attributes)
     forget(target)
     return False
+
+
+def publish_at_once(target: StorePath, version: Version, metadata: Metadata) -> None:
+    """Publish a group alone, and bring copies in consolidated metadata up to date."""
+    publish_group(target, version, metadata)
+    reconsolidate(target)
 
 
 def unlist(target: StorePath, without: Callable[[JSON], JSON]) -> None:

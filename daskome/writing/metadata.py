@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 
 import zarr
 from zarr.storage import StorePath
@@ -21,7 +20,7 @@ from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS, ImageLabel, parse_image_label
 from daskome.ome.metadata import TRANSFORMS, Metadata
-from daskome.ome.omero import Omero, parse_omero
+from daskome.ome.omero import parse_omero
 from daskome.ome.plate import parse_plate, parse_well
 from daskome.ome.read import read_metadata
 from daskome.ome.rules.addresses import objects_of
@@ -34,12 +33,11 @@ from daskome.stores.groups import (
     find_array,
     find_group,
     read_attributes,
-    reconsolidate,
     reload_attributes,
     write_attributes,
 )
 from daskome.stores.location import address_of, locate
-from daskome.stores.ownership.claims import LISTING, WHOLE_RUN
+from daskome.stores.ownership.claims import WHOLE_RUN, listing_slot
 from daskome.stores.ownership.taking import owning_place
 from daskome.stores.targets.single_files import check_no_single_file
 from daskome.writing.description import warn_of_loss
@@ -107,7 +105,8 @@ def write_multiscales_metadata(
     described = {"name": name or "image", "axes": [axis_object(axis) for axis in parsed], "datasets": listed}
     checked_metadata = _read_as_given({"multiscales": [{**entries, **described}]}, version)
     shape = (1,) * len(parsed) if array is None else array.shape
-    checked_metadata = replace(checked_metadata, omero=_omero(omero, parsed, shape, name or "image"), stated=None)
+    channels = parse_omero(omero, None, parsed, shape, name or "image")
+    checked_metadata = replace(checked_metadata, omero=channels and channels.shown, stated=None)
     warn_of_loss(version, checked_metadata)
     _write(store_path, version, checked_metadata)
     reload_attributes(group)
@@ -159,8 +158,7 @@ def write_plate_metadata(
     """
     store_path, version = _target(group, fmt)
     plate = parse_plate(rows, columns, wells, acquisitions, field_count, name)
-    metadata = checked(version, Metadata(plate=plate))
-    _write(store_path, version, metadata, f"{LISTING}{uuid4().hex}")
+    _write(store_path, version, checked(version, Metadata(plate=plate)), listing_slot())
     reload_attributes(group)
 
 
@@ -254,8 +252,8 @@ def write_label_metadata(
     with owning_place(parent / name, take_over=None) as ours:
         old = read_metadata(read_attributes(ours) or {})
         image_label = _updated(old.image_label, label, "source" in metadata)
-        _publish(ours, version, checked(version, replace(old, image_label=image_label)))
-        _publish(StorePath(ours.store, parent.path), version, labels)
+        publish.publish_at_once(ours, version, checked(version, replace(old, image_label=image_label)))
+        publish.publish_at_once(StorePath(ours.store, parent.path), version, labels)
     reload_attributes(group)
 
 
@@ -339,12 +337,7 @@ def _write(store_path: StorePath, version: Version, metadata: Metadata, slot: st
     """Write the metadata of a group, while no other process writes there, nor converts what it lies in."""
     _check_kind(store_path, metadata)
     with owning_place(store_path, slot, take_over=None) as ours:
-        _publish(ours, version, metadata)
-
-
-def _publish(store_path: StorePath, version: Version, metadata: Metadata) -> None:
-    publish.publish_group(store_path, version, metadata)
-    reconsolidate(store_path)
+        publish.publish_at_once(ours, version, metadata)
 
 
 def _check_kind(store_path: StorePath, metadata: Metadata) -> None:
@@ -433,8 +426,3 @@ def _are_objects(values: Any) -> bool:
 def _steps(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the transformations of a level that are objects; none if they are no list."""
     return [step for _, step in objects_of(dataset, TRANSFORMS)]
-
-
-def _omero(omero: Any, axes: Sequence[Axis], shape: Sequence[int], name: str) -> Omero | None:
-    parsed = parse_omero(omero, None, axes, shape, name)
-    return parsed and parsed.shown

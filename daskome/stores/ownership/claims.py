@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from uuid import uuid4
 
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
@@ -160,6 +161,11 @@ class Claim:
     @property
     def _text(self) -> str:
         return json.dumps(asdict(self.owner))
+
+
+def listing_slot() -> str:
+    """Return a slot of one's own, to add to a list."""
+    return f"{LISTING}{uuid4().hex}"
 
 
 def split_name(name: str) -> tuple[str, int]:
