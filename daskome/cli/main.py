@@ -338,13 +338,12 @@ def validate(
         {"required": True},
     ),
     Row("--dry-run", "dry_run", bool, "Write nothing; show what would be done."),
+    TAKE_OVER,
     URL_OPTION,
     AS_JSON,
     QUIET,
 )
-def upgrade(
-    url: str, version: str, dry_run: bool, fs_options: dict[str, Any] | None, as_json: bool, quiet: bool
-) -> None:
+def upgrade(url: str, version: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Convert the OME-Zarr image or plate at URL to another version, in place, without touching its pixels.
 
     \b
@@ -355,7 +354,7 @@ def upgrade(
     with reporting_errors():
         import daskome
 
-        lines = daskome.convert_metadata(url, version, fs_options=fs_options, dry_run=dry_run)
+        lines = daskome.convert_metadata(url, version, dry_run=dry_run, **options)
         if as_json:
             click.echo(json.dumps(lines, indent=2))
         elif not quiet:

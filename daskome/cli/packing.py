@@ -6,7 +6,7 @@ import click
 
 from daskome.cli.console import progress_bar, reporting_errors, stopping
 from daskome.cli.main import main
-from daskome.cli.options import FILE_OPTION, FS_OPTION, IN_OPTION, QUIET, Row, taking
+from daskome.cli.options import FILE_OPTION, FS_OPTION, IN_OPTION, QUIET, TAKE_OVER, Row, taking
 from daskome.model.urls import without_credentials
 
 
@@ -37,7 +37,7 @@ def pack_command(source: str, file: str, quiet: bool, **options: Any) -> None:
 @main.command("unpack")
 @click.argument("file", metavar="FILE")
 @click.argument("target", metavar="OUT")
-@taking(FS_OPTION, IN_OPTION, QUIET)
+@taking(FS_OPTION, IN_OPTION, TAKE_OVER, QUIET)
 def unpack_command(file: str, target: str, quiet: bool, **options: Any) -> None:
     r"""Unpack FILE, an .ozx or .zip of OME-Zarr, to OUT: a folder, or a URL.
 

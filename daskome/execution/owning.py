@@ -10,10 +10,10 @@ from daskome.model.paths import join_paths
 from daskome.model.problem import WriteError
 from daskome.stores import journal as journals
 from daskome.stores.journal import JOURNAL, Journal
-from daskome.stores.ownership.claims import WHOLE_RUN, Claim, OwnershipLost
+from daskome.stores.ownership.claims import WHOLE_RUN, Claim
 from daskome.stores.ownership.owned_store import delete_partial_documents
 from daskome.stores.ownership.owner import this_process
-from daskome.stores.ownership.taking import claimed, end, take
+from daskome.stores.ownership.taking import claimed, end, naming_the_heir, take
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def owning(run: Run, slot: str = WHOLE_RUN, take_over: bool = False) -> Iterator
         return
     with claimed(run.journal.home, slot, take_over, writes_alone(run.target)) as claim:
         journal = replace(run.journal, claim=claim)
-        with naming_the_heir(journal):
+        with naming_the_heir(claim):
             _begin_as_owner(run, claim)
             yield replace(run, journal=journal)
 
@@ -54,17 +54,6 @@ def _begin_as_owner(run: Run, claim: Claim) -> None:
         delete_partial_documents(run.target, [*groups, join_paths(run.plan.home, JOURNAL)])
 
 
-@contextmanager
-def naming_the_heir(journal: Journal) -> Iterator[None]:
-    """Turn the loss of a claim into a WriteError that says who has it now."""
-    try:
-        yield
-    except OwnershipLost as error:
-        heir = None if journal.claim is None else journal.claim.heir()
-        why = "it was finished, or started anew elsewhere" if heir is None else f"it was taken over by {heir}"
-        raise WriteError(f"{error}: {why}") from error
-
-
 def own_graph(run: Run, take_over: bool) -> Journal:
     """Return the journal of a run that the tasks of a Dask graph write, wherever they run, until `disown`.
 
@@ -74,11 +63,17 @@ def own_graph(run: Run, take_over: bool) -> Journal:
     ------
     FileExistsError
         If a process is the owner, and alive.
+    WriteError
+        If the run is over.
     """
     if not run.journal.keeps:
         return run.journal
     claim = take(run.journal.home, WHOLE_RUN, this_process(alone=False, attended=False), take_over)
-    _begin_as_owner(run, claim)
+    try:
+        _begin_as_owner(run, claim)
+    except BaseException:  # Nothing of the graph has written yet.
+        end(claim)
+        raise
     return replace(run.journal, claim=claim)
 
 

@@ -18,7 +18,7 @@ from daskome.execution.attempt import run_with_retries
 from daskome.execution.executors import check_sources
 from daskome.execution.finished.lost import check_stored, redoing_lost
 from daskome.execution.memory.measured import with_measured
-from daskome.execution.owning import disown, naming_the_heir, own_graph, owning
+from daskome.execution.owning import disown, own_graph, owning
 from daskome.execution.publish import publish_lists, publish_plan
 from daskome.execution.runner import Part, Run
 from daskome.execution.unit_task import UnitTask, split_payload
@@ -38,7 +38,7 @@ from daskome.stores.groups import read_attributes
 from daskome.stores.journal import JOURNAL, Journal
 from daskome.stores.location import is_local_to_process, origin_of
 from daskome.stores.ownership.owned_store import owned
-from daskome.stores.ownership.taking import check_free
+from daskome.stores.ownership.taking import check_free, naming_the_heir
 from daskome.stores.remembered import forget, forgotten
 from daskome.stores.targets.conflicts import arrays_to_replace, check_no_overlap
 from daskome.stores.targets.create import array_documents, create_arrays
@@ -260,8 +260,12 @@ def _create(write: Write, journal: Journal, origins: Sequence[Origin], builder: 
     if write.finished:
         return journal
     claimed = own_graph(Run(write.plan, (), write.target, journal, is_new=write.journal is None), write.take_over)
-    if write.journal is None:
-        write.create(claimed, origins)
+    try:
+        if write.journal is None:
+            write.create(claimed, origins)
+    except BaseException:  # No unit has begun.
+        disown(claimed)
+        raise
     return claimed
 
 
@@ -273,7 +277,7 @@ def _finish(run: Run, finished: bool, after: None, journal: Journal) -> Plan:
     if finished:
         publish_lists(run.plan, run.target)
     else:
-        with naming_the_heir(journal), or_unfinished(run.target, "could not be published"):
+        with naming_the_heir(journal.claim), or_unfinished(run.target, "could not be published"):
             owned_run = replace(run, journal=journal)
             check_stored(owned_run)
             publish_plan(owned_run)

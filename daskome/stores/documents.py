@@ -3,9 +3,11 @@
 Each comes twice: to be waited for here, and as a coroutine, of which callers run several at a time.
 """
 
+import asyncio
 import json
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
@@ -14,6 +16,10 @@ from zarr.storage import StorePath
 from daskome.stores.kinds import kind_of, waits_for_no_loop
 from daskome.stores.objects.damage import locating_damage
 from daskome.stores.opened.bounded import check_document, is_document
+
+DOCUMENTS_AT_ONCE = 64
+"""How many small documents are read at a time."""
+_Found = TypeVar("_Found")
 
 
 def read_text(path: StorePath) -> str | None:
@@ -93,3 +99,14 @@ async def _fetch(path: StorePath) -> bytes | None:
             check_document(document := found.to_bytes(), str(path))
             return document
     return None
+
+
+async def some_at_once(requests: Iterable[Awaitable[_Found]]) -> list[_Found]:
+    """Return the results of requests, `DOCUMENTS_AT_ONCE` of which are made at a time."""
+    turn = asyncio.Semaphore(DOCUMENTS_AT_ONCE)
+
+    async def in_turn(request: Awaitable[_Found]) -> _Found:
+        async with turn:
+            return await request
+
+    return await asyncio.gather(*map(in_turn, requests))

@@ -18,7 +18,6 @@ Plans of format 6 and older lie in ``.daskome/plan.json``, with the id. Their ru
 with what to do.
 """
 
-import asyncio
 import json
 import logging
 import time
@@ -42,7 +41,15 @@ from daskome.model.source import Origin
 from daskome.model.text import pluralize
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.serialize import from_json
-from daskome.stores.documents import fetch_json, list_names, read_json, read_text, write_text
+from daskome.stores.documents import (
+    fetch_json,
+    fetch_text,
+    list_names,
+    read_json,
+    read_text,
+    some_at_once,
+    write_text,
+)
 from daskome.stores.groups import CONSOLIDATED, UNFINISHED_KEY, read_attributes
 from daskome.stores.location import archive_at, single_file_of
 from daskome.stores.objects.inventory import ALL
@@ -60,8 +67,6 @@ REPLACES = "replaces_file"
 ANNOUNCED = "announced"
 KEPT = frozenset((CURRENT, PLAN, CLAIMS.rpartition("/")[2]))
 """What is deleted on its own, or kept for the next run."""
-RECORDS_AT_ONCE = 64
-"""How many records are read at a time."""
 SAMPLED_RECORDS = 64
 """How many records of a stage are read to measure how fast units are finished."""
 
@@ -278,17 +283,15 @@ def finished_indices(journal: Journal, stage: int) -> frozenset[int]:
 def failures(journal: Journal) -> dict[str, str]:
     """Return why units failed for good, by their keys; some may have been written since."""
     folder = _records(journal) / FAILED
-    return {
-        name.replace("-", "/"): read_text(folder / name) or "" for name in sorted(list_names(folder)) if "." not in name
-    }
+    names = [name for name in sorted(list_names(folder)) if "." not in name]
+    reasons = sync(some_at_once(fetch_text(folder / name) for name in names))
+    return {name.replace("-", "/"): reason or "" for name, reason in zip(names, reasons, strict=True)}
 
 
 def records(journal: Journal, stage: int, indices: Sequence[int]) -> Iterator[Record]:
     """Yield some records of a stage, evenly spread over `indices`; those that cannot be read are left out."""
-    for i in spread(len(indices), SAMPLED_RECORDS):
-        record = sync(_fetch_record(_records(journal) / f"{stage}/{indices[i]}"))
-        if record not in (None, UNREADABLE):
-            yield record
+    keys = [f"{stage}/{indices[i]}" for i in spread(len(indices), SAMPLED_RECORDS)]
+    yield from (one for one in records_of(journal, keys).values() if one != UNREADABLE)
 
 
 def records_of(journal: Journal, keys: Collection[str]) -> dict[str, Record]:
@@ -298,7 +301,7 @@ def records_of(journal: Journal, keys: Collection[str]) -> dict[str, Record]:
     """
     if not journal.keeps:
         return {}
-    found = sync(_fetch_records(journal, keys))
+    found = sync(some_at_once(_fetch_record(_records(journal) / key) for key in keys))
     return {key: one for key, one in zip(keys, found, strict=True) if one is not None}
 
 
@@ -319,16 +322,6 @@ def readable_records(journal: Journal, keys: Sequence[str]) -> dict[str, Record]
             f" {lost[0]}; these units count as missing again: resume=True, or daskome run, writes them; then finish"
         )
     return found
-
-
-async def _fetch_records(journal: Journal, keys: Collection[str]) -> list[Record | None]:
-    at_once = asyncio.Semaphore(RECORDS_AT_ONCE)
-
-    async def fetch(key: str) -> Record | None:
-        async with at_once:
-            return await _fetch_record(_records(journal) / key)
-
-    return await asyncio.gather(*map(fetch, keys))
 
 
 async def _fetch_record(path: StorePath) -> Record | None:

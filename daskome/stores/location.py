@@ -155,7 +155,7 @@ def parent_of(path: StorePath) -> StorePath | None:
 def rooted(place: StorePath) -> StorePath:
     """Return a place as a path in the outermost zarr group around it: so what lists it can be reached, and changed."""
     top, inner = place, ""
-    while (above := parent_of(top)) is not None and _is_group(above):
+    while (above := parent_of(top)) is not None and holds_group(above):
         folder = folder_of(top)
         name = top.path.rpartition("/")[2] or (address_of(top)[-1] if folder is None else folder.name)
         if name == "..":
@@ -167,7 +167,8 @@ def rooted(place: StorePath) -> StorePath:
     return exact(StorePath(store, join_paths(top.path, inner)))
 
 
-def _is_group(place: StorePath) -> bool:
+def holds_group(place: StorePath) -> bool:
+    """Whether a place is a zarr group, as far as it can be looked at."""
     with suppress(OSError):
         return any(sync((place / name).exists()) for name in ("zarr.json", ".zgroup"))
     return False

@@ -22,6 +22,7 @@ from daskome.stores.groups import (
     check_ome,
     find_group,
     read_attributes,
+    reconsolidate,
     set_attributes,
     split_others,
 )
@@ -62,6 +63,12 @@ def publish_group(
         _look_again(place, version, metadata, attributes)
     forget(target)
     return False
+
+
+def publish_at_once(target: StorePath, version: Version, metadata: Metadata) -> None:
+    """Publish a group alone, and bring copies in consolidated metadata up to date."""
+    publish_group(target, version, metadata)
+    reconsolidate(target)
 
 
 def unlist(target: StorePath, without: Callable[[JSON], JSON]) -> None:
@@ -176,9 +183,11 @@ def _published(found: JSON, version: Version, metadata: Metadata, attributes: Ma
 def delete_partial_files(target: StorePath, plan: Plan) -> None:
     """Delete unfinished files that killed processes left in images. Stores other than folders write whole objects.
 
-    In the groups above, such as a plate, others that are alive may be writing theirs.
+    In other groups, such as a plate, others that are alive may be writing theirs.
     """
-    delete_partial_documents(target, [group.path for group, _ in plan.images if not group.kept])
+    ours = [group.path for group, _ in plan.images if not group.kept]
+    delete_partial_documents(target, ours)
+    delete_partial_documents(target, {group.path for group in plan.groups}.difference(ours), of_the_dead=True)
     for group, _ in plan.images:
         for level in group.touched:
             folder = folder_of(target / group.path / level.path)

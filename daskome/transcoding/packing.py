@@ -1,8 +1,8 @@
 """`daskome.pack` and `daskome.unpack`: a whole hierarchy as one file, and back; not a byte of its objects changes."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +33,7 @@ from daskome.stores.groups import UNFINISHED_KEY, find_group
 from daskome.stores.journal import has_run
 from daskome.stores.kinds import unwrap_store
 from daskome.stores.location import address_of, file_place, free_nbytes, locate, single_file_of
-from daskome.stores.ownership.claims import WHOLE_RUN
-from daskome.stores.ownership.owned_store import owned
-from daskome.stores.ownership.taking import claimed
+from daskome.stores.ownership.taking import owning_place
 from daskome.stores.remembered import for_each
 from daskome.stores.targets.single_files import check_not_embedded, check_version_in_file
 from daskome.writing.options import check_bool
@@ -173,6 +171,7 @@ def unpack(
     *,
     in_options: FileSystemOptions | None = None,
     fs_options: FileSystemOptions | None = None,
+    take_over: bool = False,
     progress: ShowProgress = None,
 ) -> Packed:
     """Unpack an OME-Zarr hierarchy from a file, ``.ozx`` or ``.zip``, into a folder or a bucket.
@@ -188,6 +187,8 @@ def unpack(
         A new place.
     in_options, fs_options : dict, optional
         For the file systems of the file's and of the target's URLs.
+    take_over : bool
+        Whether to go on although another process that may be alive writes there; it stops.
     progress : bool or callable, optional
         True: a bar on stderr. A function is called with objects unpacked and objects in all.
 
@@ -203,9 +204,9 @@ def unpack(
     ValueError
         If it cannot be read, names of members lead out of it, or there is no room for what it holds.
     FileExistsError
-        If there is something at the target.
+        If there is something at the target, or another process is writing there.
     WriteError
-        If something goes wrong after the first change.
+        If something goes wrong after the first change, or another process has taken over.
 
     Examples
     --------
@@ -228,7 +229,10 @@ def unpack(
     if isinstance(unwrap_store(target_place.store), ArchiveStore) or single_file_of(target_place) is not None:
         raise ValueError(f"{shown} is a single file; to copy one, copy it, or use daskome.pack")
     _check_room(target_place, keys, nbytes)
-    with _owning(target_place) as ours, or_unfinished(shown, "could not be unpacked", GO_ON_UNPACKING):
+    with (
+        owning_place(target_place, take_over=take_over) as ours,
+        or_unfinished(shown, "could not be unpacked", GO_ON_UNPACKING),
+    ):
         _put_all(place, ours, keys, bar)
     return Packed(shown, len(keys), nbytes)
 
@@ -269,16 +273,6 @@ def _check_room(target: StorePath, keys: Sequence[str], nbytes: int) -> None:
     free = free_nbytes(target)
     if free is not None and free < nbytes:
         raise ValueError(f"{target} has {format_nbytes(free)} of room, and the file holds {format_nbytes(nbytes)}")
-
-
-@contextmanager
-def _owning(target: StorePath) -> Iterator[StorePath]:
-    """Yield a target as its owner writes there, where the store can keep claims."""
-    if not target.store.supports_deletes:
-        yield target
-        return
-    with claimed(target, WHOLE_RUN) as claim:
-        yield owned(target, claim)
 
 
 def _put_all(place: StorePath, target: StorePath, keys: Sequence[str], bar: Progress | None) -> None:

@@ -13,27 +13,35 @@ from daskome.model.types import FileSystemOptions, FormatLike, GroupLike
 from daskome.ome.detect import ome_keys, ome_of, version_in
 from daskome.ome.versions import DEFAULT_VERSION, Version, find_version, likely_version, stated_version
 from daskome.stores.archives.archive_store import ArchiveStore
-from daskome.stores.documents import put_text
+from daskome.stores.documents import list_names, put_text
 from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
 from daskome.stores.journal import JOURNAL, has_run
 from daskome.stores.kinds import unwrap_store
 from daskome.stores.location import locate, parent_of
+from daskome.stores.ownership.claims import CLAIMS, UPGRADE
+from daskome.stores.ownership.taking import end_owners_below, owning_place
 from daskome.stores.targets.folders import links_to, locked_folders
 from daskome.stores.targets.single_files import cannot_change
 from daskome.upgrade.documents import Work, try_conversion, upgrade_work, work_in_place
 from daskome.upgrade.groups import GroupChange, read_group
-from daskome.upgrade.tree import V3, Tree, build_tree, gather, read_nodes
+from daskome.upgrade.tree import V3, Tree, begun_in, build_tree, gather, read_nodes
 from daskome.upgrade.zarr_v3 import separator
 
 
 def convert_metadata(
-    target: GroupLike, version: FormatLike, *, fs_options: FileSystemOptions | None = None, dry_run: bool = False
+    target: GroupLike,
+    version: FormatLike,
+    *,
+    fs_options: FileSystemOptions | None = None,
+    dry_run: bool = False,
+    take_over: bool = False,
 ) -> list[str]:
     r"""Convert an OME-Zarr hierarchy to another version, without reading or writing a pixel.
 
     All groups below the target follow: labels, wells, series. From 0.4 or older to 0.5 or newer, arrays get
     documents of zarr v3 that read the same chunks. Everything is checked before the first write. If the call is
     killed, call it again: readers see the old version until all is there, and the next call finishes what is left.
+    Meanwhile no other process writes in the hierarchy, nor converts it.
 
     0.1 to 0.3 have no place for voxel sizes and positions: the lines returned say what readers lose. It is kept in the
     ``metadata`` of the multiscale, from where a later upgrade restores it.
@@ -48,6 +56,8 @@ def convert_metadata(
         For the file system of a URL.
     dry_run : bool
         Write nothing; return what would be done.
+    take_over : bool
+        Whether to go on although another process that may be alive converts it, or begins to write in it; it stops.
 
     Returns
     -------
@@ -62,8 +72,11 @@ def convert_metadata(
         what would be changed elsewhere, folders that may not be changed.
     FileNotFoundError
         If there is no zarr group.
+    FileExistsError
+        If another process is writing there, or converts it.
     WriteError
-        If the store refuses a write after the first: the same call finishes what is left.
+        If the store refuses a write after the first, or another process has taken over: the same call finishes what is
+        left.
 
     Examples
     --------
@@ -83,16 +96,25 @@ def convert_metadata(
     store_path = locate(target, fs_options, read_only=dry_run)
     if not dry_run:
         _check_writable(store_path)
-    changes = _work(store_path, row)
-    if not dry_run and (changes.writes or changes.deletes):
-        _perform(store_path, changes)
+    changes = _work(store_path, row, build_tree(store_path))
+    if not dry_run and (changes.writes or changes.deletes or list_names(store_path / CLAIMS)):
+        changes = _converted(store_path, row, take_over)
         reload_attributes(target)
     return list(changes.lines)
 
 
-def _work(store_path: StorePath, target: Version) -> Work:
+def _converted(store_path: StorePath, target: Version, take_over: bool) -> Work:
+    """Return the changes, made as the owner of the hierarchy, which is read again: others may have written before."""
+    with owning_place(store_path, UPGRADE, take_over) as ours:
+        tree = build_tree(store_path)
+        end_owners_below([store_path / path for path in begun_in(store_path, tree)], take_over)
+        changes = _work(store_path, target, tree)
+        _perform(ours, changes)
+    return changes
+
+
+def _work(store_path: StorePath, target: Version, tree: Tree) -> Work:
     """Return the changes; raise a ValueError that lists all obstacles."""
-    tree = build_tree(store_path)
     _check_finished(store_path, tree)
     if not any(ome_keys(group.attributes(tree.zarr_format)) for group in tree.groups):
         raise ValueError(f"{store_path} holds no OME-Zarr, so there is nothing to convert")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -16,6 +17,7 @@ from daskome.ome.detect import ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.rules.systems import links_of
 from daskome.stores.documents import fetch_json, fetch_names
+from daskome.stores.journal import JOURNAL
 from daskome.stores.objects.damage import lists_nothing
 from daskome.stores.targets.folders import loops
 
@@ -24,6 +26,8 @@ DOCUMENTS = (V3, V2_ALL, V2_GROUP, V2_ARRAY, V2_ATTRIBUTES)
 """The documents of zarr; those of v2 in the order in which they are deleted."""
 UNLISTED = {"multiscales": LABELS, "bioformats2raw.layout": "OME"}
 """By a key of its metadata, what a group may hold that they do not list."""
+MOST_LOOKED_INTO = 1000
+"""How many folders that are no groups are looked into, at most, for who may begin to write there."""
 REQUESTS_AT_ONCE = 32
 """Requests in flight at a time."""
 
@@ -157,6 +161,36 @@ def _inside(group: DocumentNode, zarr_format: int) -> set[str]:
 def _paths(value: Any, key: str) -> list[Any]:
     items = value.get(key) if isinstance(value, Mapping) else None
     return [item.get("path") for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+
+
+def begun_in(store_path: StorePath, tree: Tree) -> list[str]:
+    """Return the paths below the root where somebody writes, or has written, by their journals.
+
+    Where somebody has only just begun, there may be no group yet: so we look into what is none, but not far.
+    """
+    homes = [group.path for group in tree.groups if group.path and JOURNAL in group.names]
+    todo = [path for group in tree.groups for path in _unknown_in(tree, group.path, group.names)]
+    todo += [group.path for group in tree.groups if not group.names]
+    looked = 0
+    while todo and looked < MOST_LOOKED_INTO:
+        some, looked = todo[:MOST_LOOKED_INTO], looked + len(todo)
+        found = dict(zip(some, gather([_names_in(store_path / path) for path in some]), strict=True))
+        homes += [path for path, names in found.items() if JOURNAL in names]
+        todo = [inner for path, names in found.items() for inner in _unknown_in(tree, path, names)]
+    return homes
+
+
+async def _names_in(folder: StorePath) -> list[str]:
+    """Return the names in a folder of others; none where we may not look, and so nobody writes with our rights."""
+    with suppress(OSError):
+        return await fetch_names(folder)
+    return []
+
+
+def _unknown_in(tree: Tree, path: str, names: Sequence[str]) -> list[str]:
+    """Return the paths in a group that are neither groups nor arrays, nor seem to be files."""
+    inside = (join_paths(path, name) for name in names if "." not in name)
+    return [inner for inner in inside if inner not in tree.nodes]
 
 
 def _implicit(by_path: Mapping[str, DocumentNode], zarr_format: int) -> dict[str, DocumentNode]:

@@ -20,7 +20,7 @@ from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys, ome_of
 from daskome.ome.image_label import LABELS, ImageLabel, parse_image_label
 from daskome.ome.metadata import TRANSFORMS, Metadata
-from daskome.ome.omero import Omero, parse_omero
+from daskome.ome.omero import parse_omero
 from daskome.ome.plate import parse_plate, parse_well
 from daskome.ome.read import read_metadata
 from daskome.ome.rules.addresses import objects_of
@@ -33,11 +33,12 @@ from daskome.stores.groups import (
     find_array,
     find_group,
     read_attributes,
-    reconsolidate,
     reload_attributes,
     write_attributes,
 )
 from daskome.stores.location import address_of, locate
+from daskome.stores.ownership.claims import WHOLE_RUN, listing_slot
+from daskome.stores.ownership.taking import owning_place
 from daskome.stores.targets.single_files import check_no_single_file
 from daskome.writing.description import warn_of_loss
 from daskome.writing.labels import check_name
@@ -104,7 +105,8 @@ def write_multiscales_metadata(
     described = {"name": name or "image", "axes": [axis_object(axis) for axis in parsed], "datasets": listed}
     checked_metadata = _read_as_given({"multiscales": [{**entries, **described}]}, version)
     shape = (1,) * len(parsed) if array is None else array.shape
-    checked_metadata = replace(checked_metadata, omero=_omero(omero, parsed, shape, name or "image"), stated=None)
+    channels = parse_omero(omero, None, parsed, shape, name or "image")
+    checked_metadata = replace(checked_metadata, omero=channels and channels.shown, stated=None)
     warn_of_loss(version, checked_metadata)
     _write(store_path, version, checked_metadata)
     reload_attributes(group)
@@ -156,7 +158,7 @@ def write_plate_metadata(
     """
     store_path, version = _target(group, fmt)
     plate = parse_plate(rows, columns, wells, acquisitions, field_count, name)
-    _write(store_path, version, checked(version, Metadata(plate=plate)))
+    _write(store_path, version, checked(version, Metadata(plate=plate)), listing_slot())
     reload_attributes(group)
 
 
@@ -243,15 +245,15 @@ def write_label_metadata(
     check_name(name)
     is_labels = address_of(store_path)[-1] == LABELS
     parent = store_path if is_labels else store_path / LABELS
-    attributes = read_attributes(parent / name) or {}
-    if "multiscales" not in ome_keys(attributes):
+    if "multiscales" not in ome_keys(read_attributes(parent / name) or {}):
         raise FileNotFoundError(f"{store_path} has no label image {name!r}; write it first, as with write_labels")
     check_ome(parent, read_attributes(parent) or {})
-    old = read_metadata(attributes)
-    image = checked(version, replace(old, image_label=_updated(old.image_label, label, "source" in metadata)))
     labels = checked(version, Metadata(labels=(name,)))
-    _write(parent / name, version, image)
-    _write(parent, version, labels)
+    with owning_place(parent / name, take_over=None) as ours:
+        old = read_metadata(read_attributes(ours) or {})
+        image_label = _updated(old.image_label, label, "source" in metadata)
+        publish.publish_at_once(ours, version, checked(version, replace(old, image_label=image_label)))
+        publish.publish_at_once(StorePath(ours.store, parent.path), version, labels)
     reload_attributes(group)
 
 
@@ -295,11 +297,12 @@ def add_metadata(group: GroupLike, metadata: Mapping[str, Any], fmt: FormatLike 
     """
     store_path, version = _target(group, fmt)
     new: dict[str, Any] = to_plain_json(dict(ome_of(metadata)), "metadata")
-    old = read_attributes(store_path) or {}
-    attributes = {**old, **new} if version.root is None else _under(old, version, new)
-    if ome_keys(attributes):
-        check_attributes(attributes, version.name)
-    write_attributes(store_path, version, attributes)
+    with owning_place(store_path, take_over=None) as ours:
+        old = read_attributes(ours) or {}
+        attributes = {**old, **new} if version.root is None else _under(old, version, new)
+        if ome_keys(attributes):
+            check_attributes(attributes, version.name)
+        write_attributes(ours, version, attributes)
     reload_attributes(group)
 
 
@@ -330,10 +333,11 @@ def _target(group: GroupLike, fmt: FormatLike | None, read_only: bool = False) -
     return store_path, version
 
 
-def _write(store_path: StorePath, version: Version, metadata: Metadata) -> None:
+def _write(store_path: StorePath, version: Version, metadata: Metadata, slot: str = WHOLE_RUN) -> None:
+    """Write the metadata of a group, while no other process writes there, nor converts what it lies in."""
     _check_kind(store_path, metadata)
-    publish.publish_group(store_path, version, metadata)
-    reconsolidate(store_path)
+    with owning_place(store_path, slot, take_over=None) as ours:
+        publish.publish_at_once(ours, version, metadata)
 
 
 def _check_kind(store_path: StorePath, metadata: Metadata) -> None:
@@ -422,8 +426,3 @@ def _are_objects(values: Any) -> bool:
 def _steps(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the transformations of a level that are objects; none if they are no list."""
     return [step for _, step in objects_of(dataset, TRANSFORMS)]
-
-
-def _omero(omero: Any, axes: Sequence[Axis], shape: Sequence[int], name: str) -> Omero | None:
-    parsed = parse_omero(omero, None, axes, shape, name)
-    return parsed and parsed.shown

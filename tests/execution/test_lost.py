@@ -1,7 +1,9 @@
 """Objects of finished units that are gone: never published, named, and written again."""
 
+import asyncio
 import logging
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ from daskome.model import limits
 from daskome.model.problem import WriteError
 from daskome.stores import kinds
 from daskome.stores.objects import inventory
-from daskome.stores.ownership.claims import WHOLE_RUN
+from daskome.stores.ownership.claims import WHOLE_RUN, Claim
+from daskome.stores.ownership.owner import this_process
 from daskome.stores.ownership.taking import claimed
 from tests.conftest import TINY
 from tests.cuboid import OPTIONS, VALUES
@@ -267,3 +270,45 @@ def test_objects_on_another_disk_are_there(tmp_path: Path) -> None:
     (tmp_path / "a/c/1").rename(tmp_path / "other")
     (tmp_path / "a/c/1").symlink_to(tmp_path / "other")
     assert inventory.listed_objects([(array, ())])[0].all()
+
+
+class Queued(WrapperStore[MemoryStore]):
+    """A store that answers some time later, and counts how often it is asked for records or claims while it is idle."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.asked, self.turns, self.waiting = 0, 0, 0
+
+    async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        if re.search(r"\.daskome/(claims/|.*/\d+/\d+$)", key):
+            self.asked, self.turns = self.asked + 1, self.turns + (not self.waiting)
+            self.waiting += 1
+            await asyncio.sleep(0.002)
+            self.waiting -= 1
+        return await super().get(key, *args, **kwargs)
+
+
+def test_records_of_many_arrays_are_read_at_once(tiny_blocks: None) -> None:
+    """Where nothing is stored, as of fill value, only the records say that nothing was to be."""
+    store, wells = MemoryStore(), {f"A/{n}": [np.zeros((8, 8), "uint8")] for n in range(1, 13)}
+    daskome.write_plate(wells, store, [2], axes="yx", storage_options={"chunks": 4}, compute="init")
+    daskome.run_part(store, [field for fields in wells.values() for field in fields], stage=0)
+    queued = Queued(store)
+    daskome.finish(StorePath(queued, "A"))
+    assert queued.asked > 24
+    assert queued.turns < 10
+
+
+def test_claims_of_many_parts_are_read_and_deleted_at_once() -> None:
+    store = MemoryStore()
+    plan = daskome.write_image(VALUES, store, **OPTIONS, axes="zyx", compute="init")
+    daskome.run_part(store, VALUES) if len(plan.stages) == 1 else [
+        daskome.run_part(store, VALUES, stage=k) for k in range(len(plan.stages))
+    ]
+    for k in range(50):
+        Claim(StorePath(store), f"part-{k}-of-50-1", this_process(True, True)).make()
+    queued = Queued(store)
+    daskome.finish(queued)
+    assert queued.asked > 200
+    assert queued.turns < 30
+    assert not [key for key in store._store_dict if ".daskome" in key]

@@ -31,6 +31,8 @@ DELETED = {"delete run": 1, "delete journal": 1, "delete other": 1}
 """The journal goes; before a call begins, that of another."""
 ENDING = {"get claim": 2, **DELETED}
 CLAIM = {"list claim": 2, "set claim": 1, "get claim": 1}
+BELOW = {"list claim": 4}
+"""Groups around the one that is written, as around labels, are asked at once whether somebody converts them."""
 BEGINNING = {"set run": 1, "set journal": 1, "list other": 3, **CLAIM, **DELETED}
 ONCE = {
     "image": (
@@ -38,11 +40,11 @@ ONCE = {
         {**ENDING, "list other": 4, "get document": 12, "set document": 1},
     ),
     "labels": (
-        {**BEGINNING, "get document": 121, "set document": 10},
+        {**BEGINNING, **BELOW, "get document": 121, "set document": 10},
         {**ENDING, "list other": 5, "get document": 28, "set document": 2},
     ),
     "plate": (
-        {**BEGINNING, "list other": 4, "get document": 144, "set document": 33},
+        {**BEGINNING, **BELOW, "list other": 4, "get document": 144, "set document": 33},
         {**ENDING, "list other": 11, "get document": 68, "set document": 7},
     ),
 }
@@ -54,11 +56,11 @@ FAR = {
         {**ENDING, "list other": 4, "get document": 8, "set document": 1},
     ),
     "labels": (
-        {**BEGINNING, "list other": 3, "get document": 35, "set document": 10},
+        {**BEGINNING, **BELOW, "list other": 3, "get document": 35, "set document": 10},
         {**ENDING, "list other": 5, "get document": 24, "set document": 2},
     ),
     "plate": (
-        {**BEGINNING, "list other": 3, "get document": 56, "set document": 33},
+        {**BEGINNING, **BELOW, "list other": 3, "get document": 56, "set document": 33},
         {**ENDING, "list other": 11, "get document": 44, "set document": 7},
     ),
 }

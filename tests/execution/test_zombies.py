@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cuboid import VALUES
-from tests.execution.zombies import KINDS, LIVE, OTHER, published, tree, trial, trials, two_at_once
+from tests.execution.zombies import KINDS, LIVE, published, tree, trial, trials, two_at_once
 
 TRIALS = int(os.environ.get("DASKOME_ZOMBIES", "10"))
 """How many of each kind the extended suite tries; ``python -m tests.execution.zombies`` shows how they end."""
@@ -18,7 +17,7 @@ IN_THE_MIDDLE = 0.1
 
 @pytest.mark.extended
 def test_one_of_each_kind_wakes_and_changes_nothing(tmp_path: Path) -> None:
-    expected = {kind: published(tmp_path / f"{kind} alone", KINDS[kind].published) for kind in DEFAULT}
+    expected = {kind: published(tmp_path / f"{kind} alone", kind) for kind in DEFAULT}
     with ThreadPoolExecutor(len(DEFAULT)) as threads:
         found = list(threads.map(lambda kind: trial(kind, tmp_path / kind, IN_THE_MIDDLE, expected[kind]), DEFAULT))
     assert any(each.stopped for each in found)
@@ -39,7 +38,7 @@ def test_zombies_change_nothing(tmp_path: Path, kind: str) -> None:
 @pytest.mark.sampled(8)
 @pytest.mark.parametrize("kind", LIVE)
 def test_of_two_at_once_one_is_refused_and_no_image_is_a_mixture(tmp_path: Path, kind: str) -> None:
-    whole = [published(tmp_path / "one", VALUES), published(tmp_path / "other", OTHER)]
+    whole = [published(tmp_path / other, other) for other in ("resume", "overwrite")]
     for number in range(2):
         ended = two_at_once(tmp_path / str(number), kind)
         assert "" in ended

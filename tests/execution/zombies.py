@@ -89,58 +89,91 @@ def image_there(target: Path) -> None:
         daskome.write_image(VALUES[::-1], target, **OPTIONS)
 
 
+def old_plate(target: Path) -> None:
+    """Write a plate of an old version, which both are to convert."""
+    wells = {f"{row}/1": [np.ones((8, 8), "uint8")] * 4 for row in "ABC"}
+    daskome.write_plate(wells, target, None, axes="yx", fmt="0.4")
+
+
+def converted_plate(target: Path) -> None:
+    old_plate(target)
+    daskome.convert_metadata(target, "0.5")
+
+
+def image(values: np.ndarray[Any, Any]) -> Callable[[Path], None]:
+    """Return what writes an image at once."""
+    return lambda target: daskome.write_image(values, target, **OPTIONS) and None
+
+
 @dataclass(frozen=True)
 class Kind:
-    """Two calls at one target: that of a process which is stopped, and that of another, which finishes meanwhile."""
+    """Two calls at one target: that of a process which is stopped, and that of another, which finishes meanwhile.
+
+    `published` writes what is there then, if nothing disturbs it.
+    """
 
     before: Callable[[Path], None]
     first: Callable[[Path], None]
     second: Callable[[Path], None]
-    published: np.ndarray[Any, Any]
+    published: Callable[[Path], None]
 
 
 KINDS = {
     "resume": Kind(
-        nothing, lambda t: write(t, VALUES), lambda t: write(t, VALUES, resume=True, take_over=True), VALUES
+        nothing, lambda t: write(t, VALUES), lambda t: write(t, VALUES, resume=True, take_over=True), image(VALUES)
     ),
     "overwrite": Kind(
-        nothing, lambda t: write(t, VALUES), lambda t: write(t, OTHER, overwrite=True, take_over=True), OTHER
+        nothing, lambda t: write(t, VALUES), lambda t: write(t, OTHER, overwrite=True, take_over=True), image(OTHER)
     ),
     "overwrite twice": Kind(
         image_there,
         lambda t: write(t, VALUES, overwrite=True),
         lambda t: write(t, OTHER, overwrite=True, take_over=True),
-        OTHER,
+        image(OTHER),
     ),
     "a part twice": Kind(
         begin,
         lambda t: write_part(t, VALUES, finish=True),
         lambda t: write_part(t, VALUES, finish=True, take_over=True),
-        VALUES,
+        image(VALUES),
     ),
     "remove": Kind(
-        nothing, lambda t: write(t, VALUES), lambda t: (daskome.remove(t, take_over=True), write(t, OTHER))[1], OTHER
+        nothing,
+        lambda t: write(t, VALUES),
+        lambda t: (daskome.remove(t, take_over=True), write(t, OTHER))[1],
+        image(OTHER),
     ),
     "overwrite what is being removed": Kind(
         image_there,
         lambda t: daskome.remove(t) and None,
         lambda t: write(t, OTHER, overwrite=True, take_over=True),
-        OTHER,
+        image(OTHER),
     ),
-    "finish beside a part": Kind(begin, lambda t: write_part(t, VALUES), lambda t: write_shares(t, VALUES, 2), VALUES),
+    "finish beside a part": Kind(
+        begin, lambda t: write_part(t, VALUES), lambda t: write_shares(t, VALUES, 2), image(VALUES)
+    ),
     "other parts, of a temporary copy": Kind(
         lambda t: begin(t, staging=True),
         lambda t: write_shares(t, VALUES, 2, finish=False),
         lambda t: write_shares(t, VALUES, 4),
-        VALUES,
+        image(VALUES),
+    ),
+    "upgrade": Kind(
+        old_plate,
+        lambda t: daskome.convert_metadata(t, "0.5") and None,
+        lambda t: daskome.convert_metadata(t, "0.5", take_over=True) and None,
+        converted_plate,
     ),
 }
 
 
 LIVE = {
-    "two at a new place": Kind(nothing, lambda t: write(t, VALUES), lambda t: write(t, OTHER), VALUES),
+    "two at a new place": Kind(nothing, lambda t: write(t, VALUES), lambda t: write(t, OTHER), image(VALUES)),
     "two replace an image": Kind(
-        image_there, lambda t: write(t, VALUES, overwrite=True), lambda t: write(t, OTHER, overwrite=True), VALUES
+        image_there,
+        lambda t: write(t, VALUES, overwrite=True),
+        lambda t: write(t, OTHER, overwrite=True),
+        image(VALUES),
     ),
 }
 """Two calls at the same moment, neither of which takes over."""
@@ -224,17 +257,17 @@ def trial(kind: str, target: Path, after: float, expected: Tree) -> Trial:
     )
 
 
-def published(folder: Path, values: np.ndarray[Any, Any]) -> Tree:
-    """Return what a write of an image publishes if nothing disturbs it."""
+def published(folder: Path, kind: str) -> Tree:
+    """Return what the second call of a kind publishes if nothing disturbs it."""
     with pytest.MonkeyPatch.context() as patch:
         plan_as_if_large(patch)
-        daskome.write_image(values, folder, **OPTIONS)
+        {**KINDS, **LIVE}[kind].published(folder)
     return tree(folder)
 
 
 def undisturbed(folder: Path, kind: str) -> tuple[Tree, float]:
     """Return what the second call of a kind is to publish, and how long the first takes once it is the owner."""
-    expected = published(folder / "published", KINDS[kind].published)
+    expected = published(folder / "published", kind)
     KINDS[kind].before(folder / "alone")
     first = FORKS.Process(target=call, args=(kind, "first", folder / "alone", folder / "alone.log"))
     first.start()

@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,11 @@ from daskome.planning import cost
 from daskome.stores.clouds import store as cloud_store
 from daskome.stores.clouds.store import CloudStore, plain_error
 from daskome.stores.location import locate
+from daskome.stores.ownership import claims, owned_store
+from daskome.stores.ownership.claims import LEASE, WHOLE_RUN, Claim, OwnershipLost
+from daskome.stores.ownership.owned_store import KNOWN_WITHIN, owned
+from daskome.stores.ownership.owner import this_process
+from daskome.stores.ownership.taking import take
 from tests.servers.proxy import Faults, Proxy
 from tests.servers.s3 import S3, throttled
 from tests.written import contents
@@ -124,6 +131,50 @@ def test_a_server_that_is_not_there_is_named() -> None:
         store = opened("s3://bucket/a", {"key": "k", "secret": "s", "endpoint_url": endpoint, **ONCE})
         with pytest.raises(ConnectionError, match=f"^s3://bucket/a/k: {words}$"):
             got(store, "k")
+
+
+# ---- who is the owner no longer
+
+
+def owned_by_proxy(s3: S3, proxy: Proxy) -> tuple[StorePath, Claim]:
+    """Return a place that is reached by a proxy, and the claim under which it is written."""
+    home = locate(f"s3://{s3.bucket()}/a", s3.at(proxy.endpoint).options)
+    claim = take(home, WHOLE_RUN, this_process(True, True), False)
+    return owned(home, claim), claim
+
+
+@pytest.mark.timeout(60)
+def test_an_object_that_is_tried_again_is_given_up_with_the_claim(s3: S3, proxy: Proxy) -> None:
+    """For minutes it would be sent again, and land in what its new owner has finished."""
+    place, claim = owned_by_proxy(s3, proxy)
+    proxy.reset(Faults(refused="/a/c/0$", methods="PUT"))
+    with ThreadPoolExecutor(1) as thread:
+        late = thread.submit(put, place.store, ["c/0"], b"voxels")
+        time.sleep(0.5)
+        assert proxy.failed.total()
+        claim.end()
+        with pytest.raises(OwnershipLost, match="writes nothing more"):
+            late.result(LEASE + KNOWN_WITHIN)
+    proxy.reset()
+    time.sleep(2 * cloud_store.LONGEST_WAIT)
+    assert [method for method, _ in proxy.requests] == []
+    assert got(place.store, "c/0") is None
+
+
+@pytest.mark.timeout(60)
+def test_an_owner_outlasts_what_it_did_before(s3: S3, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if nothing is answered for so long that it cannot know whether it is the owner still."""
+    monkeypatch.setattr(owned_store, "KNOWN_WITHIN", 0.3)
+    monkeypatch.setattr(owned_store, "LEASE", 0.2)
+    monkeypatch.setattr(claims, "LEASE", 0.2)
+    place, _ = owned_by_proxy(s3, proxy)
+    proxy.reset(Faults(errors=1))
+    with ThreadPoolExecutor(1) as thread:
+        late = thread.submit(put, place.store, ["c/0"], b"voxels")
+        time.sleep(3)
+        proxy.reset()
+        late.result(30)
+    assert got(place.store, "c/0") == b"voxels"
 
 
 # ---- requests

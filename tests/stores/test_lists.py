@@ -28,6 +28,7 @@ from daskome.ome.write import to_attributes
 from daskome.stores import kinds, publish
 from daskome.stores.groups import create_unless_there, read_attributes, set_attributes
 from daskome.stores.kinds import StoreKind
+from daskome.stores.ownership.owner import mark_of_this_process
 
 IMAGE = np.ones((4, 4), "uint8")
 VERSION = VERSIONS["0.5"]
@@ -148,6 +149,7 @@ def add(folder: Path, kind: str, who: int, n: int, lagging: bool, barrier: Any) 
 LABEL: dict[str, Any] = {"ome": {"version": "0.5", "multiscales": []}}
 """The attributes of labels, as far as a list of them looks."""
 EXTENDED = pytest.mark.extended
+SPAWN = multiprocessing.get_context("spawn")
 
 
 @pytest.mark.parametrize(
@@ -161,10 +163,9 @@ EXTENDED = pytest.mark.extended
 def test_processes_lose_none(tmp_path: Path, kind: str, lagging: bool, n_processes: int, n: int) -> None:
     """Law: whatever processes add at the same time is listed at the end, even where others see it only later."""
     store: Any = Lagging(tmp_path / "a") if lagging else LocalStore(tmp_path / "a")
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(n_processes)
+    barrier = SPAWN.Barrier(n_processes)
     calls = [(tmp_path / "a", kind, who, n, lagging, barrier) for who in range(n_processes)]
-    processes = [context.Process(target=add, args=call) for call in calls]
+    processes = [SPAWN.Process(target=add, args=call) for call in calls]
     for process in processes:
         process.start()
     for process in processes:
@@ -334,3 +335,33 @@ def test_a_group_that_another_has_just_made_stays_as_it_is() -> None:
     create_unless_there(StorePath(store, "new/place"), VERSION.arrays, {"mine": 1})
     assert read_attributes(StorePath(store, "new")) == {}
     assert read_attributes(StorePath(store, "new/place")) == {"mine": 1}
+
+
+def die_at(name: str, folder: Path) -> None:
+    """Write a plate, and be killed just before a document of a group gets its name for the last time."""
+    replace_file = Path.replace
+
+    def killed(partial: Path, path: Path) -> Path:
+        if path == folder / name and b"ome" in partial.read_bytes():
+            os._exit(9)
+        return replace_file(partial, path)
+
+    Path.replace = killed  # type: ignore[method-assign]
+    daskome.write_plate({"A/1": [IMAGE], "B/1": [IMAGE]}, folder, None, axes="yx")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are told apart by /proc")
+@pytest.mark.parametrize("name", ["zarr.json", "A/1/zarr.json", "A/1/0/zarr.json"])
+def test_what_a_killed_process_has_half_written_goes_and_what_others_write_stays(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "a"
+    child = SPAWN.Process(target=die_at, args=(name, folder))
+    child.start()
+    child.join()
+    assert child.exitcode == 9
+    (left,) = folder.rglob("*.partial")
+    alive = folder / f"zarr.{mark_of_this_process()}.{'0' * 32}.partial"
+    elsewhere = folder / f"zarr.{child.pid}-1-01234567.{'0' * 32}.partial"
+    for other in (alive, elsewhere):
+        other.write_bytes(left.read_bytes())
+    daskome.write_plate({"A/1": [IMAGE], "B/1": [IMAGE]}, folder, None, axes="yx", resume=True)
+    assert set(folder.rglob("*.partial")) == {alive, elsewhere}

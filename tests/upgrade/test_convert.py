@@ -278,7 +278,7 @@ def test_killed_at_any_write_the_next_call_finishes(
 def test_no_group_is_new_before_its_levels_and_the_root_is_last() -> None:
     store = MemoryStore()
     write_cells(store, "0.4")
-    work = _work(StorePath(store), VERSIONS["0.5"])
+    work = _work(StorePath(store), VERSIONS["0.5"], tree.build_tree(StorePath(store)))
     stages = [sorted(stage) for stage in work.writes]
     assert stages == [
         ["labels/nuclei/s0/zarr.json", "labels/nuclei/s1/zarr.json", "s0/zarr.json", "s1/zarr.json"],

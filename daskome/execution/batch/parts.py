@@ -32,6 +32,7 @@ from daskome.sources.views import expand_axes
 from daskome.stores.groups import reload_attributes
 from daskome.stores.journal import SavedRun
 from daskome.stores.location import locate
+from daskome.stores.ownership.claims import PART_SLOT
 
 
 def run_part(
@@ -126,7 +127,7 @@ def _slot(stage: int | None, part: tuple[int, int]) -> str:
     'part-3-of-64-of-stage-0'
     """
     i, n = part
-    return f"part-{i}-of-{n}" if stage is None else f"part-{i}-of-{n}-of-stage-{stage}"
+    return f"{PART_SLOT}{i}-of-{n}" + ("" if stage is None else f"-of-stage-{stage}")
 
 
 def finish(

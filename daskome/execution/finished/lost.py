@@ -6,7 +6,7 @@ read: where all objects are there, as many requests are made as lists have pages
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -83,8 +83,10 @@ class Written:
             if all(start <= p < stop for p, (start, stop) in span):
                 yield slab
 
-    def covered(self, positions: Positions) -> Positions:
-        """Return those of some positions where units write."""
+    def absent(self, slab: Shape, there: NDArray[np.bool_]) -> Positions:
+        """Return the positions in a slab at which a list shows no objects, where units write."""
+        absent = np.argwhere(~there)
+        positions = np.hstack([np.tile(np.array(slab, np.int64), (len(absent), 1)), absent])
         if self.pass_.region is None:
             return positions
         starts, stops = np.array(self._span).T
@@ -102,13 +104,21 @@ class Written:
         order = np.argsort(indices, kind="stable")
         found, starts = np.unique(indices[order], return_index=True)
         each = {int(i): p for i, p in zip(found, np.split(positions[order], starts[1:]), strict=True)}
-        wanted = [index for index in each if finished is None or index in finished[self.stage]]
-        notes = recorded.of([f"{self.stage}/{index}" for index in wanted])
-        for unit, note in zip(plan.units(self.stage, wanted), notes, strict=True):
+        wanted = self._finished(found, finished)
+        for unit in plan.units(self.stage, wanted):
+            note = recorded.notes[unit.key]
             gone = each[unit.index] if note == inventory.ALL else self._noted_at(unit, note, each[unit.index])
             if len(gone):
                 key = self.array.metadata.encode_chunk_key(tuple(map(int, gone[0])))
                 yield Lost(unit, join_paths(self.array.path, key), self._is_last())
+
+    def keys_at(self, plan: Plan, positions: Positions, finished: Finished) -> list[str]:
+        """Return the keys of the finished units that write the objects at some positions."""
+        found = np.unique(self._units_at(plan, positions)) if len(positions) else ()
+        return [f"{self.stage}/{index}" for index in self._finished(found, finished)]
+
+    def _finished(self, indices: Iterable[Any], finished: Finished) -> list[int]:
+        return [int(index) for index in indices if finished is None or index in finished[self.stage]]
 
     def _units_at(self, plan: Plan, positions: Positions) -> NDArray[np.int64]:
         """Return the indices of the units that write the objects at some positions."""
@@ -204,9 +214,9 @@ def _lost(run: Run, finished: Finished) -> list[Lost]:
     pairs = ((one, slab) for one in _written(run, finished) for slab in one.slabs())
     while some := list(islice(pairs, SLABS_AT_ONCE)):
         found = inventory.listed_objects([(one.array, slab) for one, slab in some])
-        for (one, slab), there in zip(some, found, strict=True):
-            absent = np.argwhere(~there)
-            positions = one.covered(np.hstack([np.tile(np.array(slab, np.int64), (len(absent), 1)), absent]))
+        absent = [(one, one.absent(slab, there)) for (one, slab), there in zip(some, found, strict=True)]
+        recorded.read({key for one, positions in absent for key in one.keys_at(run.plan, positions, finished)})
+        for one, positions in absent:
             for each in one.lost(run.plan, recorded, positions, finished) if len(positions) else ():
                 lost[each.unit.key, each.is_read] = each
     return list(lost.values())
@@ -232,20 +242,19 @@ def _levels_of(pass_: Pass) -> list[tuple[str, int]]:
 
 
 class _Recorded:
-    """What the records of units say that they have stored; each is read when it is needed, and some are remembered."""
+    """What the records of units say that they have stored, None if they do not say; some are remembered."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.notes: dict[str, Notes | None] = {}
 
-    def of(self, keys: Sequence[str]) -> Iterator[Notes | None]:
-        """Yield the notes of units by their keys; None for units that do not say. Without a record, all counts."""
+    def read(self, keys: Collection[str]) -> None:
+        """Read the notes of units by their keys, many at a time. Without a record, all counts."""
         if len(self.notes) > KEPT_RECORDS:
             self.notes.clear()
         new = [key for key in keys if key not in self.notes]
         found = journals.records_of(self.journal, new)
         self.notes.update({key: found.get(key, journals.UNREADABLE).stored for key in new})
-        yield from map(self.notes.__getitem__, keys)
 
 
 def _forget(run: Run, lost: Sequence[Lost]) -> None:

@@ -3,23 +3,32 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from uuid import uuid4
 
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.planning.serialize import from_json
-from daskome.stores.documents import fetch_json, fetch_names, fetch_text, put_text, read_text
+from daskome.stores.documents import fetch_json, fetch_names, fetch_text, put_text, read_text, some_at_once
 from daskome.stores.ownership.owner import Owner
 
 CLAIMS = ".daskome/claims"
 """The folder of claims: inside that of the journal."""
 WHOLE_RUN = "run"
 """The slot of whoever writes or finishes a whole run: meanwhile, nobody else owns anything there."""
+UPGRADE = "upgrade"
+"""The slot of whoever converts a hierarchy: it excludes the same, and whoever writes in groups below."""
+PART_SLOT = "part-"
+"""How the slots of parts begin. They are parts of a run that has begun, which no upgrade touches."""
+LISTING = "list-"
+"""How the slots of those begin that add to a list alone: many do that at a time, and none while a run has the group."""
+ALONE = frozenset((WHOLE_RUN, UPGRADE))
+"""The slots that exclude all others."""
 LAST_SEEN = ".seen"
 """The suffix of what says when an owner was last alive."""
 LEASE = 2.0
@@ -124,7 +133,7 @@ class Claim:
     def heir(self) -> Owner | None:
         """Return the owner that has taken over; None if it has ended already, or nobody has."""
         slot, _ = split_name(self.name)
-        rivals = [sync(fetch_owner(self.home, name)) for name in reversed(sync(fetch_rivals(self.home, slot)))]
+        rivals = sync(fetch_owners(self.home, sync(fetch_rivals(self.home, slot))[::-1])).values()
         return next((owner for owner in rivals if owner is not None and owner.token != self.owner.token), None)
 
     def make(self) -> bool:
@@ -154,6 +163,11 @@ class Claim:
         return json.dumps(asdict(self.owner))
 
 
+def listing_slot() -> str:
+    """Return a slot of one's own, to add to a list."""
+    return f"{LISTING}{uuid4().hex}"
+
+
 def split_name(name: str) -> tuple[str, int]:
     """Return the slot and the number that the name of a claim is made of; number 0 is none.
 
@@ -176,7 +190,7 @@ def is_claim(name: str) -> bool:
 async def fetch_rivals(home: StorePath, slot: str) -> list[str]:
     """Return the names of claims that exclude one of a slot, in the order in which those of each slot were made."""
     named = sorted((*split_name(name), name) for name in await fetch_names(home / CLAIMS))
-    return [name for other, number, name in named if number and (WHOLE_RUN in (slot, other) or slot == other)]
+    return [name for other, number, name in named if number and (ALONE & {slot, other} or slot == other)]
 
 
 async def fetch_owner(home: StorePath, name: str) -> Owner | None:
@@ -187,8 +201,17 @@ async def fetch_owner(home: StorePath, name: str) -> Owner | None:
     return None
 
 
-async def fetch_seen(home: StorePath, name: str) -> float:
-    """Return when the owner of a claim last said that it is alive, in seconds since 1970."""
+async def fetch_owners(home: StorePath, names: Sequence[str]) -> dict[str, Owner | None]:
+    """Return the owners of claims, by the names of the claims."""
+    return dict(zip(names, await some_at_once(fetch_owner(home, name) for name in names), strict=True))
+
+
+async def fetch_seen(home: StorePath, names: Sequence[str]) -> dict[str, float]:
+    """Return when the owners of claims last said that they are alive, in seconds since 1970; 0: never."""
+    return dict(zip(names, await some_at_once(_fetch_seen(home, name) for name in names), strict=True))
+
+
+async def _fetch_seen(home: StorePath, name: str) -> float:
     with suppress(ValueError):
         return float(await fetch_text(home / CLAIMS / f"{name}{LAST_SEEN}") or 0)
     return 0
@@ -196,8 +219,11 @@ async def fetch_seen(home: StorePath, name: str) -> float:
 
 async def delete_claims(home: StorePath, owners: Mapping[str, Owner | None]) -> None:
     """Delete claims by name, as long as they are of these owners: names come again. What cannot be deleted stays."""
-    for name, owner in owners.items():
-        with suppress(Exception):
-            if await fetch_owner(home, name) == owner:
-                for suffix in ("", LAST_SEEN):
-                    await (home / CLAIMS / f"{name}{suffix}").delete()
+    await some_at_once(_delete_claim(home, name, owner) for name, owner in owners.items())
+
+
+async def _delete_claim(home: StorePath, name: str, owner: Owner | None) -> None:
+    with suppress(Exception):
+        if await fetch_owner(home, name) == owner:
+            for suffix in ("", LAST_SEEN):
+                await (home / CLAIMS / f"{name}{suffix}").delete()

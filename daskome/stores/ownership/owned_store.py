@@ -10,7 +10,7 @@ finished, whose journal is gone.
 import asyncio
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,19 @@ from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore, StorePath, WrapperStore
 
 from daskome.model.paths import join_paths
-from daskome.stores.kinds import kind_of, waits_for_no_loop
+from daskome.stores.kinds import in_flight_to, kind_of, waits_for_no_loop
 from daskome.stores.location import folder_of
 from daskome.stores.opened.bounded import BoundedFolder
 from daskome.stores.opened.pages import delete_keys
-from daskome.stores.ownership.claims import CLAIMS, Claim
+from daskome.stores.ownership.claims import CLAIMS, LEASE, Claim
+from daskome.stores.ownership.owner import is_of_the_dead, mark_of_this_process
 
 JOURNAL_FOLDER = CLAIMS.partition("/")[0]
 MOVED = "deleted"
 """The folder, beside that of claims, into which folders are moved to be deleted."""
 PARTIAL_FILES = "*.partial"
+KNOWN_WITHIN = 5.0
+"""Seconds in which it must be known that a claim stands, while a far store is asked for a change."""
 
 
 class OwnedStore(WrapperStore[Store]):
@@ -45,6 +48,7 @@ class OwnedStore(WrapperStore[Store]):
     def __init__(self, store: Store, claim: Claim) -> None:
         super().__init__(store)
         self.claim = claim
+        self._is_far = in_flight_to(StorePath(store)) > 0
         self._root: Path | None = store.root if isinstance(store, LocalStore) and _moves(store) else None
 
     def _with_store(self, store: Store) -> "OwnedStore":
@@ -63,8 +67,7 @@ class OwnedStore(WrapperStore[Store]):
         if self._root is not None:
             await asyncio.to_thread(self._put, self._root, key, value)
             return
-        await self.claim.renewed()
-        await self._store.set(key, value)
+        await self._asked(lambda: self._store.set(key, value))
 
     def set_sync(self, key: str, value: Buffer) -> None:
         """Write an object, without an event loop."""
@@ -79,16 +82,14 @@ class OwnedStore(WrapperStore[Store]):
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write an object unless there is one."""
-        await self.claim.renewed()
-        await self._store.set_if_not_exists(key, value)
+        await self._asked(lambda: self._store.set_if_not_exists(key, value))
 
     async def delete(self, key: str) -> None:
         """Delete an object."""
         if self._root is not None and (self._root / key).is_file():
             await asyncio.to_thread(self._remove, self._root, key)
             return
-        await self.claim.renewed()
-        await self._store.delete(key)
+        await self._asked(lambda: self._store.delete(key))
 
     def delete_sync(self, key: str) -> None:
         """Delete an object, without an event loop."""
@@ -112,13 +113,35 @@ class OwnedStore(WrapperStore[Store]):
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         """Delete objects, many with each request where the store can."""
-        await self.claim.renewed()
-        await delete_keys(self._store, keys)
+        await self._asked(lambda: delete_keys(self._store, keys))
 
     async def clear(self) -> None:
         """Delete everything."""
         await self.claim.renewed()
         await self._store.clear()
+
+    async def _asked(self, request: Callable[[], Awaitable[None]]) -> None:
+        """Ask for a change, as long as the claim stands: far stores are asked again for minutes.
+
+        If it is not known in time whether the claim stands, the request is taken back, and made again once it is.
+        """
+        while not await self._answered(request):
+            continue
+
+    async def _answered(self, request: Callable[[], Awaitable[None]]) -> bool:
+        await self.claim.renewed()
+        asked = asyncio.ensure_future(request())
+        try:
+            while self._is_far and not (await asyncio.wait([asked], timeout=LEASE))[0]:
+                await asyncio.wait_for(self.claim.renewed(), KNOWN_WITHIN)
+            await asked
+        except TimeoutError:
+            if not asked.done():
+                return False
+            asked.result()
+        finally:
+            asked.cancel()
+        return True
 
     @property
     def _any(self) -> Any:
@@ -128,7 +151,7 @@ class OwnedStore(WrapperStore[Store]):
         """Write a file; it gets its name only if the claim stands."""
         self._check_writable()
         path = root / key
-        partial = path.with_suffix(f".{uuid4().hex}.partial")
+        partial = path.with_suffix(f".{mark_of_this_process()}.{uuid4().hex}.partial")
         self.claim.renew()
         try:
             _make_folder(path.parent)
@@ -214,8 +237,12 @@ def owned(place: StorePath, claim: Claim | None) -> StorePath:
     return place if claim is None else StorePath(OwnedStore(place.store, claim), place.path)
 
 
-def delete_partial_documents(target: StorePath, paths: Iterable[str]) -> None:
-    """Delete unfinished documents of groups, which processes that are owners no longer would give their names."""
+def delete_partial_documents(target: StorePath, paths: Iterable[str], of_the_dead: bool = False) -> None:
+    """Delete unfinished documents of groups, which processes that are owners no longer would give their names.
+
+    In groups that others may be writing, too, only those of processes of this machine that have ended (`of_the_dead`).
+    """
     for folder in (folder_of(target / path) for path in paths):
         for partial in () if folder is None else folder.glob(PARTIAL_FILES):
-            partial.unlink(missing_ok=True)
+            if not of_the_dead or is_of_the_dead(Path(Path(partial.stem).stem).suffix[1:]):
+                partial.unlink(missing_ok=True)

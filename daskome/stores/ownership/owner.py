@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -124,3 +125,27 @@ def started_at(pid: int) -> str | None:
         except OSError:
             return ""
     return ""
+
+
+def mark_of_this_process() -> str:
+    """Return what names of files say of the process that writes them, as `is_of_the_dead` reads it."""
+    return _mark(os.getpid())
+
+
+@cache
+def _mark(pid: int) -> str:
+    return f"{pid}-{started_at(pid) or ''}-{sha256(machine().encode()).hexdigest()[:8]}"
+
+
+def is_of_the_dead(mark: str) -> bool:
+    """Whether a process of this machine has left a mark, and has ended.
+
+    >>> is_of_the_dead(mark_of_this_process()), is_of_the_dead("1--elsewhere"), is_of_the_dead("")
+    (False, False, False)
+    """
+    pid, _, rest = mark.partition("-")
+    started, _, where = rest.partition("-")
+    if not (pid.isdecimal() and len(pid) < 10 and machine()) or where != mark_of_this_process().rpartition("-")[2]:
+        return False
+    now = started_at(int(pid))
+    return now is None or bool(started and now and now != started)

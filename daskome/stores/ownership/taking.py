@@ -1,31 +1,35 @@
-"""How a process becomes the owner of a run, or of a part of one, and ceases to be it."""
+"""How a process becomes the owner of a run, of a part of one, or of a hierarchy, and ceases to be it."""
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from threading import Event, Thread
 
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
-from daskome.stores.documents import write_text
+from daskome.model.problem import WriteError
+from daskome.stores.documents import fetch_names, some_at_once, write_text
 from daskome.stores.kinds import in_flight_to
-from daskome.stores.location import folder_of
+from daskome.stores.location import folder_of, holds_group, parent_of
 from daskome.stores.ownership.claims import (
     CLAIMS,
     LAST_SEEN,
     LEASE,
+    PART_SLOT,
+    UPGRADE,
     WHOLE_RUN,
     Claim,
     OwnershipLost,
     delete_claims,
-    fetch_owner,
+    fetch_owners,
     fetch_rivals,
     fetch_seen,
     split_name,
 )
-from daskome.stores.ownership.owned_store import owned
+from daskome.stores.ownership.owned_store import MOVED, owned
 from daskome.stores.ownership.owner import HELD, SEEN_EVERY, Owner, this_process
 
 WATCHED = SEEN_EVERY + 5
@@ -33,15 +37,53 @@ WATCHED = SEEN_EVERY + 5
 LANDING = 0.5
 """Seconds, beside `LEASE`, until what an owner has sent before must have arrived: as files, and …"""
 FAR_LANDING = 10.0
-"""… in a store that is far away."""
-TRIES = 5
+"""… in a store that is far away. An owner looks at its claim every `LEASE` while it waits there, and takes a request
+back after `KNOWN_WITHIN` at the latest; the rest is for the store, which may have all of it. Nothing takes back what is
+to be asked again just when a process is stopped: when that wakes, one object may land.
+"""
+CLAIM_TRIES = 5
 """How many times a claim is tried that others try at the same moment."""
 TURN = 0.2
 """Seconds between these, at most."""
+MOST_ABOVE = 5
+"""How many groups may lie around one that is written: those around ``plate/A/1/0/labels/cells``."""
+OR_ELSE = ". take_over=True (--take-over) goes on at once, and it writes nothing more"
+"""What else can be done by a call that takes it."""
+DOING = {WHOLE_RUN: "written", UPGRADE: "converted to another version"}
+"""What an owner does, by its slot."""
 
 
 @contextmanager
-def claimed(home: StorePath, slot: str, take_over: bool = False, alone: bool = True) -> Iterator[Claim]:
+def owning_place(place: StorePath, slot: str = WHOLE_RUN, take_over: bool | None = False) -> Iterator[StorePath]:
+    """Yield a group as its owner writes there; as it is, in stores that cannot keep claims.
+
+    Raises
+    ------
+    FileExistsError
+        If another process is the owner, and alive.
+    WriteError
+        If another has taken over meanwhile.
+    """
+    if not place.store.supports_deletes:
+        yield place
+        return
+    with claimed(place, slot, take_over) as claim, naming_the_heir(claim):
+        yield owned(place, claim)
+
+
+@contextmanager
+def naming_the_heir(claim: Claim | None) -> Iterator[None]:
+    """Turn the loss of a claim into a WriteError that says who has it now."""
+    try:
+        yield
+    except OwnershipLost as error:
+        heir = None if claim is None else claim.heir()
+        why = "it was finished, or started anew elsewhere" if heir is None else f"it was taken over by {heir}"
+        raise WriteError(f"{error}: {why}") from error
+
+
+@contextmanager
+def claimed(home: StorePath, slot: str, take_over: bool | None = False, alone: bool = True) -> Iterator[Claim]:
     """Own what a group's journal is about, and say so as long as it lasts.
 
     Parameters
@@ -51,7 +93,7 @@ def claimed(home: StorePath, slot: str, take_over: bool = False, alone: bool = T
     slot : str
         `WHOLE_RUN`, or a part of it.
     take_over : bool
-        Whether an owner that may be alive loses its right to write.
+        Whether an owner that may be alive loses its right to write. None: the caller cannot say so.
     alone : bool
         Whether nobody but threads of this process writes under the claim. If others may still be writing when it ends
         with an error, its document stays, so that the next owner waits for them.
@@ -77,15 +119,28 @@ def claimed(home: StorePath, slot: str, take_over: bool = False, alone: bool = T
         HELD.discard(owner.token)
 
 
-def take(home: StorePath, slot: str, owner: Owner, take_over: bool) -> Claim:
-    """Return a claim that stands alone: who was the owner before writes nothing any more.
+def take(home: StorePath, slot: str, owner: Owner, take_over: bool | None) -> Claim:
+    """Return a claim that stands alone: who was the owner before writes nothing any more, nor converts a group above.
 
     Raises
     ------
     FileExistsError
         That says who is the owner.
     """
-    for _ in range(TRIES):
+    claim = _made(home, slot, owner, take_over)
+    try:
+        if not slot.startswith(PART_SLOT):
+            _end_upgrades_above(home, take_over)
+        _let_land(claim)
+    except BaseException:
+        end(claim)
+        raise
+    return claim
+
+
+def _made(home: StorePath, slot: str, owner: Owner, take_over: bool | None) -> Claim:
+    """Return a claim whose rivals have ended."""
+    for _ in range(CLAIM_TRIES):
         before = _rivals(home, slot)
         took_over = _check_free(home, before, take_over)
         number = 1 + max((number for other, number in map(split_name, before) if other == slot), default=0)
@@ -94,7 +149,6 @@ def take(home: StorePath, slot: str, owner: Owner, take_over: bool) -> Claim:
             after = _rivals(home, slot, but=claim.name)  # Names come again: one may be another's by now.
             if all(rival in (None, before.get(name)) for name, rival in after.items()):
                 sync(delete_claims(home, before))
-                _let_land(claim)
                 return claim
             claim.end()
         time.sleep(random.uniform(0, TURN))
@@ -105,36 +159,91 @@ def end(claim: Claim) -> None:
     """Give a claim back, and leave no folder behind that holds nothing else."""
     claim.end()
     folder = folder_of(claim.home / CLAIMS)
-    for empty in () if folder is None else (folder, folder.parent):
+    for empty in () if folder is None else (folder, folder.parent / MOVED, folder.parent):
         with suppress(OSError):
             empty.rmdir()
 
 
-def check_free(home: StorePath, take_over: bool) -> None:
+def check_free(home: StorePath, take_over: bool | None) -> None:
     """Raise a FileExistsError if a process that is alive owns anything there, and may not be taken over."""
     _check_free(home, _rivals(home, WHOLE_RUN), take_over)
 
 
+def end_owners_below(homes: Sequence[StorePath], take_over: bool | None) -> None:
+    """Let nobody write in groups of a hierarchy that this process owns.
+
+    Raises
+    ------
+    FileExistsError
+        If a process that is alive owns one, and may not be taken over.
+    """
+    _end_all([(home, _rivals(home, UPGRADE)) for home in homes], take_over)
+
+
+def _end_upgrades_above(home: StorePath, take_over: bool | None) -> None:
+    """Let nobody convert a hierarchy around a group."""
+    above = list(islice(_groups_above(home), MOST_ABOVE))
+    found = zip(above, sync(some_at_once(map(_upgrades_at, above))), strict=True)
+    _end_all([(_writable(place), sync(fetch_owners(place, names))) for place, names in found if names], take_over)
+
+
+def _groups_above(home: StorePath) -> Iterator[StorePath]:
+    """Yield what may be the groups around one; of a far store, outside of that which is open, only what is a group."""
+    place = parent_of(home)
+    while place is not None and (place.store is home.store or folder_of(place) or _is_seen_to_be_group(place)):
+        yield place
+        place = parent_of(place)
+
+
+def _is_seen_to_be_group(place: StorePath) -> bool:
+    with suppress(Exception):  # Logins may be for what is below alone; each kind of file system has errors of its own.
+        return holds_group(place)
+    return False
+
+
+async def _upgrades_at(place: StorePath) -> list[str]:
+    with suppress(Exception):  # As above.
+        return [name for name in await fetch_names(place / CLAIMS) if split_name(name)[0] == UPGRADE]
+    return []
+
+
+def _writable(place: StorePath) -> StorePath:
+    return StorePath(place.store.with_read_only(False), place.path) if place.read_only else place
+
+
+def _end_all(owners: Sequence[tuple[StorePath, Mapping[str, Owner | None]]], take_over: bool | None) -> None:
+    """End claims of others, and wait until what they have sent before must have arrived."""
+    taken = [home for home, rivals in owners if _check_free(home, rivals, take_over)]
+    for home, rivals in owners:
+        sync(delete_claims(home, rivals))
+    if taken:
+        time.sleep(max(map(_landing, taken)))
+
+
 def owners_at(home: StorePath) -> list[tuple[Owner, bool]]:
     """Return who writes at a group, or did when it was killed, and whether each may still be alive."""
-    owners = _rivals(home, WHOLE_RUN).items()
-    return [(owner, owner.is_alive(sync(fetch_seen(home, name)))) for name, owner in owners if owner is not None]
+    owners = _rivals(home, WHOLE_RUN)
+    seen = sync(fetch_seen(home, list(owners)))
+    return [(owner, owner.is_alive(seen[name])) for name, owner in owners.items() if owner is not None]
 
 
 def _rivals(home: StorePath, slot: str, but: str = "") -> dict[str, Owner | None]:
     """Return the owners of claims that exclude one of a slot, by the names of the claims, without one of these."""
-    return {name: sync(fetch_owner(home, name)) for name in sync(fetch_rivals(home, slot)) if name != but}
+    return sync(fetch_owners(home, [name for name in sync(fetch_rivals(home, slot)) if name != but]))
 
 
-def _check_free(home: StorePath, rivals: Mapping[str, Owner | None], take_over: bool) -> bool:
+def _check_free(home: StorePath, rivals: Mapping[str, Owner | None], take_over: bool | None) -> bool:
     """Return whether owners of claims may still be writing; raise if one is alive, and may not be taken over."""
-    seen = {name: sync(fetch_seen(home, name)) for name in rivals}
+    seen = sync(fetch_seen(home, list(rivals)))
     owners = {name: owner for name, owner in rivals.items() if owner is not None}
+    or_else = "" if take_over is None else OR_ELSE
     for name in () if take_over else owners:
         if owners[name].is_alive(seen[name]):
-            raise FileExistsError(_refusal(home, name, owners[name], seen[name]))
+            raise FileExistsError(
+                _refusal(home, name, owners[name], seen[name]) + ("" if take_over is None else OR_ELSE)
+            )
     for name in () if take_over else _who_says_it_lives(home, owners, seen):
-        raise FileExistsError(_refusal(home, name, owners[name], time.time()))
+        raise FileExistsError(_refusal(home, name, owners[name], time.time()) + or_else)
     return any(owner is None or not owner.is_gone(seen[name]) for name, owner in rivals.items())
 
 
@@ -143,25 +252,29 @@ def _who_says_it_lives(home: StorePath, owners: Mapping[str, Owner], seen: Mappi
     watched = [name for name, owner in owners.items() if owner.may_be_watched(seen[name])]
     if watched:
         time.sleep(WATCHED)
-    return [name for name in watched if sync(fetch_seen(home, name)) not in (0, seen[name])]
+    return [name for name, now in sync(fetch_seen(home, watched)).items() if now not in (0, seen[name])]
 
 
 def _refusal(home: StorePath, name: str, owner: Owner, seen: float) -> str:
     """Return who is the owner, and what to do."""
     slot = split_name(name)[0]
-    what = "" if slot == WHOLE_RUN else f", {slot.replace('-', ' ')},"
+    what = f", {slot.replace('-', ' ')}," if slot.startswith(PART_SLOT) else ""
     last = "" if owner.is_here else f", last seen {max(time.time() - max(seen, owner.since), 0):.0f} s ago"
     return (
-        f"{home}{what} is being written by {owner}{last}; wait until it has ended, or stop it. take_over=True"
-        " (--take-over) goes on at once, and it writes nothing more"
+        f"{home}{what} is being {DOING.get(slot, DOING[WHOLE_RUN])} by {owner}{last}; wait until it has ended, or stop"
+        " it"
     )
 
 
 def _let_land(claim: Claim) -> None:
     """Wait until an owner that was taken over knows it, and what it has sent before has arrived."""
     if claim.took_over:
-        time.sleep(LEASE + (FAR_LANDING if in_flight_to(claim.home) else LANDING))
+        time.sleep(_landing(claim.home))
         claim.check()
+
+
+def _landing(home: StorePath) -> float:
+    return LEASE + (FAR_LANDING if in_flight_to(home) else LANDING)
 
 
 @contextmanager
