@@ -100,7 +100,7 @@ def _listening(caplog: pytest.LogCaptureFixture) -> None:
 def _limits_are_as_before() -> Iterator[None]:
     """No test leaves others to plan as if their images were large."""
     yield
-    assert limits.LIMITS == limits.Limits()
+    assert limits.Limits() == limits.LIMITS
 
 
 @pytest.fixture(scope="session")

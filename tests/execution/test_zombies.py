@@ -15,6 +15,11 @@ IN_THE_MIDDLE = 0.1
 """Seconds after which a process is stopped that takes some tenths of a second."""
 
 
+@pytest.fixture(autouse=True)
+def _as_if_large(tiny_blocks: None) -> None:
+    """Plan all images as if they were large: once, for trials run in threads of one process."""
+
+
 @pytest.mark.extended
 def test_one_of_each_kind_wakes_and_changes_nothing(tmp_path: Path) -> None:
     expected = {kind: published(tmp_path / f"{kind} alone", kind) for kind in DEFAULT}

@@ -73,9 +73,7 @@ def write_shares(target: Path, values: np.ndarray[Any, Any], n: int, finish: boo
 
 
 def begin(target: Path, **options: Any) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        plan_as_if_large(patch)
-        write(target, VALUES, compute="init", **options)
+    write(target, VALUES, compute="init", **options)
 
 
 def nothing(target: Path) -> None:
@@ -84,9 +82,7 @@ def nothing(target: Path) -> None:
 
 def image_there(target: Path) -> None:
     """Write an image, which both are to replace."""
-    with pytest.MonkeyPatch.context() as patch:
-        plan_as_if_large(patch)
-        daskome.write_image(VALUES[::-1], target, **OPTIONS)
+    daskome.write_image(VALUES[::-1], target, **OPTIONS)
 
 
 def old_plate(target: Path) -> None:
@@ -259,9 +255,7 @@ def trial(kind: str, target: Path, after: float, expected: Tree) -> Trial:
 
 def published(folder: Path, kind: str) -> Tree:
     """Return what the second call of a kind publishes if nothing disturbs it."""
-    with pytest.MonkeyPatch.context() as patch:
-        plan_as_if_large(patch)
-        {**KINDS, **LIVE}[kind].published(folder)
+    {**KINDS, **LIVE}[kind].published(folder)
     return tree(folder)
 
 
@@ -332,7 +326,8 @@ def main() -> None:
     chosen = parser.parse_args()
     found: list[Trial] = []
     for kind in chosen.kind or KINDS:
-        with tempfile.TemporaryDirectory(prefix="zombies-") as folder:
+        with tempfile.TemporaryDirectory(prefix="zombies-") as folder, pytest.MonkeyPatch.context() as patch:
+            plan_as_if_large(patch)
             for each in trials(Path(folder), kind, chosen.trials, chosen.seed):
                 found.append(each)
                 print(len(found), each, flush=True)
