@@ -218,6 +218,24 @@ def test_a_write_that_takes_over_ends_the_upgrade_around_it() -> None:
     assert [problem for problem in daskome.validate(store) if not problem.warning] == []
 
 
+@pytest.mark.usefixtures("at_once")
+def test_an_upgrade_whose_claim_cannot_be_deleted_goes_on_alone() -> None:
+    class Kept(WrapperStore[MemoryStore]):
+        async def delete(self, key: str) -> None:
+            if key.startswith(CLAIMS):
+                raise PermissionError(key)
+            await super().delete(key)
+
+    store = MemoryStore()
+    labelled(store)
+    upgrade = elsewhere(StorePath(store), UPGRADE)
+    there = dict(store._store_dict)
+    with pytest.raises(PermissionError, match=r"is owned by process \d+ on node7.*cannot be deleted"):
+        daskome.write_labels(CELLS, Kept(store), "more", take_over=True, **IMAGE)
+    upgrade.check()
+    assert store._store_dict == there
+
+
 class TakenOver(WrapperStore[MemoryStore]):
     """A store in which another process takes over before the n-th document is written."""
 

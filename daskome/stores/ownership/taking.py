@@ -216,6 +216,9 @@ def _end_all(owners: Sequence[tuple[StorePath, Mapping[str, Owner | None]]], tak
     taken = [home for home, rivals in owners if _check_free(home, rivals, take_over)]
     for home, rivals in owners:
         sync(delete_claims(home, rivals))
+        stays = next((o for o in sync(fetch_owners(home, list(rivals))).values() if o in rivals.values() and o), None)
+        if stays is not None and home in taken:
+            raise PermissionError(f"{home} is owned by {stays}, and its claim there cannot be deleted")
     if taken:
         time.sleep(max(map(_landing, taken)))
 
@@ -239,9 +242,7 @@ def _check_free(home: StorePath, rivals: Mapping[str, Owner | None], take_over: 
     or_else = "" if take_over is None else OR_ELSE
     for name in () if take_over else owners:
         if owners[name].is_alive(seen[name]):
-            raise FileExistsError(
-                _refusal(home, name, owners[name], seen[name]) + ("" if take_over is None else OR_ELSE)
-            )
+            raise FileExistsError(_refusal(home, name, owners[name], seen[name]) + or_else)
     for name in () if take_over else _who_says_it_lives(home, owners, seen):
         raise FileExistsError(_refusal(home, name, owners[name], time.time()) + or_else)
     return any(owner is None or not owner.is_gone(seen[name]) for name, owner in rivals.items())
