@@ -229,7 +229,7 @@ def _removal(target: RemovalTarget, contents: Contents) -> Removal:
         tuple(contents.documents),
         levels,
         entry,
-        target.place.attributes is not None,
+        target.place.attributes,
     )
     amounts = {name: (one.objects, one.nbytes) for name, one in contents.amounts.items()}
     listed = (

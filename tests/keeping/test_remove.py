@@ -17,6 +17,7 @@ from zarr.storage import MemoryStore, StorePath, ZipStore
 
 import daskome
 from daskome.cli.main import main
+from daskome.keeping import remove as remove_module
 from daskome.ome.versions import VERSIONS
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import locate
@@ -345,3 +346,21 @@ def test_a_place_in_an_open_store(tmp_path: Path) -> None:
     daskome.remove(zarr.open_group(target)["labels/cells"])  # type: ignore[arg-type]
     daskome.remove(StorePath(locate(target).store, ""))
     assert not target.exists()
+
+
+def test_an_image_that_came_after_it_was_looked_at_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the process is stopped before it is the owner, and wakes after another has written a new image."""
+    target = tmp_path / "a"
+    daskome.write_image(np.zeros((64, 64), "uint8"), target, [2], axes="yx")
+    claimed = remove_module.claimed
+
+    def late(*args: Any) -> Any:
+        monkeypatch.setattr(remove_module, "claimed", claimed)
+        daskome.write_image(np.ones((64, 64), "uint8"), target, [2], axes="yx", overwrite=True)
+        return claimed(*args)
+
+    monkeypatch.setattr(remove_module, "claimed", late)
+    with pytest.raises(daskome.WriteError, match=r"was written by another process meanwhile; nothing was removed"):
+        daskome.remove(target)
+    assert daskome.verify(target, pixels=True, source=np.ones((64, 64), "uint8")) == []
+    assert daskome.remove(target).kind == "image"

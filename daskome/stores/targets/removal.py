@@ -1,16 +1,18 @@
 """How a group goes: its mark first, then its entry in a list, then all in it, and last its own documents."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.model.paths import depth_of, join_paths, paths_inside
+from daskome.model.problem import WriteError
 from daskome.ome.detect import without_entry
 from daskome.stores import journal as journals
 from daskome.stores.documents import list_names
@@ -31,7 +33,7 @@ from daskome.stores.opened.pages import delete_keys
 from daskome.stores.ownership.claims import CLAIMS, Claim, is_claim
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.publish import unlist
-from daskome.stores.remembered import for_each
+from daskome.stores.remembered import for_each, forgotten
 from daskome.stores.targets.conflicts import levels_there
 
 LAST_DOCUMENTS = (".zmetadata", "zarr.json", ".zgroup", ".zattrs")
@@ -67,8 +69,8 @@ class Doomed:
         The arrays of the image.
     entry : ListEntry, optional
         Where it is listed.
-    is_group : bool
-        Whether it has documents of its own.
+    attributes : dict, optional
+        Those of the group when this was planned; None if it has no documents of its own.
     """
 
     root: StorePath
@@ -78,7 +80,12 @@ class Doomed:
     documents: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
     entry: ListEntry | None = None
-    is_group: bool = True
+    attributes: Mapping[str, Any] | None = None
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it has documents of its own."""
+        return self.attributes is not None
 
     @property
     def place(self) -> StorePath:
@@ -87,7 +94,16 @@ class Doomed:
 
 
 def delete_all_but_claims(doomed: Doomed, claim: Claim) -> None:
-    """Delete what goes, as the owner of a claim; the claim stays. After a kill anywhere, do the same again."""
+    """Delete what goes, as the owner of a claim; the claim stays. After a kill anywhere, do the same again.
+
+    Raises
+    ------
+    WriteError
+        If it is another image by now: a process that is stopped before it owns anything may wake after a new one is
+        there.
+    """
+    if read_attributes(forgotten(doomed.place)) != doomed.attributes:
+        raise WriteError(f"{doomed.place} was written by another process meanwhile; nothing was removed")
     place, root = owned(doomed.place, claim), owned(doomed.root, claim)
     if doomed.is_group:
         _mark_for_removal(place, doomed.levels)
