@@ -11,7 +11,7 @@ from daskome.model.problem import WriteError
 from daskome.stores import journal as journals
 from daskome.stores.journal import JOURNAL, Journal
 from daskome.stores.ownership.claims import WHOLE_RUN, Claim
-from daskome.stores.ownership.owned_store import delete_partial_documents
+from daskome.stores.ownership.owned_store import forget_half_done
 from daskome.stores.ownership.owner import this_process
 from daskome.stores.ownership.taking import claimed, end, naming_the_heir, take
 
@@ -51,7 +51,7 @@ def _begin_as_owner(run: Run, claim: Claim) -> None:
         )
     if claim.took_over:
         groups = [group.path for group in run.plan.groups]
-        delete_partial_documents(run.target, [*groups, join_paths(run.plan.home, JOURNAL)])
+        forget_half_done(run.journal.home, run.target, [*groups, join_paths(run.plan.home, JOURNAL)])
 
 
 def own_graph(run: Run, take_over: bool) -> Journal:

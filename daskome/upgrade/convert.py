@@ -19,7 +19,7 @@ from daskome.stores.journal import JOURNAL, has_run
 from daskome.stores.kinds import unwrap_store
 from daskome.stores.location import locate, parent_of
 from daskome.stores.ownership.claims import CLAIMS, UPGRADE
-from daskome.stores.ownership.owned_store import delete_partial_documents, owned
+from daskome.stores.ownership.owned_store import forget_half_done, owned
 from daskome.stores.ownership.taking import claimed, end_owners_below, naming_the_heir
 from daskome.stores.targets.folders import links_to, locked_folders
 from daskome.stores.targets.single_files import cannot_change
@@ -109,8 +109,8 @@ def _converted(store_path: StorePath, target: Version, take_over: bool) -> Work:
     with claimed(store_path, UPGRADE, take_over) as claim, naming_the_heir(claim):
         tree = build_tree(store_path)
         end_owners_below([store_path / path for path in begun_in(store_path, tree)], take_over)
-        if claim.took_over:  # What was half written must not get its name when that process wakes.
-            delete_partial_documents(store_path, tree.nodes)
+        if claim.took_over:
+            forget_half_done(store_path, store_path, tree.nodes)
         changes = _work(store_path, target, tree)
         _perform(owned(store_path, claim), changes)
     return changes

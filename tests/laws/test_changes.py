@@ -198,6 +198,7 @@ def append_slowly(target: Path, log: Path) -> None:
 
 @pytest.mark.extended
 @pytest.mark.parametrize("change", [update_slowly, append_slowly])
+@pytest.mark.timeout(600)
 def test_killed_at_15_moments_it_ends_with_the_same_bytes(tmp_path: Path, change: Any) -> None:
     """By SIGKILL, for real; `killed` sees to it that nobody takes it for an image meanwhile."""
     first = VALUES[: 24 if change is update_slowly else 21]

@@ -174,7 +174,7 @@ class OwnedStore(WrapperStore[Store]):
             self.claim.check()
             (root / key).unlink(missing_ok=True)
         else:
-            moved.unlink()
+            moved.unlink(missing_ok=True)
 
     def _moved_and_deleted(self, root: Path, prefix: str) -> bool:
         """Delete a folder, once it is moved away; return whether that could be done."""
@@ -183,7 +183,8 @@ class OwnedStore(WrapperStore[Store]):
             return False
         moved = self._moved(root, folder)
         if moved is not None:
-            shutil.rmtree(moved)
+            with suppress(FileNotFoundError):
+                shutil.rmtree(moved)
         return moved is not None
 
     def _moved(self, root: Path, path: Path) -> Path | None:
@@ -235,6 +236,14 @@ def _make_one(folder: Path) -> None:
 def owned(place: StorePath, claim: Claim | None) -> StorePath:
     """Return a place as the owner of a claim writes there; as it is, where there are no claims."""
     return place if claim is None else StorePath(OwnedStore(place.store, claim), place.path)
+
+
+def forget_half_done(home: StorePath, target: StorePath, paths: Iterable[str]) -> None:
+    """Delete what an owner that was taken over has half written in groups, or moved away: woken, it finds neither."""
+    delete_partial_documents(target, paths)
+    folder = folder_of(home / JOURNAL_FOLDER / MOVED)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def delete_partial_documents(target: StorePath, paths: Iterable[str], of_the_dead: bool = False) -> None:
