@@ -270,7 +270,9 @@ def test_killed_at_any_write_the_next_call_finishes(
             daskome.convert_metadata(Failing(store), target)
             assert same_bytes(store) == same_bytes(whole)
         else:
-            daskome.convert_metadata(store, target)  # Its claim stays where that cannot be deleted, until the next call.
+            daskome.convert_metadata(
+                store, target
+            )  # Its claim stays where that cannot be deleted, until the next call.
             break
     assert changes > 1
     assert same_bytes(store) == same_bytes(whole)
