@@ -655,6 +655,7 @@ def test_arrays_of_transformations_go_along(tmp_path: Path, unlisted: bool) -> N
     np.testing.assert_array_equal(point, matrix @ [-2, 1, 1])
 
 
+@pytest.mark.filterwarnings("ignore:The data type")  # zarr's, of text, in the oldest release that we take
 @pytest.mark.parametrize("array", [np.zeros((40, 41)), np.array([["a"]]), np.array([[np.nan, 0, 0], [0, 1, 0]])])
 def test_arrays_that_are_no_matrix_are_left_behind_by_name(tmp_path: Path, array: Any) -> None:
     source, link = tmp_path / "a.zarr", {"type": "affine", "affine": [[1, 0, 5], [0, 1, 0]]}
