@@ -211,7 +211,7 @@ def _dtype_of_values(stored: "np.dtype[Any]", bits: int, slope: float, intercept
     """
     if (slope, intercept) == (1, 0):
         return stored
-    if not (slope.is_integer() and intercept.is_integer()):
+    if not (float(slope).is_integer() and float(intercept).is_integer()):
         return np.dtype("f4" if stored.itemsize <= 2 else "f8")
     used = min(bits or 8 * stored.itemsize, 8 * stored.itemsize)
     low, high = (-(2 ** (used - 1)), 2 ** (used - 1) - 1) if stored.kind == "i" else (0, 2**used - 1)
