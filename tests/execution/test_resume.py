@@ -359,6 +359,14 @@ def killed(write: Any, target: Path, log: Path, seconds: float, units: int = 10*
     return process.exitcode == 0
 
 
+def kills_until_it_ends(write: Any, target: Path, log: Path, draw: random.Random, takes: float) -> int:
+    """Kill it at random moments, and return how often; they come later and later, so any machine gets to the end."""
+    kills = 0
+    while not killed(write, target, log, draw.uniform(0.0, takes * (0.7 + kills / 20))):
+        kills += 1
+    return kills
+
+
 def whole_journal(target: Path) -> bool:
     """Whether all units are noted, or there is no plan; it goes first when a journal is forgotten, then the notes."""
     begun = journals.find_run(locate(target))
@@ -374,9 +382,8 @@ def test_killed_at_50_moments_it_ends_with_the_same_bytes(tmp_path: Path, tiny_b
     takes = time.monotonic() - started
     draw, kills, ended = random.Random(1), 0, 0
     while kills < 50:
-        target, log, mine = tmp_path / f"a{ended}", tmp_path / f"log{ended}", 0
-        while not killed(write_one, target, log, draw.uniform(0.0, takes * 0.7)):
-            mine += 1
+        target, log = tmp_path / f"a{ended}", tmp_path / f"log{ended}"
+        mine = kills_until_it_ends(write_one, target, log, draw, takes)
         kills, ended = kills + mine, ended + 1
         assert contents(target) == contents(tmp_path / "whole")
         # A unit reads one block; each kill loses at most one unit per thread. Each resume compares some, too.

@@ -23,7 +23,7 @@ from daskome.kernels.methods import METHODS
 from daskome.model.regions import Region, slices
 from daskome.stores.remembered import LOOKED_FOR
 from tests.conftest import plan_as_if_large
-from tests.execution.test_resume import killed, slowly
+from tests.execution.test_resume import killed, kills_until_it_ends, slowly
 from tests.kills import digest
 from tests.laws.test_laws import random_image
 from tests.strategies import Case, cases
@@ -214,6 +214,5 @@ def test_killed_at_15_moments_it_ends_with_the_same_bytes(tmp_path: Path, change
     while kills < 15:
         shutil.rmtree(target)
         shutil.copytree(tmp_path / "first", target)
-        while not killed(change, target, tmp_path / "log", draw.uniform(0.0, takes * 0.7)):
-            kills += 1
+        kills += kills_until_it_ends(change, target, tmp_path / "log", draw, takes)
         assert contents(target) == contents(tmp_path / "whole")
