@@ -18,7 +18,7 @@ from daskome.stores.groups import UNFINISHED_KEY, reload_attributes
 from daskome.stores.journal import JOURNAL, has_run
 from daskome.stores.kinds import unwrap_store
 from daskome.stores.location import locate, parent_of
-from daskome.stores.ownership.claims import CLAIMS, UPGRADE
+from daskome.stores.ownership.claims import CLAIMS, UPGRADE, Claim
 from daskome.stores.ownership.owned_store import forget_half_done, owned
 from daskome.stores.ownership.taking import claimed, end_owners_below, naming_the_heir
 from daskome.stores.targets.folders import links_to, locked_folders
@@ -107,13 +107,22 @@ def convert_metadata(
 def _converted(store_path: StorePath, target: Version, take_over: bool) -> Work:
     """Return the changes, made as the owner of the hierarchy, which is read again: others may have written before."""
     with claimed(store_path, UPGRADE, take_over) as claim, naming_the_heir(claim):
-        tree = build_tree(store_path)
-        end_owners_below([store_path / path for path in begun_in(store_path, tree)], take_over)
-        if claim.took_over:
-            forget_half_done(store_path, store_path, tree.nodes)
-        changes = _work(store_path, target, tree)
+        try:
+            changes = _work_of_its_owner(store_path, target, claim, take_over)
+        except ValueError:
+            claim.check()  # What was read may be half of what another makes, who has taken over.
+            raise
         _perform(owned(store_path, claim), changes)
     return changes
+
+
+def _work_of_its_owner(store_path: StorePath, target: Version, claim: Claim, take_over: bool) -> Work:
+    """Return the changes, once nobody else writes in the hierarchy."""
+    tree = build_tree(store_path)
+    end_owners_below([store_path / path for path in begun_in(store_path, tree)], take_over)
+    if claim.took_over:
+        forget_half_done(store_path, store_path, tree.nodes)
+    return _work(store_path, target, tree)
 
 
 def _work(store_path: StorePath, target: Version, tree: Tree) -> Work:

@@ -9,6 +9,7 @@ from typing import Any
 
 import dask
 import pytest
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore, StorePath, WrapperStore
 
 import daskome
@@ -263,6 +264,26 @@ def test_an_upgrade_that_was_taken_over_writes_nothing_more(monkeypatch: pytest.
     assert len(store._store_dict) == len(there) + n
     assert daskome.convert_metadata(store, "0.5")
     assert [problem for problem in daskome.validate(store) if not problem.warning] == []
+
+
+class ReadByOneThatSlept(WrapperStore[MemoryStore]):
+    """A store in which another process takes over, and has done half of its work, when the first has its claim and begins to read."""
+
+    async def get(self, key: str, *args: Any, **options: Any) -> Any:
+        there = self._store._store_dict
+        claim = next((name for name in there if CLAIMS in name), None)
+        if key.endswith(".zattrs") and claim is not None:
+            there[".zattrs"] = default_buffer_prototype().buffer.from_bytes(b"{")
+            del there[claim]
+        return await super().get(key, *args, **options)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_an_upgrade_reads_that_was_taken_over_is_not_called_wrong() -> None:
+    store = MemoryStore()
+    a_plate(store, fmt="0.4")
+    with pytest.raises(daskome.WriteError, match="writes nothing more"):
+        daskome.convert_metadata(ReadByOneThatSlept(store), "0.5")
 
 
 def test_of_upgrades_at_once_one_goes_on_and_the_others_are_told() -> None:
