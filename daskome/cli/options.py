@@ -66,7 +66,7 @@ class Row:
 
 
 class Option(click.Option):
-    """An option whose help may be a callable."""
+    """An option whose help may be a callable, and which does not take the next option for its value."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         self._help: str | Callable[[], str] = settings.pop("help")
@@ -76,6 +76,14 @@ class Option(click.Option):
         """Return the flags and the help."""
         self.help = self._help if isinstance(self._help, str) else self._help()
         return super().get_help_record(ctx)
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Return a value of its type."""
+        flags = {flag for option in ctx.command.params for flag in option.opts}
+        for word in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(word, str) and word.startswith("-") and word in flags:
+                raise click.BadOptionUsage(self.opts[0], f"{self.opts[0]} needs a value, and {word} follows it", ctx)
+        return super().type_cast_value(ctx, value)
 
 
 def taking(*rows: Row) -> Callable[[Any], Any]:

@@ -140,6 +140,8 @@ def test_the_plan_writes_nothing(tmp_path: Path, npy: Path) -> None:
         (["IN", "OUT", "--axes", "yx"], "3 dimensions"),
         (["IN", "OUT", "--scale", "a,b"], "is not a number; give one, numbers as in 2,0.5,0.5"),
         (["IN", "OUT", "--compressor", "zip"], "compressor"),
+        (["IN", "OUT", "--manifest", "--quiet"], "--manifest needs a value, and --quiet follows it"),
+        (["IN", "OUT", "--fs-option", "--fmt", "0.5"], "needs a value, and --fmt follows it"),
         (["missing.npy", "OUT"], "missing.npy"),
         (["IN.what", "OUT"], "IN.what"),
     ],
