@@ -317,7 +317,10 @@ def _parse_axis(axis: str | Mapping[str, Any] | Axis) -> Axis:
         raise ValueError(f"an axis needs a name: {dict(axis)}")
     kind = axis.get("type") or TYPES.get(name)
     if kind is None:
-        raise ValueError(f"axis {name!r} is none of t, c, z, y, x; say what it is: {{'name': {name!r}, 'type': …}}")
+        raise ValueError(
+            f"axis {name!r} is none of t, c, z, y, x; say what it is: {{'name': {name!r}, 'type': …}} (--axes"
+            f" {name}:other,…)"
+        )
     _check_text(kind, f"type of axis {name!r}")
     rest = {key: axis[key] for key in AXIS_REST if key in axis}
     stated = axis.get("orientation")
