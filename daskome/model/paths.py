@@ -9,20 +9,21 @@ LONGEST_NAME = 255
 
 
 def is_inside(path: Any) -> bool:
-    """Return whether a path leads to something inside the group.
+    r"""Return whether a path leads to something inside the group.
 
-    It does not begin with a slash, and no part of it consists of dots only, which zarr refuses as the name of a node.
+    It does not begin with a slash, and no part of it consists of dots only, which zarr refuses as the name of a node;
+    nor is there a character that no file system takes.
     Slashes at the end, or several in a row, count for nothing, as in zarr.
 
     Examples
     --------
     >>> [is_inside(path) for path in ("s0", "a/b/", "a//b", ".a")]
     [True, True, True, True]
-    >>> [is_inside(path) for path in ("", "/s0", ".", "a/../b", "a/...", 0)]
-    [False, False, False, False, False, False]
+    >>> [is_inside(path) for path in ("", "/s0", ".", "a/../b", "a/...", "a\0", 0)]
+    [False, False, False, False, False, False, False]
     """
     parts = path.split("/") if isinstance(path, str) else [""]
-    return parts[0] != "" and all(part.strip(".") or not part for part in parts)
+    return parts[0] != "" and all(part.strip(".") or not part for part in parts) and "\0" not in path
 
 
 def has_short_names(path: str) -> bool:

@@ -95,6 +95,24 @@ def colored(values: Iterable[int]) -> dict[int, tuple[int, int, int, int]]:
     return {int(value): _color(int(value)) if value else (0, 0, 0, 0) for value in values}
 
 
+def stated_colors(image_label: Mapping[str, Any]) -> dict[int, tuple[int, ...]]:
+    """Return the colours that an ``image-label`` object states, by label value; those that cannot be read are left out.
+
+    >>> stated_colors({"colors": [{"label-value": 7, "rgba": [255, 0, 16, 255]}, {"label-value": 8, "rgba": "red"}, 9]})
+    {7: (255, 0, 16, 255)}
+    """
+    listed = image_label.get("colors")
+    objects = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
+    pairs = [(entry.get("label-value"), _rgba(entry.get("rgba"))) for entry in objects]
+    return {value: rgba for value, rgba in pairs if isinstance(value, int) and rgba}
+
+
+def _rgba(value: Any) -> tuple[int, ...]:
+    """Return four bytes; nothing, if it is something else."""
+    are_bytes = isinstance(value, list) and all(isinstance(v, int) and 0 <= v < 256 for v in value)
+    return tuple(value) if are_bytes and len(value) == 4 else ()
+
+
 def _color(value: int) -> tuple[int, int, int, int]:
     red, green, blue = (round(255 * v) for v in hsv_to_rgb(value * GOLDEN % 1, 0.7, 0.85))
     return red, green, blue, 255

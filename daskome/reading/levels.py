@@ -140,7 +140,7 @@ class Choice:
         found = [level for level in levels if self._names(level, len(levels))]
         if not found:
             there = ", ".join(f"{level.k} ({level.path})" for level in levels)
-            raise ValueError(f"there is no level {self.level!r}; there are {there}")
+            raise ValueError(f"there is no level {self.level or 0!r}; there are {there}")
         return found[0]
 
     def _names(self, level: OpenLevel, n: int) -> bool:

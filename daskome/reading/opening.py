@@ -122,7 +122,7 @@ def _image(
         raise ValueError(f"{store_path}: no level can be read: {'; '.join(map(str, image.problems))}")
     channels, problems = _channels(image)
     levels = _levels(image, channels)
-    level = choice.of(levels)
+    level = _chosen(store_path, image, levels, choice)
     listed = () if "image-label" in kinds_of(attributes) else tuple(listed_labels(store_path))
     return OpenImage(
         store_path,
@@ -166,6 +166,14 @@ def _levels(image: StoredImage, channels: tuple[Channel, ...]) -> tuple[OpenLeve
         )
         for level, array in image.complete
     )
+
+
+def _chosen(store_path: StorePath, image: StoredImage, levels: tuple[OpenLevel, ...], choice: Choice) -> OpenLevel:
+    """Return the level that is wanted; where there is none, the error says where, and what cannot be read."""
+    try:
+        return choice.of(levels)
+    except ValueError as error:
+        raise ValueError("; ".join([f"{store_path}: {error}", *map(str, image.problems)])) from error
 
 
 def _channels(image: StoredImage) -> tuple[tuple[Channel, ...], list[Problem]]:

@@ -7,11 +7,12 @@ one of these does not fit. So it is told of every image in these two versions, w
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import islice
 from urllib.parse import quote
 
 from daskome.model.axes import Axis, channel_axis
 from daskome.model.json_values import JSONDict
+from daskome.ome.image_label import stated_colors
 from daskome.ome.metadata import DEFAULT_SYSTEM, CoordinateSystem, Dataset, Metadata, Multiscale
 from daskome.ome.versions import VERSIONS
 from daskome.ome.write import to_attributes
@@ -114,23 +115,10 @@ def _image_layers(url: str, image: OpenImage, channels: Sequence[ShownChannel]) 
 
 
 def _label_layer(url: str, path: str, labels: OpenImage) -> JSONDict:
-    colors = labels.image_label.get("colors")
-    listed = [_segment_color(color) for color in (colors if isinstance(colors, list) else [])[:COLORS_LINKED]]
+    colors = islice(stated_colors(labels.image_label).items(), COLORS_LINKED)
     layer = {"type": "segmentation", "name": path.rpartition("/")[2], "source": _source(f"{url}/{path}", labels)}
-    given = {value: color for value, color in filter(None, listed) if value != "0"}
+    given = {str(value): f"#{bytes(rgba[:3]).hex()}" for value, rgba in colors if value != 0}
     return {**layer, "segments": [], "segmentColors": given} if given else {**layer, "segments": []}
-
-
-def _segment_color(entry: Any) -> tuple[str, str] | None:
-    """Return a label value and its colour.
-
-    >>> _segment_color({"label-value": 7, "rgba": [255, 0, 16, 255]})
-    ('7', '#ff0010')
-    """
-    rgba = entry.get("rgba") if isinstance(entry, Mapping) else None
-    if not isinstance(rgba, list) or len(rgba) != 4 or not all(isinstance(v, int) and 0 <= v < 256 for v in rgba):
-        return None
-    return str(entry.get("label-value")), f"#{bytes(rgba[:3]).hex()}"
 
 
 def _source(url: str, image: OpenImage) -> str:

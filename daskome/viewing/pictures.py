@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from daskome.ome.image_label import colored
+from daskome.ome.image_label import colored, stated_colors
 from daskome.readers.units import symbol_of
 from daskome.reading.images import OpenImage
 from daskome.reading.levels import OpenLevel, coarsest_within
@@ -58,8 +58,7 @@ def label_colors(values: Pixels, image_label: Mapping[str, Any]) -> Pixels:
     >>> label_colors(np.array([[0, 1]]), {"colors": [{"label-value": 1, "rgba": [255, 0, 0, 255]}]}).tolist()
     [[[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0]]]
     """
-    listed = image_label.get("colors")
-    stated = {entry.get("label-value"): entry.get("rgba") for entry in listed or () if isinstance(entry, Mapping)}
+    stated = stated_colors(image_label)
     there, places = np.unique(values, return_inverse=True)
     table = [stated.get(value) or color for value, color in colored(map(int, there)).items()]
     colors: Pixels = np.array(table, dtype=np.float64).reshape(-1, 4)[places].reshape(*values.shape, 4) / 255
