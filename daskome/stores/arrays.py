@@ -13,6 +13,7 @@ from zarr.storage import MemoryStore, StorePath
 
 from daskome.model.pyramid import Level, Pyramid
 from daskome.model.regions import Shape
+from daskome.model.storage.codecs import CODEC_OPTIONS
 from daskome.stores.documents import read_json, write_text
 from daskome.stores.objects import sync_codecs
 
@@ -169,7 +170,7 @@ def create_array(store: MemoryStore, path: str, pyramid: Pyramid, level: Level) 
         dtype=pyramid.dtype,
         chunks=level.layout.chunks,
         shards=level.layout.shards,
-        **{key: _revived(value) for key, value in level.layout.options.items()},
+        **{key: _revived(value) if key in CODEC_OPTIONS else value for key, value in level.layout.options.items()},
     )
 
 

@@ -66,8 +66,7 @@ def find_group(store_path: StorePath, writable: bool = False, consolidated: bool
             group = zarr.open_group(store_path.store, path=store_path.path, mode=mode, use_consolidated=consolidated)
         except (FileNotFoundError, NotADirectoryError, zarr.errors.ContainsArrayError):
             return None
-        if not isinstance(group.metadata.attributes, Mapping):
-            raise ValueError(f"attributes are {shown_value(group.metadata.attributes)}; they must be an object")
+        _check_attributes(group)
         return group
 
 
@@ -103,9 +102,17 @@ def find_array(store_path: StorePath) -> zarr.Array[Any] | None:
     gone = (FileNotFoundError, NotADirectoryError, zarr.errors.ContainsGroupError, zarr.errors.NodeTypeValidationError)
     with reading(store_path):
         try:
-            return zarr.open_array(store_path.store, path=store_path.path, mode=_mode(store_path))
+            array = zarr.open_array(store_path.store, path=store_path.path, mode=_mode(store_path))
         except gone:
             return None
+        _check_attributes(array)
+        return array
+
+
+def _check_attributes(node: zarr.Group | zarr.Array[Any]) -> None:
+    attributes: Any = node.metadata.attributes
+    if not isinstance(attributes, Mapping):
+        raise ValueError(f"attributes are {shown_value(attributes)}; they must be an object")
 
 
 @contextmanager

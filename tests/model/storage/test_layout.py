@@ -209,6 +209,7 @@ OPTIONS_OF_BOTH = [
     ({"fill_value": 7}, lambda a: a.fill_value, 7),
     ({"fill_value": np.uint16(7)}, lambda a: a.fill_value, 7),
     ({"attributes": {"made": [1, "by"]}}, lambda a: a.attrs["made"], [1, "by"]),
+    ({"attributes": {"id": "blosc"}}, lambda a: a.attrs["id"], "blosc"),
     ({"write_empty_chunks": True}, lambda a: a.shape, (20, 30, 40)),
     ({"config": {"write_empty_chunks": True}}, lambda a: a.shape, (20, 30, 40)),
     ({"filters": None}, lambda a: a.filters, ()),
