@@ -65,8 +65,8 @@ Call = Callable[[Path, Path], Any]
 LAST = Path(tempfile.gettempdir(), "mutations-last")
 
 
-ADDRESS = re.compile(r"mutated-|(^|\n)[\w./*-]+: |multiscales|metadata|labels|plate|axes|axis|attributes")
-"""Is in what an error says: the folder of the trial, the path of a group, or a section of the metadata."""
+ADDRESS = re.compile(r"mutated-|level s\d|(^|\n)[\w./*-]+: |multiscales|metadata|labels|plate|axes|axis|attributes")
+"""Is in what an error says: the folder of the trial, the path of a group, a level, or a section of the metadata."""
 
 
 class Hung(BaseException):
