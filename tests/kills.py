@@ -274,6 +274,27 @@ def collection(store: Store, **options: Any) -> None:
     daskome.write_series([PLANE, PLANE[::-1]], store, [2], retries=0, **fields)
 
 
+def a_collection(store: MemoryStore, consolidated: bool = False, **options: Any) -> None:
+    """Write a collection of two images."""
+    collection(store, **options)
+    tag(store)
+    if consolidated:
+        consolidate(store)
+
+
+def a_plate_of_file(store: MemoryStore) -> None:
+    """Write a plate with a list of series and OME-XML."""
+    plate_of_file(store)
+    tag(store)
+
+
+def another_in_a_collection(store: Store, **options: Any) -> None:
+    """Write an image of another shape and type, and with other voxels, over one of a collection."""
+    daskome.write_image(
+        CELLS[:9], StorePath(store, "0"), [2], retries=0, scale=0.5, axes_units="um", **IMAGE, **options
+    )
+
+
 def frames_in_a_collection(store: MemoryStore) -> None:
     """Write a collection of a series of two time points, and an image."""
     image: dict[str, Any] = {"axes": "tyx", "storage_options": {"chunks": 8}}
@@ -451,6 +472,7 @@ OPERATIONS: dict[str, Operation] = {
         partial(an_image, labels={"cells": CELLS[::-1]}), partial(image, **WITH_LABELS), OVER
     ),
     "overwrite what was begun": Operation(partial(image, factors=(2, 4), compute="init"), image, OVER),
+    "overwrite in a collection": Operation(a_collection, another_in_a_collection, OVER),
     "labels replaced": Operation(partial(an_image, factors=(2,), labels={"cells": CELLS[::-1]}), labels, OVER),
     "update": Operation(an_image, updated),
     "update 0.4": Operation(partial(an_image, fmt="0.4"), updated),
@@ -496,6 +518,10 @@ OPERATIONS: dict[str, Operation] = {
             ("a plate 0.4", partial(a_plate, fmt="0.4", consolidated=True), ""),
             ("a well", partial(a_plate, wells=("A/1", "A/2"), consolidated=True), "A/1"),
             ("an image of a well", a_plate, "A/1/0"),
+            ("an image of a collection", partial(a_collection, consolidated=True), "0"),
+            ("an image of a collection 0.4", partial(a_collection, fmt="0.4"), "0"),
+            ("a well that OME-XML describes", a_plate_of_file, "A/1"),
+            ("a field that OME-XML describes", a_plate_of_file, "A/1/0"),
             ("a journal", levels_begun, ".daskome"),
         )
     },

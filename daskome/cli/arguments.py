@@ -235,7 +235,7 @@ def _reject_unused(
     """Raise a ValueError for an option that is given and would have no effect."""
     used = {*signature(function).parameters, *ELSEWHERE}
     for row in rows:
-        if row.name not in used and options[row.name]:
+        if row.name not in used and row.is_given(options[row.name]):
             raise ValueError(f"{flag} takes no {row.flags.split()[0]}: {reason}; leave it out")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from daskome.cli.params import AxesParam, ChannelsParam, FactorsParam, PairsParam, ValuesParam
+from daskome.cli.params import AxesParam, ChannelsParam, FactorsParam, OrientationParam, PairsParam, ValuesParam
 from daskome.execution.batch.schedulers import SCHEDULERS
 
 
@@ -55,6 +55,10 @@ class Row:
     type: Any
     help: str | Callable[[], str]
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_given(self, value: Any) -> bool:
+        """Whether a value is of an option that was given: False is that of a flag that was not."""
+        return bool(value) if self.type is bool else value is not None
 
     def option(self, command: Callable[..., Any]) -> Callable[..., Any]:
         """Give a command this option."""
@@ -211,8 +215,8 @@ IMAGE_ROWS = (
     Row(
         "--orientation",
         "orientation",
-        ValuesParam(str),
-        "Where x, y and z lead to in the body: RAS; or by name: z=inferior-to-superior.",
+        OrientationParam(),
+        "Where x, y and z lead to in the body: RAS; by name: z=inferior-to-superior; none: leave out what IN says.",
     ),
     Row("--name", "name", None, "Name of the image."),
     Row("--method", "method", None, _methods),

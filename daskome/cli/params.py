@@ -67,6 +67,17 @@ class FactorsParam(ValuesParam):
         return factors if isinstance(factors, list) else [factors]
 
 
+class OrientationParam(ValuesParam):
+    """Orientation of axes: letters, name=value pairs by commas, JSON, or none."""
+
+    def __init__(self) -> None:
+        super().__init__(str)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return False for none, or letters, or a dict by axis name."""
+        return False if value == "none" else super().convert(value, param, ctx)
+
+
 class ChannelsParam(ParamType):
     """Names of channels by commas, or JSON."""
 

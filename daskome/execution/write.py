@@ -40,6 +40,7 @@ from daskome.stores.location import is_local_to_process, origin_of
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.ownership.taking import check_free, naming_the_heir
 from daskome.stores.remembered import forget, forgotten
+from daskome.stores.targets.collection import check_describable
 from daskome.stores.targets.conflicts import arrays_to_replace, check_no_overlap
 from daskome.stores.targets.create import array_documents, create_arrays
 
@@ -99,12 +100,15 @@ class Write:
         FileNotFoundError, TypeError
             If what is read is not there, or not for the workers that would read it.
         FileExistsError, PermissionError, NotADirectoryError
-            As `daskome.stores.targets.conflicts.arrays_to_replace`.
+            As `daskome.stores.targets.conflicts.arrays_to_replace`, and
+            `daskome.stores.targets.collection.check_describable`.
         """
         check_units(self.plan)
         self.plan.check_functions()
         check_sources(self.target, self.plan, self.sources)
         check_no_overlap(self.target, self.plan, [a for source in self.sources for a in stored_at(source)])
+        if not self.finished:
+            check_describable(self.target, self.plan)
         if self.journal is not None or self.finished:
             return self
         documents = array_documents(self.plan)

@@ -1,7 +1,7 @@
 """`daskome.remove`: an image, finished or not, its labels, a plate, a well, or what a kill has left of them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from zarr.storage import StorePath
 
+from daskome._caller import warn
 from daskome.keeping.contents import Contents, contents_of
 from daskome.keeping.targets import RemovalTarget, asked_kind, removal_target
 from daskome.model.paths import join_paths, parents_of
@@ -16,16 +17,28 @@ from daskome.model.problem import WriteError, or_unfinished
 from daskome.model.text import format_nbytes, format_table, pluralize
 from daskome.model.types import FileSystemOptions, GroupLike
 from daskome.ome.image_label import LABELS
+from daskome.ome.xml.collection_xml import OME
 from daskome.stores.documents import list_names
+from daskome.stores.groups import REMOVING_KEY, UNFINISHED_KEY
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import folder_of, is_whole_store, locate, rooted
 from daskome.stores.objects.checksums import stored_sizes
 from daskome.stores.ownership.claims import CLAIMS, WHOLE_RUN, OwnershipLost
 from daskome.stores.ownership.taking import check_free, claimed
+from daskome.stores.targets.collection import (
+    Collection,
+    check_rewritable,
+    collection_around,
+    described_in,
+    ids_in,
+    images_below,
+)
 from daskome.stores.targets.conflicts import check_writable, levels_there
 from daskome.stores.targets.folders import links_to, locked_folders
 from daskome.stores.targets.removal import (
+    DescribedImages,
     Doomed,
+    ListEntry,
     delete_all_but_claims,
     delete_empty_folders,
     delete_journal_alone,
@@ -52,7 +65,7 @@ class Removal:
     objects, nbytes : int
         In all.
     listed : str
-        Which list loses an entry; empty if none does.
+        Which lists lose an entry; empty if none does.
     """
 
     where: str
@@ -96,16 +109,17 @@ def remove(
 
     Before anything changes, all of it is looked at: what is not OME-Zarr or was not begun by daskome, files of others
     in it, links, and an image that another process is writing are refused. Then the group is marked as unfinished; it
-    leaves the list of labels or wells that it is in; its objects go, many with each request; and last its own
-    documents. So whatever is left after a kill says that it is unfinished, and the same call removes it.
+    leaves the list of labels, wells or images that it is in, and, of a collection, the list of series and the OME-XML;
+    its objects go, many with each request; and last its own documents. So whatever is left after a kill says that it is
+    unfinished, and the same call removes it.
 
     Parameters
     ----------
     target : str, path, zarr.Group or zarr store
-        Of an image, labels, a label image, a plate, a well, an image of a well, a bioformats2raw layout, of any of
-        these that is unfinished, or of what a kill has left. A path that ends in ``.daskome`` is a journal: without
-        it, a run cannot be gone on with; levels that were being added go with it. With the last label image, the group
-        of labels goes, too.
+        Of an image, labels, a label image, a plate, a well, an image of a well, a bioformats2raw layout, an image of
+        one that lists its series, of any of these that is unfinished, or of what a kill has left. A path that ends in
+        ``.daskome`` is a journal: without it, a run cannot be gone on with; levels that were being added go with it.
+        With the last label image, the group of labels goes, too.
     labels : str, optional
         The name of labels of the image at the target: these go, not the image.
     dry_run : bool
@@ -219,7 +233,9 @@ def _links(root: StorePath, path: str, folder: Path) -> Iterator[str]:
 
 
 def _removal(target: RemovalTarget, contents: Contents) -> Removal:
-    there, entry = target.place.store_path, target.entry
+    there = target.place.store_path
+    series, described = _in_collection(target)
+    entries = {entry.group: entry for entry in (target.entry, series) if entry is not None}
     levels = tuple(levels_there(there, target.place.attributes or {})) if target.place.attributes else ()
     doomed = Doomed(
         StorePath(there.store),
@@ -228,16 +244,51 @@ def _removal(target: RemovalTarget, contents: Contents) -> Removal:
         contents.files,
         tuple(contents.documents),
         levels,
-        entry,
+        tuple(entries.values()),
+        described,
         target.place.attributes,
     )
     amounts = {name: (one.objects, one.nbytes) for name, one in contents.amounts.items()}
-    listed = (
-        "" if entry is None or entry.group == there.path else f"{entry.kind} at {StorePath(there.store, entry.group)}"
-    )
+    lists = (f"{one.kind} at {StorePath(there.store, path)}" for path, one in entries.items() if path != there.path)
+    listed = ", and that of ".join(lists)
     where, total = str(StorePath(there.store, target.asked)), contents.total
     homes = tuple(dict.fromkeys(_homes(there, contents)))
     return Removal(where, asked_kind(target), levels, amounts, total.objects, total.nbytes, listed, doomed, homes)
+
+
+def _in_collection(target: RemovalTarget) -> tuple[ListEntry | None, DescribedImages | None]:
+    """Return how a collection around a place lists what goes, and what its OME-XML says of it.
+
+    What a removal has begun with is what its mark says.
+    """
+    there, mark = target.place.store_path, (target.place.attributes or {}).get(UNFINISHED_KEY)
+    collection = collection_around(there)
+    if collection is None:
+        return None, None
+    paths = images_below(collection)
+    series = ListEntry(join_paths(collection.top.path, OME), "series", tuple(paths)) if paths else None
+    if isinstance(mark, dict) and REMOVING_KEY in mark:
+        ids = ids_in(mark)
+    else:
+        ids = _described(collection, paths) if paths or _is_field(target) else []
+    return series, DescribedImages(collection.document.path, tuple(ids)) if ids else None
+
+
+def _is_field(target: RemovalTarget) -> bool:
+    """Whether images of a plate go."""
+    return target.entry is not None and target.entry.kind in ("plate", "well")
+
+
+def _described(collection: Collection, paths: Sequence[str]) -> list[str]:
+    """Return which images in the OME-XML of a collection go; warn if nothing tells, so that it keeps them."""
+    try:
+        ids = described_in(collection, paths)
+    except ValueError as error:
+        warn(f"{collection.document} keeps what it says of {', '.join(paths) or 'what goes'}: it {error}")
+        return []
+    if ids:
+        check_rewritable(collection.document)
+    return ids
 
 
 def _homes(place: StorePath, contents: Contents) -> Iterator[str]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from zarr.storage import StorePath
 
 from daskome.inspection.hierarchy import Node, children_of, opened_node
-from daskome.keeping.place import NOTHING, OURS, Place, place_at
-from daskome.model.paths import parents_of
+from daskome.keeping.place import NOTHING, OURS, WORDS_OF_KINDS, Place, place_at
+from daskome.model.paths import join_paths, parents_of
 from daskome.ome.image_label import LABELS
+from daskome.ome.xml.collection_xml import OME
 from daskome.stores.documents import list_names
 from daskome.stores.groups import REMOVING_KEY, UNFINISHED_KEY, others_of, read_attributes
 from daskome.stores.journal import JOURNAL
@@ -17,6 +18,9 @@ from daskome.stores.targets.removal import ListEntry
 
 ROW_DEPTH = 2
 """How many names lead from a plate to a well: a row lies between."""
+LAYOUT_KIND = "bioformats2raw"
+MEMBERS = {"plate": "well", "well": "image", LAYOUT_KIND: "image"}
+"""What each kind of group lists that may leave its list; a collection may list none, then its images are numbered."""
 MEMBERS_NAMED = 5
 """How many names a refusal lists."""
 
@@ -77,21 +81,22 @@ def _entry(root: StorePath, path: str) -> ListEntry | None:
         node = opened_node(Node("", root / above))
         inner = path.removeprefix(above).lstrip("/")
         if above.rpartition("/")[2] == LABELS and "/" not in inner and node.attributes is not None:
-            return ListEntry(above, "labels", inner)
+            return ListEntry(above, "labels", (inner,))
         siblings = [child for child in children_of(node) if child.listed]
         if any(child.path == inner for child in siblings):
-            return _listed(node, above, inner, [child for child in siblings if child.path != inner])
+            return _listed(node, above, inner, siblings)
     return None
 
 
-def _listed(node: Node, above: str, inner: str, others: list[Node]) -> ListEntry:
-    kind = next((kind for kind in ("plate", "well") if kind in node.kinds), None)
-    if kind is None:
+def _listed(node: Node, above: str, inner: str, siblings: list[Node]) -> ListEntry:
+    kind = next((kind for kind in MEMBERS if kind in node.kinds), None)
+    if kind is None or (kind == LAYOUT_KIND and not siblings[0].listed.startswith(OME)):
         raise ValueError(f"{inner} is a part of the {node.kinds[0]} at {node.store_path}; remove that as a whole")
-    if not others:
-        what = {"plate": "well", "well": "image"}[kind]
-        raise ValueError(f"{inner} is the last {what} of the {kind} at {node.store_path}; remove the {kind} instead")
-    return ListEntry(above, kind, inner)
+    if len(siblings) == 1:
+        what, word = MEMBERS[kind], WORDS_OF_KINDS[kind]
+        raise ValueError(f"{inner} is the last {what} of the {word} at {node.store_path}; remove the {word} instead")
+    group, listing = (join_paths(above, OME), "series") if kind == LAYOUT_KIND else (above, kind)
+    return ListEntry(group, listing, (inner,))
 
 
 def _is_alone(root: StorePath, path: str, entry: ListEntry) -> bool:

@@ -1,6 +1,6 @@
 """Which of a group's attributes are OME-Zarr's, what kind of group they make, and which version they state."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 STATING = ("multiscales", "omero", "image-label", "plate", "well")
@@ -73,26 +73,27 @@ ENTRY_LISTS: Mapping[str, tuple[str, ...]] = {
     "labels": ("labels",),
     "plate": ("plate", "wells"),
     "well": ("well", "images"),
+    "series": ("series",),
 }
-"""Where each kind of group lists what lies below it."""
+"""Where each kind of group lists what lies below it, or beside it."""
 
 
-def without_entry(attributes: Mapping[str, Any], kind: str, path: str) -> dict[str, Any]:
-    """Return the attributes of a group without one entry of its list (`ENTRY_LISTS`).
+def without_entries(attributes: Mapping[str, Any], kind: str, paths: Container[str]) -> dict[str, Any]:
+    """Return the attributes of a group without some entries of its list (`ENTRY_LISTS`).
 
-    >>> without_entry({"ome": {"version": "0.5", "labels": ["a", "b"]}}, "labels", "a")
+    >>> without_entries({"ome": {"version": "0.5", "labels": ["a", "b"]}}, "labels", ["a"])
     {'ome': {'version': '0.5', 'labels': ['b']}}
-    >>> without_entry({"well": {"images": [{"path": "0"}, {"path": "1"}]}}, "well", "0")
+    >>> without_entries({"well": {"images": [{"path": "0"}, {"path": "1"}]}}, "well", ["0"])
     {'well': {'images': [{'path': '1'}]}}
     """
     under = "ome" in attributes
-    shorter = _without(ome_of(attributes), ENTRY_LISTS[kind], path)
+    shorter = _without(ome_of(attributes), ENTRY_LISTS[kind], paths)
     return {**attributes, "ome": shorter} if under else dict(shorter)
 
 
-def _without(value: Any, keys: tuple[str, ...], path: str) -> Any:
+def _without(value: Any, keys: tuple[str, ...], paths: Container[str]) -> Any:
     if keys and isinstance(value, Mapping) and keys[0] in value:
-        return {**value, keys[0]: _without(value[keys[0]], keys[1:], path)}
+        return {**value, keys[0]: _without(value[keys[0]], keys[1:], paths)}
     if keys or not isinstance(value, list):
         return value
-    return [item for item in value if (item.get("path") if isinstance(item, Mapping) else item) != path]
+    return [item for item in value if (item.get("path") if isinstance(item, Mapping) else item) not in paths]

@@ -27,6 +27,8 @@ JSON = dict[str, Any]
 UNFINISHED_KEY = "daskome"
 REMOVING_KEY = "removing"
 """The entry of the mark of a group that says that it, and all in it, is being removed."""
+DESCRIBED = "described"
+"""The entry of such a mark that names the images of it in the OME-XML of a collection, by their IDs."""
 CONSOLIDATED = "consolidated"
 """The entry of the mark of an unfinished image that says that its group held consolidated metadata."""
 BOTH_FORMATS = "both_formats"

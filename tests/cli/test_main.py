@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from daskome.cli.console import going_on
 from daskome.cli.main import main
 from daskome.execution.batch.schedulers import SCHEDULERS
 from daskome.kernels.methods import METHODS
+from daskome.model.axes import parse_axes, parse_orientations
 from daskome.ome.versions import VERSIONS
 from daskome.planning.work import Workers
 from daskome.stores import journal
@@ -112,6 +114,26 @@ def test_a_unit_of_one_axis_leaves_the_others(npy: Path, tmp_path: Path) -> None
     daskome_("write", npy, tmp_path / "a", "--axes", "zyx", "--unit", "z=nm,y=um", "--scale-factors", "none")
     axes = zarr.open_group(tmp_path / "a", mode="r").attrs["ome"]["multiscales"][0]["axes"]
     assert [axis.get("unit") for axis in axes] == ["nanometer", "micrometer", None]
+
+
+def test_an_orientation_is_said_or_left_out(npy: Path, tmp_path: Path) -> None:
+    """As in Python: False, here "none", leaves out what IN says; without the option it goes along."""
+    said = {
+        "a": (npy, ["--axes", "zyx", "--orientation", "RAS"]),
+        "b": (tmp_path / "a", ["--only-image"]),
+        "c": (tmp_path / "a", ["--only-image", "--orientation", "none"]),
+        "d": (tmp_path / "a", ["--only-image", "--orientation", "z=superior-to-inferior"]),
+    }
+    written: dict[str, Any] = {}
+    for name, (source, words) in said.items():
+        done = daskome_("write", source, tmp_path / name, "--scale-factors", "none", *words)
+        assert done.exit_code == 0, done.output
+        written[name] = daskome.open(tmp_path / name).orientations
+    assert written["a"] == written["b"] == parse_orientations("RAS", parse_axes("zyx", 3))
+    assert written["c"] == {}
+    assert written["d"] == {**written["a"], "z": "superior-to-inferior"}
+    done = daskome_("write", tmp_path / "a", tmp_path / "e", "--orientation", "none")
+    assert (done.exit_code, "a group of OME-Zarr takes no --orientation" in done.output) == (2, True)
 
 
 def test_an_ome_zarr_is_input_too(tmp_path: Path, npy: Path) -> None:

@@ -191,6 +191,7 @@ def without_ids(store: MemoryStore) -> dict[str, Any]:
 IN_FOLDERS = [
     *["image with labels 0.4", "plate", "levels with labels", "overwrite 0.4 with 0.5, consolidated", "labels"],
     *["remove an image 0.4", "remove labels, consolidated", "remove a well", "remove the last labels"],
+    *["overwrite in a collection", "remove an image of a collection"],
 ]
 
 

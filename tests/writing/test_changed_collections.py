@@ -1,5 +1,6 @@
-"""An image of a collection becomes longer, and the OME-XML of the collection says so in the same change."""
+"""An image of a collection becomes longer, or another, and the OME-XML of the collection says so in the same change."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from zarr.storage import MemoryStore, StorePath
 
 import daskome
 from daskome.model.problem import errors
+from tests.plates_in_tiff import plate_tiff, plate_xml
 from tests.written import contents
 
 XML = "OME/METADATA.ome.xml"
@@ -94,12 +96,98 @@ def test_two_images_become_longer_at_once(tmp_path: Path) -> None:
     assert [image.pixels.size_y for image in described(target)] == [40, 40]
 
 
+REPLACED: dict[str, tuple[Any, dict[str, Any]]] = {
+    "shape": (np.ones((1, 3, 5, 7), "uint16"), {"axes": "tcyx"}),
+    "axes": (np.ones((4, 5, 7), "uint16"), {"axes": "zyx"}),
+    "type": (np.ones((2, 3, 20, 24), "float32"), {"axes": "tcyx"}),
+    "bits": (np.ones((20, 24), bool), {"axes": "yx"}),
+    "voxels": (
+        np.ones((2, 3, 5, 7), "uint16"),
+        {"axes": "tzyx", "scale": [9, 4, 2, 0.5], "axes_units": {"t": "s", "z": "um", "y": "um", "x": "nm"}},
+    ),
+    "channels": (np.ones((2, 5, 7), "uint16"), {"axes": "cyx", "channels": ["d", {"label": "e", "color": "FF0000"}]}),
+}
+
+
+@pytest.mark.parametrize("fmt", [pytest.param("0.4", marks=pytest.mark.extended), "0.5"])
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("what", REPLACED)
+def test_ome_xml_says_what_has_taken_the_place_of_an_image(tmp_path: Path, what: str, number: int, fmt: str) -> None:
+    target, (image, options) = collection(tmp_path, fmt=fmt), REPLACED[what]
+    before = described(target)
+    daskome.write_image(image, target / str(number), [2], overwrite=True, **options)
+    assert errors(daskome.validate(target)) == []
+    after = described(target)
+    options = {key: value for key, value in options.items() if key != "channels"}
+    daskome.write_series([image], tmp_path / "alone.ome.zarr", [2], fmt=fmt, **options)
+    own, (alone,) = {"id", "channels"}, described(tmp_path / "alone.ome.zarr")
+    assert after[number].pixels.model_dump(exclude=own) == alone.pixels.model_dump(exclude=own)
+    assert len(after[number].pixels.channels) == after[number].pixels.size_c
+    assert before[number].model_dump(exclude={"pixels"}) == after[number].model_dump(exclude={"pixels"})
+    assert before[1 - number] == after[1 - number]
+
+
+def test_channels_of_an_image_that_is_replaced(tmp_path: Path) -> None:
+    """They stay as far as there are as many, and nothing else is known."""
+    target = collection(tmp_path)
+    daskome.write_image(IMAGE + 1, target / "0", [2], axes="tcyx", overwrite=True)
+    before = described(target)[0].pixels.channels
+    daskome.write_image(IMAGE, target / "0", [2], axes="tcyx", channels=["a", "b", {"label": "x"}], overwrite=True)
+    after = described(target)[0].pixels.channels
+    assert [channel.name for channel in before] == ["a", "b", "c"]
+    assert [channel.name for channel in after] == ["a", "b", "x"]
+    assert [channel.id for channel in before] == [channel.id for channel in after]
+    daskome.write_image(IMAGE[:, :2], target / "0", [2], axes="tcyx", channels=["d", "e"], overwrite=True)
+    assert [channel.name for channel in described(target)[0].pixels.channels] == ["d", "e"]
+
+
+def test_what_is_said_of_planes_and_bits_that_are_gone_goes(tmp_path: Path) -> None:
+    target = collection(tmp_path)
+    planes = "".join(f'<Plane TheZ="0" TheC="2" TheT="{t}" ExposureTime="0.1"/>' for t in (0, 1))
+    xml = (target / XML).read_text().replace("<MetadataOnly />", f"<MetadataOnly />{planes}", 1)
+    (target / XML).write_text(xml.replace('Type="uint16"', 'Type="uint16" SignificantBits="12"', 1))
+    daskome.write_image(IMAGE[:1], target / "0", [2], axes="tcyx", overwrite=True)
+    pixels = described(target)[0].pixels
+    assert ([plane.the_t for plane in pixels.planes], pixels.significant_bits) == ([0], None)
+
+
+def test_each_call_that_replaces_an_image_is_followed(tmp_path: Path) -> None:
+    target, plane = collection(tmp_path), IMAGE[0, 0]
+    daskome.write_multiscale([plane, plane[::2, ::2]], target / "0", axes="yx", overwrite=True)
+    assert errors(daskome.validate(target)) == []
+    daskome.write_image(IMAGE, target / "0", [2], axes="tcyx", overwrite=True, compute="init")
+    daskome.run_part(target / "0", IMAGE)
+    daskome.finish(target / "0")
+    assert errors(daskome.validate(target)) == []
+    later: Any = daskome.write_image(plane, target / "0", [2], axes="yx", overwrite=True, compute=False)
+    later.compute()
+    assert errors(daskome.validate(target)) == []
+
+
+def test_a_field_of_a_plate_that_is_replaced(tmp_path: Path) -> None:
+    plate_tiff(tmp_path / "a.ome.tif", plate_xml([(0, 0, 2), (1, 2, 1)]))
+    target = tmp_path / "p.ome.zarr"
+    daskome.write_series(tmp_path / "a.ome.tif", target, [2])
+    daskome.write_image(IMAGE[0], target / "A" / "1" / "1", [2], axes="cyx", overwrite=True)
+    assert [(image.pixels.size_c, image.pixels.size_y) for image in described(target)] == [(2, 40), (3, 20), (2, 40)]
+    assert errors(daskome.validate(target)) == []
+
+
+def test_pixels_that_ome_xml_does_not_have_are_said(tmp_path: Path) -> None:
+    target = collection(tmp_path)
+    xml = (target / XML).read_text()
+    with pytest.warns(UserWarning, match="keeps what it says of the image: it can have no pixels of int64"):
+        daskome.write_image(np.ones((20, 24), "int64"), target / "1", axes="yx", overwrite=True)
+    assert (target / XML).read_text() == xml
+
+
 @pytest.mark.parametrize(
     ("xml", "why"),
     [
         ("<OME><Image/>", "cannot be read as XML"),
         ("<a/>", "is 'a', not OME-XML"),
-        ("<OME><Image/></OME>", "has no image 0 with pixels"),
+        ("<OME><Image/><Image/></OME>", "has no image 0 with pixels"),
+        ("<OME><Image/></OME>", "describes 1 image, but the collection lists 2"),
     ],
 )
 def test_ome_xml_that_cannot_follow_is_named(tmp_path: Path, xml: str, why: str) -> None:
@@ -111,13 +199,23 @@ def test_ome_xml_that_cannot_follow_is_named(tmp_path: Path, xml: str, why: str)
     assert daskome.open(target / "0").dask.shape[0] == 4
 
 
-def test_ome_xml_that_may_not_change_is_an_error_before_anything_changes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda target: daskome.append(target, IMAGE, "t"),
+        lambda target: daskome.write_image(IMAGE[0, 0], target, [2], axes="yx", overwrite=True),
+    ],
+    ids=["append", "overwrite"],
+)
+def test_ome_xml_that_may_not_change_is_an_error_before_anything_changes(
+    tmp_path: Path, change: Callable[[Path], Any]
+) -> None:
     target = collection(tmp_path)
     (target / XML).rename(tmp_path / "elsewhere.xml")
     (target / XML).symlink_to(tmp_path / "elsewhere.xml")
     before = contents(target)
     with pytest.raises(FileExistsError, match="is a link, behind which OME-XML describes the image"):
-        daskome.append(target / "0", IMAGE, "t")
+        change(target / "0")
     assert contents(target) == before
 
 
@@ -126,6 +224,7 @@ def test_comments_and_elements_of_others_stay(tmp_path: Path) -> None:
     xml = (target / XML).read_text().replace("<Image ", '<!-- ours --><Image xmlns:a="urn:a" a:of="us" ', 1)
     (target / XML).write_text(xml)
     daskome.append(target / "0", IMAGE, "t")
+    daskome.write_image(IMAGE, target / "0", [2], axes="tcyx", overwrite=True)
     after = (target / XML).read_text()
     assert "<!-- ours --><Image " in after
     assert ':of="us"' in after

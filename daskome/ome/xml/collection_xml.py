@@ -5,7 +5,7 @@ elsewhere (``MetadataOnly``; section "bf2raw").
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import accumulate, count
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -39,10 +39,11 @@ UNITS_OF_XML: Mapping[str, str] = {
 }  # fmt: skip
 STORED_ELSEWHERE = ("BinData", "TiffData", "BinaryOnly", "MetadataOnly")
 """Elements that say where pixels are."""
-BEFORE_PLANES = ("Channel",)
-"""What stands before ``MetadataOnly`` in the schema."""
 OF_STORAGE = ("BigEndian", "Interleaved")
 """Attributes that say how pixels were stored."""
+OF_VOXELS = ("SignificantBits", *(f"{key}{unit}" for key in
+    ("PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ", "TimeIncrement") for unit in ("", "Unit")))  # fmt: skip
+"""Attributes that say what voxels are: those of other voxels say nothing of new ones."""
 
 
 class DescribedImage(NamedTuple):
@@ -103,21 +104,17 @@ def metadata_only(xml: str, numbers: Sequence[int], images: Sequence[DescribedIm
         As they are written.
     """
     root = ElementTree.fromstring(xml)
-    namespace = root.tag.rpartition("}")[0].lstrip("{")
-    own = f"{{{namespace}}}" if namespace else ""
-    elements = root.findall(f"{own}Image")
+    elements = root.findall("{*}Image")
     kept = [elements[number] for number in numbers]
     first = list(root).index(elements[0])
     gone = {one.get("ID") for one in elements if one not in kept}
     for one in elements:
         root.remove(one)
     for element, described in zip(kept, images, strict=True):
-        _place_elsewhere(element, own, described.image)
+        _place_elsewhere(element, _own(root), described.image)
     root[first:first] = kept
-    for parent in list(root.iter()):
-        for child in [c for c in parent if c.tag == f"{own}ImageRef" and c.get("ID") in gone]:
-            parent.remove(child)
-    return _as_text(_in_namespace(root, namespace))
+    _remove_references(root, gone)
+    return _as_text(root)
 
 
 def read_ome_xml(xml: str, comments: bool = False) -> Element:
@@ -179,14 +176,78 @@ def with_lengths(xml: str, number: int, lengths: Mapping[str, int], more: Sequen
     <OME><Image><Pixels SizeT="3" SizeY="9"><MetadataOnly /></Pixels></Image></OME>
     """
     root = read_ome_xml(xml, comments=True)
-    images = root.findall("{*}Image")
-    pixels = images[number].find("{*}Pixels") if number < len(images) else None
-    if pixels is None:
-        raise ValueError(f"has no image {number} with pixels")
+    _, pixels = _image_with_pixels(root, number)
     pixels.attrib.update({f"Size{name.upper()}": str(n) for name, n in lengths.items() if name in OWN_AXES})
     if more:
         _describe_channels(root, pixels, number, lengths["c"], more)
-    return _as_text(_in_namespace(root, root.tag.rpartition("}")[0].lstrip("{")))
+    return _as_text(root)
+
+
+def with_images(xml: str, images: Mapping[int, DescribedImage]) -> str:
+    """Return OME-XML in which some images have other pixels, and all that it says besides is as it is.
+
+    What is known of these pixels stands there: lengths, type, sizes of voxels, and channels. What was known of others
+    does not, but for channels, if there are as many, and what is not known of these.
+
+    Parameters
+    ----------
+    xml : str
+    images : dict of int to DescribedImage
+        By their numbers.
+
+    Raises
+    ------
+    ValueError
+        If it is no OME-XML, has no such image, or cannot have pixels of such a type.
+
+    Examples
+    --------
+    >>> from daskome.model.axes import parse_axes
+    >>> image = Image((2, 3), "uint8", parse_axes("yx", 2, "um"), (0.5, 0.5), (0.0, 0.0), "cells")
+    >>> xml = '<OME><Image Name="a"><Pixels SizeX="9" Type="float" SignificantBits="8"/></Image></OME>'
+    >>> print(with_images(xml, {0: DescribedImage(image, None)}))  # doctest: +ELLIPSIS
+    <?xml version="1.0" encoding="UTF-8"?>
+    <OME><Image Name="a"><Pixels SizeX="3" Type="uint8" DimensionOrder="XYZCT" SizeY="2" ...><Channel .../>...</OME>
+    """
+    root = read_ome_xml(xml, comments=True)
+    for number, (image, omero) in images.items():
+        if image.dtype not in PIXEL_TYPES:
+            raise ValueError(f"can have no pixels of {image.dtype}")
+        element, pixels = _image_with_pixels(root, number)
+        _place_elsewhere(element, _own(root), image)
+        for key in OF_VOXELS:
+            pixels.attrib.pop(key, None)
+        pixels.attrib.update(_physical(image))
+        _drop_planes_outside(pixels)
+        _describe_all_channels(root, pixels, number, omero)
+    return _as_text(root)
+
+
+def image_ids(xml: str) -> list[str]:
+    """Return the IDs of the images of OME-XML; "" for none.
+
+    >>> image_ids('<OME><Image ID="Image:0"/><Image/></OME>')
+    ['Image:0', '']
+    """
+    return [image.get("ID", "") for image in read_ome_xml(xml).findall("{*}Image")]
+
+
+def xml_without_images(xml: str, ids: Container[str]) -> str:
+    """Return OME-XML without the images that have these IDs, and without references to them; all else is as it is.
+
+    Fields of a plate stay, as fields of which no image was taken.
+
+    >>> xml = '<OME><Image ID="a"/><Image ID="b"/><Dataset><ImageRef ID="a"/></Dataset></OME>'
+    >>> print(xml_without_images(xml, ["a"]))
+    <?xml version="1.0" encoding="UTF-8"?>
+    <OME><Image ID="b" /><Dataset /></OME>
+    """
+    root = read_ome_xml(xml, comments=True)
+    gone = [image for image in root.findall("{*}Image") if image.get("ID") in ids]
+    for image in gone:
+        root.remove(image)
+    _remove_references(root, {image.get("ID") for image in gone})
+    return _as_text(root) if gone else xml
 
 
 def places_pixels(xml: str) -> list[str]:
@@ -237,13 +298,46 @@ def _describe_channels(root: Element, pixels: Element, image: int, n: int, more:
     for one in described[kept:]:
         pixels.remove(one)
     before, omero = described[kept - 1], Omero(tuple(more))
-    taken, at = {one.get("ID") for one in root.iter()}, list(pixels).index(before) + 1
-    ids = (f"Channel:{image}:{k}" for k in count(n - len(more)))
-    free = (one for one in ids if one not in taken)
+    at, ids = list(pixels).index(before) + 1, _free_ids(root, image, n - len(more))
     for k in range(len(more)):
-        added = Element(before.tag, {"ID": next(free), **_channel(omero, k)})
+        added = Element(before.tag, {"ID": next(ids), **_channel(omero, k)})
         added.tail = before.tail
         pixels.insert(at + k, added)
+
+
+def _describe_all_channels(root: Element, pixels: Element, image: int, omero: Omero | None) -> None:
+    """Describe the channels of new pixels: as they are described, with what is known of them, if they are as many."""
+    described, n = pixels.findall("{*}Channel"), int(pixels.attrib["SizeC"])
+    if sum(map(_n_samples, described)) != n:
+        for one in described:
+            pixels.remove(one)
+        ids = _free_ids(root, image, 0)
+        pixels[:0] = [Element(f"{_own(root)}Channel", {"ID": next(ids), **_channel(omero, c)}) for c in range(n)]
+    elif len(described) == n:
+        for c, one in enumerate(described):
+            one.attrib.update({**_channel(omero, c), "SamplesPerPixel": one.get("SamplesPerPixel", "1")})
+
+
+def _free_ids(root: Element, image: int, first: int) -> Iterator[str]:
+    """Yield IDs for channels of an image, counted from one of them, that no element has."""
+    taken = {one.get("ID") for one in root.iter()}
+    return (one for one in (f"Channel:{image}:{k}" for k in count(first)) if one not in taken)
+
+
+def _drop_planes_outside(pixels: Element) -> None:
+    """Remove what is said of planes that the pixels do not have."""
+    for plane in pixels.findall("{*}Plane"):
+        places = ((plane.get(f"The{axis}", "0"), pixels.attrib[f"Size{axis}"]) for axis in "ZCT")
+        if not all(place.isdecimal() and int(place[:LONGEST_NUMBER]) < int(n) for place, n in places):
+            pixels.remove(plane)
+
+
+def _remove_references(root: Element, ids: Container[str | None]) -> None:
+    """Remove all references to images that are gone."""
+    for parent in list(root.iter()):
+        for child in parent.findall("{*}ImageRef"):
+            if child.get("ID") in ids:
+                parent.remove(child)
 
 
 def _n_samples(channel: Element) -> int:
@@ -253,19 +347,35 @@ def _n_samples(channel: Element) -> int:
 
 def _place_elsewhere(element: Element, own: str, image: Image) -> None:
     """Change the element of an image: its sizes are those that are written, and its pixels lie elsewhere."""
-    pixels = element.find(f"{own}Pixels")
+    pixels = element.find("{*}Pixels")
     assert pixels is not None
-    for child in [child for child in pixels if child.tag.rpartition("}")[2] in STORED_ELSEWHERE]:
+    for child in [child for tag in STORED_ELSEWHERE for child in pixels.findall(f"{{*}}{tag}")]:
         pixels.remove(child)
     for key in OF_STORAGE:
         pixels.attrib.pop(key, None)
     pixels.attrib.update(_sizes(image))
-    n_before = sum(child.tag.rpartition("}")[2] in BEFORE_PLANES for child in pixels)
-    pixels.insert(n_before, Element(f"{own}MetadataOnly"))
+    before = pixels.findall("{*}Channel")
+    pixels.insert(list(pixels).index(before[-1]) + 1 if before else 0, Element(f"{own}MetadataOnly"))
 
 
-def _in_namespace(root: Element, namespace: str) -> Element:
+def _image_with_pixels(root: Element, number: int) -> tuple[Element, Element]:
+    """Return the element of an image, and that of its pixels; raise a ValueError if there are none."""
+    images = root.findall("{*}Image")
+    pixels = images[number].find("{*}Pixels") if number < len(images) else None
+    if pixels is None:
+        raise ValueError(f"has no image {number} with pixels")
+    return images[number], pixels
+
+
+def _own(root: Element) -> str:
+    """Return what stands before the names of elements of OME-XML: their namespace in braces, if they have one."""
+    namespace, brace, _ = root.tag.rpartition("}")
+    return f"{namespace}{brace}"
+
+
+def _in_namespace(root: Element) -> Element:
     """Return a tree whose elements of a namespace need no prefix; those of none say so."""
+    namespace = _own(root)[1:-1]
     for element, parent in list(_with_parents(root)):
         if namespace and element.tag.startswith(f"{{{namespace}}}"):
             element.tag = element.tag.rpartition("}")[2]
@@ -283,4 +393,5 @@ def _with_parents(root: Element) -> Iterator[tuple[Element, Element | None]]:
 
 
 def _as_text(root: Element) -> str:
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode")
+    whole = ElementTree.tostring(_in_namespace(root), encoding="unicode")
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + whole

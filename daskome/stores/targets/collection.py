@@ -1,99 +1,249 @@
-"""The collection that an image lies in, whose OME-XML says how long the image is: it follows when that changes."""
+"""The collection that an image lies in: what describes it there follows when it changes, is replaced, or goes.
+
+OME-XML describes the images of a collection in the order in which ``OME`` lists them, or in that of their numbers. An
+image that is being removed leaves OME-XML first, then the list; its mark says which one OME-XML has, or had, of it. So
+after a kill between the two, which image is which can still be told (`Collection.numbers`).
+"""
 
 import os
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zarr.storage import StorePath
 
-from daskome.model.paths import parents_of
+from daskome._caller import warn
+from daskome.model.image import Image
+from daskome.model.paths import join_paths, parents_of
+from daskome.model.text import pluralize
 from daskome.ome.detect import ome_of
 from daskome.ome.omero import Channel
-from daskome.ome.xml.collection_xml import COLLECTION_XML, LAYOUT, OME, with_lengths
+from daskome.ome.xml.collection_xml import (
+    COLLECTION_XML,
+    LAYOUT,
+    OME,
+    DescribedImage,
+    image_ids,
+    with_images,
+    with_lengths,
+)
 from daskome.planning.groups.group import Group
+from daskome.planning.plan import Plan
 from daskome.stores.documents import read_text
-from daskome.stores.groups import JSON, read_attributes
+from daskome.stores.groups import DESCRIBED, JSON, REMOVING_KEY, UNFINISHED_KEY, read_attributes
 from daskome.stores.location import folder_of, rooted
+from daskome.stores.ownership.claims import Claim
+from daskome.stores.ownership.owned_store import owned
 from daskome.stores.publish import rewrite
+from daskome.stores.remembered import forgotten
 
 DEPTH_OF_FIELDS = 2
 """How many groups lie between a plate and its images: a row and a well."""
 
 
 @dataclass(frozen=True, slots=True)
-class DescribedAt:
-    """Where OME-XML describes an image, and as which of its images; None if nothing says which."""
+class Collection:
+    """A bioformats2raw layout around a place.
 
-    document: StorePath
-    number: int | None
+    Attributes
+    ----------
+    top : StorePath
+        Its group.
+    inner : str
+        The path of the place in it.
+    is_plate : bool
+        Whether its images are fields of wells.
+    """
 
-    def with_lengths(self, xml: str, group: Group) -> str:
-        """Return the OME-XML with the lengths that an image has after a change.
+    top: StorePath
+    inner: str
+    is_plate: bool
+
+    @property
+    def document(self) -> StorePath:
+        """Where its OME-XML is, if it has any."""
+        return self.top / OME / COLLECTION_XML
+
+    @property
+    def series(self) -> list[str] | None:
+        """The paths of its images, if it lists them."""
+        listed = _attributes(forgotten(self.top) / OME).get("series")
+        return [path for path in listed if isinstance(path, str)] if isinstance(listed, list) else None
+
+    def numbers(self, xml: str) -> dict[str, int]:
+        """Return which of the images in OME-XML is which, by paths; nothing of a plate that lists no series.
 
         Raises
         ------
         ValueError
-            If it does not describe the image.
+            If it is no OME-XML, or does not describe as many images as are listed.
         """
-        pyramid, change = group.pyramid, group.change
-        assert pyramid is not None
-        assert change is not None
-        if self.number is None:
-            raise ValueError("does not say which of its images this is")
-        names, shapes = [axis.name for axis in pyramid.axes], (change.shapes[0], pyramid.levels[0].shape)
-        before, lengths = (dict(zip(names, shape, strict=True)) for shape in shapes)
-        n_more = lengths.get("c", 0) - before.get("c", 0)
-        named = group.metadata.omero.channels if group.metadata.omero else None
-        return with_lengths(xml, self.number, lengths, named or [Channel(None, None)] * n_more)
+        ids, series = image_ids(xml), self.series
+        if series is None:
+            return {} if self.is_plate else {str(i): i for i in range(len(ids))}
+        left = list(enumerate(ids))
+        if len(series) != len(ids):
+            going = {path: some for path in series if (some := self._going(path)) is not None}
+            series = [path for path in series if path not in going]
+            left = [(i, one) for i, one in left if not any(one in some for some in going.values())]
+        if len(series) != len(left):
+            raise ValueError(f"describes {pluralize(len(left), 'image')}, but the collection lists {len(series)}")
+        return {path: i for path, (i, _) in zip(series, left, strict=True)}
+
+    def described(self, xml: str, groups: Iterable[Group]) -> str:
+        """Return OME-XML that says what is stored in groups of a plan, whose target is the place.
+
+        Raises
+        ------
+        ValueError
+            If it does not describe one of them, or cannot.
+        """
+        numbers, new = self.numbers(xml), dict[int, DescribedImage]()
+        for group in groups:
+            number = numbers.get(join_paths(self.inner, group.path))
+            if number is None:
+                raise ValueError("does not say which of its images this is")
+            if group.change is None:
+                new[number] = _described(group)
+            else:
+                xml = _longer(xml, number, group)
+        return with_images(xml, new) if new else xml
+
+    def followed(self, groups: Sequence[Group]) -> list[Group]:
+        """Return the groups of a plan that are images of the collection, and new or longer."""
+        series, paths = self.series, {group.path: join_paths(self.inner, group.path) for group in groups}
+        is_listed = self._may_be_image if series is None else series.__contains__
+        return [group for group in groups if _is_new(group) and is_listed(paths[group.path])]
+
+    def _may_be_image(self, path: str) -> bool:
+        return path.count("/") == DEPTH_OF_FIELDS if self.is_plate else path.isdecimal()
+
+    def _going(self, path: str) -> list[str] | None:
+        """Return the IDs in OME-XML of what goes with an image that is being removed; None of one that stays."""
+        for group in (path, *filter(None, parents_of(path))):
+            mark = (read_attributes(forgotten(self.top) / group) or {}).get(UNFINISHED_KEY)
+            if isinstance(mark, dict) and mark.get(REMOVING_KEY):
+                return ids_in(mark)
+        return None
 
 
-def described_at(image: StorePath) -> DescribedAt | None:
-    """Return where OME-XML describes an image; None if it is none of a collection, or of one without OME-XML."""
-    inner = rooted(image)
+def collection_around(place: StorePath) -> Collection | None:
+    """Return the collection that lies around a place; the innermost of several."""
+    inner = rooted(place)
     for above in parents_of(inner.path):
         top = StorePath(inner.store, above)
         ome = _attributes(top)
         if LAYOUT in ome:
-            document, (is_image, number) = top / OME / COLLECTION_XML, _listed(top, ome, inner.path.removeprefix(above))
-            return DescribedAt(document, number) if is_image and read_text(document) is not None else None
+            return Collection(top, inner.path.removeprefix(above).strip("/"), "plate" in ome)
     return None
 
 
-def check_describable(image: StorePath, group: Group) -> str:
-    """Return why OME-XML that describes an image cannot follow a change of its shape; empty if it can, or need not.
+def collection_of(target: StorePath, plan: Plan, claim: Claim | None = None) -> Collection | None:
+    """Return the collection, with OME-XML, whose images a plan changes; None of one that the plan writes itself.
+
+    With a claim, only its owner changes it.
+    """
+    itself = any(group.documents for group in plan.groups)
+    found = None if itself or not any(map(_is_new, plan.groups)) else collection_around(target)
+    if found is None or read_text(found.document) is None:
+        return None
+    return replace(found, top=owned(found.top, claim))
+
+
+def check_describable(target: StorePath, plan: Plan) -> None:
+    """Warn if OME-XML that describes images of a plan cannot follow.
 
     Raises
     ------
     PermissionError, FileExistsError
         If it cannot be written where it is.
     """
-    described = described_at(image) if _is_longer(group) else None
-    if described is None:
-        return ""
+    collection = collection_of(target, plan)
+    groups = collection.followed(plan.groups) if collection else []
+    if collection is None or not groups:
+        return
     try:
-        described.with_lengths(read_text(described.document) or "", group)
+        collection.described(read_text(collection.document) or "", groups)
+        check_rewritable(collection.document)
     except ValueError as error:
-        return f"{described.document} keeps what it says of the image: it {error}"
-    file = folder_of(described.document)
+        warn(f"{collection.document} keeps what it says of the image: it {error}")
+
+
+def check_rewritable(document: StorePath) -> None:
+    """Raise for OME-XML that cannot be written where it is."""
+    file = folder_of(document)
     link = next((path for path in (file, file.parent) if path.is_symlink()), None) if file else None
     if link is not None:
         raise FileExistsError(f"{link} is a link, behind which OME-XML describes the image, and would have to change")
     if file is not None and not os.access(file.parent, os.W_OK):
         raise PermissionError(f"{file} describes the image, and would have to change, but cannot be written")
-    return ""
 
 
-def describe_longer(image: StorePath, group: Group) -> None:
-    """Let the OME-XML that describes an image say how long it is now."""
-    described = described_at(image) if _is_longer(group) else None
-    if described is not None:
+def redescribe(collection: Collection | None, groups: Sequence[Group]) -> None:
+    """Let the OME-XML that describes images say what is stored."""
+    followed = collection.followed(groups) if collection else []
+    if collection is not None and followed:
         with suppress(ValueError):  # It was said before anything changed.
-            rewrite(described.document, lambda xml: described.with_lengths(xml, group))
+            rewrite(collection.document, lambda xml: collection.described(xml, followed))
 
 
-def _is_longer(group: Group) -> bool:
-    change, levels = group.change, group.pyramid.levels if group.pyramid else ()
-    return change is not None and change.shapes != tuple(level.shape for level in levels)
+def described_in(collection: Collection, paths: Iterable[str]) -> list[str]:
+    """Return the IDs in OME-XML of images of a collection by their paths; none if there is no OME-XML.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be told apart.
+    """
+    xml = read_text(collection.document)
+    if xml is None:
+        return []
+    if collection.series is None:
+        raise ValueError("does not say which of its images goes, as the collection lists none")
+    numbers, ids = collection.numbers(xml), image_ids(xml)
+    found = [ids[numbers[path]] for path in paths if path in numbers]
+    if any(not one or ids.count(one) > 1 for one in found):
+        raise ValueError("has images without an ID of their own")
+    return found
+
+
+def images_below(collection: Collection) -> list[str]:
+    """Return the paths of images that a collection lists, and that lie at the place, or below it."""
+    return [path for path in collection.series or () if collection.inner in (path, *parents_of(path))]
+
+
+def ids_in(mark: JSON) -> list[str]:
+    """Return the IDs that the mark of a group that is being removed names."""
+    noted = mark.get(DESCRIBED)
+    return [one for one in noted if isinstance(one, str)] if isinstance(noted, list) else []
+
+
+def _described(group: Group) -> DescribedImage:
+    pyramid = group.pyramid
+    assert pyramid is not None
+    first = pyramid.levels[0]
+    image = Image(first.shape, pyramid.dtype, pyramid.axes, first.scale, first.translation, pyramid.name)
+    return DescribedImage(image, group.metadata.omero)
+
+
+def _longer(xml: str, number: int, group: Group) -> str:
+    """Return OME-XML with the lengths that an image has after a change, and its new channels."""
+    pyramid, change = group.pyramid, group.change
+    assert pyramid is not None
+    assert change is not None
+    names, shapes = [axis.name for axis in pyramid.axes], (change.shapes[0], pyramid.levels[0].shape)
+    before, lengths = (dict(zip(names, shape, strict=True)) for shape in shapes)
+    n_more = lengths.get("c", 0) - before.get("c", 0)
+    named = group.metadata.omero.channels if group.metadata.omero else None
+    return with_lengths(xml, number, lengths, named or [Channel(None, None)] * n_more)
+
+
+def _is_new(group: Group) -> bool:
+    """Whether an image is written anew, or has become longer."""
+    levels = () if group.pyramid is None or group.temporary else group.pyramid.levels
+    if group.change is not None:
+        return group.change.shapes != tuple(level.shape for level in levels)
+    return bool(levels) and not group.kept
 
 
 def _attributes(place: StorePath) -> JSON:
@@ -101,13 +251,3 @@ def _attributes(place: StorePath) -> JSON:
     with suppress(ValueError):
         return dict(ome_of(read_attributes(place) or {}))
     return {}
-
-
-def _listed(top: StorePath, ome: JSON, path: str) -> tuple[bool, int | None]:
-    """Return whether a path is that of an image of a collection, and which one it is, if anything says so."""
-    series, name = _attributes(top / OME).get("series"), path.strip("/")
-    if isinstance(series, list):
-        return name in series, series.index(name) if name in series else None
-    if "plate" in ome:
-        return name.count("/") == DEPTH_OF_FIELDS, None
-    return name.isdecimal(), int(name) if name.isdecimal() else None

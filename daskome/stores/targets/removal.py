@@ -1,9 +1,10 @@
 """How a group goes: its mark first, then its entry in a list, then all in it, and last its own documents."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from zarr.storage import StorePath
 
 from daskome.model.paths import depth_of, join_paths, paths_inside
 from daskome.model.problem import WriteError
-from daskome.ome.detect import without_entry
+from daskome.ome.detect import without_entries
+from daskome.ome.xml.collection_xml import xml_without_images
 from daskome.stores import journal as journals
 from daskome.stores.documents import list_names
 from daskome.stores.groups import (
+    DESCRIBED,
     JSON,
     REMOVING_KEY,
     UNFINISHED_KEY,
@@ -32,7 +35,7 @@ from daskome.stores.objects.checksums import stored_sizes
 from daskome.stores.opened.pages import delete_keys
 from daskome.stores.ownership.claims import CLAIMS, Claim, is_claim
 from daskome.stores.ownership.owned_store import owned
-from daskome.stores.publish import unlist
+from daskome.stores.publish import rewrite, unlist
 from daskome.stores.remembered import for_each, forgotten
 from daskome.stores.targets.conflicts import levels_there
 
@@ -42,11 +45,19 @@ LAST_DOCUMENTS = (".zmetadata", "zarr.json", ".zgroup", ".zattrs")
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
-    """What a group lists: the group's path and kind (`daskome.ome.detect.ENTRY_LISTS`), and the path that is listed."""
+    """What a group lists: its path and kind (`daskome.ome.detect.ENTRY_LISTS`), and the paths that are listed."""
 
     group: str
     kind: str
-    path: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedImages:
+    """Images in the OME-XML of a collection: the path of the document, and their IDs."""
+
+    document: str
+    ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +78,10 @@ class Doomed:
         Paths in it of the documents of groups and arrays.
     levels : tuple of str
         The arrays of the image.
-    entry : ListEntry, optional
-        Where it is listed.
+    entries : tuple of ListEntry
+        Where it, and what is in it, is listed.
+    described : DescribedImages, optional
+        What OME-XML says of it, and of what is in it.
     attributes : dict, optional
         Those of the group when this was planned; None if it has no documents of its own.
     """
@@ -79,7 +92,8 @@ class Doomed:
     files: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
-    entry: ListEntry | None = None
+    entries: tuple[ListEntry, ...] = ()
+    described: DescribedImages | None = None
     attributes: Mapping[str, Any] | None = None
 
     @property
@@ -105,11 +119,13 @@ def delete_all_but_claims(doomed: Doomed, claim: Claim) -> None:
     if read_attributes(forgotten(doomed.place)) != doomed.attributes:
         raise WriteError(f"{doomed.place} was written by another process meanwhile; nothing was removed")
     place, root = owned(doomed.place, claim), owned(doomed.root, claim)
+    ids = doomed.described.ids if doomed.described else ()
     if doomed.is_group:
-        _mark_for_removal(place, doomed.levels)
-    entry = doomed.entry
-    if entry is not None:
-        unlist(root / entry.group, lambda attributes: without_entry(attributes, entry.kind, entry.path))
+        _mark_for_removal(place, doomed.levels, ids)
+    if doomed.described and ids:
+        rewrite(root / doomed.described.document, lambda xml: xml_without_images(xml, ids))
+    for entry in doomed.entries:
+        unlist(root / entry.group, partial(without_entries, kind=entry.kind, paths=entry.paths))
     _reconsolidate_above(root, doomed.path)
     journals.delete_journal(place)
     for documents in _by_depth(doomed.documents):
@@ -159,12 +175,13 @@ def _delete_rest_of_journal(home: StorePath) -> None:
         sync((home / JOURNAL / name).delete_dir())
 
 
-def _mark_for_removal(place: StorePath, levels: Iterable[str]) -> None:
+def _mark_for_removal(place: StorePath, levels: Iterable[str], described: Sequence[str]) -> None:
     """Take from a group what makes it anything, in one write; then what another reader could still take it for."""
     group = find_group(place, writable=True)
     if group is None:
         return
     mark: JSON = {"unfinished": True, REMOVING_KEY: True, "levels": list(levels)}
+    mark |= {DESCRIBED: list(described)} if described else {}
     group.attrs.put({**_kept(group.attrs.asdict()), UNFINISHED_KEY: mark})
     others = V2_DOCUMENTS if group.metadata.zarr_format == 3 else ("zarr.json", ".zmetadata")
     for name in others:

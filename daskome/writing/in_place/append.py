@@ -9,7 +9,6 @@ from dask.array import Array
 from dask.delayed import Delayed
 from dask.local import get_sync
 
-from daskome._caller import warn
 from daskome.execution.write import Write
 from daskome.model import regions
 from daskome.model.axes import channel_axis
@@ -24,7 +23,6 @@ from daskome.planning.plan import Plan
 from daskome.sources.pieces import source_piece
 from daskome.stores.location import locate
 from daskome.stores.objects import sync_codecs
-from daskome.stores.targets.collection import check_describable
 from daskome.writing.carry_out import carry_out
 from daskome.writing.in_place.changes import Changeable, changeable, chunks_around, given_source
 from daskome.writing.options import Arguments, check_bool, check_whole, chosen
@@ -53,8 +51,6 @@ def write_append(arguments: Arguments) -> Plan | Delayed:
     changing = Changing(region, given, found.shapes, found.exact, added)
     objects = regions.widened(given, pyramid.levels[0].layout.objects, pyramid.levels[0].shape)
     plan = plan_change(pyramid, changing, found.version, options, chunks_around(source, given, objects))
-    if stays := check_describable(store_path, plan.groups[0]):
-        warn(stays)
     if arguments["dry_run"]:
         Write(plan, [source], store_path, arguments["overwrite"]).checked()
         return plan
