@@ -104,7 +104,7 @@ def publish_plan(run: Run) -> None:
     In a store that cannot rewrite, such as a zip file, the target comes first: zarr creates a group with its parents.
     """
     plan, target = run.plan, remembered(owned(run.target, run.journal.claim))
-    run.journal.check_owned()
+    run.journal.renew()
     publish.delete_partial_files(target, plan)
     fingerprints = recorded_fingerprints(run)
     lasting, consolidated = [group for group in plan.groups if not group.temporary], set[str]()

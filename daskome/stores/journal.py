@@ -97,6 +97,13 @@ class Journal:
         elif not is_current(self):
             raise OwnershipLost(f"{self.home} is no longer being written: it was finished, or started anew elsewhere")
 
+    def renew(self) -> None:
+        """As `check_owned`, but what the store has just said of a claim still counts."""
+        if self.claim is not None:
+            self.claim.renew()
+        else:
+            self.check_owned()
+
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
