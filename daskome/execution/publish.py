@@ -3,8 +3,9 @@
 That write is the commit: only then do readers take the group for an image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from threading import BoundedSemaphore
@@ -40,6 +41,7 @@ from daskome.stores.groups import (
     reconsolidate,
     set_attributes,
 )
+from daskome.stores.kinds import in_flight_to
 from daskome.stores.objects import sync_codecs
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.remembered import for_each, forgotten, remembered
@@ -98,19 +100,22 @@ def _sample(array: zarr.Array[Any], pyramid: Pyramid, channel: int) -> np.ndarra
     return values[np.isfinite(values)]
 
 
-def publish_plan(run: Run) -> None:
+def publish_plan(run: Run, check: Callable[[], None] = lambda: None) -> None:
     """Publish a plan whose units are all written: each group in one write, the deepest first, the target last.
 
     In a store that cannot rewrite, such as a zip file, the target comes first: zarr creates a group with its parents.
+    If `check` raises, nothing is published; meanwhile a far store is asked for what comes next.
     """
     plan, target = run.plan, remembered(owned(run.target, run.journal.claim))
     run.journal.renew()
     publish.delete_partial_files(target, plan)
-    fingerprints = recorded_fingerprints(run)
     lasting, consolidated = [group for group in plan.groups if not group.temporary], set[str]()
+    by_depth = sorted(lasting, key=attrgetter("depth"), reverse=target.store.supports_deletes)
+    look = [partial(read_attributes, target / by_depth[0].path)] if in_flight_to(target) else []
+    steps: list[Callable[[], Any]] = [check, partial(recorded_fingerprints, run), *look]
+    _, fingerprints, *_ = for_each(target, lambda step: step(), steps)
     if not run.is_new or any(group.kept for group in lasting):
         consolidated.update(journals.consolidated_groups(run.journal))
-    by_depth = sorted(lasting, key=attrgetter("depth"), reverse=target.store.supports_deletes)
     for _, groups in groupby(by_depth, key=attrgetter("depth")):
         held = for_each(target, lambda group: _publish(run, target, group, fingerprints.get(group.path)), groups)
         consolidated.update(path for path in held if path is not None)

@@ -128,16 +128,9 @@ def _differences(saved: Plan, planned: Plan) -> list[str]:
 def _check_same(write: Write, lines: Sequence[str], what: str) -> None:
     if lines:
         more = [f"and {len(lines) - MAX_DIFFERENCES} more"] * (len(lines) > MAX_DIFFERENCES)
-        raise ValueError(
-            "\n  ".join(
-                [
-                    f"{write.home} {what} with other settings, so it cannot be continued:",
-                    *lines[:MAX_DIFFERENCES],
-                    *more,
-                ]
-            )
-            + "\noverwrite=True starts anew"
-        )
+        head = f"{write.home} {what} with other settings, so it cannot be continued:"
+        listed = "\n  ".join([head, *lines[:MAX_DIFFERENCES], *more])
+        raise ValueError(f"{listed}\noverwrite=True starts anew")
 
 
 def check_stamps(saved: SavedRun, sources: Sequence[Source]) -> None:
