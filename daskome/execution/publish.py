@@ -121,7 +121,7 @@ def publish_plan(run: Run, check: Callable[[], None] = lambda: None) -> None:
         consolidated.update(path for path in held if path is not None)
     reconsolidate(target, consolidated)
     pack_published(run)
-    journals.end_journal(target / plan.home)
+    journals.end_journal(target / plan.home, run.journal.claim)
 
 
 def publish_lists(plan: Plan, target: StorePath) -> None:

@@ -30,7 +30,6 @@ PER_IMAGE = {"get document": 39, "set document": 12, "list other": 3}
 """What each further image of a plate costs before and after its units: a list for each level, too."""
 DELETED = {"delete run": 1, "delete journal": 1, "delete other": 1}
 """The journal goes; before a call begins, that of another."""
-ENDING = {"get claim": 1, **DELETED}
 CLAIM = {"list claim": 2, "set claim": 1, "get claim": 1}
 BELOW = {"list claim": 4}
 """Groups around the one that is written, as around labels, are asked at once whether somebody converts them."""
@@ -38,15 +37,15 @@ BEGINNING = {"set run": 1, "set journal": 1, "list other": 3, **CLAIM, **DELETED
 ONCE = {
     "image": (
         {**BEGINNING, "get document": 43, "set document": 6},
-        {**ENDING, "list other": 4, "get document": 12, "set document": 1},
+        {**DELETED, "list other": 4, "get document": 12, "set document": 1},
     ),
     "labels": (
         {**BEGINNING, **BELOW, "get document": 121, "set document": 10},
-        {**ENDING, "list other": 5, "get document": 28, "set document": 2},
+        {**DELETED, "list other": 5, "get document": 28, "set document": 2},
     ),
     "plate": (
         {**BEGINNING, **BELOW, "list other": 4, "get document": 144, "set document": 33},
-        {**ENDING, "list other": 11, "get document": 68, "set document": 7},
+        {**DELETED, "list other": 11, "get document": 68, "set document": 7},
     ),
 }
 ONCE["image in shards"] = ONCE["image"]
@@ -54,15 +53,15 @@ ONCE["image in shards"] = ONCE["image"]
 FAR = {
     "image": (
         {"set run": 1, "set journal": 1, "list other": 1, "get document": 9, "set document": 6, **CLAIM},
-        {**ENDING, "list other": 4, "get document": 8, "set document": 1},
+        {**DELETED, "list other": 4, "get document": 8, "set document": 1},
     ),
     "labels": (
         {**BEGINNING, **BELOW, "list other": 3, "get document": 35, "set document": 10},
-        {**ENDING, "list other": 5, "get document": 24, "set document": 2},
+        {**DELETED, "list other": 5, "get document": 24, "set document": 2},
     ),
     "plate": (
         {**BEGINNING, **BELOW, "list other": 3, "get document": 56, "set document": 33},
-        {**ENDING, "list other": 11, "get document": 44, "set document": 7},
+        {**DELETED, "list other": 11, "get document": 44, "set document": 7},
     ),
 }
 FAR["image in shards"] = FAR["image"]

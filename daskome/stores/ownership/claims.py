@@ -55,6 +55,7 @@ class _Lease:
 
     def __init__(self) -> None:
         self.asked: Moment | None = None
+        self.is_over = False
         self.turn = asyncio.Lock()
 
     @property
@@ -157,9 +158,14 @@ class Claim:
         return made
 
     def end(self) -> None:
-        """Delete its document, and forget it."""
-        _LEASES.pop(self.owner.token, None)
-        sync(delete_claims(self.home, {self.name: self.owner}))
+        """Delete its document, unless that is gone, and forget it."""
+        lease = _LEASES.pop(self.owner.token, None)
+        if lease is None or not lease.is_over:
+            sync(delete_claims(self.home, {self.name: self.owner}))
+
+    def note_gone(self) -> None:
+        """Note that its document has been deleted with the journal: there may soon be another's by its name."""
+        self._lease.asked, self._lease.is_over = None, True
 
     @property
     def _text(self) -> str:
