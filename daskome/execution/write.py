@@ -125,7 +125,7 @@ class Write:
         WriteError
             If another process takes over.
         """
-        with owning(self._run(), take_over=self.take_over) as run:
+        with owning(self._run(), take_over=self.take_over, home=self.home) as run:
             if self.journal is None:
                 self.create(run.journal, self._origins())
             yield run

@@ -31,6 +31,7 @@ from daskome.stores.ownership.claims import (
 )
 from daskome.stores.ownership.owned_store import MOVED, owned
 from daskome.stores.ownership.owner import HELD, SEEN_EVERY, Owner, this_process
+from daskome.stores.remembered import forgotten
 
 WATCHED = SEEN_EVERY + 5
 """Seconds after which an owner elsewhere that is alive has said so again, whatever its clock says."""
@@ -91,7 +92,7 @@ def claimed(home: StorePath, slot: str, take_over: bool | None = False, alone: b
     Parameters
     ----------
     home : StorePath
-        The group that keeps the journal.
+        The group that keeps the journal. A far one may remember that nobody had claimed it when it was looked at.
     slot : str
         `WHOLE_RUN`, or a part of it.
     take_over : bool
@@ -140,16 +141,20 @@ def take(home: StorePath, slot: str, owner: Owner, take_over: bool | None) -> Cl
 
 
 def _made(home: StorePath, slot: str, owner: Owner, take_over: bool | None) -> tuple[Claim, Upgrades]:
-    """Return a claim whose rivals have ended, and the claims of upgrades around it."""
-    for _ in range(CLAIM_TRIES):
-        before = _rivals(home, slot)
-        took_over = _check_free(home, before, take_over)
+    """Return a claim whose rivals have ended, and the claims of upgrades around it.
+
+    What was remembered counts for the first try alone: rivals that have come since are seen once the claim is made.
+    """
+    now = forgotten(home)
+    for place in (home, *[now] * (CLAIM_TRIES - 1)):
+        before = _rivals(place, slot)
+        took_over = _check_free(now, before, take_over)
         number = 1 + max((number for other, number in map(split_name, before) if other == slot), default=0)
-        claim = Claim(home, f"{slot}-{number}", owner, took_over)
+        claim = Claim(now, f"{slot}-{number}", owner, took_over)
         is_made, after, above = sync(_make(claim, slot))
         if is_made:  # Names come again: one may be another's by now.
             if all(rival in (None, before.get(name)) for name, rival in after.items()):
-                sync(delete_claims(home, before))
+                sync(delete_claims(now, before))
                 return claim, above
             claim.end()
         time.sleep(random.uniform(0, TURN))
