@@ -112,10 +112,11 @@ def publish_plan(run: Run, check: Callable[[], None] = lambda: None) -> None:
     lasting, consolidated = [group for group in plan.groups if not group.temporary], set[str]()
     by_depth = sorted(lasting, key=attrgetter("depth"), reverse=target.store.supports_deletes)
     look = [partial(read_attributes, target / by_depth[0].path)] if in_flight_to(target) else []
-    steps: list[Callable[[], Any]] = [check, partial(recorded_fingerprints, run), *look]
-    _, fingerprints, *_ = for_each(target, lambda step: step(), steps)
-    if not run.is_new or any(group.kept for group in lasting):
-        consolidated.update(journals.consolidated_groups(run.journal))
+    is_asked = not run.is_new or any(group.kept for group in lasting)
+    asked = partial(journals.consolidated_groups, run.journal) if is_asked else list[str]
+    steps: list[Callable[[], Any]] = [check, partial(recorded_fingerprints, run), asked, *look]
+    _, fingerprints, held_before, *_ = for_each(target, lambda step: step(), steps)
+    consolidated.update(held_before)
     for _, groups in groupby(by_depth, key=attrgetter("depth")):
         held = for_each(target, lambda group: _publish(run, target, group, fingerprints.get(group.path)), groups)
         consolidated.update(path for path in held if path is not None)
@@ -163,11 +164,11 @@ def _publish_change(plan: Plan, target: StorePath, group: Group) -> str | None:
     place, pyramid, version = target / group.path, group.pyramid, find_version(plan.version)
     if group.change is None or pyramid is None:
         return None
-    longer = [level for level in pyramid.levels if find_shape(place / level.path) != level.shape]
+    shapes = for_each(place, lambda level: find_shape(place / level.path), pyramid.levels)
+    longer = [level for level, shape in zip(pyramid.levels, shapes, strict=True) if shape != level.shape]
     if longer and change_in(read_attributes(place) or {}) is None:
         mark_as_changing(target, plan, group)
-    for level in longer:
-        set_shape(place / level.path, level.shape)
+    for_each(place, lambda level: set_shape(place / level.path, level.shape), longer)
     found = read_attributes(place) or {}
     is_published = change_in(found) is None and group.change.shapes != tuple(level.shape for level in pyramid.levels)
     if is_published:  # A kill came before the journal went.
