@@ -9,6 +9,7 @@ import pytest
 from zarr.storage import MemoryStore, WrapperStore
 
 import daskome
+from daskome.inspection.describe import describe
 from daskome.stores import kinds
 from daskome.stores.ownership import claims
 from tests.cuboid import VALUES
@@ -75,6 +76,14 @@ def nothing(store: Any) -> None:
 
 CALLS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], int]] = {
     "write": (nothing, write, 13),
+    "overwrite": (write, lambda store: write(store, overwrite=True), 20),
+    "append": (write, lambda store: daskome.append(store, IMAGE, "z"), 34),
+    "update": (write, lambda store: daskome.update(store, {"z": 0}, IMAGE[0]), 32),
+    "open": (write, daskome.open, 4),
+    "describe": (write, describe, 5),
+    "validate": (write, daskome.validate, 4),
+    "verify": (write, lambda store: daskome.verify(store, pixels=False), 7),
+    "status": (write, daskome.status, 11),
 }
 """What is there before, the call, and its round trips."""
 
