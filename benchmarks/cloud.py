@@ -5,8 +5,9 @@ server (Ceph's RGW with its objects in memory where Debian's packages are instal
 process that delays every answer and bounds each connection (`tests.servers.distance`). A stored zarr array, in files or
 in the same far bucket (``--source s3``), is written in four levels, Blosc zstd-3; each time by a process of its own, in
 turns, medians of the rounds; imports are not counted, nor the CPU seconds of the server, which shares the machine.
-``files`` instead of a latency writes files. `benchmarks/programs.py` shows how each program is called. Any option makes
-a comparison of its own: all that it names with each other.
+*Trips* are the round trips that were made one after another. ``files`` instead of a latency writes files.
+`benchmarks/programs.py` shows how each program is called. Any option makes a comparison of its own: all that it names
+with each other.
 """
 
 import argparse
@@ -188,14 +189,14 @@ def rows(measured: Sequence[tuple[Case, list[Run]]]) -> Iterator[list[str]]:
     first: dict[tuple[Volume, str, int], Run] = {}
     for case, all_ in measured:
         if not all_:
-            yield [case.volume.name, case.name, *["–"] * 7, "failed"]
+            yield [case.volume.name, case.name, *["–"] * 8, "failed"]
             continue
         middle = _median(all_)
         base = first.setdefault((case.volume, case.latency, case.threads), middle).cost
         cost, traffic = middle.cost, middle.traffic
         seconds = [f"{cost.wall:.1f}", f"{cost.cpu:.1f}", f"{cost.wall / base.wall:.2f}", f"{cost.cpu / base.cpu:.2f}"]
         asked = ", ".join(f"{count:,} {kind}" for kind, count in sorted(traffic.requests.items()))
-        sizes = [f"{cost.peak / 2**20:.0f}", f"{traffic.most}", asked]
+        sizes = [f"{cost.peak / 2**20:.0f}", f"{traffic.most}", f"{traffic.trips}", asked]
         yield [case.volume.name, case.name, *seconds, *sizes, middle.wrong]
 
 
@@ -237,7 +238,7 @@ def main() -> None:
     asked = _cases(given)
     measured = list(runs(asked, 1 if given.tiny else given.rounds))
     busiest = max((one.traffic.busy for _, all_ in measured for one in all_), default=0)
-    head = ["volume", "written by", "wall s", "CPU s", "wall, ×ours", "CPU, ×ours", "peak MiB", "most open"]
+    head = ["volume", "written by", "wall s", "CPU s", "wall, ×ours", "CPU, ×ours", "peak MiB", "most open", "trips"]
     note = f"The delay takes at most {busiest:.0%} of a core."
     table = Table([*head, "requests", "what is wrong"], list(rows(measured)), drawn="wall s", note=note)
     report("cloud", table, whole=asked == full())

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from zarr.storage import StorePath
+
 from daskome.execution.executors import writes_alone
 from daskome.execution.runner import Run
 from daskome.model.paths import join_paths
@@ -17,8 +19,10 @@ from daskome.stores.ownership.taking import claimed, end, naming_the_heir, take
 
 
 @contextmanager
-def owning(run: Run, slot: str = WHOLE_RUN, take_over: bool = False) -> Iterator[Run]:
+def owning(run: Run, slot: str = WHOLE_RUN, take_over: bool = False, home: StorePath | None = None) -> Iterator[Run]:
     """Yield a run, or a part of it, as its owner writes it; in stores that cannot keep a journal, as it is.
+
+    `home` may be the group of the journal as it was looked at before.
 
     Raises
     ------
@@ -30,7 +34,7 @@ def owning(run: Run, slot: str = WHOLE_RUN, take_over: bool = False) -> Iterator
     if not run.journal.keeps:
         yield run
         return
-    with claimed(run.journal.home, slot, take_over, writes_alone(run.target)) as claim:
+    with claimed(home or run.journal.home, slot, take_over, writes_alone(run.target)) as claim:
         journal = replace(run.journal, claim=claim)
         with naming_the_heir(claim):
             _begin_as_owner(run, claim)

@@ -3,9 +3,12 @@
 That write is the commit: only then do readers take the group for an image.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from zarr.storage import StorePath
 
@@ -33,27 +36,32 @@ from daskome.stores.groups import (
     reconsolidate,
     set_attributes,
 )
+from daskome.stores.kinds import in_flight_to
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.remembered import for_each, forgotten, remembered
 from daskome.stores.targets.collection import Collection, collection_of, redescribe
 from daskome.stores.targets.create import mark_as_changing
 
 
-def publish_plan(run: Run) -> None:
+def publish_plan(run: Run, check: Callable[[], None] = lambda: None) -> None:
     """Publish a plan whose units are all written: each group in one write, the deepest first, the target last.
 
     In a store that cannot rewrite, such as a zip file, the target comes first: zarr creates a group with its parents.
+    If `check` raises, nothing is published; meanwhile a far store is asked for what comes next.
     """
     plan, target = run.plan, remembered(owned(run.target, run.journal.claim))
-    run.journal.check_owned()
+    run.journal.renew()
     publish.delete_partial_files(target, plan)
-    fingerprints = recorded_fingerprints(run)
     lasting, consolidated = [group for group in plan.groups if not group.temporary], set[str]()
-    if not run.is_new or any(group.kept for group in lasting):
-        consolidated.update(journals.consolidated_groups(run.journal))
-    collection = collection_of(run.target, plan, run.journal.claim)
-    redescribe(collection, [group for group in lasting if group.change is None])
     by_depth = sorted(lasting, key=attrgetter("depth"), reverse=target.store.supports_deletes)
+    look = [partial(read_attributes, target / by_depth[0].path)] if in_flight_to(target) else []
+    is_asked = not run.is_new or any(group.kept for group in lasting)
+    asked = partial(journals.consolidated_groups, run.journal) if is_asked else list[str]
+    around = partial(collection_of, run.target, plan, run.journal.claim)
+    steps: list[Callable[[], Any]] = [check, partial(recorded_fingerprints, run), asked, around, *look]
+    _, fingerprints, held_before, collection, *_ = for_each(target, lambda step: step(), steps)
+    consolidated.update(held_before)
+    redescribe(collection, [group for group in lasting if group.change is None])
     for _, groups in groupby(by_depth, key=attrgetter("depth")):
         held = for_each(
             target, lambda group: _publish(run, target, collection, group, fingerprints.get(group.path)), groups
@@ -61,7 +69,7 @@ def publish_plan(run: Run) -> None:
         consolidated.update(path for path in held if path is not None)
     reconsolidate(target, consolidated)
     pack_published(run)
-    journals.end_journal(target / plan.home)
+    journals.end_journal(target / plan.home, run.journal.claim)
 
 
 def publish_lists(plan: Plan, target: StorePath) -> None:
@@ -98,11 +106,11 @@ def _publish_change(plan: Plan, target: StorePath, collection: Collection | None
     place, pyramid, version = target / group.path, group.pyramid, find_version(plan.version)
     if group.change is None or pyramid is None:
         return None
-    longer = [level for level in pyramid.levels if find_shape(place / level.path) != level.shape]
+    shapes = for_each(place, lambda level: find_shape(place / level.path), pyramid.levels)
+    longer = [level for level, shape in zip(pyramid.levels, shapes, strict=True) if shape != level.shape]
     if longer and change_in(read_attributes(place) or {}) is None:
         mark_as_changing(target, plan, group)
-    for level in longer:
-        set_shape(place / level.path, level.shape)
+    for_each(place, lambda level: set_shape(place / level.path, level.shape), longer)
     found = read_attributes(place) or {}
     is_published = change_in(found) is None and group.change.shapes != tuple(level.shape for level in pyramid.levels)
     if is_published:  # A kill came before the journal went.

@@ -28,7 +28,7 @@ from daskome.planning.plan import Plan, Unit
 from daskome.planning.work import Workers
 from daskome.sources.pieces import source_piece
 from daskome.stores import journal as journals
-from daskome.stores.arrays import PlannedArrays, as_stored, keeps_all
+from daskome.stores.arrays import as_stored, keeps_all
 from daskome.stores.groups import JSON, UNFINISHED_KEY, read_attributes
 from daskome.stores.journal import Journal, SavedRun
 from daskome.stores.location import origin_of
@@ -128,16 +128,9 @@ def _differences(saved: Plan, planned: Plan) -> list[str]:
 def _check_same(write: Write, lines: Sequence[str], what: str) -> None:
     if lines:
         more = [f"and {len(lines) - MAX_DIFFERENCES} more"] * (len(lines) > MAX_DIFFERENCES)
-        raise ValueError(
-            "\n  ".join(
-                [
-                    f"{write.home} {what} with other settings, so it cannot be continued:",
-                    *lines[:MAX_DIFFERENCES],
-                    *more,
-                ]
-            )
-            + "\noverwrite=True starts anew"
-        )
+        head = f"{write.home} {what} with other settings, so it cannot be continued:"
+        listed = "\n  ".join([head, *lines[:MAX_DIFFERENCES], *more])
+        raise ValueError(f"{listed}\noverwrite=True starts anew")
 
 
 def check_stamps(saved: SavedRun, sources: Sequence[Source]) -> None:
@@ -192,7 +185,7 @@ def _holds(run: Run, unit: Unit, image: int) -> bool:
     pass_, plan = unit.pass_, run.plan
     level = plan.pyramid(pass_).levels[pass_.first]
     region = _middle(unit.made[0], level.layout.chunks)
-    array = level_array(run, PlannedArrays(), pass_.group, pass_.first)
+    array = level_array(run, pass_.group, pass_.first)
     expected = _pixels(run.sources[image], plan.in_image(pass_, region), level.layout.chunks)
     same = partial(_same, np.asarray(sync_codecs.read(array, regions.slices(region))))
     if unit.given is not None and not keeps_all(array):

@@ -13,7 +13,7 @@ A unit that fails for good is named; the others of its stage finish; then the ca
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ from daskome.sources.annotations import Annotations, annotations_of, without_ann
 from daskome.sources.dask_graphs import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores import journal as journals
-from daskome.stores.arrays import PlannedArrays, open_levels, resized
+from daskome.stores.arrays import PlannedArrays
 from daskome.stores.journal import Journal
 from daskome.stores.objects.in_flight import InFlight
 from daskome.stores.ownership.claims import OwnershipLost
@@ -59,7 +59,7 @@ class Part(NamedTuple):
 class Run:
     """A plan whose arrays exist: the images that it reads, the target that it writes to, and its journal.
 
-    `is_new` is True where it has just been created: nothing of it is finished.
+    `is_new` is True where it has just been created: nothing of it is finished. `arrays` are those that it writes.
     """
 
     plan: Plan
@@ -67,6 +67,7 @@ class Run:
     target: StorePath
     journal: Journal
     is_new: bool = False
+    arrays: PlannedArrays = field(default_factory=PlannedArrays, init=False, compare=False, repr=False)
 
     def missing(self, stage: int, indices: Iterable[int] | None = None) -> list[int]:
         """Return the indices of those units of a stage that are not finished, all or some of them."""
@@ -125,7 +126,7 @@ def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
     What all units of an image need is computed before the first of them, and let go after the last: a plate has
     thousands of images.
     """
-    plan, planned = run.plan, PlannedArrays()
+    plan = run.plan
     sources: dict[int, Source] = {}
     current: Pass | None = None
     for unit in plan.units(*part):
@@ -133,7 +134,7 @@ def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
         if image is not None and image not in sources:
             sources = {image: with_shared_results(run.sources[image], compute_shared)}
         if pass_ is not current:
-            current, below, written = pass_, _read_by(run, planned, pass_), _written_by(run, planned, pass_)
+            current, below, written = pass_, _read_by(run, pass_), _written_by(run, pass_)
             flying = InFlight(plan.workers.in_flight, plan.in_flight_nbytes(pass_))
             room = room_of(plan, pass_, run.journal)
         reads = plan.reads(unit)
@@ -146,33 +147,32 @@ def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
         yield UnitTask(unit, reads, piece, pyramid, written, journal, below, flying, 0, asked, taken, room)
 
 
-def _written_by(run: Run, planned: PlannedArrays, pass_: Pass) -> tuple[zarr.Array[Any], ...]:
+def _written_by(run: Run, pass_: Pass) -> tuple[zarr.Array[Any], ...]:
     """Return the arrays that units of a pass write: its levels, and a temporary copy of the next one."""
-    levels = [level_array(run, planned, pass_.group, k) for k in range(pass_.first, pass_.stop)]
-    return (*levels, *([] if pass_.writes_copy is None else [_temporary_copy(run, planned, pass_.writes_copy)]))
+    levels = [level_array(run, pass_.group, k) for k in range(pass_.first, pass_.stop)]
+    return (*levels, *([] if pass_.writes_copy is None else [_temporary_copy(run, pass_.writes_copy)]))
 
 
-def _read_by(run: Run, planned: PlannedArrays, pass_: Pass) -> zarr.Array[Any] | None:
+def _read_by(run: Run, pass_: Pass) -> zarr.Array[Any] | None:
     """Return the array that units of a pass read, a temporary copy or the level below; None if they read an image."""
     if pass_.image is not None:
         return None
     if pass_.reads_copy is not None:
-        return _temporary_copy(run, planned, pass_.reads_copy)
-    return level_array(run, planned, pass_.group, pass_.first - 1)
+        return _temporary_copy(run, pass_.reads_copy)
+    return level_array(run, pass_.group, pass_.first - 1)
 
 
-def level_array(run: Run, planned: PlannedArrays, path: str, k: int) -> zarr.Array[Any]:
+def level_array(run: Run, path: str, k: int) -> zarr.Array[Any]:
     """Return level k of the group with this path: as it was planned; as it is stored, where it was there before."""
     group, place, pyramid = run.plan.group_at(path), run.target / path, run.plan.pyramid_at(path)
     if k >= group.kept:
-        return planned.at(place, pyramid, k)
-    (array,) = open_levels(place, [pyramid.levels[k]])
-    return array if group.change is None else resized(array, pyramid.levels[k].shape)
+        return run.arrays.at(place, pyramid, k)
+    return run.arrays.there(place, pyramid.levels[k])
 
 
-def _temporary_copy(run: Run, planned: PlannedArrays, path: str) -> zarr.Array[Any]:
+def _temporary_copy(run: Run, path: str) -> zarr.Array[Any]:
     """Return a temporary copy by the path of its group."""
-    return planned.at(run.target / path, run.plan.pyramid_at(path), 0)
+    return run.arrays.at(run.target / path, run.plan.pyramid_at(path), 0)
 
 
 def _piece_of(source: Source, region: Region, read_chunks: Shape) -> tuple[da.Array, Annotations]:

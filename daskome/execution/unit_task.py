@@ -45,8 +45,8 @@ Slot = AbstractContextManager[Any]
 class UnitTask:
     """A unit with all it needs, so that it can travel to another process and run there on its own.
 
-    Of its store it asks for nothing else than whether it is still wanted, before and after, for what it reads, and for
-    the objects and the record that it writes: arrays travel with it.
+    Of its store it asks for nothing else than whether it is still wanted, unless that was asked lately, for what it
+    reads, and for the objects and the record that it writes: arrays travel with it.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class UnitTask:
             If another process is the owner now, or the run is over; what it wrote before is all that it writes.
         """
         time.sleep(self.wait)
-        self.journal.check_owned()
+        self.journal.renew()
         checksums: dict[int, str] = {}
         place = owned(self.arrays[0].store_path, self.journal.claim)
         within = whole_objects(place.store, self.in_flight)
@@ -113,7 +113,7 @@ class UnitTask:
                 check_still_there(image)
         stored = inventory.notes(self.arrays, (*self.unit.regions, *self.unit.copied), store.keys)
         record = Record(journals.now(), seconds, checksums, stored, memory.measured)
-        self.journal.check_owned()
+        self.journal.renew()
         journals.record(self.journal, self.unit, record)
 
     def _piece(self, encoded: EncodedChunks | None) -> da.Array:

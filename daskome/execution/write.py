@@ -129,7 +129,7 @@ class Write:
         WriteError
             If another process takes over.
         """
-        with owning(self._run(), take_over=self.take_over) as run:
+        with owning(self._run(), take_over=self.take_over, home=self.home) as run:
             if self.journal is None:
                 self.create(run.journal, self._origins())
             yield run
@@ -166,8 +166,7 @@ class Write:
             with self.begun() as run, or_unfinished(self.home, "could not be written"):
                 with redoing_lost(run):
                     runner.write_units(run, self.retries, progress)
-                check_stored(run)
-                publish_plan(run)
+                publish_plan(run, check=partial(check_stored, run))
             return with_measured(self.plan, run.journal)
         return self.plan
 
@@ -283,7 +282,6 @@ def _finish(run: Run, finished: bool, after: None, journal: Journal) -> Plan:
     else:
         with naming_the_heir(journal.claim), or_unfinished(run.target, "could not be published"):
             owned_run = replace(run, journal=journal)
-            check_stored(owned_run)
-            publish_plan(owned_run)
+            publish_plan(owned_run, check=partial(check_stored, owned_run))
         disown(journal)
     return run.plan

@@ -18,6 +18,7 @@ from daskome.ome.metadata import TRANSFORMS, CoordinateSystem
 from daskome.ome.omero import Channel
 from daskome.stores.groups import UNFINISHED_KEY, find_array, find_group, list_members, no_group
 from daskome.stores.location import locate
+from daskome.stores.remembered import remembered_to_read
 
 INFO_HEAD = ["level", "shape", "dtype", "chunks", "shards", "scale", "translation", "bytes", "codecs"]
 COLORS_SHOWN = 12
@@ -62,7 +63,7 @@ def describe(url: Any, fs_options: Mapping[str, Any] | None = None, as_json: boo
       s0 64, 50 uint8
       s1 32, 25 uint8
     """
-    store_path = locate(url, fs_options or None, read_only=True)
+    store_path = remembered_to_read(locate(url, fs_options or None, read_only=True))
     group = find_group(store_path)
     node = find_array(store_path) if group is None else group
     if node is None:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from zarr.storage import StorePath
 
-from daskome.inspection.stored_image import read_document
 from daskome.model.json_values import JSONObject
 from daskome.model.paths import is_inside, join_paths
 from daskome.ome.detect import kinds_of, ome_of
@@ -16,7 +15,9 @@ from daskome.ome.rules.systems import links_of
 from daskome.ome.xml.collection_xml import LAYOUT, OME
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group, no_group
+from daskome.stores.location import holds_group
 from daskome.stores.objects.damage import lists_nothing, reason
+from daskome.stores.remembered import for_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +148,8 @@ def _labels(image: Node) -> Children:
 
 
 def _is_there(store_path: StorePath) -> bool:
-    return any(read_document(store_path, name) is not None for name in ("zarr.json", ".zgroup")) or bool(
-        _names(store_path)
-    )
+    looks: tuple[Callable[[StorePath], Any], ...] = (holds_group, _names)
+    return any(for_each(store_path, lambda look: look(store_path), looks))
 
 
 def _listed_labels(labels: Node) -> Children:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -29,6 +30,7 @@ from daskome.stores.documents import read_json
 from daskome.stores.groups import UNFINISHED_KEY, as_image, change_in, find_array, find_group, no_group
 from daskome.stores.location import locate
 from daskome.stores.objects.damage import reason
+from daskome.stores.remembered import for_each
 
 Array = zarr.Array[Any]
 Numbers = tuple[float, ...]
@@ -227,7 +229,10 @@ def stored_image_of(
         multiscale, datasets = read_without_levels(attributes, index)
     except ValueError as error:
         return Problem("multiscales", str(error))
-    pairs = [_find_level(store_path, multiscale, index, k, dataset) for k, dataset in enumerate(datasets)]
+    find = partial(_find_level, store_path, multiscale, index)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pairs = for_each(store_path, lambda k: find(k, datasets[k]), range(len(datasets)))
     problems = (
         [problem for _, problem in pairs if problem] if pairs else [Problem(_address("", index), "there are none")]
     )
@@ -329,8 +334,9 @@ def _find_level(
     try:
         if not is_inside(dataset.path):
             raise ValueError(f"path {dataset.path!r} does not lead to an array inside the group")
-        level = replace(level, document=_document_of_array(store_path / dataset.path))
-        return replace(level, array=_open(store_path / dataset.path)), None
+        place = store_path / dataset.path
+        level = replace(level, document=_document_of_array(place))
+        return replace(level, array=_open(place)), None
     except Exception as error:  # Broken documents make zarr raise errors of many types.
         return level, Problem(_address(k, index), reason(error))
 
@@ -341,14 +347,12 @@ def _document_of_array(store_path: StorePath) -> JSONObject:
 
 
 def _open(store_path: StorePath) -> Array | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        array = find_array(store_path)
-        if array is not None:
-            if not isinstance(array.metadata.attributes, Mapping):
-                raise ValueError(f"attributes {array.metadata.attributes!r} of the array are not an object")
-            layout_of(array), dtype_of(array)
-        return array
+    array = find_array(store_path)
+    if array is not None:
+        if not isinstance(array.metadata.attributes, Mapping):
+            raise ValueError(f"attributes {array.metadata.attributes!r} of the array are not an object")
+        layout_of(array), dtype_of(array)
+    return array
 
 
 def _is_complete(dataset: PlacedDataset, array: Array, ndim: int) -> bool:

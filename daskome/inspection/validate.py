@@ -37,6 +37,7 @@ from daskome.stores.documents import read_text
 from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
 from daskome.stores.location import locate
 from daskome.stores.objects.damage import reason
+from daskome.stores.remembered import remembered_to_read
 
 Findings = Iterator[Problem]
 
@@ -107,7 +108,7 @@ def validate(
     >>> print(*validate(store))
     multiscales/0/datasets/1: there is no array at 's1' (section 'multiscales')
     """
-    bar, store_path = drawn(progress, "groups"), locate(target, fs_options, read_only=True)
+    bar, store_path = drawn(progress, "groups"), remembered_to_read(locate(target, fs_options, read_only=True))
     archive = archive_problems(store_path)
     return archive if is_unreadable(archive) else [*archive, *findings(inspected(store_path, version, bar))]
 

@@ -22,6 +22,7 @@ from daskome.stores.groups import UNFINISHED_KEY, change_in, find_array
 from daskome.stores.journal import JOURNAL, SavedRun
 from daskome.stores.location import folder_of, locate, rooted
 from daskome.stores.ownership.taking import owners_at
+from daskome.stores.remembered import remembered_to_read
 
 TROUBLES_LISTED = 12
 """How many troubles, or names, a status lists."""
@@ -129,7 +130,7 @@ def status(group: GroupLike, *, labels: str | None = None, fs_options: FileSyste
     levels: s0 64, 64 uint8, s1 32, 32 uint8
     """
     place = locate(group, fs_options)
-    return _state(rooted(place / LABELS / labels if labels else place))
+    return _state(remembered_to_read(rooted(place / LABELS / labels if labels else place)))
 
 
 def _state(store_path: StorePath) -> State:

@@ -26,10 +26,14 @@ Documents = Mapping[str, Buffer]
 
 
 class PlannedArrays:
-    """The arrays of a plan as they were created: made of it, without a request, once for all groups that share them."""
+    """The arrays of a plan as they were created: made of it, without a request, once for all groups that share them.
+
+    Those that were there before are asked for once.
+    """
 
     def __init__(self) -> None:
         self._made: dict[tuple[int, int], zarr.Array[Any]] = {}
+        self._there: dict[str, zarr.Array[Any]] = {}
 
     def at(self, group: StorePath, pyramid: Pyramid, k: int) -> zarr.Array[Any]:
         """Return level k of a pyramid in its group."""
@@ -37,6 +41,13 @@ class PlannedArrays:
         if (id(pyramid), k) not in self._made:
             self._made[id(pyramid), k] = create_array(MemoryStore(), "", pyramid, level)
         return _at(group / level.path, self._made[id(pyramid), k])
+
+    def there(self, group: StorePath, level: Level) -> zarr.Array[Any]:
+        """Return a level as it is stored in its group, with the shape that it is to have."""
+        place = group / level.path
+        if place.path not in self._there:
+            (self._there[place.path],) = open_levels(group, [level])
+        return resized(self._there[place.path], level.shape)
 
 
 def through_store(array: zarr.Array[Any], store: Store) -> zarr.Array[Any]:

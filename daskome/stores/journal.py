@@ -51,6 +51,7 @@ from daskome.stores.documents import (
     write_text,
 )
 from daskome.stores.groups import CONSOLIDATED, UNFINISHED_KEY, read_attributes
+from daskome.stores.kinds import kind_of
 from daskome.stores.location import archive_at, single_file_of
 from daskome.stores.objects.inventory import ALL
 from daskome.stores.ownership.claims import CLAIMS, Claim, OwnershipLost
@@ -96,6 +97,13 @@ class Journal:
             self.claim.check()
         elif not is_current(self):
             raise OwnershipLost(f"{self.home} is no longer being written: it was finished, or started anew elsewhere")
+
+    def renew(self) -> None:
+        """As `check_owned`, but what the store has just said of a claim still counts."""
+        if self.claim is not None:
+            self.claim.renew()
+        else:
+            self.check_owned()
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,13 +360,13 @@ def delete_journal(home: StorePath, but_announced: bool = False) -> None:
     _delete(home, partial(_delete_all_but, home / JOURNAL, KEPT | ({ANNOUNCED} if but_announced else set())))
 
 
-def end_journal(home: StorePath) -> None:
+def end_journal(home: StorePath, claim: Claim | None = None) -> None:
     """Delete the journal of a group that is published, with all claims, one's own too.
 
     What hinders that makes it no less finished, so it is logged.
     """
     try:
-        _delete(home, partial(_delete_folder, home / JOURNAL))
+        _delete(home, partial(_delete_all, home, claim))
     except OwnershipLost:
         raise
     except Exception as error:
@@ -386,6 +394,13 @@ def _delete_all_but(folder: StorePath, kept: Collection[str]) -> None:
             _delete_document(folder / name)
         elif name not in kept and "." not in name:
             _delete_folder(folder / name)
+
+
+def _delete_all(home: StorePath, claim: Claim | None) -> None:
+    """Delete a journal. Where lists lag, they may lack a claim."""
+    _delete_folder(home / JOURNAL)
+    if claim is not None and not kind_of(home)[0].lag:
+        claim.note_gone()
 
 
 def _delete_folder(folder: StorePath, tries: int = 3) -> None:

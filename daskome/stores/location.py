@@ -1,5 +1,6 @@
 """Where a target or source lies: paths, URLs and stores. Only this module opens URLs."""
 
+import asyncio
 import os
 import shutil
 from base64 import b64encode
@@ -169,9 +170,14 @@ def rooted(place: StorePath) -> StorePath:
 
 def holds_group(place: StorePath) -> bool:
     """Whether a place is a zarr group, as far as it can be looked at."""
-    with suppress(OSError):
-        return any(sync((place / name).exists()) for name in ("zarr.json", ".zgroup"))
+    with suppress(Exception):  # Logins may be for what is below alone; each kind of file system has errors of its own.
+        return sync(fetch_holds_group(place))
     return False
+
+
+async def fetch_holds_group(place: StorePath) -> bool:
+    """Whether a place is a zarr group; raises if it cannot be looked at."""
+    return any(await asyncio.gather(*((place / name).exists() for name in ("zarr.json", ".zgroup"))))
 
 
 def is_whole_store(place: StorePath) -> bool:

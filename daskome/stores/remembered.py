@@ -14,7 +14,7 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath, WrapperStore
 
-from daskome.stores.kinds import in_flight_to
+from daskome.stores.kinds import in_flight_to, kind_of
 
 LOOKED_FOR = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata", ".zarray")
 """The documents of groups and arrays."""
@@ -144,6 +144,11 @@ def remembered(target: StorePath) -> StorePath:
     """Return a target in a far store as one that remembers what it was asked for; others as they are."""
     far = in_flight_to(target) and not isinstance(target.store, Remembered)
     return StorePath(Remembered(target.store), target.path) if far else target
+
+
+def remembered_to_read(place: StorePath) -> StorePath:
+    """Return a far place, whose lists show all that is there, as one that remembers; others as they are."""
+    return remembered(place) if kind_of(place)[0].lists else place
 
 
 def looked_at(target: StorePath) -> StorePath:

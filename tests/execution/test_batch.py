@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner, Result
+from zarr.core.sync import sync
 from zarr.storage import MemoryStore, StorePath
 
 import daskome
@@ -248,7 +249,9 @@ def test_a_part_that_a_scheduler_starts_again_takes_over_from_a_node_that_is_gon
     script = daskome.batch_script(begun, jobs=1, command=["daskome"])
     words = shlex.split(next(line for line in script.splitlines() if line.startswith("daskome run")).rstrip("& "))
     gone = Owner("t", "node7", "another machine", 7, "1", time.time())
-    assert Claim(locate(begun), "part-0-of-1-of-stage-0-1", gone).make()
+    claim = Claim(locate(begun), "part-0-of-1-of-stage-0-1", gone)
+    sync(claim.make())
+    assert sync(claim.is_made())
     asked = [word for word in words[1:] if word != "--take-over"]
     refused = command(*asked)
     assert (refused.exit_code, "process 7 on node7" in refused.output) == (2, True)

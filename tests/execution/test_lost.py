@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import zarr
 from hypothesis import given, strategies as st
+from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore, StorePath, WrapperStore
 
 import daskome
@@ -306,7 +307,7 @@ def test_claims_of_many_parts_are_read_and_deleted_at_once() -> None:
         daskome.run_part(store, VALUES, stage=k) for k in range(len(plan.stages))
     ]
     for k in range(50):
-        Claim(StorePath(store), f"part-{k}-of-50-1", this_process(True, True)).make()
+        sync(Claim(StorePath(store), f"part-{k}-of-50-1", this_process(True, True)).make())
     queued = Queued(store)
     daskome.finish(queued)
     assert queued.asked > 200

@@ -15,21 +15,21 @@ import daskome
 from daskome.model.regions import Region, Shape, ceil_div
 from daskome.planning.plan import Plan, Unit
 from daskome.stores import kinds
+from daskome.stores.ownership import claims
 from tests.cuboid import VALUES
 from tests.servers.distance import kind_of
 
 IMAGE = VALUES + 1
 """No chunk of it is all fill value, which would not be stored."""
 PLANE = IMAGE[0].astype("uint16")
-PER_UNIT = {"get claim": 2, "set journal": 1}
-"""What a unit asks besides its objects, however many levels it writes: may it write, before and after; its record."""
+PER_UNIT = {"set journal": 1}
+"""What a unit asks besides its objects, however many levels it writes: its record. Whether it may write was asked lately."""
 PER_RECORD = 1
 """How often a record is read when all units are written, of those that read an image: they have checksums."""
 PER_IMAGE = {"get document": 39, "set document": 12, "list other": 3}
 """What each further image of a plate costs before and after its units: a list for each level, too."""
 DELETED = {"delete run": 1, "delete journal": 1, "delete other": 1}
 """The journal goes; before a call begins, that of another."""
-ENDING = {"get claim": 2, **DELETED}
 CLAIM = {"list claim": 2, "set claim": 1, "get claim": 1}
 BELOW = {"list claim": 4}
 """Groups around the one that is written, as around labels, are asked at once whether somebody converts them."""
@@ -37,15 +37,15 @@ BEGINNING = {"set run": 1, "set journal": 1, "list other": 3, **CLAIM, **DELETED
 ONCE = {
     "image": (
         {**BEGINNING, "get document": 43, "set document": 6},
-        {**ENDING, "list other": 4, "get document": 12, "set document": 1},
+        {**DELETED, "list other": 4, "get document": 12, "set document": 1},
     ),
     "labels": (
         {**BEGINNING, **BELOW, "get document": 121, "set document": 10},
-        {**ENDING, "list other": 5, "get document": 28, "set document": 2},
+        {**DELETED, "list other": 5, "get document": 28, "set document": 2},
     ),
     "plate": (
         {**BEGINNING, **BELOW, "list other": 4, "get document": 144, "set document": 33},
-        {**ENDING, "list other": 11, "get document": 68, "set document": 7},
+        {**DELETED, "list other": 11, "get document": 68, "set document": 7},
     ),
 }
 ONCE["image in shards"] = ONCE["image"]
@@ -53,15 +53,15 @@ ONCE["image in shards"] = ONCE["image"]
 FAR = {
     "image": (
         {"set run": 1, "set journal": 1, "list other": 1, "get document": 9, "set document": 6, **CLAIM},
-        {**ENDING, "list other": 4, "get document": 8, "set document": 1},
+        {**DELETED, "list other": 4, "get document": 8, "set document": 1},
     ),
     "labels": (
         {**BEGINNING, **BELOW, "list other": 3, "get document": 35, "set document": 10},
-        {**ENDING, "list other": 5, "get document": 24, "set document": 2},
+        {**DELETED, "list other": 5, "get document": 24, "set document": 2},
     ),
     "plate": (
         {**BEGINNING, **BELOW, "list other": 3, "get document": 56, "set document": 33},
-        {**ENDING, "list other": 11, "get document": 44, "set document": 7},
+        {**DELETED, "list other": 11, "get document": 44, "set document": 7},
     ),
 }
 FAR["image in shards"] = FAR["image"]
@@ -153,8 +153,9 @@ def distance(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def written(name: str, distance: str, tiny_blocks: None) -> tuple[Counted, Plan]:
-    """A store and the plan of what was written there, unit after unit."""
+def written(name: str, distance: str, tiny_blocks: None, monkeypatch: pytest.MonkeyPatch) -> tuple[Counted, Plan]:
+    """A store and the plan of what was written there, unit after unit, before a claim has to be looked at again."""
+    monkeypatch.setattr(claims, "LEASE", 1e6)
     store = Counted()
     with dask.config.set(scheduler="sync"):
         return store, CALLS[name](store)

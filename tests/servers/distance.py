@@ -52,11 +52,13 @@ class Far:
 class Traffic:
     """What has passed: requests by method and kind, the most that were open at a time, bytes, and the work it made.
 
-    `busy` is the share of one core that the proxy took; with more than about 0.8 it would be measured itself.
+    `trips` are the round trips that had to be made one after another: the most requests of which each was sent when the
+    one before it had been answered. `busy` is the share of one core that the proxy took; with more than about 0.8 it would be measured itself.
     """
 
     requests: Counter[str] = field(default_factory=Counter)
     most: int = 0
+    trips: int = 0
     sent: int = 0
     received: int = 0
     cpu: float = 0
@@ -96,10 +98,17 @@ class Proxy:
         self.traffic.seconds = time.perf_counter() - self.began
         return self.traffic
 
-    def begin(self, method: str, target: str) -> None:
+    def begin(self, method: str, target: str) -> int:
+        """Count a request; return the number of its round trip."""
         self.traffic.requests[f"{method} {kind_of(target)}"] += 1
         self.open += 1
         self.traffic.most = max(self.traffic.most, self.open)
+        return self.traffic.trips + 1
+
+    def end(self, trip: int) -> None:
+        """Count an answer."""
+        self.open -= 1
+        self.traffic.trips = max(self.traffic.trips, trip)
 
 
 class End(asyncio.Protocol):
@@ -165,6 +174,7 @@ class Near(End):
         self.proxy, self.server = proxy, Server(self)
         self.arrived = self.due = 0.0
         self.methods: deque[str] = deque()
+        self.trips: deque[int] = deque()
         self.connecting: asyncio.Task[object] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -185,7 +195,7 @@ class Near(End):
     def begins(self, head: bytes) -> http.Parts:
         method, target = http.asked(head)
         self.methods.append(method)
-        self.proxy.begin(method, target)
+        self.trips.append(self.proxy.begin(method, target))
         return http.body(head)
 
     def passes(self, piece: bytes) -> None:
@@ -203,6 +213,7 @@ class Near(End):
     def connection_lost(self, _: Exception | None) -> None:
         self.proxy.open -= len(self.methods)
         self.methods.clear()
+        self.trips.clear()
         if hasattr(self.server, "transport"):
             self.server.transport.close()
 
@@ -240,7 +251,7 @@ class Server(End):
     def _answered(self) -> None:
         if self.near.methods:
             self.near.methods.popleft()
-            self.near.proxy.open -= 1
+            self.near.proxy.end(self.near.trips.popleft())
 
     def pause_writing(self) -> None:
         self.near.transport.pause_reading()

@@ -53,7 +53,9 @@ def test_every_answer_comes_later_and_bytes_take_their_time(s3: S3, far: Distanc
         began = time.perf_counter()
         ask()
         assert time.perf_counter() - began >= SLOW.latency + len(data) / SLOW.bandwidth
-    assert far.set().most == 1
+    traffic = far.set()
+    assert traffic.most == 1
+    assert traffic.trips == traffic.requests.total()
 
 
 def test_what_is_asked_at_once_waits_at_once(s3: S3, far: Distance) -> None:
@@ -64,7 +66,9 @@ def test_what_is_asked_at_once_waits_at_once(s3: S3, far: Distance) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda _: fs.cat_file(f"{bucket}/a"), range(8))) == [b"1"] * 8
     assert 0.5 <= time.perf_counter() - began < 3  # One after the other would take 4.
-    assert far.set().most > 4
+    traffic = far.set()
+    assert traffic.most > 4
+    assert traffic.trips < 4
 
 
 class Sink(End):

@@ -19,10 +19,11 @@ import daskome
 from daskome.stores.documents import list_names, read_text, write_text
 from daskome.stores.objects.complete import CompleteStore
 from daskome.stores.ownership import claims, owner as owners, taking
-from daskome.stores.ownership.claims import CLAIMS, WHOLE_RUN, Claim, OwnershipLost, fetch_owner
+from daskome.stores.ownership.claims import CLAIMS, UPGRADE, WHOLE_RUN, Claim, OwnershipLost, fetch_owner
 from daskome.stores.ownership.owned_store import JOURNAL_FOLDER, delete_partial_documents, owned
 from daskome.stores.ownership.owner import DEAD_AFTER, Owner, this_process
 from daskome.stores.ownership.taking import claimed, end, take
+from daskome.stores.remembered import Remembered
 from tests.cuboid import OPTIONS, VALUES
 from tests.strategies import law
 
@@ -82,6 +83,21 @@ def test_the_second_is_told_who_the_first_is(home: StorePath) -> None:
         pytest.raises(FileExistsError, match=rf"process {first.owner.pid} on \S+, since 2.*--take-over"),
     ):
         take(home, WHOLE_RUN, this_process(True, True), take_over=False)
+    assert list_names(home / CLAIMS) == []
+
+
+@pytest.mark.parametrize("slot", [WHOLE_RUN, "part-0-of-2", UPGRADE])
+@pytest.mark.usefixtures("at_once")
+def test_what_was_remembered_lets_nobody_in_beside_another(home: StorePath, slot: str) -> None:
+    looked = StorePath(Remembered(home.store), home.path)
+    sync(looked.store.look(home.path))
+    with claimed(home, slot) as first:
+        with pytest.raises(FileExistsError, match=f"process {first.owner.pid}"):
+            take(looked, WHOLE_RUN, this_process(True, True), take_over=False)
+        first.check()
+        assert list_names(home / CLAIMS) == [first.name]
+        with claimed(looked, WHOLE_RUN, take_over=True) as second:
+            assert list_names(home / CLAIMS) == [second.name]
     assert list_names(home / CLAIMS) == []
 
 

@@ -1,8 +1,9 @@
 """The fingerprints of the images of a run, from the records of the units that wrote the blocks in them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -32,6 +33,10 @@ from daskome.planning.work import Pass
 from daskome.stores import journal as journals
 from daskome.stores.arrays import keeps_all, open_levels
 from daskome.stores.objects import sync_codecs
+from daskome.stores.remembered import for_each
+
+CHECKED_NBYTES = 32 * 2**20
+"""How many bytes of an image are held at a time, beside one block, to tell their checksums."""
 
 
 class _Finest(NamedTuple):
@@ -72,15 +77,21 @@ def with_checksums(image: Mapping[str, Any], place: StorePath, pyramid: Pyramid,
     if old is None:
         return whole
     (array,) = open_levels(place, [level])
-    kept = old.by_region
     new, objects = Fingerprint(level.shape, old.block, ()), level.layout.objects
     others = change.region if keeps_all(array) else regions.widened(change.region, objects, level.shape)
-    crc32 = [
-        kept[region] if region in kept and not regions.overlap(region, others) else _checksum(array, region)
-        for region in new.regions
-    ]
-    how[FINGERPRINT] = replace(new, crc32=tuple(crc32)).to_dict()
+    kept = {region: crc32 for region, crc32 in old.by_region.items() if not regions.overlap(region, others)}
+    kept |= _checksums(array, [region for region in new.regions if region not in kept])
+    how[FINGERPRINT] = replace(new, crc32=tuple(kept[region] for region in new.regions)).to_dict()
     return whole
+
+
+def _checksums(array: zarr.Array[Any], some: Sequence[Region]) -> dict[Region, str]:
+    """Return the checksums of regions by these; of a far array, some are read at a time."""
+    nbytes = max((regions.size(region) * array.dtype.itemsize for region in some), default=1)
+    at_once, found = max(1, CHECKED_NBYTES // nbytes), list[str]()
+    for start in range(0, len(some), at_once):
+        found += for_each(array.store_path, partial(_checksum, array), some[start : start + at_once])
+    return dict(zip(some, found, strict=True))
 
 
 def _checksum(array: zarr.Array[Any], region: Region) -> str:

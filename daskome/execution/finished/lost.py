@@ -26,7 +26,6 @@ from daskome.model.text import pluralize
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.work import Pass
 from daskome.stores import journal as journals
-from daskome.stores.arrays import PlannedArrays
 from daskome.stores.journal import Journal
 from daskome.stores.kinds import kind_of
 from daskome.stores.objects import inventory
@@ -224,12 +223,12 @@ def _lost(run: Run, finished: Finished) -> list[Lost]:
 
 def _written(run: Run, finished: Finished) -> Iterator[Written]:
     """Yield the arrays that units write. Once all are finished, nobody reads the temporary copies any more."""
-    planned, copies = PlannedArrays(), {group.path for group, _ in run.plan.temporary}
+    copies = {group.path for group, _ in run.plan.temporary}
     for stage, passes in enumerate(each.passes for each in run.plan.stages):
         first = 0
         for pass_ in passes if finished is None or finished[stage] else ():
             for number, (group, k) in enumerate(_levels_of(pass_)):
-                array = level_array(run, planned, group, k)
+                array = level_array(run, group, k)
                 if not (finished is None and group in copies) and inventory.can_list(array):
                     yield Written(array, stage, first, pass_, number)
             first += prod(run.plan.grid(pass_))

@@ -55,6 +55,7 @@ class _Lease:
 
     def __init__(self) -> None:
         self.asked: Moment | None = None
+        self.is_over = False
         self.turn = asyncio.Lock()
 
     @property
@@ -133,30 +134,38 @@ class Claim:
     def heir(self) -> Owner | None:
         """Return the owner that has taken over; None if it has ended already, or nobody has."""
         slot, _ = split_name(self.name)
-        rivals = sync(fetch_owners(self.home, sync(fetch_rivals(self.home, slot))[::-1])).values()
+        rivals = list(sync(fetch_rival_owners(self.home, slot)).values())[::-1]
         return next((owner for owner in rivals if owner is not None and owner.token != self.owner.token), None)
 
-    def make(self) -> bool:
-        """Make its document, unless there is one by this name; return whether it was made."""
-        return sync(self._make())
+    async def make(self) -> None:
+        """Make its document, unless there is one by this name: exclusively where the store can do that.
 
-    async def _make(self) -> bool:
-        """Make the document where the store can do that exclusively; elsewhere if there was none just before."""
-        _LEASES[self.owner.token] = lease = _Lease()
-        asked, document = moment(), default_buffer_prototype().buffer.from_bytes(self._text.encode())
+        Elsewhere if there was none just before.
+        """
+        document = default_buffer_prototype().buffer.from_bytes(self._text.encode())
         try:
             await self.path.store.set_if_not_exists(self.path.path, document)
         except OSError:  # As of file systems without hard links. What else is wrong comes again.
             if await fetch_text(self.path) is None:
                 await put_text(self.path, self._text)
+
+    async def is_made(self) -> bool:
+        """Whether the document by its name is its own: this is the first time that the store is asked for it."""
+        _LEASES[self.owner.token] = lease = _Lease()
+        asked = moment()
         made = await fetch_text(self.path) == self._text
         lease.asked = asked if made else None
         return made
 
     def end(self) -> None:
-        """Delete its document, and forget it."""
-        _LEASES.pop(self.owner.token, None)
-        sync(delete_claims(self.home, {self.name: self.owner}))
+        """Delete its document, unless that is gone, and forget it."""
+        lease = _LEASES.pop(self.owner.token, None)
+        if lease is None or not lease.is_over:
+            sync(delete_claims(self.home, {self.name: self.owner}))
+
+    def note_gone(self) -> None:
+        """Note that its document has been deleted with the journal: there may soon be another's by its name."""
+        self._lease.asked, self._lease.is_over = None, True
 
     @property
     def _text(self) -> str:
@@ -199,6 +208,11 @@ async def fetch_owner(home: StorePath, name: str) -> Owner | None:
         document = await fetch_json(home / CLAIMS / name)
         return None if document is None else from_json(Owner, document)
     return None
+
+
+async def fetch_rival_owners(home: StorePath, slot: str, but: str = "") -> dict[str, Owner | None]:
+    """Return the owners of claims that exclude one of a slot, by the names of the claims, without one of these."""
+    return await fetch_owners(home, [name for name in await fetch_rivals(home, slot) if name != but])
 
 
 async def fetch_owners(home: StorePath, names: Sequence[str]) -> dict[str, Owner | None]:

@@ -1,19 +1,19 @@
 """How a process becomes the owner of a run, of a part of one, or of a hierarchy, and ceases to be it."""
 
+import asyncio
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
 from threading import Event, Thread
 
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.model.problem import WriteError
-from daskome.stores.documents import fetch_names, some_at_once, write_text
+from daskome.stores.documents import fetch_names, write_text
 from daskome.stores.kinds import in_flight_to
-from daskome.stores.location import folder_of, holds_group, parent_of
+from daskome.stores.location import fetch_holds_group, folder_of, parent_of
 from daskome.stores.ownership.claims import (
     CLAIMS,
     LAST_SEEN,
@@ -25,12 +25,13 @@ from daskome.stores.ownership.claims import (
     OwnershipLost,
     delete_claims,
     fetch_owners,
-    fetch_rivals,
+    fetch_rival_owners,
     fetch_seen,
     split_name,
 )
 from daskome.stores.ownership.owned_store import MOVED, owned
 from daskome.stores.ownership.owner import HELD, SEEN_EVERY, Owner, this_process
+from daskome.stores.remembered import forgotten
 
 WATCHED = SEEN_EVERY + 5
 """Seconds after which an owner elsewhere that is alive has said so again, whatever its clock says."""
@@ -49,6 +50,8 @@ MOST_ABOVE = 5
 """How many groups may lie around one that is written: those around ``plate/A/1/0/labels/cells``."""
 OR_ELSE = ". take_over=True (--take-over) goes on at once, and it writes nothing more"
 """What else can be done by a call that takes it."""
+Upgrades = list[tuple[StorePath, list[str]]]
+"""Groups, with the names of the claims of upgrades there."""
 DOING = {WHOLE_RUN: "written", UPGRADE: "converted to another version"}
 """What an owner does, by its slot."""
 
@@ -89,7 +92,7 @@ def claimed(home: StorePath, slot: str, take_over: bool | None = False, alone: b
     Parameters
     ----------
     home : StorePath
-        The group that keeps the journal.
+        The group that keeps the journal. A far one may remember that nobody had claimed it when it was looked at.
     slot : str
         `WHOLE_RUN`, or a part of it.
     take_over : bool
@@ -127,10 +130,9 @@ def take(home: StorePath, slot: str, owner: Owner, take_over: bool | None) -> Cl
     FileExistsError
         That says who is the owner.
     """
-    claim = _made(home, slot, owner, take_over)
+    claim, above = _made(home, slot, owner, take_over)
     try:
-        if not slot.startswith(PART_SLOT):
-            _end_upgrades_above(home, take_over)
+        _end_all([(_writable(place), sync(fetch_owners(place, names))) for place, names in above if names], take_over)
         _let_land(claim)
     except BaseException:
         end(claim)
@@ -138,21 +140,33 @@ def take(home: StorePath, slot: str, owner: Owner, take_over: bool | None) -> Cl
     return claim
 
 
-def _made(home: StorePath, slot: str, owner: Owner, take_over: bool | None) -> Claim:
-    """Return a claim whose rivals have ended."""
-    for _ in range(CLAIM_TRIES):
-        before = _rivals(home, slot)
-        took_over = _check_free(home, before, take_over)
+def _made(home: StorePath, slot: str, owner: Owner, take_over: bool | None) -> tuple[Claim, Upgrades]:
+    """Return a claim whose rivals have ended, and the claims of upgrades around it.
+
+    What was remembered counts for the first try alone: rivals that have come since are seen once the claim is made.
+    """
+    now = forgotten(home)
+    for place in (home, *[now] * (CLAIM_TRIES - 1)):
+        before = _rivals(place, slot)
+        took_over = _check_free(now, before, take_over)
         number = 1 + max((number for other, number in map(split_name, before) if other == slot), default=0)
-        claim = Claim(home, f"{slot}-{number}", owner, took_over)
-        if claim.make():
-            after = _rivals(home, slot, but=claim.name)  # Names come again: one may be another's by now.
+        claim = Claim(now, f"{slot}-{number}", owner, took_over)
+        is_made, after, above = sync(_make(claim, slot))
+        if is_made:  # Names come again: one may be another's by now.
             if all(rival in (None, before.get(name)) for name, rival in after.items()):
-                sync(delete_claims(home, before))
-                return claim
+                sync(delete_claims(now, before))
+                return claim, above
             claim.end()
         time.sleep(random.uniform(0, TURN))
     raise FileExistsError(f"{home}: other processes begin to write there at this moment; try again")
+
+
+async def _make(claim: Claim, slot: str) -> tuple[bool, dict[str, Owner | None], Upgrades]:
+    """Make a claim; return whether it is there, its rivals, and upgrades around it, as all are from then on."""
+    await claim.make()
+    rivals = fetch_rival_owners(claim.home, slot, but=claim.name)
+    above = None if slot.startswith(PART_SLOT) else parent_of(claim.home)
+    return await asyncio.gather(claim.is_made(), rivals, _upgrades_above(claim.home, above))
 
 
 def end(claim: Claim) -> None:
@@ -180,29 +194,29 @@ def end_owners_below(homes: Sequence[StorePath], take_over: bool | None) -> None
     _end_all([(home, _rivals(home, UPGRADE)) for home in homes], take_over)
 
 
-def _end_upgrades_above(home: StorePath, take_over: bool | None) -> None:
-    """Let nobody convert a hierarchy around a group."""
-    above = list(islice(_groups_above(home), MOST_ABOVE))
-    found = zip(above, sync(some_at_once(map(_upgrades_at, above))), strict=True)
-    _end_all([(_writable(place), sync(fetch_owners(place, names))) for place, names in found if names], take_over)
+async def _upgrades_above(home: StorePath, place: StorePath | None, left: int = MOST_ABOVE) -> Upgrades:
+    """Return the claims of upgrades at a place above a group, and at those around it.
+
+    Of a far store, outside of that which is open, only what is a group is looked at.
+    """
+    if place is None or not left:
+        return []
+    here = asyncio.ensure_future(_upgrades_at(place))
+    if place.store is home.store or folder_of(place) or await _is_seen_to_be_group(place):
+        above = await _upgrades_above(home, parent_of(place), left - 1)
+        return [(place, await here), *above]
+    await here
+    return []
 
 
-def _groups_above(home: StorePath) -> Iterator[StorePath]:
-    """Yield what may be the groups around one; of a far store, outside of that which is open, only what is a group."""
-    place = parent_of(home)
-    while place is not None and (place.store is home.store or folder_of(place) or _is_seen_to_be_group(place)):
-        yield place
-        place = parent_of(place)
-
-
-def _is_seen_to_be_group(place: StorePath) -> bool:
-    with suppress(Exception):  # Logins may be for what is below alone; each kind of file system has errors of its own.
-        return holds_group(place)
+async def _is_seen_to_be_group(place: StorePath) -> bool:
+    with suppress(Exception):  # As of `holds_group`.
+        return await fetch_holds_group(place)
     return False
 
 
 async def _upgrades_at(place: StorePath) -> list[str]:
-    with suppress(Exception):  # As above.
+    with suppress(Exception):  # As of `holds_group`.
         return [name for name in await fetch_names(place / CLAIMS) if split_name(name)[0] == UPGRADE]
     return []
 
@@ -230,9 +244,8 @@ def owners_at(home: StorePath) -> list[tuple[Owner, bool]]:
     return [(owner, owner.is_alive(seen[name])) for name, owner in owners.items() if owner is not None]
 
 
-def _rivals(home: StorePath, slot: str, but: str = "") -> dict[str, Owner | None]:
-    """Return the owners of claims that exclude one of a slot, by the names of the claims, without one of these."""
-    return sync(fetch_owners(home, [name for name in sync(fetch_rivals(home, slot)) if name != but]))
+def _rivals(home: StorePath, slot: str) -> dict[str, Owner | None]:
+    return sync(fetch_rival_owners(home, slot))
 
 
 def _check_free(home: StorePath, rivals: Mapping[str, Owner | None], take_over: bool | None) -> bool:

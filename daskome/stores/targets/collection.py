@@ -35,7 +35,7 @@ from daskome.stores.location import folder_of, rooted
 from daskome.stores.ownership.claims import Claim
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.publish import rewrite
-from daskome.stores.remembered import forgotten
+from daskome.stores.remembered import for_each, forgotten
 
 DEPTH_OF_FIELDS = 2
 """How many groups lie between a plate and its images: a row and a well."""
@@ -130,12 +130,17 @@ class Collection:
 def collection_around(place: StorePath) -> Collection | None:
     """Return the collection that lies around a place; the innermost of several."""
     inner = rooted(place)
-    for above in parents_of(inner.path):
-        top = StorePath(inner.store, above)
-        ome = _attributes(top)
+    tops = [StorePath(inner.store, above) for above in parents_of(inner.path)]
+    for top, ome in zip(tops, for_each(inner, _attributes_above, tops), strict=True):
         if LAYOUT in ome:
-            return Collection(top, inner.path.removeprefix(above).strip("/"), "plate" in ome)
+            return Collection(top, inner.path.removeprefix(top.path).strip("/"), "plate" in ome)
     return None
+
+
+def _attributes_above(place: StorePath) -> JSON:
+    with suppress(PermissionError):  # Logins may be for what is below alone.
+        return _attributes(place)
+    return {}
 
 
 def collection_of(target: StorePath, plan: Plan, claim: Claim | None = None) -> Collection | None:

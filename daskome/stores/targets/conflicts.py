@@ -178,8 +178,9 @@ def levels_there(target: StorePath, attributes: Mapping[str, Any]) -> list[str]:
     listed: list[Any] = []
     for multiscale in _dicts(ome.get("multiscales")):
         listed += [dataset.get("path") for dataset in _dicts(multiscale.get("datasets"))]
-    theirs = [path for path in paths_inside(listed) if path not in ours and find_array(target / path) is not None]
-    return ours + theirs
+    others = [path for path in paths_inside(listed) if path not in ours]
+    found = for_each(target, lambda path: find_array(target / path), others)
+    return ours + [path for path, array in zip(others, found, strict=True) if array is not None]
 
 
 def _dicts(values: Any) -> Sequence[Mapping[str, Any]]:

@@ -23,6 +23,7 @@ from daskome.planning.plan import Plan
 from daskome.sources.pieces import source_piece
 from daskome.stores.location import locate
 from daskome.stores.objects import sync_codecs
+from daskome.stores.remembered import looked_at
 from daskome.writing.carry_out import carry_out
 from daskome.writing.in_place.changes import Changeable, changeable, chunks_around, given_source
 from daskome.writing.options import Arguments, check_bool, check_whole, chosen
@@ -35,7 +36,7 @@ SAMPLED_BLOCKS = 64
 def write_append(arguments: Arguments) -> Plan | Delayed:
     """Plan `daskome.append`, and carry the plan out."""
     check_bool("dry_run", arguments["dry_run"])
-    store_path = locate(arguments["group"], arguments["fs_options"])
+    store_path = looked_at(locate(arguments["group"], arguments["fs_options"]))
     found = changeable(store_path, arguments)
     axis = _position(arguments["axis"], found)
     options = plan_options(store_path, chosen(PlanRequest, arguments))

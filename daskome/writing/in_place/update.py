@@ -7,6 +7,7 @@ from daskome.model.regions import widened
 from daskome.planning.groups.passes import Changing, plan_change
 from daskome.planning.plan import Plan
 from daskome.stores.location import locate
+from daskome.stores.remembered import looked_at
 from daskome.writing.carry_out import carry_out
 from daskome.writing.in_place.changes import changeable, chunks_around, given_source
 from daskome.writing.in_place.selection import parse_selection
@@ -17,7 +18,7 @@ from daskome.writing.target import PlanRequest, plan_options
 def write_update(arguments: Arguments) -> Plan | Delayed:
     """Plan `daskome.update`, and carry the plan out."""
     check_bool("dry_run", arguments["dry_run"])
-    store_path = locate(arguments["group"], arguments["fs_options"])
+    store_path = looked_at(locate(arguments["group"], arguments["fs_options"]))
     found = changeable(store_path, arguments)
     base = found.pyramid.levels[0]
     region, single = parse_selection(arguments["region"], found.names, base.shape)

@@ -1,0 +1,111 @@
+"""How many round trips to a far store are made one after another. The table holds what may only become less."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from zarr.storage import MemoryStore, WrapperStore
+
+import daskome
+from daskome.inspection.describe import describe
+from daskome.stores import kinds
+from daskome.stores.ownership import claims
+from tests.cuboid import VALUES
+
+IMAGE = VALUES + 1
+OPTIONS: dict[str, Any] = {"axes": "zyx", "storage_options": {"chunks": 16}}
+LATENCIES = (0.05, 0.2, 0.8)
+"""Seconds until an answer comes: long enough for all that is asked at once to be asked. A machine may be slow."""
+
+
+class Distant(WrapperStore[MemoryStore]):
+    """A store that answers some time later, and counts requests that were sent when the one before was answered."""
+
+    def __init__(self, store: MemoryStore, latency: float) -> None:
+        super().__init__(store)
+        self.latency, self.trips = latency, [0]
+
+    def _with_store(self, store: MemoryStore) -> "Distant":
+        made = Distant(store, self.latency)
+        made.trips = self.trips
+        return made
+
+    async def trip(self) -> None:
+        """Wait, and count a round trip; those that begin before it ends are the same."""
+        number = self.trips[0] + 1
+        await asyncio.sleep(self.latency)
+        self.trips[0] = max(self.trips[0], number)
+
+
+def later(method: str) -> Callable[..., Any]:
+    """Return a method of the store that answers later."""
+
+    async def ask(store: Distant, *args: Any, **kwargs: Any) -> Any:
+        await store.trip()
+        return await getattr(store._store, method)(*args, **kwargs)
+
+    return ask
+
+
+def listed_later(method: str) -> Callable[..., Any]:
+    """Return a method of the store that lists later."""
+
+    async def ask(store: Distant, *args: Any, **kwargs: Any) -> AsyncIterator[str]:
+        await store.trip()
+        async for name in getattr(store._store, method)(*args, **kwargs):
+            yield name
+
+    return ask
+
+
+for _method in ("get", "exists", "getsize", "set", "set_if_not_exists", "delete", "delete_dir", "is_empty"):
+    setattr(Distant, _method, later(_method))
+for _method in ("list", "list_dir", "list_prefix"):
+    setattr(Distant, _method, listed_later(_method))
+
+
+def write(store: Any, **options: Any) -> None:
+    daskome.write_image(IMAGE, store, [2, 4], **OPTIONS, **options)
+
+
+def nothing(store: Any) -> None:
+    """Leave a store empty."""
+
+
+CALLS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], int]] = {
+    "write": (nothing, write, 13),
+    "overwrite": (write, lambda store: write(store, overwrite=True), 20),
+    "append": (write, lambda store: daskome.append(store, IMAGE, "z"), 34),
+    "update": (write, lambda store: daskome.update(store, {"z": 0}, IMAGE[0]), 32),
+    "open": (write, daskome.open, 4),
+    "describe": (write, describe, 5),
+    "validate": (write, daskome.validate, 4),
+    "verify": (write, lambda store: daskome.verify(store, pixels=False), 7),
+    "status": (write, daskome.status, 11),
+}
+"""What is there before, the call, and its round trips."""
+
+
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores in memory count as far away, and claims as looked at lately."""
+    monkeypatch.setattr(claims, "LEASE", 1e6)
+    monkeypatch.setattr(kinds, "KINDS", tuple(replace(row, in_flight=64) for row in kinds.KINDS))
+
+
+@pytest.mark.usefixtures("far")
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_waits_for_few_round_trips(name: str) -> None:
+    before, call, most = CALLS[name]
+    found = []
+    for latency in LATENCIES:
+        near = MemoryStore()
+        before(near)
+        distant = Distant(near, latency)
+        call(distant)
+        found += distant.trips
+        if found[-1] <= most:
+            return
+    raise AssertionError(found)
