@@ -5,6 +5,7 @@ those that zarr reads by itself, in stores that `daskome.stores.location.locate`
 """
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
@@ -58,7 +59,8 @@ class BoundedFolder(LocalStore):
             return None
         bounded, path = is_document(key) and byte_range is None, self.root / key
         if bounded and path.is_file():
-            check_length(path.stat().st_size, str(path))
+            with suppress(FileNotFoundError):  # Another process has deleted it meanwhile.
+                check_length(path.stat().st_size, str(path))
         found = await super().get(key, prototype, byte_range)
         if bounded and found is not None:
             check_document(found.to_bytes(), str(path))

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from zarr.storage import StorePath
 
 import daskome
 from daskome.inspection.describe import describe
-from daskome.stores.opened.bounded import PARSED_NBYTES, VALUE_NBYTES, check_document
+from daskome.stores.documents import read_text
+from daskome.stores.opened.bounded import PARSED_NBYTES, VALUE_NBYTES, BoundedFolder, check_document
 from tests.strategies import law
 
 VALUES = np.arange(48**2, dtype="uint8").reshape(48, 48)
@@ -118,3 +120,19 @@ def test_a_place_that_is_looked_at_is_not_made(tmp_path: Path, look: Callable[[P
     with suppress(ValueError, FileNotFoundError):
         look(tmp_path / "a.ome.zarr")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_document_that_goes_while_it_is_looked_at_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that which makes a run current, just when another process finishes it."""
+    (tmp_path / "current").write_text("run")
+    looks = Path.is_file
+
+    def then_gone(path: Path) -> bool:
+        found = looks(path)
+        path.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(Path, "is_file", then_gone)
+    assert read_text(StorePath(BoundedFolder(tmp_path), "current")) is None
