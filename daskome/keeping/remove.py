@@ -13,7 +13,7 @@ from daskome._caller import warn
 from daskome.keeping.contents import Contents, contents_of
 from daskome.keeping.targets import RemovalTarget, asked_kind, removal_target
 from daskome.model.paths import join_paths, parents_of
-from daskome.model.problem import WriteError, or_unfinished
+from daskome.model.problem import or_unfinished
 from daskome.model.text import format_nbytes, format_table, pluralize
 from daskome.model.types import FileSystemOptions, GroupLike
 from daskome.ome.image_label import LABELS
@@ -23,8 +23,8 @@ from daskome.stores.groups import REMOVING_KEY, UNFINISHED_KEY
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import folder_of, is_whole_store, locate, rooted
 from daskome.stores.objects.checksums import stored_sizes
-from daskome.stores.ownership.claims import CLAIMS, WHOLE_RUN, OwnershipLost
-from daskome.stores.ownership.taking import check_free, claimed
+from daskome.stores.ownership.claims import CLAIMS, WHOLE_RUN
+from daskome.stores.ownership.taking import check_free, claimed, naming_the_heir
 from daskome.stores.targets.collection import (
     Collection,
     check_rewritable,
@@ -304,15 +304,12 @@ def _homes(place: StorePath, contents: Contents) -> Iterator[str]:
 def _carry_out(removal: Removal, take_over: bool) -> None:
     """Remove what was planned, as the owner of all of it."""
     doomed = removal.doomed
-    try:
-        with ExitStack() as stack:
-            homes = (StorePath(doomed.root.store, home) for home in removal.homes)
-            claims = [stack.enter_context(claimed(home, WHOLE_RUN, take_over)) for home in homes]
-            if removal.is_journal:
-                delete_journal_alone(claims[0])
-            else:
-                delete_all_but_claims(doomed, claims[0])
-    except OwnershipLost as error:
-        raise WriteError(f"{removal.where} could not be removed as a whole: {error}; {AGAIN}") from error
+    with naming_the_heir(None), ExitStack() as stack:
+        homes = (StorePath(doomed.root.store, home) for home in removal.homes)
+        claims = [stack.enter_context(claimed(home, WHOLE_RUN, take_over)) for home in homes]
+        if removal.is_journal:
+            delete_journal_alone(claims[0])
+        else:
+            delete_all_but_claims(doomed, claims[0])
     if not removal.is_journal:
         delete_empty_folders(doomed.place)
