@@ -18,6 +18,7 @@ from zarr.storage import LocalStore, MemoryStore, StorePath
 import daskome
 from daskome.stores.documents import list_names, read_text, write_text
 from daskome.stores.objects.complete import CompleteStore
+from daskome.stores.opened.pages import delete_keys
 from daskome.stores.ownership import claims, owner as owners, taking
 from daskome.stores.ownership.claims import CLAIMS, UPGRADE, WHOLE_RUN, Claim, OwnershipLost, fetch_owner
 from daskome.stores.ownership.owned_store import JOURNAL_FOLDER, delete_partial_documents, owned
@@ -219,6 +220,7 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "delete": lambda store: sync(store.delete("image/zarr.json")),
     "delete_sync": lambda store: store.delete_sync("image/zarr.json"),
     "delete_dir": lambda store: sync(store.delete_dir("image/s1")),
+    "delete_many": lambda store: sync(delete_keys(store, ["image/zarr.json", "image/s1/zarr.json"])),
     "clear": lambda store: sync(store.clear()),
 }
 
@@ -331,9 +333,18 @@ def test_every_call_that_takes_over_lets_no_older_document_get_its_name(tmp_path
     assert not any(path.exists() for path in late)
 
 
+DELETIONS: dict[str, Callable[[Any, str], Any]] = {
+    "delete": lambda store, key: sync(store.delete(key)),
+    "delete_sync": lambda store, key: store.delete_sync(key),
+    "delete_many": lambda store, key: sync(delete_keys(store, [key])),
+    "delete_dir": lambda store, key: sync(store.delete_dir(key.rpartition("/")[0])),
+}
+
+
+@pytest.mark.parametrize("delete", DELETIONS)
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.usefixtures("at_once")
-def test_who_was_stopped_before_it_deletes_deletes_nothing_of_another(tmp_path: Path, ended: bool) -> None:
+def test_who_was_stopped_before_it_deletes_deletes_nothing_of_another(tmp_path: Path, ended: bool, delete: str) -> None:
     home = StorePath(LocalStore(tmp_path), "image")
     first = hanging(home)
     with claimed(home, WHOLE_RUN, take_over=True) as second:
@@ -344,7 +355,7 @@ def test_who_was_stopped_before_it_deletes_deletes_nothing_of_another(tmp_path: 
             patch.setattr(claims, "LEASE", 1e6)
             claims._LEASES[first.owner.token].asked = claims.moment()
             with pytest.raises(OwnershipLost):
-                sync((owned(home, first) / "s0" / "c" / "0").delete())
+                DELETIONS[delete](owned(home, first).store, "image/s0/c/0")
     assert read_text(home / "s0" / "c" / "0") == "new"
     assert not list(tmp_path.rglob("deleted/*"))
 

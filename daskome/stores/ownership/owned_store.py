@@ -86,14 +86,14 @@ class OwnedStore(WrapperStore[Store]):
 
     async def delete(self, key: str) -> None:
         """Delete an object."""
-        if self._root is not None and (self._root / key).is_file():
+        if self._root is not None and not (self._root / key).is_dir():
             await asyncio.to_thread(self._remove, self._root, key)
             return
         await self._asked(lambda: self._store.delete(key))
 
     def delete_sync(self, key: str) -> None:
         """Delete an object, without an event loop."""
-        if self._root is not None and (self._root / key).is_file():
+        if self._root is not None and not (self._root / key).is_dir():
             self._remove(self._root, key)
             return
         self.claim.renew()
@@ -113,6 +113,9 @@ class OwnedStore(WrapperStore[Store]):
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         """Delete objects, many with each request where the store can."""
+        if self._root is not None:
+            await asyncio.gather(*map(self.delete, keys))
+            return
         await self._asked(lambda: delete_keys(self._store, keys))
 
     async def clear(self) -> None:
@@ -182,10 +185,12 @@ class OwnedStore(WrapperStore[Store]):
         if not folder.is_dir() or folder.is_symlink() or folder in (kept, *kept.parents):
             return False
         moved = self._moved(root, folder)
-        if moved is not None:
-            with suppress(FileNotFoundError):
-                shutil.rmtree(moved)
-        return moved is not None
+        if moved is None:
+            self.claim.check()
+            return False
+        with suppress(FileNotFoundError):
+            shutil.rmtree(moved)
+        return True
 
     def _moved(self, root: Path, path: Path) -> Path | None:
         """Move what is deleted away, and back unless the claim stands; return where it is, None if it cannot be moved.
