@@ -82,11 +82,11 @@ class Option(click.Option):
         return super().get_help_record(ctx)
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Return a value of its type."""
-        flags = {flag for option in ctx.command.params for flag in option.opts}
+        """Return a value of its type; an error, if it is another option: its own is missing then."""
+        flags = {flag for option in ctx.command.get_params(ctx) for flag in option.opts}
         for word in value if isinstance(value, tuple | list) else (value,):
             if isinstance(word, str) and word.startswith("-") and word in flags:
-                raise click.BadOptionUsage(self.opts[0], f"{self.opts[0]} needs a value, and {word} follows it", ctx)
+                raise click.BadOptionUsage(self.opts[0], f"{self.opts[0]} needs a value; {word} is another option", ctx)
         return super().type_cast_value(ctx, value)
 
 

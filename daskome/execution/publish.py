@@ -36,7 +36,6 @@ from daskome.stores.groups import (
     reconsolidate,
     set_attributes,
 )
-from daskome.stores.kinds import in_flight_to
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.remembered import for_each, forgotten, remembered
 from daskome.stores.targets.collection import Collection, collection_of, redescribe
@@ -47,19 +46,19 @@ def publish_plan(run: Run, check: Callable[[], None] = lambda: None) -> None:
     """Publish a plan whose units are all written: each group in one write, the deepest first, the target last.
 
     In a store that cannot rewrite, such as a zip file, the target comes first: zarr creates a group with its parents.
-    If `check` raises, nothing is published; meanwhile a far store is asked for what comes next.
+    If `check` raises, nothing is published; meanwhile a far store is asked for what is needed then. What others may
+    write is read when it is changed.
     """
     plan, target = run.plan, remembered(owned(run.target, run.journal.claim))
     run.journal.renew()
     publish.delete_partial_files(target, plan)
     lasting, consolidated = [group for group in plan.groups if not group.temporary], set[str]()
     by_depth = sorted(lasting, key=attrgetter("depth"), reverse=target.store.supports_deletes)
-    look = [partial(read_attributes, target / by_depth[0].path)] if in_flight_to(target) else []
     is_asked = not run.is_new or any(group.kept for group in lasting)
     asked = partial(journals.consolidated_groups, run.journal) if is_asked else list[str]
     around = partial(collection_of, run.target, plan, run.journal.claim)
-    steps: list[Callable[[], Any]] = [check, partial(recorded_fingerprints, run), asked, around, *look]
-    _, fingerprints, held_before, collection, *_ = for_each(target, lambda step: step(), steps)
+    steps: list[Callable[[], Any]] = [check, partial(recorded_fingerprints, run), asked, around]
+    _, fingerprints, held_before, collection = for_each(target, lambda step: step(), steps)
     consolidated.update(held_before)
     redescribe(collection, [group for group in lasting if group.change is None])
     for _, groups in groupby(by_depth, key=attrgetter("depth")):

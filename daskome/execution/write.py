@@ -39,9 +39,9 @@ from daskome.stores.journal import JOURNAL, Journal
 from daskome.stores.location import is_local_to_process, origin_of
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.ownership.taking import check_free, naming_the_heir
-from daskome.stores.remembered import forget, forgotten
+from daskome.stores.remembered import for_each, forget, forgotten
 from daskome.stores.targets.collection import check_describable
-from daskome.stores.targets.conflicts import arrays_to_replace, check_no_overlap
+from daskome.stores.targets.conflicts import arrays_to_replace, check_as_planned, check_no_overlap
 from daskome.stores.targets.create import array_documents, create_arrays
 
 MOST_UNITS = 100_000
@@ -126,6 +126,8 @@ class Write:
         ------
         FileExistsError
             If another process writes there; or something is there that was not when it was `checked`.
+        ValueError
+            If an image that changes in place is no longer as it was then.
         WriteError
             If another process takes over.
         """
@@ -145,7 +147,11 @@ class Write:
         What a far store said before counts for an image alone, if nothing has begun there since; of several, another
         process may have begun or finished one.
         """
-        if not self._remembers_what_is_there():
+        looks: list[Callable[[], Any]] = [
+            self._remembers_what_is_there,
+            partial(check_as_planned, self.target, self.plan),
+        ]
+        if not for_each(self.target, lambda look: look(), looks)[0]:
             forget(self.target)
         old = arrays_to_replace(self.target, self.plan, self.overwrite)
         create_arrays(owned(self.target, journal.claim), self.plan, self.documents, old, journal, origins)

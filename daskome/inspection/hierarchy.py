@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from daskome.model.json_values import JSONObject
@@ -15,7 +16,7 @@ from daskome.ome.rules.systems import links_of
 from daskome.ome.xml.collection_xml import LAYOUT, OME
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group, no_group
-from daskome.stores.location import holds_group
+from daskome.stores.location import fetch_holds_group
 from daskome.stores.objects.damage import lists_nothing, reason
 from daskome.stores.remembered import for_each
 
@@ -148,7 +149,7 @@ def _labels(image: Node) -> Children:
 
 
 def _is_there(store_path: StorePath) -> bool:
-    looks: tuple[Callable[[StorePath], Any], ...] = (holds_group, _names)
+    looks: tuple[Callable[[StorePath], Any], ...] = (lambda place: sync(fetch_holds_group(place)), _names)
     return any(for_each(store_path, lambda look: look(store_path), looks))
 
 

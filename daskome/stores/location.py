@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -21,9 +22,10 @@ from daskome.model.source import Origin, Source
 from daskome.model.urls import NO_LOGINS, QUERY, SIGNED, URL_LOGIN, WEB, without_credentials
 from daskome.ome.single_file import is_single_file, split_single_file
 from daskome.stores.archives.archive_store import ArchiveStore
-from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
+from daskome.stores.kinds import anchor, is_withheld, kind_of, kind_of_scheme
 from daskome.stores.opened.bounded import BoundedFolder
 from daskome.stores.opened.exact_paths import ExactPathStore, exact
+from daskome.stores.remembered import for_each
 
 WORKING_SUFFIX = ".partial"
 """What the name of a working store has behind that of the file into which it is packed."""
@@ -155,24 +157,33 @@ def parent_of(path: StorePath) -> StorePath | None:
 
 def rooted(place: StorePath) -> StorePath:
     """Return a place as a path in the outermost zarr group around it: so what lists it can be reached, and changed."""
-    top, inner = place, ""
-    while (above := parent_of(top)) is not None and holds_group(above):
-        folder = folder_of(top)
-        name = top.path.rpartition("/")[2] or (address_of(top)[-1] if folder is None else folder.name)
-        if name == "..":
-            break
-        top, inner = above, join_paths(name, inner)
+    places, names = [place], list[str]()
+    while (above := parent_of(places[-1])) is not None and (name := _name_of(places[-1])) != "..":
+        places.append(above)
+        names.append(name)
+    is_group = [holds_group(above) for above in places[1:2]]  # Most often, that is all there is to ask.
+    is_group += for_each(place, holds_group, places[2:] if all(is_group) else [])
+    n = sum(1 for _ in takewhile(bool, is_group))
+    top = places[n]
     if top.store is place.store:
         return place
     store = top.store if top.store.read_only == place.read_only else top.store.with_read_only(place.read_only)
-    return exact(StorePath(store, join_paths(top.path, inner)))
+    return exact(StorePath(store, join_paths(top.path, *names[:n][::-1])))
+
+
+def _name_of(place: StorePath) -> str:
+    folder = folder_of(place)
+    return place.path.rpartition("/")[2] or (address_of(place)[-1] if folder is None else folder.name)
 
 
 def holds_group(place: StorePath) -> bool:
-    """Whether a place is a zarr group, as far as it can be looked at."""
-    with suppress(Exception):  # Logins may be for what is below alone; each kind of file system has errors of its own.
+    """Whether a place is a zarr group; one that a login may not look at is none: it may be for what is below alone."""
+    try:
         return sync(fetch_holds_group(place))
-    return False
+    except Exception as error:
+        if is_withheld(error):
+            return False
+        raise
 
 
 async def fetch_holds_group(place: StorePath) -> bool:

@@ -1,14 +1,17 @@
 """How many round trips to a far store are made one after another. The table holds what may only become less."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import zarr
 from zarr.storage import MemoryStore, WrapperStore
 
 import daskome
+from daskome.execution import write as execution
 from daskome.inspection.describe import describe
 from daskome.stores import kinds
 from daskome.stores.ownership import claims
@@ -75,8 +78,8 @@ def nothing(store: Any) -> None:
 
 
 CALLS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], int]] = {
-    "write": (nothing, write, 13),
-    "overwrite": (write, lambda store: write(store, overwrite=True), 20),
+    "write": (nothing, write, 14),
+    "overwrite": (write, lambda store: write(store, overwrite=True), 21),
     "append": (write, lambda store: daskome.append(store, IMAGE, "z"), 34),
     "update": (write, lambda store: daskome.update(store, {"z": 0}, IMAGE[0]), 32),
     "open": (write, daskome.open, 4),
@@ -109,3 +112,19 @@ def test_a_call_waits_for_few_round_trips(name: str) -> None:
         if found[-1] <= most:
             return
     raise AssertionError(found)
+
+
+@pytest.mark.usefixtures("far")
+def test_what_others_write_while_objects_are_looked_for_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes minutes, where an image is large."""
+    store = MemoryStore()
+    check_stored = execution.check_stored
+
+    def slow(run: Any) -> None:
+        time.sleep(0.2)
+        zarr.open_group(store, mode="r+").attrs["mine"] = 1
+        check_stored(run)
+
+    monkeypatch.setattr(execution, "check_stored", slow)
+    write(store)
+    assert zarr.open_group(store, mode="r").attrs["mine"] == 1

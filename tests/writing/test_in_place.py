@@ -540,3 +540,17 @@ def test_regions_that_say_nothing(region: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["update", str(tmp_path), "--region", region])
     assert done.exit_code == 2
     assert "--region" in done.output
+
+
+@pytest.mark.parametrize("then", ["append", "update"])
+def test_what_was_planned_before_another_change_made_it_longer_is_refused(then: str) -> None:
+    """It would write over what the other has appended, or cut it off."""
+    store = written()
+    arguments: Any = (IMAGE, "z") if then == "append" else (REGION, PART)
+    later = getattr(daskome, then)(store, *arguments, compute=False)
+    daskome.append(store, IMAGE, "z")
+    longer = digest(store)
+    with pytest.raises(ValueError, match="was changed by another call since this one looked at it; call it again"):
+        later.compute()
+    assert digest(store) == longer
+    assert daskome.verify(store, pixels=True) == []

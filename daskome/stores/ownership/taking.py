@@ -166,7 +166,12 @@ async def _make(claim: Claim, slot: str) -> tuple[bool, dict[str, Owner | None],
     await claim.make()
     rivals = fetch_rival_owners(claim.home, slot, but=claim.name)
     above = None if slot.startswith(PART_SLOT) else parent_of(claim.home)
-    return await asyncio.gather(claim.is_made(), rivals, _upgrades_above(claim.home, above))
+    try:
+        return await asyncio.gather(claim.is_made(), rivals, _upgrades_above(claim.home, above))
+    except BaseException:
+        with suppress(Exception):
+            await delete_claims(claim.home, {claim.name: claim.owner})
+        raise
 
 
 def end(claim: Claim) -> None:
@@ -210,13 +215,13 @@ async def _upgrades_above(home: StorePath, place: StorePath | None, left: int = 
 
 
 async def _is_seen_to_be_group(place: StorePath) -> bool:
-    with suppress(Exception):  # As of `holds_group`.
+    with suppress(Exception):  # Logins may be for what is below alone.
         return await fetch_holds_group(place)
     return False
 
 
 async def _upgrades_at(place: StorePath) -> list[str]:
-    with suppress(Exception):  # As of `holds_group`.
+    with suppress(Exception):  # As above.
         return [name for name in await fetch_names(place / CLAIMS) if split_name(name)[0] == UPGRADE]
     return []
 

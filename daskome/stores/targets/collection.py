@@ -31,6 +31,7 @@ from daskome.planning.groups.group import Group
 from daskome.planning.plan import Plan
 from daskome.stores.documents import read_text
 from daskome.stores.groups import DESCRIBED, JSON, REMOVING_KEY, UNFINISHED_KEY, read_attributes
+from daskome.stores.kinds import is_withheld
 from daskome.stores.location import folder_of, rooted
 from daskome.stores.ownership.claims import Claim
 from daskome.stores.ownership.owned_store import owned
@@ -138,9 +139,13 @@ def collection_around(place: StorePath) -> Collection | None:
 
 
 def _attributes_above(place: StorePath) -> JSON:
-    with suppress(PermissionError):  # Logins may be for what is below alone.
+    """Return the attributes of OME-Zarr of a group; none where a login may not look."""
+    try:
         return _attributes(place)
-    return {}
+    except Exception as error:
+        if is_withheld(error):
+            return {}
+        raise
 
 
 def collection_of(target: StorePath, plan: Plan, claim: Claim | None = None) -> Collection | None:

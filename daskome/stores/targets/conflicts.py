@@ -1,7 +1,7 @@
 """What is at a target already, and what of it a plan may replace. Changes nothing."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -16,13 +16,15 @@ from daskome.model.paths import join_paths, paths_inside
 from daskome.ome.detect import ome_of
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import find_version
-from daskome.planning.groups.group import Group
+from daskome.planning.groups.group import Change, Group
 from daskome.planning.plan import Plan
 from daskome.stores import journal as journals
+from daskome.stores.arrays import find_shape
 from daskome.stores.documents import list_names, read_json
 from daskome.stores.groups import (
     JSON,
     UNFINISHED_KEY,
+    change_in,
     check_ome,
     check_parents,
     find_array,
@@ -33,7 +35,7 @@ from daskome.stores.groups import (
 from daskome.stores.journal import JOURNAL
 from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of
-from daskome.stores.remembered import for_each
+from daskome.stores.remembered import for_each, forgotten
 from daskome.stores.targets.folders import links_to, locked_folders
 from daskome.stores.targets.single_files import check_single_file
 
@@ -73,6 +75,33 @@ def arrays_to_replace(target: StorePath, plan: Plan, overwrite: bool) -> list[st
         missing |= below | {group.path for group, (_, is_there) in zip(seen, looks, strict=True) if not is_there}
     _check_folders(target, plan, [group.path for group in lasting], old)
     return old
+
+
+def check_as_planned(target: StorePath, plan: Plan) -> None:
+    """Raise if an image that a plan changes in place has changed since: the plan tells what it was.
+
+    Raises
+    ------
+    ValueError
+        That says what to do.
+    """
+    for group in plan.groups:
+        place = forgotten(target / group.path)
+        if group.change is not None and not _is_as_planned(place, group, group.change):
+            raise ValueError(f"{place} was changed by another call since this one looked at it; call it again")
+
+
+def _is_as_planned(place: StorePath, group: Group, change: Change) -> bool:
+    """Whether an image has the shapes of which a plan of a change is made, and all that one before it has left."""
+    paths = [level.path for level in group.pyramid.levels] if group.pyramid is not None else []
+    shapes_of: list[Callable[[], Any]] = [partial(find_shape, place / path) for path in paths]
+    looks: list[Callable[[], Any]] = [lambda: change_in(read_attributes(place) or {}), *shapes_of]
+    noted, *shapes = for_each(place, lambda look: look(), looks)
+    if noted is None:
+        return tuple(shapes) == change.shapes
+    within = zip(noted["region"], change.region, change.shapes[0], strict=True)
+    is_in_it = all(start <= min(a, n - 1) and min(b, n) <= stop for (a, b), (start, stop), n in within)
+    return noted["shapes"] == [list(shape) for shape in change.shapes] and is_in_it
 
 
 def _check_folders(target: StorePath, plan: Plan, groups: Sequence[str], old: Sequence[str]) -> None:
