@@ -19,7 +19,7 @@ from daskome.model.types import FileSystemOptions, GroupLike
 from daskome.ome.image_label import LABELS
 from daskome.ome.xml.collection_xml import OME
 from daskome.stores.documents import list_names
-from daskome.stores.groups import REMOVING_KEY, UNFINISHED_KEY
+from daskome.stores.groups import removal_mark
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import folder_of, is_whole_store, locate, rooted
 from daskome.stores.objects.checksums import stored_sizes
@@ -261,16 +261,13 @@ def _in_collection(target: RemovalTarget) -> tuple[ListEntry | None, DescribedIm
 
     What a removal has begun with is what its mark says.
     """
-    there, mark = target.place.store_path, (target.place.attributes or {}).get(UNFINISHED_KEY)
+    there, mark = target.place.store_path, removal_mark(target.place.attributes)
     collection = collection_around(there)
     if collection is None:
         return None, None
     paths = images_below(collection)
     series = ListEntry(join_paths(collection.top.path, OME), "series", tuple(paths)) if paths else None
-    if isinstance(mark, dict) and REMOVING_KEY in mark:
-        ids = ids_in(mark)
-    else:
-        ids = _described(collection, paths) if paths or _is_field(target) else []
+    ids = ids_in(mark) if mark else _described(collection, paths) if paths or _is_field(target) else []
     return series, DescribedImages(collection.document.path, tuple(ids)) if ids else None
 
 

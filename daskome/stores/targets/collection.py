@@ -30,7 +30,7 @@ from daskome.ome.xml.collection_xml import (
 from daskome.planning.groups.group import Group
 from daskome.planning.plan import Plan
 from daskome.stores.documents import read_text
-from daskome.stores.groups import DESCRIBED, JSON, REMOVING_KEY, UNFINISHED_KEY, read_attributes
+from daskome.stores.groups import DESCRIBED, JSON, read_attributes, removal_mark
 from daskome.stores.location import folder_of, rooted
 from daskome.stores.ownership.claims import Claim
 from daskome.stores.ownership.owned_store import owned
@@ -121,8 +121,8 @@ class Collection:
     def _going(self, path: str) -> list[str] | None:
         """Return the IDs in OME-XML of what goes with an image that is being removed; None of one that stays."""
         for group in (path, *filter(None, parents_of(path))):
-            mark = (read_attributes(forgotten(self.top) / group) or {}).get(UNFINISHED_KEY)
-            if isinstance(mark, dict) and mark.get(REMOVING_KEY):
+            mark = removal_mark(read_attributes(forgotten(self.top) / group))
+            if mark is not None:
                 return ids_in(mark)
         return None
 
