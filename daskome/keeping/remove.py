@@ -9,7 +9,6 @@ from typing import Any
 
 from zarr.storage import StorePath
 
-from daskome._caller import warn
 from daskome.keeping.contents import Contents, contents_of
 from daskome.keeping.targets import RemovalTarget, asked_kind, removal_target
 from daskome.model.paths import join_paths, parents_of
@@ -32,6 +31,7 @@ from daskome.stores.targets.collection import (
     described_in,
     ids_in,
     images_below,
+    warn_kept,
 )
 from daskome.stores.targets.conflicts import check_writable, levels_there
 from daskome.stores.targets.folders import links_to, locked_folders
@@ -281,7 +281,7 @@ def _described(collection: Collection, paths: Sequence[str]) -> list[str]:
     try:
         ids = described_in(collection, paths)
     except ValueError as error:
-        warn(f"{collection.document} keeps what it says of {', '.join(paths) or 'what goes'}: it {error}")
+        warn_kept(collection.document, ", ".join(paths) or "what goes", error)
         return []
     if ids:
         check_rewritable(collection.document)

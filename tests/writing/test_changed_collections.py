@@ -1,5 +1,6 @@
 """An image of a collection becomes longer, or another, and the OME-XML of the collection says so in the same change."""
 
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_a_plate_that_does_not_list_its_images_keeps_its_ome_xml(tmp_path: Path)
     (tmp_path / "p" / XML).write_text((target / XML).read_text())
     plate = tmp_path / "p" / "zarr.json"
     plate.write_text(plate.read_text().replace('"plate": {', '"bioformats2raw.layout": 3, "plate": {', 1))
-    with pytest.warns(UserWarning, match="keeps what it says of the image: it does not say which of its images"):
+    with pytest.warns(UserWarning, match="keeps what it says of the image: does not say which of its images"):
         daskome.append(tmp_path / "p" / "A" / "1" / "0", IMAGE[0, 0], "y")
 
 
@@ -176,7 +177,7 @@ def test_a_field_of_a_plate_that_is_replaced(tmp_path: Path) -> None:
 def test_pixels_that_ome_xml_does_not_have_are_said(tmp_path: Path) -> None:
     target = collection(tmp_path)
     xml = (target / XML).read_text()
-    with pytest.warns(UserWarning, match="keeps what it says of the image: it can have no pixels of int64"):
+    with pytest.warns(UserWarning, match="keeps what it says of the image: can have no pixels of int64"):
         daskome.write_image(np.ones((20, 24), "int64"), target / "1", axes="yx", overwrite=True)
     assert (target / XML).read_text() == xml
 
@@ -193,10 +194,36 @@ def test_pixels_that_ome_xml_does_not_have_are_said(tmp_path: Path) -> None:
 def test_ome_xml_that_cannot_follow_is_named(tmp_path: Path, xml: str, why: str) -> None:
     target = collection(tmp_path)
     (target / XML).write_text(xml)
-    with pytest.warns(UserWarning, match=f"METADATA.ome.xml keeps what it says of the image: it {why}"):
+    with pytest.warns(UserWarning, match=f"METADATA.ome.xml keeps what it says of the image: {why}"):
         daskome.append(target / "0", IMAGE, "t")
     assert (target / XML).read_text() == xml
     assert daskome.open(target / "0").dask.shape[0] == 4
+
+
+WORDS = "METADATA.ome.xml keeps what it says of {}: is not text: 'utf-8' codec can't decode"
+
+
+@pytest.mark.parametrize(
+    ("change", "of"),
+    [
+        (lambda target: daskome.append(target / "0", IMAGE, "t"), "the image"),
+        (lambda target: daskome.write_image(IMAGE, target / "0", axes="tcyx", overwrite=True), "the image"),
+        (lambda target: daskome.remove(target / "0"), "0"),
+        (lambda target: daskome.write_image(IMAGE, target / "7", axes="tcyx"), ""),
+        (lambda target: daskome.write_labels(np.ones((20, 24), "uint8"), target / "1", "cells", axes="yx"), ""),
+    ],
+    ids=["append", "overwrite", "remove", "another image", "labels"],
+)
+def test_ome_xml_that_is_not_text_stops_nothing(tmp_path: Path, change: Callable[[Path], Any], of: str) -> None:
+    """It is named once where it should follow; elsewhere it is not read."""
+    target = collection(tmp_path)
+    (target / XML).write_bytes(xml := (target / XML).read_text().encode("utf-16"))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        change(target)
+    assert [str(one.message).partition("/OME/")[2].startswith(WORDS.format(of)) for one in found] == [True] * bool(of)
+    assert [str(one.message).count("METADATA") for one in found] == [1] * bool(of)
+    assert (target / XML).read_bytes() == xml
 
 
 @pytest.mark.parametrize(

@@ -144,15 +144,13 @@ def _attributes_above(place: StorePath) -> JSON:
 
 
 def collection_of(target: StorePath, plan: Plan, claim: Claim | None = None) -> Collection | None:
-    """Return the collection, with OME-XML, whose images a plan changes; None of one that the plan writes itself.
+    """Return the collection around a target, if a plan writes images; None of one that the plan writes itself.
 
     With a claim, only its owner changes it.
     """
     itself = any(group.documents for group in plan.groups)
     found = None if itself or not any(map(_is_new, plan.groups)) else collection_around(target)
-    if found is None or read_text(found.document) is None:
-        return None
-    return replace(found, top=owned(found.top, claim))
+    return replace(found, top=owned(found.top, claim)) if found else None
 
 
 def check_describable(target: StorePath, plan: Plan) -> None:
@@ -164,14 +162,23 @@ def check_describable(target: StorePath, plan: Plan) -> None:
         If it cannot be written where it is.
     """
     collection = collection_of(target, plan)
-    groups = collection.followed(plan.groups) if collection else []
-    if collection is None or not groups:
+    if collection is None:
         return
     try:
-        collection.described(read_text(collection.document) or "", groups)
-        check_rewritable(collection.document)
-    except ValueError as error:
-        warn(f"{collection.document} keeps what it says of the image: it {error}")
+        groups = collection.followed(plan.groups)
+        xml = read_text(collection.document) if groups else None
+        if xml is not None:
+            collection.described(xml, groups)
+    except (ValueError, PermissionError) as error:
+        warn_kept(collection.document, "the image", error)
+    else:
+        if xml is not None:
+            check_rewritable(collection.document)
+
+
+def warn_kept(document: StorePath, what: str, error: Exception) -> None:
+    """Warn that OME-XML keeps what it says of images, and why; errors about the document may begin with its place."""
+    warn(f"{document} keeps what it says of {what}: {str(error).removeprefix(f'{document} ')}")
 
 
 def check_rewritable(document: StorePath) -> None:
@@ -185,10 +192,12 @@ def check_rewritable(document: StorePath) -> None:
 
 
 def redescribe(collection: Collection | None, groups: Sequence[Group]) -> None:
-    """Let the OME-XML that describes images say what is stored."""
-    followed = collection.followed(groups) if collection else []
-    if collection is not None and followed:
-        with suppress(ValueError):  # It was said before anything changed.
+    """Let the OME-XML that describes images say what is stored, if there is any."""
+    if collection is None:
+        return
+    with suppress(ValueError):  # It was said before anything changed.
+        followed = collection.followed(groups)
+        if followed:
             rewrite(collection.document, lambda xml: collection.described(xml, followed))
 
 
