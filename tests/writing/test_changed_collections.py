@@ -10,10 +10,10 @@ import numpy as np
 import ome_types
 import pytest
 import tifffile
-from zarr.storage import MemoryStore, StorePath
+from zarr.storage import MemoryStore, StorePath, WrapperStore
 
 import daskome
-from daskome.model.problem import errors
+from daskome.model.problem import WriteError, errors
 from tests.plates_in_tiff import plate_tiff, plate_xml
 from tests.written import contents
 
@@ -244,6 +244,50 @@ def test_ome_xml_that_may_not_change_is_an_error_before_anything_changes(
     with pytest.raises(FileExistsError, match="is a link, behind which OME-XML describes the image"):
         change(target / "0")
     assert contents(target) == before
+
+
+class OfOthers(WrapperStore[Any]):
+    """A bucket whose login is for the images alone, or whose network fails elsewhere."""
+
+    error: OSError = PermissionError("AccessDenied")
+
+    async def set(self, key: str, value: Any) -> None:
+        if key.startswith("OME/"):
+            raise self.error
+        await super().set(key, value)
+
+
+OVER: dict[str, Any] = {"overwrite": True}
+CHANGES: dict[str, tuple[Callable[..., Any], int]] = {
+    "append": (lambda image, **options: daskome.append(image, IMAGE[0, 0], "y", start=20, **options), 40),
+    "overwrite": (lambda image, **how: daskome.write_image(IMAGE[0, 0, :7], image, [2], axes="yx", **how or OVER), 7),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("error", [PermissionError("AccessDenied"), OSError("Access denied"), OSError(30, "Read-only")])
+def test_where_ome_xml_may_not_be_written_the_image_is_published(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, change: str
+) -> None:
+    store, (call, length) = MemoryStore(), CHANGES[change]
+    daskome.write_series([IMAGE[0, 0]], store, [2], axes="yx")
+    xml = store._store_dict[XML].to_bytes()
+    monkeypatch.setattr(OfOthers, "error", error)
+    with pytest.warns(UserWarning, match=r"METADATA.ome.xml keeps what it says of the image, as it may not be written"):
+        call(StorePath(OfOthers(store), "0"))
+    assert daskome.open(StorePath(store, "0")).dask.shape[0] == length
+    assert store._store_dict[XML].to_bytes() == xml
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_where_ome_xml_could_not_be_written_resume_goes_on(monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    store, (call, length) = MemoryStore(), CHANGES[change]
+    daskome.write_series([IMAGE[0, 0]], store, [2], axes="yx")
+    monkeypatch.setattr(OfOthers, "error", OSError(5, "Input/output error"))
+    with pytest.raises(WriteError, match="Input/output error"):
+        call(StorePath(OfOthers(store), "0"))
+    call(StorePath(store, "0"), resume=True)
+    assert f'SizeY="{length}"'.encode() in store._store_dict[XML].to_bytes()
 
 
 def test_comments_and_elements_of_others_stay(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ image that is being removed leaves OME-XML first, then the list; its mark says w
 after a kill between the two, which image is which can still be told (`Collection.numbers`).
 """
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -159,7 +160,7 @@ def check_describable(target: StorePath, plan: Plan) -> None:
     Raises
     ------
     PermissionError, FileExistsError
-        If it cannot be written where it is.
+        If it cannot be written where it is, as far as a folder tells.
     """
     collection = collection_of(target, plan)
     if collection is None:
@@ -182,7 +183,10 @@ def warn_kept(document: StorePath, what: str, error: Exception) -> None:
 
 
 def check_rewritable(document: StorePath) -> None:
-    """Raise for OME-XML that cannot be written where it is."""
+    """Raise for OME-XML in a folder that cannot be written where it is.
+
+    What a bucket refuses shows only when it is written: then an image is published without it (`redescribe`).
+    """
     file = folder_of(document)
     link = next((path for path in (file, file.parent) if path.is_symlink()), None) if file else None
     if link is not None:
@@ -192,13 +196,27 @@ def check_rewritable(document: StorePath) -> None:
 
 
 def redescribe(collection: Collection | None, groups: Sequence[Group]) -> None:
-    """Let the OME-XML that describes images say what is stored, if there is any."""
+    """Let the OME-XML that describes images say what is stored, if there is any; warn if that may not be written.
+
+    A login may be for the image alone. The old one is gone by now, and no later call could do more than this one.
+    """
     if collection is None:
         return
-    with suppress(ValueError):  # It was said before anything changed.
+    try:
         followed = collection.followed(groups)
         if followed:
             rewrite(collection.document, lambda xml: collection.described(xml, followed))
+    except ValueError:  # It was said before anything changed.
+        return
+    except OSError as error:
+        if not _is_denied(error):
+            raise
+        warn_kept(collection.document, "the image, as it may not be written", error)
+
+
+def _is_denied(error: OSError) -> bool:
+    """Whether a store refuses a write for good, rather than that it failed."""
+    return isinstance(error, PermissionError) or error.errno == errno.EROFS or "denied" in str(error).lower()
 
 
 def described_in(collection: Collection, paths: Iterable[str]) -> list[str]:
