@@ -142,14 +142,15 @@ def test_channels_of_an_image_that_is_replaced(tmp_path: Path) -> None:
     assert [channel.name for channel in described(target)[0].pixels.channels] == ["d", "e"]
 
 
-def test_what_is_said_of_planes_and_bits_that_are_gone_goes(tmp_path: Path) -> None:
+def test_what_is_said_of_planes_and_bits_goes(tmp_path: Path) -> None:
+    """Also of planes where there is one again: their times and stages are those of an acquisition that is gone."""
     target = collection(tmp_path)
     planes = "".join(f'<Plane TheZ="0" TheC="2" TheT="{t}" ExposureTime="0.1"/>' for t in (0, 1))
     xml = (target / XML).read_text().replace("<MetadataOnly />", f"<MetadataOnly />{planes}", 1)
     (target / XML).write_text(xml.replace('Type="uint16"', 'Type="uint16" SignificantBits="12"', 1))
     daskome.write_image(IMAGE[:1], target / "0", [2], axes="tcyx", overwrite=True)
     pixels = described(target)[0].pixels
-    assert ([plane.the_t for plane in pixels.planes], pixels.significant_bits) == ([0], None)
+    assert ([plane.the_t for plane in pixels.planes], pixels.significant_bits) == ([], None)
 
 
 def test_each_call_that_replaces_an_image_is_followed(tmp_path: Path) -> None:

@@ -184,10 +184,11 @@ def with_lengths(xml: str, number: int, lengths: Mapping[str, int], more: Sequen
 
 
 def with_images(xml: str, images: Mapping[int, DescribedImage]) -> str:
-    """Return OME-XML in which some images have other pixels, and all that it says besides is as it is.
+    """Return OME-XML in which some images have other pixels; all other elements are as they are (`read_ome_xml`).
 
-    What is known of these pixels stands there: lengths, type, sizes of voxels, and channels. What was known of others
-    does not, but for channels, if there are as many, and what is not known of these.
+    Lengths, type, and sizes of voxels are those of the new pixels, also where none are known. What is said of planes,
+    such as when they were taken, goes. If there are as many channels as before, they are described as before, but for
+    the names and colours that are known of the new ones; else they are described anew.
 
     Parameters
     ----------
@@ -218,7 +219,8 @@ def with_images(xml: str, images: Mapping[int, DescribedImage]) -> str:
         for key in OF_VOXELS:
             pixels.attrib.pop(key, None)
         pixels.attrib.update(_physical(image))
-        _drop_planes_outside(pixels)
+        for plane in pixels.findall("{*}Plane"):
+            pixels.remove(plane)
         _describe_all_channels(root, pixels, number, omero)
     return _as_text(root)
 
@@ -322,14 +324,6 @@ def _free_ids(root: Element, image: int, first: int) -> Iterator[str]:
     """Yield IDs for channels of an image, counted from one of them, that no element has."""
     taken = {one.get("ID") for one in root.iter()}
     return (one for one in (f"Channel:{image}:{k}" for k in count(first)) if one not in taken)
-
-
-def _drop_planes_outside(pixels: Element) -> None:
-    """Remove what is said of planes that the pixels do not have."""
-    for plane in pixels.findall("{*}Plane"):
-        places = ((plane.get(f"The{axis}", "0"), pixels.attrib[f"Size{axis}"]) for axis in "ZCT")
-        if not all(place.isdecimal() and int(place[:LONGEST_NUMBER]) < int(n) for place, n in places):
-            pixels.remove(plane)
 
 
 def _remove_references(root: Element, ids: Container[str | None]) -> None:
