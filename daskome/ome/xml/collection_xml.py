@@ -118,7 +118,9 @@ def metadata_only(xml: str, numbers: Sequence[int], images: Sequence[DescribedIm
 
 
 def read_ome_xml(xml: str, comments: bool = False) -> Element:
-    """Return the root of OME-XML, with comments if they are to stay.
+    """Return the root of OME-XML, with comments in it if they are to stay.
+
+    What stands outside the root, and processing instructions anywhere, are not read, and so gone from what is written.
 
     Raises
     ------
@@ -152,7 +154,10 @@ def pixels_in(xml: str) -> list[Mapping[str, str]]:
 
 
 def with_lengths(xml: str, number: int, lengths: Mapping[str, int], more: Sequence[Channel] = ()) -> str:
-    """Return OME-XML in which one of the images has other lengths along its axes, and all else is as it is.
+    """Return OME-XML in which one of the images has other lengths along its axes.
+
+    All other elements, and comments among them, are as they are; what stands outside the root, and processing
+    instructions, are gone.
 
     Parameters
     ----------
@@ -184,7 +189,10 @@ def with_lengths(xml: str, number: int, lengths: Mapping[str, int], more: Sequen
 
 
 def with_images(xml: str, images: Mapping[int, DescribedImage]) -> str:
-    """Return OME-XML in which some images have other pixels; all other elements are as they are (`read_ome_xml`).
+    """Return OME-XML in which some images have other pixels.
+
+    All other elements, and comments among them, are as they are; what stands outside the root, and processing
+    instructions, are gone.
 
     Lengths, type, and sizes of voxels are those of the new pixels, also where none are known. What is said of planes,
     such as when they were taken, goes. If there are as many channels as before, they are described as before, but for
@@ -235,9 +243,10 @@ def image_ids(xml: str) -> list[str]:
 
 
 def xml_without_images(xml: str, ids: Container[str]) -> str:
-    """Return OME-XML without the images that have these IDs, and without references to them; all else is as it is.
+    """Return OME-XML without the images that have these IDs, and without references to them.
 
-    Fields of a plate stay, as fields of which no image was taken.
+    All other elements, and comments among them, are as they are; what stands outside the root, and processing
+    instructions, are gone. Fields of a plate stay, as fields of which no image was taken.
 
     >>> xml = '<OME><Image ID="a"/><Image ID="b"/><Dataset><ImageRef ID="a"/></Dataset></OME>'
     >>> print(xml_without_images(xml, ["a"]))
