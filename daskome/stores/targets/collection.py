@@ -121,11 +121,8 @@ class Collection:
 
     def _going(self, path: str) -> list[str] | None:
         """Return the IDs in OME-XML of what goes with an image that is being removed; None of one that stays."""
-        for group in (path, *filter(None, parents_of(path))):
-            mark = removal_mark(read_attributes(forgotten(self.top) / group))
-            if mark is not None:
-                return ids_in(mark)
-        return None
+        found = _removal_at(forgotten(self.top), path)
+        return None if found is None else ids_in(found[1])
 
 
 def collection_around(place: StorePath) -> Collection | None:
@@ -135,6 +132,16 @@ def collection_around(place: StorePath) -> Collection | None:
     for top, ome in zip(tops, for_each(inner, _attributes_above, tops), strict=True):
         if LAYOUT in ome:
             return Collection(top, inner.path.removeprefix(top.path).strip("/"), "plate" in ome)
+    return None
+
+
+def _removal_at(top: StorePath, path: str) -> tuple[StorePath, JSON] | None:
+    """Return which group is being removed at a path below another one, or around that path, and its mark."""
+    for group in (path, *filter(None, parents_of(path))):
+        with suppress(PermissionError):
+            mark = removal_mark(read_attributes(top / group))
+            if mark is not None:
+                return top / group, mark
     return None
 
 
@@ -159,12 +166,15 @@ def check_describable(target: StorePath, plan: Plan) -> None:
 
     Raises
     ------
+    FileExistsError
+        If one of them is being removed: the list of images, or OME-XML, may be without it already.
     PermissionError, FileExistsError
         If it cannot be written where it is, as far as a folder tells.
     """
     collection = collection_of(target, plan)
     if collection is None:
         return
+    _check_stays(collection, plan.groups)
     try:
         groups = collection.followed(plan.groups)
         xml = read_text(collection.document) if groups else None
@@ -175,6 +185,19 @@ def check_describable(target: StorePath, plan: Plan) -> None:
     else:
         if xml is not None:
             check_rewritable(collection.document)
+
+
+def _check_stays(collection: Collection, groups: Iterable[Group]) -> None:
+    """Raise for images that are written where a removal has begun, whose mark alone says how far it has come."""
+    for group in groups:
+        is_image = _is_new(group) and group.change is None and group.metadata.image_label is None
+        found = _removal_at(collection.top, join_paths(collection.inner, group.path)) if is_image else None
+        if found is not None:
+            place, _ = found
+            raise FileExistsError(
+                f"{place} is being removed from the collection at {collection.top}; if that was interrupted,"
+                " daskome.remove removes the rest: call it first"
+            )
 
 
 def warn_kept(document: StorePath, what: str, error: Exception) -> None:
