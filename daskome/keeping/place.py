@@ -8,7 +8,7 @@ from daskome.inspection.stored_image import read_document
 from daskome.model.json_values import JSONObject
 from daskome.ome.detect import kinds_of
 from daskome.stores.documents import list_names
-from daskome.stores.groups import REMOVING_KEY, UNFINISHED_KEY, find_array, read_attributes
+from daskome.stores.groups import UNFINISHED_KEY, find_array, read_attributes, removal_mark
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import address_of, folder_of
 from daskome.stores.targets.conflicts import is_litter
@@ -81,7 +81,7 @@ def place_at(store_path: StorePath) -> Place:
 
 def _of_group(attributes: JSONObject) -> str:
     mark, kinds = attributes.get(UNFINISHED_KEY), kinds_of(attributes)
-    if isinstance(mark, dict) and mark.get(REMOVING_KEY):
+    if removal_mark(attributes):
         return "what is left of a removal"
     words = [words for kind, words in WORDS_OF_KINDS.items() if kind in kinds]
     if words:

@@ -9,7 +9,6 @@ from typing import Any
 
 from zarr.storage import StorePath
 
-from daskome._caller import warn
 from daskome.keeping.contents import Contents, contents_of
 from daskome.keeping.targets import RemovalTarget, asked_kind, removal_target
 from daskome.model.paths import join_paths, parents_of
@@ -19,7 +18,7 @@ from daskome.model.types import FileSystemOptions, GroupLike
 from daskome.ome.image_label import LABELS
 from daskome.ome.xml.collection_xml import OME
 from daskome.stores.documents import list_names
-from daskome.stores.groups import REMOVING_KEY, UNFINISHED_KEY
+from daskome.stores.groups import removal_mark
 from daskome.stores.journal import JOURNAL
 from daskome.stores.location import folder_of, is_whole_store, locate, rooted
 from daskome.stores.objects.checksums import stored_sizes
@@ -32,6 +31,7 @@ from daskome.stores.targets.collection import (
     described_in,
     ids_in,
     images_below,
+    warn_kept,
 )
 from daskome.stores.targets.conflicts import check_writable, levels_there
 from daskome.stores.targets.folders import links_to, locked_folders
@@ -261,16 +261,13 @@ def _in_collection(target: RemovalTarget) -> tuple[ListEntry | None, DescribedIm
 
     What a removal has begun with is what its mark says.
     """
-    there, mark = target.place.store_path, (target.place.attributes or {}).get(UNFINISHED_KEY)
+    there, mark = target.place.store_path, removal_mark(target.place.attributes)
     collection = collection_around(there)
     if collection is None:
         return None, None
     paths = images_below(collection)
     series = ListEntry(join_paths(collection.top.path, OME), "series", tuple(paths)) if paths else None
-    if isinstance(mark, dict) and REMOVING_KEY in mark:
-        ids = ids_in(mark)
-    else:
-        ids = _described(collection, paths) if paths or _is_field(target) else []
+    ids = ids_in(mark) if mark else _described(collection, paths) if paths or _is_field(target) else []
     return series, DescribedImages(collection.document.path, tuple(ids)) if ids else None
 
 
@@ -284,7 +281,7 @@ def _described(collection: Collection, paths: Sequence[str]) -> list[str]:
     try:
         ids = described_in(collection, paths)
     except ValueError as error:
-        warn(f"{collection.document} keeps what it says of {', '.join(paths) or 'what goes'}: it {error}")
+        warn_kept(collection.document, ", ".join(paths) or "what goes", error)
         return []
     if ids:
         check_rewritable(collection.document)

@@ -10,7 +10,7 @@ from daskome.model.paths import join_paths, parents_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.xml.collection_xml import OME
 from daskome.stores.documents import list_names
-from daskome.stores.groups import REMOVING_KEY, UNFINISHED_KEY, others_of, read_attributes
+from daskome.stores.groups import UNFINISHED_KEY, others_of, read_attributes, removal_mark
 from daskome.stores.journal import JOURNAL
 from daskome.stores.remembered import LOOKED_FOR
 from daskome.stores.targets.conflicts import is_litter
@@ -60,7 +60,7 @@ def removal_target(store_path: StorePath) -> RemovalTarget:
     root, path = StorePath(store_path.store), store_path.path
     place, entry = place_at(store_path), _entry(root=StorePath(store_path.store), path=path)
     parent = path.rpartition("/")[0]
-    if path and _is_being_removed(root / parent):
+    if path and removal_mark(read_attributes(root / parent)):
         return RemovalTarget(place_at(root / parent), path, place_at(root / parent).kind, entry)
     if place.kind == NOTHING and entry is None:
         raise FileNotFoundError(f"there is nothing at {store_path}")
@@ -68,11 +68,6 @@ def removal_target(store_path: StorePath) -> RemovalTarget:
         raise ValueError(_refusal(place))
     alone = entry is not None and _is_alone(root, path, entry)
     return RemovalTarget(place_at(root / parent) if alone else place, path, place.kind, entry)
-
-
-def _is_being_removed(place: StorePath) -> bool:
-    mark = (read_attributes(place) or {}).get(UNFINISHED_KEY)
-    return isinstance(mark, dict) and bool(mark.get(REMOVING_KEY))
 
 
 def _entry(root: StorePath, path: str) -> ListEntry | None:

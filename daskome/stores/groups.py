@@ -48,6 +48,17 @@ def read_attributes(store_path: StorePath) -> dict[str, Any] | None:
     return None if group is None else group.attrs.asdict()
 
 
+def removal_mark(attributes: Mapping[str, Any] | None) -> JSON | None:
+    """Return the mark of a group that is being removed (`REMOVING_KEY`); None of others.
+
+    >>> removal_mark({"daskome": {"unfinished": True, "removing": True}})
+    {'unfinished': True, 'removing': True}
+    >>> removal_mark({"daskome": {"unfinished": True}})
+    """
+    mark = (attributes or {}).get(UNFINISHED_KEY)
+    return mark if isinstance(mark, dict) and mark.get(REMOVING_KEY) else None
+
+
 def listed_labels(store_path: StorePath) -> list[str]:
     """Return the label images that an image lists."""
     listed = ome_of(read_attributes(store_path / LABELS) or {}).get("labels")

@@ -83,7 +83,10 @@ def unlist(target: StorePath, without: Callable[[JSON], JSON]) -> None:
 
 
 def rewrite(document: StorePath, changed: Callable[[str], str]) -> None:
-    """Change a document of text, which others may be changing too, until it says what it should."""
+    """Change a document of text, which others may be changing too, until it says what it should; none is made."""
+    file = folder_of(document)
+    if file is not None and not file.exists():
+        return
     folder = StorePath(document.store, document.path.rpartition("/")[0])
     with _alone(folder) as alone:
         is_changed = _change(document, changed)

@@ -16,6 +16,7 @@ import daskome
 from daskome.model.problem import errors
 from daskome.ome.detect import ome_of
 from daskome.ome.xml.collection_xml import image_ids, pixels_in, xml_without_images
+from daskome.stores.groups import read_attributes, removal_mark
 from tests.kills import Death, Mortal, calm, copied, digest
 from tests.plates_in_tiff import plate_tiff, plate_xml
 from tests.written import contents
@@ -131,7 +132,7 @@ def test_an_image_that_somebody_deleted_leaves_the_list(tmp_path: Path) -> None:
 def test_ome_xml_that_cannot_follow_is_named(tmp_path: Path, changed: Callable[[str], str], why: str) -> None:
     target = collection(tmp_path / "a")
     (target / XML).write_text(xml := changed((target / XML).read_text()))
-    with pytest.warns(UserWarning, match=f"METADATA.ome.xml keeps what it says of 1: it {why}"):
+    with pytest.warns(UserWarning, match=f"METADATA.ome.xml keeps what it says of 1: {why}"):
         daskome.remove(target / "1")
     assert (target / XML).read_text() == xml
     assert series(target) == ["0", "2"]
@@ -140,7 +141,7 @@ def test_ome_xml_that_cannot_follow_is_named(tmp_path: Path, changed: Callable[[
 def test_a_plate_that_lists_no_series_keeps_its_ome_xml(tmp_path: Path) -> None:
     target = plate(tmp_path)
     zarr.open_group(target / "OME", mode="r+").attrs.put({"ome": {"version": "0.5"}})
-    with pytest.warns(UserWarning, match="keeps what it says of what goes: it does not say which of its images goes"):
+    with pytest.warns(UserWarning, match="keeps what it says of what goes: does not say which of its images goes"):
         daskome.remove(target / "A" / "1")
     (problem,) = errors(daskome.validate(target))
     assert problem.message.startswith("describes 3 images, but there are 1")
@@ -169,10 +170,14 @@ def test_comments_and_elements_of_others_stay(tmp_path: Path) -> None:
 OTHERS: dict[str, Callable[[Any], Any]] = {
     "remove": lambda store: daskome.remove(StorePath(store, "1")),
     "append": lambda store: daskome.append(StorePath(store, "2"), IMAGES[2], "y", start=12),
-    "overwrite": lambda store: daskome.write_image(
-        IMAGES[0][:7], StorePath(store, "2"), [2], axes="yx", storage_options={"chunks": 8}, overwrite=True
-    ),
+    "overwrite": lambda store: overwrite(store, "2"),
 }
+
+
+def overwrite(store: Any, path: str, **options: Any) -> None:
+    daskome.write_image(
+        IMAGES[0][:7], StorePath(store, path), [2], axes="yx", storage_options={"chunks": 8}, overwrite=True, **options
+    )
 
 
 @pytest.mark.sampled(2)
@@ -191,3 +196,33 @@ def test_while_a_removal_is_half_done_others_know_which_image_is_theirs(other: s
         OTHERS[other](killed)
         daskome.remove(StorePath(killed, "0"))
     assert digest(killed) == digest(first)
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("at", range(9))
+@pytest.mark.parametrize("fmt", ["0.4", "0.5"])
+def test_what_is_being_removed_is_not_overwritten(fmt: str, at: int) -> None:
+    """Its mark would be gone, which alone says how far the list and OME-XML have come."""
+    store, options = collection(MemoryStore(), fmt=fmt), {"fmt": fmt}
+    with dask.config.set(scheduler="sync"):
+        with pytest.raises(Death):
+            daskome.remove(StorePath(Mortal(store, at), "0"))
+        before = digest(store)
+        if removal_mark(read_attributes(StorePath(store, "0"))):
+            for some in (options, {**options, "labels": {"cells": IMAGES[0][:7]}}):
+                with pytest.raises(FileExistsError, match=r"/0 is being removed from the collection at .*: call it fi"):
+                    overwrite(store, "0", **some)
+            assert digest(store) == before
+            daskome.remove(StorePath(store, "0"))
+        overwrite(store, "0", **options)
+    xml = store._store_dict[XML].to_bytes().decode()
+    assert list(zip(series(store), lengths(xml), strict=True))[-2:] == [("1", "11"), ("2", "12")]
+
+
+def test_labels_that_are_being_removed_are_overwritten_in_a_collection_too() -> None:
+    store, cells = collection(MemoryStore()), np.ones((10, 8), "uint8")
+    daskome.write_labels(cells, StorePath(store, "0"), "cells", axes="yx")
+    with dask.config.set(scheduler="sync"), pytest.raises(Death):
+        daskome.remove(StorePath(Mortal(store, 3), "0/labels/cells"))
+    daskome.write_labels(cells, StorePath(store, "0"), "cells", axes="yx", overwrite=True)
+    assert errors(daskome.validate(store)) == []

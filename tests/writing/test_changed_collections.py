@@ -1,5 +1,6 @@
 """An image of a collection becomes longer, or another, and the OME-XML of the collection says so in the same change."""
 
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,10 +10,10 @@ import numpy as np
 import ome_types
 import pytest
 import tifffile
-from zarr.storage import MemoryStore, StorePath
+from zarr.storage import MemoryStore, StorePath, WrapperStore
 
 import daskome
-from daskome.model.problem import errors
+from daskome.model.problem import WriteError, errors
 from tests.plates_in_tiff import plate_tiff, plate_xml
 from tests.written import contents
 
@@ -84,7 +85,7 @@ def test_a_plate_that_does_not_list_its_images_keeps_its_ome_xml(tmp_path: Path)
     (tmp_path / "p" / XML).write_text((target / XML).read_text())
     plate = tmp_path / "p" / "zarr.json"
     plate.write_text(plate.read_text().replace('"plate": {', '"bioformats2raw.layout": 3, "plate": {', 1))
-    with pytest.warns(UserWarning, match="keeps what it says of the image: it does not say which of its images"):
+    with pytest.warns(UserWarning, match="keeps what it says of the image: does not say which of its images"):
         daskome.append(tmp_path / "p" / "A" / "1" / "0", IMAGE[0, 0], "y")
 
 
@@ -141,14 +142,15 @@ def test_channels_of_an_image_that_is_replaced(tmp_path: Path) -> None:
     assert [channel.name for channel in described(target)[0].pixels.channels] == ["d", "e"]
 
 
-def test_what_is_said_of_planes_and_bits_that_are_gone_goes(tmp_path: Path) -> None:
+def test_what_is_said_of_planes_and_bits_goes(tmp_path: Path) -> None:
+    """Also of planes where there is one again: their times and stages are those of an acquisition that is gone."""
     target = collection(tmp_path)
     planes = "".join(f'<Plane TheZ="0" TheC="2" TheT="{t}" ExposureTime="0.1"/>' for t in (0, 1))
     xml = (target / XML).read_text().replace("<MetadataOnly />", f"<MetadataOnly />{planes}", 1)
     (target / XML).write_text(xml.replace('Type="uint16"', 'Type="uint16" SignificantBits="12"', 1))
     daskome.write_image(IMAGE[:1], target / "0", [2], axes="tcyx", overwrite=True)
     pixels = described(target)[0].pixels
-    assert ([plane.the_t for plane in pixels.planes], pixels.significant_bits) == ([0], None)
+    assert ([plane.the_t for plane in pixels.planes], pixels.significant_bits) == ([], None)
 
 
 def test_each_call_that_replaces_an_image_is_followed(tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ def test_a_field_of_a_plate_that_is_replaced(tmp_path: Path) -> None:
 def test_pixels_that_ome_xml_does_not_have_are_said(tmp_path: Path) -> None:
     target = collection(tmp_path)
     xml = (target / XML).read_text()
-    with pytest.warns(UserWarning, match="keeps what it says of the image: it can have no pixels of int64"):
+    with pytest.warns(UserWarning, match="keeps what it says of the image: can have no pixels of int64"):
         daskome.write_image(np.ones((20, 24), "int64"), target / "1", axes="yx", overwrite=True)
     assert (target / XML).read_text() == xml
 
@@ -193,10 +195,36 @@ def test_pixels_that_ome_xml_does_not_have_are_said(tmp_path: Path) -> None:
 def test_ome_xml_that_cannot_follow_is_named(tmp_path: Path, xml: str, why: str) -> None:
     target = collection(tmp_path)
     (target / XML).write_text(xml)
-    with pytest.warns(UserWarning, match=f"METADATA.ome.xml keeps what it says of the image: it {why}"):
+    with pytest.warns(UserWarning, match=f"METADATA.ome.xml keeps what it says of the image: {why}"):
         daskome.append(target / "0", IMAGE, "t")
     assert (target / XML).read_text() == xml
     assert daskome.open(target / "0").dask.shape[0] == 4
+
+
+WORDS = "METADATA.ome.xml keeps what it says of {}: is not text: 'utf-8' codec can't decode"
+
+
+@pytest.mark.parametrize(
+    ("change", "of"),
+    [
+        (lambda target: daskome.append(target / "0", IMAGE, "t"), "the image"),
+        (lambda target: daskome.write_image(IMAGE, target / "0", axes="tcyx", overwrite=True), "the image"),
+        (lambda target: daskome.remove(target / "0"), "0"),
+        (lambda target: daskome.write_image(IMAGE, target / "7", axes="tcyx"), ""),
+        (lambda target: daskome.write_labels(np.ones((20, 24), "uint8"), target / "1", "cells", axes="yx"), ""),
+    ],
+    ids=["append", "overwrite", "remove", "another image", "labels"],
+)
+def test_ome_xml_that_is_not_text_stops_nothing(tmp_path: Path, change: Callable[[Path], Any], of: str) -> None:
+    """It is named once where it should follow; elsewhere it is not read."""
+    target = collection(tmp_path)
+    (target / XML).write_bytes(xml := (target / XML).read_text().encode("utf-16"))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        change(target)
+    assert [str(one.message).partition("/OME/")[2].startswith(WORDS.format(of)) for one in found] == [True] * bool(of)
+    assert [str(one.message).count("METADATA") for one in found] == [1] * bool(of)
+    assert (target / XML).read_bytes() == xml
 
 
 @pytest.mark.parametrize(
@@ -217,6 +245,50 @@ def test_ome_xml_that_may_not_change_is_an_error_before_anything_changes(
     with pytest.raises(FileExistsError, match="is a link, behind which OME-XML describes the image"):
         change(target / "0")
     assert contents(target) == before
+
+
+class OfOthers(WrapperStore[Any]):
+    """A bucket whose login is for the images alone, or whose network fails elsewhere."""
+
+    error: OSError = PermissionError("AccessDenied")
+
+    async def set(self, key: str, value: Any) -> None:
+        if key.startswith("OME/"):
+            raise self.error
+        await super().set(key, value)
+
+
+OVER: dict[str, Any] = {"overwrite": True}
+CHANGES: dict[str, tuple[Callable[..., Any], int]] = {
+    "append": (lambda image, **options: daskome.append(image, IMAGE[0, 0], "y", start=20, **options), 40),
+    "overwrite": (lambda image, **how: daskome.write_image(IMAGE[0, 0, :7], image, [2], axes="yx", **how or OVER), 7),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("error", [PermissionError("AccessDenied"), OSError("Access denied"), OSError(30, "Read-only")])
+def test_where_ome_xml_may_not_be_written_the_image_is_published(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, change: str
+) -> None:
+    store, (call, length) = MemoryStore(), CHANGES[change]
+    daskome.write_series([IMAGE[0, 0]], store, [2], axes="yx")
+    xml = store._store_dict[XML].to_bytes()
+    monkeypatch.setattr(OfOthers, "error", error)
+    with pytest.warns(UserWarning, match=r"METADATA.ome.xml keeps what it says of the image, as it may not be written"):
+        call(StorePath(OfOthers(store), "0"))
+    assert daskome.open(StorePath(store, "0")).dask.shape[0] == length
+    assert store._store_dict[XML].to_bytes() == xml
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_where_ome_xml_could_not_be_written_resume_goes_on(monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    store, (call, length) = MemoryStore(), CHANGES[change]
+    daskome.write_series([IMAGE[0, 0]], store, [2], axes="yx")
+    monkeypatch.setattr(OfOthers, "error", OSError(5, "Input/output error"))
+    with pytest.raises(WriteError, match="Input/output error"):
+        call(StorePath(OfOthers(store), "0"))
+    call(StorePath(store, "0"), resume=True)
+    assert f'SizeY="{length}"'.encode() in store._store_dict[XML].to_bytes()
 
 
 def test_comments_and_elements_of_others_stay(tmp_path: Path) -> None:

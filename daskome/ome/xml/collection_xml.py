@@ -118,7 +118,9 @@ def metadata_only(xml: str, numbers: Sequence[int], images: Sequence[DescribedIm
 
 
 def read_ome_xml(xml: str, comments: bool = False) -> Element:
-    """Return the root of OME-XML, with comments if they are to stay.
+    """Return the root of OME-XML, with comments in it if they are to stay.
+
+    What stands outside the root, and processing instructions anywhere, are not read, and so gone from what is written.
 
     Raises
     ------
@@ -152,7 +154,10 @@ def pixels_in(xml: str) -> list[Mapping[str, str]]:
 
 
 def with_lengths(xml: str, number: int, lengths: Mapping[str, int], more: Sequence[Channel] = ()) -> str:
-    """Return OME-XML in which one of the images has other lengths along its axes, and all else is as it is.
+    """Return OME-XML in which one of the images has other lengths along its axes.
+
+    All other elements, and comments among them, are as they are; what stands outside the root, and processing
+    instructions, are gone.
 
     Parameters
     ----------
@@ -184,10 +189,14 @@ def with_lengths(xml: str, number: int, lengths: Mapping[str, int], more: Sequen
 
 
 def with_images(xml: str, images: Mapping[int, DescribedImage]) -> str:
-    """Return OME-XML in which some images have other pixels, and all that it says besides is as it is.
+    """Return OME-XML in which some images have other pixels.
 
-    What is known of these pixels stands there: lengths, type, sizes of voxels, and channels. What was known of others
-    does not, but for channels, if there are as many, and what is not known of these.
+    All other elements, and comments among them, are as they are; what stands outside the root, and processing
+    instructions, are gone.
+
+    Lengths, type, and sizes of voxels are those of the new pixels, also where none are known. What is said of planes,
+    such as when they were taken, goes. If there are as many channels as before, they are described as before, but for
+    the names and colours that are known of the new ones; else they are described anew.
 
     Parameters
     ----------
@@ -218,7 +227,8 @@ def with_images(xml: str, images: Mapping[int, DescribedImage]) -> str:
         for key in OF_VOXELS:
             pixels.attrib.pop(key, None)
         pixels.attrib.update(_physical(image))
-        _drop_planes_outside(pixels)
+        for plane in pixels.findall("{*}Plane"):
+            pixels.remove(plane)
         _describe_all_channels(root, pixels, number, omero)
     return _as_text(root)
 
@@ -233,9 +243,10 @@ def image_ids(xml: str) -> list[str]:
 
 
 def xml_without_images(xml: str, ids: Container[str]) -> str:
-    """Return OME-XML without the images that have these IDs, and without references to them; all else is as it is.
+    """Return OME-XML without the images that have these IDs, and without references to them.
 
-    Fields of a plate stay, as fields of which no image was taken.
+    All other elements, and comments among them, are as they are; what stands outside the root, and processing
+    instructions, are gone. Fields of a plate stay, as fields of which no image was taken.
 
     >>> xml = '<OME><Image ID="a"/><Image ID="b"/><Dataset><ImageRef ID="a"/></Dataset></OME>'
     >>> print(xml_without_images(xml, ["a"]))
@@ -322,14 +333,6 @@ def _free_ids(root: Element, image: int, first: int) -> Iterator[str]:
     """Yield IDs for channels of an image, counted from one of them, that no element has."""
     taken = {one.get("ID") for one in root.iter()}
     return (one for one in (f"Channel:{image}:{k}" for k in count(first)) if one not in taken)
-
-
-def _drop_planes_outside(pixels: Element) -> None:
-    """Remove what is said of planes that the pixels do not have."""
-    for plane in pixels.findall("{*}Plane"):
-        places = ((plane.get(f"The{axis}", "0"), pixels.attrib[f"Size{axis}"]) for axis in "ZCT")
-        if not all(place.isdecimal() and int(place[:LONGEST_NUMBER]) < int(n) for place, n in places):
-            pixels.remove(plane)
 
 
 def _remove_references(root: Element, ids: Container[str | None]) -> None:

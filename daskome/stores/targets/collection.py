@@ -5,6 +5,7 @@ image that is being removed leaves OME-XML first, then the list; its mark says w
 after a kill between the two, which image is which can still be told (`Collection.numbers`).
 """
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -30,7 +31,7 @@ from daskome.ome.xml.collection_xml import (
 from daskome.planning.groups.group import Group
 from daskome.planning.plan import Plan
 from daskome.stores.documents import read_text
-from daskome.stores.groups import DESCRIBED, JSON, REMOVING_KEY, UNFINISHED_KEY, read_attributes
+from daskome.stores.groups import DESCRIBED, JSON, read_attributes, removal_mark
 from daskome.stores.kinds import is_withheld
 from daskome.stores.location import folder_of, rooted
 from daskome.stores.ownership.claims import Claim
@@ -121,11 +122,8 @@ class Collection:
 
     def _going(self, path: str) -> list[str] | None:
         """Return the IDs in OME-XML of what goes with an image that is being removed; None of one that stays."""
-        for group in (path, *filter(None, parents_of(path))):
-            mark = (read_attributes(forgotten(self.top) / group) or {}).get(UNFINISHED_KEY)
-            if isinstance(mark, dict) and mark.get(REMOVING_KEY):
-                return ids_in(mark)
-        return None
+        found = _removal_at(forgotten(self.top), path)
+        return None if found is None else ids_in(found[1])
 
 
 def collection_around(place: StorePath) -> Collection | None:
@@ -135,6 +133,16 @@ def collection_around(place: StorePath) -> Collection | None:
     for top, ome in zip(tops, for_each(inner, _attributes_above, tops), strict=True):
         if LAYOUT in ome:
             return Collection(top, inner.path.removeprefix(top.path).strip("/"), "plate" in ome)
+    return None
+
+
+def _removal_at(top: StorePath, path: str) -> tuple[StorePath, JSON] | None:
+    """Return which group is being removed at a path below another one, or around that path, and its mark."""
+    for group in (path, *filter(None, parents_of(path))):
+        with suppress(PermissionError):
+            mark = removal_mark(read_attributes(top / group))
+            if mark is not None:
+                return top / group, mark
     return None
 
 
@@ -149,15 +157,13 @@ def _attributes_above(place: StorePath) -> JSON:
 
 
 def collection_of(target: StorePath, plan: Plan, claim: Claim | None = None) -> Collection | None:
-    """Return the collection, with OME-XML, whose images a plan changes; None of one that the plan writes itself.
+    """Return the collection around a target, if a plan writes images; None of one that the plan writes itself.
 
     With a claim, only its owner changes it.
     """
     itself = any(group.documents for group in plan.groups)
     found = None if itself or not any(map(_is_new, plan.groups)) else collection_around(target)
-    if found is None or read_text(found.document) is None:
-        return None
-    return replace(found, top=owned(found.top, claim))
+    return replace(found, top=owned(found.top, claim)) if found else None
 
 
 def check_describable(target: StorePath, plan: Plan) -> None:
@@ -165,22 +171,50 @@ def check_describable(target: StorePath, plan: Plan) -> None:
 
     Raises
     ------
+    FileExistsError
+        If one of them is being removed: the list of images, or OME-XML, may be without it already.
     PermissionError, FileExistsError
-        If it cannot be written where it is.
+        If it cannot be written where it is, as far as a folder tells.
     """
     collection = collection_of(target, plan)
-    groups = collection.followed(plan.groups) if collection else []
-    if collection is None or not groups:
+    if collection is None:
         return
+    _check_stays(collection, plan.groups)
     try:
-        collection.described(read_text(collection.document) or "", groups)
-        check_rewritable(collection.document)
-    except ValueError as error:
-        warn(f"{collection.document} keeps what it says of the image: it {error}")
+        groups = collection.followed(plan.groups)
+        xml = read_text(collection.document) if groups else None
+        if xml is not None:
+            collection.described(xml, groups)
+    except (ValueError, PermissionError) as error:
+        warn_kept(collection.document, "the image", error)
+    else:
+        if xml is not None:
+            check_rewritable(collection.document)
+
+
+def _check_stays(collection: Collection, groups: Iterable[Group]) -> None:
+    """Raise for images that are written where a removal has begun, whose mark alone says how far it has come."""
+    for group in groups:
+        is_image = _is_new(group) and group.change is None and group.metadata.image_label is None
+        found = _removal_at(collection.top, join_paths(collection.inner, group.path)) if is_image else None
+        if found is not None:
+            place, _ = found
+            raise FileExistsError(
+                f"{place} is being removed from the collection at {collection.top}; if that was interrupted,"
+                " daskome.remove removes the rest: call it first"
+            )
+
+
+def warn_kept(document: StorePath, what: str, error: Exception) -> None:
+    """Warn that OME-XML keeps what it says of images, and why; errors about the document may begin with its place."""
+    warn(f"{document} keeps what it says of {what}: {str(error).removeprefix(f'{document} ')}")
 
 
 def check_rewritable(document: StorePath) -> None:
-    """Raise for OME-XML that cannot be written where it is."""
+    """Raise for OME-XML in a folder that cannot be written where it is.
+
+    What a bucket refuses shows only when it is written: then an image is published without it (`redescribe`).
+    """
     file = folder_of(document)
     link = next((path for path in (file, file.parent) if path.is_symlink()), None) if file else None
     if link is not None:
@@ -190,11 +224,27 @@ def check_rewritable(document: StorePath) -> None:
 
 
 def redescribe(collection: Collection | None, groups: Sequence[Group]) -> None:
-    """Let the OME-XML that describes images say what is stored."""
-    followed = collection.followed(groups) if collection else []
-    if collection is not None and followed:
-        with suppress(ValueError):  # It was said before anything changed.
+    """Let the OME-XML that describes images say what is stored, if there is any; warn if that may not be written.
+
+    A login may be for the image alone. The old one is gone by now, and no later call could do more than this one.
+    """
+    if collection is None:
+        return
+    try:
+        followed = collection.followed(groups)
+        if followed:
             rewrite(collection.document, lambda xml: collection.described(xml, followed))
+    except ValueError:  # It was said before anything changed.
+        return
+    except OSError as error:
+        if not _is_denied(error):
+            raise
+        warn_kept(collection.document, "the image, as it may not be written", error)
+
+
+def _is_denied(error: OSError) -> bool:
+    """Whether a store refuses a write for good, rather than that it failed."""
+    return isinstance(error, PermissionError) or error.errno == errno.EROFS or "denied" in str(error).lower()
 
 
 def described_in(collection: Collection, paths: Iterable[str]) -> list[str]:
