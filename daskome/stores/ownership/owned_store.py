@@ -170,12 +170,16 @@ class OwnedStore(WrapperStore[Store]):
             raise
 
     def _remove(self, root: Path, key: str) -> None:
-        """Delete a file."""
+        """Delete a file, if there is one."""
         self._check_writable()
-        moved = self._moved(root, root / key)
+        path = root / key
+        if not os.path.lexists(path):
+            self.claim.renew()
+            return
+        moved = self._moved(root, path)
         if moved is None:
             self.claim.check()
-            (root / key).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         else:
             moved.unlink(missing_ok=True)
 
