@@ -271,6 +271,6 @@ def test_few_requests_are_made_and_levels_ask_for_one_document_each(s3: S3, prox
         factors = [2**k for k in range(1, levels)]
         daskome.write_image(VALUES, f"s3://{s3.bucket()}/a", factors, axes="zyx", fs_options=way.options)
         counts[levels] = Counter(method for method, _ in proxy.requests)
-        assert counts[levels]["HEAD"] <= 4
+        assert counts[levels]["HEAD"] <= 6  # Three times: is there a group around it, which is converted, or lists it?
     per_level = {method: (counts[5][method] - counts[2][method]) / 3 for method in ("GET", "HEAD", "PUT")}
     assert per_level == {"GET": 1, "HEAD": 0, "PUT": 2}  # Its document and its one chunk are written, and it is listed.
