@@ -394,9 +394,9 @@ def test_consolidated_metadata_of_v2_go_with_it(tmp_path: Path) -> None:
 def test_a_bioformats2raw_layout(tmp_path: Path) -> None:
     root = zarr.create_group(tmp_path / "a", zarr_format=2, attributes={"bioformats2raw.layout": 3})
     root.create_group("OME", attributes={"series": ["0", "1"]})
-    (tmp_path / "a/OME/METADATA.ome.xml").write_text("<OME/>")
     for i in "01":
         write_cells(tmp_path / "a" / i, "0.4")
+    (tmp_path / "a/OME/METADATA.ome.xml").write_text("<OME/>")
     before = pixels(tmp_path / "a")
     lines = daskome.convert_metadata(tmp_path / "a", "0.5")
     assert attributes(tmp_path / "a") == {"ome": {"version": "0.5", "bioformats2raw.layout": 3}}
