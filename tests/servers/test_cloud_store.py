@@ -78,6 +78,15 @@ def test_a_list_that_breaks_off_is_asked_for_again(s3: S3, proxy: Proxy) -> None
         assert listed(store.list_dir("a")) == [key[2:] for key in keys]
 
 
+def test_that_there_is_nothing_is_asked_for_again_if_the_answer_breaks_off(s3: S3, proxy: Proxy) -> None:
+    """obstore does not ask again for the rest of an answer that says what is wrong."""
+    bucket = s3.bucket()
+    for seed in range(3):
+        proxy.reset(Faults(drops=0.5, methods="GET", seed=seed))
+        store = opened(f"s3://{bucket}", s3.at(proxy.endpoint).options)
+        assert [got(store, f"{n}/.zgroup") for n in range(20)] == [None] * 20
+
+
 def listed(names: Any) -> list[str]:
     async def collect() -> list[str]:
         return sorted([name async for name in names])

@@ -23,7 +23,7 @@ from daskome.model.paths import join_paths
 from daskome.planning.cost import LARGEST_PUT, PART_NBYTES
 from daskome.stores.clouds.logins import LOOKING_UP
 from daskome.stores.opened.bounded import check_document, is_document
-from daskome.stores.opened.pages import LIST_TRIES, Pages, is_broken_off, obstore_pages
+from daskome.stores.opened.pages import Pages, obstore_pages, whole_answer
 
 ANSWERED_WITHIN = 40.0
 """Seconds until a request that is not answered, or an answer that does not go on, is given up and tried again."""
@@ -159,8 +159,9 @@ class CloudStore(ObjectStore[Any]):
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Return an object, or a part of it; None where there is none."""
+        get = super().get
         with _PlainErrors(self, key):
-            found = await super().get(key, prototype, byte_range)
+            found = await whole_answer(lambda: get(key, prototype, byte_range))
         if found is not None and byte_range is None and is_document(key):
             check_document(found.to_bytes(), f"{self.bucket.url}/{key}")
         return found
@@ -241,16 +242,11 @@ class CloudStore(ObjectStore[Any]):
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:  # type: ignore[override]
         """Yield the names in a folder."""
         with _PlainErrors(self, prefix):
-            for name in await self._names(prefix):
+            for name in await whole_answer(lambda: self._names(prefix)):
                 yield name
 
-    async def _names(self, prefix: str, tries: int = LIST_TRIES) -> Sequence[str]:
-        try:
-            return [name async for name in super().list_dir(prefix)]
-        except Exception as error:
-            if tries > 1 and is_broken_off(error):
-                return await self._names(prefix, tries - 1)
-            raise
+    async def _names(self, prefix: str) -> Sequence[str]:
+        return [name async for name in super().list_dir(prefix)]
 
 
 def _reopened(bucket: Bucket, read_only: bool) -> CloudStore:

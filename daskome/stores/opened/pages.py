@@ -6,7 +6,7 @@ listed by pages of a thousand, so neither is held as a whole; fsspec hands over 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,8 +17,8 @@ _T = TypeVar("_T")
 
 PAGE_LENGTH = 1000
 """How many objects a page has at most: as many as clouds put into an answer."""
-LIST_TRIES = 5
-"""How often a list is asked for whose answer breaks off."""
+ANSWER_TRIES = 5
+"""How often it is asked for what breaks off."""
 DELETED_AT_ONCE = 32
 """How many objects are deleted at a time, where each takes a request of its own."""
 Sized = tuple[str, int]
@@ -88,7 +88,7 @@ async def obstore_pages(client: Any, path: str) -> Pages:
     """Yield the pages that a bucket answers with; what comes after the last, again where an answer breaks off."""
     import obstore
 
-    prefix, last, tries = f"{path}/" if path else "", None, LIST_TRIES
+    prefix, last, tries = f"{path}/" if path else "", None, ANSWER_TRIES
     while tries:
         try:
             async for page in obstore.list(client, prefix or None, offset=last, chunk_size=PAGE_LENGTH):
@@ -102,8 +102,22 @@ async def obstore_pages(client: Any, path: str) -> Pages:
 
 
 def is_broken_off(error: BaseException) -> bool:
-    """Whether obstore says that an answer broke off after it had begun, which it does not ask for again in lists."""
+    """Whether obstore says that an answer broke off after it had begun.
+
+    It does not ask again for the rest of a list, nor of an answer that says what is wrong, as that there is nothing.
+    """
     return "response body" in str(error)
+
+
+async def whole_answer(ask: Callable[[], Awaitable[_T]]) -> _T:
+    """Return the answer to a request, which is made again if the answer breaks off."""
+    for _ in range(ANSWER_TRIES - 1):
+        try:
+            return await ask()
+        except Exception as error:
+            if not is_broken_off(error):
+                raise
+    return await ask()
 
 
 async def unordered_pages(client: Any, path: str) -> Pages:
