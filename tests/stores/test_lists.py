@@ -358,7 +358,7 @@ def test_what_a_killed_process_has_half_written_goes_and_what_others_write_stays
     child.start()
     child.join()
     assert child.exitcode == 9
-    (left,) = folder.rglob("*.partial")
+    left, *_ = folder.rglob("*.partial")  # Other threads may have been writing, too.
     alive = folder / f"zarr.{mark_of_this_process()}.{'0' * 32}.partial"
     elsewhere = folder / f"zarr.{child.pid}-1-01234567.{'0' * 32}.partial"
     for other in (alive, elsewhere):
