@@ -119,22 +119,39 @@ def ceph(folder: Path) -> Iterator[S3]:
 @contextmanager
 def throttled(server: S3, at_once: int = 2) -> Iterator[S3]:
     """Run a second gateway to the same buckets, which answers 503 SlowDown to more than so many requests at once."""
-    assert server.config is not None, "only Ceph's gateway throttles"
+    options = {"rgw-scheduler-type": "throttler", "rgw-max-concurrent-requests": str(at_once)}
+    with _second_gateway(server, "endpoint=127.0.0.1:{port}", options) as port:
+        yield server.at(f"http://127.0.0.1:{port}")
+
+
+@contextmanager
+def secured(server: S3, folder: Path) -> Iterator[S3]:
+    """Run a second gateway to the same buckets, reached by TLS alone; who trusts ``certificate.pem`` trusts it."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *named]
+    subprocess.run([*made, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    frontend = f"ssl_endpoint=127.0.0.1:{{port}} ssl_certificate={certificate} ssl_private_key={key}"
+    with _second_gateway(server, frontend, {}) as port:
+        yield server.at(f"https://127.0.0.1:{port}")
+
+
+@contextmanager
+def _second_gateway(server: S3, frontend: str, options: dict[str, str]) -> Iterator[int]:
+    assert server.config is not None, "only Ceph has further gateways"
     [port] = free_ports(1)
     folder = server.config.parent
-    options = {
-        "rgw-frontends": f"beast endpoint=127.0.0.1:{port} tcp_nodelay=1",
-        "rgw-scheduler-type": "throttler",
-        "rgw-max-concurrent-requests": str(at_once),
+    common = {
+        "rgw-frontends": f"beast {frontend.format(port=port)} tcp_nodelay=1",
         "admin-socket": "",
-        "log-file": str(folder / "throttled.log"),
-        "pid-file": str(folder / "throttled.pid"),
+        "log-file": str(folder / f"{port}.log"),
+        "pid-file": str(folder / f"{port}.pid"),
     }
     command = ["radosgw", "-n", "client.rgw.a", "-f", "-c", str(server.config)]
-    log = folder / "throttled.out"
-    with daemon([*command, *(f"--{key}={value}" for key, value in options.items())], log) as process:
+    log = folder / f"{port}.out"
+    with daemon([*command, *(f"--{key}={value}" for key, value in {**common, **options}.items())], log) as process:
         wait_until(lambda: answers(port), process, log)
-        yield server.at(f"http://127.0.0.1:{port}")
+        yield port
 
 
 @dataclass(frozen=True)

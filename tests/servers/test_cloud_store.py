@@ -31,7 +31,7 @@ from daskome.stores.ownership.owned_store import KNOWN_WITHIN, owned
 from daskome.stores.ownership.owner import this_process
 from daskome.stores.ownership.taking import take
 from tests.servers.proxy import Faults, Proxy
-from tests.servers.s3 import S3, throttled
+from tests.servers.s3 import S3, secured, throttled
 from tests.written import contents
 
 obstore = pytest.importorskip("obstore")
@@ -62,6 +62,23 @@ def put(store: Any, keys: list[str], data: bytes, at_once: int = 64) -> None:
 def got(store: Any, key: str) -> bytes | None:
     found = sync(store.get(key, default_buffer_prototype()))
     return None if found is None else found.to_bytes()
+
+
+# ---- encrypted connections
+
+
+def test_a_certificate_that_is_trusted_encrypts_what_is_sent_and_none_is_trusted_untold(
+    ceph: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with secured(ceph, tmp_path) as server:
+        url, once = f"s3://{ceph.bucket()}/a", server.options | ONCE
+        with pytest.raises((OSError, RuntimeError)):
+            daskome.write_image(VALUES, url, fs_options=once, **OPTIONS)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+        assert dict(opened(url, server.options).bucket.config)["unsigned_payload"] == "true"
+        daskome.write_image(VALUES, url, fs_options=server.options, **OPTIONS)
+        assert (daskome.open(url, fs_options=server.options).dask.compute() == VALUES).all()
+    assert daskome.verify(url, fs_options=ceph.options) == []
 
 
 # ---- trouble

@@ -167,7 +167,11 @@ def s3_bucket(url: str, options: Mapping[str, Any]) -> Bucket:
     config["region"] = region if endpoint else region_of(name) or region
     if config["region"].startswith("cn-"):
         raise Unheard
-    said["bucket"]["certificates"] = here.certificates if not (endpoint or "").startswith("http://") else ""
+    is_encrypted = not (endpoint or "").startswith("http://")
+    said["bucket"]["certificates"] = here.certificates if is_encrypted else ""
+    is_signed = config.get("skip_signature") != "true"
+    if is_encrypted and is_signed and said["client"].get("allow_invalid_certificates") != "true":
+        config["unsigned_payload"] = "true"  # As with botocore: nobody changes what TLS carries.
     return _bucket("s3", name, prefix, said, _login(config, login))
 
 

@@ -45,13 +45,13 @@ def settings(bucket: Bucket) -> dict[str, Any]:
     ("options", "said"),
     [
         ({}, {"region": "us-east-1", "patience": ANSWERED_WITHIN, "retries": MOST_RETRIES}),
-        (HOME, {"endpoint": "https://example.org"}),
-        ({"endpoint_url": "http://h"}, {"endpoint": "http://h", "allow_http": "true"}),
+        (HOME, {"endpoint": "https://example.org", "unsigned_payload": "true"}),
+        ({"endpoint_url": "http://h"}, {"endpoint": "http://h", "allow_http": "true", "unsigned_payload": None}),
         ({"client_kwargs": {"endpoint_url": "http://h"}}, {"endpoint": "http://h", "allow_http": "true"}),
         ({**HOME, "client_kwargs": {"endpoint_url": "http://h"}}, {"endpoint": "https://example.org"}),
         ({"client_kwargs": {"region_name": "r"}}, {"region": "r"}),
         ({"config_kwargs": {"region_name": "r"}}, {"region": "r"}),
-        ({"client_kwargs": {"verify": False}}, {"allow_invalid_certificates": "true"}),
+        ({"client_kwargs": {"verify": False}}, {"allow_invalid_certificates": "true", "unsigned_payload": None}),
         ({"requester_pays": True}, {"request_payer": "true"}),
         ({"anon": True}, {"skip_signature": "true"}),
         ({"config_kwargs": {"read_timeout": 3, "connect_timeout": 0.5}}, {"patience": 6, "connect_timeout": "500ms"}),
@@ -153,7 +153,11 @@ def test_profiles_have_credentials_a_region_and_a_server(tmp_path: Path, monkeyp
 def test_variables_say_where(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://here")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "r")
-    assert dict(s3_bucket("s3://bucket/a", {}).config) == {"endpoint": "https://here", "region": "r"}
+    assert dict(s3_bucket("s3://bucket/a", {}).config) == {
+        "endpoint": "https://here",
+        "region": "r",
+        "unsigned_payload": "true",
+    }
     monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/mine.pem")
     assert s3_bucket("s3://bucket/a", {}).certificates == "/etc/mine.pem"
     assert s3_bucket("s3://bucket/a", {"endpoint_url": "http://h"}).certificates == ""
