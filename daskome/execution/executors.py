@@ -214,6 +214,12 @@ def writes_alone(target: StorePath) -> bool:
     return isinstance(scheduler_for(target), Threads)
 
 
+def writes_beside(target: StorePath) -> bool:
+    """Whether threads of this process would write to a target now, beside the one that calls."""
+    scheduler = scheduler_for(target)
+    return isinstance(scheduler, Threads) and scheduler.n > 0
+
+
 @contextmanager
 def open_executor(target: StorePath, plan: Plan, journal: Journal) -> Iterator[Executor]:
     """Yield the executor for a target: that of the scheduler that Dask is set to, if it can reach it (`scheduler_for`).

@@ -59,7 +59,8 @@ class Part(NamedTuple):
 class Run:
     """A plan whose arrays exist: the images that it reads, the target that it writes to, and its journal.
 
-    `is_new` is True where it has just been created: nothing of it is finished. `arrays` are those that it writes.
+    `is_new` is True where it has just been created: nothing of it is finished; `created` is running while that is still
+    being done. `arrays` are those that it writes.
     """
 
     plan: Plan
@@ -67,7 +68,13 @@ class Run:
     target: StorePath
     journal: Journal
     is_new: bool = False
+    created: "Future[None] | None" = None
     arrays: PlannedArrays = field(default_factory=PlannedArrays, init=False, compare=False, repr=False)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it could not be created."""
+        return self.created is not None and self.created.done() and self.created.exception() is not None
 
     def missing(self, stage: int, indices: Iterable[int] | None = None) -> list[int]:
         """Return the indices of those units of a stage that are not finished, all or some of them."""
@@ -135,7 +142,7 @@ def unit_tasks(run: Run, part: Part) -> Iterator[UnitTask]:
             sources = {image: with_shared_results(run.sources[image], compute_shared)}
         if pass_ is not current:
             current, below, written = pass_, _read_by(run, pass_), _written_by(run, pass_)
-            flying = InFlight(plan.workers.in_flight, plan.in_flight_nbytes(pass_))
+            flying = InFlight(plan.workers.in_flight, plan.in_flight_nbytes(pass_), run.created)
             room = room_of(plan, pass_, run.journal)
         reads = plan.reads(unit)
         piece, asked, taken = None, Annotations(), None
@@ -189,6 +196,8 @@ def finished_units(run: Run, tasks: Iterator[UnitTask], executor: Executor, retr
     ------
     OwnershipLost
         If another process is the owner now: nothing is tried again.
+    Exception
+        Why the run could not be created, likewise.
     """
     ended: SimpleQueue[Future[None]] = SimpleQueue()
     running: dict[Future[None], Attempt] = {}
@@ -210,7 +219,7 @@ def finished_units(run: Run, tasks: Iterator[UnitTask], executor: Executor, retr
         if error is None:
             in_a_row = 0
             yield unit
-        elif isinstance(error, OwnershipLost):
+        elif isinstance(error, OwnershipLost) or run.is_refused:
             raise error
         elif following := attempt.after(error, name, retries, hopeless=in_a_row >= MAX_FAILURES_IN_A_ROW):
             again.append(following)

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +16,7 @@ from zarr.storage import StorePath
 
 from daskome.execution import runner
 from daskome.execution.attempt import run_with_retries
-from daskome.execution.executors import check_sources
+from daskome.execution.executors import check_sources, writes_beside
 from daskome.execution.finished.lost import check_stored, redoing_lost
 from daskome.execution.memory.measured import with_measured
 from daskome.execution.owning import disown, own_graph, owning
@@ -122,6 +123,8 @@ class Write:
     def begun(self) -> Iterator[Run]:
         """Yield the run, as its owner, with its arrays; they are created unless they exist.
 
+        In a far store they are created while threads encode already: `Run.created` keeps objects back until they exist.
+
         Raises
         ------
         FileExistsError
@@ -132,9 +135,15 @@ class Write:
             If another process takes over.
         """
         with owning(self._run(), take_over=self.take_over, home=self.home) as run:
-            if self.journal is None:
-                self.create(run.journal, self._origins())
-            yield run
+            create = partial(self.create, run.journal, self._origins())
+            if self.journal is not None:
+                yield run
+            elif self.plan.workers.in_flight and writes_beside(self.target):
+                with _beside(create) as created:
+                    yield replace(run, created=created)
+            else:
+                create()
+                yield run
 
     def init(self) -> Plan:
         """Create the arrays, unless they exist: any number of processes may write them, one part each."""
@@ -257,6 +266,19 @@ def _delay(name: str, function: Callable[..., Any], *args: Any) -> Callable[...,
     """Return what makes a task of a function. Its `args` are hidden from Dask, which would compute arrays in them."""
     call = delayed(partial(function, *args), traverse=False, pure=False)
     return partial(call, dask_key_name=f"daskome-{name}-{uuid4().hex}")
+
+
+@contextmanager
+def _beside(create: Callable[[], None]) -> Iterator["Future[None]"]:
+    """Create arrays on a thread of its own; yield what ends with that. Its error counts before any that follows."""
+    with ThreadPoolExecutor(1, thread_name_prefix="daskome-create") as thread:
+        created = thread.submit(create)
+        try:
+            yield created
+        finally:
+            error = created.exception()
+            if error is not None:
+                raise error from None
 
 
 def _create(write: Write, journal: Journal, origins: Sequence[Origin], builder: int, after: None) -> Journal:

@@ -13,7 +13,9 @@ from zarr.storage import MemoryStore, WrapperStore
 import daskome
 from daskome.execution import write as execution
 from daskome.inspection.describe import describe
+from daskome.model.problem import WriteError
 from daskome.stores import kinds
+from daskome.stores.objects.in_flight import ROOM
 from daskome.stores.ownership import claims
 from tests.cuboid import VALUES
 
@@ -78,10 +80,10 @@ def nothing(store: Any) -> None:
 
 
 CALLS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], int]] = {
-    "write": (nothing, write, 14),
-    "overwrite": (write, lambda store: write(store, overwrite=True), 21),
-    "append": (write, lambda store: daskome.append(store, IMAGE, "z"), 34),
-    "update": (write, lambda store: daskome.update(store, {"z": 0}, IMAGE[0]), 32),
+    "write": (nothing, write, 13),
+    "overwrite": (write, lambda store: write(store, overwrite=True), 20),
+    "append": (write, lambda store: daskome.append(store, IMAGE, "z"), 30),
+    "update": (write, lambda store: daskome.update(store, {"z": 0}, IMAGE[0]), 29),
     "open": (write, daskome.open, 4),
     "describe": (write, describe, 5),
     "validate": (write, daskome.validate, 4),
@@ -128,3 +130,50 @@ def test_what_others_write_while_objects_are_looked_for_stays(monkeypatch: pytes
     monkeypatch.setattr(execution, "check_stored", slow)
     write(store)
     assert zarr.open_group(store, mode="r").attrs["mine"] == 1
+
+
+@pytest.mark.usefixtures("far")
+def test_units_are_encoded_while_arrays_are_created_and_stored_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, keys, create_arrays = MemoryStore(), list[str](), execution.create_arrays
+    put = MemoryStore.set
+
+    async def noting(store: MemoryStore, key: str, value: Any, byte_range: Any = None) -> None:
+        keys.append(key)
+        await put(store, key, value)
+
+    def once_encoded(*args: Any) -> None:
+        until(lambda: ROOM.objects > 0)
+        create_arrays(*args)
+
+    monkeypatch.setattr(execution, "create_arrays", once_encoded)
+    monkeypatch.setattr(MemoryStore, "set", noting)
+    write(store)
+    current = next(i for i, key in enumerate(keys) if key.endswith("/current"))
+    assert not [key for key in keys[:current] if key.startswith("s0/c/")]
+    assert [key for key in keys[current:] if key.startswith("s0/c/")]
+    assert (zarr.open_array(store, path="s0", mode="r")[...] == IMAGE).all()
+
+
+@pytest.mark.usefixtures("far")
+@pytest.mark.parametrize("error", [FileExistsError("there is an image"), PermissionError("no"), WriteError("begun")])
+def test_what_hinders_creation_is_what_the_call_raises(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    store = MemoryStore()
+
+    def refuse(*args: Any) -> None:
+        until(lambda: ROOM.objects > 0)
+        raise error
+
+    monkeypatch.setattr(execution, "create_arrays", refuse)
+    with pytest.raises(type(error), match=f"^{error}$"):
+        write(store)
+    assert (store._store_dict, caplog.records, ROOM.objects) == ({}, [], 0)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for something that takes a moment."""
+    end = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.001)

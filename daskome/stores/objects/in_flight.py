@@ -6,7 +6,8 @@
                                │          │          │
     zarr's event loop          └─ PUT ……  └─ PUT ……  └─ PUT ……
 
-An object is on its way when `set` returns; a unit is recorded as finished only after `landed`.
+An object is on its way when `set` returns; a unit is recorded as finished only after `landed`. The first may be encoded
+while the documents of arrays, which must be there before them, are still being written: they wait for these.
 """
 
 import asyncio
@@ -39,10 +40,13 @@ class InFlight:
         0: each object is stored before the next one is encoded.
     nbytes : int
         As they are encoded.
+    after : Future, optional
+        What has to end before any of them leaves.
     """
 
     objects: int = 0
     nbytes: int = 0
+    after: "Future[None] | None" = None
 
 
 class _Room:
@@ -195,7 +199,7 @@ class Outbox(WholeObjects):
             raise self._error
 
     def _let_fly(self, request: Coroutine[Any, Any, None], nbytes: int) -> None:
-        future = asyncio.run_coroutine_threadsafe(_carried(request, nbytes), self._loop)
+        future = asyncio.run_coroutine_threadsafe(_carried(request, nbytes, self.limit.after), self._loop)
         self._flying.add(future)
         future.add_done_callback(self._note)
 
@@ -204,11 +208,22 @@ class Outbox(WholeObjects):
         self._flying.discard(future)
 
 
-async def _carried(request: Coroutine[Any, Any, None], nbytes: int) -> None:
+async def _carried(request: Coroutine[Any, Any, None], nbytes: int, after: "Future[None] | None") -> None:
     try:
+        if after is not None and not (after.done() and after.exception() is None):
+            await _ended(after, request)
         await request
     finally:
         ROOM.give_back(nbytes)
+
+
+async def _ended(after: "Future[None]", request: Coroutine[Any, Any, None]) -> None:
+    """Wait until something has ended; if that has failed, raise its error, and make no request."""
+    try:
+        await asyncio.shield(asyncio.wrap_future(after))
+    except BaseException:
+        request.close()
+        raise
 
 
 async def _running_loop() -> asyncio.AbstractEventLoop:

@@ -2,7 +2,10 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 import zarr
 from hypothesis import given, strategies as st
 from zarr.core.buffer import Buffer, default_buffer_prototype
+from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore
 
 from daskome.stores.arrays import through_store
@@ -41,8 +45,8 @@ def value(n: int) -> Buffer:
     return default_buffer_prototype().buffer.from_bytes(b"\1" * n)
 
 
-def send(store: Far, keys: Iterable[str]) -> None:
-    with whole_objects(store, LIMIT) as taken:
+def send(store: Far, keys: Iterable[str], limit: InFlight = LIMIT) -> None:
+    with whole_objects(store, limit) as taken:
         for key in keys:
             taken.set_sync(key, value(1))
 
@@ -126,3 +130,23 @@ def test_what_was_there_is_not_read(tmp_path: Any, limit: InFlight, shards: tupl
     with whole_objects(array.store, limit) as taken:
         through_store(array, taken)[...] = np.arange(169, dtype="uint16").reshape(13, 13)
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "a")[...], np.arange(169).reshape(13, 13))
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["set_sync", "set"])
+def test_objects_wait_for_what_must_be_there_before(at_once: bool) -> None:
+    store, before = Far(), Future[None]()
+    with whole_objects(store, replace(LIMIT, after=before)) as taken:
+        for key in ("a", "b"):
+            taken.set_sync(key, value(1)) if at_once else sync(taken.set(key, value(1)))
+        time.sleep(0.05)
+        assert (store.most, sizes(store), ROOM.objects) == ((0, 0), {}, 2)
+        before.set_result(None)
+    assert sizes(store) == {"a": 1, "b": 1}
+
+
+def test_none_leaves_if_that_fails() -> None:
+    store, before = Far(), Future[None]()
+    threading.Timer(0.05, before.set_exception, [OSError("no arrays")]).start()
+    with pytest.raises(OSError, match="no arrays"):
+        send(store, map(str, range(9)), replace(LIMIT, after=before))  # More than may be on their way.
+    assert (store.most, ROOM.objects) == ((0, 0), 0)
