@@ -44,9 +44,6 @@ from daskome.scale import Methods
 from daskome.writing.carry_out import write
 from daskome.writing.dry_run import dry_run
 from daskome.writing.images import planned_image, planned_multiscale
-from daskome.writing.in_place.append import write_append
-from daskome.writing.in_place.update import write_update
-from daskome.writing.labels import planned_labels, planned_multiscale_labels
 from daskome.writing.metadata import (
     add_metadata,
     get_metadata,
@@ -57,8 +54,6 @@ from daskome.writing.metadata import (
     write_plate_metadata,
     write_well_metadata,
 )
-from daskome.writing.more_levels import write_more_levels
-from daskome.writing.plates import planned_plate
 
 
 @accepts_ome_zarr_calls
@@ -493,7 +488,10 @@ def write_labels(
     >>> zarr.open_group(store, path="labels", mode="r").attrs["ome"]["labels"]
     ['cells']
     """
-    return write(planned_labels, locals(), whole=False)
+    arguments = locals()
+    from daskome.writing.labels import planned_labels
+
+    return write(planned_labels, arguments, whole=False)
 
 
 @accepts_ome_zarr_calls
@@ -563,7 +561,10 @@ def write_multiscale_labels(
     >>> write_multiscale_labels(levels, zarr.storage.MemoryStore(), "cells", axes="yx").groups[0].path
     'labels/cells'
     """
-    return write(planned_multiscale_labels, locals(), whole=False)
+    arguments = locals()
+    from daskome.writing.labels import planned_multiscale_labels
+
+    return write(planned_multiscale_labels, arguments, whole=False)
 
 
 @accepts_ome_zarr_calls
@@ -653,7 +654,10 @@ def write_plate(
     >>> plate["field_count"], [well["path"] for well in plate["wells"]]
     (2, ['A/1', 'B/2'])
     """
-    return write(planned_plate, locals())
+    arguments = locals()
+    from daskome.writing.plates import planned_plate
+
+    return write(planned_plate, arguments)
 
 
 @accepts_ome_zarr_calls
@@ -714,7 +718,10 @@ def add_levels(
     >>> [array.shape for _, array in sorted(zarr.open_group(store, mode="r").arrays())]
     [(64, 64), (32, 32), (16, 16)]
     """
-    return write_more_levels(locals())
+    arguments = locals()
+    from daskome.writing.more_levels import write_more_levels
+
+    return write_more_levels(arguments)
 
 
 def update(
@@ -790,7 +797,10 @@ def update(
     >>> group["s1"][4:8, 0].tolist()
     [0, 4, 4, 4]
     """
-    return write_update(locals())
+    arguments = locals()
+    from daskome.writing.in_place.update import write_update
+
+    return write_update(arguments)
 
 
 def append(
@@ -872,7 +882,10 @@ def append(
     >>> [array.shape for _, array in sorted(zarr.open_group(store, mode="r").arrays())]
     [(3, 64, 64), (3, 32, 32)]
     """
-    return write_append(locals())
+    arguments = locals()
+    from daskome.writing.in_place.append import write_append
+
+    return write_append(arguments)
 
 
 def check_group_fmt(group: GroupLike, fmt: FormatLike | None = None, mode: str = "a") -> tuple[zarr.Group, Format]:

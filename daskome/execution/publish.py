@@ -15,7 +15,6 @@ from zarr.storage import StorePath
 
 from daskome.execution.finished.display_windows import with_windows
 from daskome.execution.finished.fingerprints import recorded_fingerprints, with_checksums
-from daskome.execution.finished.packed import pack_published
 from daskome.execution.runner import Run
 from daskome.model.axes import channel_axis
 from daskome.ome.fingerprint import Fingerprint
@@ -38,6 +37,7 @@ from daskome.stores.groups import (
     set_attributes,
 )
 from daskome.stores.kinds import in_flight_to
+from daskome.stores.location import single_file_of
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.remembered import for_each, forget, forgotten, remembered
 from daskome.stores.targets.collection import Collection, collection_of, redescribe
@@ -72,7 +72,10 @@ def publish_plan(run: Run, check: Callable[[], None] = lambda: None) -> None:
         )
         consolidated.update(path for path in held if path is not None)
     reconsolidate(target, consolidated)
-    pack_published(run)
+    if (file := single_file_of(run.target)) is not None:
+        from daskome.execution.finished.packed import pack_published
+
+        pack_published(run, file)
     journals.end_journal(target / plan.home, run.journal.claim)
 
 

@@ -13,7 +13,7 @@ from daskome.model.paths import is_inside, join_paths
 from daskome.ome.detect import kinds_of, ome_of
 from daskome.ome.image_label import LABELS
 from daskome.ome.rules.systems import links_of
-from daskome.ome.xml.collection_xml import LAYOUT, OME
+from daskome.ome.xml.names import LAYOUT, OME
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, find_group, no_group
 from daskome.stores.location import fetch_holds_group

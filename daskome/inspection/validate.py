@@ -32,7 +32,7 @@ from daskome.ome.rules.systems import links_of, ndims_of
 from daskome.ome.rules.values import COUNT
 from daskome.ome.rules.walk import find_problems
 from daskome.ome.versions import Version, find_version, likely_version, stated_version, version_of
-from daskome.ome.xml.collection_xml import COLLECTION_XML, LAYOUT, OME
+from daskome.ome.xml.names import COLLECTION_XML, LAYOUT, OME
 from daskome.stores.documents import read_text
 from daskome.stores.groups import UNFINISHED_KEY, V2_DOCUMENTS
 from daskome.stores.location import locate

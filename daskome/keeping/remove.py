@@ -16,7 +16,7 @@ from daskome.model.problem import or_unfinished
 from daskome.model.text import format_nbytes, format_table, pluralize
 from daskome.model.types import FileSystemOptions, GroupLike
 from daskome.ome.image_label import LABELS
-from daskome.ome.xml.collection_xml import OME
+from daskome.ome.xml.names import OME
 from daskome.stores.documents import list_names
 from daskome.stores.groups import removal_mark
 from daskome.stores.journal import JOURNAL
@@ -28,12 +28,12 @@ from daskome.stores.targets.collection import (
     Collection,
     check_rewritable,
     collection_around,
-    described_in,
     ids_in,
     images_below,
     warn_kept,
 )
 from daskome.stores.targets.conflicts import check_writable, levels_there
+from daskome.stores.targets.descriptions import described_in
 from daskome.stores.targets.folders import links_to, locked_folders
 from daskome.stores.targets.removal import (
     DescribedImages,

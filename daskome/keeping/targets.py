@@ -8,7 +8,7 @@ from daskome.inspection.hierarchy import Node, children_of, opened_node
 from daskome.keeping.place import NOTHING, OURS, WORDS_OF_KINDS, Place, place_at
 from daskome.model.paths import join_paths, parents_of
 from daskome.ome.image_label import LABELS
-from daskome.ome.xml.collection_xml import OME
+from daskome.ome.xml.names import OME
 from daskome.stores.documents import list_names
 from daskome.stores.groups import UNFINISHED_KEY, others_of, read_attributes, removal_mark
 from daskome.stores.journal import JOURNAL

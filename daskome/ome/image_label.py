@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daskome.model.json_values import JSONDict
+from daskome.model.paths import LONGEST_NAME, has_short_names
 
 LABELS = "labels"
 SOURCE = {"image": "../../"}
@@ -39,6 +40,27 @@ class ImageLabel:
         lists = {"colors": self.colors, "properties": self.properties}
         entries: JSONDict = {key: [dict(item) for item in value] for key, value in lists.items() if value is not None}
         return {**entries, **({} if self.source is None else {"source": dict(self.source)}), **self.rest}
+
+
+def labelled_path(path: str) -> str | None:
+    """Return the path of the image to which a group ``labels/<name>`` belongs; None for any other group.
+
+    >>> labelled_path("a/labels/cells"), labelled_path("labels/cells"), labelled_path("a/cells")
+    ('a', '', None)
+    """
+    image, _, folder = path.rpartition("/")[0].rpartition("/")
+    return image if folder == LABELS else None
+
+
+def check_label_name(name: Any) -> None:
+    """Raise a ValueError for a name that a label image cannot have."""
+    text = name if isinstance(name, str) else ""
+    odd = text.startswith((".", "__")) or text == "zarr.json" or not (text.isprintable() and has_short_names(text))
+    if odd or not text.strip() or "/" in text or "\\" in text:
+        raise ValueError(
+            f"label name {name!r} must be text of at most {LONGEST_NAME} bytes without slashes or a leading dot: it is"
+            " the name of a group inside 'labels' (section 'labels')"
+        )
 
 
 def read_image_label(stored: Mapping[str, Any]) -> ImageLabel:

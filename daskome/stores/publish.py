@@ -27,7 +27,6 @@ from daskome.stores.groups import (
     split_others,
 )
 from daskome.stores.kinds import LAG, kind_of
-from daskome.stores.lists import grown
 from daskome.stores.location import folder_of, is_local_to_process
 from daskome.stores.ownership.locking import HERE, held
 from daskome.stores.ownership.owned_store import delete_partial_documents
@@ -145,6 +144,8 @@ def _publish(target: StorePath, version: Version, metadata: Metadata, attributes
 
 def _extend(target: StorePath, version: Version, metadata: Metadata, attributes: Mapping[str, Any]) -> bool:
     """Write a list with what is added, and what others have finished; return whether anything was missing."""
+    from daskome.stores.lists import grown
+
     found = read_attributes(target) or {}
     check_ome(target, found)
     return _write(target, version, found, _published(found, version, grown(target, found, metadata), attributes))

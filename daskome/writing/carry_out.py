@@ -6,14 +6,12 @@ from dask.delayed import Delayed
 from zarr.storage import StorePath
 
 from daskome.execution.progress import drawn
-from daskome.execution.resume import resumed
 from daskome.execution.write import Write
 from daskome.model.source import Source
 from daskome.ome.versions import Version
 from daskome.planning.plan import Plan
 from daskome.planning.work import PlanOptions
 from daskome.sources.views import check_has_pixels
-from daskome.stores.archives.working import begin_elsewhere, check_temporary
 from daskome.stores.groups import reload_attributes
 from daskome.stores.location import locate
 from daskome.stores.remembered import looked_at
@@ -41,14 +39,20 @@ def carry_out(
         check_has_pixels(source)
     options = chosen(WriteOptions, arguments)
     if options.temporary is not None:
+        from daskome.stores.archives.working import check_temporary
+
         check_temporary(store_path, options.temporary)
     task = Write(plan, sources, store_path, options.overwrite, options.retries, options.take_over, finished=finished)
     if options.resume and options.overwrite:
         raise ValueError("resume=True goes on with what was begun, overwrite=True begins anew: give one of them")
     if options.resume and not finished:
+        from daskome.execution.resume import resumed
+
         task = resumed(task)
     task = task.checked()
     if options.temporary is not None:
+        from daskome.stores.archives.working import begin_elsewhere
+
         begin_elsewhere(store_path, options.temporary)
     if not options.compute:
         return task.later()

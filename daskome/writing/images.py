@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from daskome.model.source import Source, Volume
+from daskome.ome.image_label import labelled_path
 from daskome.ome.versions import Version
 from daskome.planning.work import PlanOptions
 from daskome.writing.description import ImageOptions, Planned, image_options
@@ -51,7 +52,7 @@ def _source(image: Any) -> Source:
 
 def _like_labelled(image: ImageOptions, source: Source, store_path: "StorePath | None") -> ImageOptions:
     """Return the options of an image; if it is written among labels, with their method, and their image's levels."""
-    if store_path is None:
+    if store_path is None or labelled_path(store_path.path) is None:
         return image
     from daskome.writing.labels import factors_like, image_of_labels, shapes_like
 

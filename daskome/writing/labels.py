@@ -18,14 +18,13 @@ from daskome.model.axes import Axis, parse_axes, reject_unknown
 from daskome.model.chunks import consolidated
 from daskome.model.factors import ScaleFactors
 from daskome.model.image import Image
-from daskome.model.paths import LONGEST_NAME, has_short_names
 from daskome.model.problem import Problem
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Shape
 from daskome.model.source import Source
 from daskome.model.types import ColorsLike, ImageLike, PropertiesLike
 from daskome.ome.detect import ome_keys, ome_of
-from daskome.ome.image_label import LABELS, ImageLabel, colored, parse_image_label
+from daskome.ome.image_label import LABELS, ImageLabel, check_label_name, colored, labelled_path, parse_image_label
 from daskome.ome.metadata import Metadata, Multiscale
 from daskome.ome.read import read_multiscale
 from daskome.ome.versions import Version
@@ -132,7 +131,7 @@ def label_options(arguments: Arguments, source: Source) -> ImageOptions:
     ValueError
         If the name, a color or a property is invalid.
     """
-    check_name(arguments["name"])
+    check_label_name(arguments["name"])
     image = image_options(arguments)
     method = "mode" if image.method is None else image.method
     return replace(image, image_label=chosen(LabelOptions, arguments).image_label(source), method=method)
@@ -318,25 +317,13 @@ def stored_labels(store_path: StorePath) -> Iterator[tuple[str, StoredImage]]:
 
 def image_of_labels(store_path: StorePath) -> Pyramid | None:
     """Return the image to which a target ``labels/<name>`` belongs; None for any other target."""
-    parent, _, _ = store_path.path.rpartition("/")
-    image, _, folder = parent.rpartition("/")
-    return image_at(StorePath(store_path.store, image)) if folder == LABELS else None
+    path = labelled_path(store_path.path)
+    return None if path is None else image_at(StorePath(store_path.store, path))
 
 
 def label_list_groups(names: Sequence[str]) -> list[Group]:
     """Return the group that lists label images, and the group of their image, which may not exist yet."""
     return [Group(LABELS, Metadata(labels=tuple(names))), Group("", Metadata())]
-
-
-def check_name(name: Any) -> None:
-    """Raise a ValueError for a name that a label image cannot have."""
-    text = name if isinstance(name, str) else ""
-    odd = text.startswith((".", "__")) or text == "zarr.json" or not (text.isprintable() and has_short_names(text))
-    if odd or not text.strip() or "/" in text or "\\" in text:
-        raise ValueError(
-            f"label name {name!r} must be text of at most {LONGEST_NAME} bytes without slashes or a leading dot: it is"
-            " the name of a group inside 'labels' (section 'labels')"
-        )
 
 
 def _check_dtype(image: Image) -> None:

@@ -18,7 +18,7 @@ from daskome.model.problem import errors
 from daskome.model.types import AxesLike, ColorsLike, FormatLike, GroupLike, PropertiesLike, UnitsLike
 from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys, ome_of
-from daskome.ome.image_label import LABELS, ImageLabel, parse_image_label
+from daskome.ome.image_label import LABELS, ImageLabel, check_label_name, parse_image_label
 from daskome.ome.metadata import TRANSFORMS, Metadata
 from daskome.ome.omero import parse_omero
 from daskome.ome.plate import parse_plate, parse_well
@@ -41,7 +41,6 @@ from daskome.stores.ownership.claims import WHOLE_RUN, listing_slot
 from daskome.stores.ownership.taking import owning_place
 from daskome.stores.targets.single_files import check_no_single_file
 from daskome.writing.description import warn_of_loss
-from daskome.writing.labels import check_name
 from daskome.writing.target import check_zarr_format, choose_version
 
 
@@ -242,7 +241,7 @@ def write_label_metadata(
     store_path, version = _target(group, fmt)
     label = parse_image_label(colors, properties, **metadata)
     name = name.strip("/").removeprefix(f"{LABELS}/") if isinstance(name, str) else name
-    check_name(name)
+    check_label_name(name)
     is_labels = address_of(store_path)[-1] == LABELS
     parent = store_path if is_labels else store_path / LABELS
     if "multiscales" not in ome_keys(read_attributes(parent / name) or {}):

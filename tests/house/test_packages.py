@@ -240,6 +240,26 @@ def test_the_command_waits_for_nothing_it_does_not_need() -> None:
     assert loaded_after("import daskome.cli") == set()
 
 
+NOT_FOR_AN_IMAGE = """
+    cli transcoding viewing reading keeping inspection readers upgrade
+    writing.labels writing.plates writing.more_levels writing.in_place writing.collections writing.codec_trials
+    execution.batch execution.resume execution.finished.packed
+    stores.lists stores.clouds stores.archives.packing stores.archives.working stores.targets.descriptions stores.s3
+    ome.xml.collection_xml ome.xml.plate_xml
+""".split()
+"""What nobody waits for who writes an array to a folder: Python takes a millisecond for a file, and more for some."""
+
+
+@pytest.mark.parametrize("write", ["", "write_image(np.zeros((64, 64), 'uint8'), sys.argv[1], [2], axes='yx')"])
+def test_an_image_is_written_without_what_is_for_others(write: str, tmp_path: Path) -> None:
+    code = f"import sys, numpy as np; from daskome.writer import write_image\n{write}\nprint(*sys.modules)"
+    command = [sys.executable, "-c", code, str(tmp_path / "a.zarr")]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HOUSE.parent)
+    loaded = [name.removeprefix("daskome.") for name in run.stdout.split() if name.startswith("daskome.")]
+    assert "planning.plan" in loaded
+    assert not [name for name in loaded if any(f"{name}.".startswith(f"{other}.") for other in NOT_FOR_AN_IMAGE)]
+
+
 @pytest.mark.extended
 def test_all_there_is_works_without_optional_packages() -> None:
     files = [file for file in FILES if "__main__" not in file and not file.startswith("readers/")]

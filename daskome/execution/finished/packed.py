@@ -14,20 +14,17 @@ from daskome.ome.versions import find_version
 from daskome.stores import journal as journals
 from daskome.stores.archives.packing import object_bytes, objects_below, pack_objects
 from daskome.stores.archives.working import remove_working
-from daskome.stores.location import archive_at, single_file_of
+from daskome.stores.location import archive_at
 
 
-def pack_published(run: Run) -> None:
-    """Pack what a run has published, if it is to be a single file, and remove what it was packed from.
+def pack_published(run: Run, file: StorePath) -> None:
+    """Pack what a run has published into the single file that it is to be, and remove what it was packed from.
 
     Raises
     ------
     FileExistsError
         If a file has come there since the run began, and does not hold the same.
     """
-    file = single_file_of(run.target)
-    if file is None:
-        return
     working = StorePath(run.target.store)
     keys = objects_below(working)
     try:

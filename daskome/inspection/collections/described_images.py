@@ -7,7 +7,8 @@ from daskome.inspection.stored_image import StoredImage, dtype_of
 from daskome.model.json_values import shown_value
 from daskome.model.problem import Problem
 from daskome.model.text import pluralize
-from daskome.ome.xml.collection_xml import COLLECTION_XML, OME, OWN_AXES, PIXEL_TYPES, pixels_in, places_pixels
+from daskome.ome.xml.collection_xml import OWN_AXES, PIXEL_TYPES, pixels_in, places_pixels
+from daskome.ome.xml.names import COLLECTION_XML, OME
 from daskome.ome.xml.plate_xml import plates_in
 
 BF2RAW = "bf2raw"

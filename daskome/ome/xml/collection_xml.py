@@ -14,10 +14,6 @@ from xml.etree.ElementTree import Element, SubElement, TreeBuilder, XMLParser
 from daskome.model.image import Image
 from daskome.ome.omero import Channel, Omero
 
-OME, LAYOUT = "OME", "bioformats2raw.layout"
-"""The group beside the images of a collection, and the attribute that makes one of a group."""
-COLLECTION_XML = "METADATA.ome.xml"
-"""The name of the document in the group ``OME``."""
 NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation"
 LOCATION = f"{NAMESPACE} {NAMESPACE}/ome.xsd"

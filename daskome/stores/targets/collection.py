@@ -2,7 +2,7 @@
 
 OME-XML describes the images of a collection in the order in which ``OME`` lists them, or in that of their numbers. An
 image that is being removed leaves OME-XML first, then the list; its mark says which one OME-XML has, or had, of it. So
-after a kill between the two, which image is which can still be told (`Collection.numbers`).
+after a kill between the two, which image is which can still be told (`daskome.stores.targets.descriptions`).
 """
 
 import errno
@@ -14,20 +14,9 @@ from dataclasses import dataclass, replace
 from zarr.storage import StorePath
 
 from daskome._caller import warn
-from daskome.model.image import Image
 from daskome.model.paths import join_paths, parents_of
-from daskome.model.text import pluralize
 from daskome.ome.detect import ome_of
-from daskome.ome.omero import Channel
-from daskome.ome.xml.collection_xml import (
-    COLLECTION_XML,
-    LAYOUT,
-    OME,
-    DescribedImage,
-    image_ids,
-    with_images,
-    with_lengths,
-)
+from daskome.ome.xml.names import COLLECTION_XML, LAYOUT, OME
 from daskome.planning.groups.group import Group
 from daskome.planning.plan import Plan
 from daskome.stores.documents import read_text
@@ -72,45 +61,6 @@ class Collection:
         listed = _attributes(forgotten(self.top) / OME).get("series")
         return [path for path in listed if isinstance(path, str)] if isinstance(listed, list) else None
 
-    def numbers(self, xml: str) -> dict[str, int]:
-        """Return which of the images in OME-XML is which, by paths; nothing of a plate that lists no series.
-
-        Raises
-        ------
-        ValueError
-            If it is no OME-XML, or does not describe as many images as are listed.
-        """
-        ids, series = image_ids(xml), self.series
-        if series is None:
-            return {} if self.is_plate else {str(i): i for i in range(len(ids))}
-        left = list(enumerate(ids))
-        if len(series) != len(ids):
-            going = {path: some for path in series if (some := self._going(path)) is not None}
-            series = [path for path in series if path not in going]
-            left = [(i, one) for i, one in left if not any(one in some for some in going.values())]
-        if len(series) != len(left):
-            raise ValueError(f"describes {pluralize(len(left), 'image')}, but the collection lists {len(series)}")
-        return {path: i for path, (i, _) in zip(series, left, strict=True)}
-
-    def described(self, xml: str, groups: Iterable[Group]) -> str:
-        """Return OME-XML that says what is stored in groups of a plan, whose target is the place.
-
-        Raises
-        ------
-        ValueError
-            If it does not describe one of them, or cannot.
-        """
-        numbers, new = self.numbers(xml), dict[int, DescribedImage]()
-        for group in groups:
-            number = numbers.get(join_paths(self.inner, group.path))
-            if number is None:
-                raise ValueError("does not say which of its images this is")
-            if group.change is None:
-                new[number] = _described(group)
-            else:
-                xml = _longer(xml, number, group)
-        return with_images(xml, new) if new else xml
-
     def followed(self, groups: Sequence[Group]) -> list[Group]:
         """Return the groups of a plan that are images of the collection, and new or longer."""
         series, paths = self.series, {group.path: join_paths(self.inner, group.path) for group in groups}
@@ -120,7 +70,7 @@ class Collection:
     def _may_be_image(self, path: str) -> bool:
         return path.count("/") == DEPTH_OF_FIELDS if self.is_plate else path.isdecimal()
 
-    def _going(self, path: str) -> list[str] | None:
+    def going(self, path: str) -> list[str] | None:
         """Return the IDs in OME-XML of what goes with an image that is being removed; None of one that stays."""
         found = _removal_at(forgotten(self.top), path)
         return None if found is None else ids_in(found[1])
@@ -184,7 +134,9 @@ def check_describable(target: StorePath, plan: Plan) -> None:
         groups = collection.followed(plan.groups)
         xml = read_text(collection.document) if groups else None
         if xml is not None:
-            collection.described(xml, groups)
+            from daskome.stores.targets.descriptions import redescribed
+
+            redescribed(collection, xml, groups)
     except (ValueError, PermissionError) as error:
         warn_kept(collection.document, "the image", error)
     else:
@@ -233,7 +185,9 @@ def redescribe(collection: Collection | None, groups: Sequence[Group]) -> None:
     try:
         followed = collection.followed(groups)
         if followed:
-            rewrite(collection.document, lambda xml: collection.described(xml, followed))
+            from daskome.stores.targets.descriptions import redescribed
+
+            rewrite(collection.document, lambda xml: redescribed(collection, xml, followed))
     except ValueError:  # It was said before anything changed.
         return
     except OSError as error:
@@ -247,26 +201,6 @@ def _is_denied(error: OSError) -> bool:
     return isinstance(error, PermissionError) or error.errno == errno.EROFS or "denied" in str(error).lower()
 
 
-def described_in(collection: Collection, paths: Iterable[str]) -> list[str]:
-    """Return the IDs in OME-XML of images of a collection by their paths; none if there is no OME-XML.
-
-    Raises
-    ------
-    ValueError
-        If they cannot be told apart.
-    """
-    xml = read_text(collection.document)
-    if xml is None:
-        return []
-    if collection.series is None:
-        raise ValueError("does not say which of its images goes, as the collection lists none")
-    numbers, ids = collection.numbers(xml), image_ids(xml)
-    found = [ids[numbers[path]] for path in paths if path in numbers]
-    if any(not one or ids.count(one) > 1 for one in found):
-        raise ValueError("has images without an ID of their own")
-    return found
-
-
 def images_below(collection: Collection) -> list[str]:
     """Return the paths of images that a collection lists, and that lie at the place, or below it."""
     return [path for path in collection.series or () if collection.inner in (path, *parents_of(path))]
@@ -276,26 +210,6 @@ def ids_in(mark: JSON) -> list[str]:
     """Return the IDs that the mark of a group that is being removed names."""
     noted = mark.get(DESCRIBED)
     return [one for one in noted if isinstance(one, str)] if isinstance(noted, list) else []
-
-
-def _described(group: Group) -> DescribedImage:
-    pyramid = group.pyramid
-    assert pyramid is not None
-    first = pyramid.levels[0]
-    image = Image(first.shape, pyramid.dtype, pyramid.axes, first.scale, first.translation, pyramid.name)
-    return DescribedImage(image, group.metadata.omero)
-
-
-def _longer(xml: str, number: int, group: Group) -> str:
-    """Return OME-XML with the lengths that an image has after a change, and its new channels."""
-    pyramid, change = group.pyramid, group.change
-    assert pyramid is not None
-    assert change is not None
-    names, shapes = [axis.name for axis in pyramid.axes], (change.shapes[0], pyramid.levels[0].shape)
-    before, lengths = (dict(zip(names, shape, strict=True)) for shape in shapes)
-    n_more = lengths.get("c", 0) - before.get("c", 0)
-    named = group.metadata.omero.channels if group.metadata.omero else None
-    return with_lengths(xml, number, lengths, named or [Channel(None, None)] * n_more)
 
 
 def _is_new(group: Group) -> bool:

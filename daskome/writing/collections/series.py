@@ -31,14 +31,8 @@ from daskome.ome.checked import checked
 from daskome.ome.detect import ome_keys
 from daskome.ome.metadata import Metadata
 from daskome.ome.versions import Version
-from daskome.ome.xml.collection_xml import (
-    COLLECTION_XML,
-    OME,
-    DescribedImage,
-    collection_xml,
-    lacks_pixel_type,
-    metadata_only,
-)
+from daskome.ome.xml.collection_xml import DescribedImage, collection_xml, lacks_pixel_type, metadata_only
+from daskome.ome.xml.names import COLLECTION_XML, OME
 from daskome.planning.build import together
 from daskome.planning.groups.group import Group
 from daskome.planning.plan import Plan
