@@ -16,7 +16,7 @@ from dask._task_spec import DataNode
 from dask.local import get_sync
 
 from daskome.execution import unit_graph
-from daskome.execution.allocator import tune_allocator
+from daskome.execution.memory.allocator import tune_allocator
 from daskome.execution.memory.measured import Room, in_room
 from daskome.model.pyramid import Pyramid
 from daskome.model.regions import Region

@@ -1,1 +1,1 @@
-"""What units of images that Dask computes hold: told from the graph of one before it runs, measured while it does."""
+"""Memory while units run: what those hold whose image Dask computes, told before and measured; and the C allocator."""

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from daskome.execution.allocator import release_free_memory
+from daskome.execution.memory.allocator import release_free_memory
 from daskome.model.text import format_nbytes, pluralize
 from daskome.planning.plan import Plan, Stage
 from daskome.planning.work import PROCESS_MEM, Pass
