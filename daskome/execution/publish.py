@@ -3,7 +3,6 @@
 That write is the commit: only then do readers take the group for an image.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -36,10 +35,9 @@ from daskome.stores.groups import (
     reconsolidate,
     set_attributes,
 )
-from daskome.stores.kinds import in_flight_to
 from daskome.stores.location import single_file_of
 from daskome.stores.ownership.owned_store import owned
-from daskome.stores.remembered import for_each, forget, forgotten, remembered
+from daskome.stores.remembered import for_each, forgotten, remembered
 from daskome.stores.targets.collection import Collection, collection_of, redescribe
 from daskome.stores.targets.create import mark_as_changing
 
@@ -49,7 +47,7 @@ def publish_plan(run: Run, check: Callable[[], None] = lambda: None) -> None:
 
     In a store that cannot rewrite, such as a zip file, the target comes first: zarr creates a group with its parents.
     If `check` raises, nothing is published; meanwhile a far store is asked for what is needed then. What others may
-    write meanwhile is read again when it is changed, if that took longer than to read it.
+    write is read when it is changed.
     """
     plan, target = run.plan, remembered(owned(run.target, run.journal.claim))
     run.journal.renew()
@@ -59,11 +57,8 @@ def publish_plan(run: Run, check: Callable[[], None] = lambda: None) -> None:
     is_asked = not run.is_new or any(group.kept for group in lasting)
     asked = partial(journals.consolidated_groups, run.journal) if is_asked else list[str]
     around = partial(collection_of, run.target, plan, run.journal.claim)
-    seen_at, began = partial(_looked, target / by_depth[-1].path), time.monotonic()
-    steps: list[Callable[[], Any]] = [check, partial(recorded_fingerprints, run), asked, around, seen_at]
-    _, fingerprints, held_before, collection, seen = for_each(target, lambda step: step(), steps)
-    if time.monotonic() - seen > seen - began:
-        forget(target)
+    steps: list[Callable[[], Any]] = [check, partial(recorded_fingerprints, run), asked, around]
+    _, fingerprints, held_before, collection = for_each(target, lambda step: step(), steps)
     consolidated.update(held_before)
     redescribe(collection, [group for group in lasting if group.change is None])
     for _, groups in groupby(by_depth, key=attrgetter("depth")):
@@ -88,13 +83,6 @@ def publish_lists(plan: Plan, target: StorePath) -> None:
             publish.publish_group(place, find_version(plan.version), group.metadata)
             if read_attributes(place) != before:
                 reconsolidate(place)
-
-
-def _looked(place: StorePath) -> float:
-    """Look at a group, so that a far store that remembers need not be asked again; return when it was seen."""
-    if in_flight_to(place):
-        read_attributes(place)
-    return time.monotonic()
 
 
 def _publish(

@@ -73,8 +73,8 @@ class Run:
 
     @property
     def is_refused(self) -> bool:
-        """Whether it could not be created."""
-        return self.created is not None and self.created.done() and self.created.exception() is not None
+        """Whether it could not be created; waits until that is known."""
+        return self.created is not None and self.created.exception() is not None
 
     def missing(self, stage: int, indices: Iterable[int] | None = None) -> list[int]:
         """Return the indices of those units of a stage that are not finished, all or some of them."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -123,7 +124,7 @@ class Write:
     def begun(self) -> Iterator[Run]:
         """Yield the run, as its owner, with its arrays; they are created unless they exist.
 
-        In a far store they are created while threads encode already: `Run.created` keeps objects back until they exist.
+        They may be created while threads encode already: `Run.created` keeps objects back until they exist.
 
         Raises
         ------
@@ -138,12 +139,23 @@ class Write:
             create = partial(self.create, run.journal, self._origins())
             if self.journal is not None:
                 yield run
-            elif self.plan.workers.in_flight and writes_beside(self.target):
+            elif self._begins_early():
                 with _beside(create) as created:
                     yield replace(run, created=created)
             else:
                 create()
                 yield run
+
+    def _begins_early(self) -> bool:
+        """Whether units begin while their arrays are created: far away, where nothing that is there can be harmed.
+
+        Whoever interrupts the call must find what was there; and who is refused should not wait for images to be
+        computed.
+        """
+        groups, stages = self.plan.groups, self.plan.stages
+        is_new = not self.overwrite and not any(group.kept or group.change for group in groups)
+        is_stored = not any(pass_.computed for stage in stages for pass_ in stage.passes)
+        return bool(self.plan.workers.in_flight) and is_new and is_stored and writes_beside(self.target)
 
     def init(self) -> Plan:
         """Create the arrays, unless they exist: any number of processes may write them, one part each."""
@@ -277,8 +289,8 @@ def _beside(create: Callable[[], None]) -> Iterator["Future[None]"]:
             yield created
         finally:
             error = created.exception()
-            if error is not None:
-                raise error from None
+            if error is not None and not isinstance(sys.exception(), KeyboardInterrupt):
+                raise error from error.__cause__
 
 
 def _create(write: Write, journal: Journal, origins: Sequence[Origin], builder: int, after: None) -> Journal:

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
+import dask.array as da
 import pytest
 import zarr
 from zarr.storage import MemoryStore, WrapperStore
 
 import daskome
-from daskome.execution import write as execution
+from daskome.execution import runner, write as execution
 from daskome.inspection.describe import describe
 from daskome.model.problem import WriteError
 from daskome.stores import kinds
@@ -80,10 +81,10 @@ def nothing(store: Any) -> None:
 
 
 CALLS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], int]] = {
-    "write": (nothing, write, 13),
-    "overwrite": (write, lambda store: write(store, overwrite=True), 20),
-    "append": (write, lambda store: daskome.append(store, IMAGE, "z"), 30),
-    "update": (write, lambda store: daskome.update(store, {"z": 0}, IMAGE[0]), 29),
+    "write": (nothing, write, 14),
+    "overwrite": (write, lambda store: write(store, overwrite=True), 21),
+    "append": (write, lambda store: daskome.append(store, IMAGE, "z"), 34),
+    "update": (write, lambda store: daskome.update(store, {"z": 0}, IMAGE[0]), 32),
     "open": (write, daskome.open, 4),
     "describe": (write, describe, 5),
     "validate": (write, daskome.validate, 4),
@@ -132,26 +133,98 @@ def test_what_others_write_while_objects_are_looked_for_stays(monkeypatch: pytes
     assert zarr.open_group(store, mode="r").attrs["mine"] == 1
 
 
-@pytest.mark.usefixtures("far")
-def test_units_are_encoded_while_arrays_are_created_and_stored_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    store, keys, create_arrays = MemoryStore(), list[str](), execution.create_arrays
-    put = MemoryStore.set
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys that are written into stores in memory, one after the other."""
+    noted, put = list[str](), MemoryStore.set
 
     async def noting(store: MemoryStore, key: str, value: Any, byte_range: Any = None) -> None:
-        keys.append(key)
+        noted.append(key)
         await put(store, key, value)
 
-    def once_encoded(*args: Any) -> None:
-        until(lambda: ROOM.objects > 0)
+    monkeypatch.setattr(MemoryStore, "set", noting)
+    return noted
+
+
+def after(monkeypatch: pytest.MonkeyPatch, wait: Callable[[], Any]) -> None:
+    """Let arrays be created after something else."""
+    create_arrays = execution.create_arrays
+
+    def late(*args: Any) -> None:
+        wait()
         create_arrays(*args)
 
-    monkeypatch.setattr(execution, "create_arrays", once_encoded)
-    monkeypatch.setattr(MemoryStore, "set", noting)
+    monkeypatch.setattr(execution, "create_arrays", late)
+
+
+@pytest.mark.usefixtures("far")
+def test_units_are_encoded_while_arrays_are_created_and_stored_after_that(
+    monkeypatch: pytest.MonkeyPatch, keys: list[str]
+) -> None:
+    store = MemoryStore()
+    after(monkeypatch, lambda: until(lambda: ROOM.objects > 0))
     write(store)
     current = next(i for i, key in enumerate(keys) if key.endswith("/current"))
     assert not [key for key in keys[:current] if key.startswith("s0/c/")]
     assert [key for key in keys[current:] if key.startswith("s0/c/")]
     assert (zarr.open_array(store, path="s0", mode="r")[...] == IMAGE).all()
+
+
+@pytest.mark.usefixtures("far")
+def test_units_that_store_nothing_wait_for_their_arrays(monkeypatch: pytest.MonkeyPatch, keys: list[str]) -> None:
+    empty = zarr.create_array({}, shape=(64, 64), chunks=(16, 16), dtype="uint8")
+    after(monkeypatch, lambda: time.sleep(0.2))
+    store = MemoryStore()
+    daskome.write_image(empty, store, [2], axes="yx", verbatim=True)
+    current = next(i for i, key in enumerate(keys) if key.endswith("/current"))
+    assert not [key for key in keys[:current] if key.rpartition("/")[2].isdecimal() and not key.startswith("voxel")]
+    assert (daskome.verify(store), daskome.open(store).dask.shape) == ([], (64, 64))
+
+
+CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], bool]] = {
+    "a new image": (nothing, write, True),
+    "labels": (write, lambda store: daskome.write_labels(IMAGE, store, "cells", axes="zyx"), True),
+    "an old image": (write, lambda store: write(store, overwrite=True), False),
+    "append": (write, lambda store: daskome.append(store, IMAGE, "z"), False),
+    "update": (write, lambda store: daskome.update(store, {"z": 0}, IMAGE[0]), False),
+    "a computed image": (nothing, lambda store: daskome.write_image(da.ones((32, 32)) + 1, store, axes="yx"), False),
+}
+"""What is there before, the call, and whether its units begin while arrays are created."""
+
+
+@pytest.mark.usefixtures("far")
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_can_be_harmed_is_not_begun_before_it_is_created(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    before, call, early = CHANGES[name]
+    store, begun, written = MemoryStore(), list[float](), list[float]()
+    before(store)
+    write_units = runner.write_units
+
+    def noting(*args: Any) -> None:
+        written.append(time.monotonic())
+        write_units(*args)
+
+    monkeypatch.setattr(runner, "write_units", noting)
+    after(monkeypatch, lambda: (time.sleep(0.2), begun.append(time.monotonic())))
+    call(store)
+    assert (written < begun) == early
+
+
+def test_an_interruption_is_not_hidden_by_what_hindered_creation() -> None:
+    def refuse() -> None:
+        raise PermissionError
+
+    with pytest.raises(KeyboardInterrupt), execution._beside(refuse):
+        raise KeyboardInterrupt
+
+
+def test_why_arrays_could_not_be_created_is_told() -> None:
+    def refuse() -> None:
+        raise WriteError("could not be begun") from PermissionError("no")
+
+    with pytest.raises(WriteError, match="begun") as caught, execution._beside(refuse):
+        raise ValueError("what follows from it")
+    assert isinstance(caught.value.__cause__, PermissionError)
 
 
 @pytest.mark.usefixtures("far")

@@ -171,7 +171,7 @@ def s3_bucket(url: str, options: Mapping[str, Any]) -> Bucket:
     said["bucket"]["certificates"] = here.certificates if is_encrypted else ""
     is_signed = config.get("skip_signature") != "true"
     if is_encrypted and is_signed and said["client"].get("allow_invalid_certificates") != "true":
-        config["unsigned_payload"] = "true"  # As with botocore: nobody changes what TLS carries.
+        config["unsigned_payload"] = "true"  # Nobody changes what TLS carries.
     return _bucket("s3", name, prefix, said, _login(config, login))
 
 

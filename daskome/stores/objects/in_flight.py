@@ -41,7 +41,7 @@ class InFlight:
     nbytes : int
         As they are encoded.
     after : Future, optional
-        What has to end before any of them leaves.
+        What has to end before any of them leaves, and before all count as stored, were it none.
     """
 
     objects: int = 0
@@ -174,7 +174,8 @@ class Outbox(WholeObjects):
 
     def settle(self) -> None:
         """Wait until nothing is on its way, whether it is stored or has failed."""
-        ended = wait(self._flying.copy()).done
+        before = () if self.limit.after is None else (self.limit.after,)
+        ended = wait({*before, *self._flying.copy()}).done
         self._error = self._error or next(filter(None, (future.exception() for future in ended)), None)
 
     def landed(self) -> None:

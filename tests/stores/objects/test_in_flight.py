@@ -144,6 +144,20 @@ def test_objects_wait_for_what_must_be_there_before(at_once: bool) -> None:
     assert sizes(store) == {"a": 1, "b": 1}
 
 
+def test_who_stores_nothing_waits_for_it_too() -> None:
+    store, before = Far(), Future[None]()
+    threading.Timer(0.05, before.set_result, [None]).start()
+    send(store, (), replace(LIMIT, after=before))
+    assert before.done()
+
+
+def test_who_stores_nothing_fails_with_it() -> None:
+    store, before = Far(), Future[None]()
+    threading.Timer(0.05, before.set_exception, [OSError("no arrays")]).start()
+    with pytest.raises(OSError, match="no arrays"):
+        send(store, (), replace(LIMIT, after=before))
+
+
 def test_none_leaves_if_that_fails() -> None:
     store, before = Far(), Future[None]()
     threading.Timer(0.05, before.set_exception, [OSError("no arrays")]).start()
