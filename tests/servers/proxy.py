@@ -33,7 +33,8 @@ class Faults:
     methods : str
         Only these requests go wrong.
     seed : int
-        The same requests go wrong in every run: it depends on the request and how often it has come, not on the order.
+        The same requests go wrong in every run: it depends on the request and how often it has come, not on the order,
+        nor on the name of the bucket, which is another one each time.
     """
 
     errors: float = 0
@@ -49,7 +50,8 @@ class Faults:
             return ""
         if self.refused and re.search(self.refused, unquote(urlsplit(target).path).lstrip("/")):
             return "error"
-        chance = Random(f"{self.seed} {method} {target} {count}")
+        within = re.sub(r"^/[^/?]*", "", target)
+        chance = Random(f"{self.seed} {method} {within} {count}")
         at = chance.random()
         for kind, share in (("error", self.errors), ("hang", self.hangs), ("drop", self.drops)):
             if at < share:
