@@ -60,7 +60,7 @@ def as_source(image: Any) -> Source:
     if hasattr(image, "dims") and hasattr(image, "coords"):
         return _from_xarray(image)
     _check_known(image)
-    array = zarr_behind(adapted(image))
+    array = adapted(zarr_behind(adapted(image)))
     source = Source(array, _chunks(array))
     stored = stored_at(source)
     for one in stored:

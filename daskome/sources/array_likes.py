@@ -18,12 +18,14 @@ import numpy as np
 import zarr
 from dask._task_spec import DataNode
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from zarr.storage import LocalStore
 
 from daskome.sources.blocks import to_numpy
 from daskome.sources.computed import computed_array, computes_by_itself
 from daskome.sources.dask_graphs import ORIGINAL, materialize
 from daskome.sources.views import Converted, Mapped, Reopenable, mapped_whole
-from daskome.stores.kinds import anchor
+from daskome.stores.arrays import through_store
+from daskome.stores.kinds import anchor, is_of_files
 from daskome.stores.objects import sync_codecs
 
 DTYPE_NAMES = ("numpy_dtype", "as_numpy_dtype")
@@ -87,7 +89,10 @@ def check_virtual(dataset: Any) -> None:
 
 
 def _from_zarr(image: Any) -> Any:
+    """Return a zarr array; one in files that fsspec opens, as Dask lets it for a path, is read as files."""
     anchor(image.store_path)
+    if is_of_files(image.store):
+        return through_store(image, LocalStore(image.store.path, read_only=True))
     return sync_codecs.open_sync(image)
 
 

@@ -20,8 +20,8 @@ def stored_whole(source: Source) -> zarr.Array[Any] | None:
     --------
     >>> import dask.array as da
     >>> stored = zarr.create_array(zarr.storage.MemoryStore(), shape=(8, 8), chunks=(4, 4), dtype="uint8")
-    >>> stored_whole(as_source(da.from_zarr(stored))) == stored, stored_whole(as_source(da.from_zarr(stored) + 1))
-    (True, None)
+    >>> stored_whole(as_source(da.from_zarr(stored))), stored_whole(as_source(da.from_zarr(stored) + 1))
+    (<Array memory://... shape=(8, 8) dtype=uint8>, None)
     """
     array = source.array.array if isinstance(source.array, ExpandedArray) else source.array
     return array if isinstance(array, zarr.Array) else None

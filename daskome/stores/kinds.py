@@ -127,6 +127,12 @@ def waits_for_no_loop(store: Store) -> bool:
     return any(type(store) in row.sync_classes for row in KINDS) if said is None else bool(said)
 
 
+def is_of_files(store: Any) -> bool:
+    """Whether a store is one of fsspec's that opens the files of this machine."""
+    fs: Any = getattr(store, "fs", None)
+    return type(store) is FsspecStore and type(getattr(fs, "sync_fs", fs)).__name__ == "LocalFileSystem"
+
+
 WITHHELD = (PermissionError, FileNotFoundError, NotADirectoryError)
 ANSWERS_OF_WITHHELD = frozenset((401, 403, 404))
 NAMES_OF_WITHHELD = ("PermissionDeniedError", "UnauthenticatedError", "NotFoundError")
