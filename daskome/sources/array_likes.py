@@ -18,15 +18,15 @@ import numpy as np
 import zarr
 from dask._task_spec import DataNode
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from zarr.storage import LocalStore
 
 from daskome.sources.blocks import to_numpy
 from daskome.sources.computed import computed_array, computes_by_itself
 from daskome.sources.dask_graphs import ORIGINAL, materialize
 from daskome.sources.views import Converted, Mapped, Reopenable, mapped_whole
 from daskome.stores.arrays import through_store
-from daskome.stores.kinds import anchor, is_of_files
+from daskome.stores.kinds import anchor, root_of_files
 from daskome.stores.objects import sync_codecs
+from daskome.stores.opened.bounded import BoundedFolder
 
 DTYPE_NAMES = ("numpy_dtype", "as_numpy_dtype")
 """What dtypes that NumPy does not know call the one that it does: TensorStore's and TensorFlow's."""
@@ -48,7 +48,7 @@ def adapted(image: Any) -> Any:
 
 
 def _from_dask(array: da.Array) -> da.Array:
-    """Return a Dask array; what `da.from_array` holds of files travels as a path, not as all that is in them."""
+    """Return a Dask array; what `da.from_array` holds of files is read as such, and travels as a path to them."""
     array = materialize(array)
     graph = array.__dask_graph__()
     held = {
@@ -57,7 +57,7 @@ def _from_dask(array: da.Array) -> da.Array:
         if name.startswith(ORIGINAL) and isinstance(layer, MaterializedLayer)
         for key, value in layer.mapping.items()
     }
-    files = {where: value for where, value in held.items() if _is_mapped(value) or _is_hdf5(value)}
+    files = {where: value for where, value in held.items() if any(is_kind(value) for is_kind in IN_FILES)}
     if not files:
         return array
     layers = {**graph.layers, **{n: MaterializedLayer({k: DataNode(k, adapted(v))}) for (n, k), v in files.items()}}
@@ -88,12 +88,15 @@ def check_virtual(dataset: Any) -> None:
             )
 
 
+def _is_zarr(image: Any) -> bool:
+    return isinstance(image, zarr.Array)
+
+
 def _from_zarr(image: Any) -> Any:
-    """Return a zarr array; one in files that fsspec opens, as Dask lets it for a path, is read as files."""
+    """Return a zarr array; one in files is read as files, however it was opened, and its broken links are errors."""
     anchor(image.store_path)
-    if is_of_files(image.store):
-        return through_store(image, LocalStore(image.store.path, read_only=True))
-    return sync_codecs.open_sync(image)
+    root = root_of_files(image.store)
+    return sync_codecs.open_sync(image) if root is None else through_store(image, BoundedFolder(root, read_only=True))
 
 
 def _is_mapped(image: Any) -> bool:
@@ -233,10 +236,12 @@ def _as_dtype(dtype: Any) -> np.dtype[Any] | None:
     return None
 
 
+IN_FILES = (_is_zarr, _is_mapped, _is_hdf5)
+"""What `da.from_array` may hold of files."""
 ARRAY_LIKES = (
     ArrayKind(computes_by_itself, computed_array),
     ArrayKind(lambda image: isinstance(image, da.Array), _from_dask),
-    ArrayKind(lambda image: isinstance(image, zarr.Array), _from_zarr),
+    ArrayKind(_is_zarr, _from_zarr),
     ArrayKind(_is_mapped, _from_memmap),
     ArrayKind(lambda image: isinstance(image, np.ndarray), np.asarray),
     ArrayKind(_is_hdf5, _from_hdf5),

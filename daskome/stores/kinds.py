@@ -127,10 +127,12 @@ def waits_for_no_loop(store: Store) -> bool:
     return any(type(store) in row.sync_classes for row in KINDS) if said is None else bool(said)
 
 
-def is_of_files(store: Any) -> bool:
-    """Whether a store is one of fsspec's that opens the files of this machine."""
+def root_of_files(store: Any) -> Path | None:
+    """Return the folder whose files a store of zarr's reads, itself or by fsspec, as Dask opens a path; else None."""
     fs: Any = getattr(store, "fs", None)
-    return type(store) is FsspecStore and type(getattr(fs, "sync_fs", fs)).__name__ == "LocalFileSystem"
+    if type(store) is FsspecStore and type(getattr(fs, "sync_fs", fs)).__name__ == "LocalFileSystem":
+        return Path(store.path)
+    return store.root if type(store) is LocalStore else None
 
 
 WITHHELD = (PermissionError, FileNotFoundError, NotADirectoryError)

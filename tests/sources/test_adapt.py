@@ -108,7 +108,7 @@ def test_the_zarr_array_is_found(stored: Path, make: Callable[[Path], Any], opti
 def test_what_dask_opens_by_a_path_is_read_without_an_event_loop(stored: Path, url: str) -> None:
     """Dask opens it through fsspec, which took 1024³ voxels a third longer."""
     found = as_source(da.from_zarr(url.format(stored / "s0"))).array
-    assert type(found.store) is LocalStore
+    assert isinstance(found.store, LocalStore)
     direct = type(found.async_array.codec_pipeline).__name__ == "DirectPipeline"
     assert direct == (FusedCodecPipeline is not None)
     assert (found[...] == array(stored)[...]).all()

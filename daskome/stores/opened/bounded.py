@@ -4,8 +4,10 @@ A document that takes gigabytes, or becomes gigabytes when it is parsed, is refu
 those that zarr reads by itself, in stores that `daskome.stores.location.locate` has opened.
 """
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
@@ -48,8 +50,26 @@ def check_document(document: bytes, where: str) -> None:
         )
 
 
+def _broken(root: Path, path: Path) -> str | None:
+    """Return why there is no file at a path, if a name is in the way: a link that leads nowhere, or a folder.
+
+    zarr takes all of that for an object that was never stored, and reads it as the fill value.
+    """
+    there = next((one for one in (path, *path.parents) if os.path.lexists(one)), root)
+    if root not in there.parents:
+        return None
+    if not there.exists():
+        return f"{there} is a link to {os.readlink(there)}, which is not there"
+    if there == path and path.is_dir():
+        return f"{there} is a folder"
+    return f"{there} is no folder" if there != path and not there.is_dir() else None
+
+
 class BoundedFolder(LocalStore):
-    """A store in a folder whose documents are bounded before they are read, and that is not made by looking into it."""
+    """A store in a folder whose documents are bounded before they are read, and that is not made by looking into it.
+
+    What is in the folder and cannot be read is an error, never nothing.
+    """
 
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
@@ -64,6 +84,21 @@ class BoundedFolder(LocalStore):
         found = await super().get(key, prototype, byte_range)
         if bounded and found is not None:
             check_document(found.to_bytes(), str(path))
+        return self._checked(key, found)
+
+    def get_sync(
+        self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return an object or a part of it, without an event loop; None where there is none."""
+        return self._checked(key, super().get_sync(key, prototype=prototype, byte_range=byte_range))
+
+    def _checked(self, key: str, found: Buffer | None) -> Buffer | None:
+        """Return what was found; raise a ValueError where a name is in the way of it."""
+        broken = None if found is not None or is_document(key) else _broken(self.root, self.root / key)
+        if broken is not None:
+            raise ValueError(
+                f"{self}/{key} cannot be read: {broken}; put its file there, or delete it if there is none"
+            )
         return found
 
     async def exists(self, key: str) -> bool:

@@ -1,14 +1,17 @@
-"""Documents that are too long, too deep, or of too many values are refused with where they lie."""
+"""Documents too long, too deep or of too many values are refused with where they lie, and chunks that are no files."""
 
 import json
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given, strategies as st
 from zarr.storage import StorePath
 
@@ -136,3 +139,59 @@ def test_a_document_that_goes_while_it_is_looked_at_is_not_there(
 
     monkeypatch.setattr(Path, "is_file", then_gone)
     assert read_text(StorePath(BoundedFolder(tmp_path), "current")) is None
+
+
+def link_to_nowhere(chunk: Path) -> None:
+    chunk.unlink()
+    chunk.symlink_to("/not/mounted")
+
+
+def folder(chunk: Path) -> None:
+    chunk.unlink()
+    chunk.mkdir()
+
+
+def link_above(chunk: Path) -> None:
+    shutil.rmtree(chunk.parent)
+    chunk.parent.symlink_to("/not/mounted")
+
+
+def file_above(chunk: Path) -> None:
+    shutil.rmtree(chunk.parent)
+    chunk.parent.touch()
+
+
+OPENED: dict[str, Callable[[Path], Any]] = {
+    "daskome": daskome.read,
+    "zarr": zarr.open_array,
+    "dask": lambda path: da.from_zarr(str(path)),
+    "dask of zarr": lambda path: da.from_zarr(zarr.open_array(path)) + 1,
+    "dask of a path": lambda path: da.from_zarr(str(path)) + 1,
+}
+
+
+@pytest.mark.parametrize("opened", OPENED.values(), ids=OPENED)
+@pytest.mark.parametrize("shards", [None, (32, 32)])
+@pytest.mark.parametrize("damage", [link_to_nowhere, folder, link_above, file_above])
+def test_a_chunk_that_something_is_in_the_way_of_is_no_fill_value(
+    tmp_path: Path, damage: Callable[[Path], None], shards: Any, opened: Callable[[Path], Any]
+) -> None:
+    """zarr takes a link to a disk that is not mounted for a chunk that was never stored."""
+    source = tmp_path / "source"
+    zarr.create_array(source, data=VALUES, chunks=(16, 16), shards=shards)
+    damage(source / "c" / "1" / "1")
+    with pytest.raises(daskome.WriteError, match=r"source/c/1/[0-2] cannot be read: .* put its file there"):
+        daskome.write_image(opened(source), tmp_path / "image", axes="yx", retries=0)
+
+
+def test_a_chunk_that_was_never_stored_is_fill_value(tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "source", shape=VALUES.shape, chunks=(16, 16), dtype="uint8", fill_value=7)
+    daskome.write_image(daskome.read(tmp_path / "source"), tmp_path / "image", axes="yx")
+    assert (zarr.open_array(tmp_path / "image" / "s0")[...] == 7).all()
+
+
+@pytest.mark.parametrize("damage", [link_to_nowhere, folder, link_above, file_above])
+def test_verify_names_such_a_chunk_of_an_image(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    daskome.write_image(VALUES, tmp_path / "a", **OPTIONS)
+    damage(tmp_path / "a" / "s0" / "c" / "1" / "1")
+    assert any("s0/c/1/1 cannot be read" in str(problem) for problem in daskome.verify(tmp_path / "a", pixels=True))
