@@ -135,22 +135,6 @@ def root_of_files(store: Any) -> Path | None:
     return store.root if type(store) is LocalStore else None
 
 
-WITHHELD = (PermissionError, FileNotFoundError, NotADirectoryError)
-ANSWERS_OF_WITHHELD = frozenset((401, 403, 404))
-NAMES_OF_WITHHELD = ("PermissionDeniedError", "UnauthenticatedError", "NotFoundError")
-
-
-def is_withheld(error: Exception) -> bool:
-    """Whether an error says that something is not there, or not to be seen; each client has errors of its own.
-
-    >>> is_withheld(PermissionError()), is_withheld(TimeoutError())
-    (True, False)
-    """
-    answers = {str(getattr(error, name, "")) for name in ("code", "status", "status_code")}
-    of_client = answers & set(map(str, ANSWERS_OF_WITHHELD)) or type(error).__name__ in NAMES_OF_WITHHELD
-    return isinstance(error, WITHHELD) or bool(of_client)
-
-
 def in_flight_to(target: StorePath) -> int:
     """Return how many objects may be on their way to the store of a target at a time, or to that of its archive."""
     kind, store = kind_of(target)

@@ -22,9 +22,10 @@ from daskome.model.source import Origin, Source
 from daskome.model.urls import NO_LOGINS, QUERY, SIGNED, URL_LOGIN, WEB, without_credentials
 from daskome.ome.single_file import is_single_file, split_single_file
 from daskome.stores.archives.archive_store import ArchiveStore
-from daskome.stores.kinds import anchor, is_withheld, kind_of, kind_of_scheme
+from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
 from daskome.stores.opened.bounded import BoundedFolder
 from daskome.stores.opened.exact_paths import ExactPathStore, exact
+from daskome.stores.opened.refusals import is_withheld
 from daskome.stores.remembered import for_each
 
 WORKING_SUFFIX = ".partial"

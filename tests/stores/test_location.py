@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
 
 import daskome
-from daskome.stores.kinds import KINDS, is_withheld, kind_of, waits_for_no_loop
+from daskome.stores.kinds import KINDS, kind_of, waits_for_no_loop
 from daskome.stores.location import address_of, folder_of, is_local_to_process, locate, parent_of, url_of
 
 PLANE = np.arange(1, 64 * 64 + 1, dtype="uint16").reshape(64, 64)
@@ -192,41 +192,6 @@ def test_a_cache_is_not_written(tmp_path: Path) -> None:
 def test_unknown_protocols_are_named(url: str) -> None:
     with pytest.raises(ValueError, match="nothing:// is not a URL that fsspec knows"):
         daskome.write_image(PLANE, url, axes="yx")
-
-
-def of_gcsfs(code: int) -> Exception:
-    return pytest.importorskip("gcsfs.retry").HttpError({"code": code, "message": "it says why"})
-
-
-def of_azure(status: int) -> Exception:
-    error = pytest.importorskip("azure.core.exceptions").HttpResponseError("it says why")
-    error.status_code = status
-    return error
-
-
-def of_obstores(name: str) -> Exception:
-    return getattr(pytest.importorskip("obstore.exceptions"), name)("it says why")
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (lambda: PermissionError("no"), True),
-        (lambda: FileNotFoundError("no"), True),
-        (lambda: of_gcsfs(403), True),
-        (lambda: of_azure(403), True),
-        (lambda: of_obstores("PermissionDeniedError"), True),
-        (lambda: OSError("503"), False),
-        (lambda: TimeoutError("late"), False),
-        (lambda: of_gcsfs(503), False),
-        (lambda: of_azure(503), False),
-        (lambda: of_obstores("GenericError"), False),
-    ],
-)
-def test_what_a_login_may_not_see_is_told_from_a_store_that_does_not_answer(
-    error: Callable[[], Exception], expected: bool
-) -> None:
-    assert is_withheld(error()) is expected
 
 
 @pytest.mark.parametrize(("error", "expected"), [(PermissionError, "removed"), (OSError, "refused")])

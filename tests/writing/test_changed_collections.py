@@ -250,7 +250,7 @@ def test_ome_xml_that_may_not_change_is_an_error_before_anything_changes(
 class OfOthers(WrapperStore[Any]):
     """A bucket whose login is for the images alone, or whose network fails elsewhere."""
 
-    error: OSError = PermissionError("AccessDenied")
+    error: Exception = PermissionError("AccessDenied")
 
     async def set(self, key: str, value: Any) -> None:
         if key.startswith("OME/"):
@@ -265,10 +265,22 @@ CHANGES: dict[str, tuple[Callable[..., Any], int]] = {
 }
 
 
+class PermissionDeniedError(Exception):
+    """As obstore's, which is no OSError."""
+
+
+REFUSALS = [
+    PermissionError("AccessDenied"),
+    OSError("Access denied"),
+    OSError(30, "Read-only"),
+    PermissionDeniedError(),
+]
+
+
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("error", [PermissionError("AccessDenied"), OSError("Access denied"), OSError(30, "Read-only")])
+@pytest.mark.parametrize("error", REFUSALS)
 def test_where_ome_xml_may_not_be_written_the_image_is_published(
-    monkeypatch: pytest.MonkeyPatch, error: OSError, change: str
+    monkeypatch: pytest.MonkeyPatch, error: Exception, change: str
 ) -> None:
     store, (call, length) = MemoryStore(), CHANGES[change]
     daskome.write_series([IMAGE[0, 0]], store, [2], axes="yx")

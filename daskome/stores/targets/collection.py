@@ -5,7 +5,6 @@ image that is being removed leaves OME-XML first, then the list; its mark says w
 after a kill between the two, which image is which can still be told (`daskome.stores.targets.descriptions`).
 """
 
-import errno
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -21,8 +20,8 @@ from daskome.planning.groups.group import Group
 from daskome.planning.plan import Plan
 from daskome.stores.documents import read_text
 from daskome.stores.groups import DESCRIBED, JSON, read_attributes, removal_mark
-from daskome.stores.kinds import is_withheld
 from daskome.stores.location import folder_of, rooted
+from daskome.stores.opened.refusals import is_denied, is_withheld
 from daskome.stores.ownership.claims import Claim
 from daskome.stores.ownership.owned_store import owned
 from daskome.stores.publish import rewrite
@@ -190,15 +189,10 @@ def redescribe(collection: Collection | None, groups: Sequence[Group]) -> None:
             rewrite(collection.document, lambda xml: redescribed(collection, xml, followed))
     except ValueError:  # It was said before anything changed.
         return
-    except OSError as error:
-        if not _is_denied(error):
+    except Exception as error:
+        if not is_denied(error):
             raise
         warn_kept(collection.document, "the image, as it may not be written", error)
-
-
-def _is_denied(error: OSError) -> bool:
-    """Whether a store refuses a write for good, rather than that it failed."""
-    return isinstance(error, PermissionError) or error.errno == errno.EROFS or "denied" in str(error).lower()
 
 
 def images_below(collection: Collection) -> list[str]:
