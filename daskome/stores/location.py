@@ -26,7 +26,7 @@ from daskome.stores.kinds import anchor, kind_of, kind_of_scheme
 from daskome.stores.opened.bounded import BoundedFolder
 from daskome.stores.opened.exact_paths import ExactPathStore, exact
 from daskome.stores.opened.refusals import is_withheld
-from daskome.stores.remembered import for_each
+from daskome.stores.remembered import DOCUMENTS_OF_GROUPS, Remembered, for_each
 
 WORKING_SUFFIX = ".partial"
 """What the name of a working store has behind that of the file into which it is packed."""
@@ -152,7 +152,7 @@ def parent_of(path: StorePath) -> StorePath | None:
     if path.path:
         return StorePath(path.store, path.path.rpartition("/")[0])
     kind, store = kind_of(path)
-    parent = kind.parent(store)
+    parent = path.store.around if isinstance(path.store, Remembered) else kind.parent(store)
     return None if parent is None else StorePath(parent)
 
 
@@ -189,7 +189,7 @@ def holds_group(place: StorePath) -> bool:
 
 async def fetch_holds_group(place: StorePath) -> bool:
     """Whether a place is a zarr group; raises if it cannot be looked at."""
-    return any(await asyncio.gather(*((place / name).exists() for name in ("zarr.json", ".zgroup"))))
+    return any(await asyncio.gather(*((place / name).exists() for name in DOCUMENTS_OF_GROUPS)))
 
 
 def is_whole_store(place: StorePath) -> bool:

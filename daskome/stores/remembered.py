@@ -6,7 +6,6 @@ What the call itself writes and deletes is seen. What others write meanwhile is 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from zarr.abc.store import ByteRequest, Store
@@ -14,10 +13,13 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import StorePath, WrapperStore
 
+from daskome.model.paths import join_paths
 from daskome.stores.kinds import in_flight_to, kind_of
 
 LOOKED_FOR = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata", ".zarray")
 """The documents of groups and arrays."""
+DOCUMENTS_OF_GROUPS = ("zarr.json", ".zgroup")
+"""Those of which every group has one."""
 LOOKING_THREADS = 32
 """How many groups are looked at or written at a time, where each request takes its time."""
 _T = TypeVar("_T")
@@ -32,6 +34,7 @@ class Remembered(WrapperStore[Store]):
         self._documents: dict[str, Buffer | None] = {}
         self._lists: dict[str, list[str]] = {}
         self._asking: dict[str, asyncio.Lock] = {}
+        self._around: list[Remembered | None] = []
 
     def __str__(self) -> str:
         return str(self._store)
@@ -40,12 +43,23 @@ class Remembered(WrapperStore[Store]):
         """Return another view of the store, as zarr makes one for reading; both remember the same."""
         other = type(self)(store)
         other._documents, other._lists, other._asking = self._documents, self._lists, self._asking
+        other._around = self._around
         return other
+
+    @property
+    def around(self) -> "Remembered | None":
+        """The store around this one, to be read, which remembers, too."""
+        if not self._around:
+            kind, inner = kind_of(StorePath(self._store))
+            parent = kind.parent(inner)
+            self._around.append(None if parent is None else Remembered(parent))
+        return self._around[0]
 
     def forget(self) -> None:
         """Ask for everything anew."""
         self._documents.clear()
         self._lists.clear()
+        self._around.clear()
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Return a document, or a part of it; None where there is none."""
@@ -59,9 +73,14 @@ class Remembered(WrapperStore[Store]):
         return found
 
     async def look(self, path: str) -> None:
-        """Ask at once for all that is asked of a group before it is written."""
-        keys = ("/".join(filter(None, (path, name))) for name in LOOKED_FOR)
-        await asyncio.gather(self._list(path), *(self.get(key, default_buffer_prototype()) for key in keys))
+        """Ask at once for all that is asked of a group before it is written, and whether it lies in another.
+
+        What cannot be had comes again when it matters, with an address.
+        """
+        around, above = (self, path.rpartition("/")[0]) if path else (self.around, "")
+        looks = [self.exists(join_paths(path, name)) for name in LOOKED_FOR]
+        looks += [around.exists(join_paths(above, name)) for name in DOCUMENTS_OF_GROUPS] if around else []
+        await asyncio.gather(self._list(path), *looks, return_exceptions=True)
 
     async def exists(self, key: str) -> bool:
         """Whether there is a document, or any other object."""
@@ -155,8 +174,7 @@ def looked_at(target: StorePath) -> StorePath:
     """Return a target that remembers, and has looked already: at once, for all that is asked of it before a write."""
     looking = remembered(target)
     if isinstance(looking.store, Remembered):
-        with suppress(Exception):  # It comes again when it matters, with an address.
-            sync(looking.store.look(looking.path))
+        sync(looking.store.look(looking.path))
     return looking
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import dask.array as da
 import pytest
 import zarr
-from zarr.storage import MemoryStore, WrapperStore
+from zarr.storage import MemoryStore, StorePath, WrapperStore
 
 import daskome
 from daskome.execution import runner, write as execution
@@ -82,6 +82,7 @@ def nothing(store: Any) -> None:
 
 CALLS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], int]] = {
     "write": (nothing, write, 14),
+    "write within a store": (nothing, lambda store: write(StorePath(store, "a")), 17),
     "overwrite": (write, lambda store: write(store, overwrite=True), 21),
     "append": (write, lambda store: daskome.append(store, IMAGE, "z"), 34),
     "update": (write, lambda store: daskome.update(store, {"z": 0}, IMAGE[0]), 32),

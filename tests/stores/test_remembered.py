@@ -1,15 +1,18 @@
 """A store that remembers: it gives what the store gives, and asks for each thing once."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import zarr
 from hypothesis import given, strategies as st
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import MemoryStore
+from zarr.storage import LocalStore, MemoryStore, StorePath
 
-from daskome.stores.remembered import Remembered
+from daskome.stores.location import holds_group, parent_of
+from daskome.stores.remembered import Remembered, forget
 
 KEYS = ("zarr.json", "a/zarr.json", "a/b/zarr.json", "a/b/c/0", "labels/x/zarr.json")
 FOLDERS = ("", "a", "a/b", "labels")
@@ -84,3 +87,15 @@ def test_it_asks_once_and_not_below_what_is_not_listed() -> None:
     store.forget()
     assert ask(store, "get", "a/zarr.json") is None
     assert inner.asked == {"zarr.json": 1, "a/zarr.json": 1}
+
+
+def test_what_lies_around_it_is_asked_for_once_until_it_is_forgotten(tmp_path: Path) -> None:
+    zarr.create_group(tmp_path)
+    place = StorePath(Remembered(LocalStore(tmp_path / "a")))
+    seen = []
+    for change in (lambda: None, (tmp_path / "zarr.json").unlink, lambda: forget(place)):
+        change()
+        above = parent_of(place)
+        assert above is not None
+        seen.append(holds_group(above))
+    assert seen == [True, True, False]
