@@ -25,6 +25,7 @@ from zarr.storage import StorePath
 from daskome.execution.attempt import Attempt
 from daskome.execution.cluster import is_killed
 from daskome.execution.executors import Executor, open_executor
+from daskome.execution.memory.allocator import release_free_memory
 from daskome.execution.memory.measured import room_of
 from daskome.execution.progress import Tally, hearing_of_blocks
 from daskome.execution.unit_task import UnitTask
@@ -113,6 +114,7 @@ def write_units(
             tally.begin(part.stage, len(plan.stages))
             for unit in finished_units(run, unit_tasks(run, part), executor, retries):
                 tally.add(plan.writes(unit))
+    release_free_memory()
 
 
 def _tally(plan: Plan, parts: Sequence[Part], missing: Sequence[Part], progress: Progress | None) -> Tally:

@@ -13,6 +13,7 @@ import numpy as np
 from dask.delayed import delayed
 from zarr.storage import StorePath
 
+from daskome.execution.memory.allocator import release_free_memory
 from daskome.inspection.stored_image import StoredImage, pyramid_of, read_stored_image
 from daskome.model.axes import Axis, parse_axes, reject_unknown
 from daskome.model.chunks import consolidated
@@ -235,6 +236,7 @@ def _found_values(labels: Source, most: float = inf) -> list[int]:
     pieces, values = _pieces(with_shared_results(labels, compute_shared)), {0}
     while len(values) <= most + 1 and (some := list(islice(pieces, PIECES_AT_ONCE))):
         values.update(*dask.compute(*map(_values, some)))
+    release_free_memory()
     return sorted(values - {0})
 
 
