@@ -7,7 +7,6 @@ those that zarr reads by itself, in stores that `daskome.stores.location.locate`
 import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
@@ -50,19 +49,20 @@ def check_document(document: bytes, where: str) -> None:
         )
 
 
-def _broken(root: Path, path: Path) -> str | None:
-    """Return why there is no file at a path, if a name is in the way: a link that leads nowhere, or a folder.
+def _broken(root: str, key: str) -> str | None:
+    """Return why there is no file in a folder, if a name is in the way: a link that leads nowhere, or a folder.
 
     zarr takes all of that for an object that was never stored, and reads it as the fill value.
     """
-    there = next((one for one in (path, *path.parents) if os.path.lexists(one)), root)
-    if root not in there.parents:
-        return None
-    if not there.exists():
-        return f"{there} is a link to {os.readlink(there)}, which is not there"
-    if there == path and path.is_dir():
-        return f"{there} is a folder"
-    return f"{there} is no folder" if there != path and not there.is_dir() else None
+    there = key
+    while there and not os.path.lexists(f"{root}/{there}"):
+        there = there.rpartition("/")[0]
+    name = f"{root}/{there}"
+    if os.path.islink(name) and not os.path.exists(name):
+        return f"{name} is a link to {os.readlink(name)}, which is not there"
+    if there == key:
+        return f"{name} is a folder" if os.path.isdir(name) else None
+    return f"{name} is a file, not a folder" if os.path.isfile(name) else None
 
 
 class BoundedFolder(LocalStore):
@@ -94,7 +94,7 @@ class BoundedFolder(LocalStore):
 
     def _checked(self, key: str, found: Buffer | None) -> Buffer | None:
         """Return what was found; raise a ValueError where a name is in the way of it."""
-        broken = None if found is not None or is_document(key) else _broken(self.root, self.root / key)
+        broken = None if found is not None or is_document(key) else _broken(str(self.root), key)
         if broken is not None:
             raise ValueError(
                 f"{self}/{key} cannot be read: {broken}; put its file there, or delete it if there is none"
