@@ -2,7 +2,7 @@
 
 ::
 
-    the thread of a unit    encode ──▶ encode ──▶ encode ──▶ …   waits only if too much is on its way
+    the thread of a unit    encode ──▶ encode ──▶ encode ──▶ …   waits only if too much has not arrived
                                │          │          │
     zarr's event loop          └─ PUT ……  └─ PUT ……  └─ PUT ……
 
@@ -18,6 +18,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
@@ -26,6 +27,8 @@ from zarr.storage import WrapperStore
 
 from daskome.stores.kinds import waits_for_no_loop
 
+QUEUE = 4
+"""How many times as many objects as may be on their way may be encoded and not stored, if their bytes allow it."""
 POLL = 0.005
 """Seconds between looks for room by what runs on an event loop, and so must not wait."""
 
@@ -37,9 +40,9 @@ class InFlight:
     Attributes
     ----------
     objects : int
-        0: each object is stored before the next one is encoded.
+        How many; 0: each object is stored before the next one is encoded.
     nbytes : int
-        As they are encoded.
+        Of these, and of those that wait until they may leave, as they are encoded.
     after : Future, optional
         What has to end before any of them leaves, and before all count as stored, were it none.
     """
@@ -50,7 +53,7 @@ class InFlight:
 
 
 class _Room:
-    """What is on its way from this process."""
+    """What is encoded in this process and not stored."""
 
     def __init__(self) -> None:
         self.reset()
@@ -63,7 +66,7 @@ class _Room:
     def take(self, nbytes: int, limit: InFlight, patient: bool = True) -> bool:
         """Take room for an object, once there is some; return whether there was any."""
         with self._freed:
-            while self.objects and (self.objects >= limit.objects or self.nbytes + nbytes > limit.nbytes):
+            while self.objects and (self.objects >= QUEUE * limit.objects or self.nbytes + nbytes > limit.nbytes):
                 if not patient:
                     return False
                 self._freed.wait()
@@ -200,22 +203,34 @@ class Outbox(WholeObjects):
             raise self._error
 
     def _let_fly(self, request: Coroutine[Any, Any, None], nbytes: int) -> None:
-        future = asyncio.run_coroutine_threadsafe(_carried(request, nbytes, self.limit.after), self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._carry(request, nbytes), self._loop)
         self._flying.add(future)
         future.add_done_callback(self._note)
+
+    async def _carry(self, request: Coroutine[Any, Any, None], nbytes: int) -> None:
+        """Make a request when it may be made; none any more once another has failed."""
+        after = self.limit.after
+        try:
+            if after is not None and not (after.done() and after.exception() is None):
+                await _ended(after, request)
+            async with _gate(self.limit.objects):
+                self._check(request)
+                await request
+        finally:
+            ROOM.give_back(nbytes)
 
     def _note(self, future: "Future[None]") -> None:
         self._error = self._error or future.exception()
         self._flying.discard(future)
 
 
-async def _carried(request: Coroutine[Any, Any, None], nbytes: int, after: "Future[None] | None") -> None:
-    try:
-        if after is not None and not (after.done() and after.exception() is None):
-            await _ended(after, request)
-        await request
-    finally:
-        ROOM.give_back(nbytes)
+_GATES: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, asyncio.Semaphore]]" = WeakKeyDictionary()
+
+
+def _gate(objects: int) -> asyncio.Semaphore:
+    """Return what lets so many requests of this event loop be open at a time."""
+    gates = _GATES.setdefault(asyncio.get_running_loop(), {})
+    return gates.setdefault(objects, asyncio.Semaphore(objects))
 
 
 async def _ended(after: "Future[None]", request: Coroutine[Any, Any, None]) -> None:

@@ -17,7 +17,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore
 
 from daskome.stores.arrays import through_store
-from daskome.stores.objects.in_flight import ROOM, InFlight, WholeObjects, whole_objects
+from daskome.stores.objects.in_flight import QUEUE, ROOM, InFlight, WholeObjects, whole_objects
 from tests.strategies import law
 
 LIMIT = InFlight(4, 1000)
@@ -45,10 +45,10 @@ def value(n: int) -> Buffer:
     return default_buffer_prototype().buffer.from_bytes(b"\1" * n)
 
 
-def send(store: Far, keys: Iterable[str], limit: InFlight = LIMIT) -> None:
+def send(store: Far, keys: Iterable[str], limit: InFlight = LIMIT, nbytes: int = 1) -> None:
     with whole_objects(store, limit) as taken:
         for key in keys:
-            taken.set_sync(key, value(1))
+            taken.set_sync(key, value(nbytes))
 
 
 def sizes(store: MemoryStore) -> dict[str, int]:
@@ -164,3 +164,26 @@ def test_none_leaves_if_that_fails() -> None:
     with pytest.raises(OSError, match="no arrays"):
         send(store, map(str, range(9)), replace(LIMIT, after=before))  # More than may be on their way.
     assert (store.most, ROOM.objects) == ((0, 0), 0)
+
+
+def test_what_waits_to_leave_is_bounded_by_its_bytes_and_number() -> None:
+    """Encoding goes on while arrays are created, in the memory that is planned for what is on its way."""
+    for nbytes, most in ((1, QUEUE * LIMIT.objects), (300, 3)):
+        store, before = Far(), Future[None]()
+        limit = replace(LIMIT, after=before)
+        thread = threading.Thread(target=send, args=(store, map(str, range(30)), limit, nbytes))
+        thread.start()
+        time.sleep(0.1)
+        waiting = ROOM.objects
+        before.set_result(None)
+        thread.join()
+        assert waiting == most
+        assert store.most[0] <= LIMIT.objects
+        assert len(sizes(store)) == 30
+
+
+def test_after_a_failure_none_that_waits_leaves() -> None:
+    store = Far()
+    with pytest.raises(OSError, match="0-fails cannot be written"):
+        send(store, ["0-fails", *map(str, range(1, QUEUE * LIMIT.objects))])
+    assert len(sizes(store)) < 2 * LIMIT.objects
