@@ -40,8 +40,8 @@ DENIED = Refusal(
     errors=(PermissionError,),
     names=frozenset(("PermissionDeniedError", "UnauthenticatedError")),
     statuses=frozenset(("401", "403")),
-    numbers=frozenset((errno.EROFS,)),
-    words=("access denied", "accessdenied"),
+    numbers=frozenset((errno.EACCES, errno.EPERM, errno.EROFS)),
+    words=("access denied", "accessdenied", "access_denied", "permission denied"),
 )
 ABSENT = Refusal(
     errors=(FileNotFoundError, NotADirectoryError), names=frozenset(("NotFoundError",)), statuses=frozenset(("404",))

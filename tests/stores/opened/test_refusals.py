@@ -23,10 +23,18 @@ def of_obstore(name: str) -> Exception:
     return error
 
 
+class OfOthers(OSError):
+    """An error of a client's own, of which Python makes no PermissionError."""
+
+
 DENIED: list[Callable[[], Exception]] = [
     lambda: PermissionError("no"),
     lambda: OSError(30, "Read-only file system"),
     lambda: OSError("Access denied"),
+    lambda: OSError("Permission denied: user=me, access=WRITE"),
+    lambda: OfOthers(13, "Permission denied"),
+    lambda: OfOthers(1, "Operation not permitted"),
+    lambda: OfOthers("[Error 0xc0000022] STATUS_ACCESS_DENIED"),
     lambda: of_gcsfs(403),
     lambda: of_azure(401),
     lambda: of_azure(403),
