@@ -49,11 +49,13 @@ class Remembered(WrapperStore[Store]):
     @property
     def around(self) -> "Remembered | None":
         """The store around this one, to be read, which remembers, too."""
-        if not self._around:
+        found = self._around[:1]
+        if not found:
             kind, inner = kind_of(StorePath(self._store))
             parent = kind.parent(inner)
-            self._around.append(None if parent is None else Remembered(parent))
-        return self._around[0]
+            found = [None if parent is None else Remembered(parent)]
+            self._around[:] = found
+        return found[0]
 
     def forget(self) -> None:
         """Ask for everything anew."""
