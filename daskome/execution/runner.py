@@ -35,7 +35,7 @@ from daskome.model.source import Source
 from daskome.model.text import Progress, format_nbytes, pluralize
 from daskome.model.urls import cause_of, shown_error
 from daskome.planning.plan import Plan, Unit
-from daskome.planning.work import Pass
+from daskome.planning.work import PROCESS_MEM, Pass
 from daskome.sources.annotations import Annotations, annotations_of, without_annotations
 from daskome.sources.dask_graphs import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
@@ -45,6 +45,8 @@ from daskome.stores.journal import Journal
 from daskome.stores.objects.in_flight import InFlight
 from daskome.stores.ownership.claims import OwnershipLost
 
+KEPT_NBYTES = 32 * 2**20
+"""What units may leave free in this process for the next call: to give it back takes time in a large process."""
 MAX_FAILURES_IN_A_ROW = 10
 """After this many failures for good without a success between them no further units are tried: the disk is full, …"""
 
@@ -114,7 +116,8 @@ def write_units(
             tally.begin(part.stage, len(plan.stages))
             for unit in finished_units(run, unit_tasks(run, part), executor, retries):
                 tally.add(plan.writes(unit))
-    release_free_memory()
+    if plan.memory - PROCESS_MEM > KEPT_NBYTES:
+        release_free_memory()
 
 
 def _tally(plan: Plan, parts: Sequence[Part], missing: Sequence[Part], progress: Progress | None) -> Tally:
