@@ -79,5 +79,9 @@ def errors(problems: Iterable[Problem]) -> list[Problem]:
     return [problem for problem in problems if not problem.warning]
 
 
+class BrokenObjectError(ValueError):
+    """Something is in the way of a stored object; the message begins with its address."""
+
+
 class MissingObjectError(RuntimeError):
     """An object that a finished unit has stored is gone."""

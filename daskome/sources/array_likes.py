@@ -6,8 +6,9 @@ own, or lies on a device, is turned into NumPy block by block.
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,7 +18,8 @@ import dask.array as da
 import numpy as np
 import zarr
 from dask._task_spec import DataNode
-from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.blockwise import Blockwise
+from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 
 from daskome.sources.blocks import to_numpy
 from daskome.sources.computed import computed_array, computes_by_itself
@@ -51,17 +53,36 @@ def _from_dask(array: da.Array) -> da.Array:
     """Return a Dask array; what `da.from_array` holds of files is read as such, and travels as a path to them."""
     array = materialize(array)
     graph = array.__dask_graph__()
-    held = {
-        (name, key): _literal(value)
-        for name, layer in graph.layers.items()
-        if name.startswith(ORIGINAL) and isinstance(layer, MaterializedLayer)
-        for key, value in layer.mapping.items()
-    }
-    files = {where: value for where, value in held.items() if any(is_kind(value) for is_kind in IN_FILES)}
-    if not files:
+    layers = {name: _with_files(name, layer) for name, layer in graph.layers.items()}
+    if all(layers[name] is layer for name, layer in graph.layers.items()):
         return array
-    layers = {**graph.layers, **{n: MaterializedLayer({k: DataNode(k, adapted(v))}) for (n, k), v in files.items()}}
     return da.Array(HighLevelGraph(layers, graph.dependencies), array.name, array.chunks, meta=array._meta)
+
+
+def _with_files(name: str, layer: Layer) -> Layer:
+    """Return a layer that holds arrays in files as we read them: in keys of their own, or (`inline_array`) in tasks."""
+    if isinstance(layer, Blockwise):
+        inline = [i is None and _is_in_files(value) for value, i in layer.indices]
+        return _given(layer, inline) if any(inline) else layer
+    if not (name.startswith(ORIGINAL) and isinstance(layer, MaterializedLayer)):
+        return layer
+    held = {key: _literal(value) for key, value in layer.mapping.items()}
+    files = {key: DataNode(key, adapted(value)) for key, value in held.items() if _is_in_files(value)}
+    told = (layer.annotations, layer.collection_annotations)
+    return MaterializedLayer({**layer.mapping, **files}, *told) if files else layer
+
+
+def _given(layer: Blockwise, inline: Sequence[bool]) -> Blockwise:
+    """Return a layer whose function is given some arrays as we read them."""
+    other = copy(layer)
+    each = zip(layer.indices, inline, strict=True)
+    other.indices = tuple((adapted(value), i) if is_ours else (value, i) for (value, i), is_ours in each)
+    vars(other).pop("_cached_dict", None)
+    return other
+
+
+def _is_in_files(value: Any) -> bool:
+    return any(is_kind(value) for is_kind in IN_FILES)
 
 
 def _literal(value: Any) -> Any:
@@ -88,6 +109,11 @@ def check_virtual(dataset: Any) -> None:
             )
 
 
+def _is_zarr_in_files(image: Any) -> bool:
+    """Whether a zarr array is in files, and not opened with codecs that its user has chosen."""
+    return _is_zarr(image) and root_of_files(image.store) is not None and not sync_codecs.is_chosen(image)
+
+
 def _is_zarr(image: Any) -> bool:
     return isinstance(image, zarr.Array)
 
@@ -96,7 +122,9 @@ def _from_zarr(image: Any) -> Any:
     """Return a zarr array; one in files is read as files, however it was opened, and its broken links are errors."""
     anchor(image.store_path)
     root = root_of_files(image.store)
-    return sync_codecs.open_sync(image) if root is None else through_store(image, BoundedFolder(root, read_only=True))
+    if root is None or sync_codecs.is_chosen(image):
+        return sync_codecs.open_sync(image)
+    return through_store(image, BoundedFolder(root, read_only=True))
 
 
 def _is_mapped(image: Any) -> bool:
@@ -236,7 +264,7 @@ def _as_dtype(dtype: Any) -> np.dtype[Any] | None:
     return None
 
 
-IN_FILES = (_is_zarr, _is_mapped, _is_hdf5)
+IN_FILES = (_is_zarr_in_files, _is_mapped, _is_hdf5)
 """What `da.from_array` may hold of files."""
 ARRAY_LIKES = (
     ArrayKind(computes_by_itself, computed_array),

@@ -128,10 +128,12 @@ def waits_for_no_loop(store: Store) -> bool:
 
 
 def root_of_files(store: Any) -> Path | None:
-    """Return the folder whose files a store of zarr's reads, itself or by fsspec, as Dask opens a path; else None."""
+    """Return the folder whose files a store of zarr's reads, by itself, fsspec (Dask's choice) or obstore."""
     fs: Any = getattr(store, "fs", None)
     if type(store) is FsspecStore and type(getattr(fs, "sync_fs", fs)).__name__ == "LocalFileSystem":
         return Path(store.path)
+    if type(store) is ObjectStore and type(store.store).__name__ == "LocalStore":
+        return _obstore_files(store, "")
     return store.root if type(store) is LocalStore else None
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import zarr
 from dask.highlevelgraph import HighLevelGraph
+from zarr.core.codec_pipeline import BatchedCodecPipeline
+from zarr.registry import register_pipeline
 from zarr.storage import LocalStore
 
 from daskome.model.source import Source
@@ -112,6 +114,19 @@ def test_what_dask_opens_by_a_path_is_read_without_an_event_loop(stored: Path, u
     direct = type(found.async_array.codec_pipeline).__name__ == "DirectPipeline"
     assert direct == (FusedCodecPipeline is not None)
     assert (found[...] == array(stored)[...]).all()
+
+
+class Chosen(BatchedCodecPipeline):
+    """A pipeline of codecs that a user has chosen."""
+
+
+@pytest.mark.parametrize("make", [lambda a: a, lambda a: da.from_array(a, inline_array=True) + 1], ids=["", "dask"])
+def test_codecs_that_the_user_has_chosen_stay(stored: Path, make: Callable[[Any], Any]) -> None:
+    register_pipeline(Chosen)
+    with zarr.config.set({"codec_pipeline.path": f"{Chosen.__module__}.{Chosen.__qualname__}"}):
+        image = make(array(stored))
+    (found,) = stored_at(as_source(image))
+    assert type(found.async_array.codec_pipeline) is Chosen
 
 
 def test_all_zarr_arrays_are_found(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from daskome.model.problem import MissingObjectError
+from daskome.model.problem import BrokenObjectError, MissingObjectError
 from daskome.model.regions import Region, blocks_of
 
 OF_THE_MACHINE = (
@@ -76,7 +76,8 @@ def locating_damage(where: Callable[[], str], what: str = "cannot be read") -> I
         yield
     except Exception as error:
         address = where()
-        if not is_damage(error) or (isinstance(error, ValueError) and address in str(error)):
+        says_where = isinstance(error, BrokenObjectError) or (isinstance(error, ValueError) and address in str(error))
+        if says_where or not is_damage(error):
             raise
         raise ValueError(f"{address} {what}: {reason(error)}") from error
 

@@ -23,6 +23,9 @@ class KeepingStore(WrapperStore[Any]):
         super().__init__(store)
         self.kept: dict[str, Buffer | None] = {}
 
+    def __str__(self) -> str:
+        return str(self._store)
+
     @property
     def waits_for_no_loop(self) -> bool:
         """Whether requests never wait for an event loop."""

@@ -61,8 +61,7 @@ def open_sync(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
     zarr would choose them by its configuration, which all threads share: to change it while an array is opened would
     make every thread wait for the slowest store. So the pipeline that zarr has chosen is replaced, without a lock.
     """
-    pipeline = array.async_array.codec_pipeline
-    if FusedCodecPipeline is None or not waits_for_no_loop(array.store) or _is_chosen(pipeline):
+    if FusedCodecPipeline is None or not waits_for_no_loop(array.store) or is_chosen(array):
         return array
     array = array.with_config({})  # a copy: the caller keeps what it has
     object.__setattr__(array.async_array, "codec_pipeline", _direct(array))
@@ -84,9 +83,9 @@ def concurrency() -> int | None:
     return None if limit is None else int(limit)
 
 
-def _is_chosen(pipeline: Any) -> bool:
-    """Whether a pipeline is not zarr's own."""
-    return type(pipeline) not in ZARRS_OWN
+def is_chosen(array: "zarr.Array[Any]") -> bool:
+    """Whether an array was opened with codecs that are not zarr's own: its user's, or those that run at once."""
+    return type(array.async_array.codec_pipeline) not in ZARRS_OWN
 
 
 def _direct(array: "zarr.Array[Any]") -> Any:

@@ -12,6 +12,7 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
+from daskome.model.problem import BrokenObjectError
 from daskome.model.text import format_nbytes
 
 DESCRIBING = frozenset(("zarr.json", ".zgroup", ".zattrs", ".zmetadata", ".zarray", "plan.json", "current"))
@@ -58,10 +59,11 @@ def _broken(root: str, key: str) -> str | None:
     while there and not os.path.lexists(f"{root}/{there}"):
         there = there.rpartition("/")[0]
     name = f"{root}/{there}"
+    shown = "it" if there == key else name
     if os.path.islink(name) and not os.path.exists(name):
-        return f"{name} is a link to {os.readlink(name)}, which is not there"
+        return f"{shown} is a link to {os.readlink(name)}, which is not there"
     if there == key:
-        return f"{name} is a folder" if os.path.isdir(name) else None
+        return "it is a folder" if os.path.isdir(name) else None
     return f"{name} is a file, not a folder" if os.path.isfile(name) else None
 
 
@@ -93,11 +95,10 @@ class BoundedFolder(LocalStore):
         return self._checked(key, super().get_sync(key, prototype=prototype, byte_range=byte_range))
 
     def _checked(self, key: str, found: Buffer | None) -> Buffer | None:
-        """Return what was found; raise a ValueError where a name is in the way of it."""
-        broken = None if found is not None or is_document(key) else _broken(str(self.root), key)
-        if broken is not None:
-            raise ValueError(
-                f"{self}/{key} cannot be read: {broken}; put its file there, or delete it if there is none"
+        """Return what was found; raise a BrokenObjectError where a name is in the way."""
+        if found is None and not is_document(key) and (why := _broken(str(self.root), key)):
+            raise BrokenObjectError(
+                f"{self}/{key} cannot be read: {why}; zarr would take it for one that was never stored"
             )
         return found
 

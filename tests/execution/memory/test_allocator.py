@@ -15,7 +15,7 @@ import daskome
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-image = np.zeros((8, 8), "uint8")
+image = np.zeros((4096, 4096), "uint8")
 daskome.write_image(image, sys.argv[1] + "/a", axes="yx")
 blocks = [bytes(100_000) for _ in range(2000)]
 last, full = blocks[-1], resident()
