@@ -22,6 +22,16 @@ SOME_TASKS, SOME_VALUES = 256, 256
 """How many tasks of a layer, evenly spread, and values of a task are looked at: a graph may have millions."""
 LIBRARIES = frozenset(("dask", "daskome", "distributed", "numpy", "xarray", "zarr"))
 """Whose functions hold no images of callers."""
+UNCHANGING = frozenset(
+    (
+        "CopyOnWriteArray",
+        "ImplicitToExplicitIndexingAdapter",
+        "LazilyIndexedArray",
+        "MemoryCachedArray",
+        "ZarrArrayWrapper",
+    )
+)
+"""Adapters of xarray that give the voxels of what is inside as they are, where they take all of it."""
 MAX_DEPTH = 8
 """How many adapters around an array are looked through."""
 
@@ -38,9 +48,28 @@ def zarr_behind(array: Any) -> Any:
     """
     if not isinstance(array, da.Array) or not _is_cut_once(array):
         return array
-    stored = next((one for one in read_by(array) if isinstance(one, zarr.Array)), None)
+    held = (_bare(value) for layer in array.__dask_graph__().layers.values() for value in _literals(layer))
+    stored = next((value for value in held if isinstance(value, zarr.Array)), None)
     same = stored is not None and (stored.shape, np.dtype(stored.dtype)) == (array.shape, array.dtype)
     return stored if same else array
+
+
+def _bare(array: Any) -> Any:
+    """Return what is behind adapters that give its voxels as they are; most others, such as xarray's, change them.
+
+    An adapter may mask, scale or turn them, and keep shape and dtype.
+    """
+    for _ in range(MAX_DEPTH):
+        if type(array).__name__ not in UNCHANGING or not _takes_all(array):
+            break
+        array = getattr(array, "array", None) if hasattr(array, "array") else getattr(array, "_array", None)
+    return array
+
+
+def _takes_all(adapter: Any) -> bool:
+    """Whether one of xarray's adapters takes all of the array inside."""
+    index = getattr(getattr(adapter, "key", None), "tuple", ())
+    return all(isinstance(one, slice) and one == slice(None) for one in index)
 
 
 def _is_cut_once(array: da.Array) -> bool:

@@ -18,6 +18,7 @@ from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.registry import register_pipeline
 from zarr.storage import LocalStore
 
+import daskome
 from daskome.model.source import Source
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
@@ -114,6 +115,58 @@ def test_what_dask_opens_by_a_path_is_read_without_an_event_loop(stored: Path, u
     direct = type(found.async_array.codec_pipeline).__name__ == "DirectPipeline"
     assert direct == (FusedCodecPipeline is not None)
     assert (found[...] == array(stored)[...]).all()
+
+
+class Negative:
+    """An adapter that keeps shape and dtype, and nothing else, of the array inside."""
+
+    def __init__(self, array: Any) -> None:
+        self.array, self.shape, self.dtype, self.ndim = array, array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, index: Any) -> Any:
+        return ~self.array[index]
+
+
+ADAPTED: dict[str, Callable[[Path], Any]] = {
+    "its own": lambda p: da.from_array(Negative(array(p)), chunks=4),
+    "turned": lambda p: opened(p, chunks=None)[:, ::-1].chunk(4),
+    "a part": lambda p: opened(p, chunks=None)[2:, ::2].chunk(2),
+    "ordered": lambda p: opened(p, chunks=None).isel(x=[1, 0, 2, 3, 4, 5, 6, 7]).chunk(4),
+    "plain": lambda p: opened(p, chunks={}),
+}
+
+
+@pytest.mark.parametrize("adapter", ADAPTED)
+def test_what_an_adapter_changes_is_changed(stored: Path, tmp_path: Path, adapter: str) -> None:
+    image = ADAPTED[adapter](stored)
+    daskome.write_image(image, tmp_path / "image", axes="yx")
+    assert (zarr.open_array(tmp_path / "image" / "s0")[...] == np.asarray(image)).all()
+    assert isinstance(as_source(image).array, zarr.Array) == (adapter == "plain")
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        {"_FillValue": -999.0},
+        {"_FillValue": -999.0, "missing_value": -999.0},
+        {"scale_factor": np.float32(2), "add_offset": np.float32(1)},
+        {"_FillValue": -999.0, "scale_factor": 2.0, "add_offset": 1.0},
+        {"_FillValue": -1, "dtype": "int32"},
+    ],
+)
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("chunks", [{}, None, {"y": 8}])
+def test_what_xarray_decodes_is_decoded(tmp_path: Path, encoding: Any, zarr_format: int, chunks: Any) -> None:
+    """Of variables that are masked or scaled in their own dtype, the stored numbers were written."""
+    xarray = pytest.importorskip("xarray")
+    values = VALUES.astype("float32")
+    values[0, 0] = np.nan
+    dataset = xarray.Dataset({"s0": (("y", "x"), values)})
+    told = {"s0": {"dtype": "float32", "chunks": (4, 4), **encoding}}
+    dataset.to_zarr(tmp_path / "a", encoding=told, zarr_format=zarr_format, consolidated=False)
+    image = xarray.open_zarr(tmp_path / "a", consolidated=False, chunks=chunks)["s0"]
+    daskome.write_image(image, tmp_path / "image")
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "image" / "s0")[...], values)
 
 
 class Chosen(BatchedCodecPipeline):
