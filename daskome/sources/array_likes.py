@@ -6,7 +6,7 @@ own, or lies on a device, is turned into NumPy block by block.
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
@@ -62,21 +62,19 @@ def _from_dask(array: da.Array) -> da.Array:
 def _with_files(name: str, layer: Layer) -> Layer:
     """Return a layer that holds arrays in files as we read them: in keys of their own, or (`inline_array`) in tasks."""
     if isinstance(layer, Blockwise):
-        inline = [i is None and _is_in_files(value) for value, i in layer.indices]
-        return _given(layer, inline) if any(inline) else layer
+        return _given(layer) if any(i is None and _is_in_files(value) for value, i in layer.indices) else layer
     if not (name.startswith(ORIGINAL) and isinstance(layer, MaterializedLayer)):
         return layer
-    held = {key: _literal(value) for key, value in layer.mapping.items()}
-    files = {key: DataNode(key, adapted(value)) for key, value in held.items() if _is_in_files(value)}
-    told = (layer.annotations, layer.collection_annotations)
-    return MaterializedLayer({**layer.mapping, **files}, *told) if files else layer
+    held = ((key, _literal(value)) for key, value in layer.mapping.items())
+    files = {key: DataNode(key, adapted(value)) for key, value in held if _is_in_files(value)}
+    read = {**layer.mapping, **files}
+    return MaterializedLayer(read, layer.annotations, layer.collection_annotations) if files else layer
 
 
-def _given(layer: Blockwise, inline: Sequence[bool]) -> Blockwise:
-    """Return a layer whose function is given some arrays as we read them."""
+def _given(layer: Blockwise) -> Blockwise:
+    """Return a layer whose function is given arrays in files as we read them."""
     other = copy(layer)
-    each = zip(layer.indices, inline, strict=True)
-    other.indices = tuple((adapted(value), i) if is_ours else (value, i) for (value, i), is_ours in each)
+    other.indices = tuple((adapted(v), i) if i is None and _is_in_files(v) else (v, i) for v, i in layer.indices)
     vars(other).pop("_cached_dict", None)
     return other
 
@@ -111,11 +109,8 @@ def check_virtual(dataset: Any) -> None:
 
 def _is_zarr_in_files(image: Any) -> bool:
     """Whether a zarr array is in files, and not opened with codecs that its user has chosen."""
-    return _is_zarr(image) and root_of_files(image.store) is not None and not sync_codecs.is_chosen(image)
-
-
-def _is_zarr(image: Any) -> bool:
-    return isinstance(image, zarr.Array)
+    is_zarr = isinstance(image, zarr.Array)
+    return is_zarr and root_of_files(image.store) is not None and not sync_codecs.is_chosen(image)
 
 
 def _from_zarr(image: Any) -> Any:
@@ -269,7 +264,7 @@ IN_FILES = (_is_zarr_in_files, _is_mapped, _is_hdf5)
 ARRAY_LIKES = (
     ArrayKind(computes_by_itself, computed_array),
     ArrayKind(lambda image: isinstance(image, da.Array), _from_dask),
-    ArrayKind(_is_zarr, _from_zarr),
+    ArrayKind(lambda image: isinstance(image, zarr.Array), _from_zarr),
     ArrayKind(_is_mapped, _from_memmap),
     ArrayKind(lambda image: isinstance(image, np.ndarray), np.asarray),
     ArrayKind(_is_hdf5, _from_hdf5),

@@ -23,13 +23,7 @@ SOME_TASKS, SOME_VALUES = 256, 256
 LIBRARIES = frozenset(("dask", "daskome", "distributed", "numpy", "xarray", "zarr"))
 """Whose functions hold no images of callers."""
 UNCHANGING = frozenset(
-    (
-        "CopyOnWriteArray",
-        "ImplicitToExplicitIndexingAdapter",
-        "LazilyIndexedArray",
-        "MemoryCachedArray",
-        "ZarrArrayWrapper",
-    )
+    "CopyOnWriteArray ImplicitToExplicitIndexingAdapter LazilyIndexedArray MemoryCachedArray ZarrArrayWrapper".split()
 )
 """Adapters of xarray that give the voxels of what is inside as they are, where they take all of it."""
 MAX_DEPTH = 8
@@ -55,14 +49,11 @@ def zarr_behind(array: Any) -> Any:
 
 
 def _bare(array: Any) -> Any:
-    """Return what is behind adapters that give its voxels as they are; most others, such as xarray's, change them.
-
-    An adapter may mask, scale or turn them, and keep shape and dtype.
-    """
+    """Return what is behind adapters that give its voxels as they are; others may mask, scale or turn them."""
     for _ in range(MAX_DEPTH):
         if type(array).__name__ not in UNCHANGING or not _takes_all(array):
             break
-        array = getattr(array, "array", None) if hasattr(array, "array") else getattr(array, "_array", None)
+        array = getattr(array, "array", getattr(array, "_array", None))
     return array
 
 
