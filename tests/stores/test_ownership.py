@@ -1,6 +1,7 @@
 """Who may write: one at a time, whoever asks; who is it no longer writes nothing, wherever it was stopped."""
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -22,8 +23,8 @@ from daskome.stores.opened.pages import delete_keys
 from daskome.stores.ownership import claims, owner as owners, taking
 from daskome.stores.ownership.claims import CLAIMS, UPGRADE, WHOLE_RUN, Claim, OwnershipLost, fetch_owner
 from daskome.stores.ownership.owned_store import JOURNAL_FOLDER, delete_partial_documents, owned
-from daskome.stores.ownership.owner import DEAD_AFTER, Owner, this_process
-from daskome.stores.ownership.taking import claimed, end, take
+from daskome.stores.ownership.owner import DEAD_AFTER, Owner, mark_of_this_process, this_process
+from daskome.stores.ownership.taking import claimed, end, owning_place, take
 from daskome.stores.remembered import Remembered
 from tests.cuboid import OPTIONS, VALUES
 from tests.strategies import law
@@ -443,3 +444,27 @@ def test_a_call_that_was_taken_over_says_by_whom(tmp_path: Path) -> None:
     with pytest.raises(daskome.WriteError, match=r"owns .* no longer.*: it was taken over by process \d+ on"):
         daskome.write_image(VALUES, tmp_path / "a", progress=taken_over, **OPTIONS)
     later[0].check()
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_a_document_written_unless_there_is_one_bears_the_mark_of_its_process_until_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool
+) -> None:
+    """Those that zarr writes so bear none, and stayed in plates when a process was killed."""
+    link, half_written = os.link, list[str]()
+
+    def linked(partial: Path, path: Path) -> None:
+        half_written.append(partial.name)
+        if not hard_links:
+            raise OSError(95, "Operation not supported")
+        link(partial, path)
+
+    monkeypatch.setattr(os, "link", linked)
+    key, prototype = "image/a/zarr.json", default_buffer_prototype()
+    with owning_place(StorePath(LocalStore(tmp_path), "image")) as place:
+        half_written.clear()
+        for document in (b"first", b"second"):
+            sync(place.store.set_if_not_exists(key, prototype.buffer.from_bytes(document)))
+    assert (tmp_path / key).read_bytes() == b"first"
+    assert [name.split(".")[1] for name in half_written] == [mark_of_this_process()] * 2
+    assert list(tmp_path.rglob("*.partial")) == []

@@ -82,6 +82,10 @@ class OwnedStore(WrapperStore[Store]):
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write an object unless there is one."""
+        if self._root is not None:
+            with suppress(FileExistsError):
+                await asyncio.to_thread(self._put, self._root, key, value, exclusive=True)
+            return
         await self._asked(lambda: self._store.set_if_not_exists(key, value))
 
     async def delete(self, key: str) -> None:
@@ -150,8 +154,8 @@ class OwnedStore(WrapperStore[Store]):
     def _any(self) -> Any:
         return self._store
 
-    def _put(self, root: Path, key: str, value: Buffer) -> None:
-        """Write a file; it gets its name only if the claim stands."""
+    def _put(self, root: Path, key: str, value: Buffer, exclusive: bool = False) -> None:
+        """Write a file; it gets its name only if the claim stands, and, if it is to be exclusive, nobody has it."""
         self._check_writable()
         path = root / key
         partial = path.with_suffix(f".{mark_of_this_process()}.{uuid4().hex}.partial")
@@ -161,7 +165,10 @@ class OwnedStore(WrapperStore[Store]):
             with partial.open("wb") as file:
                 file.write(value.as_buffer_like())
             self.claim.renew()
-            partial.replace(path)
+            if exclusive:
+                _name_new(partial, path)
+            else:
+                partial.replace(path)
         except BaseException as error:
             with suppress(OSError):
                 partial.unlink()
@@ -223,6 +230,20 @@ class OwnedStore(WrapperStore[Store]):
 def _moves(store: LocalStore) -> bool:
     """Whether files get their names here; a class that is derived may do otherwise."""
     return os.name == "posix" and type(store) in (LocalStore, BoundedFolder)
+
+
+def _name_new(partial: Path, path: Path) -> None:
+    """Give a file its name; raise a FileExistsError if another has it."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:  # As of file systems without hard links. What else is wrong comes again.
+        if path.exists():
+            raise FileExistsError(str(path)) from None
+        partial.replace(path)
+    else:
+        partial.unlink()
 
 
 def _make_folder(folder: Path) -> None:
