@@ -234,6 +234,12 @@ def frames(store: MemoryStore, **more: Any) -> None:
     an_image_of(store, np.stack([PLANE, PLANE[::-1]]), **more)
 
 
+def an_odd_image(store: MemoryStore) -> None:
+    """Write an image whose last windows are cut, and change when it gets longer."""
+    daskome.write_image(PLANE[:11], store, [2, 4], **IMAGE)
+    tag(store)
+
+
 def an_image_of(store: MemoryStore, image: Any, consolidated: bool = False, **more: Any) -> None:
     daskome.write_image(image, store, [{"y": 2, "x": 2}], **{**IMAGE, "axes": "tyx", **more})
     tag(store)
@@ -315,8 +321,8 @@ def updated(store: Store, as_written: bool = False, path: str = "", **options: A
     daskome.update(StorePath(store, path), {"y": PART[0], "x": PART[1]}, data, retries=0, **options)
 
 
-def appended(store: Store, axis: str = "y", path: str = "", **options: Any) -> None:
-    image, start = (PLANE, 12) if axis == "y" else (PLANE[None], 2)
+def appended(store: Store, axis: str = "y", path: str = "", start: int = 12, **options: Any) -> None:
+    image = PLANE if axis == "y" else PLANE[None]
     daskome.append(StorePath(store, path), image, axis, start=start, retries=0, **options)
 
 
@@ -482,13 +488,14 @@ OPERATIONS: dict[str, Operation] = {
     "update labels": Operation(partial(an_image, labels={"cells": CELLS[::-1]}), partial(updated, path="labels/cells")),
     "update shards": Operation(partial(an_image, storage_options={"chunks": 4, "shards": 8}), updated),
     "append y": Operation(an_image, appended, ends=LONGER),
+    "append y to an odd image": Operation(an_odd_image, partial(appended, start=11), ends=LONGER),
     "append y 0.4, consolidated": Operation(partial(an_image, fmt="0.4", consolidated=True), appended, ends=LONGER),
-    "append t": Operation(frames, partial(appended, axis="t"), ends=LONGER),
-    "append t, consolidated": Operation(partial(frames, consolidated=True), partial(appended, axis="t"), ends=LONGER),
+    "append t": Operation(frames, partial(appended, axis="t", start=2), ends=LONGER),
+    "append t, consolidated": Operation(partial(frames, consolidated=True), partial(appended, axis="t", start=2), ends=LONGER),
     "append t 0.4, consolidated": Operation(
-        partial(frames, fmt="0.4", consolidated=True), partial(appended, axis="t"), ends=LONGER
+        partial(frames, fmt="0.4", consolidated=True), partial(appended, axis="t", start=2), ends=LONGER
     ),
-    "append t in a collection": Operation(frames_in_a_collection, partial(appended, axis="t", path="0"), ends=LONGER),
+    "append t in a collection": Operation(frames_in_a_collection, partial(appended, axis="t", start=2, path="0"), ends=LONGER),
     "upgrade 0.4 to 0.5": Operation(partial(an_image, fmt="0.4"), partial(convert, version="0.5"), ways=AGAIN),
     "upgrade 0.5 to 0.6": Operation(an_image, partial(convert, version="0.6"), ways=AGAIN),
     "downgrade 0.6 to 0.5": Operation(partial(an_image, fmt="0.6"), partial(convert, version="0.5"), ways=AGAIN),

@@ -12,6 +12,7 @@ import zarr
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from daskome.model import regions
 from daskome.model.paths import join_paths, paths_inside
 from daskome.ome.detect import ome_of
 from daskome.ome.metadata import Metadata
@@ -99,9 +100,8 @@ def _is_as_planned(place: StorePath, group: Group, change: Change) -> bool:
     noted, *shapes = for_each(place, lambda look: look(), looks)
     if noted is None:
         return tuple(shapes) == change.shapes
-    within = zip(noted["region"], change.region, change.shapes[0], strict=True)
-    is_in_it = all(start <= min(a, n - 1) and min(b, n) <= stop for (a, b), (start, stop), n in within)
-    return noted["shapes"] == [list(shape) for shape in change.shapes] and is_in_it
+    own, left = (regions.joined(region, change.shapes[0]) for region in (change.region, noted["region"]))
+    return noted["shapes"] == [list(shape) for shape in change.shapes] and regions.around(own, left) == own
 
 
 def _check_folders(target: StorePath, plan: Plan, groups: Sequence[str], old: Sequence[str]) -> None:
