@@ -491,11 +491,15 @@ OPERATIONS: dict[str, Operation] = {
     "append y to an odd image": Operation(an_odd_image, partial(appended, start=11), ends=LONGER),
     "append y 0.4, consolidated": Operation(partial(an_image, fmt="0.4", consolidated=True), appended, ends=LONGER),
     "append t": Operation(frames, partial(appended, axis="t", start=2), ends=LONGER),
-    "append t, consolidated": Operation(partial(frames, consolidated=True), partial(appended, axis="t", start=2), ends=LONGER),
+    "append t, consolidated": Operation(
+        partial(frames, consolidated=True), partial(appended, axis="t", start=2), ends=LONGER
+    ),
     "append t 0.4, consolidated": Operation(
         partial(frames, fmt="0.4", consolidated=True), partial(appended, axis="t", start=2), ends=LONGER
     ),
-    "append t in a collection": Operation(frames_in_a_collection, partial(appended, axis="t", start=2, path="0"), ends=LONGER),
+    "append t in a collection": Operation(
+        frames_in_a_collection, partial(appended, axis="t", start=2, path="0"), ends=LONGER
+    ),
     "upgrade 0.4 to 0.5": Operation(partial(an_image, fmt="0.4"), partial(convert, version="0.5"), ways=AGAIN),
     "upgrade 0.5 to 0.6": Operation(an_image, partial(convert, version="0.6"), ways=AGAIN),
     "downgrade 0.6 to 0.5": Operation(partial(an_image, fmt="0.6"), partial(convert, version="0.5"), ways=AGAIN),

@@ -122,10 +122,10 @@ def around(a: Region, b: Region) -> Region:
     return tuple((min(p, r), max(q, s)) for (p, q), (r, s) in zip(a, b, strict=True))
 
 
-def joined(region: Region, shape: Sequence[int]) -> Region:
+def clipped(region: Region, shape: Sequence[int]) -> Region:
     """Return the part of a region in an array; of one that begins where the array ends, the last voxels: it joins them.
 
-    >>> joined(((21, 40), (2, 4)), (21, 8))
+    >>> clipped(((21, 40), (2, 4)), (21, 8))
     ((20, 21), (2, 4))
     """
     return tuple((min(start, n - 1), min(stop, n)) for (start, stop), n in zip(region, shape, strict=True))

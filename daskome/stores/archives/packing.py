@@ -10,16 +10,19 @@ from pathlib import Path
 
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import StorePath
+from zarr.storage import LocalStore, StorePath
 
-from daskome.model.paths import is_inside
+from daskome.model.paths import is_inside, join_paths, parents_of
+from daskome.model.problem import BrokenObjectError
 from daskome.model.text import Progress
 from daskome.ome.single_file import in_file_order
 from daskome.stores.archives.file_output import Output, file_output
 from daskome.stores.archives.zip_records import Member, end_of, entry_of, header_of
+from daskome.stores.groups import find_array
 from daskome.stores.journal import JOURNAL
 from daskome.stores.kinds import in_flight_to, unwrap_store, waits_for_no_loop
 from daskome.stores.location import folder_of
+from daskome.stores.objects.inventory import is_object
 from daskome.stores.publish import PARTIAL
 from daskome.stores.targets.conflicts import is_litter
 
@@ -35,7 +38,7 @@ def objects_below(place: StorePath) -> list[str]:
     Raises
     ------
     ValueError
-        For links to folders, which would be followed, or left out, without a word.
+        For what would be left out without a word: links to folders or to nowhere, and folders in the place of chunks.
     """
     folder = folder_of(place)
     keys = _files(folder) if folder is not None else sync(_listed(place))
@@ -49,9 +52,21 @@ def _belongs(key: str) -> bool:
 
 def _files(folder: Path) -> Iterator[str]:
     for path, folders, files in os.walk(folder, onerror=_raise_error):
-        for link in (os.path.join(path, name) for name in folders if os.path.islink(os.path.join(path, name))):
-            raise ValueError(f"{link} is a link to {os.readlink(link)}; put what it leads to in its place first")
-        yield from (Path(path, name).relative_to(folder).as_posix() for name in files)
+        inside = Path(path).relative_to(folder).as_posix()
+        if not (folders or files):
+            _check_no_chunk(folder, inside)
+        for link in (each for each in map(Path(path).joinpath, [*folders, *files]) if each.is_symlink()):
+            if not link.is_file():
+                raise ValueError(f"{link} is a link to {os.readlink(link)}; put what it leads to in its place first")
+        yield from (join_paths(inside if path != str(folder) else "", name) for name in files)
+
+
+def _check_no_chunk(folder: Path, key: str) -> None:
+    """Raise for an empty folder where an array keeps a chunk: in an archive, that would be one never stored."""
+    root = StorePath(LocalStore(folder))
+    path, array = next(((path, array) for path in parents_of(key) if (array := find_array(root / path))), ("", None))
+    if array is not None and is_object(array, key[len(path) :].lstrip("/")):
+        raise BrokenObjectError(f"{folder}/{key} is a folder, where an array keeps a chunk; put the chunk in its place")
 
 
 def _raise_error(error: OSError) -> None:

@@ -79,6 +79,17 @@ def can_list(array: "zarr.Array[Any]") -> bool:
     return array.store.supports_listing and _numbers(array.metadata.encode_chunk_key(last)) == last
 
 
+def is_object(array: "zarr.Array[Any]", key: str) -> bool:
+    """Whether a key, relative to an array, is that of one of its objects, stored or not.
+
+    >>> array = zarr.create_array({}, shape=(3, 50), chunks=(1, 1), dtype="uint8")
+    >>> is_object(array, "c/1/2"), is_object(array, "c/1"), is_object(array, "c.1.2")
+    (True, False, False)
+    """
+    numbers = _numbers(key)
+    return len(numbers) == array.ndim and array.metadata.encode_chunk_key(numbers) == key
+
+
 def slabs(array: "zarr.Array[Any]") -> Iterator[Shape]:
     """Yield the first numbers of keys by which an array is listed; they are as many as have a folder of their own.
 

@@ -100,7 +100,7 @@ def _is_as_planned(place: StorePath, group: Group, change: Change) -> bool:
     noted, *shapes = for_each(place, lambda look: look(), looks)
     if noted is None:
         return tuple(shapes) == change.shapes
-    own, left = (regions.joined(region, change.shapes[0]) for region in (change.region, noted["region"]))
+    own, left = (regions.clipped(region, change.shapes[0]) for region in (change.region, noted["region"]))
     return noted["shapes"] == [list(shape) for shape in change.shapes] and regions.around(own, left) == own
 
 

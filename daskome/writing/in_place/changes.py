@@ -22,7 +22,7 @@ from daskome.inspection.stored_image import (
 )
 from daskome.kernels.methods import METHODS, Method, find_method
 from daskome.model.pyramid import Pyramid
-from daskome.model.regions import Region, Shape, around, joined
+from daskome.model.regions import Region, Shape, around, clipped
 from daskome.model.source import Source
 from daskome.ome.detect import ome_keys
 from daskome.ome.image_label import LABELS
@@ -78,7 +78,7 @@ class Changeable:
         """
         if self.left is None or resume:
             return self.left or region
-        return around(region, joined(self.left, self.shapes[0]))
+        return around(region, clipped(self.left, self.shapes[0]))
 
     @property
     def names(self) -> list[str]:

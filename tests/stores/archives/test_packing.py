@@ -10,12 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore, StorePath
 
+import daskome
 from daskome.stores.archives import packing
 from daskome.stores.archives.archive_store import ArchiveStore
 from daskome.stores.archives.file_output import file_output
@@ -136,6 +138,27 @@ def test_links_to_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "in" / "link").symlink_to(tmp_path)
     with pytest.raises(ValueError, match="link is a link to"):
         objects_below(StorePath(LocalStore(tmp_path / "in")))
+
+
+def test_links_to_nowhere_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(ValueError, match=r"link is a link to .*gone"):
+        objects_below(StorePath(LocalStore(tmp_path)))
+
+
+@pytest.mark.parametrize(("version", "key"), [("0.1", "s1/0.0.0.0.0"), ("0.4", "s1/0/0"), ("0.5", "s1/c/0/0")])
+@pytest.mark.parametrize("inside", ["", "a/b"])
+def test_a_folder_in_the_place_of_a_chunk_is_refused(tmp_path: Path, version: str, key: str, inside: str) -> None:
+    """Other empty folders hold nothing that could be lost."""
+    daskome.write_image(np.ones((16, 16), "uint8"), tmp_path / inside, [2], fmt=version, axes="yx")
+    place, chunk = StorePath(LocalStore(tmp_path)), tmp_path / inside / key
+    whole = set(objects_below(place))
+    (tmp_path / "nothing" / "c" / "0").mkdir(parents=True)
+    chunk.unlink()
+    assert whole - set(objects_below(place)) == {chunk.relative_to(tmp_path).as_posix()}
+    chunk.mkdir()
+    with pytest.raises(ValueError, match=f"{chunk} is a folder, where an array keeps a chunk"):
+        objects_below(place)
 
 
 # ---- the file
