@@ -29,8 +29,8 @@ from daskome.model.regions import spread
 from daskome.model.source import Source
 from daskome.model.text import format_nbytes
 from daskome.planning.plan import Plan
-from daskome.sources.annotations import Annotations, annotations_of
 from daskome.sources.blocks import is_remote
+from daskome.sources.graphs.annotations import Annotations, annotations_of
 from daskome.sources.pieces import source_piece
 from daskome.sources.presence import Sight, check_travels, sights_of
 from daskome.stores import journal as journals

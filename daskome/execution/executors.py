@@ -44,8 +44,8 @@ from daskome.model.source import Source
 from daskome.model.text import parse_nbytes
 from daskome.planning.plan import Plan
 from daskome.planning.work import CHUNKS_AT_ONCE, PROCESS_MEM, Workers
+from daskome.sources.graphs.arrays_read import read_by
 from daskome.sources.presence import check_there, check_travels, sights_of
-from daskome.sources.provenance import read_by
 from daskome.stores.journal import Journal
 from daskome.stores.kinds import in_flight_to
 from daskome.stores.objects import sync_codecs

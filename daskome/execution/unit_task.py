@@ -23,8 +23,8 @@ from daskome.model.regions import Region
 from daskome.planning.plan import Unit
 from daskome.sources.adapt import as_source
 from daskome.sources.ahead import fetched_ahead
-from daskome.sources.annotations import Annotations
 from daskome.sources.blocks import is_remote
+from daskome.sources.graphs.annotations import Annotations
 from daskome.sources.pieces import source_piece, without_payload
 from daskome.sources.presence import check_still_there
 from daskome.sources.stored_whole import encoded_chunks_of, source_of_chunks

@@ -30,9 +30,9 @@ from daskome.model.text import Progress, format_nbytes
 from daskome.ome.read import merged
 from daskome.planning.plan import Plan
 from daskome.planning.sizes import check_units
-from daskome.sources.dask_graphs import as_delayed
+from daskome.sources.graphs.arrays_read import stored_at
+from daskome.sources.graphs.subgraphs import as_delayed
 from daskome.sources.pieces import with_shared_results
-from daskome.sources.provenance import stored_at
 from daskome.stores import journal as journals
 from daskome.stores.arrays import Documents
 from daskome.stores.documents import list_names

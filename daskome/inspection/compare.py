@@ -26,9 +26,9 @@ from daskome.model.source import Source
 from daskome.model.text import Progress, pluralize
 from daskome.ome.fingerprint import Fingerprint, checksum, parse_fingerprint
 from daskome.sources.adapt import as_source
+from daskome.sources.graphs.arrays_read import read_by
 from daskome.sources.pieces import source_piece
 from daskome.sources.presence import check_there
-from daskome.sources.provenance import read_by
 from daskome.sources.views import expand_axes
 from daskome.stores.arrays import as_stored
 from daskome.stores.objects import sync_codecs

@@ -23,11 +23,11 @@ from daskome.model.urls import without_credentials
 from daskome.sources.array_likes import adapted
 from daskome.sources.blocks import checked_blocks
 from daskome.sources.computed import ComputedArray
-from daskome.sources.dask_graphs import only_cuts, shared_keys
-from daskome.sources.declared import checked_where_made
 from daskome.sources.dimension_names import axis_names
+from daskome.sources.graphs.arrays_read import stored_at, zarr_behind
+from daskome.sources.graphs.block_checks import checked_where_made
+from daskome.sources.graphs.subgraphs import only_cuts, shared_keys
 from daskome.sources.objects import array_of_bioimage, array_of_tree, described_bioimage, is_bioimage, is_tree
-from daskome.sources.provenance import stored_at, zarr_behind
 from daskome.stores.groups import others_of
 from daskome.stores.kinds import anchor, in_flight_to
 

@@ -18,15 +18,15 @@ from daskome.model import regions
 from daskome.model.chunks import Chunks, batches, chunks_within, consolidated, longest_chunk, split_bands
 from daskome.model.regions import Region, Shape
 from daskome.model.source import READ_NBYTES, Source
-from daskome.sources.annotations import Annotations, annotations_of
 from daskome.sources.blocks import checked_blocks, is_remote
 from daskome.sources.computed import ComputedArray
-from daskome.sources.dask_graphs import restrict, with_values
+from daskome.sources.graphs.annotations import Annotations, annotations_of
+from daskome.sources.graphs.subgraphs import restrict, with_values
 from daskome.sources.joined import Joined
 from daskome.sources.views import RegionView
 
 ComputeResults = Callable[[Any, Sequence[Any]], Mapping[Any, Any]]
-"""Gets results of a graph, now (`dask_graphs.compute_shared`) or later (`dask_graphs.as_delayed`)."""
+"""Gets results of a graph, now (`subgraphs.compute_shared`) or later (`subgraphs.as_delayed`)."""
 SMALL_NBYTES = 2**20
 """Arrays in memory that are larger than this travel beside a piece, not in it."""
 BAND_NBYTES = 16 * 2**20

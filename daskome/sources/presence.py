@@ -25,8 +25,8 @@ from daskome.model.json_values import JSONObject
 from daskome.model.regions import shape_of
 from daskome.model.source import Source
 from daskome.sources.computed import ComputedArray
+from daskome.sources.graphs.arrays_read import read_by
 from daskome.sources.pieces import source_piece, with_shared_results, without_payload
-from daskome.sources.provenance import read_by
 from daskome.stores.kinds import kind_of
 from daskome.stores.location import address_of, folder_of, is_local_to_process
 

@@ -10,7 +10,7 @@ from zarr.core.sync import sync
 
 from daskome.model import regions
 from daskome.model.source import Source, StoredChunks
-from daskome.sources.provenance import read_by
+from daskome.sources.graphs.arrays_read import read_by
 from daskome.sources.views import Reopenable
 
 

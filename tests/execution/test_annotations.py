@@ -16,7 +16,7 @@ from hypothesis import given, strategies as st
 
 import daskome
 from daskome.sources.adapt import as_source
-from daskome.sources.annotations import annotations_of
+from daskome.sources.graphs.annotations import annotations_of
 from tests.written import is_image, levels
 
 OPTIONS: dict[str, Any] = {"axes": "yx", "storage_options": {"chunks": 32}, "memory": "300MB", "retries": 0}

@@ -21,8 +21,8 @@ from zarr.storage import LocalStore
 import daskome
 from daskome.model.source import Source
 from daskome.sources.adapt import as_source
+from daskome.sources.graphs.arrays_read import stored_at
 from daskome.sources.pieces import source_piece
-from daskome.sources.provenance import stored_at
 from daskome.sources.views import RegionView
 from daskome.stores.objects.sync_codecs import FusedCodecPipeline
 

@@ -10,8 +10,8 @@ from hypothesis import given, strategies as st
 
 import daskome
 from daskome.sources.adapt import as_source
+from daskome.sources.graphs.arrays_read import stored_at
 from daskome.sources.joined import Joined
-from daskome.sources.provenance import stored_at
 from tests.strategies import law
 
 LENGTHS = st.lists(st.integers(1, 3), min_size=1, max_size=4)

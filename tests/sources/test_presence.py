@@ -17,8 +17,8 @@ from zarr.storage import LocalStore, LoggingStore, ZipStore
 import daskome
 from daskome.model.source import Source
 from daskome.sources.adapt import as_source
+from daskome.sources.graphs.arrays_read import read_by
 from daskome.sources.presence import check_still_there, check_there
-from daskome.sources.provenance import read_by
 
 VALUES = np.arange(1, 64 * 64 + 1, dtype="uint16").reshape(64, 64)
 

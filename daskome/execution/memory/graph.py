@@ -24,7 +24,7 @@ from dask.order import order
 from daskome.model.chunks import Chunks
 from daskome.model.regions import Shape
 from daskome.sources.blocks import CHECKED, OWN
-from daskome.sources.declared import CALLERS
+from daskome.sources.graphs.block_checks import CALLERS
 
 FUSED = "_execute_subgraph"
 """The function of a task that Dask has made of several. Its arguments are their graph, the last, and what they read."""

@@ -23,8 +23,8 @@ from daskome.ome.metadata import Metadata
 from daskome.planning.groups.group import Group
 from daskome.planning.plan import Plan, Stage, Unit
 from daskome.planning.work import Pass, Workers
-from daskome.sources.annotations import without_annotations
-from daskome.sources.dask_graphs import KEPT_RESULT_NBYTES
+from daskome.sources.graphs.annotations import without_annotations
+from daskome.sources.graphs.subgraphs import KEPT_RESULT_NBYTES
 from daskome.sources.pieces import source_piece, with_shared_results
 
 MOST_PIECES = 8192

@@ -17,7 +17,7 @@ from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 from dask.sizeof import sizeof
 
 from daskome.model.text import format_nbytes
-from daskome.sources.annotations import annotations_of
+from daskome.sources.graphs.annotations import annotations_of
 
 Needs = Mapping[Any, set[Any]]
 """The keys that each key depends on directly."""

@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 
 import daskome
 from daskome.sources.adapt import as_source
-from daskome.sources.dask_graphs import compute_shared, materialize, restrict, shared_keys, subgraph
+from daskome.sources.graphs.subgraphs import compute_shared, materialize, restrict, shared_keys, subgraph
 from daskome.sources.views import expand_axes
 from tests.strategies import law
 from tests.written import contents
