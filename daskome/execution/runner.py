@@ -37,7 +37,7 @@ from daskome.model.urls import cause_of, shown_error
 from daskome.planning.plan import Plan, Unit
 from daskome.planning.work import PROCESS_MEM, Pass
 from daskome.sources.graphs.annotations import Annotations, annotations_of, without_annotations
-from daskome.sources.graphs.subgraphs import compute_shared
+from daskome.sources.graphs.shared_results import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores import journal as journals
 from daskome.stores.arrays import PlannedArrays

@@ -31,7 +31,7 @@ from daskome.ome.read import merged
 from daskome.planning.plan import Plan
 from daskome.planning.sizes import check_units
 from daskome.sources.graphs.arrays_read import stored_at
-from daskome.sources.graphs.subgraphs import as_delayed
+from daskome.sources.graphs.shared_results import as_delayed
 from daskome.sources.pieces import with_shared_results
 from daskome.stores import journal as journals
 from daskome.stores.arrays import Documents

@@ -26,7 +26,8 @@ from daskome.sources.computed import ComputedArray
 from daskome.sources.dimension_names import axis_names
 from daskome.sources.graphs.arrays_read import stored_at, zarr_behind
 from daskome.sources.graphs.block_checks import checked_where_made
-from daskome.sources.graphs.subgraphs import only_cuts, shared_keys
+from daskome.sources.graphs.layers import only_cuts
+from daskome.sources.graphs.shared_results import shared_keys
 from daskome.sources.objects import array_of_bioimage, array_of_tree, described_bioimage, is_bioimage, is_tree
 from daskome.stores.groups import others_of
 from daskome.stores.kinds import anchor, in_flight_to

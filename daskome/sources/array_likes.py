@@ -23,7 +23,7 @@ from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 
 from daskome.sources.blocks import to_numpy
 from daskome.sources.computed import computed_array, computes_by_itself
-from daskome.sources.graphs.subgraphs import ORIGINAL, materialize
+from daskome.sources.graphs.layers import ORIGINAL, materialize
 from daskome.sources.views import Converted, Mapped, Reopenable, mapped_whole
 from daskome.stores.arrays import through_store
 from daskome.stores.kinds import anchor, root_of_files

@@ -11,7 +11,8 @@ from daskome.model import regions
 from daskome.model.chunks import Chunks
 from daskome.model.regions import Region, Shape
 from daskome.sources.blocks import Values, to_numpy
-from daskome.sources.graphs.subgraphs import materialize, restrict
+from daskome.sources.graphs.layers import materialize
+from daskome.sources.graphs.subgraphs import restrict
 
 ONE_AT_A_TIME = RLock()
 """What one computation opens it closes, even if another is reading."""

@@ -21,12 +21,13 @@ from daskome.model.source import READ_NBYTES, Source
 from daskome.sources.blocks import checked_blocks, is_remote
 from daskome.sources.computed import ComputedArray
 from daskome.sources.graphs.annotations import Annotations, annotations_of
-from daskome.sources.graphs.subgraphs import restrict, with_values
+from daskome.sources.graphs.shared_results import with_values
+from daskome.sources.graphs.subgraphs import restrict
 from daskome.sources.joined import Joined
 from daskome.sources.views import RegionView
 
 ComputeResults = Callable[[Any, Sequence[Any]], Mapping[Any, Any]]
-"""Gets results of a graph, now (`subgraphs.compute_shared`) or later (`subgraphs.as_delayed`)."""
+"""Gets results of a graph, now (`shared_results.compute_shared`) or later (`shared_results.as_delayed`)."""
 SMALL_NBYTES = 2**20
 """Arrays in memory that are larger than this travel beside a piece, not in it."""
 BAND_NBYTES = 16 * 2**20

@@ -34,7 +34,7 @@ from daskome.planning.groups.group import Group
 from daskome.planning.plan import Plan
 from daskome.planning.work import PlanOptions
 from daskome.sources.adapt import as_source
-from daskome.sources.graphs.subgraphs import compute_shared
+from daskome.sources.graphs.shared_results import compute_shared
 from daskome.sources.pieces import source_piece, with_shared_results
 from daskome.stores.groups import UNFINISHED_KEY, read_attributes
 from daskome.stores.targets.conflicts import OTHER_KINDS

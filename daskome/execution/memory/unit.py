@@ -24,7 +24,7 @@ from daskome.planning.groups.group import Group
 from daskome.planning.plan import Plan, Stage, Unit
 from daskome.planning.work import Pass, Workers
 from daskome.sources.graphs.annotations import without_annotations
-from daskome.sources.graphs.subgraphs import KEPT_RESULT_NBYTES
+from daskome.sources.graphs.shared_results import KEPT_RESULT_NBYTES
 from daskome.sources.pieces import source_piece, with_shared_results
 
 MOST_PIECES = 8192

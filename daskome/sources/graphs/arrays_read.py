@@ -14,7 +14,7 @@ from dask.blockwise import Blockwise
 
 from daskome.model import regions
 from daskome.model.source import Source
-from daskome.sources.graphs.subgraphs import ORIGINAL, only_cuts
+from daskome.sources.graphs.layers import ORIGINAL, only_cuts
 from daskome.sources.joined import Joined
 from daskome.sources.views import Reopenable
 

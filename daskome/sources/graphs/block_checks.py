@@ -26,7 +26,7 @@ from dask.layers import ArrayBlockIdDep, ArrayChunkShapeDep
 from daskome.model.chunks import Chunks
 from daskome.model.regions import Shape
 from daskome.sources.blocks import check_declared, is_remote, named_block
-from daskome.sources.graphs.subgraphs import ORIGINAL
+from daskome.sources.graphs.layers import ORIGINAL
 from daskome.sources.views import AsAsked, Reopenable
 
 DASK_OWN = frozenset(("dask", "daskome", "toolz", "cytoolz", "operator", "_operator"))
