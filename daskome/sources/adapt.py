@@ -26,7 +26,7 @@ from daskome.sources.computed import ComputedArray
 from daskome.sources.dimension_names import axis_names
 from daskome.sources.graphs.arrays_read import stored_at, zarr_behind
 from daskome.sources.graphs.block_checks import checked_where_made
-from daskome.sources.graphs.layers import only_cuts
+from daskome.sources.graphs.layers import ORIGINAL, only_cuts
 from daskome.sources.graphs.shared_results import shared_keys
 from daskome.sources.objects import array_of_bioimage, array_of_tree, described_bioimage, is_bioimage, is_tree
 from daskome.stores.groups import others_of
@@ -113,7 +113,7 @@ def _copies(source: Source) -> int:
         return 0
     if not isinstance(source.array, da.Array):
         return 2
-    computing = [name for name in source.array.__dask_graph__().layers if not str(name).startswith("original-")]
+    computing = [name for name in source.array.__dask_graph__().layers if not str(name).startswith(ORIGINAL)]
     return 0 if len(computing) == 1 and not stored_at(source) else 2
 
 
@@ -181,7 +181,7 @@ def _from_xarray(image: Any) -> Source:
     attributes, unwritable = _attributes(image.attrs)
     unplaced = [*(name for name in others if name not in numbers), *beside]
     return replace(
-        as_source(image.data),
+        as_source(_voxels_of(image)),
         dims=tuple(names.values()),
         scale={name: step for name, step in steps.items() if step is not None},
         translation={name: float(v[0]) for name, v in numbers.items() if len(v) and name not in irregular},
@@ -201,6 +201,14 @@ def _from_xarray(image: Any) -> Source:
             *(f"attribute {name!r}" for name in unwritable),
         ),
     )
+
+
+def _voxels_of(image: Any) -> Any:
+    """Return what an xarray holds; what is not loaded yet is cut where it is read, as it may be more than memory."""
+    if image.variable._in_memory or not hasattr(image.variable._data, "get_duck_array"):
+        return image.data
+    stored = image.encoding.get("preferred_chunks")
+    return image.chunk(stored).data if stored else image.variable
 
 
 def _attributes(attributes: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -331,7 +331,8 @@ def source_chunks(source: Source, offers_verbatim: bool = False) -> SourceChunks
 
 def _computed(source: Source) -> dict[str, Any]:
     """Return what the planner must know of an image that Dask computes; others need neither Dask nor zarr."""
-    if not source.buffer_copies or not hasattr(source.array, "__dask_graph__"):
+    graph = getattr(source.array, "__dask_graph__", None)
+    if not source.buffer_copies or graph is None or graph() is None:  # A variable of xarray may have one.
         return {}
     from daskome.execution.memory.unit import UnitMemory, made_in
 

@@ -2,13 +2,16 @@
 
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 
+import daskome
 from daskome.sources.adapt import as_source
 from daskome.sources.pieces import source_piece
 
@@ -16,6 +19,32 @@ VALUES = np.arange(64, dtype="uint16").reshape(8, 8)
 
 
 # ---- coordinates
+
+
+@pytest.mark.parametrize("part", [lambda image: image, lambda image: image[2:], lambda image: image[::-1, 3:]])
+@pytest.mark.parametrize("kind", ["zarr", "netCDF"])
+def test_what_xarray_has_not_loaded_is_read_in_pieces(tmp_path: Path, kind: str, part: Callable[[Any], Any]) -> None:
+    """All of it may be more than memory holds."""
+    xarray = pytest.importorskip("xarray")
+    values = np.arange(64, dtype="int16").reshape(8, 8)
+    dataset = xarray.Dataset({"s0": (("y", "x"), values)})
+    if kind == "zarr":
+        dataset.to_zarr(tmp_path / "a", encoding={"s0": {"chunks": (4, 4)}}, consolidated=False)
+        image = part(xarray.open_zarr(tmp_path / "a", chunks=None, consolidated=False)["s0"])
+    else:
+        dataset.to_netcdf(tmp_path / "a", engine=pytest.importorskip("scipy") and "scipy")
+        image = part(xarray.open_dataset(tmp_path / "a", engine="scipy")["s0"])
+    daskome.write_image(image, tmp_path / "image")
+    assert not image.variable._in_memory
+    assert (zarr.open_array(tmp_path / "image" / "s0")[...] == part(values)).all()
+
+
+def test_what_xarray_has_not_loaded_is_cut_as_it_is_stored(tmp_path: Path) -> None:
+    xarray = pytest.importorskip("xarray")
+    dataset = xarray.Dataset({"s0": (("y", "x"), np.zeros((9, 8)))})
+    dataset.to_zarr(tmp_path / "a", encoding={"s0": {"chunks": (4, 5)}}, consolidated=False)
+    image = xarray.open_zarr(tmp_path / "a", chunks=None, consolidated=False)["s0"]
+    assert list(map(tuple, as_source(image).chunks)) == [(4, 4, 1), (5, 3)]
 
 
 def labelled(**coords: Any) -> Any:
