@@ -23,7 +23,7 @@ from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 
 from daskome.sources.blocks import to_numpy
 from daskome.sources.computed import computed_array, computes_by_itself
-from daskome.sources.graphs.layers import ORIGINAL, materialize
+from daskome.sources.graphs.layers import ORIGINAL, literal, materialize
 from daskome.sources.views import Converted, Mapped, Reopenable, mapped_whole
 from daskome.stores.arrays import through_store
 from daskome.stores.kinds import anchor, root_of_files
@@ -65,7 +65,7 @@ def _with_files(name: str, layer: Layer) -> Layer:
         return _given(layer) if any(i is None and _is_in_files(value) for value, i in layer.indices) else layer
     if not (name.startswith(ORIGINAL) and isinstance(layer, MaterializedLayer)):
         return layer
-    held = ((key, _literal(value)) for key, value in layer.mapping.items())
+    held = ((key, literal(value)) for key, value in layer.mapping.items())
     files = {key: DataNode(key, adapted(value)) for key, value in held if _is_in_files(value)}
     read = {**layer.mapping, **files}
     return MaterializedLayer(read, layer.annotations, layer.collection_annotations) if files else layer
@@ -81,10 +81,6 @@ def _given(layer: Blockwise) -> Blockwise:
 
 def _is_in_files(value: Any) -> bool:
     return any(is_kind(value) for is_kind in IN_FILES)
-
-
-def _literal(value: Any) -> Any:
-    return value.value if isinstance(value, DataNode) else value
 
 
 def open_hdf5(path: str, dataset: str) -> Any:

@@ -21,6 +21,7 @@ from daskome.model.source import READ_NBYTES, Source
 from daskome.sources.blocks import checked_blocks, is_remote
 from daskome.sources.computed import ComputedArray
 from daskome.sources.graphs.annotations import Annotations, annotations_of
+from daskome.sources.graphs.layers import literal
 from daskome.sources.graphs.shared_results import with_values
 from daskome.sources.graphs.subgraphs import restrict
 from daskome.sources.joined import Joined
@@ -91,7 +92,7 @@ def without_payload(piece: da.Array) -> tuple[da.Array, dict[Any, Any]]:
     """Return a piece without its payload, and that by its keys: large arrays, futures, results of other tasks."""
     layers = piece.__dask_graph__().layers
     made = {name: layer.mapping for name, layer in layers.items() if isinstance(layer, MaterializedLayer)}
-    values = {key: _value(node) for layer in made.values() for key, node in layer.items()}
+    values = {key: literal(node) for layer in made.values() for key, node in layer.items()}
     held = {key: value for key, value in values.items() if _is_held(value)}
     if not held:
         return piece, {}
@@ -101,10 +102,6 @@ def without_payload(piece: da.Array) -> tuple[da.Array, dict[Any, Any]]:
     }
     graph = HighLevelGraph({**layers, **bare}, piece.__dask_graph__().dependencies)
     return da.Array(graph, piece.name, piece.chunks, meta=piece._meta), held
-
-
-def _value(node: Any) -> Any:
-    return node.value if isinstance(node, DataNode) else node
 
 
 def _is_held(value: Any) -> bool:

@@ -105,7 +105,7 @@ def _literals(layer: Any) -> Iterator[Any]:
     mapping = getattr(layer, "mapping", {})
     given = [pair[0] for pair in getattr(layer, "indices", ()) if pair[1] is None]
     step = max(regions.ceil_div(len(mapping), SOME_TASKS), 1)
-    originals = [mapping[key] for key in mapping if isinstance(key, str) and key.startswith("original-")]
+    originals = [mapping[key] for key in mapping if isinstance(key, str) and key.startswith(ORIGINAL)]
     for task in (getattr(layer, "task", None), *given, *originals, *islice(mapping.values(), 0, None, step)):
         yield from _held(task)
 

@@ -15,7 +15,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import zarr
-from dask._task_spec import Alias, DataNode, Task, TaskRef
+from dask._task_spec import Alias, Task, TaskRef
 from dask.array.chunk import getitem, slice_with_int_dask_array
 from dask.array.core import _pass_extra_kwargs, apply_and_enforce
 from dask.array.optimization import GETTERS
@@ -26,7 +26,7 @@ from dask.layers import ArrayBlockIdDep, ArrayChunkShapeDep
 from daskome.model.chunks import Chunks
 from daskome.model.regions import Shape
 from daskome.sources.blocks import check_declared, is_remote, named_block
-from daskome.sources.graphs.layers import ORIGINAL
+from daskome.sources.graphs.layers import ORIGINAL, literal
 from daskome.sources.views import AsAsked, Reopenable
 
 DASK_OWN = frozenset(("dask", "daskome", "toolz", "cytoolz", "operator", "_operator"))
@@ -169,9 +169,7 @@ def _answering(name: str, layer: Layer) -> Layer:
     """Return the layer in which `da.from_array` keeps an array, with that checked to give parts as they are indexed."""
     if not name.startswith(ORIGINAL) or not isinstance(layer, MaterializedLayer):
         return layer
-    mapping = {
-        key: _as_asked(task.value if isinstance(task, DataNode) else task) for key, task in layer.mapping.items()
-    }
+    mapping = {key: _as_asked(literal(task)) for key, task in layer.mapping.items()}
     return MaterializedLayer(mapping, layer.annotations)
 
 
@@ -209,7 +207,7 @@ def _checked_task(key: Any, task: Any, own: Declared, declared: Mapping[str, Dec
 
 def _is_known(task: Any, dtype: np.dtype[Any], shape: Shape, declared: Mapping[str, Declared]) -> bool:
     """Whether a block that no function makes is as declared: it is data, or a block of which the same is declared."""
-    value, read = task.value if isinstance(task, DataNode) else task, _alias(task)
+    value, read = literal(task), _alias(task)
     if isinstance(value, np.ndarray):
         return bool(value.shape == shape and value.dtype.newbyteorder("=") == dtype)
     other = declared.get(read[0]) if read else None
@@ -230,7 +228,7 @@ def _args(task: Any) -> tuple[Any, ...]:
         return tuple(task.args)
     if type(task) is tuple and _function(task) is not None:
         return task[1:]
-    return (task.value if isinstance(task, DataNode) else TaskRef(task.target) if isinstance(task, Alias) else task,)
+    return (TaskRef(task.target) if isinstance(task, Alias) else literal(task),)
 
 
 def _alias(task: Any) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
-from dask._task_spec import Alias
+from dask._task_spec import Alias, DataNode
 from dask.array.optimization import GETTERS
 from dask.blockwise import Blockwise
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
@@ -35,6 +35,11 @@ class Keys:
             return str(named)
         made = (n for n, o in self.graph.layers.items() if isinstance(o, MaterializedLayer) and key in o.mapping)
         return next(made, None)
+
+
+def literal(node: Any) -> Any:
+    """Return what a node of a graph holds as it is; the node itself, if it is no literal."""
+    return node.value if isinstance(node, DataNode) else node
 
 
 def materialize(array: da.Array) -> da.Array:
