@@ -5,9 +5,10 @@ or as it is to be, and never a mixture; attributes of other programs are there; 
 is unfinished. Each way of going on is accepted, and ends in the bytes of a run that nothing disturbed.
 """
 
+import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ READERS: list[dict[str, Any]] = [
     {"zarr_format": 2, "consolidated": None},
     {"zarr_format": 3, "consolidated": None},
 ]
+FAILS = ("dies", "once", "for ever")
 operations = pytest.mark.parametrize("name", OPERATIONS)
 
 
@@ -65,15 +67,16 @@ def undisturbed(name: str) -> Undisturbed:
     return Undisturbed(first, store._store, store.changes)
 
 
-def kill(name: str, store: Any, at: int, fails: str) -> None:
+def kill(name: str, store: Any, at: int, fails: str, way: Mapping[str, Any] | None = None) -> None:
     """Run an operation until it is killed; an error that looks like a refusal is one."""
-    before = unclaimed(store)
+    options, kept = (OPERATIONS[name].first, unclaimed) if way is None else (way, lasting)
+    before = kept(store)
     try:
-        OPERATIONS[name].call(Mortal(store, at, fails), **OPERATIONS[name].first)
+        OPERATIONS[name].call(Mortal(store, at, fails), **options)
     except (Death, daskome.WriteError):
         pass
     except REFUSALS:
-        assert unclaimed(store) == before, "an error that says that nothing was written"
+        assert kept(store) == before, "an error that says that nothing was written"
 
 
 def unclaimed(store: Any) -> dict[str, Any]:
@@ -82,6 +85,11 @@ def unclaimed(store: Any) -> dict[str, Any]:
     A claim of the dead goes, whoever comes next.
     """
     return {key: value for key, value in digest(store).items() if not key.endswith(TRIAL) and CLAIMS not in key}
+
+
+def lasting(store: Any) -> dict[str, Any]:
+    """Return the same without journals: what begins anew ends the run that was there first, which may then fail."""
+    return {key: value for key, value in unclaimed(store).items() if JOURNAL not in key.split("/")}
 
 
 @cache
@@ -168,7 +176,7 @@ def test_killed_at_one_change(name: str) -> None:
 def test_killed_at_every_change(name: str) -> None:
     """States that differ in nothing but the id of a run and times are gone on with once."""
     states: list[dict[str, Any]] = []
-    for fails in ("dies", "once", "for ever"):
+    for fails in FAILS:
         for at in range(undisturbed(name).changes):
             store = copied(undisturbed(name).first)
             kill(name, store, at, fails)
@@ -186,6 +194,44 @@ def without_ids(store: MemoryStore) -> dict[str, Any]:
         "/".join("id" if len(name) > 40 else name for name in names): None if JOURNAL in names else value
         for names, value in each
     }
+
+
+def kill_again(name: str, draw: random.Random) -> None:
+    """Kill an operation, then what goes on, and so on, each at another change, by any of the ways."""
+    store, way = copied(undisturbed(name).first), None
+    for _ in range(draw.randint(2, 4)):
+        kill(name, store, draw.randrange(undisturbed(name).changes + 4), draw.choice(FAILS), way)
+        check_readers(name, store)
+        way = draw.choice(list(OPERATIONS[name].ways.values()))
+    for key in [key for key in store._store_dict if key.endswith(TRIAL)]:
+        store._store_dict.pop(key)
+    check_goes_on(name, store, copied)
+
+
+@pytest.mark.sampled(8)
+@operations
+def test_what_goes_on_is_killed_too(name: str) -> None:
+    kill_again(name, random.Random(name))
+
+
+@pytest.mark.extended
+@operations
+def test_what_goes_on_is_killed_again_and_again(name: str) -> None:
+    draw = random.Random(f"{name}, again")
+    for _ in range(4):
+        kill_again(name, draw)
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("way", ["resume", "overwrite"])
+def test_a_second_append_is_killed_at_every_change(way: str) -> None:
+    """The first had marked the image; where the second had published it, nothing told any more where both began."""
+    name = "append y 0.4, consolidated"
+    for at in range(undisturbed(name).changes + 8):
+        store = copied(undisturbed(name).first)
+        kill(name, store, 16, "dies")
+        kill(name, store, at, "dies", OPERATIONS[name].ways[way])
+        check_goes_on(name, store, copied)
 
 
 IN_FOLDERS = [

@@ -105,10 +105,10 @@ def changeable(store_path: StorePath, arguments: Arguments) -> Changeable:
     image, version = whole_image(store_path, found)
     saved = journals.find_run(store_path, _given_function(arguments["method"])) if arguments["resume"] else None
     change = next((group.change for group in saved.plan.groups if group.change), None) if saved else None
-    if change is not None:
-        image = with_shapes(image, change.shapes)
-    pyramid = _remade(store_path, image, arguments["method"])
     left = None if noted is None else _region_left(store_path, noted["region"], len(image.axes))
+    if change is not None:
+        image, left = with_shapes(image, change.shapes), change.region
+    pyramid = _remade(store_path, image, arguments["method"])
     return Changeable(image, pyramid, version, left, bool(before or change))
 
 
