@@ -36,6 +36,7 @@ from daskome.stores.groups import (
     make_group,
     noted_change,
     read_attributes,
+    reconsolidate,
     set_attributes,
 )
 from daskome.stores.journal import Journal
@@ -117,7 +118,8 @@ def create_arrays(
     replaced = _by_group(old, {group.path for group in lasting})
     marks = {group.path: _mark(group, replaced.get(group.path, ()), fingerprint) for group in lasting}
     again = old or any(group.change for group in lasting)
-    for path in journals.copies_taken(target / plan.home) if again else ():  # By a run that was killed as it ended.
+    taken = journals.copies_taken(target / plan.home) if again else ()  # By a run that was killed as it ended.
+    for path in taken:
         marks.get(path, {})[CONSOLIDATED] = True
     made = for_each(target, lambda group: _beginning(target, plan, group, marks[group.path]), lasting)
     if old:
@@ -125,6 +127,7 @@ def create_arrays(
     kept = {begun.group.path: begun.mark for begun in made if begun.group.kept and begun.group.change is None}
     if kept:
         journals.announce(target / plan.home, kept)
+    _give_copies_back(target, [begun for begun in made if begun.group.path in taken])
     journals.delete_journal(target / plan.home, but_announced=bool(kept))
     by_depth = [list(level) for _, level in groupby(sorted(made, key=_depth), key=_depth)]
     with _or_refused(target, by_depth[0]):
@@ -272,6 +275,14 @@ def _take_copies(target: StorePath, begun: _Beginning) -> None:
     """Delete the copies of metadata that zarr v2 keeps in a document of their own, and that still show an image."""
     if begun.mark.get(CONSOLIDATED):
         sync((target / begun.group.path / ".zmetadata").delete())
+
+
+def _give_copies_back(target: StorePath, begun: Iterable[_Beginning]) -> None:
+    """Consolidate those groups again that are whole: when the journal that says so is gone, a mark may not be there."""
+    whole = [each.group.path for each in begun if each.attributes and UNFINISHED_KEY not in each.attributes]
+    lacking = [path for path in whole if not is_consolidated(target / path)]
+    if lacking:
+        reconsolidate(target, lacking)
 
 
 def _change_format(target: StorePath, plan: Plan, begun: _Beginning) -> None:
