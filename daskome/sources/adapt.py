@@ -207,7 +207,7 @@ def _voxels_of(image: Any) -> Any:
     """Return what an xarray holds; what is not loaded yet is cut where it is read, as it may be more than memory."""
     if image.variable._in_memory or not hasattr(image.variable._data, "get_duck_array"):
         return image.data
-    stored = image.encoding.get("preferred_chunks")
+    stored = {dim: size for dim, size in image.encoding.get("preferred_chunks", {}).items() if dim in image.dims}
     return image.chunk(stored).data if stored else image.variable
 
 

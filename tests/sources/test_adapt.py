@@ -41,10 +41,13 @@ def test_what_xarray_has_not_loaded_is_read_in_pieces(tmp_path: Path, kind: str,
 
 def test_what_xarray_has_not_loaded_is_cut_as_it_is_stored(tmp_path: Path) -> None:
     xarray = pytest.importorskip("xarray")
-    dataset = xarray.Dataset({"s0": (("y", "x"), np.zeros((9, 8)))})
-    dataset.to_zarr(tmp_path / "a", encoding={"s0": {"chunks": (4, 5)}}, consolidated=False)
+    dataset = xarray.Dataset({"s0": (("z", "y", "x"), np.zeros((2, 9, 8)))})
+    dataset.to_zarr(tmp_path / "a", encoding={"s0": {"chunks": (1, 4, 5)}}, consolidated=False)
     image = xarray.open_zarr(tmp_path / "a", chunks=None, consolidated=False)["s0"]
-    assert list(map(tuple, as_source(image).chunks)) == [(4, 4, 1), (5, 3)]
+    assert list(map(tuple, as_source(image).chunks)) == [(1, 1), (4, 4, 1), (5, 3)]
+    assert list(map(tuple, as_source(image[0]).chunks)) == [(4, 4, 1), (5, 3)]
+    renamed = image.rename(y="height")
+    assert (as_source(renamed).shape, renamed.variable._in_memory) == ((2, 9, 8), False)
 
 
 def labelled(**coords: Any) -> Any:
