@@ -86,11 +86,8 @@ def random_case(rng: Random) -> Case:
     """Return an image, and how it is stored: lengths of 1, shards, any method, in zarr v2 and v3."""
     axes = rng.choice(AXES)
     shape = tuple(rng.randint(1, LONGEST[len(axes)]) for _ in axes)
-    version, factors, before = (
-        rng.choice(["0.4", "0.5"]),
-        [],
-        dict.fromkeys((name for name in axes if name in "zyx"), 1),
-    )
+    version, factors = rng.choice(["0.4", "0.5"]), list[dict[str, int]]()
+    before = {name: 1 for name in axes if name in "zyx"}
     for _ in range(rng.choice([0, 1, 1, 2, 2])):
         before = {name: k * rng.choice([1, 2, 2, 3]) for name, k in before.items()}
         factors.append(before)
@@ -339,10 +336,7 @@ class Story:
         return self.change.as_written and not is_noted
 
 
-WAYS: list[Callable[[Story], str]] = [
-    *[Story.resume, Story.resume, Story.overwrite],
-    *[Story.again, Story.another, Story.mistake],
-]
+WAYS = (Story.resume, Story.resume, Story.overwrite, Story.again, Story.another, Story.mistake)
 NEVER = float("inf")
 FAILS = ("dies", "dies", "once")
 
