@@ -554,3 +554,22 @@ def test_what_was_planned_before_another_change_made_it_longer_is_refused(then: 
         later.compute()
     assert digest(store) == longer
     assert daskome.verify(store, pixels=True) == []
+
+
+def test_what_was_planned_before_another_change_was_killed_is_refused() -> None:
+    """It would leave half done what that has left so, and say that the image is whole."""
+    for at in range(99):
+        store = written()
+        later = daskome.append(store, IMAGE[:4], "z", compute=False)
+        killed = Mortal(store, at)
+        with suppress(Death, daskome.WriteError):
+            daskome.update(killed, {"z": 11}, IMAGE[0], retries=0)
+        if killed.changes <= at:
+            break
+        if UNFINISHED_KEY in zarr.open_group(store, mode="r").attrs:
+            with pytest.raises(ValueError, match="was changed by another call"):
+                later.compute()
+        else:
+            later.compute()
+            assert daskome.verify(store, pixels=True) == []
+    assert at > 10

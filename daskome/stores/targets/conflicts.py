@@ -100,8 +100,10 @@ def _is_as_planned(place: StorePath, group: Group, change: Change) -> bool:
     noted, *shapes = for_each(place, lambda look: look(), looks)
     if noted is None:
         return tuple(shapes) == change.shapes
-    own, left = (regions.clipped(region, change.shapes[0]) for region in (change.region, noted["region"]))
-    return noted["shapes"] == [list(shape) for shape in change.shapes] and regions.around(own, left) == own
+    left = tuple((start, stop) for start, stop in noted["region"])
+    ends = (left, regions.clipped(left, change.shapes[0]))  # Of what was to be appended, what it joins is enough.
+    is_in_it = any(regions.around(change.region, each) == change.region for each in ends)
+    return noted["shapes"] == [list(shape) for shape in change.shapes] and is_in_it
 
 
 def _check_folders(target: StorePath, plan: Plan, groups: Sequence[str], old: Sequence[str]) -> None:
