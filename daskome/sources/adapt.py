@@ -207,8 +207,9 @@ def _voxels_of(image: Any) -> Any:
     """Return what an xarray holds; what is not loaded yet is cut where it is read, as it may be more than memory."""
     if image.variable._in_memory or not hasattr(image.variable._data, "get_duck_array"):
         return image.data
-    stored = {dim: size for dim, size in image.encoding.get("preferred_chunks", {}).items() if dim in image.dims}
-    return image.chunk(stored).data if stored else image.variable
+    stored = image.encoding.get("preferred_chunks") or {}
+    is_known = bool(image.dims) and all(isinstance(stored.get(dim), int | np.integer) for dim in image.dims)
+    return image.chunk({dim: stored[dim] for dim in image.dims}).data if is_known else image.variable
 
 
 def _attributes(attributes: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:

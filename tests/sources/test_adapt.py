@@ -48,6 +48,8 @@ def test_what_xarray_has_not_loaded_is_cut_as_it_is_stored(tmp_path: Path) -> No
     assert list(map(tuple, as_source(image[0]).chunks)) == [(4, 4, 1), (5, 3)]
     renamed = image.rename(y="height")
     assert (as_source(renamed).shape, renamed.variable._in_memory) == ((2, 9, 8), False)
+    image.encoding["preferred_chunks"] = {"z": 1, "y": (4, 5), "x": 8}  # As of a grid that is not regular.
+    assert (as_source(image[:, 1:]).shape, image.variable._in_memory) == ((2, 8, 8), False)
 
 
 def labelled(**coords: Any) -> Any:

@@ -101,6 +101,30 @@ def test_one_place_has_one_address(tmp_path: Path, url: str) -> None:
     np.testing.assert_array_equal(levels(tmp_path / "a")[0], CUBE)
 
 
+DECODED = {"_FillValue": 9, "scale_factor": 2.0, "add_offset": 1.0, "_Unsigned": "true"}
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda image: image,
+        lambda image: image.drop_encoding(),
+        lambda image: image.rename(z="depth"),
+        lambda image: image[::-1, 1:],
+        lambda image: image.variable,
+    ],
+)
+@pytest.mark.parametrize("attributes", [{}, DECODED])
+def test_what_xarray_has_not_loaded_is_not_written_over(tmp_path: Path, view: Any, attributes: Any) -> None:
+    xarray = pytest.importorskip("xarray")
+    daskome.write_image(CUBE, tmp_path / "a", [])
+    zarr.open_array(tmp_path / "a" / "s0", mode="r+").attrs.update(attributes)
+    image = view(xarray.open_dataset(tmp_path / "a", engine="zarr", consolidated=False)["s0"])
+    with pytest.raises(ValueError, match="overlaps the source"):
+        daskome.write_image(image, tmp_path / "a", overwrite=True, axes="zyx")
+    np.testing.assert_array_equal(levels(tmp_path / "a")[0], CUBE)
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_what_is_no_array_is_never_in_the_way_of_a_level(tmp_path: Path, overwrite: bool) -> None:
     zarr.create_group(tmp_path / "a").create_group("s0").create_array("data", data=CUBE)

@@ -26,7 +26,7 @@ UNCHANGING = frozenset(
     "CopyOnWriteArray ImplicitToExplicitIndexingAdapter LazilyIndexedArray MemoryCachedArray ZarrArrayWrapper".split()
 )
 """Adapters of xarray that give the voxels of what is inside as they are, where they take all of it."""
-MAX_DEPTH = 8
+MAX_DEPTH = 16
 """How many adapters around an array are looked through."""
 
 
@@ -88,8 +88,8 @@ def _unwrapped(array: Any) -> Any:
     for _ in range(MAX_DEPTH):
         if isinstance(array, zarr.Array | da.Array | np.ndarray | Reopenable):
             break
-        opened = getattr(array, "array", None)
-        inner = getattr(array, "_array", None) if opened is None else opened
+        held = (getattr(array, name, None) for name in ("array", "_array", "_data"))
+        inner = next((one for one in held if one is not None), None)
         if inner is None:
             break
         array = inner
