@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from zarr.storage import MemoryStore
+from zarr.storage import MemoryStore, StorePath
 
 import daskome
 from daskome.inspection.stored_image import read_pyramid
@@ -25,7 +25,7 @@ from daskome.model.image import DTYPES, Image
 from daskome.model.problem import REFUSALS
 from daskome.model.regions import Region, Shape, slices
 from daskome.ome.detect import ome_of
-from daskome.stores.groups import as_image, change_in
+from daskome.stores.groups import as_image, change_in, is_consolidated
 from daskome.stores.journal import CURRENT, JOURNAL
 from tests.kills import MINE, Death, Mortal, an_image, calm, consolidate, copied, digest, updated
 from tests.laws.test_changes import Array, as_if_large, written
@@ -430,6 +430,21 @@ def test_consolidated_metadata_outlive_a_kill_at_an_end_and_one_at_a_beginning(f
         for at in range(10):
             store = updated_until(published, at, overwrite=True)
             assert digest(updated_until(store, NEVER, resume=True)) == digest(whole)
+
+
+@pytest.mark.parametrize("fmt", ["0.4", "0.5"])
+def test_consolidated_metadata_outlive_a_kill_before_levels_are_added(fmt: str) -> None:
+    first = MemoryStore()
+    with as_if_large(False), calm():
+        an_image(first, fmt=fmt, factors=(), consolidated=True)
+        whole = updated_until(first, NEVER)
+        for at in count():
+            store = updated_until(first, at)
+            if digest(store) == digest(whole):
+                break
+            if shown(store) == shown(whole):
+                daskome.add_levels(store, [2])
+                assert is_consolidated(StorePath(store))
 
 
 def updated_until(store: MemoryStore, at: float, **options: Any) -> MemoryStore:

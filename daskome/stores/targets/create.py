@@ -117,7 +117,7 @@ def create_arrays(
     lasting, fingerprint = [group for group in plan.groups if not group.temporary], plan.fingerprint
     replaced = _by_group(old, {group.path for group in lasting})
     marks = {group.path: _mark(group, replaced.get(group.path, ()), fingerprint) for group in lasting}
-    again = old or any(group.change for group in lasting)
+    again = old or any(group.kept or group.change for group in lasting)
     taken = journals.copies_taken(target / plan.home) if again else ()  # By a run that was killed as it ended.
     for path in taken:
         marks.get(path, {})[CONSOLIDATED] = True
