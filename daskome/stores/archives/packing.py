@@ -5,9 +5,13 @@ import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import zarr
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, StorePath
@@ -38,7 +42,8 @@ def objects_below(place: StorePath) -> list[str]:
     Raises
     ------
     ValueError
-        For what would be left out without a word: links to folders or to nowhere, and folders in the place of chunks.
+        For what would be left out without a word: links to folders or to nowhere, and folders in the place of chunks;
+        and for what is no file, nor a folder.
     """
     folder = folder_of(place)
     keys = _files(folder) if folder is not None else sync(_listed(place))
@@ -51,20 +56,44 @@ def _belongs(key: str) -> bool:
 
 
 def _files(folder: Path) -> Iterator[str]:
+    array_at = cache(partial(_array_at, folder))
     for path, folders, files in os.walk(folder, onerror=_raise_error):
-        inside = Path(path).relative_to(folder).as_posix()
-        if not (folders or files):
-            _check_no_chunk(folder, inside)
-        for link in (each for each in map(Path(path).joinpath, [*folders, *files]) if each.is_symlink()):
-            if not link.is_file():
-                raise ValueError(f"{link} is a link to {os.readlink(link)}; put what it leads to in its place first")
-        yield from (join_paths(inside if path != str(folder) else "", name) for name in files)
+        inside = Path(path).relative_to(folder).as_posix() if path != str(folder) else ""
+        kept = [name for name in files if _belongs(name)]
+        if not any(name[0].isdigit() for name in (*folders, *kept)):
+            _check_no_chunk(folder, inside, array_at)
+        _check_files(path, kept)
+        for link in (os.path.join(path, name) for name in folders if os.path.islink(os.path.join(path, name))):
+            raise ValueError(_no_file(link))
+        yield from (join_paths(inside, name) for name in kept)
 
 
-def _check_no_chunk(folder: Path, key: str) -> None:
-    """Raise for an empty folder where an array keeps a chunk: in an archive, that would be one never stored."""
-    root = StorePath(LocalStore(folder))
-    path, array = next(((path, array) for path in parents_of(key) if (array := find_array(root / path))), ("", None))
+def _check_files(folder: str, names: Sequence[str]) -> None:
+    """Raise for what is no file, nor leads to one: a pipe would be read for ever."""
+    wrong = next((path for name in names if not os.path.isfile(path := os.path.join(folder, name))), None)
+    if wrong is not None:
+        raise ValueError(_no_file(wrong))
+
+
+def _no_file(path: str) -> str:
+    """Return what is wrong with a path that is no file, nor a folder of its own."""
+    if os.path.islink(path):
+        return f"{path} is a link to {os.readlink(path)}; put what it leads to in its place first"
+    return f"{path} is neither a file nor a folder; take it away first"
+
+
+def _array_at(folder: Path, path: str) -> "zarr.Array[Any] | None":
+    """Return the array in a folder; None where there is none that can be read."""
+    has_document = any((folder / path / name).is_file() for name in ("zarr.json", ".zarray"))
+    with suppress(ValueError):
+        return find_array(StorePath(LocalStore(folder), path)) if has_document else None
+    return None
+
+
+def _check_no_chunk(folder: Path, key: str, array_at: Callable[[str], "zarr.Array[Any] | None"]) -> None:
+    """Raise for a folder where an array keeps a chunk: in an archive, that would be one never stored."""
+    around = ((path, array_at(path)) for path in parents_of(key))
+    path, array = next(((path, array) for path, array in around if array is not None), ("", None))
     if array is not None and is_object(array, key[len(path) :].lstrip("/")):
         raise BrokenObjectError(f"{folder}/{key} is a folder, where an array keeps a chunk; put the chunk in its place")
 

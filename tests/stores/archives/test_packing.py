@@ -157,8 +157,22 @@ def test_a_folder_in_the_place_of_a_chunk_is_refused(tmp_path: Path, version: st
     chunk.unlink()
     assert whole - set(objects_below(place)) == {chunk.relative_to(tmp_path).as_posix()}
     chunk.mkdir()
-    with pytest.raises(ValueError, match=f"{chunk} is a folder, where an array keeps a chunk"):
-        objects_below(place)
+    for beside in (None, ".DS_Store", "a folder/file"):
+        if beside is not None:
+            (chunk / beside).parent.mkdir(exist_ok=True)
+            (chunk / beside).touch()
+        with pytest.raises(ValueError, match=f"{chunk} is a folder, where an array keeps a chunk"):
+            objects_below(place)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are none")
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    """To read a pipe takes for ever. What is not packed may be anything."""
+    os.mkfifo(tmp_path / ".DS_Store")
+    assert objects_below(StorePath(LocalStore(tmp_path))) == []
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is neither a file nor a folder"):
+        objects_below(StorePath(LocalStore(tmp_path)))
 
 
 # ---- the file
