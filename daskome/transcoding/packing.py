@@ -92,8 +92,9 @@ def pack(
     Raises
     ------
     ValueError
-        If the source is no OME-Zarr, unfinished, in zarr v2 for an ``.ozx``, or holds what an ``.ozx`` must not; if the
-        name of the file ends otherwise, or it would lie in a hierarchy. Nothing is written.
+        If the source is no OME-Zarr, unfinished, in zarr v2 for an ``.ozx``, or holds what an ``.ozx`` must not, a link
+        that cannot be packed, or a folder in the place of a chunk; if the name of the file ends otherwise, or it would
+        lie in a hierarchy. Nothing is written.
     FileExistsError
         If there is a file, and `overwrite` does not allow to replace it.
 

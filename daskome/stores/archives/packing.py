@@ -62,24 +62,18 @@ def _files(folder: Path) -> Iterator[str]:
         kept = [name for name in files if _belongs(name)]
         if not any(name[0].isdigit() for name in (*folders, *kept)):
             _check_no_chunk(folder, inside, array_at)
-        _check_files(path, kept)
-        for link in (os.path.join(path, name) for name in folders if os.path.islink(os.path.join(path, name))):
-            raise ValueError(_no_file(link))
+        _check_kinds(path, folders, kept)
         yield from (join_paths(inside, name) for name in kept)
 
 
-def _check_files(folder: str, names: Sequence[str]) -> None:
-    """Raise for what is no file, nor leads to one: a pipe would be read for ever."""
-    wrong = next((path for name in names if not os.path.isfile(path := os.path.join(folder, name))), None)
-    if wrong is not None:
-        raise ValueError(_no_file(wrong))
-
-
-def _no_file(path: str) -> str:
-    """Return what is wrong with a path that is no file, nor a folder of its own."""
-    if os.path.islink(path):
-        return f"{path} is a link to {os.readlink(path)}; put what it leads to in its place first"
-    return f"{path} is neither a file nor a folder; take it away first"
+def _check_kinds(parent: str, folders: Sequence[str], files: Sequence[str]) -> None:
+    """Raise for links to folders or to nowhere, and for what is no file: a pipe would be read for ever."""
+    inside = partial(os.path.join, parent)
+    links = filter(os.path.islink, map(inside, folders))
+    for path in (*links, *(path for path in map(inside, files) if not os.path.isfile(path))):
+        if os.path.islink(path):
+            raise ValueError(f"{path} is a link to {os.readlink(path)}; put what it leads to in its place first")
+        raise ValueError(f"{path} is neither a file nor a folder; take it away first")
 
 
 def _array_at(folder: Path, path: str) -> "zarr.Array[Any] | None":
